@@ -1,0 +1,33 @@
+package io.github.flashlla;
+
+/**
+ * Something that computes Local Linear Attention: this JVM, the float64 reference, or an accelerator.
+ *
+ * <p>Devices may be used by several threads at once unless their own documentation says otherwise; a {@link LlaPlan}
+ * may not.
+ */
+public interface Device extends AutoCloseable {
+
+    DeviceInfo info();
+
+    /**
+     * Prepares to run one shape with one set of options many times: buffers allocated, kernels compiled at the latest
+     * on the first run.
+     *
+     * @throws InvalidInputException if the device cannot take this shape or these options
+     * @throws DeviceException if the device lacks the memory or fails
+     */
+    LlaPlan plan(AttentionShape shape, LlaOptions options);
+
+    /** Plans, runs once and closes the plan. For repeated runs keep a {@link #plan plan}. */
+    default LlaResult forward(LlaInputs inputs, LlaOptions options) {
+        try (LlaPlan plan = plan(inputs.shape(), options)) {
+            LlaResult result = plan.newResult();
+            plan.forward(inputs, result);
+            return result;
+        }
+    }
+
+    @Override
+    void close();
+}

@@ -1,0 +1,102 @@
+package io.github.flashlla;
+
+import java.util.Arrays;
+
+/**
+ * The tensors of one problem, of one {@link DataType} or several.
+ *
+ * @param q queries (B,H,Sq,D)
+ * @param k keys (B,Hkv,Sk,D)
+ * @param v values (B,Hkv,Sk,Dv)
+ * @param ridge ridge per query (B,H,Sq), or null to use {@link LlaOptions#ridge()} for all
+ */
+public record LlaInputs(Tensor q, Tensor k, Tensor v, Tensor ridge) {
+
+    public LlaInputs {
+        requireRank("q", q, 4);
+        requireRank("k", k, 4);
+        requireRank("v", v, 4);
+        if (k.dim(0) != q.dim(0) || v.dim(0) != q.dim(0)) {
+            throw new InvalidInputException("q, k and v have different batch sizes: " + q.dim(0) + ", " + k.dim(0)
+                    + " and " + v.dim(0));
+        }
+        if (k.dim(3) != q.dim(3)) {
+            throw new InvalidInputException("q has head dim " + q.dim(3) + " but k has " + k.dim(3));
+        }
+        if (v.dim(1) != k.dim(1)) {
+            throw new InvalidInputException("k has " + k.dim(1) + " heads but v has " + v.dim(1));
+        }
+        if (v.dim(2) != k.dim(2)) {
+            throw new InvalidInputException("k has length " + k.dim(2) + " but v has " + v.dim(2));
+        }
+        if (ridge != null) {
+            long[] want = {q.dim(0), q.dim(1), q.dim(2)};
+            if (!Arrays.equals(ridge.dims(), want)) {
+                throw new InvalidInputException("the ridge has shape " + Tensor.shapeString(ridge.dims())
+                        + ", but one value per query needs " + Tensor.shapeString(want));
+            }
+        }
+    }
+
+    /** Inputs with one ridge for all queries, from the options. */
+    public static LlaInputs of(Tensor q, Tensor k, Tensor v) {
+        return new LlaInputs(q, k, v, null);
+    }
+
+    /** The same with a ridge per query (B,H,Sq). */
+    public LlaInputs withRidge(Tensor newRidge) {
+        return new LlaInputs(q, k, v, newRidge);
+    }
+
+    public AttentionShape shape() {
+        return new AttentionShape(toInt(q.dim(0)), toInt(q.dim(1)), toInt(k.dim(1)), toInt(q.dim(2)),
+                toInt(k.dim(2)), toInt(q.dim(3)), toInt(v.dim(3)));
+    }
+
+    /** All tensors in this type, converting where needed. */
+    public LlaInputs as(DataType type) {
+        return new LlaInputs(q.as(type), k.as(type), v.as(type), ridge == null ? null : ridge.as(type));
+    }
+
+    /**
+     * Checks every element: finite inputs, ridges &gt; 0.
+     *
+     * @throws InvalidInputException naming the tensor and the coordinates of the first bad element
+     */
+    public void requireFinite() {
+        requireFinite("q", q);
+        requireFinite("k", k);
+        requireFinite("v", v);
+        if (ridge != null) {
+            requireFinite("ridge", ridge);
+            for (long i = 0; i < ridge.size(); i++) {
+                if (!(ridge.get(i) > 0)) {
+                    throw new InvalidInputException("the ridge at " + ridge.coordinates(i) + " is " + ridge.get(i)
+                            + "; every ridge must be greater than 0");
+                }
+            }
+        }
+    }
+
+    private static void requireFinite(String name, Tensor tensor) {
+        long at = tensor.firstNonFinite();
+        if (at >= 0) {
+            throw new InvalidInputException(name + " holds " + tensor.get(at) + " at " + tensor.coordinates(at)
+                    + "; all inputs must be finite");
+        }
+    }
+
+    private static void requireRank(String name, Tensor tensor, int rank) {
+        if (tensor.rank() != rank) {
+            throw new InvalidInputException(name + " must have rank " + rank + " (batch, heads, length, dim), not shape "
+                    + Tensor.shapeString(tensor.dims()));
+        }
+    }
+
+    private static int toInt(long size) {
+        if (size > Integer.MAX_VALUE) {
+            throw new InvalidInputException("a size of " + size + " is more than " + Integer.MAX_VALUE);
+        }
+        return (int) size;
+    }
+}

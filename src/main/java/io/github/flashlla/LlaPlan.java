@@ -1,0 +1,46 @@
+package io.github.flashlla;
+
+/** One shape and one set of options, ready to run on one device. For one thread at a time. */
+public interface LlaPlan extends AutoCloseable {
+
+    AttentionShape shape();
+
+    LlaOptions options();
+
+    /** Room for what {@link #forward} returns; make one and use it for every run. */
+    default LlaResult newResult() {
+        return new LlaResult(shape(), DataType.FLOAT32, options().keepState());
+    }
+
+    /**
+     * Computes o from q, k and v. Inputs of other types are converted; they must be finite
+     * ({@link LlaInputs#requireFinite()} checks, at the price of one pass over them).
+     *
+     * @throws InvalidInputException if inputs or result are not of this plan's shape
+     * @throws DeviceException if the device fails; the result is then not to be used
+     */
+    void forward(LlaInputs inputs, LlaResult result);
+
+    /** Room for what {@link #backward} returns. */
+    default LlaGradients newGradients() {
+        return new LlaGradients(shape(), DataType.FLOAT32);
+    }
+
+    /**
+     * Computes the gradients of the loss from the gradient of o.
+     *
+     * @param saved what {@link #forward} returned for the same inputs, with {@link LlaOptions#keepState() state kept}
+     * @param gradOutput dL/do (B,H,Sq,Dv)
+     * @throws InvalidInputException if a shape is wrong, or {@code saved} keeps no state
+     * @throws UnsupportedOperationException if this device has no backward pass
+     */
+    default void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
+        throw new UnsupportedOperationException("this device has no backward pass");
+    }
+
+    /** Bytes that this plan holds on the device or host beyond q, k, v and o. */
+    long workspaceBytes();
+
+    @Override
+    void close();
+}

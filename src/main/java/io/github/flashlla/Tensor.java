@@ -1,0 +1,241 @@
+package io.github.flashlla;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import java.util.stream.Collectors;
+
+/**
+ * A dense, row-major array of numbers in off-heap memory.
+ *
+ * <p>The tensor does not own its memory: an {@link Arena} does. {@link #allocate(DataType, long...)} uses an automatic
+ * arena, so that such a tensor lives as long as it is reachable. Not synchronised: share for reading only.
+ */
+public final class Tensor {
+
+    /** Alignment of tensors allocated here: one cache line, and the widest vector register. */
+    public static final int ALIGNMENT_BYTES = 64;
+
+    static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    static final ValueLayout.OfDouble DOUBLE = ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private final DataType type;
+    private final long[] dims;
+    private final long size;
+    private final MemorySegment segment;
+
+    private Tensor(DataType type, long[] dims, MemorySegment segment) {
+        this.type = type;
+        this.dims = dims;
+        this.size = elementCount(dims);
+        this.segment = segment;
+    }
+
+    /** A zeroed tensor in memory of its own, freed when unreachable. Sizes are counts of elements, each at least 0. */
+    public static Tensor allocate(DataType type, long... dims) {
+        return allocate(Arena.ofAuto(), type, dims);
+    }
+
+    /** A zeroed tensor in memory of {@code arena}. */
+    public static Tensor allocate(Arena arena, DataType type, long... dims) {
+        long[] copy = dims.clone();
+        long bytes = Math.multiplyExact(elementCount(copy), (long) type.bytes());
+        return new Tensor(type, copy, arena.allocate(bytes, ALIGNMENT_BYTES));
+    }
+
+    /** A float32 copy of {@code values}, whose count must be the product of {@code dims}. */
+    public static Tensor of(float[] values, long... dims) {
+        Tensor tensor = allocate(DataType.FLOAT32, dims);
+        requireCount(values.length, tensor);
+        MemorySegment.copy(values, 0, tensor.segment, FLOAT, 0, values.length);
+        return tensor;
+    }
+
+    /** A float64 copy of {@code values}, whose count must be the product of {@code dims}. */
+    public static Tensor of(double[] values, long... dims) {
+        Tensor tensor = allocate(DataType.FLOAT64, dims);
+        requireCount(values.length, tensor);
+        MemorySegment.copy(values, 0, tensor.segment, DOUBLE, 0, values.length);
+        return tensor;
+    }
+
+    /** A view of memory that the caller owns: little-endian, row-major, exactly as long as {@code dims} needs. */
+    public static Tensor wrap(MemorySegment segment, DataType type, long... dims) {
+        long[] copy = dims.clone();
+        long bytes = Math.multiplyExact(elementCount(copy), (long) type.bytes());
+        if (segment.byteSize() != bytes) {
+            throw new InvalidInputException("a " + type + " tensor of shape " + shapeString(copy) + " takes " + bytes
+                    + " bytes, but the memory given has " + segment.byteSize());
+        }
+        return new Tensor(type, copy, segment);
+    }
+
+    /** The same memory under other sizes with the same product. */
+    public Tensor reshape(long... newDims) {
+        if (elementCount(newDims) != size) {
+            throw new InvalidInputException("cannot reshape " + shapeString(dims) + " to " + shapeString(newDims)
+                    + ": the element counts differ");
+        }
+        return new Tensor(type, newDims.clone(), segment);
+    }
+
+    public DataType type() {
+        return type;
+    }
+
+    /** Sizes, outermost first; a copy. */
+    public long[] dims() {
+        return dims.clone();
+    }
+
+    public int rank() {
+        return dims.length;
+    }
+
+    public long dim(int axis) {
+        return dims[axis];
+    }
+
+    /** Number of elements. */
+    public long size() {
+        return size;
+    }
+
+    public long byteSize() {
+        return segment.byteSize();
+    }
+
+    /** The memory itself, row-major, little-endian, {@link #byteSize()} long. */
+    public MemorySegment segment() {
+        return segment;
+    }
+
+    /** Element at a row-major position, widened to float64. */
+    public double get(long index) {
+        return switch (type) {
+            case FLOAT64 -> segment.getAtIndex(DOUBLE, index);
+            case FLOAT32 -> segment.getAtIndex(FLOAT, index);
+            case FLOAT16 -> Float.float16ToFloat(segment.getAtIndex(SHORT, index));
+            case BFLOAT16 -> bfloat16ToFloat(segment.getAtIndex(SHORT, index));
+        };
+    }
+
+    /** Sets the element at a row-major position, rounded to nearest even. */
+    public void set(long index, double value) {
+        switch (type) {
+            case FLOAT64 -> segment.setAtIndex(DOUBLE, index, value);
+            case FLOAT32 -> segment.setAtIndex(FLOAT, index, (float) value);
+            case FLOAT16 -> segment.setAtIndex(SHORT, index, Float.floatToFloat16((float) value));
+            case BFLOAT16 -> segment.setAtIndex(SHORT, index, floatToBfloat16((float) value));
+        }
+    }
+
+    /** Sets every element. */
+    public void fill(double value) {
+        if (value == 0) {
+            segment.fill((byte) 0);
+            return;
+        }
+        for (long i = 0; i < size; i++) {
+            set(i, value);
+        }
+    }
+
+    /** This tensor if it has that type already, else a converted copy. */
+    public Tensor as(DataType target) {
+        if (target == type) {
+            return this;
+        }
+        Tensor copy = allocate(target, dims);
+        for (long i = 0; i < size; i++) {
+            copy.set(i, get(i));
+        }
+        return copy;
+    }
+
+    /** A heap copy in float32. At most 2^31-1 elements. */
+    public float[] toFloatArray() {
+        float[] values = new float[Math.toIntExact(size)];
+        if (type == DataType.FLOAT32) {
+            MemorySegment.copy(segment, FLOAT, 0, values, 0, values.length);
+        } else {
+            for (int i = 0; i < values.length; i++) {
+                values[i] = (float) get(i);
+            }
+        }
+        return values;
+    }
+
+    /** A heap copy in float64. At most 2^31-1 elements. */
+    public double[] toDoubleArray() {
+        double[] values = new double[Math.toIntExact(size)];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = get(i);
+        }
+        return values;
+    }
+
+    /** Row-major position of the first NaN or infinity, or -1. */
+    public long firstNonFinite() {
+        for (long i = 0; i < size; i++) {
+            if (!Double.isFinite(get(i))) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
+    /** A row-major position as coordinates, such as {@code [0, 3, 17]}. */
+    public String coordinates(long index) {
+        long[] at = new long[dims.length];
+        long rest = index;
+        for (int axis = dims.length - 1; axis >= 0; axis--) {
+            at[axis] = rest % dims[axis];
+            rest /= dims[axis];
+        }
+        return Arrays.toString(at);
+    }
+
+    @Override
+    public String toString() {
+        return type + shapeString(dims);
+    }
+
+    /** Sizes as people write them, such as {@code (1,4,1024,64)}. */
+    public static String shapeString(long... dims) {
+        return Arrays.stream(dims).mapToObj(Long::toString).collect(Collectors.joining(",", "(", ")"));
+    }
+
+    private static long elementCount(long[] dims) {
+        long count = 1;
+        for (long dim : dims) {
+            if (dim < 0) {
+                throw new InvalidInputException("a tensor cannot have the negative size in " + shapeString(dims));
+            }
+            count = Math.multiplyExact(count, dim);
+        }
+        return count;
+    }
+
+    private static void requireCount(int given, Tensor tensor) {
+        if (given != tensor.size) {
+            throw new InvalidInputException("shape " + shapeString(tensor.dims) + " has " + tensor.size
+                    + " elements, but " + given + " values were given");
+        }
+    }
+
+    private static float bfloat16ToFloat(short bits) {
+        return Float.intBitsToFloat(bits << 16);
+    }
+
+    private static short floatToBfloat16(float value) {
+        int bits = Float.floatToRawIntBits(value);
+        if (Float.isNaN(value)) {
+            return (short) ((bits >>> 16) | 0x40);
+        }
+        return (short) ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16);
+    }
+}

@@ -1,0 +1,19 @@
+package io.github.flashlla;
+
+/**
+ * Where the time of one run went, in nanoseconds; -1 where a device cannot tell.
+ *
+ * @param wallNanos host time of the whole run
+ * @param kernelNanos time of the kernels by the device's own clock
+ * @param copyInNanos host to device
+ * @param copyOutNanos device to host
+ * @param compileNanos run-time compilation within this run; 0 once warm
+ */
+public record Timing(long wallNanos, long kernelNanos, long copyInNanos, long copyOutNanos, long compileNanos) {
+    public static final Timing NONE = new Timing(-1, -1, -1, -1, -1);
+
+    /** A device that computes where the data is: wall time only. */
+    public static Timing ofWall(long wallNanos) {
+        return new Timing(wallNanos, -1, 0, 0, 0);
+    }
+}

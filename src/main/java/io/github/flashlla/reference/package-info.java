@@ -1,0 +1,2 @@
+/** Dense float64 Local Linear Attention: the oracle of every test. */
+package io.github.flashlla.reference;
