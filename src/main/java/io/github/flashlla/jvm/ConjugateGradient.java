@@ -1,0 +1,160 @@
+package io.github.flashlla.jvm;
+
+import static io.github.flashlla.jvm.TileKernels.ROWS;
+
+/**
+ * Solves A_i x_i = b_i for all rows of a block together, one row per lane; vectors are {@code [dim][lane]}.
+ *
+ * <p>A row freezes (its step length is 0) once ||r|| &lt;= tolerance ||b||, so what it returns does not depend on which rows
+ * share its block; the block stops when all its rows are frozen.
+ */
+final class ConjugateGradient {
+
+    /** Access to A. */
+    interface Operator {
+        /** ay_i = A_i y_i for every lane. */
+        void apply(float[] y, float[] ay);
+    }
+
+    private final int dim;
+    private final float[] r;
+    private final float[] y;
+    private final float[] ay;
+    private final float[] z;
+    private final float[] bb = new float[ROWS];
+    private final float[] rr = new float[ROWS];
+    private final float[] rz = new float[ROWS];
+    private final float[] newRz = new float[ROWS];
+    private final float[] yAy = new float[ROWS];
+    private final float[] step = new float[ROWS];
+    private final float[] turn = new float[ROWS];
+    private final boolean[] active = new boolean[ROWS];
+
+    /** Iterations after which each lane was solved, or the cap; written by {@link #solve}. */
+    final int[] iterations = new int[ROWS];
+    /** ||r|| / ||b|| of each lane; written by {@link #solve}. */
+    final float[] residual = new float[ROWS];
+
+    ConjugateGradient(int dim) {
+        this.dim = dim;
+        r = new float[dim * ROWS];
+        y = new float[dim * ROWS];
+        ay = new float[dim * ROWS];
+        z = new float[dim * ROWS];
+    }
+
+    long bytes() {
+        return 4L * dim * ROWS * Float.BYTES;
+    }
+
+    /**
+     * @param b right sides
+     * @param x receives the solutions
+     * @param inverseDiagonal Jacobi preconditioner 1 / diag(A) {@code [dim][lane]}, or null
+     * @param rows lanes in use; the others get 0
+     * @param known lanes below {@code rows} whose x is given already, and which take no iteration
+     * @return iterations that the block ran
+     */
+    int solve(Operator a, float[] b, float[] x, float[] inverseDiagonal, int rows, boolean[] known, double tolerance,
+            int maxIterations) {
+        double tolerance2 = tolerance * tolerance;
+        System.arraycopy(b, 0, r, 0, r.length);
+        dot(r, r, bb);
+        System.arraycopy(bb, 0, rr, 0, ROWS);
+        int left = 0;
+        for (int lane = 0; lane < ROWS; lane++) {
+            active[lane] = lane < rows && !known[lane] && bb[lane] > 0;
+            left += active[lane] ? 1 : 0;
+            iterations[lane] = 0;
+            if (lane >= rows || !known[lane]) {
+                clearLane(x, lane);
+            }
+            if (!active[lane]) {
+                clearLane(r, lane);
+                rr[lane] = 0;
+            }
+        }
+        precondition(inverseDiagonal);
+        dot(r, direction(inverseDiagonal), rz);
+        System.arraycopy(direction(inverseDiagonal), 0, y, 0, y.length);
+
+        int iteration = 0;
+        while (left > 0 && iteration < maxIterations) {
+            iteration++;
+            a.apply(y, ay);
+            dot(y, ay, yAy);
+            for (int lane = 0; lane < ROWS; lane++) {
+                if (active[lane] && !(yAy[lane] > 0)) { // rounding has eaten the direction: keep what there is
+                    active[lane] = false;
+                    iterations[lane] = maxIterations;
+                    left--;
+                }
+                step[lane] = active[lane] ? rz[lane] / yAy[lane] : 0;
+            }
+            advance(x);
+            dot(r, r, turn);
+            for (int lane = 0; lane < ROWS; lane++) {
+                if (active[lane]) {
+                    rr[lane] = turn[lane];
+                    iterations[lane] = iteration;
+                    if (rr[lane] <= tolerance2 * bb[lane]) {
+                        active[lane] = false;
+                        left--;
+                    }
+                }
+            }
+            precondition(inverseDiagonal);
+            dot(r, direction(inverseDiagonal), newRz);
+            for (int lane = 0; lane < ROWS; lane++) {
+                turn[lane] = active[lane] ? newRz[lane] / rz[lane] : 0;
+                rz[lane] = newRz[lane];
+            }
+            redirect(direction(inverseDiagonal));
+        }
+        for (int lane = 0; lane < ROWS; lane++) {
+            residual[lane] = bb[lane] == 0 ? 0 : (float) Math.sqrt((double) rr[lane] / bb[lane]); // NaN stays NaN
+        }
+        return iteration;
+    }
+
+    private float[] direction(float[] inverseDiagonal) {
+        return inverseDiagonal == null ? r : z;
+    }
+
+    private void precondition(float[] inverseDiagonal) {
+        if (inverseDiagonal != null) {
+            for (int i = 0; i < z.length; i++) {
+                z[i] = r[i] * inverseDiagonal[i];
+            }
+        }
+    }
+
+    /** x += step y, r -= step A y */
+    private void advance(float[] x) {
+        for (int d = 0; d < dim; d++) {
+            int at = d * ROWS;
+            for (int lane = 0; lane < ROWS; lane++) {
+                x[at + lane] += step[lane] * y[at + lane];
+                r[at + lane] -= step[lane] * ay[at + lane];
+            }
+        }
+    }
+
+    /** y = z + turn y */
+    private void redirect(float[] newDirection) {
+        for (int d = 0; d < dim; d++) {
+            int at = d * ROWS;
+            for (int lane = 0; lane < ROWS; lane++) {
+                y[at + lane] = newDirection[at + lane] + turn[lane] * y[at + lane];
+            }
+        }
+    }
+
+    private void clearLane(float[] vectors, int lane) {
+        Lanes.setLane(dim, vectors, lane, 0);
+    }
+
+    private void dot(float[] a, float[] b, float[] out) {
+        Lanes.dot(dim, a, b, out);
+    }
+}

@@ -1,0 +1,175 @@
+package io.github.flashlla.jvm;
+
+import static io.github.flashlla.jvm.BlockWeights.TILE_KEYS;
+import static io.github.flashlla.jvm.TileKernels.ROWS;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Preconditioner;
+import java.util.Arrays;
+
+/** FlashLLA's three passes over the keys for one block of queries, with one thread's scratch memory. */
+final class ForwardBlock {
+
+    private final TileKernels kernels;
+    private final AttentionShape shape;
+    private final LlaOptions options;
+    private final float scale;
+    private final int dim;
+    private final int valueDim;
+
+    private final BlockWeights weights;
+    private final ConjugateGradient solver;
+    private final float[] q;
+    private final float[] scaledQ;
+    private final float[] kbar;
+    private final float[] b;
+    private final float[] x;
+    private final float[] output;
+    private final float[] inverseDiagonal;
+    private final float[] squaredTile;
+    private final float[] w = new float[TILE_KEYS * ROWS];
+    private final float[] ridge = new float[ROWS];
+    private final float[] shift = new float[ROWS];
+    private final boolean[] known = new boolean[ROWS];
+    private final float[] rowBuffer;
+    private float[] k;
+    private long pairIterations;
+
+    ForwardBlock(TileKernels kernels, AttentionShape shape, LlaOptions options, boolean keepWeights) {
+        this.kernels = kernels;
+        this.shape = shape;
+        this.options = options;
+        this.scale = (float) options.scaleFor(shape.headDim());
+        this.dim = TileKernels.padded(shape.headDim());
+        this.valueDim = TileKernels.padded(shape.valueDim());
+        boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
+        this.weights = new BlockWeights(kernels, dim, shape.keyLength(), keepWeights);
+        this.solver = new ConjugateGradient(dim);
+        this.q = new float[dim * ROWS];
+        this.scaledQ = new float[dim * ROWS];
+        this.kbar = new float[dim * ROWS];
+        this.b = new float[dim * ROWS];
+        this.x = new float[dim * ROWS];
+        this.output = new float[valueDim * ROWS];
+        this.inverseDiagonal = jacobi ? new float[dim * ROWS] : null;
+        this.squaredTile = jacobi ? new float[TILE_KEYS * dim] : null;
+        this.rowBuffer = new float[Math.max(dim, valueDim)];
+    }
+
+    /** Bytes of one block's scratch memory. */
+    static long bytes(AttentionShape shape, LlaOptions options, boolean keepWeights) {
+        long dim = TileKernels.padded(shape.headDim());
+        long vectors = (9 + (options.preconditioner() == Preconditioner.JACOBI ? 3 : 0)) * dim
+                + TileKernels.padded(shape.valueDim()) + TILE_KEYS;
+        return BlockWeights.bytes(shape.keyLength(), keepWeights) + vectors * ROWS * Float.BYTES;
+    }
+
+    /** Iterations of the blocks run since the last call, summed over the visible pairs they ran on. */
+    long takePairIterations() {
+        long taken = pairIterations;
+        pairIterations = 0;
+        return taken;
+    }
+
+    /**
+     * Computes queries i0 to i0+rows-1 of one head.
+     *
+     * @param head b * H + h
+     * @param keys this head's keys (Sk,D), both sizes padded
+     * @param values this head's values (Sk,Dv), both sizes padded
+     */
+    void run(long head, int i0, int rows, float[] keys, float[] values, LlaInputs inputs, LlaResult result) {
+        k = keys;
+        long firstRow = head * shape.queryLength() + i0;
+        long firstQ = firstRow * shape.headDim();
+        TensorRows.loadTransposed(inputs.q(), firstQ, rows, shape.headDim(), q, rowBuffer);
+        for (int at = 0; at < q.length; at++) {
+            scaledQ[at] = q[at] * scale;
+        }
+        Arrays.fill(ridge, (float) options.ridge());
+        if (inputs.ridge() != null) {
+            TensorRows.load(inputs.ridge(), firstRow, ridge, 0, rows);
+        }
+        weights.begin(shape, options.causal(), i0, rows);
+
+        weights.softmax(scaledQ, k, kbar, inverseDiagonal, squaredTile);
+        int iterations = solve(rows);
+        output(values);
+
+        for (int row = 0; row < rows; row++) {
+            pairIterations += (long) iterations * weights.visible(row);
+            shift[row] = weights.visible(row) == 0 ? Float.NEGATIVE_INFINITY
+                    : (float) (weights.max[row] + Math.log(weights.total[row]));
+        }
+        TensorRows.storeTransposed(output, rows, shape.valueDim(), result.output(), firstRow * shape.valueDim(), rowBuffer);
+        TensorRows.store(shift, 0, rows, result.logSumExp(), firstRow);
+        if (result.keepsState()) {
+            TensorRows.storeTransposed(kbar, rows, shape.headDim(), result.kbar(), firstQ, rowBuffer);
+            TensorRows.storeTransposed(x, rows, shape.headDim(), result.x(), firstQ, rowBuffer);
+        }
+        System.arraycopy(solver.iterations, 0, result.iterations(), (int) firstRow, rows);
+        System.arraycopy(solver.residual, 0, result.residual(), (int) firstRow, rows);
+    }
+
+    /** Pass 2: x = A^-1 (kbar - q). */
+    private int solve(int rows) {
+        for (int at = 0; at < b.length; at++) {
+            b[at] = kbar[at] - q[at];
+        }
+        for (int lane = 0; lane < rows; lane++) {
+            int visible = weights.visible(lane);
+            known[lane] = visible <= 1;
+            if (known[lane]) { // one key: A = ridge I, to the letter; no key: nothing to solve
+                for (int d = 0; d < dim; d++) {
+                    int at = d * ROWS + lane;
+                    b[at] = visible == 0 ? 0 : b[at];
+                    x[at] = b[at] / ridge[lane];
+                }
+            }
+        }
+        if (inverseDiagonal != null) {
+            for (int d = 0; d < dim; d++) {
+                for (int lane = 0; lane < ROWS; lane++) {
+                    int at = d * ROWS + lane;
+                    float variance = inverseDiagonal[at] - kbar[at] * kbar[at];
+                    inverseDiagonal[at] = 1 / (Math.max(variance, 0) + ridge[lane]);
+                }
+            }
+        }
+        return solver.solve(this::applyA, b, x, inverseDiagonal, rows, known, options.tolerance(), options.maxIterations());
+    }
+
+    /** ay_i = sum_j p_ij ((k_j - kbar_i) . y_i) k_j + ridge_i y_i */
+    private void applyA(float[] y, float[] ay) {
+        Lanes.dot(dim, y, kbar, shift);
+        for (int lane = 0; lane < ROWS; lane++) {
+            shift[lane] = -shift[lane];
+        }
+        Arrays.fill(ay, 0);
+        for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+            int m = weights.tileRows(j0);
+            int p = weights.tile(scaledQ, k, j0);
+            kernels.multiplyWeighted(m, dim, k, j0 * dim, dim, y, weights.p(), p, 1, shift, w, 0);
+            kernels.accumulate(m, dim, k, j0 * dim, dim, w, 0, ay);
+        }
+        Lanes.addScaled(dim, ay, ridge, y);
+    }
+
+    /** Pass 3: o_i = sum_j p_ij (1 - (k_j - kbar_i) . x_i) v_j */
+    private void output(float[] values) {
+        Lanes.dot(dim, x, kbar, shift);
+        for (int lane = 0; lane < ROWS; lane++) {
+            shift[lane] += 1;
+        }
+        Arrays.fill(output, 0);
+        for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+            int m = weights.tileRows(j0);
+            int p = weights.tile(scaledQ, k, j0);
+            kernels.multiplyWeighted(m, dim, k, j0 * dim, dim, x, weights.p(), p, -1, shift, w, 0);
+            kernels.accumulate(m, valueDim, values, j0 * valueDim, valueDim, w, 0, output);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+package io.github.flashlla.jvm;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.Device;
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaPlan;
+
+/**
+ * This JVM as a device: float32, one thread per processor, on the Vector API where its module is present and in plain
+ * loops, several times slower, where it is not. May be used by several threads at once; they share its threads.
+ */
+public final class JvmDevice implements Device {
+
+    private final DeviceInfo info;
+    private final TileKernels kernels;
+    private final WorkerPool pool;
+
+    JvmDevice(DeviceInfo info, TileKernels kernels, int threads) {
+        this.info = info;
+        this.kernels = kernels;
+        this.pool = new WorkerPool(threads);
+    }
+
+    @Override
+    public DeviceInfo info() {
+        return info;
+    }
+
+    @Override
+    public LlaPlan plan(AttentionShape shape, LlaOptions options) {
+        return new JvmPlan(pool, kernels, shape, options);
+    }
+
+    /** Stops the threads; plans of this device cannot run any more. */
+    @Override
+    public void close() {
+        pool.close();
+    }
+}

@@ -1,0 +1,82 @@
+package io.github.flashlla.jvm;
+
+/** {@link TileKernels} in plain loops, for JVMs started without the Vector API's module. */
+final class ScalarKernels implements TileKernels {
+
+    @Override
+    public String description() {
+        return "plain loops";
+    }
+
+    @Override
+    public void multiply(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart) {
+        for (int i = 0; i < m; i++) {
+            int row = cStart + i * ROWS;
+            for (int lane = 0; lane < ROWS; lane++) {
+                c[row + lane] = 0;
+            }
+            for (int d = 0; d < dim; d++) {
+                float scalar = a[aStart + i * stride + d];
+                for (int lane = 0; lane < ROWS; lane++) {
+                    c[row + lane] += scalar * b[d * ROWS + lane];
+                }
+            }
+        }
+    }
+
+    @Override
+    public void multiplyWeighted(int m, int dim, float[] a, int aStart, int stride, float[] b,
+            float[] p, int pStart, float sign, float[] shift, float[] c, int cStart) {
+        multiply(m, dim, a, aStart, stride, b, c, cStart);
+        for (int i = 0; i < m; i++) {
+            for (int lane = 0; lane < ROWS; lane++) {
+                int at = i * ROWS + lane;
+                c[cStart + at] = p[pStart + at] * (sign * c[cStart + at] + shift[lane]);
+            }
+        }
+    }
+
+    @Override
+    public void accumulate(int m, int dim, float[] a, int aStart, int stride, float[] w, int wStart, float[] c) {
+        for (int i = 0; i < m; i++) {
+            for (int d = 0; d < dim; d++) {
+                float scalar = a[aStart + i * stride + d];
+                for (int lane = 0; lane < ROWS; lane++) {
+                    c[d * ROWS + lane] += scalar * w[wStart + i * ROWS + lane];
+                }
+            }
+        }
+    }
+
+    @Override
+    public boolean softmaxStep(int m, float[] scores, int start, float[] max, float[] total, float[] rescale) {
+        boolean rose = false;
+        for (int lane = 0; lane < ROWS; lane++) {
+            float newMax = max[lane];
+            for (int i = 0; i < m; i++) {
+                newMax = Math.max(newMax, scores[start + i * ROWS + lane]);
+            }
+            float sum = 0;
+            for (int i = 0; i < m; i++) {
+                int at = start + i * ROWS + lane;
+                scores[at] = (float) Math.exp(scores[at] - newMax);
+                sum += scores[at];
+            }
+            rose |= newMax > max[lane];
+            rescale[lane] = (float) Math.exp(max[lane] - newMax);
+            total[lane] = total[lane] * rescale[lane] + sum;
+            max[lane] = newMax;
+        }
+        return rose;
+    }
+
+    @Override
+    public void weights(int m, float[] scores, int start, float[] max, float[] factor) {
+        for (int i = 0; i < m; i++) {
+            for (int lane = 0; lane < ROWS; lane++) {
+                int at = start + i * ROWS + lane;
+                scores[at] = (float) Math.exp(scores[at] - max[lane]) * factor[lane];
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+package io.github.flashlla.jvm;
+
+import io.github.flashlla.DataType;
+import io.github.flashlla.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+
+/** Moves rows between tensors of any element type and float arrays. */
+final class TensorRows {
+
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private TensorRows() {}
+
+    /** Copies {@code count} elements from row-major position {@code from}. */
+    static void load(Tensor tensor, long from, float[] target, int at, int count) {
+        if (tensor.type() == DataType.FLOAT32) {
+            MemorySegment.copy(tensor.segment(), FLOAT, from * Float.BYTES, target, at, count);
+        } else {
+            for (int i = 0; i < count; i++) {
+                target[at + i] = (float) tensor.get(from + i);
+            }
+        }
+    }
+
+    /** Copies {@code count} elements to row-major position {@code to}. */
+    static void store(float[] source, int at, int count, Tensor tensor, long to) {
+        if (tensor.type() == DataType.FLOAT32) {
+            MemorySegment.copy(source, at, tensor.segment(), FLOAT, to * Float.BYTES, count);
+        } else {
+            for (int i = 0; i < count; i++) {
+                tensor.set(to + i, source[at + i]);
+            }
+        }
+    }
+
+    /**
+     * Copies {@code rows} rows of {@code dim} elements into rows of {@code stride}, whose further elements stay as they
+     * are.
+     */
+    static void loadPadded(Tensor tensor, long from, int rows, int dim, float[] target, int stride) {
+        if (dim == stride) {
+            load(tensor, from, target, 0, rows * dim);
+        } else {
+            for (int row = 0; row < rows; row++) {
+                load(tensor, from + (long) row * dim, target, row * stride, dim);
+            }
+        }
+    }
+
+    /** Row {@code row} of the tensor becomes lane {@code row} of {@code target}, {@code [dim][ROWS]}; other lanes become 0. */
+    static void loadTransposed(Tensor tensor, long from, int rows, int dim, float[] target, float[] rowBuffer) {
+        java.util.Arrays.fill(target, 0);
+        for (int row = 0; row < rows; row++) {
+            load(tensor, from + (long) row * dim, rowBuffer, 0, dim);
+            for (int d = 0; d < dim; d++) {
+                target[d * TileKernels.ROWS + row] = rowBuffer[d];
+            }
+        }
+    }
+
+    /** The inverse of {@link #loadTransposed}. */
+    static void storeTransposed(float[] source, int rows, int dim, Tensor tensor, long to, float[] rowBuffer) {
+        for (int row = 0; row < rows; row++) {
+            for (int d = 0; d < dim; d++) {
+                rowBuffer[d] = source[d * TileKernels.ROWS + row];
+            }
+            store(rowBuffer, 0, dim, tensor, to + (long) row * dim);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+package io.github.flashlla.jvm;
+
+/**
+ * The inner loops of FlashLLA on tiles of {@value #ROWS} lanes (one lane is one row of the block: a query, or a key in the
+ * backward pass over keys).
+ *
+ * <p>Layout: a tile or a transposed block is {@code [i][lane]}, {@code ROWS} floats per {@code i}. The other operand,
+ * called {@code a}, is row-major with {@code stride} floats per row, and its rows and columns are padded with zeros to
+ * multiples of {@value #UNROLL}. All counts named {@code m} and {@code dim} are multiples of {@code UNROLL}.
+ */
+interface TileKernels {
+
+    /** Lanes of a block: two 512-bit registers, or more of narrower ones. */
+    int ROWS = 32;
+
+    /** Rows of {@code a} that one register tile covers; sizes are padded to it. */
+    int UNROLL = 4;
+
+    /** What computes, such as {@code Vector API, 512 bit}. */
+    String description();
+
+    /** c[i][lane] = sum_d a[i][d] b[d][lane] for i &lt; m, d &lt; dim. */
+    void multiply(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart);
+
+    /** c[i][lane] = p[i][lane] * (sign * sum_d a[i][d] b[d][lane] + shift[lane]) for i &lt; m, d &lt; dim. */
+    void multiplyWeighted(int m, int dim, float[] a, int aStart, int stride, float[] b,
+            float[] p, int pStart, float sign, float[] shift, float[] c, int cStart);
+
+    /** c[d][lane] += sum_i a[i][d] w[i][lane] for i &lt; m, d &lt; dim. */
+    void accumulate(int m, int dim, float[] a, int aStart, int stride, float[] w, int wStart, float[] c);
+
+    /**
+     * One step of the online softmax, in place: raises {@code max} to the tile's, replaces every score by
+     * exp(score - max), and updates {@code total}. {@code rescale} receives exp(old max - new max).
+     *
+     * @return whether any lane's max rose, that is, whether earlier sums must be multiplied by {@code rescale}
+     */
+    boolean softmaxStep(int m, float[] scores, int start, float[] max, float[] total, float[] rescale);
+
+    /** scores[i][lane] becomes exp(scores[i][lane] - max[lane]) * factor[lane], for i &lt; m. */
+    void weights(int m, float[] scores, int start, float[] max, float[] factor);
+
+    /** {@code n} rounded up to a multiple of {@link #UNROLL}. */
+    static int padded(int n) {
+        return Math.ceilDiv(n, UNROLL) * UNROLL;
+    }
+}

@@ -1,0 +1,190 @@
+package io.github.flashlla.jvm;
+
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * {@link TileKernels} on the Vector API. Load this class only where the module {@code jdk.incubator.vector} is present.
+ *
+ * <p>Both products keep a register tile of 4 rows by 2 vectors in locals (arrays of vectors would be heap objects). Eight
+ * accumulators cover the latency of fused multiply-add and fit sixteen registers; 8 x 2 was no faster
+ * (bench/NOTES.md).
+ */
+final class VectorKernels implements TileKernels {
+
+    private static final VectorSpecies<Float> SPECIES =
+            FloatVector.SPECIES_PREFERRED.vectorBitSize() > 512 ? FloatVector.SPECIES_512 : FloatVector.SPECIES_PREFERRED;
+    private static final int LANES = SPECIES.length();
+    private static final int PANEL = 2 * LANES;
+
+    @Override
+    public String description() {
+        return "Vector API, " + SPECIES.vectorBitSize() + " bit";
+    }
+
+    @Override
+    public void multiply(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart) {
+        for (int lane = 0; lane < ROWS; lane += PANEL) {
+            for (int i = 0; i < m; i += UNROLL) {
+                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, null, 0, 0, null, c, cStart + i * ROWS + lane);
+            }
+        }
+    }
+
+    @Override
+    public void multiplyWeighted(int m, int dim, float[] a, int aStart, int stride, float[] b,
+            float[] p, int pStart, float sign, float[] shift, float[] c, int cStart) {
+        for (int lane = 0; lane < ROWS; lane += PANEL) {
+            for (int i = 0; i < m; i += UNROLL) {
+                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, p, pStart + i * ROWS + lane, sign, shift,
+                        c, cStart + i * ROWS + lane);
+            }
+        }
+    }
+
+    @Override
+    public void accumulate(int m, int dim, float[] a, int aStart, int stride, float[] w, int wStart, float[] c) {
+        for (int lane = 0; lane < ROWS; lane += PANEL) {
+            for (int d = 0; d < dim; d += UNROLL) {
+                accumulateTile(m, a, aStart + d, stride, w, wStart + lane, c, d * ROWS + lane);
+            }
+        }
+    }
+
+    /** 4 rows of the product by one panel of lanes; without weights p the bare product is stored. */
+    private static void multiplyTile(int dim, float[] a, int a0, int stride, float[] b, int lane,
+            float[] p, int pStart, float sign, float[] shift, float[] c, int cStart) {
+        int a1 = a0 + stride;
+        int a2 = a1 + stride;
+        int a3 = a2 + stride;
+        FloatVector c00 = FloatVector.zero(SPECIES);
+        FloatVector c01 = c00;
+        FloatVector c10 = c00;
+        FloatVector c11 = c00;
+        FloatVector c20 = c00;
+        FloatVector c21 = c00;
+        FloatVector c30 = c00;
+        FloatVector c31 = c00;
+        for (int d = 0; d < dim; d++) {
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, d * ROWS + lane);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, d * ROWS + lane + LANES);
+            FloatVector s = FloatVector.broadcast(SPECIES, a[a0 + d]);
+            c00 = s.fma(b0, c00);
+            c01 = s.fma(b1, c01);
+            s = FloatVector.broadcast(SPECIES, a[a1 + d]);
+            c10 = s.fma(b0, c10);
+            c11 = s.fma(b1, c11);
+            s = FloatVector.broadcast(SPECIES, a[a2 + d]);
+            c20 = s.fma(b0, c20);
+            c21 = s.fma(b1, c21);
+            s = FloatVector.broadcast(SPECIES, a[a3 + d]);
+            c30 = s.fma(b0, c30);
+            c31 = s.fma(b1, c31);
+        }
+        if (p != null) {
+            FloatVector f = FloatVector.broadcast(SPECIES, sign);
+            FloatVector t0 = FloatVector.fromArray(SPECIES, shift, lane);
+            FloatVector t1 = FloatVector.fromArray(SPECIES, shift, lane + LANES);
+            c00 = c00.fma(f, t0).mul(FloatVector.fromArray(SPECIES, p, pStart));
+            c01 = c01.fma(f, t1).mul(FloatVector.fromArray(SPECIES, p, pStart + LANES));
+            c10 = c10.fma(f, t0).mul(FloatVector.fromArray(SPECIES, p, pStart + ROWS));
+            c11 = c11.fma(f, t1).mul(FloatVector.fromArray(SPECIES, p, pStart + ROWS + LANES));
+            c20 = c20.fma(f, t0).mul(FloatVector.fromArray(SPECIES, p, pStart + 2 * ROWS));
+            c21 = c21.fma(f, t1).mul(FloatVector.fromArray(SPECIES, p, pStart + 2 * ROWS + LANES));
+            c30 = c30.fma(f, t0).mul(FloatVector.fromArray(SPECIES, p, pStart + 3 * ROWS));
+            c31 = c31.fma(f, t1).mul(FloatVector.fromArray(SPECIES, p, pStart + 3 * ROWS + LANES));
+        }
+        c00.intoArray(c, cStart);
+        c01.intoArray(c, cStart + LANES);
+        c10.intoArray(c, cStart + ROWS);
+        c11.intoArray(c, cStart + ROWS + LANES);
+        c20.intoArray(c, cStart + 2 * ROWS);
+        c21.intoArray(c, cStart + 2 * ROWS + LANES);
+        c30.intoArray(c, cStart + 3 * ROWS);
+        c31.intoArray(c, cStart + 3 * ROWS + LANES);
+    }
+
+    /** 4 dims of the weighted sum by one panel of lanes. */
+    private static void accumulateTile(int m, float[] a, int a0, int stride, float[] w, int wStart, float[] c, int cStart) {
+        FloatVector c00 = FloatVector.fromArray(SPECIES, c, cStart);
+        FloatVector c01 = FloatVector.fromArray(SPECIES, c, cStart + LANES);
+        FloatVector c10 = FloatVector.fromArray(SPECIES, c, cStart + ROWS);
+        FloatVector c11 = FloatVector.fromArray(SPECIES, c, cStart + ROWS + LANES);
+        FloatVector c20 = FloatVector.fromArray(SPECIES, c, cStart + 2 * ROWS);
+        FloatVector c21 = FloatVector.fromArray(SPECIES, c, cStart + 2 * ROWS + LANES);
+        FloatVector c30 = FloatVector.fromArray(SPECIES, c, cStart + 3 * ROWS);
+        FloatVector c31 = FloatVector.fromArray(SPECIES, c, cStart + 3 * ROWS + LANES);
+        int at = a0; // a running index, not a0 + i * stride: C2 drops range checks of neighbours only for constant steps
+        for (int i = 0; i < m; i++) {
+            FloatVector w0 = FloatVector.fromArray(SPECIES, w, wStart + i * ROWS);
+            FloatVector w1 = FloatVector.fromArray(SPECIES, w, wStart + i * ROWS + LANES);
+            FloatVector s = FloatVector.broadcast(SPECIES, a[at]);
+            c00 = s.fma(w0, c00);
+            c01 = s.fma(w1, c01);
+            s = FloatVector.broadcast(SPECIES, a[at + 1]);
+            c10 = s.fma(w0, c10);
+            c11 = s.fma(w1, c11);
+            s = FloatVector.broadcast(SPECIES, a[at + 2]);
+            c20 = s.fma(w0, c20);
+            c21 = s.fma(w1, c21);
+            s = FloatVector.broadcast(SPECIES, a[at + 3]);
+            c30 = s.fma(w0, c30);
+            c31 = s.fma(w1, c31);
+            at += stride;
+        }
+        c00.intoArray(c, cStart);
+        c01.intoArray(c, cStart + LANES);
+        c10.intoArray(c, cStart + ROWS);
+        c11.intoArray(c, cStart + ROWS + LANES);
+        c20.intoArray(c, cStart + 2 * ROWS);
+        c21.intoArray(c, cStart + 2 * ROWS + LANES);
+        c30.intoArray(c, cStart + 3 * ROWS);
+        c31.intoArray(c, cStart + 3 * ROWS + LANES);
+    }
+
+    @Override
+    public boolean softmaxStep(int m, float[] scores, int start, float[] max, float[] total, float[] rescale) {
+        boolean rose = false;
+        for (int lane = 0; lane < ROWS; lane += LANES) {
+            rose |= softmaxLanes(m, scores, start + lane, max, total, rescale, lane);
+        }
+        return rose;
+    }
+
+    private static boolean softmaxLanes(int m, float[] scores, int start, float[] max, float[] total, float[] rescale,
+            int lane) {
+        FloatVector oldMax = FloatVector.fromArray(SPECIES, max, lane);
+        FloatVector newMax = oldMax;
+        for (int i = 0; i < m; i++) {
+            newMax = newMax.max(FloatVector.fromArray(SPECIES, scores, start + i * ROWS));
+        }
+        FloatVector sum = FloatVector.zero(SPECIES);
+        for (int i = 0; i < m; i++) {
+            FloatVector e = VectorExp.exp(FloatVector.fromArray(SPECIES, scores, start + i * ROWS).sub(newMax));
+            e.intoArray(scores, start + i * ROWS);
+            sum = sum.add(e);
+        }
+        FloatVector factor = VectorExp.exp(oldMax.sub(newMax));
+        factor.intoArray(rescale, lane);
+        FloatVector.fromArray(SPECIES, total, lane).fma(factor, sum).intoArray(total, lane);
+        newMax.intoArray(max, lane);
+        return newMax.compare(VectorOperators.GT, oldMax).anyTrue();
+    }
+
+    @Override
+    public void weights(int m, float[] scores, int start, float[] max, float[] factor) {
+        for (int lane = 0; lane < ROWS; lane += LANES) {
+            weightLanes(m, scores, start + lane, max, factor, lane);
+        }
+    }
+
+    private static void weightLanes(int m, float[] scores, int start, float[] max, float[] factor, int lane) {
+        FloatVector top = FloatVector.fromArray(SPECIES, max, lane);
+        FloatVector f = FloatVector.fromArray(SPECIES, factor, lane);
+        for (int i = 0; i < m; i++) {
+            FloatVector s = FloatVector.fromArray(SPECIES, scores, start + i * ROWS);
+            VectorExp.exp(s.sub(top)).mul(f).intoArray(scores, start + i * ROWS);
+        }
+    }
+}

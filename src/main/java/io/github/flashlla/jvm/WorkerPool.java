@@ -1,0 +1,74 @@
+package io.github.flashlla.jvm;
+
+import io.github.flashlla.DeviceException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicLong;
+
+/** The device's threads. Work is handed out one item at a time, in order, to whichever thread is free. */
+final class WorkerPool implements AutoCloseable {
+
+    /** One item of work, on one of the workers. */
+    interface Task {
+        /**
+         * @param worker 0 to workers-1: whose scratch memory to use
+         * @param index which item
+         */
+        void run(int worker, long index);
+    }
+
+    private final int threads;
+    private final ExecutorService executor;
+
+    WorkerPool(int threads) {
+        this.threads = threads;
+        this.executor = Executors.newFixedThreadPool(threads,
+                Thread.ofPlatform().name("flashlla-jvm-", 0).daemon().factory());
+    }
+
+    int threads() {
+        return threads;
+    }
+
+    /** Runs items 0 to count-1 and returns when all are done; the first failure stops the rest and is thrown. */
+    void forEach(int workers, long count, Task task) {
+        AtomicLong next = new AtomicLong();
+        List<Callable<Void>> loops = new ArrayList<>(workers);
+        for (int w = 0; w < workers; w++) {
+            int worker = w;
+            loops.add(() -> {
+                try {
+                    for (long i = next.getAndIncrement(); i < count; i = next.getAndIncrement()) {
+                        task.run(worker, i);
+                    }
+                } catch (Throwable t) {
+                    next.set(count);
+                    throw t;
+                }
+                return null;
+            });
+        }
+        try {
+            List<Future<Void>> futures = executor.invokeAll(loops);
+            for (Future<Void> future : futures) {
+                future.get();
+            }
+        } catch (InterruptedException e) {
+            next.set(count);
+            Thread.currentThread().interrupt();
+            throw new DeviceException("jvm: interrupted while computing", e);
+        } catch (ExecutionException e) {
+            throw new DeviceException("jvm: " + e.getCause(), e.getCause());
+        }
+    }
+
+    @Override
+    public void close() {
+        executor.shutdown();
+    }
+}
