@@ -28,6 +28,16 @@ public interface Device extends AutoCloseable {
         }
     }
 
+    /**
+     * Makes an empty key/value cache on this device, to decode against; close it before the device.
+     *
+     * @throws DeviceException if the device lacks the memory
+     * @throws UnsupportedOperationException if this device does not decode
+     */
+    default KvCache kvCache(KvCacheShape shape) {
+        throw new UnsupportedOperationException("the device " + info().name() + " has no key/value cache");
+    }
+
     @Override
     void close();
 }

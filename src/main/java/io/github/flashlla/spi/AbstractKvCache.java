@@ -1,0 +1,167 @@
+package io.github.flashlla.spi;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.KvCache;
+import io.github.flashlla.KvCacheShape;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
+import java.util.Arrays;
+
+/** Lengths, and every check of an argument, so that a device's cache only moves data. */
+public abstract class AbstractKvCache implements KvCache {
+
+    private static final double FLOAT16_OVERFLOW = 65520; // from here on rounds to infinity, below it to 65504
+
+    private final KvCacheShape shape;
+    private final int[] lengths;
+    private boolean closed;
+
+    protected AbstractKvCache(KvCacheShape shape) {
+        this.shape = shape;
+        this.lengths = new int[shape.batch()];
+    }
+
+    /**
+     * Stores {@code tokens} tokens of each of {@code sequences} sequences, the first being {@code first}, at the end of
+     * each: at {@link #length}, which is raised afterwards. Everything has been checked.
+     *
+     * @param k (sequences,Hkv,tokens,D)
+     * @param v (sequences,Hkv,tokens,Dv)
+     */
+    protected abstract void store(int first, int sequences, int tokens, Tensor k, Tensor v);
+
+    @Override
+    public final KvCacheShape shape() {
+        return shape;
+    }
+
+    @Override
+    public final int length(int sequence) {
+        requireSequence(sequence);
+        return lengths[sequence];
+    }
+
+    @Override
+    public final void append(int sequence, Tensor k, Tensor v) {
+        requireSequence(sequence);
+        append(sequence, 1, prepend(k), prepend(v), "(Hkv,n,D)");
+    }
+
+    @Override
+    public final void append(Tensor k, Tensor v) {
+        append(0, shape.batch(), k, v, "(B,Hkv,n,D)");
+    }
+
+    private void append(int first, int sequences, Tensor k, Tensor v, String wanted) {
+        requireOpen();
+        long tokens = k.rank() == 4 ? k.dim(2) : 0;
+        requireDims("k", k, wanted, sequences, shape.kvHeads(), tokens, shape.headDim());
+        requireDims("v", v, wanted + " with Dv in place of D", sequences, shape.kvHeads(), tokens, shape.valueDim());
+        for (int sequence = first; sequence < first + sequences; sequence++) {
+            if (lengths[sequence] + tokens > shape.capacity()) {
+                throw new InvalidInputException("sequence " + sequence + " of the key/value cache holds "
+                        + lengths[sequence] + " of at most " + shape.capacity() + " tokens, so " + tokens
+                        + " more do not fit: truncate or reset it, or make the cache with a larger capacity");
+            }
+        }
+        requireRange("k", k);
+        requireRange("v", v);
+        store(first, sequences, (int) tokens, k, v);
+        for (int sequence = first; sequence < first + sequences; sequence++) {
+            lengths[sequence] += (int) tokens;
+        }
+    }
+
+    @Override
+    public final void truncate(int sequence, int length) {
+        requireSequence(sequence);
+        if (length < 0 || length > lengths[sequence]) {
+            throw new InvalidInputException("sequence " + sequence + " of the key/value cache cannot be truncated to "
+                    + length + " tokens: it holds " + lengths[sequence]);
+        }
+        lengths[sequence] = length;
+    }
+
+    @Override
+    public final void reset() {
+        Arrays.fill(lengths, 0);
+    }
+
+    /** Frees the memory; called once. */
+    protected abstract void release();
+
+    @Override
+    public final void close() {
+        if (!closed) {
+            closed = true;
+            release();
+        }
+    }
+
+    public final void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException("the key/value cache has been closed");
+        }
+    }
+
+    /** Checks what a decoding step is given against its sizes. */
+    public final void requireStep(AttentionShape step, Tensor q, Tensor ridge, LlaResult result) {
+        requireOpen();
+        if (!Arrays.equals(q.dims(), step.queryDims())) {
+            throw new InvalidInputException("q has shape " + Tensor.shapeString(q.dims())
+                    + ", but this decode plan takes (B,H,1,D) = " + Tensor.shapeString(step.queryDims()));
+        }
+        if (ridge != null && !Arrays.equals(ridge.dims(), step.rowDims())) {
+            throw new InvalidInputException("the ridge has shape " + Tensor.shapeString(ridge.dims())
+                    + ", but this decode plan takes (B,H,1) = " + Tensor.shapeString(step.rowDims()));
+        }
+        if (ridge != null) {
+            for (long i = 0; i < ridge.size(); i++) {
+                if (!(ridge.get(i) > 0) || Double.isInfinite(ridge.get(i))) {
+                    throw new InvalidInputException("the ridge at " + ridge.coordinates(i) + " is " + ridge.get(i)
+                            + "; every ridge must be finite and greater than 0");
+                }
+            }
+        }
+        if (!result.shape().equals(step)) {
+            throw new InvalidInputException("the result is of shape " + result.shape() + ", but this decode plan needs "
+                    + step + ": make it with newResult()");
+        }
+    }
+
+    private void requireSequence(int sequence) {
+        if (sequence < 0 || sequence >= shape.batch()) {
+            throw new InvalidInputException("there is no sequence " + sequence + " in a key/value cache of "
+                    + shape.batch() + " (they count from 0)");
+        }
+    }
+
+    private void requireRange(String name, Tensor tensor) {
+        if (shape.type() != DataType.FLOAT16 || tensor.type() == DataType.FLOAT16) {
+            return;
+        }
+        for (long i = 0; i < tensor.size(); i++) {
+            if (Math.abs(tensor.get(i)) >= FLOAT16_OVERFLOW) {
+                throw new InvalidInputException(name + " holds " + tensor.get(i) + " at " + tensor.coordinates(i)
+                        + ", which a float16 cache cannot store: use a float32 one");
+            }
+        }
+    }
+
+    private static Tensor prepend(Tensor tensor) {
+        long[] dims = new long[tensor.rank() + 1];
+        dims[0] = 1;
+        System.arraycopy(tensor.dims(), 0, dims, 1, tensor.rank());
+        return tensor.reshape(dims);
+    }
+
+    private static void requireDims(String name, Tensor tensor, String wanted, long... dims) {
+        if (!Arrays.equals(tensor.dims(), dims)) {
+            throw new InvalidInputException(name + " has shape " + Tensor.shapeString(tensor.dims())
+                    + ", but this append takes " + wanted + " = " + Tensor.shapeString(dims)
+                    + " with n tokens, the same for k and v");
+        }
+    }
+}
