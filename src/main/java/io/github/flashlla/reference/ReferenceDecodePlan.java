@@ -1,0 +1,108 @@
+package io.github.flashlla.reference;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.DecodeMethod;
+import io.github.flashlla.DecodePlan;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.KvCache;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.Timing;
+
+/** {@link DecodeMoments} for every sequence and head of a cache. */
+final class ReferenceDecodePlan implements DecodePlan {
+    private final ReferenceKvCache cache;
+    private final AttentionShape shape;
+    private final LlaOptions options;
+
+    ReferenceDecodePlan(ReferenceKvCache cache, int heads, LlaOptions options, DecodeMethod method) {
+        if (method != DecodeMethod.AUTO && method != DecodeMethod.MOMENTS) {
+            throw new InvalidInputException("reference: decodes by MOMENTS only, not " + method);
+        }
+        this.cache = cache;
+        this.shape = cache.shape().step(heads);
+        this.options = options;
+    }
+
+    @Override
+    public void decode(Tensor q, Tensor ridge, LlaResult result) {
+        cache.requireStep(shape, q, ridge, result);
+        long start = System.nanoTime();
+        for (int sequence = 0; sequence < shape.batch(); sequence++) {
+            for (int head = 0; head < shape.heads(); head++) {
+                decode(sequence, head, q, ridge, result);
+            }
+        }
+        result.setPairIterations(0);
+        result.setTiming(Timing.ofWall(System.nanoTime() - start));
+    }
+
+    private void decode(int sequence, int head, Tensor q, Tensor ridge, LlaResult result) {
+        int row = sequence * shape.heads() + head;
+        int kvHead = head / shape.group();
+        int length = cache.length(sequence);
+        double scale = options.scaleFor(shape.headDim());
+        double[] query = ReferenceKvCache.get(q, row, shape.headDim());
+        double[] origin = length == 0 ? query : cache.key(sequence, kvHead, 0);
+        DecodeMoments moments = new DecodeMoments(origin, shape.valueDim());
+        for (int token = 0; token < length; token++) {
+            double[] key = cache.key(sequence, kvHead, token);
+            double score = 0;
+            for (int d = 0; d < query.length; d++) {
+                score += query[d] * key[d];
+            }
+            moments.add(scale * score, key, cache.value(sequence, kvHead, token));
+        }
+        DecodeMoments.Step step = moments.solve(query, ridge == null ? options.ridge() : ridge.get(row));
+        set(result.output(), row, step.o());
+        result.logSumExp().set(row, step.logSumExp());
+        if (result.keepsState()) {
+            set(result.kbar(), row, step.kbar());
+            set(result.x(), row, step.x());
+        }
+        result.iterations()[row] = 0;
+        result.residual()[row] = 0;
+    }
+
+    private static void set(Tensor tensor, long row, double[] values) {
+        for (int i = 0; i < values.length; i++) {
+            tensor.set(row * values.length + i, values[i]);
+        }
+    }
+
+    @Override
+    public KvCache cache() {
+        return cache;
+    }
+
+    @Override
+    public AttentionShape shape() {
+        return shape;
+    }
+
+    @Override
+    public LlaOptions options() {
+        return options;
+    }
+
+    /** Float64, so that nothing is lost on the way out. */
+    @Override
+    public LlaResult newResult() {
+        return new LlaResult(shape, DataType.FLOAT64, options.keepState());
+    }
+
+    @Override
+    public DecodeMethod lastMethod() {
+        return DecodeMethod.MOMENTS;
+    }
+
+    @Override
+    public long workspaceBytes() {
+        return 8L * shape.headDim() * (shape.headDim() + shape.valueDim());
+    }
+
+    @Override
+    public void close() {}
+}
