@@ -113,9 +113,9 @@ final class BlockWeights {
             int at = kept ? j0 * ROWS : 0;
             scores(q, k, j0, m, at);
             if (kernels.softmaxStep(m, p, at, max, total, rescale)) {
-                Lanes.scale(dim, kbar, 0, rescale);
+                kernels.scale(dim, kbar, 0, rescale);
                 if (squares != null) {
-                    Lanes.scale(dim, squares, 0, rescale);
+                    kernels.scale(dim, squares, 0, rescale);
                 }
             }
             if (kept) {
@@ -132,9 +132,9 @@ final class BlockWeights {
         for (int lane = 0; lane < ROWS; lane++) {
             factor[lane] = total[lane] > 0 ? 1 / total[lane] : 0;
         }
-        Lanes.scale(dim, kbar, 0, factor);
+        kernels.scale(dim, kbar, 0, factor);
         if (squares != null) {
-            Lanes.scale(dim, squares, 0, factor);
+            kernels.scale(dim, squares, 0, factor);
         }
         if (kept) {
             normalise();
@@ -148,7 +148,7 @@ final class BlockWeights {
             for (int lane = 0; lane < ROWS; lane++) {
                 rescale[lane] = (float) Math.exp(tileMax[tile + lane] - max[lane]) * factor[lane];
             }
-            Lanes.scale(tileRows(j0), p, j0 * ROWS, rescale);
+            kernels.scale(tileRows(j0), p, j0 * ROWS, rescale);
         }
     }
 

@@ -16,6 +16,7 @@ final class ConjugateGradient {
         void apply(float[] y, float[] ay);
     }
 
+    private final TileKernels kernels;
     private final int dim;
     private final float[] r;
     private final float[] y;
@@ -35,7 +36,8 @@ final class ConjugateGradient {
     /** ||r|| / ||b|| of each lane; written by {@link #solve}. */
     final float[] residual = new float[ROWS];
 
-    ConjugateGradient(int dim) {
+    ConjugateGradient(TileKernels kernels, int dim) {
+        this.kernels = kernels;
         this.dim = dim;
         r = new float[dim * ROWS];
         y = new float[dim * ROWS];
@@ -59,7 +61,7 @@ final class ConjugateGradient {
             int maxIterations) {
         double tolerance2 = tolerance * tolerance;
         System.arraycopy(b, 0, r, 0, r.length);
-        dot(r, r, bb);
+        kernels.dot(dim, r, r, bb);
         System.arraycopy(bb, 0, rr, 0, ROWS);
         int left = 0;
         for (int lane = 0; lane < ROWS; lane++) {
@@ -75,14 +77,14 @@ final class ConjugateGradient {
             }
         }
         precondition(inverseDiagonal);
-        dot(r, direction(inverseDiagonal), rz);
+        kernels.dot(dim, r, direction(inverseDiagonal), rz);
         System.arraycopy(direction(inverseDiagonal), 0, y, 0, y.length);
 
         int iteration = 0;
         while (left > 0 && iteration < maxIterations) {
             iteration++;
             a.apply(y, ay);
-            dot(y, ay, yAy);
+            kernels.dot(dim, y, ay, yAy);
             for (int lane = 0; lane < ROWS; lane++) {
                 if (active[lane] && !(yAy[lane] > 0)) { // rounding has eaten the direction: keep what there is
                     active[lane] = false;
@@ -91,8 +93,10 @@ final class ConjugateGradient {
                 }
                 step[lane] = active[lane] ? rz[lane] / yAy[lane] : 0;
             }
-            advance(x);
-            dot(r, r, turn);
+            kernels.addScaled(dim, x, step, y);
+            negate(step);
+            kernels.addScaled(dim, r, step, ay);
+            kernels.dot(dim, r, r, turn);
             for (int lane = 0; lane < ROWS; lane++) {
                 if (active[lane]) {
                     rr[lane] = turn[lane];
@@ -104,12 +108,12 @@ final class ConjugateGradient {
                 }
             }
             precondition(inverseDiagonal);
-            dot(r, direction(inverseDiagonal), newRz);
+            kernels.dot(dim, r, direction(inverseDiagonal), newRz);
             for (int lane = 0; lane < ROWS; lane++) {
                 turn[lane] = active[lane] ? newRz[lane] / rz[lane] : 0;
                 rz[lane] = newRz[lane];
             }
-            redirect(direction(inverseDiagonal));
+            kernels.scaleAndAdd(dim, y, turn, direction(inverseDiagonal));
         }
         for (int lane = 0; lane < ROWS; lane++) {
             residual[lane] = bb[lane] == 0 ? 0 : (float) Math.sqrt((double) rr[lane] / bb[lane]); // NaN stays NaN
@@ -129,32 +133,15 @@ final class ConjugateGradient {
         }
     }
 
-    /** x += step y, r -= step A y */
-    private void advance(float[] x) {
-        for (int d = 0; d < dim; d++) {
-            int at = d * ROWS;
-            for (int lane = 0; lane < ROWS; lane++) {
-                x[at + lane] += step[lane] * y[at + lane];
-                r[at + lane] -= step[lane] * ay[at + lane];
-            }
+    private static void negate(float[] lanes) {
+        for (int lane = 0; lane < ROWS; lane++) {
+            lanes[lane] = -lanes[lane];
         }
     }
 
-    /** y = z + turn y */
-    private void redirect(float[] newDirection) {
-        for (int d = 0; d < dim; d++) {
-            int at = d * ROWS;
-            for (int lane = 0; lane < ROWS; lane++) {
-                y[at + lane] = newDirection[at + lane] + turn[lane] * y[at + lane];
-            }
+    private static void clearLane(float[] vectors, int lane) {
+        for (int at = lane; at < vectors.length; at += ROWS) {
+            vectors[at] = 0;
         }
-    }
-
-    private void clearLane(float[] vectors, int lane) {
-        Lanes.setLane(dim, vectors, lane, 0);
-    }
-
-    private void dot(float[] a, float[] b, float[] out) {
-        Lanes.dot(dim, a, b, out);
     }
 }

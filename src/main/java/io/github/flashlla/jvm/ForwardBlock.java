@@ -47,7 +47,7 @@ final class ForwardBlock {
         this.valueDim = TileKernels.padded(shape.valueDim());
         boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
         this.weights = new BlockWeights(kernels, dim, shape.keyLength(), keepWeights);
-        this.solver = new ConjugateGradient(dim);
+        this.solver = new ConjugateGradient(kernels, dim);
         this.q = new float[dim * ROWS];
         this.scaledQ = new float[dim * ROWS];
         this.kbar = new float[dim * ROWS];
@@ -144,7 +144,7 @@ final class ForwardBlock {
 
     /** ay_i = sum_j p_ij ((k_j - kbar_i) . y_i) k_j + ridge_i y_i */
     private void applyA(float[] y, float[] ay) {
-        Lanes.dot(dim, y, kbar, shift);
+        kernels.dot(dim, y, kbar, shift);
         for (int lane = 0; lane < ROWS; lane++) {
             shift[lane] = -shift[lane];
         }
@@ -155,12 +155,12 @@ final class ForwardBlock {
             kernels.multiplyWeighted(m, dim, k, j0 * dim, dim, y, weights.p(), p, 1, shift, w, 0);
             kernels.accumulate(m, dim, k, j0 * dim, dim, w, 0, ay);
         }
-        Lanes.addScaled(dim, ay, ridge, y);
+        kernels.addScaled(dim, ay, ridge, y);
     }
 
     /** Pass 3: o_i = sum_j p_ij (1 - (k_j - kbar_i) . x_i) v_j */
     private void output(float[] values) {
-        Lanes.dot(dim, x, kbar, shift);
+        kernels.dot(dim, x, kbar, shift);
         for (int lane = 0; lane < ROWS; lane++) {
             shift[lane] += 1;
         }

@@ -1,5 +1,7 @@
 package io.github.flashlla.jvm;
 
+import java.util.Arrays;
+
 /** {@link TileKernels} in plain loops, for JVMs started without the Vector API's module. */
 final class ScalarKernels implements TileKernels {
 
@@ -77,6 +79,35 @@ final class ScalarKernels implements TileKernels {
                 int at = start + i * ROWS + lane;
                 scores[at] = (float) Math.exp(scores[at] - max[lane]) * factor[lane];
             }
+        }
+    }
+
+    @Override
+    public void dot(int dim, float[] a, float[] b, float[] out) {
+        Arrays.fill(out, 0);
+        for (int i = 0; i < dim * ROWS; i++) {
+            out[i % ROWS] += a[i] * b[i];
+        }
+    }
+
+    @Override
+    public void scale(int m, float[] a, int start, float[] factor) {
+        for (int i = 0; i < m * ROWS; i++) {
+            a[start + i] *= factor[i % ROWS];
+        }
+    }
+
+    @Override
+    public void addScaled(int dim, float[] a, float[] factor, float[] b) {
+        for (int i = 0; i < dim * ROWS; i++) {
+            a[i] += factor[i % ROWS] * b[i];
+        }
+    }
+
+    @Override
+    public void scaleAndAdd(int dim, float[] a, float[] factor, float[] b) {
+        for (int i = 0; i < dim * ROWS; i++) {
+            a[i] = b[i] + factor[i % ROWS] * a[i];
         }
     }
 }

@@ -6,7 +6,7 @@ package io.github.flashlla.jvm;
  *
  * <p>Layout: a tile or a transposed block is {@code [i][lane]}, {@code ROWS} floats per {@code i}. The other operand,
  * called {@code a}, is row-major with {@code stride} floats per row, and its rows and columns are padded with zeros to
- * multiples of {@value #UNROLL}. All counts named {@code m} and {@code dim} are multiples of {@code UNROLL}.
+ * multiples of {@value #UNROLL}. In the products all counts are multiples of {@code UNROLL}.
  */
 interface TileKernels {
 
@@ -39,6 +39,18 @@ interface TileKernels {
 
     /** scores[i][lane] becomes exp(scores[i][lane] - max[lane]) * factor[lane], for i &lt; m. */
     void weights(int m, float[] scores, int start, float[] max, float[] factor);
+
+    /** out[lane] = sum_d a[d][lane] b[d][lane] for d &lt; dim. */
+    void dot(int dim, float[] a, float[] b, float[] out);
+
+    /** a[i][lane] *= factor[lane] for {@code m} values of i from position {@code start}. */
+    void scale(int m, float[] a, int start, float[] factor);
+
+    /** a[d][lane] += factor[lane] b[d][lane] for d &lt; dim. */
+    void addScaled(int dim, float[] a, float[] factor, float[] b);
+
+    /** a[d][lane] = b[d][lane] + factor[lane] a[d][lane] for d &lt; dim. */
+    void scaleAndAdd(int dim, float[] a, float[] factor, float[] b);
 
     /** {@code n} rounded up to a multiple of {@link #UNROLL}. */
     static int padded(int n) {

@@ -67,8 +67,8 @@ final class VectorKernels implements TileKernels {
         FloatVector c30 = c00;
         FloatVector c31 = c00;
         for (int d = 0; d < dim; d++) {
-            FloatVector b0 = FloatVector.fromArray(SPECIES, b, d * ROWS + lane);
-            FloatVector b1 = FloatVector.fromArray(SPECIES, b, d * ROWS + lane + LANES);
+            FloatVector b0 = load(b, d * ROWS + lane);
+            FloatVector b1 = load(b, d * ROWS + lane + LANES);
             FloatVector s = FloatVector.broadcast(SPECIES, a[a0 + d]);
             c00 = s.fma(b0, c00);
             c01 = s.fma(b1, c01);
@@ -84,16 +84,16 @@ final class VectorKernels implements TileKernels {
         }
         if (p != null) {
             FloatVector f = FloatVector.broadcast(SPECIES, sign);
-            FloatVector t0 = FloatVector.fromArray(SPECIES, shift, lane);
-            FloatVector t1 = FloatVector.fromArray(SPECIES, shift, lane + LANES);
-            c00 = c00.fma(f, t0).mul(FloatVector.fromArray(SPECIES, p, pStart));
-            c01 = c01.fma(f, t1).mul(FloatVector.fromArray(SPECIES, p, pStart + LANES));
-            c10 = c10.fma(f, t0).mul(FloatVector.fromArray(SPECIES, p, pStart + ROWS));
-            c11 = c11.fma(f, t1).mul(FloatVector.fromArray(SPECIES, p, pStart + ROWS + LANES));
-            c20 = c20.fma(f, t0).mul(FloatVector.fromArray(SPECIES, p, pStart + 2 * ROWS));
-            c21 = c21.fma(f, t1).mul(FloatVector.fromArray(SPECIES, p, pStart + 2 * ROWS + LANES));
-            c30 = c30.fma(f, t0).mul(FloatVector.fromArray(SPECIES, p, pStart + 3 * ROWS));
-            c31 = c31.fma(f, t1).mul(FloatVector.fromArray(SPECIES, p, pStart + 3 * ROWS + LANES));
+            FloatVector t0 = load(shift, lane);
+            FloatVector t1 = load(shift, lane + LANES);
+            c00 = c00.fma(f, t0).mul(load(p, pStart));
+            c01 = c01.fma(f, t1).mul(load(p, pStart + LANES));
+            c10 = c10.fma(f, t0).mul(load(p, pStart + ROWS));
+            c11 = c11.fma(f, t1).mul(load(p, pStart + ROWS + LANES));
+            c20 = c20.fma(f, t0).mul(load(p, pStart + 2 * ROWS));
+            c21 = c21.fma(f, t1).mul(load(p, pStart + 2 * ROWS + LANES));
+            c30 = c30.fma(f, t0).mul(load(p, pStart + 3 * ROWS));
+            c31 = c31.fma(f, t1).mul(load(p, pStart + 3 * ROWS + LANES));
         }
         c00.intoArray(c, cStart);
         c01.intoArray(c, cStart + LANES);
@@ -107,18 +107,18 @@ final class VectorKernels implements TileKernels {
 
     /** 4 dims of the weighted sum by one panel of lanes. */
     private static void accumulateTile(int m, float[] a, int a0, int stride, float[] w, int wStart, float[] c, int cStart) {
-        FloatVector c00 = FloatVector.fromArray(SPECIES, c, cStart);
-        FloatVector c01 = FloatVector.fromArray(SPECIES, c, cStart + LANES);
-        FloatVector c10 = FloatVector.fromArray(SPECIES, c, cStart + ROWS);
-        FloatVector c11 = FloatVector.fromArray(SPECIES, c, cStart + ROWS + LANES);
-        FloatVector c20 = FloatVector.fromArray(SPECIES, c, cStart + 2 * ROWS);
-        FloatVector c21 = FloatVector.fromArray(SPECIES, c, cStart + 2 * ROWS + LANES);
-        FloatVector c30 = FloatVector.fromArray(SPECIES, c, cStart + 3 * ROWS);
-        FloatVector c31 = FloatVector.fromArray(SPECIES, c, cStart + 3 * ROWS + LANES);
+        FloatVector c00 = load(c, cStart);
+        FloatVector c01 = load(c, cStart + LANES);
+        FloatVector c10 = load(c, cStart + ROWS);
+        FloatVector c11 = load(c, cStart + ROWS + LANES);
+        FloatVector c20 = load(c, cStart + 2 * ROWS);
+        FloatVector c21 = load(c, cStart + 2 * ROWS + LANES);
+        FloatVector c30 = load(c, cStart + 3 * ROWS);
+        FloatVector c31 = load(c, cStart + 3 * ROWS + LANES);
         int at = a0; // a running index, not a0 + i * stride: C2 drops range checks of neighbours only for constant steps
         for (int i = 0; i < m; i++) {
-            FloatVector w0 = FloatVector.fromArray(SPECIES, w, wStart + i * ROWS);
-            FloatVector w1 = FloatVector.fromArray(SPECIES, w, wStart + i * ROWS + LANES);
+            FloatVector w0 = load(w, wStart + i * ROWS);
+            FloatVector w1 = load(w, wStart + i * ROWS + LANES);
             FloatVector s = FloatVector.broadcast(SPECIES, a[at]);
             c00 = s.fma(w0, c00);
             c01 = s.fma(w1, c01);
@@ -154,20 +154,20 @@ final class VectorKernels implements TileKernels {
 
     private static boolean softmaxLanes(int m, float[] scores, int start, float[] max, float[] total, float[] rescale,
             int lane) {
-        FloatVector oldMax = FloatVector.fromArray(SPECIES, max, lane);
+        FloatVector oldMax = load(max, lane);
         FloatVector newMax = oldMax;
         for (int i = 0; i < m; i++) {
-            newMax = newMax.max(FloatVector.fromArray(SPECIES, scores, start + i * ROWS));
+            newMax = newMax.max(load(scores, start + i * ROWS));
         }
         FloatVector sum = FloatVector.zero(SPECIES);
         for (int i = 0; i < m; i++) {
-            FloatVector e = VectorExp.exp(FloatVector.fromArray(SPECIES, scores, start + i * ROWS).sub(newMax));
+            FloatVector e = VectorExp.exp(load(scores, start + i * ROWS).sub(newMax));
             e.intoArray(scores, start + i * ROWS);
             sum = sum.add(e);
         }
         FloatVector factor = VectorExp.exp(oldMax.sub(newMax));
         factor.intoArray(rescale, lane);
-        FloatVector.fromArray(SPECIES, total, lane).fma(factor, sum).intoArray(total, lane);
+        load(total, lane).fma(factor, sum).intoArray(total, lane);
         newMax.intoArray(max, lane);
         return newMax.compare(VectorOperators.GT, oldMax).anyTrue();
     }
@@ -180,11 +180,56 @@ final class VectorKernels implements TileKernels {
     }
 
     private static void weightLanes(int m, float[] scores, int start, float[] max, float[] factor, int lane) {
-        FloatVector top = FloatVector.fromArray(SPECIES, max, lane);
-        FloatVector f = FloatVector.fromArray(SPECIES, factor, lane);
+        FloatVector top = load(max, lane);
+        FloatVector f = load(factor, lane);
         for (int i = 0; i < m; i++) {
-            FloatVector s = FloatVector.fromArray(SPECIES, scores, start + i * ROWS);
+            FloatVector s = load(scores, start + i * ROWS);
             VectorExp.exp(s.sub(top)).mul(f).intoArray(scores, start + i * ROWS);
         }
+    }
+
+    @Override
+    public void dot(int dim, float[] a, float[] b, float[] out) {
+        for (int lane = 0; lane < ROWS; lane += LANES) {
+            FloatVector sum = FloatVector.zero(SPECIES);
+            for (int d = 0; d < dim; d++) {
+                sum = load(a, d * ROWS + lane).fma(load(b, d * ROWS + lane), sum);
+            }
+            sum.intoArray(out, lane);
+        }
+    }
+
+    @Override
+    public void scale(int m, float[] a, int start, float[] factor) {
+        for (int lane = 0; lane < ROWS; lane += LANES) {
+            FloatVector f = load(factor, lane);
+            for (int i = 0; i < m; i++) {
+                load(a, start + i * ROWS + lane).mul(f).intoArray(a, start + i * ROWS + lane);
+            }
+        }
+    }
+
+    @Override
+    public void addScaled(int dim, float[] a, float[] factor, float[] b) {
+        for (int lane = 0; lane < ROWS; lane += LANES) {
+            FloatVector f = load(factor, lane);
+            for (int d = 0; d < dim; d++) {
+                f.fma(load(b, d * ROWS + lane), load(a, d * ROWS + lane)).intoArray(a, d * ROWS + lane);
+            }
+        }
+    }
+
+    @Override
+    public void scaleAndAdd(int dim, float[] a, float[] factor, float[] b) {
+        for (int lane = 0; lane < ROWS; lane += LANES) {
+            FloatVector f = load(factor, lane);
+            for (int d = 0; d < dim; d++) {
+                f.fma(load(a, d * ROWS + lane), load(b, d * ROWS + lane)).intoArray(a, d * ROWS + lane);
+            }
+        }
+    }
+
+    private static FloatVector load(float[] a, int at) {
+        return FloatVector.fromArray(SPECIES, a, at);
     }
 }
