@@ -1,0 +1,77 @@
+package io.github.flashlla.bench;
+
+import io.github.flashlla.report.DeviceFacts.Ceilings;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.CyclicBarrier;
+import java.util.function.DoubleSupplier;
+import java.util.stream.IntStream;
+
+/** What this machine's processor reaches from Java: fused multiply-adds in registers, and a copy beyond every cache. */
+final class HostCeilings {
+    private static final double SECONDS = 0.25;
+    private static final long COPY_BYTES = 64L << 20;
+
+    private HostCeilings() {}
+
+    static Ceilings measure() {
+        int threads = Runtime.getRuntime().availableProcessors();
+        return new Ceilings(best(threads, HostCeilings::fmaFlops) / 1e12, best(threads, HostCeilings::copyBytes) / 1e9);
+    }
+
+    /** Best of three rounds, after one to warm up, of the work per second that all threads do together. */
+    private static double best(int threads, DoubleSupplier work) {
+        return IntStream.range(0, 4).mapToDouble(round -> together(threads, work)).skip(1).max().orElseThrow();
+    }
+
+    private static double together(int threads, DoubleSupplier work) {
+        CyclicBarrier start = new CyclicBarrier(threads);
+        CountDownLatch done = new CountDownLatch(threads);
+        double[] rates = new double[threads];
+        for (int t = 0; t < threads; t++) {
+            int thread = t;
+            Thread.ofPlatform().daemon().start(() -> {
+                try {
+                    start.await();
+                    rates[thread] = work.getAsDouble();
+                } catch (InterruptedException | java.util.concurrent.BrokenBarrierException e) {
+                    Thread.currentThread().interrupt();
+                } finally {
+                    done.countDown();
+                }
+            });
+        }
+        try {
+            done.await();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        return java.util.Arrays.stream(rates).sum();
+    }
+
+    private static double fmaFlops() {
+        try {
+            return VectorFma.flopsPerSecond(SECONDS);
+        } catch (LinkageError e) {
+            return ScalarFma.flopsPerSecond(SECONDS); // started without the Vector API's module
+        }
+    }
+
+    /** Bytes read and written per second by one thread of several that copy at once. */
+    private static double copyBytes() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment from = arena.allocate(COPY_BYTES, 64).fill((byte) 1);
+            MemorySegment to = arena.allocate(COPY_BYTES, 64).fill((byte) 2);
+            long began = System.nanoTime();
+            double copied = 0;
+            double seconds;
+            do {
+                to.copyFrom(from);
+                copied += 2.0 * COPY_BYTES;
+                seconds = (System.nanoTime() - began) / 1e9;
+            } while (seconds < SECONDS);
+            return copied / seconds;
+        }
+    }
+}

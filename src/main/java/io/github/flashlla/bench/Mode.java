@@ -1,0 +1,48 @@
+package io.github.flashlla.bench;
+
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonValue;
+import io.github.flashlla.InvalidInputException;
+
+/** Which passes a workload times. */
+public enum Mode {
+    FWD("fwd"),
+    /** The backward pass alone, after a forward pass outside the clock. */
+    BWD("bwd"),
+    FWD_BWD("fwd+bwd");
+
+    private final String label;
+
+    Mode(String label) {
+        this.label = label;
+    }
+
+    @JsonValue
+    public String label() {
+        return label;
+    }
+
+    @Override
+    public String toString() {
+        return label;
+    }
+
+    public boolean timesForward() {
+        return this != BWD;
+    }
+
+    public boolean hasBackward() {
+        return this != FWD;
+    }
+
+    /** The mode of that name. */
+    @JsonCreator
+    public static Mode of(String label) {
+        for (Mode mode : values()) {
+            if (mode.label.equals(label)) {
+                return mode;
+            }
+        }
+        throw new InvalidInputException("there is no mode '" + label + "'; use fwd, bwd or fwd+bwd");
+    }
+}

@@ -1,0 +1,119 @@
+package io.github.flashlla.bench;
+
+import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonMappingException;
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException;
+import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
+import io.github.flashlla.InvalidInputException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * What one run of the benchmark measures: every task on every device.
+ *
+ * @param name what the record is called unless the caller names it
+ * @param devices device selectors as {@link io.github.flashlla.Devices#select} takes them
+ * @param tasks without repeats, in order
+ * @param protocol how each is measured
+ */
+public record Suite(String name, List<String> devices, List<Task> tasks, Protocol protocol) {
+
+    private static final long MAX_BYTES = 1 << 20;
+
+    private static final YAMLMapper YAML = YAMLMapper.builder()
+            .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+            .enable(DeserializationFeature.ACCEPT_SINGLE_VALUE_AS_ARRAY)
+            .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
+            .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
+            .build();
+
+    /**
+     * Reads a suite from YAML (or JSON, which is YAML too).
+     *
+     * @throws InvalidInputException if it cannot be read, or says something unknown or out of range
+     */
+    public static Suite read(Path file) {
+        try {
+            if (Files.size(file) > MAX_BYTES) {
+                throw new InvalidInputException("suite " + file + " is larger than 1 MiB, which no suite is");
+            }
+            SuiteFile content = YAML.readValue(file.toFile(), SuiteFile.class);
+            if (content == null) {
+                throw new InvalidInputException("suite " + file + " is empty");
+            }
+            return content.suite(stem(file));
+        } catch (UnrecognizedPropertyException e) {
+            throw new InvalidInputException("suite " + file + " has the unknown key '" + e.getPropertyName() + "'"
+                    + at(e) + "; known here are " + e.getKnownPropertyIds().stream().map(Object::toString).sorted().toList());
+        } catch (JsonMappingException e) {
+            if (e.getCause() instanceof InvalidInputException invalid) {
+                throw new InvalidInputException("suite " + file + at(e) + ": " + invalid.getMessage());
+            }
+            throw new InvalidInputException("suite " + file + at(e) + " holds a value of the wrong kind: "
+                    + firstLine(e));
+        } catch (JacksonException e) {
+            throw new InvalidInputException("suite " + file + at(e) + " is not valid YAML: " + firstLine(e));
+        } catch (InvalidInputException e) {
+            throw e.getMessage().startsWith("suite ") ? e
+                    : new InvalidInputException("suite " + file + ": " + e.getMessage());
+        } catch (IOException e) {
+            throw new InvalidInputException("suite " + file + " cannot be read: " + e.getClass().getSimpleName());
+        }
+    }
+
+    /** The same on other devices. */
+    public Suite withDevices(List<String> newDevices) {
+        return new Suite(name, newDevices, tasks, protocol);
+    }
+
+    public Suite withProtocol(Protocol newProtocol) {
+        return new Suite(name, devices, tasks, newProtocol);
+    }
+
+    private static String at(JacksonException e) {
+        return e.getLocation() == null ? "" : " at line " + e.getLocation().getLineNr();
+    }
+
+    private static String firstLine(JacksonException e) {
+        return e.getOriginalMessage().lines().findFirst().orElse("unreadable");
+    }
+
+    private static String stem(Path file) {
+        return file.getFileName().toString().replaceFirst("\\.[^.]*$", "");
+    }
+
+    /** The file as it is written; what is left out is null. */
+    record SuiteFile(
+            String name,
+            List<String> devices,
+            Integer repetitions,
+            Double warmUpS,
+            Double timeLimitS,
+            List<Grid> workloads) {
+
+        Suite suite(String otherName) {
+            if (workloads == null || workloads.isEmpty()) {
+                throw new InvalidInputException("it lists no workloads");
+            }
+            Set<Task> tasks = new LinkedHashSet<>();
+            for (Grid grid : workloads) {
+                if (grid == null) {
+                    throw new InvalidInputException("an entry of workloads is empty");
+                }
+                tasks.addAll(grid.tasks());
+            }
+            Protocol usual = Protocol.DEFAULT;
+            return new Suite(name == null ? otherName : name, devices, new ArrayList<>(tasks), new Protocol(
+                    repetitions == null ? usual.repetitions() : repetitions,
+                    warmUpS == null ? usual.warmUpSeconds() : warmUpS,
+                    timeLimitS == null ? usual.timeLimitSeconds() : timeLimitS));
+        }
+    }
+}

@@ -1,0 +1,39 @@
+package io.github.flashlla.bench;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.report.Method;
+import io.github.flashlla.report.Workload;
+import java.util.Locale;
+
+/** One thing to measure on a device: a problem and how to solve it. */
+public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType dataType) {
+
+    public Task {
+        options = options.withKeepState(mode.hasBackward());
+    }
+
+    /** What a record says of the problem. */
+    public Workload workload() {
+        return new Workload(mode.label(), shape.batch(), shape.heads(), shape.kvHeads(), shape.queryLength(),
+                shape.keyLength(), shape.headDim(), shape.valueDim(), options.causal(), options.ridge(),
+                options.scaleFor(shape.headDim()), "normal");
+    }
+
+    /** What a record says of the way it is solved. */
+    public Method method() {
+        return new Method("lla", options.tolerance(), options.maxIterations(),
+                options.preconditioner().name().toLowerCase(Locale.ROOT), dataType.name().toLowerCase(Locale.ROOT));
+    }
+
+    /** A guess of the cost, in flops at eight iterations, to estimate the time that is left. */
+    public double guessedFlops() {
+        double forward = shape.pairs(options.causal()) * 58.0 * shape.headDim();
+        return switch (mode) {
+            case FWD -> forward;
+            case BWD -> 2.5 * forward;
+            case FWD_BWD -> 3.5 * forward;
+        };
+    }
+}

@@ -1,0 +1,49 @@
+package io.github.flashlla.bench;
+
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/** Fused multiply-adds of whole vector registers. Loads only where the Vector API's module is present. */
+final class VectorFma {
+    private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
+    private static final int BLOCK = 1 << 15;
+
+    /** Where results go, so that no compiler drops the work. */
+    @SuppressWarnings("unused")
+    private static volatile float sink;
+
+    private VectorFma() {}
+
+    static double flopsPerSecond(double seconds) {
+        FloatVector m = FloatVector.broadcast(SPECIES, 1.0001f);
+        FloatVector c = FloatVector.broadcast(SPECIES, 1e-7f);
+        long began = System.nanoTime();
+        long blocks = 0;
+        double passed;
+        do {
+            sink = block(m, c);
+            blocks++;
+            passed = (System.nanoTime() - began) / 1e9;
+        } while (passed < seconds);
+        return blocks * (double) BLOCK * 10 * 2 * SPECIES.length() / passed;
+    }
+
+    /** Ten chains: enough to hide a latency of five cycles at two per cycle. */
+    private static float block(FloatVector m, FloatVector c) {
+        FloatVector a0 = c, a1 = c, a2 = c, a3 = c, a4 = c, a5 = c, a6 = c, a7 = c, a8 = c, a9 = c;
+        for (int i = 0; i < BLOCK; i++) {
+            a0 = a0.fma(m, c);
+            a1 = a1.fma(m, c);
+            a2 = a2.fma(m, c);
+            a3 = a3.fma(m, c);
+            a4 = a4.fma(m, c);
+            a5 = a5.fma(m, c);
+            a6 = a6.fma(m, c);
+            a7 = a7.fma(m, c);
+            a8 = a8.fma(m, c);
+            a9 = a9.fma(m, c);
+        }
+        return a0.add(a1).add(a2).add(a3).add(a4).add(a5).add(a6).add(a7).add(a8).add(a9).reduceLanes(
+                jdk.incubator.vector.VectorOperators.ADD);
+    }
+}

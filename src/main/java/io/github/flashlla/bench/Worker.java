@@ -1,0 +1,90 @@
+package io.github.flashlla.bench;
+
+import io.github.flashlla.Device;
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.Devices;
+import io.github.flashlla.report.DeviceFacts;
+import io.github.flashlla.report.DeviceFacts.Ceilings;
+import io.github.flashlla.report.Measurement;
+import io.github.flashlla.report.RecordJson;
+import io.github.flashlla.report.Status;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+
+/**
+ * The child's side of a benchmark: measures tasks on one device and appends an event per line to a file. A file, because
+ * drivers write to standard output what they like.
+ */
+public final class Worker {
+    private final WorkerOrder order;
+    private final OutputStream events;
+
+    private Worker(WorkerOrder order, OutputStream events) {
+        this.order = order;
+        this.events = events;
+    }
+
+    /** @param args the order's file */
+    public static void main(String[] args) throws IOException {
+        WorkerOrder order = RecordJson.COMPACT.readValue(Path.of(args[0]).toFile(), WorkerOrder.class);
+        endWithParent();
+        try (OutputStream events = Files.newOutputStream(Path.of(order.events()), StandardOpenOption.APPEND)) {
+            new Worker(order, events).run();
+        }
+        Runtime.getRuntime().halt(0); // a driver's exit handlers may hang, and everything is written
+    }
+
+    /** The parent holds our standard input open; when it ends, however it ends, so do we. */
+    private static void endWithParent() {
+        Thread.ofPlatform().daemon().name("parent-watch").start(() -> {
+            try {
+                System.in.transferTo(OutputStream.nullOutputStream());
+            } catch (IOException e) {
+                // as good as its end
+            }
+            Runtime.getRuntime().halt(0);
+        });
+    }
+
+    private void run() {
+        Device device;
+        DeviceFacts facts;
+        try {
+            device = Devices.open(order.device());
+            facts = DeviceFacts.of(device.info(), ceilings(device));
+        } catch (RuntimeException | LinkageError e) {
+            send(WorkerEvent.unusable(e.getMessage() == null ? e.toString() : e.getMessage()));
+            return;
+        }
+        send(WorkerEvent.open(facts));
+        for (int i = 0; i < order.tasks().size(); i++) {
+            send(WorkerEvent.start(i));
+            WorkloadRunner runner = new WorkloadRunner(device, facts, order.protocol(),
+                    phase -> send(WorkerEvent.phase(phase)));
+            Measurement measurement = runner.run(order.tasks().get(i));
+            send(WorkerEvent.done(measurement));
+            if (measurement.status() == Status.FAILED) {
+                return; // a driver that failed once may fail on: what is left starts in a fresh process
+            }
+        }
+    }
+
+    private static Ceilings ceilings(Device device) {
+        DeviceInfo info = device.info();
+        return info.backend().equals("jvm") || info.backend().equals("reference") ? HostCeilings.measure() : null;
+    }
+
+    private void send(WorkerEvent event) {
+        try {
+            byte[] line = (RecordJson.COMPACT.writeValueAsString(event) + "\n").getBytes(
+                    java.nio.charset.StandardCharsets.UTF_8);
+            events.write(line); // unbuffered: a line is written whole or not at all
+            events.flush();
+        } catch (IOException e) {
+            throw new java.io.UncheckedIOException("cannot report to the parent process", e);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+package io.github.flashlla.bench;
+
+import io.github.flashlla.report.RecordJson;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/** The parent's side of a {@link Worker}: starts it, reads its events and its log, ends it. */
+final class WorkerProcess implements AutoCloseable {
+    private static final int LOG_TAIL_BYTES = 4000;
+
+    private final Path folder;
+    private final Path log;
+    private final Process process;
+    private final RandomAccessFile events;
+    private final StringBuilder partial = new StringBuilder();
+    private long logRead;
+
+    /** @param javaCommand java and its flags, class path included, up to where the main class goes */
+    WorkerProcess(List<String> javaCommand, String device, List<Task> tasks, Protocol protocol) throws IOException {
+        folder = Files.createTempDirectory("flashlla-bench-");
+        log = folder.resolve("log");
+        Path eventFile = Files.createFile(folder.resolve("events.jsonl"));
+        Path order = folder.resolve("order.json");
+        RecordJson.COMPACT.writeValue(order.toFile(), new WorkerOrder(device, tasks, protocol, eventFile.toString()));
+        List<String> command = new ArrayList<>(javaCommand);
+        command.add(Worker.class.getName());
+        command.add(order.toString());
+        events = new RandomAccessFile(eventFile.toFile(), "r");
+        process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
+    }
+
+    long pid() {
+        return process.pid();
+    }
+
+    /** Events since the last call, waiting a moment if there are none. */
+    List<WorkerEvent> poll() throws IOException {
+        boolean ended = awaitEnd(50);
+        List<WorkerEvent> fresh = read();
+        return ended && fresh.isEmpty() ? read() : fresh;
+    }
+
+    boolean alive() {
+        return process.isAlive();
+    }
+
+    /** Exit status; above 128 it is 128 plus the signal that ended the process. */
+    int exitStatus() {
+        return process.exitValue();
+    }
+
+    /** Complaints that a native library wrote to the log since the last call, or null. */
+    String nativeError() throws IOException {
+        String text = Files.exists(log) ? new String(Files.readAllBytes(log), StandardCharsets.UTF_8) : "";
+        String fresh = text.substring((int) Math.min(logRead, text.length()));
+        logRead = text.length();
+        return fresh.lines().filter(line -> line.contains("JNI] ERROR")).findFirst().map(String::strip).orElse(null);
+    }
+
+    /** The end of what it wrote to standard output and error, on one line. */
+    String lastWords() throws IOException {
+        String text = Files.exists(log) ? Files.readString(log, StandardCharsets.ISO_8859_1) : "";
+        List<String> lines = text.substring(Math.max(0, text.length() - LOG_TAIL_BYTES)).lines().map(String::strip)
+                .filter(line -> !line.isEmpty()).toList();
+        return String.join(" / ", lines.subList(Math.max(0, lines.size() - 3), lines.size()));
+    }
+
+    /** Ends it at once, with whatever it started. */
+    void kill() {
+        process.descendants().forEach(ProcessHandle::destroyForcibly);
+        process.destroyForcibly();
+    }
+
+    @Override
+    public void close() throws IOException {
+        kill();
+        awaitEnd(5000);
+        events.close();
+        try (var files = Files.walk(folder)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.deleteIfExists(file);
+            }
+        }
+    }
+
+    private List<WorkerEvent> read() throws IOException {
+        byte[] fresh = new byte[(int) (events.length() - events.getFilePointer())];
+        events.readFully(fresh);
+        partial.append(new String(fresh, StandardCharsets.ISO_8859_1)); // bytes as chars: a character may be cut here
+        List<WorkerEvent> read = new ArrayList<>();
+        int end;
+        while ((end = partial.indexOf("\n")) >= 0) {
+            byte[] line = partial.substring(0, end).getBytes(StandardCharsets.ISO_8859_1);
+            partial.delete(0, end + 1);
+            read.add(RecordJson.COMPACT.readValue(line, WorkerEvent.class));
+        }
+        return read;
+    }
+
+    private boolean awaitEnd(long millis) {
+        try {
+            return process.waitFor(millis, TimeUnit.MILLISECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return !process.isAlive();
+        }
+    }
+}

@@ -1,0 +1,256 @@
+package io.github.flashlla.bench;
+
+import io.github.flashlla.Device;
+import io.github.flashlla.DeviceException;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaGradients;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaPlan;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.LlaWork;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.Timing;
+import io.github.flashlla.report.DeviceFacts;
+import io.github.flashlla.report.Measurement;
+import io.github.flashlla.report.Measurement.AccuracyCheck;
+import io.github.flashlla.report.Measurement.Memory;
+import io.github.flashlla.report.Measurement.Rates;
+import io.github.flashlla.report.Measurement.Solve;
+import io.github.flashlla.report.Measurement.Times;
+import io.github.flashlla.report.Numbers;
+import io.github.flashlla.report.Status;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.ToLongFunction;
+
+/**
+ * Measures one task on an open device: first run, accuracy, warm-up until run times settle, timed runs, accuracy again.
+ * An answer that misses its bar is never timed.
+ */
+public final class WorkloadRunner {
+    /** Run times have settled when this many in a row lie this close together. */
+    private static final int SETTLED_RUNS = 3;
+
+    private static final double SETTLED_SPREAD = 0.05;
+
+    private final Device device;
+    private final DeviceFacts facts;
+    private final Protocol protocol;
+    private final Progress progress;
+
+    public WorkloadRunner(Device device, DeviceFacts facts, Protocol protocol, Progress progress) {
+        this.device = device;
+        this.facts = facts;
+        this.protocol = protocol;
+        this.progress = progress;
+    }
+
+    /** The measurement, whose status says how it went; throws nothing that the task causes. */
+    public Measurement run(Task task) {
+        try {
+            return measure(task);
+        } catch (InvalidInputException | UnsupportedOperationException e) {
+            return missing(task, Status.REFUSED, e.getMessage());
+        } catch (DeviceException e) {
+            return missing(task, Status.FAILED, e.getMessage());
+        } catch (OutOfMemoryError e) {
+            return missing(task, Status.FAILED, "out of host memory: " + e.getMessage());
+        } catch (RuntimeException | LinkageError | AssertionError | InternalError e) {
+            return missing(task, Status.FAILED, e.toString());
+        }
+    }
+
+    private Measurement missing(Task task, Status status, String message) {
+        return Measurement.missing(facts.name(), task.workload(), task.method(), status, message);
+    }
+
+    private Measurement measure(Task task) {
+        progress.phase("inputs");
+        LlaInputs inputs = RandomInputs.normal(task.shape(), task.dataType());
+        Tensor gradOutput = task.mode().hasBackward() ? RandomInputs.gradient(task.shape()) : null;
+
+        long began = System.nanoTime();
+        try (LlaPlan plan = device.plan(task.shape(), task.options())) {
+            long planNs = System.nanoTime() - began;
+            Runs runs = new Runs(task.mode(), plan, inputs, gradOutput);
+
+            progress.phase("first run");
+            Run first = runs.next();
+
+            progress.phase("accuracy check");
+            AnswerCheck check = AnswerCheck.of(task, inputs, gradOutput);
+            AccuracyCheck accuracy = check.of(runs.result, runs.gradients);
+            if (!accuracy.passed()) {
+                return wrong(task, accuracy, solve(runs));
+            }
+
+            List<Run> warm = warmUp(runs);
+            List<Run> timed = new ArrayList<>();
+            while (timed.size() < protocol.repetitions()) {
+                progress.phase("run " + (timed.size() + 1) + "/" + protocol.repetitions());
+                if (timed.size() == protocol.repetitions() - 1) {
+                    runs.poison(); // so that the last answer is this run's own
+                }
+                timed.add(runs.next());
+            }
+            AccuracyCheck last = check.of(runs.result, runs.gradients);
+            if (!last.passed()) {
+                return wrong(task, last, solve(runs));
+            }
+
+            Times times = Times.of(planNs, first.wallNs, known(first.timing.compileNanos()), warm.size() + 1,
+                    timed.stream().mapToLong(Run::wallNs).toArray(), samples(timed, Timing::kernelNanos),
+                    samples(timed, Timing::copyInNanos), samples(timed, Timing::copyOutNanos));
+            Rates rates = Rates.of(flops(task, runs), bytes(task, inputs), times.computeNs(), facts.ceilings());
+            Memory memory = new Memory(inputBytes(inputs) + runs.result.output().byteSize(),
+                    known(plan.workspaceBytes()), HostMemory.peakBytes());
+            return new Measurement(facts.name(), task.workload(), task.method(), Status.OK, null, times, rates, last,
+                    solve(runs), memory);
+        }
+    }
+
+    private Measurement wrong(Task task, AccuracyCheck accuracy, Solve solve) {
+        String message = "error " + Numbers.error(accuracy.error()) + " is above the bar of "
+                + Numbers.error(accuracy.bar());
+        return new Measurement(facts.name(), task.workload(), task.method(), Status.WRONG, message, null, null,
+                accuracy, solve, null);
+    }
+
+    private List<Run> warmUp(Runs runs) {
+        List<Run> warm = new ArrayList<>();
+        long deadline = System.nanoTime() + (long) (protocol.warmUpSeconds() * 1e9);
+        do {
+            progress.phase("warm-up " + (warm.size() + 1));
+            warm.add(runs.next());
+        } while (!settled(warm) && System.nanoTime() < deadline);
+        return warm;
+    }
+
+    private static boolean settled(List<Run> warm) {
+        if (warm.size() < SETTLED_RUNS) {
+            return false;
+        }
+        var latest = warm.subList(warm.size() - SETTLED_RUNS, warm.size()).stream().mapToLong(Run::wallNs)
+                .summaryStatistics();
+        return latest.getMax() - latest.getMin() <= SETTLED_SPREAD * latest.getMin();
+    }
+
+    private static long[] samples(List<Run> timed, ToLongFunction<Timing> part) {
+        long[] values = timed.stream().map(Run::timing).mapToLong(part).toArray();
+        for (long value : values) {
+            if (value < 0) {
+                return null;
+            }
+        }
+        return values;
+    }
+
+    private static Long known(long value) {
+        return value < 0 ? null : value;
+    }
+
+    private static double flops(Task task, Runs runs) {
+        boolean causal = task.options().causal();
+        double flops = 0;
+        if (task.mode().timesForward()) {
+            flops += LlaWork.forwardFlops(runs.result, causal);
+        }
+        if (task.mode().hasBackward()) {
+            throw new UnsupportedOperationException("the backward pass has no work count yet");
+        }
+        return flops;
+    }
+
+    private static double bytes(Task task, LlaInputs inputs) {
+        long output = (long) task.shape().rows() * task.shape().valueDim() * Float.BYTES;
+        double forward = inputBytes(inputs) + (double) output;
+        return switch (task.mode()) {
+            case FWD -> forward;
+            // reads q, k, v, o's gradient, writes those of q, k, v
+            case BWD -> 2 * forward - output;
+            case FWD_BWD -> 3 * forward - output;
+        };
+    }
+
+    private static long inputBytes(LlaInputs inputs) {
+        return inputs.q().byteSize() + inputs.k().byteSize() + inputs.v().byteSize();
+    }
+
+    private static Solve solve(Runs runs) {
+        LlaResult result = runs.result;
+        double worst = result.worstResidual();
+        double tolerance = runs.plan.options().tolerance();
+        long unsolved = 0;
+        for (float residual : result.residual()) {
+            if (!(residual <= tolerance)) {
+                unsolved++;
+            }
+        }
+        return new Solve(result.minIterations(), result.meanIterations(), result.maxIterations(),
+                Double.isFinite(worst) ? worst : null, unsolved, result.pairIterations());
+    }
+
+    /** One run: host time, and the device's account of it. */
+    private record Run(long wallNs, Timing timing) {}
+
+    /** The task's passes, again and again into the same result. */
+    private static final class Runs {
+        private final Mode mode;
+        private final LlaPlan plan;
+        private final LlaInputs inputs;
+        private final Tensor gradOutput;
+        private final LlaResult result;
+        private final LlaGradients gradients;
+        private boolean forwardDone;
+
+        Runs(Mode mode, LlaPlan plan, LlaInputs inputs, Tensor gradOutput) {
+            this.mode = mode;
+            this.plan = plan;
+            this.inputs = inputs;
+            this.gradOutput = gradOutput;
+            this.result = plan.newResult();
+            this.gradients = mode.hasBackward() ? plan.newGradients() : null;
+        }
+
+        Run next() {
+            if (!mode.timesForward() && !forwardDone) {
+                plan.forward(inputs, result);
+                forwardDone = true;
+            }
+            long began = System.nanoTime();
+            if (mode.timesForward()) {
+                plan.forward(inputs, result);
+            }
+            if (mode.hasBackward()) {
+                plan.backward(inputs, result, gradOutput, gradients);
+            }
+            long wall = System.nanoTime() - began;
+            return new Run(wall, switch (mode) {
+                case FWD -> result.timing();
+                case BWD -> gradients.timing();
+                case FWD_BWD -> sum(result.timing(), gradients.timing());
+            });
+        }
+
+        void poison() {
+            if (mode.timesForward()) {
+                result.output().fill(Double.NaN);
+            }
+            if (gradients != null) {
+                gradients.dq().fill(Double.NaN);
+                gradients.dk().fill(Double.NaN);
+                gradients.dv().fill(Double.NaN);
+            }
+        }
+
+        private static Timing sum(Timing a, Timing b) {
+            return new Timing(sum(a.wallNanos(), b.wallNanos()), sum(a.kernelNanos(), b.kernelNanos()),
+                    sum(a.copyInNanos(), b.copyInNanos()), sum(a.copyOutNanos(), b.copyOutNanos()),
+                    sum(a.compileNanos(), b.compileNanos()));
+        }
+
+        private static long sum(long a, long b) {
+            return a < 0 || b < 0 ? -1 : a + b;
+        }
+    }
+}

@@ -1,0 +1,31 @@
+package io.github.flashlla.report;
+
+/**
+ * How a workload was solved; measurements that differ only here solve the same problem at another accuracy or cost.
+ *
+ * @param operator {@code lla}, or {@code softmax} for a yardstick that computes softmax attention
+ * @param tolerance relative residual at which a query is solved; null where an implementation only counts iterations
+ * @param maxIterations cap on conjugate-gradient iterations; null where there is no solve
+ * @param preconditioner {@code none} or {@code jacobi}
+ * @param dataType element type of q, k and v: {@code float32}, {@code float16} or {@code bfloat16}
+ */
+public record Method(
+        String operator, Double tolerance, Integer maxIterations, String preconditioner, String dataType) {
+
+    /** One line for people, such as {@code tol 1e-3 float32}. */
+    public String label() {
+        StringBuilder text = new StringBuilder();
+        if (!operator.equals("lla")) {
+            text.append(operator).append(' ');
+        }
+        if (tolerance != null) {
+            text.append("tol ").append(Numbers.plain(tolerance)).append(' ');
+        } else if (maxIterations != null) {
+            text.append(maxIterations).append(" iterations ");
+        }
+        if (preconditioner != null && !preconditioner.equals("none")) {
+            text.append(preconditioner).append(' ');
+        }
+        return text.append(dataType).toString();
+    }
+}

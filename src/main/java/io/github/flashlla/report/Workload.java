@@ -1,0 +1,72 @@
+package io.github.flashlla.report;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.Tensor;
+
+/**
+ * The problem that a measurement solves, whoever solves it: two measurements can be compared when these are equal.
+ *
+ * @param mode {@code fwd}, {@code bwd} (the backward pass alone) or {@code fwd+bwd}
+ * @param batch B
+ * @param heads H, query heads
+ * @param kvHeads Hkv, key/value heads
+ * @param queryLength Sq
+ * @param keyLength Sk
+ * @param headDim D
+ * @param valueDim Dv
+ * @param causal whether query i sees keys j &lt;= i + (Sk - Sq) only
+ * @param ridge ridge of every query, relative to its total weight
+ * @param scale score scale
+ * @param inputs how q, k and v are drawn: {@code normal} is the standard normal distribution
+ */
+public record Workload(
+        String mode,
+        int batch,
+        int heads,
+        int kvHeads,
+        int queryLength,
+        int keyLength,
+        int headDim,
+        int valueDim,
+        boolean causal,
+        double ridge,
+        double scale,
+        String inputs) {
+
+    public AttentionShape shape() {
+        return new AttentionShape(batch, heads, kvHeads, queryLength, keyLength, headDim, valueDim);
+    }
+
+    /** One line for people, with what is usual left out, such as {@code fwd 1x8x4096x64 ridge 1 causal}. */
+    public String label() {
+        StringBuilder text = new StringBuilder(mode).append(' ').append(batch).append('x').append(heads).append('x')
+                .append(queryLength).append('x').append(headDim);
+        if (kvHeads != heads) {
+            text.append(" Hkv=").append(kvHeads);
+        }
+        if (keyLength != queryLength) {
+            text.append(" Sk=").append(keyLength);
+        }
+        if (valueDim != headDim) {
+            text.append(" Dv=").append(valueDim);
+        }
+        text.append(" ridge ").append(Numbers.plain(ridge)).append(causal ? " causal" : " full");
+        if (Math.abs(scale * Math.sqrt(headDim) - 1) > 1e-6) {
+            text.append(" scale ").append(Numbers.plain(scale));
+        }
+        return text.toString();
+    }
+
+    /** The same problem at another length, as one point of a scaling curve: everything but Sq and Sk. */
+    public String family() {
+        return mode + " " + batch + "x" + heads + "xSx" + headDim + (kvHeads != heads ? " Hkv=" + kvHeads : "")
+                + (valueDim != headDim ? " Dv=" + valueDim : "")
+                + (queryLength != keyLength ? " Sq=" + queryLength : "")
+                + " ridge " + Numbers.plain(ridge) + (causal ? " causal" : " full");
+    }
+
+    /** Shape as (B,H,Sq,D). */
+    public String shapeString() {
+        return Tensor.shapeString(batch, heads, queryLength, headDim);
+    }
+}
