@@ -56,7 +56,7 @@ final class AnswerCheck {
 
     private double bar() {
         double floor = task.dataType() == DataType.FLOAT32 ? 1e-4 : 5e-3;
-        return Math.max(floor, 10 * task.options().tolerance());
+        return Math.max(floor, 3 * task.options().tolerance());
     }
 
     /** The centred form by a direct solve, in float64. */

@@ -3,6 +3,8 @@ package io.github.flashlla.bench;
 import io.github.flashlla.report.DeviceFacts.Ceilings;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.concurrent.BrokenBarrierException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
 import java.util.function.DoubleSupplier;
@@ -10,7 +12,8 @@ import java.util.stream.IntStream;
 
 /** What this machine's processor reaches from Java: fused multiply-adds in registers, and a copy beyond every cache. */
 final class HostCeilings {
-    private static final double SECONDS = 0.25;
+    private static final double SECONDS = 0.15;
+    private static final int ROUNDS = 8;
     private static final long COPY_BYTES = 64L << 20;
 
     private HostCeilings() {}
@@ -20,9 +23,9 @@ final class HostCeilings {
         return new Ceilings(best(threads, HostCeilings::fmaFlops) / 1e12, best(threads, HostCeilings::copyBytes) / 1e9);
     }
 
-    /** Best of three rounds, after one to warm up, of the work per second that all threads do together. */
+    /** Best rate of the work that all threads do together, over rounds enough for the code to be compiled first. */
     private static double best(int threads, DoubleSupplier work) {
-        return IntStream.range(0, 4).mapToDouble(round -> together(threads, work)).skip(1).max().orElseThrow();
+        return IntStream.range(0, ROUNDS).mapToDouble(round -> together(threads, work)).max().orElseThrow();
     }
 
     private static double together(int threads, DoubleSupplier work) {
@@ -35,7 +38,7 @@ final class HostCeilings {
                 try {
                     start.await();
                     rates[thread] = work.getAsDouble();
-                } catch (InterruptedException | java.util.concurrent.BrokenBarrierException e) {
+                } catch (InterruptedException | BrokenBarrierException e) {
                     Thread.currentThread().interrupt();
                 } finally {
                     done.countDown();
@@ -47,7 +50,7 @@ final class HostCeilings {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
-        return java.util.Arrays.stream(rates).sum();
+        return Arrays.stream(rates).sum();
     }
 
     private static double fmaFlops() {

@@ -2,7 +2,7 @@ package io.github.flashlla.bench;
 
 /** Fused multiply-adds, one float at a time. */
 final class ScalarFma {
-    private static final int BLOCK = 1 << 16;
+    private static final int BLOCK = 1 << 12;
 
     /** Where results go, so that no compiler drops the work. */
     @SuppressWarnings("unused")

@@ -6,7 +6,9 @@ import jdk.incubator.vector.VectorSpecies;
 /** Fused multiply-adds of whole vector registers. Loads only where the Vector API's module is present. */
 final class VectorFma {
     private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
-    private static final int BLOCK = 1 << 15;
+
+    /** Short, so that the block is called often enough to be compiled within a round. */
+    private static final int BLOCK = 1 << 10;
 
     /** Where results go, so that no compiler drops the work. */
     @SuppressWarnings("unused")
@@ -15,13 +17,11 @@ final class VectorFma {
     private VectorFma() {}
 
     static double flopsPerSecond(double seconds) {
-        FloatVector m = FloatVector.broadcast(SPECIES, 1.0001f);
-        FloatVector c = FloatVector.broadcast(SPECIES, 1e-7f);
         long began = System.nanoTime();
         long blocks = 0;
         double passed;
         do {
-            sink = block(m, c);
+            sink = block(1.0001f, 1e-7f);
             blocks++;
             passed = (System.nanoTime() - began) / 1e9;
         } while (passed < seconds);
@@ -29,8 +29,12 @@ final class VectorFma {
     }
 
     /** Ten chains: enough to hide a latency of five cycles at two per cycle. */
-    private static float block(FloatVector m, FloatVector c) {
-        FloatVector a0 = c, a1 = c, a2 = c, a3 = c, a4 = c, a5 = c, a6 = c, a7 = c, a8 = c, a9 = c;
+    private static float block(float multiplier, float summand) {
+        // made here, for the compiler keeps in registers only vectors that it saw being made
+        FloatVector m = FloatVector.broadcast(SPECIES, multiplier);
+        FloatVector c = FloatVector.broadcast(SPECIES, summand);
+        FloatVector a0 = c.add(1), a1 = c.add(2), a2 = c.add(3), a3 = c.add(4), a4 = c.add(5);
+        FloatVector a5 = c.add(6), a6 = c.add(7), a7 = c.add(8), a8 = c.add(9), a9 = c.add(10);
         for (int i = 0; i < BLOCK; i++) {
             a0 = a0.fma(m, c);
             a1 = a1.fma(m, c);

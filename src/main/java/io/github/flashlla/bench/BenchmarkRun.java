@@ -1,0 +1,236 @@
+package io.github.flashlla.bench;
+
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.report.BenchmarkRecord;
+import io.github.flashlla.report.DeviceFacts;
+import io.github.flashlla.report.Environment;
+import io.github.flashlla.report.Measurement;
+import io.github.flashlla.report.Status;
+import java.io.IOException;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Function;
+
+/**
+ * Measures a suite, each device in a Java process of its own: one that dies or hangs costs the task it was at, and the
+ * tasks after it get a fresh process.
+ */
+public final class BenchmarkRun {
+    /** Once a device has lost this many processes in a row, its remaining tasks are given up. */
+    private static final int MAX_LOSSES = 3;
+
+    /** Longest time for a process to start and open its device. */
+    private static final double OPEN_SECONDS = 120;
+
+    /** Exit status of a Java process that Ctrl-C ended. */
+    private static final int INTERRUPTED = 130;
+
+    private final Suite suite;
+    private final List<DeviceInfo> devices;
+    private final Function<DeviceInfo, List<String>> javaCommand;
+    private final BenchmarkListener listener;
+
+    private final String created = Instant.now().truncatedTo(ChronoUnit.SECONDS).toString();
+    private final Environment environment = EnvironmentProbe.probe();
+    private final List<DeviceFacts> facts = new ArrayList<>();
+    private final List<Measurement> measurements = new ArrayList<>();
+    private volatile boolean stopping;
+    private volatile WorkerProcess current;
+
+    public BenchmarkRun(Suite suite, List<DeviceInfo> devices, BenchmarkListener listener) {
+        this(suite, devices, listener, ChildJvm::command);
+    }
+
+    BenchmarkRun(Suite suite, List<DeviceInfo> devices, BenchmarkListener listener,
+            Function<DeviceInfo, List<String>> javaCommand) {
+        this.suite = suite;
+        this.devices = devices;
+        this.listener = listener;
+        this.javaCommand = javaCommand;
+    }
+
+    /** Measures everything and returns the record, which after {@link #stop()} is not complete. */
+    public BenchmarkRecord run() {
+        for (DeviceInfo device : devices) {
+            if (!stopping) {
+                measure(device);
+            }
+        }
+        return record(!stopping);
+    }
+
+    /** Ends the run from another thread: what is done is kept, what is running is not. */
+    public void stop() {
+        stopping = true;
+        WorkerProcess worker = current;
+        if (worker != null) {
+            worker.kill();
+        }
+    }
+
+    /** What is known so far. */
+    private BenchmarkRecord record(boolean complete) {
+        return new BenchmarkRecord(BenchmarkRecord.SCHEMA_VERSION, suite.name(), created, complete, environment,
+                List.copyOf(facts), List.copyOf(measurements));
+    }
+
+    private void measure(DeviceInfo device) {
+        List<Task> left = suite.tasks();
+        int losses = 0;
+        while (!left.isEmpty() && !stopping) {
+            Visit visit = new Visit(device, left);
+            visit.run();
+            if (stopping) {
+                return;
+            }
+            left = left.subList(visit.finished, left.size());
+            losses = visit.lost ? losses + 1 : 0;
+            if (visit.unusable != null) {
+                giveUp(device, left, visit.unusableStatus, visit.unusable);
+                return;
+            }
+            if (losses == MAX_LOSSES) {
+                giveUp(device, left, Status.FAILED, "not run: the device lost " + MAX_LOSSES + " processes in a row");
+                return;
+            }
+        }
+    }
+
+    private void giveUp(DeviceInfo device, List<Task> left, Status status, String reason) {
+        if (facts.stream().noneMatch(known -> known.name().equals(device.name()))) {
+            facts.add(DeviceFacts.of(device, null));
+        }
+        for (Task task : left) {
+            add(task, Measurement.missing(device.name(), task.workload(), task.method(), status, reason));
+        }
+    }
+
+    private void add(Task task, Measurement measurement) {
+        measurements.add(measurement);
+        listener.measured(task, measurement, record(false));
+    }
+
+    /** One process's life. */
+    private final class Visit {
+        private final DeviceInfo device;
+        private final List<Task> tasks;
+        /** Tasks that got their measurement, or were lost with the process. */
+        private int finished;
+        private boolean opened;
+        private boolean lost;
+        private String unusable;
+        private Status unusableStatus = Status.FAILED;
+
+        Visit(DeviceInfo device, List<Task> tasks) {
+            this.device = device;
+            this.tasks = tasks;
+        }
+
+        void run() {
+            listener.opening(device.name());
+            try (WorkerProcess worker = new WorkerProcess(javaCommand.apply(device), device.name(), tasks,
+                    suite.protocol())) {
+                current = worker;
+                if (stopping) {
+                    return;
+                }
+                follow(worker);
+            } catch (IOException e) {
+                unusable = "its process could not be started or read: " + e.getMessage();
+            } finally {
+                current = null;
+            }
+        }
+
+        private void follow(WorkerProcess worker) throws IOException {
+            long deadline = after(OPEN_SECONDS);
+            while (finished < tasks.size() && unusable == null) {
+                boolean alive = worker.alive(); // asked before reading, so that nothing written is missed
+                for (WorkerEvent event : worker.poll()) {
+                    if (event.kind() == WorkerEvent.Kind.START || event.kind() == WorkerEvent.Kind.DONE) {
+                        deadline = after(suite.protocol().timeLimitSeconds());
+                    }
+                    handle(event, worker);
+                }
+                if (stopping || finished == tasks.size() || unusable != null) {
+                    return;
+                }
+                if (!alive) {
+                    ended(worker);
+                    return;
+                }
+                if (System.nanoTime() - deadline > 0) {
+                    worker.kill();
+                    lose(Status.TIMEOUT, opened
+                            ? "stopped after its time limit of " + Math.round(suite.protocol().timeLimitSeconds()) + " s"
+                            : "the device did not open within " + Math.round(OPEN_SECONDS) + " s");
+                    return;
+                }
+            }
+        }
+
+        private void handle(WorkerEvent event, WorkerProcess worker) throws IOException {
+            switch (event.kind()) {
+                case OPEN -> {
+                    opened = true;
+                    facts.removeIf(known -> known.name().equals(event.device().name()));
+                    facts.add(event.device());
+                }
+                case UNUSABLE -> unusable = event.text();
+                case START -> listener.started(device.name(), tasks.get(event.task()), worker.pid());
+                case PHASE -> listener.phase(event.text());
+                case DONE -> {
+                    Task task = tasks.get(finished++);
+                    String complaint = worker.nativeError();
+                    Measurement m = event.measurement();
+                    add(task, complaint == null || m.status() != Status.OK ? m : Measurement.missing(m.device(),
+                            m.workload(), m.method(), Status.FAILED, "the driver reported: " + complaint));
+                }
+            }
+        }
+
+        /** The process is gone. Leaving after a task of its own accord is no loss. */
+        private void ended(WorkerProcess worker) throws IOException {
+            int status = worker.exitStatus();
+            if (status == INTERRUPTED && stopsSoon()) {
+                return;
+            }
+            if (status == 0 && opened && finished > 0) {
+                return;
+            }
+            String how = status > 128 ? "was ended by signal " + (status - 128) : "ended with status " + status;
+            String words = worker.lastWords();
+            lose(Status.CRASHED, "the device's process " + how + (opened ? "" : " before the device was open")
+                    + (words.isEmpty() ? "" : ", saying: " + words));
+        }
+
+        /** Ctrl-C reaches parent and child alike, the child perhaps first. */
+        private boolean stopsSoon() {
+            for (int i = 0; i < 50 && !stopping; i++) {
+                try {
+                    Thread.sleep(10);
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    return stopping;
+                }
+            }
+            return stopping;
+        }
+
+        private void lose(Status status, String message) {
+            lost = true;
+            if (opened) {
+                Task task = tasks.get(finished++);
+                add(task, Measurement.missing(device.name(), task.workload(), task.method(), status, message));
+            } else {
+                unusable = message;
+                unusableStatus = status;
+            }
+        }
+
+        private static long after(double seconds) {
+            return System.nanoTime() + (long) (seconds * 1e9);
+        }
+    }}

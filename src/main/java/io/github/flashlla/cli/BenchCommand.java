@@ -1,0 +1,234 @@
+package io.github.flashlla.cli;
+
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.Devices;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.bench.BenchmarkListener;
+import io.github.flashlla.bench.BenchmarkRun;
+import io.github.flashlla.bench.Grid;
+import io.github.flashlla.bench.Mode;
+import io.github.flashlla.bench.ProgressDisplay;
+import io.github.flashlla.bench.Protocol;
+import io.github.flashlla.bench.Suite;
+import io.github.flashlla.bench.Task;
+import io.github.flashlla.report.BenchmarkRecord;
+import io.github.flashlla.report.Measurement;
+import io.github.flashlla.report.RecordRenderer;
+import io.github.flashlla.report.Status;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** {@code bench}: measures workloads on devices, and never reports a time without its accuracy check. */
+@Command(name = "bench", sortOptions = false, abbreviateSynopsis = true,
+        description = {
+            "Measure workloads on devices.",
+            "Every list is comma-separated, and every combination runs. Each device runs in a process of its own. "
+                    + "Results go to standard output, progress to standard error."},
+        footerHeading = "%nExamples:%n",
+        footer = {
+            "  flashlla bench",
+            "  flashlla bench --device all --seq 1024,2048,4096,8192 --record here.json",
+            "  flashlla bench --suite bench/suites/quick.yaml -o json > record.json",
+            "  flashlla bench --seq 4096 --ridge 1,0.1 --tol 1e-3,1e-5 -r 10 -o csv"})
+public final class BenchCommand implements Callable<Integer> {
+
+    enum Output { md, csv, json, jsonl }
+
+    @Option(names = "--device", split = ",", paramLabel = "NAME",
+            description = "Devices: names, backends, cpu, gpu or all (default: jvm, and every GPU there is)")
+    private List<String> devices;
+
+    @Option(names = "--suite", paramLabel = "FILE",
+            description = "Read shapes, options, devices, repetitions and time limit from this YAML or JSON file; see "
+                    + "bench/suites")
+    private Path suiteFile;
+
+    @Option(names = "--mode", split = ",", paramLabel = "MODE",
+            description = "Passes to time: fwd, bwd (backward alone) or fwd+bwd (default: fwd)",
+            converter = ModeConverter.class)
+    private List<Mode> mode;
+
+    @Option(names = "--seq", split = ",", paramLabel = "N",
+            description = "Key length Sk in tokens, and query length Sq too unless --query-seq is given (default: 1024,4096)")
+    private List<Integer> seq;
+
+    @Option(names = "--query-seq", split = ",", paramLabel = "N",
+            description = "Query length Sq in tokens (default: as --seq)")
+    private List<Integer> querySeq;
+
+    @Option(names = "--head-dim", split = ",", paramLabel = "D", description = "Head dim in elements (default: 64)")
+    private List<Integer> headDim;
+
+    @Option(names = "--batch", split = ",", paramLabel = "B", description = "Batch size (default: 1)")
+    private List<Integer> batch;
+
+    @Option(names = "--heads", split = ",", paramLabel = "H", description = "Query heads (default: 8)")
+    private List<Integer> heads;
+
+    @Option(names = "--kv-heads", split = ",", paramLabel = "HKV",
+            description = "Key/value heads; must divide --heads (default: as --heads)")
+    private List<Integer> kvHeads;
+
+    @Option(names = "--ridge", split = ",", paramLabel = "R",
+            description = "Ridge relative to a query's total weight (default: 1)")
+    private List<Double> ridge;
+
+    @Option(names = "--tol", split = ",", paramLabel = "T",
+            description = "Relative residual at which a query is solved (default: 1e-3)")
+    private List<Double> tol;
+
+    @Option(names = "--max-iter", split = ",", paramLabel = "N",
+            description = "Cap on conjugate-gradient iterations (default: 64)")
+    private List<Integer> maxIter;
+
+    @Option(names = "--precond", split = ",", paramLabel = "P", description = "none or jacobi (default: none)")
+    private List<String> precond;
+
+    @Option(names = "--causal", split = ",", paramLabel = "BOOL", description = "true or false (default: true)")
+    private List<Boolean> causal;
+
+    @Option(names = "--dtype", split = ",", paramLabel = "T",
+            description = "Element type of q, k and v: float32, float16 or bfloat16 (default: float32)")
+    private List<String> dtype;
+
+    @Option(names = {"-r", "--repetitions"}, paramLabel = "N", description = "Timed runs of each workload (default: 5)")
+    private Integer repetitions;
+
+    @Option(names = "--warm-up", paramLabel = "S",
+            description = "Longest wait for run times to settle, in seconds (default: 3)")
+    private Double warmUp;
+
+    @Option(names = "--time-limit", paramLabel = "S",
+            description = "Stop a workload after this many seconds and mark it so (default: 300)")
+    private Double timeLimit;
+
+    @Option(names = {"-o", "--output"}, paramLabel = "FORMAT", defaultValue = "md",
+            description = "Form of the result: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
+    private Output output;
+
+    @Option(names = "--name", paramLabel = "NAME",
+            description = "What comparisons call this record (default: the suite's name, or bench)")
+    private String name;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() {
+        Suite suite = suite();
+        List<DeviceInfo> chosen = suite.devices() == null ? defaultDevices() : Devices.select(suite.devices());
+        PrintWriter out = spec.commandLine().getOut();
+
+        BenchmarkRecord record;
+        CountDownLatch printed = new CountDownLatch(1);
+        try (ProgressDisplay display = new ProgressDisplay(System.err, suite.tasks(), chosen.size())) {
+            BenchmarkRun run = new BenchmarkRun(suite, chosen, new Listeners(display, out));
+            // Ctrl-C ends what runs now, and lets this thread print what is done
+            Thread hook = Thread.ofPlatform().unstarted(() -> {
+                run.stop();
+                await(printed);
+            });
+            Runtime.getRuntime().addShutdownHook(hook);
+            record = run.run();
+        }
+        switch (output) {
+            case md -> out.print(RecordRenderer.markdown(record));
+            case csv -> out.print(RecordRenderer.csv(record));
+            case json -> out.print(RecordRenderer.json(record));
+            case jsonl -> { }
+        }
+        out.flush();
+        printed.countDown();
+        return record.measurements().stream().allMatch(m -> m.status() == Status.OK) && record.complete() ? 0 : 1;
+    }
+
+    private Suite suite() {
+        Suite suite;
+        if (suiteFile != null) {
+            requireNoLists();
+            suite = Suite.read(suiteFile);
+        } else {
+            Grid grid = new Grid(mode, batch, heads, kvHeads, seq, querySeq, headDim, ridge, causal, tol, maxIter,
+                    precond, dtype);
+            suite = new Suite("bench", null, grid.tasks(), Protocol.DEFAULT);
+        }
+        Protocol usual = suite.protocol();
+        return new Suite(name == null ? suite.name() : name, devices == null ? suite.devices() : devices, suite.tasks(),
+                new Protocol(repetitions == null ? usual.repetitions() : repetitions,
+                        warmUp == null ? usual.warmUpSeconds() : warmUp,
+                        timeLimit == null ? usual.timeLimitSeconds() : timeLimit));
+    }
+
+    private void requireNoLists() {
+        List<String> lists = List.of("--mode", "--seq", "--query-seq", "--head-dim", "--batch", "--heads", "--kv-heads",
+                "--ridge", "--tol", "--max-iter", "--precond", "--causal", "--dtype");
+        for (String option : lists) {
+            if (spec.commandLine().getParseResult().hasMatchedOption(option)) {
+                throw new InvalidInputException(option + " cannot be combined with --suite; put it into the suite");
+            }
+        }
+    }
+
+    private static List<DeviceInfo> defaultDevices() {
+        return Devices.list().stream()
+                .filter(device -> device.backend().equals("jvm") || device.type() == DeviceInfo.Type.GPU).toList();
+    }
+
+    private static void await(CountDownLatch printed) {
+        try {
+            printed.await(10, TimeUnit.SECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    static final class ModeConverter implements picocli.CommandLine.ITypeConverter<Mode> {
+        @Override
+        public Mode convert(String value) {
+            return Mode.of(value);
+        }
+    }
+
+    /** Passes everything on to the display, and prints lines as they come. */
+    private final class Listeners implements BenchmarkListener {
+        private final ProgressDisplay display;
+        private final PrintWriter out;
+
+        Listeners(ProgressDisplay display, PrintWriter out) {
+            this.display = display;
+            this.out = out;
+        }
+
+        @Override
+        public void opening(String device) {
+            display.opening(device);
+        }
+
+        @Override
+        public void started(String device, Task task, long pid) {
+            display.started(device, task, pid);
+        }
+
+        @Override
+        public void phase(String phase) {
+            display.phase(phase);
+        }
+
+        @Override
+        public void measured(Task task, Measurement measurement, BenchmarkRecord soFar) {
+            display.measured(task, measurement, soFar);
+            if (output == Output.jsonl) {
+                out.print(RecordRenderer.jsonLine(soFar, measurement));
+                out.flush();
+            }
+        }
+    }
+}
