@@ -1,5 +1,7 @@
 package io.github.flashlla;
 
+import java.util.Optional;
+
 /**
  * Something that computes Local Linear Attention: this JVM, the float64 reference, or an accelerator.
  *
@@ -38,6 +40,20 @@ public interface Device extends AutoCloseable {
         throw new UnsupportedOperationException("the device " + info().name() + " has no key/value cache");
     }
 
+    /**
+     * What this device reaches on plain loops, measured now (about a second): the ceilings that a benchmark holds its
+     * work against. Empty where a device has no such measurement.
+     */
+    default Optional<Ceilings> measureCeilings() {
+        return Optional.empty();
+    }
+
     @Override
     void close();
+
+    /**
+     * @param fmaFlopsPerSecond independent float32 fused multiply-adds in registers, two flops each
+     * @param copyBytesPerSecond a copy in the device's memory beyond every cache, bytes read plus bytes written
+     */
+    record Ceilings(double fmaFlopsPerSecond, double copyBytesPerSecond) {}
 }

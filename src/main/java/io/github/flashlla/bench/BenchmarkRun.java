@@ -70,7 +70,11 @@ public final class BenchmarkRun {
         }
     }
 
-    /** What is known so far. */
+    /** What is known so far, as a record that is not complete. */
+    public BenchmarkRecord soFar() {
+        return record(false);
+    }
+
     private BenchmarkRecord record(boolean complete) {
         return new BenchmarkRecord(BenchmarkRecord.SCHEMA_VERSION, suite.name(), created, complete, environment,
                 List.copyOf(facts), List.copyOf(measurements));
@@ -109,7 +113,7 @@ public final class BenchmarkRun {
 
     private void add(Task task, Measurement measurement) {
         measurements.add(measurement);
-        listener.measured(task, measurement, record(false));
+        listener.measured(task, measurement, soFar());
     }
 
     /** One process's life. */

@@ -1,7 +1,6 @@
 package io.github.flashlla.bench;
 
 import io.github.flashlla.Device;
-import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.report.DeviceFacts;
 import io.github.flashlla.report.DeviceFacts.Ceilings;
@@ -10,6 +9,8 @@ import io.github.flashlla.report.RecordJson;
 import io.github.flashlla.report.Status;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -73,18 +74,20 @@ public final class Worker {
     }
 
     private static Ceilings ceilings(Device device) {
-        DeviceInfo info = device.info();
-        return info.backend().equals("jvm") || info.backend().equals("reference") ? HostCeilings.measure() : null;
+        return device.measureCeilings().map(measured -> new Ceilings(measured.fmaFlopsPerSecond() / 1e12,
+                measured.copyBytesPerSecond() / 1e9)).orElseGet(() -> {
+            String backend = device.info().backend();
+            return backend.equals("jvm") || backend.equals("reference") ? HostCeilings.measure() : null;
+        });
     }
 
     private void send(WorkerEvent event) {
         try {
-            byte[] line = (RecordJson.COMPACT.writeValueAsString(event) + "\n").getBytes(
-                    java.nio.charset.StandardCharsets.UTF_8);
+            byte[] line = (RecordJson.COMPACT.writeValueAsString(event) + "\n").getBytes(StandardCharsets.UTF_8);
             events.write(line); // unbuffered: a line is written whole or not at all
             events.flush();
         } catch (IOException e) {
-            throw new java.io.UncheckedIOException("cannot report to the parent process", e);
+            throw new UncheckedIOException("cannot report to the parent process", e);
         }
     }
 }

@@ -13,6 +13,7 @@ import io.github.flashlla.bench.Suite;
 import io.github.flashlla.bench.Task;
 import io.github.flashlla.report.BenchmarkRecord;
 import io.github.flashlla.report.Measurement;
+import io.github.flashlla.report.RecordFile;
 import io.github.flashlla.report.RecordRenderer;
 import io.github.flashlla.report.Status;
 import java.io.PrintWriter;
@@ -114,6 +115,11 @@ public final class BenchCommand implements Callable<Integer> {
             description = "Form of the result: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
     private Output output;
 
+    @Option(names = "--record", paramLabel = "FILE",
+            description = "Also keep the record in this JSON file, replaced after every measurement so that a crash loses "
+                    + "nothing")
+    private Path recordFile;
+
     @Option(names = "--name", paramLabel = "NAME",
             description = "What comparisons call this record (default: the suite's name, or bench)")
     private String name;
@@ -131,6 +137,7 @@ public final class BenchCommand implements Callable<Integer> {
         CountDownLatch printed = new CountDownLatch(1);
         try (ProgressDisplay display = new ProgressDisplay(System.err, suite.tasks(), chosen.size())) {
             BenchmarkRun run = new BenchmarkRun(suite, chosen, new Listeners(display, out));
+            keep(run.soFar()); // a file that cannot be written is better known now than after the run
             // Ctrl-C ends what runs now, and lets this thread print what is done
             Thread hook = Thread.ofPlatform().unstarted(() -> {
                 run.stop();
@@ -139,6 +146,7 @@ public final class BenchCommand implements Callable<Integer> {
             Runtime.getRuntime().addShutdownHook(hook);
             record = run.run();
         }
+        keep(record);
         switch (output) {
             case md -> out.print(RecordRenderer.markdown(record));
             case csv -> out.print(RecordRenderer.csv(record));
@@ -148,6 +156,12 @@ public final class BenchCommand implements Callable<Integer> {
         out.flush();
         printed.countDown();
         return record.measurements().stream().allMatch(m -> m.status() == Status.OK) && record.complete() ? 0 : 1;
+    }
+
+    private void keep(BenchmarkRecord record) {
+        if (recordFile != null) {
+            RecordFile.write(recordFile, record);
+        }
     }
 
     private Suite suite() {
@@ -225,6 +239,7 @@ public final class BenchCommand implements Callable<Integer> {
         @Override
         public void measured(Task task, Measurement measurement, BenchmarkRecord soFar) {
             display.measured(task, measurement, soFar);
+            keep(soFar);
             if (output == Output.jsonl) {
                 out.print(RecordRenderer.jsonLine(soFar, measurement));
                 out.flush();

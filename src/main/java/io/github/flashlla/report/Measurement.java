@@ -27,9 +27,18 @@ public record Measurement(
         Solve solve,
         Memory memory) {
 
+    private static final int MAX_MESSAGE = 2000;
+
+    public Measurement {
+        if (message != null && message.length() > MAX_MESSAGE) {
+            message = message.substring(0, MAX_MESSAGE) + "...";
+        }
+    }
+
     /** One that did not come to be measured. */
     public static Measurement missing(String device, Workload workload, Method method, Status status, String message) {
-        return new Measurement(device, workload, method, status, message, null, null, null, null, null);
+        String reason = message == null || message.isBlank() ? "no reason was given" : message;
+        return new Measurement(device, workload, method, status, reason, null, null, null, null, null);
     }
 
     /**
@@ -40,6 +49,7 @@ public record Measurement(
      * @param firstRunNs wall time of the first run, with the JIT's or the driver's compilation in it
      * @param compileNs run-time compilation in the first run by the device's account
      * @param warmUpRuns runs before the samples
+     * @param settled whether run times had settled before the samples were taken
      * @param wallNs host time of each run
      * @param kernelNs the kernels' time in each run by the device's own clock
      * @param copyInNs host to device
@@ -54,6 +64,7 @@ public record Measurement(
             Long firstRunNs,
             Long compileNs,
             int warmUpRuns,
+            boolean settled,
             long[] wallNs,
             long[] kernelNs,
             long[] copyInNs,
@@ -64,9 +75,9 @@ public record Measurement(
             Double kernelMedianNs) {
 
         /** Fills in the summary. */
-        public static Times of(Long planNs, Long firstRunNs, Long compileNs, int warmUpRuns, long[] wallNs,
-                long[] kernelNs, long[] copyInNs, long[] copyOutNs) {
-            return new Times(planNs, firstRunNs, compileNs, warmUpRuns, wallNs, kernelNs, copyInNs, copyOutNs,
+        public static Times of(Long planNs, Long firstRunNs, Long compileNs, int warmUpRuns,
+                boolean settled, long[] wallNs, long[] kernelNs, long[] copyInNs, long[] copyOutNs) {
+            return new Times(planNs, firstRunNs, compileNs, warmUpRuns, settled, wallNs, kernelNs, copyInNs, copyOutNs,
                     quantile(wallNs, 0.5), quantile(wallNs, 0.2), quantile(wallNs, 0.8),
                     kernelNs == null ? null : quantile(kernelNs, 0.5));
         }
@@ -99,6 +110,7 @@ public record Measurement(
     public record Rates(
             double flops, double bytes, double tflops, double gbps, Double shareOfFma, Double shareOfCopy) {
 
+        /** Fills in the rates. */
         public static Rates of(double flops, double bytes, double computeNs, DeviceFacts.Ceilings ceilings) {
             double tflops = flops / computeNs / 1e3;
             double gbps = bytes / computeNs;

@@ -1,0 +1,134 @@
+package io.github.flashlla.report;
+
+import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.JsonNode;
+import io.github.flashlla.InvalidInputException;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** Reads and writes records; what is read has passed the schema and the checks of {@link RecordAudit}. */
+public final class RecordFile {
+    /** No run of the benchmark writes more. */
+    private static final long MAX_BYTES = 64L << 20;
+
+    private RecordFile() {}
+
+    /** Replaces the file by one that holds this record; a reader sees the old one or the new one, never half of one. */
+    public static void write(Path file, BenchmarkRecord record) {
+        Path absolute = file.toAbsolutePath();
+        try {
+            Path temporary = Files.createTempFile(absolute.getParent(), "." + absolute.getFileName(), ".part");
+            try {
+                Files.writeString(temporary, RecordRenderer.json(record));
+                move(temporary, absolute);
+            } finally {
+                Files.deleteIfExists(temporary);
+            }
+        } catch (IOException e) {
+            throw new InvalidInputException("the record " + file + " cannot be written (" + reason(e)
+                    + "); name a file in a folder that exists and is yours");
+        }
+    }
+
+    /**
+     * Reads a record as {@code bench} writes it, in the form of JSON or of JSON lines.
+     *
+     * @param notes told, in a sentence each, what was odd but not wrong
+     * @throws InvalidInputException saying what is wrong with the file, in one sentence
+     */
+    public static BenchmarkRecord read(Path file, java.util.function.Consumer<String> notes) {
+        String what = "record " + printable(file.toString());
+        try {
+            if (Files.isDirectory(file)) {
+                throw new InvalidInputException(what + " is a folder; name a file");
+            }
+            if (Files.size(file) > MAX_BYTES) {
+                throw new InvalidInputException(what + " is larger than 64 MiB, which no record is");
+            }
+            String text = Files.readString(file, StandardCharsets.UTF_8);
+            if (text.isBlank()) {
+                throw new InvalidInputException(what + " is empty");
+            }
+            List<BenchmarkRecord> parts = new ArrayList<>();
+            for (String document : documents(text)) {
+                parts.add(parse(what, document, notes));
+            }
+            return parts.size() == 1 ? parts.getFirst() : join(what, parts);
+        } catch (NoSuchFileException e) {
+            throw new InvalidInputException(what + " does not exist");
+        } catch (java.nio.charset.MalformedInputException e) {
+            throw new InvalidInputException(what + " is not JSON: it is not even UTF-8 text");
+        } catch (IOException e) {
+            throw new InvalidInputException(what + " cannot be read (" + reason(e) + ")");
+        }
+    }
+
+    private static BenchmarkRecord parse(String what, String text, java.util.function.Consumer<String> notes) {
+        BenchmarkRecord record;
+        try {
+            JsonNode tree = RecordJson.COMPACT.readTree(text);
+            RecordSchema.check(what, tree);
+            record = RecordJson.COMPACT.treeToValue(tree, BenchmarkRecord.class);
+        } catch (JacksonException e) {
+            throw new InvalidInputException(what + " is not a whole JSON document: " + problem(e));
+        }
+        return RecordAudit.check(what, record, note -> notes.accept(what + ": " + note));
+    }
+
+    /** The text itself, or its lines where each stands by itself as JSON lines do. */
+    private static List<String> documents(String text) {
+        List<String> lines = text.lines().filter(line -> !line.isBlank()).toList();
+        boolean eachWhole = lines.size() > 1 && lines.stream().allMatch(line -> line.startsWith("{\"schema_version\""));
+        return eachWhole ? lines : List.of(text);
+    }
+
+    /** The lines of one run, together again. */
+    private static BenchmarkRecord join(String what, List<BenchmarkRecord> parts) {
+        BenchmarkRecord first = parts.getFirst();
+        Map<String, DeviceFacts> devices = new LinkedHashMap<>();
+        List<Measurement> measurements = new ArrayList<>();
+        for (BenchmarkRecord part : parts) {
+            if (!part.name().equals(first.name()) || !part.environment().equals(first.environment())) {
+                throw new InvalidInputException(what + " mixes lines of several runs; give each run a file of its own");
+            }
+            part.devices().forEach(device -> devices.put(device.name(), device));
+            measurements.addAll(part.measurements());
+        }
+        return RecordAudit.check(what, new BenchmarkRecord(first.schemaVersion(), first.name(), first.created(), false,
+                first.environment(), List.copyOf(devices.values()), measurements), note -> { });
+    }
+
+    private static void move(Path from, Path to) throws IOException {
+        try {
+            Files.move(from, to, StandardCopyOption.ATOMIC_MOVE);
+        } catch (AtomicMoveNotSupportedException e) {
+            Files.move(from, to, StandardCopyOption.REPLACE_EXISTING);
+        }
+    }
+
+    private static String problem(JacksonException e) {
+        String text = e.getOriginalMessage().lines().findFirst().orElse("unreadable");
+        return printable(text) + (e.getLocation() == null || e.getLocation().getLineNr() < 1 ? ""
+                : " (line " + e.getLocation().getLineNr() + ")");
+    }
+
+    private static String reason(IOException e) {
+        return e instanceof java.nio.file.AccessDeniedException ? "access denied"
+                : e instanceof NoSuchFileException ? "no such folder" : e.getClass().getSimpleName();
+    }
+
+    /** Foreign text for a message: short, and free of what would steer a terminal. */
+    static String printable(String text) {
+        String clean = text.replaceAll("\\p{Cntrl}+", " ");
+        return clean.length() > 200 ? clean.substring(0, 200) + "..." : clean;
+    }
+}
