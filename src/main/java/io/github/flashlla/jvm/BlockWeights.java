@@ -24,7 +24,6 @@ final class BlockWeights {
     private final float[] p;
     private final float[] tileMax;
     private final float[] rescale = new float[ROWS];
-    private final float[] factor = new float[ROWS];
     private final int[] visible = new int[ROWS];
     private int keys;
     private int seenByAll;
@@ -33,6 +32,8 @@ final class BlockWeights {
     final float[] max = new float[ROWS];
     /** Total weight of each lane relative to {@link #max}. */
     final float[] total = new float[ROWS];
+    /** 1 / {@link #total}, or 0 for a row without keys. */
+    final float[] factor = new float[ROWS];
 
     /**
      * @param dim padded head dim
@@ -99,45 +100,55 @@ final class BlockWeights {
      * @param q scale times the queries {@code [dim][lane]}
      * @param k keys, row-major, padded
      * @param kbar receives the weighted mean keys
-     * @param squares receives the weighted means of k*k; null if they are not wanted
      */
-    void softmax(float[] q, float[] k, float[] kbar, float[] squares, float[] squaredTile) {
+    void softmax(float[] q, float[] k, float[] kbar) {
         Arrays.fill(max, -Float.MAX_VALUE); // finite, so that a row without keys gives weights of 0 and not NaN
         Arrays.fill(total, 0);
         Arrays.fill(kbar, 0);
-        if (squares != null) {
-            Arrays.fill(squares, 0);
-        }
         for (int j0 = 0; j0 < keys; j0 += TILE_KEYS) {
             int m = tileRows(j0);
             int at = kept ? j0 * ROWS : 0;
             scores(q, k, j0, m, at);
             if (kernels.softmaxStep(m, p, at, max, total, rescale)) {
                 kernels.scale(dim, kbar, 0, rescale);
-                if (squares != null) {
-                    kernels.scale(dim, squares, 0, rescale);
-                }
             }
             if (kept) {
                 System.arraycopy(max, 0, tileMax, j0 / TILE_KEYS * ROWS, ROWS);
             }
             kernels.accumulate(m, dim, k, j0 * dim, dim, p, at, kbar);
-            if (squares != null) {
-                for (int i = 0; i < m * dim; i++) {
-                    squaredTile[i] = k[j0 * dim + i] * k[j0 * dim + i];
-                }
-                kernels.accumulate(m, dim, squaredTile, 0, dim, p, at, squares);
-            }
         }
-        for (int lane = 0; lane < ROWS; lane++) {
-            factor[lane] = total[lane] > 0 ? 1 / total[lane] : 0;
-        }
+        invertTotal();
         kernels.scale(dim, kbar, 0, factor);
-        if (squares != null) {
-            kernels.scale(dim, squares, 0, factor);
-        }
         if (kept) {
             normalise();
+        }
+    }
+
+    /**
+     * Instead of {@link #softmax}, where the log-sum-exp is known already. Weights are divided by what they add up to, so
+     * that the rounding of a large log-sum-exp does not leave a row's weights all too large or too small.
+     */
+    void restore(float[] q, float[] k, float[] logSumExp) {
+        for (int lane = 0; lane < ROWS; lane++) {
+            max[lane] = visible[lane] > 0 ? logSumExp[lane] : 0;
+        }
+        Arrays.fill(total, 0);
+        Arrays.fill(factor, 1);
+        for (int j0 = 0; j0 < keys; j0 += TILE_KEYS) {
+            int m = tileRows(j0);
+            int at = kept ? j0 * ROWS : 0;
+            scores(q, k, j0, m, at);
+            kernels.weights(m, p, at, max, factor, total);
+        }
+        invertTotal();
+        if (kept) {
+            kernels.scale(TileKernels.padded(keys), p, 0, factor);
+        }
+    }
+
+    private void invertTotal() {
+        for (int lane = 0; lane < ROWS; lane++) {
+            factor[lane] = total[lane] > 0 ? 1 / total[lane] : 0;
         }
     }
 
@@ -159,7 +170,7 @@ final class BlockWeights {
         }
         int m = tileRows(j0);
         scores(q, k, j0, m, 0);
-        kernels.weights(m, p, 0, max, factor);
+        kernels.weights(m, p, 0, max, factor, rescale);
         return 0;
     }
 

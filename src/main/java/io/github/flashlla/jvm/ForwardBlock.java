@@ -23,19 +23,16 @@ final class ForwardBlock {
     private final BlockWeights weights;
     private final ConjugateGradient solver;
     private final float[] q;
-    private final float[] scaledQ;
-    private final float[] kbar;
+    private final KeyCovariance a;
     private final float[] b;
     private final float[] x;
     private final float[] output;
     private final float[] inverseDiagonal;
     private final float[] squaredTile;
     private final float[] w = new float[TILE_KEYS * ROWS];
-    private final float[] ridge = new float[ROWS];
     private final float[] shift = new float[ROWS];
     private final boolean[] known = new boolean[ROWS];
     private final float[] rowBuffer;
-    private float[] k;
     private long pairIterations;
 
     ForwardBlock(TileKernels kernels, AttentionShape shape, LlaOptions options, boolean keepWeights) {
@@ -49,8 +46,7 @@ final class ForwardBlock {
         this.weights = new BlockWeights(kernels, dim, shape.keyLength(), keepWeights);
         this.solver = new ConjugateGradient(kernels, dim);
         this.q = new float[dim * ROWS];
-        this.scaledQ = new float[dim * ROWS];
-        this.kbar = new float[dim * ROWS];
+        this.a = new KeyCovariance(kernels, dim, weights, w);
         this.b = new float[dim * ROWS];
         this.x = new float[dim * ROWS];
         this.output = new float[valueDim * ROWS];
@@ -82,22 +78,22 @@ final class ForwardBlock {
      * @param values this head's values (Sk,Dv), both sizes padded
      */
     void run(long head, int i0, int rows, float[] keys, float[] values, LlaInputs inputs, LlaResult result) {
-        k = keys;
+        a.begin(keys);
         long firstRow = head * shape.queryLength() + i0;
         long firstQ = firstRow * shape.headDim();
         TensorRows.loadTransposed(inputs.q(), firstQ, rows, shape.headDim(), q, rowBuffer);
         for (int at = 0; at < q.length; at++) {
-            scaledQ[at] = q[at] * scale;
+            a.scaledQ[at] = q[at] * scale;
         }
-        Arrays.fill(ridge, (float) options.ridge());
+        Arrays.fill(a.ridge, (float) options.ridge());
         if (inputs.ridge() != null) {
-            TensorRows.load(inputs.ridge(), firstRow, ridge, 0, rows);
+            TensorRows.load(inputs.ridge(), firstRow, a.ridge, 0, rows);
         }
         weights.begin(shape, options.causal(), i0, rows);
 
-        weights.softmax(scaledQ, k, kbar, inverseDiagonal, squaredTile);
+        weights.softmax(a.scaledQ, keys, a.kbar);
         int iterations = solve(rows);
-        output(values);
+        output(keys, values);
 
         for (int row = 0; row < rows; row++) {
             pairIterations += (long) iterations * weights.visible(row);
@@ -107,7 +103,7 @@ final class ForwardBlock {
         TensorRows.storeTransposed(output, rows, shape.valueDim(), result.output(), firstRow * shape.valueDim(), rowBuffer);
         TensorRows.store(shift, 0, rows, result.logSumExp(), firstRow);
         if (result.keepsState()) {
-            TensorRows.storeTransposed(kbar, rows, shape.headDim(), result.kbar(), firstQ, rowBuffer);
+            TensorRows.storeTransposed(a.kbar, rows, shape.headDim(), result.kbar(), firstQ, rowBuffer);
             TensorRows.storeTransposed(x, rows, shape.headDim(), result.x(), firstQ, rowBuffer);
         }
         System.arraycopy(solver.iterations, 0, result.iterations(), (int) firstRow, rows);
@@ -117,7 +113,7 @@ final class ForwardBlock {
     /** Pass 2: x = A^-1 (kbar - q). */
     private int solve(int rows) {
         for (int at = 0; at < b.length; at++) {
-            b[at] = kbar[at] - q[at];
+            b[at] = a.kbar[at] - q[at];
         }
         for (int lane = 0; lane < rows; lane++) {
             int visible = weights.visible(lane);
@@ -126,49 +122,27 @@ final class ForwardBlock {
                 for (int d = 0; d < dim; d++) {
                     int at = d * ROWS + lane;
                     b[at] = visible == 0 ? 0 : b[at];
-                    x[at] = b[at] / ridge[lane];
+                    x[at] = b[at] / a.ridge[lane];
                 }
             }
         }
         if (inverseDiagonal != null) {
-            for (int d = 0; d < dim; d++) {
-                for (int lane = 0; lane < ROWS; lane++) {
-                    int at = d * ROWS + lane;
-                    float variance = inverseDiagonal[at] - kbar[at] * kbar[at];
-                    inverseDiagonal[at] = 1 / (Math.max(variance, 0) + ridge[lane]);
-                }
-            }
+            a.inverseDiagonal(inverseDiagonal, squaredTile);
         }
-        return solver.solve(this::applyA, b, x, inverseDiagonal, rows, known, options.tolerance(), options.maxIterations());
-    }
-
-    /** ay_i = sum_j p_ij ((k_j - kbar_i) . y_i) k_j + ridge_i y_i */
-    private void applyA(float[] y, float[] ay) {
-        kernels.dot(dim, y, kbar, shift);
-        for (int lane = 0; lane < ROWS; lane++) {
-            shift[lane] = -shift[lane];
-        }
-        Arrays.fill(ay, 0);
-        for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
-            int m = weights.tileRows(j0);
-            int p = weights.tile(scaledQ, k, j0);
-            kernels.multiplyWeighted(m, dim, k, j0 * dim, dim, y, weights.p(), p, 1, shift, w, 0);
-            kernels.accumulate(m, dim, k, j0 * dim, dim, w, 0, ay);
-        }
-        kernels.addScaled(dim, ay, ridge, y);
+        return solver.solve(a, b, x, inverseDiagonal, rows, known, options.tolerance(), options.maxIterations());
     }
 
     /** Pass 3: o_i = sum_j p_ij (1 - (k_j - kbar_i) . x_i) v_j */
-    private void output(float[] values) {
-        kernels.dot(dim, x, kbar, shift);
+    private void output(float[] keys, float[] values) {
+        kernels.dot(dim, x, a.kbar, shift);
         for (int lane = 0; lane < ROWS; lane++) {
             shift[lane] += 1;
         }
         Arrays.fill(output, 0);
         for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
-            int p = weights.tile(scaledQ, k, j0);
-            kernels.multiplyWeighted(m, dim, k, j0 * dim, dim, x, weights.p(), p, -1, shift, w, 0);
+            int p = weights.tile(a.scaledQ, keys, j0);
+            kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, x, weights.p(), p, -1, shift, w, 0);
             kernels.accumulate(m, valueDim, values, j0 * valueDim, valueDim, w, 0, output);
         }
     }

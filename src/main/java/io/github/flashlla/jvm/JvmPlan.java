@@ -5,12 +5,15 @@ import static io.github.flashlla.jvm.TileKernels.ROWS;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
+import java.util.Arrays;
+import java.util.function.Supplier;
 
 /** One shape on this JVM: float32 copies of keys and values, and scratch memory for each thread. */
 final class JvmPlan implements LlaPlan {
@@ -19,24 +22,25 @@ final class JvmPlan implements LlaPlan {
     private static final long KEPT_WEIGHTS_BYTES = 64L << 20;
 
     private final WorkerPool pool;
+    private final TileKernels kernels;
     private final AttentionShape shape;
     private final LlaOptions options;
     private final int blocksPerHead;
     private final int workers;
-    private final long workspaceBytes;
+    private long workspaceBytes;
     private float[][] keys;
     private float[][] values;
     private ForwardBlock[] blocks;
+    private BackwardPass backward;
 
     JvmPlan(WorkerPool pool, TileKernels kernels, AttentionShape shape, LlaOptions options) {
         this.pool = pool;
+        this.kernels = kernels;
         this.shape = shape;
         this.options = options;
         this.blocksPerHead = Math.ceilDiv(shape.queryLength(), ROWS);
         this.workers = (int) Math.min(pool.threads(), blockCount());
-        long keptBytes = BlockWeights.bytes(shape.keyLength(), true);
-        boolean keepWeights = keptBytes <= Integer.MAX_VALUE
-                && workers * keptBytes <= Math.max(KEPT_WEIGHTS_BYTES, 2 * shape.tensorBytes(Float.BYTES));
+        boolean keepWeights = keepsWeights(1, workers);
         long keyFloats = (long) TileKernels.padded(shape.keyLength()) * TileKernels.padded(shape.headDim());
         long valueFloats = (long) TileKernels.padded(shape.keyLength()) * TileKernels.padded(shape.valueDim());
         int heads = Math.multiplyExact(shape.batch(), shape.kvHeads());
@@ -46,18 +50,13 @@ final class JvmPlan implements LlaPlan {
             throw new InvalidInputException("jvm: the keys or values of one head of " + shape
                     + " exceed 2^31 elements; use fewer keys");
         }
-        try {
-            keys = new float[heads][(int) keyFloats];
-            values = new float[heads][(int) valueFloats];
-            blocks = new ForwardBlock[workers];
-            for (int worker = 0; worker < workers; worker++) {
-                blocks[worker] = new ForwardBlock(kernels, shape, options, keepWeights);
-            }
-        } catch (OutOfMemoryError e) {
-            close();
-            throw new DeviceException("jvm: " + shape + " needs " + workspaceBytes + " bytes of heap, but java was started with "
-                    + Runtime.getRuntime().maxMemory() + "; raise -Xmx", e);
-        }
+        this.keys = orTellMemory(workspaceBytes, () -> new float[heads][(int) keyFloats]);
+        this.values = orTellMemory(workspaceBytes, () -> new float[heads][(int) valueFloats]);
+        this.blocks = orTellMemory(workspaceBytes, () -> {
+            ForwardBlock[] made = new ForwardBlock[workers];
+            Arrays.setAll(made, worker -> new ForwardBlock(kernels, shape, options, keepWeights));
+            return made;
+        });
     }
 
     private long blockCount() {
@@ -99,6 +98,47 @@ final class JvmPlan implements LlaPlan {
         result.setTiming(Timing.ofWall(System.nanoTime() - start));
     }
 
+    /** {@inheritDoc} The first call allocates the backward pass's buffers, which the plan then keeps. */
+    @Override
+    public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
+        requireOpen();
+        requireShape("the inputs", inputs.shape());
+        requireShape("the saved result", saved.shape());
+        requireShape("the gradients", gradients.shape());
+        if (!saved.keepsState()) {
+            throw new InvalidInputException("jvm: the saved result keeps no state; run forward with LlaOptions.withKeepState(true)");
+        }
+        if (!Arrays.equals(gradOutput.dims(), shape.outputDims())) {
+            throw new InvalidInputException("jvm: the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
+                    + ", but the output has " + Tensor.shapeString(shape.outputDims()));
+        }
+        long start = System.nanoTime();
+        if (backward == null) {
+            boolean keepWeights = keepsWeights(2, pool.threads());
+            long bytes = BackwardPass.bytes(shape, options, pool.threads(), keepWeights);
+            backward = orTellMemory(bytes, () -> new BackwardPass(pool, kernels, shape, options, keepWeights));
+            workspaceBytes += bytes;
+        }
+        gradients.setPairIterations(backward.run(inputs, saved, gradOutput, gradients));
+        gradients.setTiming(Timing.ofWall(System.nanoTime() - start));
+    }
+
+    /** Whether {@code strips} floats per (row, key) of a block may be kept on each of {@code threads}. */
+    private boolean keepsWeights(int strips, int threads) {
+        long bytes = BlockWeights.bytes(shape.keyLength(), true) * strips;
+        return bytes <= Integer.MAX_VALUE
+                && threads * bytes <= Math.max(KEPT_WEIGHTS_BYTES, 2 * shape.tensorBytes(Float.BYTES));
+    }
+
+    private <T> T orTellMemory(long bytes, Supplier<T> allocation) {
+        try {
+            return allocation.get();
+        } catch (OutOfMemoryError e) {
+            throw new DeviceException("jvm: " + shape + " needs " + bytes + " bytes of heap, but java was started with "
+                    + Runtime.getRuntime().maxMemory() + " at most; raise -Xmx", e);
+        }
+    }
+
     private void load(Tensor tensor, int dim, float[][] heads) {
         pool.forEach(Math.min(pool.threads(), heads.length), heads.length, (worker, head) ->
                 TensorRows.loadPadded(tensor, head * shape.keyLength() * dim, shape.keyLength(), dim, heads[(int) head],
@@ -127,5 +167,6 @@ final class JvmPlan implements LlaPlan {
         keys = null;
         values = null;
         blocks = null;
+        backward = null;
     }
 }

@@ -12,11 +12,14 @@ final class ScalarKernels implements TileKernels {
 
     @Override
     public void multiply(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart) {
+        Arrays.fill(c, cStart, cStart + m * ROWS, 0);
+        multiplyAdd(m, dim, a, aStart, stride, b, c, cStart);
+    }
+
+    @Override
+    public void multiplyAdd(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart) {
         for (int i = 0; i < m; i++) {
             int row = cStart + i * ROWS;
-            for (int lane = 0; lane < ROWS; lane++) {
-                c[row + lane] = 0;
-            }
             for (int d = 0; d < dim; d++) {
                 float scalar = a[aStart + i * stride + d];
                 for (int lane = 0; lane < ROWS; lane++) {
@@ -73,11 +76,40 @@ final class ScalarKernels implements TileKernels {
     }
 
     @Override
-    public void weights(int m, float[] scores, int start, float[] max, float[] factor) {
+    public void weights(int m, float[] scores, int start, float[] max, float[] factor, float[] sum) {
         for (int i = 0; i < m; i++) {
             for (int lane = 0; lane < ROWS; lane++) {
                 int at = start + i * ROWS + lane;
                 scores[at] = (float) Math.exp(scores[at] - max[lane]) * factor[lane];
+                sum[lane] += scores[at];
+            }
+        }
+    }
+
+    @Override
+    public void weigh(int m, float[] p, int pStart, float[] g, int gStart, float[] shift, float[] c, int cStart,
+            float[] sum) {
+        for (int i = 0; i < m; i++) {
+            for (int lane = 0; lane < ROWS; lane++) {
+                int at = i * ROWS + lane;
+                c[cStart + at] = p[pStart + at] * (g[gStart + at] + shift[lane]);
+                sum[lane] += c[cStart + at];
+            }
+        }
+    }
+
+    @Override
+    public void keyGradients(int m, float[] s, float[] xk, float[] gu, float[] rows, int row) {
+        for (int i = 0; i < m; i++) {
+            int r = (row + i) * ROW_SCALARS;
+            for (int lane = 0; lane < ROWS; lane++) {
+                int at = i * ROWS + lane;
+                float p = (float) Math.exp(s[at] - rows[r + LSE]) * rows[r + FACTOR];
+                float pe = p * (rows[r + E_SHIFT] - xk[at]);
+                float h = gu[at] + rows[r + H_SHIFT];
+                s[at] = pe * h - p * rows[r + MU];
+                xk[at] = pe;
+                gu[at] = -p * h;
             }
         }
     }

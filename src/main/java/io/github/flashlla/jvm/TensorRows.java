@@ -5,6 +5,7 @@ import io.github.flashlla.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 
 /** Moves rows between tensors of any element type and float arrays. */
 final class TensorRows {
@@ -51,11 +52,21 @@ final class TensorRows {
 
     /** Row {@code row} of the tensor becomes lane {@code row} of {@code target}, {@code [dim][ROWS]}; other lanes become 0. */
     static void loadTransposed(Tensor tensor, long from, int rows, int dim, float[] target, float[] rowBuffer) {
-        java.util.Arrays.fill(target, 0);
+        Arrays.fill(target, 0);
         for (int row = 0; row < rows; row++) {
             load(tensor, from + (long) row * dim, rowBuffer, 0, dim);
             for (int d = 0; d < dim; d++) {
                 target[d * TileKernels.ROWS + row] = rowBuffer[d];
+            }
+        }
+    }
+
+    /** The same from an array: rows {@code first} and on of a row-major array of {@code dim} floats per row. */
+    static void transpose(float[] source, int first, int rows, int dim, float[] target) {
+        Arrays.fill(target, 0);
+        for (int row = 0; row < rows; row++) {
+            for (int d = 0; d < dim; d++) {
+                target[d * TileKernels.ROWS + row] = source[(first + row) * dim + d];
             }
         }
     }

@@ -22,6 +22,9 @@ interface TileKernels {
     /** c[i][lane] = sum_d a[i][d] b[d][lane] for i &lt; m, d &lt; dim. */
     void multiply(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart);
 
+    /** c[i][lane] += sum_d a[i][d] b[d][lane] for i &lt; m, d &lt; dim. */
+    void multiplyAdd(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart);
+
     /** c[i][lane] = p[i][lane] * (sign * sum_d a[i][d] b[d][lane] + shift[lane]) for i &lt; m, d &lt; dim. */
     void multiplyWeighted(int m, int dim, float[] a, int aStart, int stride, float[] b,
             float[] p, int pStart, float sign, float[] shift, float[] c, int cStart);
@@ -37,8 +40,31 @@ interface TileKernels {
      */
     boolean softmaxStep(int m, float[] scores, int start, float[] max, float[] total, float[] rescale);
 
-    /** scores[i][lane] becomes exp(scores[i][lane] - max[lane]) * factor[lane], for i &lt; m. */
-    void weights(int m, float[] scores, int start, float[] max, float[] factor);
+    /** scores[i][lane] becomes exp(scores[i][lane] - max[lane]) * factor[lane] for i &lt; m, and sum[lane] grows by it. */
+    void weights(int m, float[] scores, int start, float[] max, float[] factor, float[] sum);
+
+    /** c[i][lane] = p[i][lane] (g[i][lane] + shift[lane]) for i &lt; m, and sum[lane] grows by it; c may be p. */
+    void weigh(int m, float[] p, int pStart, float[] g, int gStart, float[] shift, float[] c, int cStart, float[] sum);
+
+    /** Scalars of one query in {@link #keyGradients}, in this order. */
+    int LSE = 0;
+    int FACTOR = 1;
+    int E_SHIFT = 2;
+    int H_SHIFT = 3;
+    int MU = 4;
+    int ROW_SCALARS = 5;
+
+    /**
+     * What one tile of m queries by {@code ROWS} keys (the lanes) contributes to dk and dv, in place, with
+     * p = exp(s - LSE) FACTOR, e = E_SHIFT - xk and h = H_SHIFT + gu per query i:
+     *
+     * @param s scores; becomes dS = p (e h - MU)
+     * @param xk x.k; becomes p e
+     * @param gu g.v + u.k; becomes -p h
+     * @param rows {@link #ROW_SCALARS} floats per query
+     * @param row the tile's first query
+     */
+    void keyGradients(int m, float[] s, float[] xk, float[] gu, float[] rows, int row);
 
     /** out[lane] = sum_d a[d][lane] b[d][lane] for d &lt; dim. */
     void dot(int dim, float[] a, float[] b, float[] out);

@@ -27,7 +27,18 @@ final class VectorKernels implements TileKernels {
     public void multiply(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart) {
         for (int lane = 0; lane < ROWS; lane += PANEL) {
             for (int i = 0; i < m; i += UNROLL) {
-                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, null, 0, 0, null, c, cStart + i * ROWS + lane);
+                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, null, 0, 0, null, false,
+                        c, cStart + i * ROWS + lane);
+            }
+        }
+    }
+
+    @Override
+    public void multiplyAdd(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart) {
+        for (int lane = 0; lane < ROWS; lane += PANEL) {
+            for (int i = 0; i < m; i += UNROLL) {
+                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, null, 0, 0, null, true,
+                        c, cStart + i * ROWS + lane);
             }
         }
     }
@@ -37,7 +48,7 @@ final class VectorKernels implements TileKernels {
             float[] p, int pStart, float sign, float[] shift, float[] c, int cStart) {
         for (int lane = 0; lane < ROWS; lane += PANEL) {
             for (int i = 0; i < m; i += UNROLL) {
-                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, p, pStart + i * ROWS + lane, sign, shift,
+                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, p, pStart + i * ROWS + lane, sign, shift, false,
                         c, cStart + i * ROWS + lane);
             }
         }
@@ -52,9 +63,9 @@ final class VectorKernels implements TileKernels {
         }
     }
 
-    /** 4 rows of the product by one panel of lanes; without weights p the bare product is stored. */
+    /** 4 rows of the product by one panel of lanes; without weights p the bare product is stored, or added. */
     private static void multiplyTile(int dim, float[] a, int a0, int stride, float[] b, int lane,
-            float[] p, int pStart, float sign, float[] shift, float[] c, int cStart) {
+            float[] p, int pStart, float sign, float[] shift, boolean add, float[] c, int cStart) {
         int a1 = a0 + stride;
         int a2 = a1 + stride;
         int a3 = a2 + stride;
@@ -94,6 +105,15 @@ final class VectorKernels implements TileKernels {
             c21 = c21.fma(f, t1).mul(load(p, pStart + 2 * ROWS + LANES));
             c30 = c30.fma(f, t0).mul(load(p, pStart + 3 * ROWS));
             c31 = c31.fma(f, t1).mul(load(p, pStart + 3 * ROWS + LANES));
+        } else if (add) {
+            c00 = c00.add(load(c, cStart));
+            c01 = c01.add(load(c, cStart + LANES));
+            c10 = c10.add(load(c, cStart + ROWS));
+            c11 = c11.add(load(c, cStart + ROWS + LANES));
+            c20 = c20.add(load(c, cStart + 2 * ROWS));
+            c21 = c21.add(load(c, cStart + 2 * ROWS + LANES));
+            c30 = c30.add(load(c, cStart + 3 * ROWS));
+            c31 = c31.add(load(c, cStart + 3 * ROWS + LANES));
         }
         c00.intoArray(c, cStart);
         c01.intoArray(c, cStart + LANES);
@@ -173,18 +193,58 @@ final class VectorKernels implements TileKernels {
     }
 
     @Override
-    public void weights(int m, float[] scores, int start, float[] max, float[] factor) {
+    public void weights(int m, float[] scores, int start, float[] max, float[] factor, float[] sum) {
         for (int lane = 0; lane < ROWS; lane += LANES) {
-            weightLanes(m, scores, start + lane, max, factor, lane);
+            weightLanes(m, scores, start + lane, max, factor, sum, lane);
         }
     }
 
-    private static void weightLanes(int m, float[] scores, int start, float[] max, float[] factor, int lane) {
+    private static void weightLanes(int m, float[] scores, int start, float[] max, float[] factor, float[] sum, int lane) {
+        FloatVector added = FloatVector.zero(SPECIES);
         FloatVector top = load(max, lane);
         FloatVector f = load(factor, lane);
         for (int i = 0; i < m; i++) {
             FloatVector s = load(scores, start + i * ROWS);
-            VectorExp.exp(s.sub(top)).mul(f).intoArray(scores, start + i * ROWS);
+            FloatVector p = VectorExp.exp(s.sub(top)).mul(f);
+            p.intoArray(scores, start + i * ROWS);
+            added = added.add(p);
+        }
+        load(sum, lane).add(added).intoArray(sum, lane);
+    }
+
+    @Override
+    public void weigh(int m, float[] p, int pStart, float[] g, int gStart, float[] shift, float[] c, int cStart,
+            float[] sum) {
+        for (int lane = 0; lane < ROWS; lane += LANES) {
+            weighLanes(m, p, pStart + lane, g, gStart + lane, shift, c, cStart + lane, sum, lane);
+        }
+    }
+
+    private static void weighLanes(int m, float[] p, int pStart, float[] g, int gStart, float[] shift,
+            float[] c, int cStart, float[] sum, int lane) {
+        FloatVector t = load(shift, lane);
+        FloatVector added = FloatVector.zero(SPECIES);
+        for (int i = 0; i < m; i++) {
+            FloatVector w = load(g, gStart + i * ROWS).add(t).mul(load(p, pStart + i * ROWS));
+            w.intoArray(c, cStart + i * ROWS);
+            added = added.add(w);
+        }
+        load(sum, lane).add(added).intoArray(sum, lane);
+    }
+
+    @Override
+    public void keyGradients(int m, float[] s, float[] xk, float[] gu, float[] rows, int row) {
+        for (int lane = 0; lane < ROWS; lane += LANES) {
+            for (int i = 0; i < m; i++) {
+                int r = (row + i) * ROW_SCALARS;
+                int at = i * ROWS + lane;
+                FloatVector p = VectorExp.exp(load(s, at).sub(rows[r + LSE])).mul(rows[r + FACTOR]);
+                FloatVector pe = FloatVector.broadcast(SPECIES, rows[r + E_SHIFT]).sub(load(xk, at)).mul(p);
+                FloatVector h = load(gu, at).add(rows[r + H_SHIFT]);
+                pe.mul(h).sub(p.mul(rows[r + MU])).intoArray(s, at);
+                pe.intoArray(xk, at);
+                p.mul(h).neg().intoArray(gu, at);
+            }
         }
     }
 

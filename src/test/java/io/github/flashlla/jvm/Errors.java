@@ -20,4 +20,13 @@ final class Errors {
         }
         return norm == 0 ? Math.sqrt(difference) : Math.sqrt(difference / norm);
     }
+
+    /** Euclidean norm of all elements. */
+    static double norm(Tensor tensor) {
+        double sum = 0;
+        for (long i = 0; i < tensor.size(); i++) {
+            sum += tensor.get(i) * tensor.get(i);
+        }
+        return Math.sqrt(sum);
+    }
 }

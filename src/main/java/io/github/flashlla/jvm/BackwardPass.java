@@ -1,0 +1,126 @@
+package io.github.flashlla.jvm;
+
+import static io.github.flashlla.jvm.TileKernels.ROWS;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.LlaGradients;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
+
+/**
+ * The backward pass and its buffers. Heads are taken in waves of just enough key/value heads to keep every thread busy,
+ * so the buffers are those of a wave; each wave is one pass over query blocks, then one over key blocks.
+ */
+final class BackwardPass {
+
+    /** Query blocks per thread that a wave should have: idle time at its end is then about one part in this many. */
+    private static final int BLOCKS_PER_THREAD = 32;
+
+    private final WorkerPool pool;
+    private final AttentionShape shape;
+    private final float scale;
+    private final int wave;
+    private final int queryBlocks;
+    private final int keyBlocks;
+    private final float[][] keys;
+    private final float[][] values;
+    private final BackwardHead[] heads;
+    private final BackwardQueryBlock[] queryWorkers;
+    private final BackwardKeyBlock[] keyWorkers;
+
+    BackwardPass(WorkerPool pool, TileKernels kernels, AttentionShape shape, LlaOptions options, boolean keepWeights) {
+        this.pool = pool;
+        this.shape = shape;
+        this.scale = (float) options.scaleFor(shape.headDim());
+        this.wave = wave(shape, pool.threads());
+        this.queryBlocks = Math.ceilDiv(shape.queryLength(), ROWS);
+        this.keyBlocks = Math.ceilDiv(shape.keyLength(), ROWS);
+        int paddedLength = TileKernels.padded(shape.keyLength());
+        this.keys = new float[wave][paddedLength * TileKernels.padded(shape.headDim())];
+        this.values = new float[wave][paddedLength * TileKernels.padded(shape.valueDim())];
+        this.heads = new BackwardHead[wave * shape.group()];
+        for (int head = 0; head < heads.length; head++) {
+            heads[head] = new BackwardHead(shape);
+        }
+        this.queryWorkers = new BackwardQueryBlock[pool.threads()];
+        this.keyWorkers = new BackwardKeyBlock[pool.threads()];
+        for (int worker = 0; worker < pool.threads(); worker++) {
+            queryWorkers[worker] = new BackwardQueryBlock(kernels, shape, options, keepWeights);
+            keyWorkers[worker] = new BackwardKeyBlock(kernels, shape, options.causal());
+        }
+    }
+
+    static long bytes(AttentionShape shape, LlaOptions options, int threads, boolean keepWeights) {
+        long perKeyHead = (long) TileKernels.padded(shape.keyLength())
+                * (TileKernels.padded(shape.headDim()) + TileKernels.padded(shape.valueDim())) * Float.BYTES;
+        return wave(shape, threads) * (perKeyHead + shape.group() * BackwardHead.bytes(shape))
+                + threads * (BackwardQueryBlock.bytes(shape, options, keepWeights) + BackwardKeyBlock.bytes(shape));
+    }
+
+    private static int wave(AttentionShape shape, int threads) {
+        long blocks = (long) Math.ceilDiv(shape.queryLength(), ROWS) * shape.group();
+        long heads = (long) shape.batch() * shape.kvHeads();
+        return (int) Math.min(heads, Math.ceilDiv((long) BLOCKS_PER_THREAD * threads, blocks));
+    }
+
+    /** @return iterations summed over the pairs they ran on */
+    long run(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
+        int kvHeads = shape.batch() * shape.kvHeads();
+        for (int first = 0; first < kvHeads; first += wave) {
+            int count = Math.min(wave, kvHeads - first);
+            load(first, count, inputs, saved, gradOutput);
+            overQueries(first, count, inputs, saved, gradients);
+            overKeys(first, count, gradients);
+        }
+        long pairIterations = 0;
+        for (BackwardQueryBlock worker : queryWorkers) {
+            pairIterations += worker.takePairIterations();
+        }
+        return pairIterations;
+    }
+
+    private void load(int first, int count, LlaInputs inputs, LlaResult saved, Tensor gradOutput) {
+        int group = shape.group();
+        pool.forEach(pool.threads(), count, (worker, index) -> {
+            int slot = (int) index;
+            long kvHead = first + index;
+            loadRows(inputs.k(), kvHead, shape.keyLength(), shape.headDim(), keys[slot]);
+            loadRows(inputs.v(), kvHead, shape.keyLength(), shape.valueDim(), values[slot]);
+        });
+        pool.forEach(pool.threads(), (long) count * group, (worker, index) -> {
+            BackwardHead own = heads[(int) index];
+            long head = (long) first * group + index;
+            loadRows(inputs.q(), head, shape.queryLength(), shape.headDim(), own.scaledQ);
+            for (int at = 0; at < own.scaledQ.length; at++) {
+                own.scaledQ[at] *= scale;
+            }
+            loadRows(gradOutput, head, shape.queryLength(), shape.valueDim(), own.g);
+            loadRows(saved.x(), head, shape.queryLength(), shape.headDim(), own.x);
+        });
+    }
+
+    private static void loadRows(Tensor tensor, long head, int length, int dim, float[] target) {
+        TensorRows.loadPadded(tensor, head * length * dim, length, dim, target, TileKernels.padded(dim));
+    }
+
+    private void overQueries(int first, int count, LlaInputs inputs, LlaResult saved, LlaGradients gradients) {
+        int group = shape.group();
+        pool.forEach(pool.threads(), (long) count * group * queryBlocks, (worker, index) -> {
+            int slot = (int) (index / queryBlocks);
+            int i0 = (queryBlocks - 1 - (int) (index % queryBlocks)) * ROWS; // longest causal rows first
+            queryWorkers[worker].run((long) first * group + slot, i0, Math.min(ROWS, shape.queryLength() - i0), heads[slot],
+                    keys[slot / group], values[slot / group], inputs, saved, gradients);
+        });
+    }
+
+    private void overKeys(int first, int count, LlaGradients gradients) {
+        pool.forEach(pool.threads(), (long) count * keyBlocks, (worker, index) -> {
+            int slot = (int) (index / keyBlocks);
+            int j0 = (int) (index % keyBlocks) * ROWS; // keys that most queries see first
+            keyWorkers[worker].run(first + slot, j0, Math.min(ROWS, shape.keyLength() - j0), keys[slot], values[slot],
+                    heads, slot * shape.group(), gradients);
+        });
+    }
+}

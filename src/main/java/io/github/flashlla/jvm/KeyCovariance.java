@@ -1,0 +1,83 @@
+package io.github.flashlla.jvm;
+
+import static io.github.flashlla.jvm.BlockWeights.TILE_KEYS;
+import static io.github.flashlla.jvm.TileKernels.ROWS;
+
+import java.util.Arrays;
+
+/**
+ * The matrices A_i = sum_j p_ij (k_j - kbar_i)(k_j - kbar_i)^T + ridge_i I of one block of queries, never formed: what both
+ * solves, forward's and backward's, iterate with.
+ */
+final class KeyCovariance implements ConjugateGradient.Operator {
+
+    private final TileKernels kernels;
+    private final int dim;
+    private final BlockWeights weights;
+    private final float[] w;
+    private final float[] shift = new float[ROWS];
+    private float[] keys;
+
+    /** Scale times the block's queries {@code [dim][lane]}. */
+    final float[] scaledQ;
+    /** Weighted mean keys {@code [dim][lane]}. */
+    final float[] kbar;
+    /** Ridges. */
+    final float[] ridge = new float[ROWS];
+
+    /** @param w scratch for one tile */
+    KeyCovariance(TileKernels kernels, int dim, BlockWeights weights, float[] w) {
+        this.kernels = kernels;
+        this.dim = dim;
+        this.weights = weights;
+        this.w = w;
+        this.scaledQ = new float[dim * ROWS];
+        this.kbar = new float[dim * ROWS];
+    }
+
+    /** Takes on the keys (Sk,D), row-major and padded, of the block's head. */
+    void begin(float[] newKeys) {
+        keys = newKeys;
+    }
+
+    /**
+     * The Jacobi preconditioner 1 / diag(A_i), with diag(A_i) = sum_j p_ij k_j k_j - kbar_i kbar_i + ridge_i elementwise.
+     *
+     * @param squaredTile scratch for one tile of keys
+     */
+    void inverseDiagonal(float[] inverse, float[] squaredTile) {
+        Arrays.fill(inverse, 0);
+        for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+            int m = weights.tileRows(j0);
+            int p = weights.tile(scaledQ, keys, j0);
+            for (int i = 0; i < m * dim; i++) {
+                squaredTile[i] = keys[j0 * dim + i] * keys[j0 * dim + i];
+            }
+            kernels.accumulate(m, dim, squaredTile, 0, dim, weights.p(), p, inverse);
+        }
+        for (int d = 0; d < dim; d++) {
+            for (int lane = 0; lane < ROWS; lane++) {
+                int at = d * ROWS + lane;
+                float variance = Math.max(0, inverse[at] - kbar[at] * kbar[at]); // rounding may take it below 0
+                inverse[at] = 1 / (variance + ridge[lane]);
+            }
+        }
+    }
+
+    /** ay_i = sum_j p_ij ((k_j - kbar_i) . y_i) k_j + ridge_i y_i */
+    @Override
+    public void apply(float[] y, float[] ay) {
+        kernels.dot(dim, y, kbar, shift);
+        for (int lane = 0; lane < ROWS; lane++) {
+            shift[lane] = -shift[lane];
+        }
+        Arrays.fill(ay, 0);
+        for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+            int m = weights.tileRows(j0);
+            int p = weights.tile(scaledQ, keys, j0);
+            kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, y, weights.p(), p, 1, shift, w, 0);
+            kernels.accumulate(m, dim, keys, j0 * dim, dim, w, 0, ay);
+        }
+        kernels.addScaled(dim, ay, ridge, y);
+    }
+}
