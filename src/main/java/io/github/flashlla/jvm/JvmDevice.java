@@ -3,6 +3,8 @@ package io.github.flashlla.jvm;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.KvCache;
+import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 
@@ -30,6 +32,11 @@ public final class JvmDevice implements Device {
     @Override
     public LlaPlan plan(AttentionShape shape, LlaOptions options) {
         return new JvmPlan(pool, kernels, shape, options);
+    }
+
+    @Override
+    public KvCache kvCache(KvCacheShape shape) {
+        return new JvmKvCache(pool, kernels.decode(), shape);
     }
 
     /** Stops the threads; plans of this device cannot run any more. */

@@ -6,6 +6,11 @@ import java.util.Arrays;
 final class ScalarKernels implements TileKernels {
 
     @Override
+    public DecodeKernels decode() {
+        return new DecodeScalarKernels();
+    }
+
+    @Override
     public String description() {
         return "plain loops";
     }

@@ -19,6 +19,9 @@ interface TileKernels {
     /** What computes, such as {@code Vector API, 512 bit}. */
     String description();
 
+    /** The inner loops of decoding, written for the same machine. */
+    DecodeKernels decode();
+
     /** c[i][lane] = sum_d a[i][d] b[d][lane] for i &lt; m, d &lt; dim. */
     void multiply(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart);
 

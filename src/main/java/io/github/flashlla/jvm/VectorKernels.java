@@ -19,6 +19,11 @@ final class VectorKernels implements TileKernels {
     private static final int PANEL = 2 * LANES;
 
     @Override
+    public DecodeKernels decode() {
+        return new DecodeVectorKernels();
+    }
+
+    @Override
     public String description() {
         return "Vector API, " + SPECIES.vectorBitSize() + " bit";
     }

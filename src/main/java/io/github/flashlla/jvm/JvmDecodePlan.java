@@ -1,0 +1,173 @@
+package io.github.flashlla.jvm;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DecodeMethod;
+import io.github.flashlla.DecodePlan;
+import io.github.flashlla.KvCache;
+import io.github.flashlla.KvCacheShape;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.Timing;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+
+/**
+ * Decoding on this JVM. Sequences and key/value heads are units of work, longest first, one thread each: a thread that has
+ * just read a unit's keys finds them in cache when it reads them again. A unit longer than half a thread's fair share is
+ * cut into slices instead, on all threads.
+ */
+final class JvmDecodePlan implements DecodePlan {
+
+    /** Below this many tokens a unit is not worth waking other threads for: they cost tens of microseconds. */
+    private static final int SHORTEST_SPLIT = 2048;
+
+    private static final int SLICES_PER_THREAD = 2;
+
+    private record Work(int sequence, int kvHead, int length) {}
+
+    private final JvmKvCache cache;
+    private final WorkerPool pool;
+    private final AttentionShape shape;
+    private final LlaOptions options;
+    private final DecodeMethod method;
+    private final DecodeTiles[] tiles;
+    private final DecodeUnit[] units;
+    private final DecodeUnit split;
+    private DecodeMethod lastMethod;
+    /** Iterations that the last step's units took: what the next step expects. */
+    private int expectedIterations = DecodeCost.EXPECTED_ITERATIONS;
+
+    JvmDecodePlan(JvmKvCache cache, WorkerPool pool, DecodeKernels kernels, int heads, LlaOptions options,
+            DecodeMethod method) {
+        this.cache = cache;
+        this.pool = pool;
+        this.shape = cache.shape().step(heads);
+        this.options = options;
+        this.method = method;
+        this.lastMethod = method;
+        this.tiles = new DecodeTiles[pool.threads()];
+        this.units = new DecodeUnit[pool.threads()];
+        for (int worker = 0; worker < pool.threads(); worker++) {
+            tiles[worker] = new DecodeTiles(cache, kernels);
+            units[worker] = new DecodeUnit(cache.shape(), shape.group(), options, 1, method);
+        }
+        this.split = new DecodeUnit(cache.shape(), shape.group(), options, slices(), method);
+    }
+
+    private int slices() {
+        return SLICES_PER_THREAD * pool.threads();
+    }
+
+    @Override
+    public void decode(Tensor q, Tensor ridge, LlaResult result) {
+        cache.requireStep(shape, q, ridge, result);
+        long start = System.nanoTime();
+        List<Work> whole = new ArrayList<>();
+        List<Work> cut = new ArrayList<>();
+        long share = cache.bytesInUse() / cache.shape().tokenBytes() * shape.kvHeads() / pool.threads();
+        int longest = 0;
+        for (int sequence = 0; sequence < shape.batch(); sequence++) {
+            int length = cache.length(sequence);
+            longest = Math.max(longest, length);
+            for (int kvHead = 0; kvHead < shape.kvHeads(); kvHead++) {
+                if (length == 0) {
+                    storeEmpty(sequence, kvHead, result);
+                } else {
+                    boolean cutIt = length >= SHORTEST_SPLIT && 2L * length > share;
+                    (cutIt ? cut : whole).add(new Work(sequence, kvHead, length));
+                }
+            }
+        }
+        lastMethod = methodFor(longest);
+        for (Work work : cut) {
+            split.run(work.sequence, work.kvHead, work.length, methodFor(work.length), this::onAllThreads, q, ridge,
+                    result);
+        }
+        whole.sort(Comparator.comparingInt(Work::length).reversed());
+        pool.forEach(Math.min(pool.threads(), whole.size()), whole.size(), (worker, index) -> {
+            Work work = whole.get((int) index);
+            units[worker].run(work.sequence, work.kvHead, work.length, methodFor(work.length),
+                    job -> job.run(tiles[worker], 0), q, ridge, result);
+        });
+        result.setPairIterations(takePairIterations());
+        expectedIterations = expect(result);
+        result.setTiming(Timing.ofWall(System.nanoTime() - start));
+    }
+
+    private void onAllThreads(DecodeUnit.Job job) {
+        pool.forEach(pool.threads(), slices(), (worker, slice) -> job.run(tiles[worker], (int) slice));
+    }
+
+    private DecodeMethod methodFor(int length) {
+        return method == DecodeMethod.AUTO
+                ? DecodeCost.choose(cache.shape(), shape.group(), length, expectedIterations) : method;
+    }
+
+    private int expect(LlaResult result) {
+        int most = result.maxIterations();
+        return most > 0 ? most : expectedIterations;
+    }
+
+    private long takePairIterations() {
+        long sum = split.takePairIterations();
+        for (DecodeUnit unit : units) {
+            sum += unit.takePairIterations();
+        }
+        return sum;
+    }
+
+    /** A sequence without tokens: output 0, nothing to solve. */
+    private void storeEmpty(int sequence, int kvHead, LlaResult result) {
+        for (int g = 0; g < shape.group(); g++) {
+            int row = (sequence * shape.kvHeads() + kvHead) * shape.group() + g;
+            for (int e = 0; e < shape.valueDim(); e++) {
+                result.output().set((long) row * shape.valueDim() + e, 0);
+            }
+            if (result.keepsState()) {
+                for (int d = 0; d < shape.headDim(); d++) {
+                    result.kbar().set((long) row * shape.headDim() + d, 0);
+                    result.x().set((long) row * shape.headDim() + d, 0);
+                }
+            }
+            result.logSumExp().set(row, Double.NEGATIVE_INFINITY);
+            result.iterations()[row] = 0;
+            result.residual()[row] = 0;
+        }
+    }
+
+    @Override
+    public KvCache cache() {
+        return cache;
+    }
+
+    @Override
+    public AttentionShape shape() {
+        return shape;
+    }
+
+    @Override
+    public LlaOptions options() {
+        return options;
+    }
+
+    @Override
+    public DecodeMethod lastMethod() {
+        return lastMethod;
+    }
+
+    @Override
+    public long workspaceBytes() {
+        KvCacheShape c = cache.shape();
+        long bytes = DecodeUnit.bytes(c, shape.group(), slices(), method) + split.scoreBytes();
+        for (DecodeUnit unit : units) {
+            bytes += DecodeUnit.bytes(c, shape.group(), 1, method) + unit.scoreBytes()
+                    + DecodeTiles.bytes(DecodeKernels.padded(c.headDim()), DecodeKernels.padded(c.valueDim()));
+        }
+        return bytes;
+    }
+
+    @Override
+    public void close() {}
+}

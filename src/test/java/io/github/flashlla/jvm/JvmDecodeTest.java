@@ -1,0 +1,272 @@
+package io.github.flashlla.jvm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.flashlla.DataType;
+import io.github.flashlla.DecodeMethod;
+import io.github.flashlla.DecodePlan;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.KvCache;
+import io.github.flashlla.KvCacheShape;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.reference.ReferenceKvCache;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class JvmDecodeTest {
+
+    static List<DecodeMethod> methods() {
+        return List.of(DecodeMethod.values());
+    }
+
+    static Stream<Arguments> methodsAndKernels() {
+        return methods().stream().flatMap(m -> JvmForwardTest.kernels().stream().map(k -> Arguments.of(m, k)));
+    }
+
+    static Tensor gaussian(Random random, DataType type, double size, long... dims) {
+        Tensor tensor = Tensor.allocate(type, dims);
+        for (long i = 0; i < tensor.size(); i++) {
+            tensor.set(i, size * random.nextGaussian());
+        }
+        return tensor;
+    }
+
+    /** Fills both caches with the same random tokens, in chunks. */
+    static void fill(Random random, double size, int[] lengths, KvCache... caches) {
+        KvCacheShape shape = caches[0].shape();
+        for (int sequence = 0; sequence < lengths.length; sequence++) {
+            int left = lengths[sequence];
+            while (left > 0) {
+                int chunk = Math.min(left, 1 + random.nextInt(4096));
+                Tensor k = gaussian(random, DataType.FLOAT32, size, shape.kvHeads(), chunk, shape.headDim());
+                Tensor v = gaussian(random, DataType.FLOAT32, 1, shape.kvHeads(), chunk, shape.valueDim());
+                for (KvCache cache : caches) {
+                    cache.append(sequence, k, v);
+                }
+                left -= chunk;
+            }
+        }
+    }
+
+    /** Decodes random queries on the device and in float64 and compares everything that comes back. */
+    private static void compare(TileKernels kernels, KvCacheShape shape, int heads, int[] lengths, DecodeMethod method,
+            LlaOptions options, double size, boolean ridgePerQuery, double bar) {
+        Random random = new Random(Arrays.hashCode(lengths) + shape.headDim());
+        try (JvmDevice device = JvmForwardTest.device(kernels);
+                KvCache cache = device.kvCache(shape);
+                KvCache reference = new ReferenceKvCache(shape);
+                DecodePlan plan = cache.decodePlan(heads, options.withKeepState(true), method);
+                DecodePlan exact = reference.decodePlan(heads, options.withKeepState(true))) {
+            fill(random, size, lengths, cache, reference);
+            Tensor q = gaussian(random, DataType.FLOAT32, size, plan.shape().queryDims());
+            Tensor ridge = Tensor.allocate(DataType.FLOAT32, plan.shape().rowDims());
+            for (int i = 0; i < ridge.size(); i++) {
+                ridge.set(i, 0.01 * (i + 1));
+            }
+            LlaResult result = plan.newResult();
+            LlaResult expected = exact.newResult();
+            plan.decode(q, ridgePerQuery ? ridge : null, result);
+            exact.decode(q, ridgePerQuery ? ridge : null, expected);
+            assertClose("o", result.output(), expected.output(), bar);
+            assertClose("kbar", result.kbar(), expected.kbar(), bar);
+            assertClose("x", result.x(), expected.x(), 10 * bar);
+            for (int row = 0; row < result.logSumExp().size(); row++) {
+                double lse = expected.logSumExp().get(row);
+                assertEquals(lse, result.logSumExp().get(row), Double.isInfinite(lse) ? 0 : 1e-5 * (1 + Math.abs(lse)));
+            }
+            assertTrue(result.worstResidual() <= options.tolerance(), "residual " + result.worstResidual());
+        }
+    }
+
+    static void assertClose(String what, Tensor actual, Tensor expected, double bar) {
+        double error = Errors.relative(actual, expected);
+        assertTrue(error <= bar, what + " is off by " + error);
+    }
+
+    @ParameterizedTest(name = "{0} {1}")
+    @MethodSource("methodsAndKernels")
+    void raggedBatch(DecodeMethod method, TileKernels kernels) {
+        int[] lengths = {1, 0, 2, 63, 64, 65, 700, 2500};
+        KvCacheShape shape = new KvCacheShape(lengths.length, 2, 2500, 64, 64, DataType.FLOAT32);
+        compare(kernels, shape, 6, lengths, method, LlaOptions.defaults(), 1, true, 1e-4);
+    }
+
+    @ParameterizedTest
+    @MethodSource("methods")
+    void oneSequenceOverAllThreads(DecodeMethod method) {
+        KvCacheShape shape = new KvCacheShape(1, 1, 9000, 64, 64, DataType.FLOAT32);
+        compare(new VectorKernels(), shape, 1, new int[] {8999}, method, LlaOptions.defaults(), 1, false, 1e-4);
+    }
+
+    static Stream<Arguments> widths() {
+        int[][] widths = {{8, 8}, {17, 5}, {32, 48}, {80, 16}, {128, 128}, {256, 64}};
+        return methods().stream().flatMap(m -> Arrays.stream(widths).map(w -> Arguments.of(m, w[0], w[1])));
+    }
+
+    @ParameterizedTest
+    @MethodSource("widths")
+    void anyWidth(DecodeMethod method, int headDim, int valueDim) {
+        KvCacheShape shape = new KvCacheShape(2, 1, 400, headDim, valueDim, DataType.FLOAT32);
+        compare(new VectorKernels(), shape, 2, new int[] {400, 97}, method, LlaOptions.defaults().withMaxIterations(256),
+                1, false, 1e-4);
+    }
+
+    @ParameterizedTest
+    @MethodSource("methods")
+    void float16CacheIsReadAsStored(DecodeMethod method) {
+        KvCacheShape shape = new KvCacheShape(2, 2, 1500, 64, 48, DataType.FLOAT16);
+        compare(new VectorKernels(), shape, 4, new int[] {1500, 333}, method, LlaOptions.defaults(), 1, false, 1e-4);
+    }
+
+    @ParameterizedTest
+    @MethodSource("methods")
+    void peakedScoresAndSmallRidge(DecodeMethod method) {
+        // scores of +-600; float32 rounds a score of 600 by 6e-5, which is what the bar leaves room for
+        KvCacheShape shape = new KvCacheShape(2, 1, 3000, 64, 64, DataType.FLOAT32);
+        compare(new VectorKernels(), shape, 2, new int[] {3000, 40}, method,
+                LlaOptions.defaults().withRidge(0.1).withMaxIterations(1000), 5, false, 1e-3);
+    }
+
+    /** Long enough that sums in float32 would show their rounding. */
+    @Test
+    void longContext() {
+        KvCacheShape shape = new KvCacheShape(2, 1, 131072, 64, 64, DataType.FLOAT32);
+        compare(new VectorKernels(), shape, 1, new int[] {131072, 131071}, DecodeMethod.AUTO, LlaOptions.defaults(), 1,
+                false, 1e-4);
+        compare(new VectorKernels(), shape, 1, new int[] {131072, 16384}, DecodeMethod.MOMENTS, LlaOptions.defaults(), 1,
+                false, 1e-4);
+    }
+
+    static Stream<Arguments> golden() {
+        return GoldenCase.all().stream().flatMap(c -> methods().stream().map(m -> Arguments.of(c, m)));
+    }
+
+    /** The last query of every golden case sees all keys, causal or not. */
+    @ParameterizedTest(name = "{0} {1}")
+    @MethodSource("golden")
+    void lastQueryOfGoldenCases(GoldenCase golden, DecodeMethod method) {
+        LlaInputs inputs = golden.inputs();
+        int last = inputs.shape().queryLength() - 1;
+        KvCacheShape shape = new KvCacheShape(inputs.shape().batch(), inputs.shape().kvHeads(),
+                inputs.shape().keyLength(), inputs.shape().headDim(), inputs.shape().valueDim(), DataType.FLOAT32);
+        try (JvmDevice device = JvmForwardTest.device(new VectorKernels());
+                KvCache cache = device.kvCache(shape);
+                DecodePlan plan = cache.decodePlan(inputs.shape().heads(), golden.options().withMaxIterations(300), method)) {
+            cache.append(inputs.k(), inputs.v());
+            LlaResult result = plan.newResult();
+            plan.decode(row(inputs.q(), last), row(inputs.ridge().reshape(append1(inputs.ridge())), last)
+                    .reshape(plan.shape().rowDims()), result);
+            double bar = golden.name().equals("peaked") ? 1e-3 : 1e-4;
+            assertClose("o", result.output(), row(golden.tensor("o"), last), bar);
+        }
+    }
+
+    private static long[] append1(Tensor tensor) {
+        long[] dims = Arrays.copyOf(tensor.dims(), tensor.rank() + 1);
+        dims[tensor.rank()] = 1;
+        return dims;
+    }
+
+    /** (B,H,S,D) to (B,H,1,D), row i. */
+    static Tensor row(Tensor tensor, int i) {
+        int dim = (int) tensor.dim(3);
+        Tensor row = Tensor.allocate(tensor.type(), tensor.dim(0), tensor.dim(1), 1, dim);
+        for (long head = 0; head < tensor.dim(0) * tensor.dim(1); head++) {
+            for (int d = 0; d < dim; d++) {
+                row.set(head * dim + d, tensor.get((head * tensor.dim(2) + i) * dim + d));
+            }
+        }
+        return row;
+    }
+
+    @ParameterizedTest
+    @MethodSource("methods")
+    void extremeScoresReturnTheHeaviestValue(DecodeMethod method) {
+        // scores of +-1e4 with all weight on one key, far from the origin: A = ridge I, and o is that key's value
+        KvCacheShape shape = new KvCacheShape(1, 1, 200, 64, 8, DataType.FLOAT32);
+        Random random = new Random(5);
+        Tensor k = gaussian(random, DataType.FLOAT32, 35, 1, 1, 200, 64);
+        Tensor v = gaussian(random, DataType.FLOAT32, 1, 1, 1, 200, 8);
+        for (int d = 0; d < 64; d++) {
+            k.set(77 * 64 + d, d % 2 == 0 ? 35 : -35);
+        }
+        Tensor q = Tensor.allocate(DataType.FLOAT32, 1, 1, 1, 64);
+        for (int d = 0; d < 64; d++) {
+            q.set(d, k.get(77 * 64 + d));
+        }
+        try (JvmDevice device = JvmForwardTest.device(new VectorKernels());
+                KvCache cache = device.kvCache(shape);
+                DecodePlan plan = cache.decodePlan(1, LlaOptions.defaults().withRidge(1e-3), method)) {
+            cache.append(k, v);
+            LlaResult result = plan.newResult();
+            plan.decode(q, result);
+            Tensor expected = Tensor.allocate(DataType.FLOAT32, 1, 1, 1, 8);
+            IntStream.range(0, 8).forEach(e -> expected.set(e, v.get(77 * 8 + e)));
+            assertClose("o", result.output(), expected, 1e-5);
+        }
+    }
+
+    @Test
+    void truncateAndResetForget() {
+        KvCacheShape shape = new KvCacheShape(1, 1, 64, 16, 16, DataType.FLOAT32);
+        Random random = new Random(1);
+        Tensor q = gaussian(random, DataType.FLOAT32, 1, 1, 1, 1, 16);
+        try (JvmDevice device = JvmForwardTest.device(new VectorKernels());
+                KvCache cache = device.kvCache(shape);
+                DecodePlan plan = cache.decodePlan(1, LlaOptions.defaults())) {
+            LlaResult before = plan.newResult();
+            LlaResult after = plan.newResult();
+            fill(random, 1, new int[] {40}, cache);
+            plan.decode(q, before);
+            fill(random, 1, new int[] {20}, cache);
+            assertEquals(60, cache.length(0));
+            plan.decode(q, after);
+            assertTrue(Errors.relative(after.output(), before.output()) > 1e-3, "20 more tokens must show");
+            cache.truncate(0, 40);
+            plan.decode(q, after);
+            assertEquals(0, Errors.relative(after.output(), before.output()));
+            assertEquals(40 * 32 * 4, cache.bytesInUse());
+            cache.reset();
+            plan.decode(q, after);
+            assertEquals(0, cache.length(0));
+            assertEquals(Double.NEGATIVE_INFINITY, after.logSumExp().get(0));
+            assertEquals(0, after.output().get(3));
+        }
+    }
+
+    @Test
+    void whatDoesNotFitIsRefusedAndChangesNothing() {
+        KvCacheShape shape = new KvCacheShape(2, 1, 8, 4, 4, DataType.FLOAT16);
+        try (JvmDevice device = JvmForwardTest.device(new VectorKernels()); KvCache cache = device.kvCache(shape)) {
+            Random random = new Random(2);
+            cache.append(1, gaussian(random, DataType.FLOAT32, 1, 1, 6, 4), gaussian(random, DataType.FLOAT32, 1, 1, 6, 4));
+            Tensor three = gaussian(random, DataType.FLOAT32, 1, 2, 1, 3, 4);
+            String message = assertThrows(InvalidInputException.class, () -> cache.append(three, three)).getMessage();
+            assertTrue(message.contains("sequence 1") && message.contains("holds 6 of at most 8 tokens"), message);
+            assertEquals(0, cache.length(0));
+            assertEquals(6, cache.length(1));
+            Tensor wrong = gaussian(random, DataType.FLOAT32, 1, 1, 3, 5);
+            assertThrows(InvalidInputException.class, () -> cache.append(0, wrong, wrong));
+            Tensor large = Tensor.of(new float[] {1, 2, 3, 70000}, 1, 1, 4);
+            message = assertThrows(InvalidInputException.class, () -> cache.append(0, large, large)).getMessage();
+            assertTrue(message.contains("float16"), message);
+            assertThrows(InvalidInputException.class, () -> cache.truncate(1, 7));
+            assertThrows(InvalidInputException.class, () -> cache.length(2));
+            assertThrows(InvalidInputException.class, () -> cache.decodePlan(0, LlaOptions.defaults()));
+            assertThrows(InvalidInputException.class,
+                    () -> new KvCacheShape(1, 1, 8, 4, 4, DataType.BFLOAT16));
+        }
+    }
+}
