@@ -1,0 +1,2 @@
+/** Programs to start from; the tests run them. */
+package io.github.flashlla.examples;
