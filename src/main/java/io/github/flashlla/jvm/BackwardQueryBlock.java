@@ -44,7 +44,7 @@ final class BackwardQueryBlock {
     private final float[] squaredTile;
     private final float[] w = new float[TILE_KEYS * ROWS];
     private final float[] gbar = new float[ROWS];
-    private final float[] eShift = new float[ROWS];
+    private final float[] xKbar = new float[ROWS];
     private final float[] hShift = new float[ROWS];
     private final float[] mu = new float[ROWS];
     private final float[] logSumExp = new float[ROWS];
@@ -117,7 +117,7 @@ final class BackwardQueryBlock {
             int at = (i0 + row) * TileKernels.ROW_SCALARS;
             own.scalars[at + TileKernels.LSE] = weights.max[row];
             own.scalars[at + TileKernels.FACTOR] = weights.factor[row];
-            own.scalars[at + TileKernels.E_SHIFT] = eShift[row];
+            own.scalars[at + TileKernels.X_KBAR] = xKbar[row];
             own.scalars[at + TileKernels.H_SHIFT] = hShift[row];
             own.scalars[at + TileKernels.MU] = mu[row];
             for (int d = 0; d < dim; d++) {
@@ -204,10 +204,9 @@ final class BackwardQueryBlock {
 
     /** mu, and dq in c. */
     private void emit(float[] keys, float[] values) {
-        kernels.dot(dim, x, a.kbar, eShift);
+        kernels.dot(dim, x, a.kbar, xKbar);
         kernels.dot(dim, u, a.kbar, hShift);
         for (int lane = 0; lane < ROWS; lane++) {
-            eShift[lane] += 1;
             hShift[lane] = -gbar[lane] - hShift[lane];
         }
         Arrays.fill(mu, 0);
@@ -216,7 +215,7 @@ final class BackwardQueryBlock {
             int m = weights.tileRows(j0);
             int p = weights.tile(a.scaledQ, keys, j0);
             int at = keepWeights ? j0 * ROWS : products(values, j0);
-            kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, x, weights.p(), p, -1, eShift, w, 0);
+            kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, x, weights.p(), p, 1, -1, xKbar, w, 0);
             kernels.multiplyAdd(m, dim, keys, j0 * dim, dim, u, gv, at);
             kernels.weigh(m, w, 0, gv, at, hShift, w, 0, mu);
             kernels.accumulate(m, dim, keys, j0 * dim, dim, w, 0, c);

@@ -30,7 +30,8 @@ final class ForwardBlock {
     private final float[] inverseDiagonal;
     private final float[] squaredTile;
     private final float[] w = new float[TILE_KEYS * ROWS];
-    private final float[] shift = new float[ROWS];
+    private final float[] centre = new float[ROWS];
+    private final float[] logSumExp = new float[ROWS];
     private final boolean[] known = new boolean[ROWS];
     private final float[] rowBuffer;
     private long pairIterations;
@@ -97,11 +98,11 @@ final class ForwardBlock {
 
         for (int row = 0; row < rows; row++) {
             pairIterations += (long) iterations * weights.visible(row);
-            shift[row] = weights.visible(row) == 0 ? Float.NEGATIVE_INFINITY
+            logSumExp[row] = weights.visible(row) == 0 ? Float.NEGATIVE_INFINITY
                     : (float) (weights.max[row] + Math.log(weights.total[row]));
         }
         TensorRows.storeTransposed(output, rows, shape.valueDim(), result.output(), firstRow * shape.valueDim(), rowBuffer);
-        TensorRows.store(shift, 0, rows, result.logSumExp(), firstRow);
+        TensorRows.store(logSumExp, 0, rows, result.logSumExp(), firstRow);
         if (result.keepsState()) {
             TensorRows.storeTransposed(a.kbar, rows, shape.headDim(), result.kbar(), firstQ, rowBuffer);
             TensorRows.storeTransposed(x, rows, shape.headDim(), result.x(), firstQ, rowBuffer);
@@ -134,15 +135,12 @@ final class ForwardBlock {
 
     /** Pass 3: o_i = sum_j p_ij (1 - (k_j - kbar_i) . x_i) v_j */
     private void output(float[] keys, float[] values) {
-        kernels.dot(dim, x, a.kbar, shift);
-        for (int lane = 0; lane < ROWS; lane++) {
-            shift[lane] += 1;
-        }
+        kernels.dot(dim, x, a.kbar, centre);
         Arrays.fill(output, 0);
         for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
             int p = weights.tile(a.scaledQ, keys, j0);
-            kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, x, weights.p(), p, -1, shift, w, 0);
+            kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, x, weights.p(), p, 1, -1, centre, w, 0);
             kernels.accumulate(m, valueDim, values, j0 * valueDim, valueDim, w, 0, output);
         }
     }

@@ -17,10 +17,13 @@ public final class JvmDevice implements Device {
     private final DeviceInfo info;
     private final TileKernels kernels;
     private final WorkerPool pool;
+    private final boolean mayKeepWeights;
 
-    JvmDevice(DeviceInfo info, TileKernels kernels, int threads) {
+    /** @param mayKeepWeights whether plans may keep a block's weights where memory allows it */
+    JvmDevice(DeviceInfo info, TileKernels kernels, int threads, boolean mayKeepWeights) {
         this.info = info;
         this.kernels = kernels;
+        this.mayKeepWeights = mayKeepWeights;
         this.pool = new WorkerPool(threads);
     }
 
@@ -31,7 +34,7 @@ public final class JvmDevice implements Device {
 
     @Override
     public LlaPlan plan(AttentionShape shape, LlaOptions options) {
-        return new JvmPlan(pool, kernels, shape, options);
+        return new JvmPlan(pool, kernels, shape, options, mayKeepWeights);
     }
 
     @Override

@@ -31,7 +31,7 @@ public final class JvmDeviceProvider implements DeviceProvider {
     @Override
     public Device open(String name) {
         TileKernels kernels = kernels();
-        return new JvmDevice(info(kernels), kernels, Runtime.getRuntime().availableProcessors());
+        return new JvmDevice(info(kernels), kernels, Runtime.getRuntime().availableProcessors(), true);
     }
 
     /** The fastest kernels that this JVM can run. */

@@ -23,6 +23,7 @@ final class JvmPlan implements LlaPlan {
 
     private final WorkerPool pool;
     private final TileKernels kernels;
+    private final boolean mayKeepWeights;
     private final AttentionShape shape;
     private final LlaOptions options;
     private final int blocksPerHead;
@@ -33,9 +34,11 @@ final class JvmPlan implements LlaPlan {
     private ForwardBlock[] blocks;
     private BackwardPass backward;
 
-    JvmPlan(WorkerPool pool, TileKernels kernels, AttentionShape shape, LlaOptions options) {
+    JvmPlan(WorkerPool pool, TileKernels kernels, AttentionShape shape, LlaOptions options,
+            boolean mayKeepWeights) {
         this.pool = pool;
         this.kernels = kernels;
+        this.mayKeepWeights = mayKeepWeights;
         this.shape = shape;
         this.options = options;
         this.blocksPerHead = Math.ceilDiv(shape.queryLength(), ROWS);
@@ -126,7 +129,7 @@ final class JvmPlan implements LlaPlan {
     /** Whether {@code strips} floats per (row, key) of a block may be kept on each of {@code threads}. */
     private boolean keepsWeights(int strips, int threads) {
         long bytes = BlockWeights.bytes(shape.keyLength(), true) * strips;
-        return bytes <= Integer.MAX_VALUE
+        return mayKeepWeights && bytes <= Integer.MAX_VALUE
                 && threads * bytes <= Math.max(KEPT_WEIGHTS_BYTES, 2 * shape.tensorBytes(Float.BYTES));
     }
 

@@ -15,7 +15,7 @@ final class KeyCovariance implements ConjugateGradient.Operator {
     private final int dim;
     private final BlockWeights weights;
     private final float[] w;
-    private final float[] shift = new float[ROWS];
+    private final float[] centre = new float[ROWS];
     private float[] keys;
 
     /** Scale times the block's queries {@code [dim][lane]}. */
@@ -67,15 +67,12 @@ final class KeyCovariance implements ConjugateGradient.Operator {
     /** ay_i = sum_j p_ij ((k_j - kbar_i) . y_i) k_j + ridge_i y_i */
     @Override
     public void apply(float[] y, float[] ay) {
-        kernels.dot(dim, y, kbar, shift);
-        for (int lane = 0; lane < ROWS; lane++) {
-            shift[lane] = -shift[lane];
-        }
+        kernels.dot(dim, y, kbar, centre);
         Arrays.fill(ay, 0);
         for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
             int p = weights.tile(scaledQ, keys, j0);
-            kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, y, weights.p(), p, 1, shift, w, 0);
+            kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, y, weights.p(), p, 0, 1, centre, w, 0);
             kernels.accumulate(m, dim, keys, j0 * dim, dim, w, 0, ay);
         }
         kernels.addScaled(dim, ay, ridge, y);

@@ -36,12 +36,12 @@ final class ScalarKernels implements TileKernels {
 
     @Override
     public void multiplyWeighted(int m, int dim, float[] a, int aStart, int stride, float[] b,
-            float[] p, int pStart, float sign, float[] shift, float[] c, int cStart) {
+            float[] p, int pStart, float offset, float sign, float[] centre, float[] c, int cStart) {
         multiply(m, dim, a, aStart, stride, b, c, cStart);
         for (int i = 0; i < m; i++) {
             for (int lane = 0; lane < ROWS; lane++) {
                 int at = i * ROWS + lane;
-                c[cStart + at] = p[pStart + at] * (sign * c[cStart + at] + shift[lane]);
+                c[cStart + at] = p[pStart + at] * (offset + sign * (c[cStart + at] - centre[lane]));
             }
         }
     }
@@ -110,7 +110,7 @@ final class ScalarKernels implements TileKernels {
             for (int lane = 0; lane < ROWS; lane++) {
                 int at = i * ROWS + lane;
                 float p = (float) Math.exp(s[at] - rows[r + LSE]) * rows[r + FACTOR];
-                float pe = p * (rows[r + E_SHIFT] - xk[at]);
+                float pe = p * (1 - (xk[at] - rows[r + X_KBAR]));
                 float h = gu[at] + rows[r + H_SHIFT];
                 s[at] = pe * h - p * rows[r + MU];
                 xk[at] = pe;

@@ -28,9 +28,12 @@ interface TileKernels {
     /** c[i][lane] += sum_d a[i][d] b[d][lane] for i &lt; m, d &lt; dim. */
     void multiplyAdd(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart);
 
-    /** c[i][lane] = p[i][lane] * (sign * sum_d a[i][d] b[d][lane] + shift[lane]) for i &lt; m, d &lt; dim. */
+    /**
+     * Weighted relative product: c[i][lane] = p[i][lane] (offset + sign (sum_d a[i][d] b[d][lane] - centre[lane])) for
+     * i &lt; m, d &lt; dim.
+     */
     void multiplyWeighted(int m, int dim, float[] a, int aStart, int stride, float[] b,
-            float[] p, int pStart, float sign, float[] shift, float[] c, int cStart);
+            float[] p, int pStart, float offset, float sign, float[] centre, float[] c, int cStart);
 
     /** c[d][lane] += sum_i a[i][d] w[i][lane] for i &lt; m, d &lt; dim. */
     void accumulate(int m, int dim, float[] a, int aStart, int stride, float[] w, int wStart, float[] c);
@@ -52,14 +55,14 @@ interface TileKernels {
     /** Scalars of one query in {@link #keyGradients}, in this order. */
     int LSE = 0;
     int FACTOR = 1;
-    int E_SHIFT = 2;
+    int X_KBAR = 2;
     int H_SHIFT = 3;
     int MU = 4;
     int ROW_SCALARS = 5;
 
     /**
      * What one tile of m queries by {@code ROWS} keys (the lanes) contributes to dk and dv, in place, with
-     * p = exp(s - LSE) FACTOR, e = E_SHIFT - xk and h = H_SHIFT + gu per query i:
+     * p = exp(s - LSE) FACTOR, e = 1 - (xk - X_KBAR) and h = H_SHIFT + gu per query i:
      *
      * @param s scores; becomes dS = p (e h - MU)
      * @param xk x.k; becomes p e

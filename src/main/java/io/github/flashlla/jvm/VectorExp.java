@@ -12,13 +12,13 @@ final class VectorExp {
     private static final float LN2_LOW = -2.12194440e-4f;
     /** 1.5 * 2^23: adding it rounds to an integer and leaves that integer in the low bits. */
     private static final float ROUND = 12582912f;
-    private static final float SMALLEST = -87f;
+    private static final float SMALLEST = -86.9f;
     private static final float LARGEST = 88.72283f;
 
     private VectorExp() {}
 
     /**
-     * e^x per lane. Below x = -87 (results under 2^-125) it is 0, so that no weight is a slow denormal number; above
+     * e^x per lane. Below x = -86.9 (results under 2^-125) it is 0, so that no weight is a slow denormal number; above
      * x = 88.7228 it is infinity; NaN stays NaN.
      */
     static FloatVector exp(FloatVector x) {

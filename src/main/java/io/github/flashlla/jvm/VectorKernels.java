@@ -32,7 +32,7 @@ final class VectorKernels implements TileKernels {
     public void multiply(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart) {
         for (int lane = 0; lane < ROWS; lane += PANEL) {
             for (int i = 0; i < m; i += UNROLL) {
-                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, null, 0, 0, null, false,
+                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, null, 0, 0, 0, null, false,
                         c, cStart + i * ROWS + lane);
             }
         }
@@ -42,7 +42,7 @@ final class VectorKernels implements TileKernels {
     public void multiplyAdd(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart) {
         for (int lane = 0; lane < ROWS; lane += PANEL) {
             for (int i = 0; i < m; i += UNROLL) {
-                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, null, 0, 0, null, true,
+                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, null, 0, 0, 0, null, true,
                         c, cStart + i * ROWS + lane);
             }
         }
@@ -50,10 +50,10 @@ final class VectorKernels implements TileKernels {
 
     @Override
     public void multiplyWeighted(int m, int dim, float[] a, int aStart, int stride, float[] b,
-            float[] p, int pStart, float sign, float[] shift, float[] c, int cStart) {
+            float[] p, int pStart, float offset, float sign, float[] centre, float[] c, int cStart) {
         for (int lane = 0; lane < ROWS; lane += PANEL) {
             for (int i = 0; i < m; i += UNROLL) {
-                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, p, pStart + i * ROWS + lane, sign, shift, false,
+                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, p, pStart + i * ROWS + lane, offset, sign, centre, false,
                         c, cStart + i * ROWS + lane);
             }
         }
@@ -70,7 +70,7 @@ final class VectorKernels implements TileKernels {
 
     /** 4 rows of the product by one panel of lanes; without weights p the bare product is stored, or added. */
     private static void multiplyTile(int dim, float[] a, int a0, int stride, float[] b, int lane,
-            float[] p, int pStart, float sign, float[] shift, boolean add, float[] c, int cStart) {
+            float[] p, int pStart, float offset, float sign, float[] centre, boolean add, float[] c, int cStart) {
         int a1 = a0 + stride;
         int a2 = a1 + stride;
         int a3 = a2 + stride;
@@ -100,16 +100,17 @@ final class VectorKernels implements TileKernels {
         }
         if (p != null) {
             FloatVector f = FloatVector.broadcast(SPECIES, sign);
-            FloatVector t0 = load(shift, lane);
-            FloatVector t1 = load(shift, lane + LANES);
-            c00 = c00.fma(f, t0).mul(load(p, pStart));
-            c01 = c01.fma(f, t1).mul(load(p, pStart + LANES));
-            c10 = c10.fma(f, t0).mul(load(p, pStart + ROWS));
-            c11 = c11.fma(f, t1).mul(load(p, pStart + ROWS + LANES));
-            c20 = c20.fma(f, t0).mul(load(p, pStart + 2 * ROWS));
-            c21 = c21.fma(f, t1).mul(load(p, pStart + 2 * ROWS + LANES));
-            c30 = c30.fma(f, t0).mul(load(p, pStart + 3 * ROWS));
-            c31 = c31.fma(f, t1).mul(load(p, pStart + 3 * ROWS + LANES));
+            FloatVector o = FloatVector.broadcast(SPECIES, offset);
+            FloatVector t0 = load(centre, lane);
+            FloatVector t1 = load(centre, lane + LANES);
+            c00 = c00.sub(t0).fma(f, o).mul(load(p, pStart));
+            c01 = c01.sub(t1).fma(f, o).mul(load(p, pStart + LANES));
+            c10 = c10.sub(t0).fma(f, o).mul(load(p, pStart + ROWS));
+            c11 = c11.sub(t1).fma(f, o).mul(load(p, pStart + ROWS + LANES));
+            c20 = c20.sub(t0).fma(f, o).mul(load(p, pStart + 2 * ROWS));
+            c21 = c21.sub(t1).fma(f, o).mul(load(p, pStart + 2 * ROWS + LANES));
+            c30 = c30.sub(t0).fma(f, o).mul(load(p, pStart + 3 * ROWS));
+            c31 = c31.sub(t1).fma(f, o).mul(load(p, pStart + 3 * ROWS + LANES));
         } else if (add) {
             c00 = c00.add(load(c, cStart));
             c01 = c01.add(load(c, cStart + LANES));
@@ -244,7 +245,7 @@ final class VectorKernels implements TileKernels {
                 int r = (row + i) * ROW_SCALARS;
                 int at = i * ROWS + lane;
                 FloatVector p = VectorExp.exp(load(s, at).sub(rows[r + LSE])).mul(rows[r + FACTOR]);
-                FloatVector pe = FloatVector.broadcast(SPECIES, rows[r + E_SHIFT]).sub(load(xk, at)).mul(p);
+                FloatVector pe = FloatVector.broadcast(SPECIES, rows[r + X_KBAR]).sub(load(xk, at)).add(1f).mul(p);
                 FloatVector h = load(gu, at).add(rows[r + H_SHIFT]);
                 pe.mul(h).sub(p.mul(rows[r + MU])).intoArray(s, at);
                 pe.intoArray(xk, at);

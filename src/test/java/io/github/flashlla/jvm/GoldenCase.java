@@ -5,14 +5,11 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.io.Npy;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -50,30 +47,7 @@ record GoldenCase(Path folder, JsonNode parameters) {
     }
 
     Tensor tensor(String name) {
-        return npy(folder.resolve(name + ".npy"));
-    }
-
-    /** A .npy file of version 1, little-endian float64 or float32. */
-    static Tensor npy(Path file) {
-        try {
-            ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
-            int headerLength = bytes.getShort(8);
-            String header = new String(bytes.array(), 10, headerLength, StandardCharsets.US_ASCII);
-            String shape = header.substring(header.indexOf('(') + 1, header.indexOf(')'));
-            long[] dims = Arrays.stream(shape.split(",")).map(String::strip).filter(s -> !s.isEmpty())
-                    .mapToLong(Long::parseLong).toArray();
-            bytes.position(10 + headerLength);
-            if (header.contains("<f4")) {
-                float[] values = new float[bytes.remaining() / Float.BYTES];
-                bytes.asFloatBuffer().get(values);
-                return Tensor.of(values, dims);
-            }
-            double[] values = new double[bytes.remaining() / Double.BYTES];
-            bytes.asDoubleBuffer().get(values);
-            return Tensor.of(values, dims);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+        return Npy.read(folder.resolve(name + ".npy"));
     }
 
     @Override

@@ -1,0 +1,129 @@
+package io.github.flashlla.jvm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.sun.management.ThreadMXBean;
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.Device;
+import io.github.flashlla.Devices;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaGradients;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaPlan;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
+import java.lang.management.ManagementFactory;
+import java.util.function.Supplier;
+import org.junit.jupiter.api.Test;
+
+class JvmPlanTest {
+
+    private static final AttentionShape SHAPE = AttentionShape.square(1, 2, 40, 8);
+
+    @Test
+    void isFoundAndOpened() {
+        try (Device device = Devices.open("jvm")) {
+            assertEquals("jvm", device.info().name());
+            assertEquals(Runtime.getRuntime().availableProcessors(), device.info().computeUnits());
+            assertTrue(device.info().driver().contains("Vector API"), device.info().driver());
+            assertTrue(device.info().memoryBytes() > 0);
+        }
+    }
+
+    @Test
+    void refusesWhatIsNotOfItsShape() {
+        LlaInputs inputs = Problems.normal(SHAPE, 1);
+        LlaInputs others = Problems.normal(AttentionShape.square(1, 2, 41, 8), 1);
+        try (JvmDevice device = Problems.device(new VectorKernels(), 2, true);
+                LlaPlan plan = device.plan(SHAPE, LlaOptions.defaults())) {
+            LlaResult result = plan.newResult();
+            assertTrue(assertThrows(InvalidInputException.class, () -> plan.forward(others, result)).getMessage()
+                    .contains("Sq=41"));
+            LlaResult wrongResult = new LlaResult(others.shape(), DataType.FLOAT32, false);
+            assertThrows(InvalidInputException.class, () -> plan.forward(inputs, wrongResult));
+            plan.forward(inputs, result);
+            LlaGradients gradients = plan.newGradients();
+            assertTrue(assertThrows(InvalidInputException.class,
+                    () -> plan.backward(inputs, result, result.output(), gradients)).getMessage().contains("keeps no state"));
+            LlaResult saved = new LlaResult(SHAPE, DataType.FLOAT32, true);
+            plan.forward(inputs, saved);
+            Tensor wrong = Tensor.allocate(DataType.FLOAT32, 1, 2, 40, 9);
+            assertTrue(assertThrows(InvalidInputException.class,
+                    () -> plan.backward(inputs, saved, wrong, gradients)).getMessage().contains("(1,2,40,9)"));
+        }
+    }
+
+    @Test
+    void isOfNoUseOnceClosed() {
+        LlaInputs inputs = Problems.normal(SHAPE, 1);
+        try (JvmDevice device = Problems.device(new VectorKernels(), 2, true)) {
+            LlaPlan plan = device.plan(SHAPE, LlaOptions.defaults());
+            LlaResult result = plan.newResult();
+            plan.close();
+            plan.close();
+            assertThrows(IllegalStateException.class, () -> plan.forward(inputs, result));
+        }
+    }
+
+    /** The bar at 1x8x16384x64 is three times q, k, v and o beyond them; backward's is twice. */
+    @Test
+    void workspaceIsWhatItSaysAndSmall() {
+        AttentionShape shape = AttentionShape.square(1, 8, 16384, 64);
+        long tensors = shape.tensorBytes(Float.BYTES);
+        try (JvmDevice device = Problems.device(new VectorKernels(), 2, true)) {
+            LlaPlan[] made = new LlaPlan[1];
+            long allocated = allocatedBytes(() -> made[0] = device.plan(shape, LlaOptions.defaults()));
+            long said = made[0].workspaceBytes();
+            assertTrue(said < tensors, said + " bytes are " + (double) said / tensors + " times q, k, v and o");
+            assertTrue(Math.abs(allocated - said) < 0.02 * said, "said " + said + " but allocated " + allocated);
+            long backward = BackwardPass.bytes(shape, LlaOptions.defaults(), 2, true);
+            assertTrue(said + backward < tensors, "backward takes " + backward + " more");
+        }
+    }
+
+    @Test
+    void backwardAllocatesWhatItSays() {
+        AttentionShape shape = new AttentionShape(1, 2, 1, 2000, 2000, 64, 64);
+        LlaOptions options = LlaOptions.defaults();
+        WorkerPool pool = new WorkerPool(2);
+        long allocated = allocatedBytes(() -> new BackwardPass(pool, new VectorKernels(), shape, options, true));
+        long said = BackwardPass.bytes(shape, options, 2, true);
+        assertTrue(Math.abs(allocated - said) < 0.02 * said, "said " + said + " but allocated " + allocated);
+        pool.close();
+    }
+
+    /** Memory is the plan's: runs after the first leave next to nothing for the garbage collector. */
+    @Test
+    void runsAllocateNothingToSpeakOf() {
+        AttentionShape shape = AttentionShape.square(1, 2, 256, 16);
+        LlaInputs inputs = Problems.normal(shape, 1);
+        try (JvmDevice device = Problems.device(new ScalarKernels(), 1, true);
+                LlaPlan plan = device.plan(shape, LlaOptions.defaults().withKeepState(true))) {
+            LlaResult result = plan.newResult();
+            LlaGradients gradients = plan.newGradients();
+            plan.forward(inputs, result);
+            plan.backward(inputs, result, inputs.v(), gradients);
+            ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+            long before = threads.getTotalThreadAllocatedBytes();
+            for (int run = 0; run < 10; run++) {
+                plan.forward(inputs, result);
+                plan.backward(inputs, result, inputs.v(), gradients);
+            }
+            long perRun = (threads.getTotalThreadAllocatedBytes() - before) / 10;
+            assertTrue(perRun < 1 << 18, perRun + " bytes per run");
+        }
+    }
+
+    private static long allocatedBytes(Supplier<?> work) {
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        long before = threads.getCurrentThreadAllocatedBytes();
+        Object kept = work.get();
+        long bytes = threads.getCurrentThreadAllocatedBytes() - before;
+        assertTrue(kept != null);
+        return bytes;
+    }
+}
