@@ -64,7 +64,7 @@ class JvmDecodeTest {
     private static void compare(TileKernels kernels, KvCacheShape shape, int heads, int[] lengths, DecodeMethod method,
             LlaOptions options, double size, boolean ridgePerQuery, double bar) {
         Random random = new Random(Arrays.hashCode(lengths) + shape.headDim());
-        try (JvmDevice device = JvmForwardTest.device(kernels);
+        try (JvmDevice device = Problems.device(kernels);
                 KvCache cache = device.kvCache(shape);
                 KvCache reference = new ReferenceKvCache(shape);
                 DecodePlan plan = cache.decodePlan(heads, options.withKeepState(true), method);
@@ -161,7 +161,7 @@ class JvmDecodeTest {
         int last = inputs.shape().queryLength() - 1;
         KvCacheShape shape = new KvCacheShape(inputs.shape().batch(), inputs.shape().kvHeads(),
                 inputs.shape().keyLength(), inputs.shape().headDim(), inputs.shape().valueDim(), DataType.FLOAT32);
-        try (JvmDevice device = JvmForwardTest.device(new VectorKernels());
+        try (JvmDevice device = Problems.device(new VectorKernels());
                 KvCache cache = device.kvCache(shape);
                 DecodePlan plan = cache.decodePlan(inputs.shape().heads(), golden.options().withMaxIterations(300), method)) {
             cache.append(inputs.k(), inputs.v());
@@ -206,7 +206,7 @@ class JvmDecodeTest {
         for (int d = 0; d < 64; d++) {
             q.set(d, k.get(77 * 64 + d));
         }
-        try (JvmDevice device = JvmForwardTest.device(new VectorKernels());
+        try (JvmDevice device = Problems.device(new VectorKernels());
                 KvCache cache = device.kvCache(shape);
                 DecodePlan plan = cache.decodePlan(1, LlaOptions.defaults().withRidge(1e-3), method)) {
             cache.append(k, v);
@@ -223,7 +223,7 @@ class JvmDecodeTest {
         KvCacheShape shape = new KvCacheShape(1, 1, 64, 16, 16, DataType.FLOAT32);
         Random random = new Random(1);
         Tensor q = gaussian(random, DataType.FLOAT32, 1, 1, 1, 1, 16);
-        try (JvmDevice device = JvmForwardTest.device(new VectorKernels());
+        try (JvmDevice device = Problems.device(new VectorKernels());
                 KvCache cache = device.kvCache(shape);
                 DecodePlan plan = cache.decodePlan(1, LlaOptions.defaults())) {
             LlaResult before = plan.newResult();
@@ -249,7 +249,7 @@ class JvmDecodeTest {
     @Test
     void whatDoesNotFitIsRefusedAndChangesNothing() {
         KvCacheShape shape = new KvCacheShape(2, 1, 8, 4, 4, DataType.FLOAT16);
-        try (JvmDevice device = JvmForwardTest.device(new VectorKernels()); KvCache cache = device.kvCache(shape)) {
+        try (JvmDevice device = Problems.device(new VectorKernels()); KvCache cache = device.kvCache(shape)) {
             Random random = new Random(2);
             cache.append(1, gaussian(random, DataType.FLOAT32, 1, 1, 6, 4), gaussian(random, DataType.FLOAT32, 1, 1, 6, 4));
             Tensor three = gaussian(random, DataType.FLOAT32, 1, 2, 1, 3, 4);

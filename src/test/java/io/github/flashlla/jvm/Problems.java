@@ -14,6 +14,10 @@ final class Problems {
         return new JvmDevice(new JvmDeviceProvider().discover().devices().getFirst(), kernels, threads, mayKeepWeights);
     }
 
+    static JvmDevice device(TileKernels kernels) {
+        return device(kernels, 2, true);
+    }
+
     /** Normal random q, k and v. */
     static LlaInputs normal(AttentionShape shape, long seed) {
         Random random = new Random(seed);
