@@ -17,7 +17,7 @@ import me.tongfei.progressbar.ProgressBarStyle;
 
 /**
  * Shows on standard error what runs now and how long the rest will take: a moving bar on a terminal, else a line per
- * task. The bar counts guessed work, not tasks, so that its estimate holds when tasks differ in size.
+ * task. The bar counts guessed time, not tasks, so that its estimate holds when tasks differ in size.
  */
 public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     private static final int TERMINAL_WIDTH = 110;
@@ -36,7 +36,7 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     public ProgressDisplay(PrintStream out, List<Task> tasks, int devices) {
         this.out = out;
         this.tasks = tasks.size() * devices;
-        this.totalWork = tasks.stream().mapToDouble(Task::guessedFlops).sum() * devices;
+        this.totalWork = tasks.stream().mapToDouble(Task::guessedSeconds).sum() * devices;
         this.bar = !onTerminal() ? null : new ProgressBarBuilder().setTaskName("bench").setInitialMax(1000)
                 .setStyle(ProgressBarStyle.ASCII).setUpdateIntervalMillis(200).hideEta()
                 .setEtaFunction(state -> left()).clearDisplayOnFinish()
@@ -68,7 +68,7 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     @Override
     public void measured(Task task, Measurement m, BenchmarkRecord soFar) {
         done++;
-        doneWork += task.guessedFlops();
+        doneWork += task.guessedSeconds();
         if (bar != null) {
             bar.stepTo(Math.round(1000 * doneWork / totalWork));
         } else {

@@ -6,15 +6,24 @@ import io.github.flashlla.InvalidInputException;
  * How one task is measured.
  *
  * @param repetitions timed runs, at least 1
+ * @param sampleSeconds go on with timed runs for this long, so that short ones are known as well as long ones; 0 for
+ *     {@code repetitions} exactly
  * @param warmUpSeconds longest time to wait for run times to settle; at least one run warms up whatever it takes
  * @param timeLimitSeconds after which a task is stopped and marked so
  */
-public record Protocol(int repetitions, double warmUpSeconds, double timeLimitSeconds) {
-    public static final Protocol DEFAULT = new Protocol(5, 3, 300);
+public record Protocol(int repetitions, double sampleSeconds, double warmUpSeconds, double timeLimitSeconds) {
+    /** At least five runs, two seconds of them, after at most three seconds of warm-up. */
+    public static final Protocol DEFAULT = new Protocol(5, 2, 3, 300);
+
+    /** More samples than this tell no more. */
+    static final int ENOUGH = 50;
 
     public Protocol {
         if (repetitions < 1 || repetitions > 100_000) {
             throw new InvalidInputException("repetitions must be 1 to 100000, not " + repetitions);
+        }
+        if (!(sampleSeconds >= 0 && sampleSeconds <= 3600)) {
+            throw new InvalidInputException("the sampling time must be 0 to 3600 s, not " + sampleSeconds);
         }
         if (!(warmUpSeconds >= 0 && warmUpSeconds <= 3600)) {
             throw new InvalidInputException("the warm-up time must be 0 to 3600 s, not " + warmUpSeconds);
@@ -22,5 +31,23 @@ public record Protocol(int repetitions, double warmUpSeconds, double timeLimitSe
         if (!(timeLimitSeconds > 0 && timeLimitSeconds <= 86_400)) {
             throw new InvalidInputException("the time limit must be above 0 and at most 86400 s, not " + timeLimitSeconds);
         }
+    }
+
+    /** Whether another timed run is wanted after {@code samples} that took {@code seconds} together. */
+    boolean wantsMore(int samples, double seconds) {
+        return samples < repetitions || samples < ENOUGH && seconds < sampleSeconds;
+    }
+
+    /** The same with exactly this many timed runs. */
+    public Protocol withExactly(int runs) {
+        return new Protocol(runs, 0, warmUpSeconds, timeLimitSeconds);
+    }
+
+    public Protocol withWarmUp(double seconds) {
+        return new Protocol(repetitions, sampleSeconds, seconds, timeLimitSeconds);
+    }
+
+    public Protocol withTimeLimit(double seconds) {
+        return new Protocol(repetitions, sampleSeconds, warmUpSeconds, seconds);
     }
 }

@@ -94,6 +94,7 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
             String name,
             List<String> devices,
             Integer repetitions,
+            Double sampleS,
             Double warmUpS,
             Double timeLimitS,
             List<Grid> workloads) {
@@ -112,6 +113,7 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
             Protocol usual = Protocol.DEFAULT;
             return new Suite(name == null ? otherName : name, devices, new ArrayList<>(tasks), new Protocol(
                     repetitions == null ? usual.repetitions() : repetitions,
+                    sampleS != null ? sampleS : repetitions == null ? usual.sampleSeconds() : 0,
                     warmUpS == null ? usual.warmUpSeconds() : warmUpS,
                     timeLimitS == null ? usual.timeLimitSeconds() : timeLimitS));
         }

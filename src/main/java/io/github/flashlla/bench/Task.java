@@ -27,13 +27,17 @@ public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType
                 options.preconditioner().name().toLowerCase(Locale.ROOT), dataType.name().toLowerCase(Locale.ROOT));
     }
 
-    /** A guess of the cost, in flops at eight iterations, to estimate the time that is left. */
-    public double guessedFlops() {
+    /**
+     * A guess of the time to measure this, in seconds on a small CPU, to weigh tasks against each other: eight runs of
+     * eight iterations each, and what warm-up and the accuracy check take whatever the size.
+     */
+    double guessedSeconds() {
         double forward = shape.pairs(options.causal()) * 58.0 * shape.headDim();
-        return switch (mode) {
+        double flops = switch (mode) {
             case FWD -> forward;
             case BWD -> 2.5 * forward;
             case FWD_BWD -> 3.5 * forward;
         };
+        return 4 + 8 * flops / 1.5e11;
     }
 }

@@ -33,6 +33,9 @@ public final class WorkloadRunner {
 
     private static final double SETTLED_SPREAD = 0.05;
 
+    /** Run times may look settled before the JIT's last compilation: short runs warm up for this long at least. */
+    private static final double JIT_SECONDS = 1;
+
     private final Device device;
     private final DeviceFacts facts;
     private final Protocol protocol;
@@ -85,14 +88,9 @@ public final class WorkloadRunner {
             }
 
             List<Run> warm = warmUp(runs);
-            List<Run> timed = new ArrayList<>();
-            while (timed.size() < protocol.repetitions()) {
-                progress.phase("run " + (timed.size() + 1) + "/" + protocol.repetitions());
-                if (timed.size() == protocol.repetitions() - 1) {
-                    runs.poison(); // so that the last answer is this run's own
-                }
-                timed.add(runs.next());
-            }
+            List<Run> timed = timed(runs);
+            runs.poison(); // so that the last answer is the last run's own
+            runs.next();
             AccuracyCheck last = check.of(runs.result, runs.gradients);
             if (!last.passed()) {
                 return wrong(task, last, solve(runs));
@@ -118,12 +116,24 @@ public final class WorkloadRunner {
 
     private List<Run> warmUp(Runs runs) {
         List<Run> warm = new ArrayList<>();
-        long deadline = System.nanoTime() + (long) (protocol.warmUpSeconds() * 1e9);
+        long began = System.nanoTime();
+        double seconds;
         do {
             progress.phase("warm-up " + (warm.size() + 1));
             warm.add(runs.next());
-        } while (!settled(warm) && System.nanoTime() < deadline);
+            seconds = (System.nanoTime() - began) / 1e9;
+        } while (seconds < protocol.warmUpSeconds() && (seconds < JIT_SECONDS || !settled(warm)));
         return warm;
+    }
+
+    private List<Run> timed(Runs runs) {
+        List<Run> timed = new ArrayList<>();
+        long began = System.nanoTime();
+        while (protocol.wantsMore(timed.size(), (System.nanoTime() - began) / 1e9)) {
+            progress.phase("run " + (timed.size() + 1));
+            timed.add(runs.next());
+        }
+        return timed;
     }
 
     private static boolean settled(List<Run> warm) {

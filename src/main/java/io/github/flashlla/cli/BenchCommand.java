@@ -100,7 +100,7 @@ public final class BenchCommand implements Callable<Integer> {
             description = "Element type of q, k and v: float32, float16 or bfloat16 (default: float32)")
     private List<String> dtype;
 
-    @Option(names = {"-r", "--repetitions"}, paramLabel = "N", description = "Timed runs of each workload (default: 5)")
+    @Option(names = {"-r", "--repetitions"}, paramLabel = "N", description = "Timed runs of each workload (default: 5, and more of short ones until they took 2 s together)")
     private Integer repetitions;
 
     @Option(names = "--warm-up", paramLabel = "S",
@@ -174,11 +174,12 @@ public final class BenchCommand implements Callable<Integer> {
                     precond, dtype);
             suite = new Suite("bench", null, grid.tasks(), Protocol.DEFAULT);
         }
-        Protocol usual = suite.protocol();
+        Protocol protocol = suite.protocol();
+        protocol = repetitions == null ? protocol : protocol.withExactly(repetitions);
+        protocol = warmUp == null ? protocol : protocol.withWarmUp(warmUp);
+        protocol = timeLimit == null ? protocol : protocol.withTimeLimit(timeLimit);
         return new Suite(name == null ? suite.name() : name, devices == null ? suite.devices() : devices, suite.tasks(),
-                new Protocol(repetitions == null ? usual.repetitions() : repetitions,
-                        warmUp == null ? usual.warmUpSeconds() : warmUp,
-                        timeLimit == null ? usual.timeLimitSeconds() : timeLimit));
+                protocol);
     }
 
     private void requireNoLists() {

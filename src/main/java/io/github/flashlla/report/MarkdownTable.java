@@ -62,6 +62,6 @@ public final class MarkdownTable {
 
     /** One line, with nothing that ends a cell or reaches a terminal as a command. */
     static String inline(String cell) {
-        return cell == null ? "" : cell.replaceAll("\\p{Cntrl}+", " ").replace("|", "\\|");
+        return cell == null ? "" : cell.replaceAll("\\p{C}+", " ").replace("|", "\\|");
     }
 }

@@ -57,7 +57,8 @@ public final class Numbers {
 
     /** An error or residual: {@code 3.1e-6}. */
     public static String error(Double value) {
-        return value == null ? "not finite" : value == 0 ? "0" : String.format(Locale.ROOT, "%.1e", value);
+        return value == null ? "not finite" : value == 0 ? "0"
+                : String.format(Locale.ROOT, "%.1e", value).replaceFirst("e([-+])0", "e$1").replace("e+", "e");
     }
 
     /** Three significant digits without an exponent. */

@@ -128,7 +128,7 @@ public final class RecordFile {
 
     /** Foreign text for a message: short, and free of what would steer a terminal. */
     static String printable(String text) {
-        String clean = text.replaceAll("\\p{Cntrl}+", " ");
+        String clean = text.replaceAll("\\p{C}+", " ");
         return clean.length() > 200 ? clean.substring(0, 200) + "..." : clean;
     }
 }

@@ -2,6 +2,8 @@ package io.github.flashlla.report;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.Tensor;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * The problem that a measurement solves, whoever solves it: two measurements can be compared when these are equal.
@@ -39,22 +41,27 @@ public record Workload(
 
     /** One line for people, with what is usual left out, such as {@code fwd 1x8x4096x64 ridge 1 causal}. */
     public String label() {
-        StringBuilder text = new StringBuilder(mode).append(' ').append(batch).append('x').append(heads).append('x')
-                .append(queryLength).append('x').append(headDim);
+        return String.join(" ", parts());
+    }
+
+    /** The pieces of {@link #label()}. */
+    List<String> parts() {
+        List<String> parts = new ArrayList<>(List.of(mode, batch + "x" + heads + "x" + queryLength + "x" + headDim));
         if (kvHeads != heads) {
-            text.append(" Hkv=").append(kvHeads);
+            parts.add("Hkv=" + kvHeads);
         }
         if (keyLength != queryLength) {
-            text.append(" Sk=").append(keyLength);
+            parts.add("Sk=" + keyLength);
         }
         if (valueDim != headDim) {
-            text.append(" Dv=").append(valueDim);
+            parts.add("Dv=" + valueDim);
         }
-        text.append(" ridge ").append(Numbers.plain(ridge)).append(causal ? " causal" : " full");
+        parts.add("ridge " + Numbers.plain(ridge));
+        parts.add(causal ? "causal" : "full");
         if (Math.abs(scale * Math.sqrt(headDim) - 1) > 1e-6) {
-            text.append(" scale ").append(Numbers.plain(scale));
+            parts.add("scale " + Numbers.plain(scale));
         }
-        return text.toString();
+        return parts;
     }
 
     /** The same problem at another length, as one point of a scaling curve: everything but Sq and Sk. */

@@ -1,0 +1,107 @@
+package io.github.flashlla.cli;
+
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.report.Comparison;
+import io.github.flashlla.report.Comparison.Clock;
+import io.github.flashlla.report.Comparison.Line;
+import io.github.flashlla.report.Comparison.Named;
+import io.github.flashlla.report.ComparisonMarkdown;
+import io.github.flashlla.report.ComparisonPage;
+import io.github.flashlla.report.RecordNames;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code compare}: benchmark records side by side, and whether something got slower. */
+@Command(name = "compare", sortOptions = false, abbreviateSynopsis = true,
+        description = {
+            "Compare benchmark records, of this machine or others.",
+            "Ratios are of times, with 95% intervals from the samples (Hodges-Lehmann, Mann-Whitney). A difference "
+                    + "within chance, or within the samples' own spread, is called none."},
+        footerHeading = "%nExamples:%n",
+        footer = {
+            "  flashlla compare before.json after.json --fail-on-regression 5",
+            "  flashlla compare cpu.json gpu.json --html report.html",
+            "  flashlla compare all-devices.json --baseline jvm"})
+public final class CompareCommand implements Callable<Integer> {
+
+    @Parameters(arity = "1..*", paramLabel = "RECORD", description = "Records, as bench --record or -o json writes them")
+    private List<Path> files;
+
+    @Option(names = "--html", paramLabel = "FILE",
+            description = "Also write a page with charts that needs nothing but a browser")
+    private Path html;
+
+    @Option(names = "--baseline", paramLabel = "NAME",
+            description = "What ratios are against: a record (its name or its file's) or a device (default: the first "
+                    + "record, or the first device of a single record)")
+    private String baseline;
+
+    @Option(names = "--fail-on-regression", paramLabel = "PCT",
+            description = "Exit with 1 if something is more than this many percent slower than the baseline, beyond "
+                    + "chance, or no longer right")
+    private Double regressionPercent;
+
+    @Option(names = "--noise", paramLabel = "PCT", defaultValue = "2",
+            description = "Smallest difference that is called one, in percent (default: ${DEFAULT-VALUE})")
+    private double noisePercent;
+
+    @Option(names = "--clock", paramLabel = "CLOCK", defaultValue = "wall",
+            description = "Time to compare: wall (of the host, transfers included) or kernel (of the device, where both "
+                    + "have it) (default: ${DEFAULT-VALUE})")
+    private String clock;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() {
+        requirePercent("--noise", noisePercent);
+        if (regressionPercent != null) {
+            requirePercent("--fail-on-regression", regressionPercent);
+        }
+        PrintWriter err = spec.commandLine().getErr();
+        List<Named> records = RecordNames.read(files, err::println);
+        Comparison comparison = Comparison.of(records, RecordNames.resolve(baseline, files, records), clock(),
+                noisePercent / 100);
+        spec.commandLine().getOut().print(ComparisonMarkdown.render(comparison));
+        spec.commandLine().getOut().flush();
+        if (html != null) {
+            ComparisonPage.write(html, comparison, err::println);
+            err.println("wrote " + html);
+        }
+        err.flush();
+        return regressionPercent == null ? 0 : gate(comparison.regressions(regressionPercent / 100), err);
+    }
+
+    private int gate(List<Line> regressions, PrintWriter err) {
+        for (Line line : regressions) {
+            err.println("regression: " + line.series().label() + ", " + line.measurement().workload().label() + ", "
+                    + line.measurement().method().label() + ": " + (line.ratio() == null
+                            ? "was ok, now " + line.measurement().status().label() : line.ratio().words()
+                                    + ", ratio " + line.ratio().numbers()));
+        }
+        err.flush();
+        return regressions.isEmpty() ? 0 : 1;
+    }
+
+    private Clock clock() {
+        return switch (clock) {
+            case "wall" -> Clock.WALL;
+            case "kernel" -> Clock.KERNEL;
+            default -> throw new InvalidInputException("--clock is wall or kernel, not '" + clock + "'");
+        };
+    }
+
+    private static void requirePercent(String option, double percent) {
+        if (!(percent >= 0 && percent <= 10_000)) {
+            throw new InvalidInputException(option + " is a percentage of 0 or more, not " + percent);
+        }
+    }
+}

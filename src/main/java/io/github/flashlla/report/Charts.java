@@ -1,0 +1,159 @@
+package io.github.flashlla.report;
+
+import io.github.flashlla.report.Comparison.Line;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.Function;
+import org.knowm.xchart.CategoryChart;
+import org.knowm.xchart.CategoryChartBuilder;
+import org.knowm.xchart.XYChart;
+import org.knowm.xchart.XYChartBuilder;
+import org.knowm.xchart.XYSeries.XYSeriesRenderStyle;
+
+/** The charts of a comparison, as SVG. Only measurements that are ok are drawn. */
+final class Charts {
+    private static final int WIDTH = 560;
+
+    /** Without the legend, which takes {@link #LEGEND_ROW} for every series below it. */
+    private static final int HEIGHT = 330;
+
+    private static final int LEGEND_ROW = 22;
+
+    /** More bars than this in one chart cannot be told apart. */
+    private static final int MAX_BARS = 36;
+
+    /** More letters than this do not fit under the bars side by side. */
+    private static final int LABEL_ROOM = 60;
+
+    private Charts() {}
+
+    /**
+     * One chart.
+     *
+     * @param svg an svg element, its text escaped
+     */
+    record Chart(String title, String caption, String svg) {}
+
+    static List<Chart> of(Comparison comparison) {
+        List<Chart> charts = new ArrayList<>();
+        charts.addAll(scaling(comparison));
+        charts.addAll(accuracy(comparison));
+        charts.addAll(bars(comparison, "Share of the fused multiply-add ceiling",
+                "Counted flops per second over what the same device reached on a loop of independent fused multiply-adds "
+                        + "in float32, in the same process.", "% of ceiling",
+                m -> m.rates().shareOfFma() == null ? null : m.rates().shareOfFma() * 100));
+        charts.addAll(bars(comparison, "Share of the copy ceiling",
+                "Every input and output moved once, over what the same device reached on a large copy. Low where "
+                        + "arithmetic is the limit.", "% of ceiling",
+                m -> m.rates().shareOfCopy() == null ? null : m.rates().shareOfCopy() * 100));
+        charts.addAll(bars(comparison, "Memory", "q, k, v and o, and what the device holds beyond them.", "MiB",
+                m -> m.memory() == null || m.memory().workspaceBytes() == null ? null
+                        : (m.memory().tensorBytes() + m.memory().workspaceBytes()) / 1048576.0));
+        return charts;
+    }
+
+    /** Time against length, per family of workloads with two lengths or more. */
+    private static List<Chart> scaling(Comparison comparison) {
+        Map<String, Map<String, TreeMap<Double, Double>>> families = new LinkedHashMap<>();
+        for (Line line : drawn(comparison)) {
+            Workload w = line.measurement().workload();
+            families.computeIfAbsent(w.family(), f -> new LinkedHashMap<>())
+                    .computeIfAbsent(name(comparison, line), n -> new TreeMap<>())
+                    .put(Math.log(w.keyLength()) / Math.log(2), line.measurement().times().medianNs() / 1e6);
+        }
+        List<Chart> charts = new ArrayList<>();
+        families.forEach((family, series) -> {
+            if (series.values().stream().noneMatch(points -> points.size() > 1)) {
+                return;
+            }
+            XYChart chart = xy("key length S", "median time, ms", series.size());
+            series.forEach((name, points) -> chart.addSeries(name, array(points.keySet()), array(points.values())));
+            ChartStyle.lengths(chart, series.values().stream().flatMap(p -> p.keySet().stream()).toList());
+            ChartStyle.logarithmic(chart, false, series.values().stream().flatMap(p -> p.values().stream()).toList());
+            charts.add(new Chart("Time against length", family + ", both axes logarithmic", ChartStyle.svg(chart)));
+        });
+        return charts;
+    }
+
+    /** Speed against error, one chart for all workloads. */
+    private static List<Chart> accuracy(Comparison comparison) {
+        Map<String, List<double[]>> series = new LinkedHashMap<>();
+        for (Line line : drawn(comparison)) {
+            Measurement m = line.measurement();
+            if (m.accuracy().error() > 0) {
+                series.computeIfAbsent(line.series().label(), n -> new ArrayList<>())
+                        .add(new double[] {m.accuracy().error(), m.rates().tflops() * 1000});
+            }
+        }
+        if (series.isEmpty()) {
+            return List.of();
+        }
+        XYChart chart = xy("relative error against float64", "GFLOP/s", series.size());
+        chart.getStyler().setDefaultSeriesRenderStyle(XYSeriesRenderStyle.Scatter);
+        series.forEach((name, points) -> chart.addSeries(name, points.stream().mapToDouble(p -> p[0]).toArray(),
+                points.stream().mapToDouble(p -> p[1]).toArray()));
+        ChartStyle.logarithmic(chart, true, series.values().stream().flatMap(List::stream).map(p -> p[0]).toList());
+        ChartStyle.logarithmic(chart, false, series.values().stream().flatMap(List::stream).map(p -> p[1]).toList());
+        return List.of(new Chart("Speed against accuracy", "Every measurement: further up is faster, further left is more "
+                + "accurate.", ChartStyle.svg(chart)));
+    }
+
+    private static List<Chart> bars(Comparison comparison, String title, String caption, String unit,
+            Function<Measurement, Double> value) {
+        List<Line> lines = drawn(comparison).stream().filter(line -> value.apply(line.measurement()) != null).toList();
+        List<String> names = lines.stream().map(line -> name(comparison, line)).distinct().toList();
+        List<Workload> workloads = lines.stream().map(line -> line.measurement().workload()).distinct().toList();
+        List<Chart> charts = new ArrayList<>();
+        int perChart = Math.max(1, MAX_BARS / Math.max(1, names.size()));
+        for (int from = 0; from < workloads.size(); from += perChart) {
+            List<Workload> some = workloads.subList(from, Math.min(workloads.size(), from + perChart));
+            List<String> labels = labels(some);
+            boolean tilted = labels.stream().mapToInt(String::length).sum() > LABEL_ROOM;
+            CategoryChart chart = new CategoryChartBuilder().width(WIDTH)
+                    .height(HEIGHT + names.size() * LEGEND_ROW + (tilted ? 60 : 0)).yAxisTitle(unit).build();
+            for (String name : names) {
+                List<Double> values = some.stream().map(workload -> lines.stream()
+                        .filter(line -> line.measurement().workload().equals(workload)
+                                && name(comparison, line).equals(name))
+                        .map(line -> value.apply(line.measurement())).findFirst().orElse(0.0)).toList();
+                chart.addSeries(name, labels, values);
+            }
+            chart.getStyler().setAvailableSpaceFill(0.7);
+            chart.getStyler().setYAxisMin(0.0).setXAxisLabelRotation(tilted ? 40 : 0);
+            charts.add(new Chart(title, caption, ChartStyle.svg(chart)));
+        }
+        return charts;
+    }
+
+    /** Of each workload, what it does not share with all the others. */
+    private static List<String> labels(List<Workload> workloads) {
+        List<List<String>> parts = workloads.stream().map(Workload::parts).toList();
+        return parts.stream().map(own -> {
+            List<String> telling = own.stream().filter(part -> !parts.stream().allMatch(p -> p.contains(part))).toList();
+            return String.join(" ", telling.isEmpty() ? List.of("S=" + workloads.getFirst().keyLength()) : telling);
+        }).toList();
+    }
+
+    private static List<Line> drawn(Comparison comparison) {
+        return comparison.lines().stream().filter(line -> line.measurement().status() == Status.OK).toList();
+    }
+
+    /** The series, and the way of solving where one series has several for a workload. */
+    private static String name(Comparison comparison, Line line) {
+        boolean several = comparison.groups().stream().anyMatch(group -> group.lines().stream()
+                .filter(other -> other.series().equals(line.series())).count() > 1);
+        return several ? line.series().label() + ", " + line.measurement().method().label() : line.series().label();
+    }
+
+    private static XYChart xy(String x, String y, int series) {
+        return new XYChartBuilder().width(WIDTH).height(HEIGHT + series * LEGEND_ROW).xAxisTitle(x).yAxisTitle(y).build();
+    }
+
+    private static double[] array(Collection<Double> values) {
+        return values.stream().mapToDouble(Double::doubleValue).toArray();
+    }
+}

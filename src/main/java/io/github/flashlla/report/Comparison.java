@@ -1,0 +1,196 @@
+package io.github.flashlla.report;
+
+import io.github.flashlla.InvalidInputException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * Several records side by side: per workload one line for every record, device and way of solving, each with its ratio
+ * to the baseline's line.
+ *
+ * @param records the records, each under a name of its own
+ * @param baseline what ratios are against
+ * @param groups one per workload, in order of first appearance, lengths of a family in order
+ */
+public record Comparison(List<Named> records, String baseline, List<Group> groups) {
+
+    /** Which of a measurement's times is compared. */
+    public enum Clock {
+        /** Host time of a run, transfers included. */
+        WALL,
+        /** The device's own account of its kernels, where it has one. */
+        KERNEL
+    }
+
+    /** A record and the name it goes by here. */
+    public record Named(String name, BenchmarkRecord record) {}
+
+    /**
+     * One device of one record.
+     *
+     * @param label what tables and charts call it
+     */
+    public record Series(Named from, String device, String label) {}
+
+    /** All lines of one workload. */
+    public record Group(Workload workload, List<Line> lines) {}
+
+    /**
+     * One measurement.
+     *
+     * @param baseline whether it is what the others' ratios are against
+     * @param ratio to the baseline; null for itself, and where one of the two was not measured
+     * @param against the baseline's measurement; null where there is none for this line
+     */
+    public record Line(Series series, Measurement measurement, boolean baseline, TimeRatio ratio, Measurement against) {
+        /** What to say of it in one or a few words. */
+        public String verdict() {
+            if (measurement.status() != Status.OK) {
+                return RecordRenderer.statusWord(measurement);
+            }
+            if (baseline) {
+                return "baseline";
+            }
+            String yardstick = measurement.method().operator().equals("lla") ? "" : " (another operator)";
+            return ratio == null ? "not compared" : ratio.words() + yardstick;
+        }
+    }
+
+    /**
+     * Lines that records up.
+     *
+     * @param baselineName a record's name or a device's name; null for the first record, or for the first device where
+     *     there is one record
+     * @param noise smallest difference that is called one, as a share
+     * @throws InvalidInputException if the baseline is unknown, or a record has no workload that the baseline has
+     */
+    public static Comparison of(List<Named> records, String baselineName, Clock clock, double noise) {
+        List<Series> series = series(records);
+        Baseline baseline = Baseline.find(records, series, baselineName);
+        Map<Workload, List<Entry>> byWorkload = new LinkedHashMap<>();
+        for (Series s : series) {
+            for (Measurement m : s.from().record().measurements()) {
+                if (m.device().equals(s.device())) {
+                    byWorkload.computeIfAbsent(m.workload(), w -> new ArrayList<>()).add(new Entry(s, m));
+                }
+            }
+        }
+        if (byWorkload.isEmpty()) {
+            throw new InvalidInputException("there is nothing to compare: the records hold no measurements");
+        }
+        List<Group> groups = new ArrayList<>();
+        for (Map.Entry<Workload, List<Entry>> workload : byWorkload.entrySet()) {
+            List<Line> lines = new ArrayList<>();
+            for (Entry entry : workload.getValue()) {
+                lines.add(line(entry, baseline.of(entry, workload.getValue()), clock, noise));
+            }
+            groups.add(new Group(workload.getKey(), lines));
+        }
+        Comparison comparison = new Comparison(records, baseline.name(), inOrder(groups));
+        comparison.requireCommonGround(baseline.name());
+        return comparison;
+    }
+
+    /** Every line, in order. */
+    public List<Line> lines() {
+        return groups.stream().flatMap(group -> group.lines().stream()).toList();
+    }
+
+    /** Lines whose measurement is not ok. */
+    public List<Line> failures() {
+        return lines().stream().filter(line -> line.measurement().status() != Status.OK).toList();
+    }
+
+    /** Labels of all series, in order of first appearance. */
+    public List<String> labels() {
+        Set<String> labels = new LinkedHashSet<>();
+        lines().forEach(line -> labels.add(line.series().label()));
+        return List.copyOf(labels);
+    }
+
+    /**
+     * Lines that got worse than the baseline: slower by more than {@code share} beyond chance, or no longer right.
+     *
+     * @param share such as 0.05
+     */
+    public List<Line> regressions(double share) {
+        return lines().stream().filter(line -> !line.baseline() && line.against() != null
+                && line.against().status() == Status.OK
+                && (line.measurement().status() != Status.OK
+                        || line.ratio() != null && line.ratio().verdict() == TimeRatio.Verdict.SLOWER
+                                && line.ratio().estimate() > 1 + share)).toList();
+    }
+
+    private static Line line(Entry entry, Measurement against, Clock clock, double noise) {
+        Measurement m = entry.measurement();
+        boolean self = against == m;
+        boolean both = against != null && !self && m.status() == Status.OK && against.status() == Status.OK;
+        return new Line(entry.series(), m, self, both ? ratio(against, m, clock, noise) : null, against);
+    }
+
+    private static TimeRatio ratio(Measurement base, Measurement m, Clock clock, double noise) {
+        boolean kernel = clock == Clock.KERNEL && base.times().kernelNs() != null && m.times().kernelNs() != null;
+        return kernel ? TimeRatio.of(base.times().kernelNs(), m.times().kernelNs(), noise)
+                : TimeRatio.of(base.times().wallNs(), m.times().wallNs(), noise);
+    }
+
+    /** A record whose measurements all miss the baseline's workloads does not belong here. */
+    private void requireCommonGround(String baselineName) {
+        Set<Workload> base = new LinkedHashSet<>();
+        lines().stream().filter(Line::baseline).forEach(line -> base.add(line.measurement().workload()));
+        if (base.isEmpty()) {
+            throw new InvalidInputException("the baseline " + baselineName + " holds no measurements to compare with");
+        }
+        for (Named named : records) {
+            List<Measurement> own = named.record().measurements();
+            if (!own.isEmpty() && own.stream().map(Measurement::workload).noneMatch(base::contains)) {
+                throw new InvalidInputException(named.name() + " cannot be compared with the baseline " + baselineName
+                        + ": they have no workload in common; the first ones differ in "
+                        + difference(base.iterator().next(), own.getFirst().workload()));
+            }
+        }
+    }
+
+    private static String difference(Workload a, Workload b) {
+        Set<String> keys = new TreeSet<>();
+        Map<?, ?> left = RecordJson.COMPACT.convertValue(a, Map.class);
+        Map<?, ?> right = RecordJson.COMPACT.convertValue(b, Map.class);
+        left.forEach((key, value) -> {
+            if (!value.equals(right.get(key))) {
+                keys.add(key + " (" + value + " and " + right.get(key) + ")");
+            }
+        });
+        return String.join(", ", keys);
+    }
+
+    private static List<Series> series(List<Named> records) {
+        Set<String> devices = new LinkedHashSet<>();
+        records.forEach(named -> named.record().devices().forEach(device -> devices.add(device.name())));
+        List<Series> series = new ArrayList<>();
+        for (Named named : records) {
+            for (DeviceFacts device : named.record().devices()) {
+                String name = RecordFile.printable(device.name());
+                series.add(new Series(named, device.name(), records.size() == 1 ? name
+                        : devices.size() == 1 ? named.name() : named.name() + "/" + name));
+            }
+        }
+        return series;
+    }
+
+    /** Families as they first appear; within one, by length. */
+    private static List<Group> inOrder(List<Group> groups) {
+        List<String> families = groups.stream().map(group -> group.workload().family()).distinct().toList();
+        return groups.stream().sorted(Comparator
+                .comparingInt((Group group) -> families.indexOf(group.workload().family()))
+                .thenComparingInt(group -> group.workload().keyLength())
+                .thenComparingInt(group -> group.workload().queryLength())).toList();
+    }
+
+    record Entry(Series series, Measurement measurement) {}
+}

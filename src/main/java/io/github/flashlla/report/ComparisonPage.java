@@ -1,0 +1,130 @@
+package io.github.flashlla.report;
+
+import com.samskivert.mustache.Mustache;
+import com.samskivert.mustache.Template;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.report.Charts.Chart;
+import io.github.flashlla.report.Comparison.Group;
+import io.github.flashlla.report.Comparison.Line;
+import io.github.flashlla.report.TimeRatio.Verdict;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import java.util.stream.IntStream;
+
+/** A comparison as one HTML file that refers to nothing outside itself. The template escapes every string. */
+public final class ComparisonPage {
+    private static final String TEMPLATE = "/report/comparison.mustache";
+
+    private ComparisonPage() {}
+
+    /** Writes the page; {@code notes} hears, in a sentence each, of what had to be left out. */
+    public static void write(Path file, Comparison comparison, Consumer<String> notes) {
+        String page = render(comparison, notes);
+        try {
+            Files.writeString(file, page);
+        } catch (IOException e) {
+            throw new InvalidInputException("the page " + file + " cannot be written (" + e.getClass().getSimpleName()
+                    + "); name a file in a folder that exists and is yours");
+        }
+    }
+
+    static String render(Comparison comparison, Consumer<String> notes) {
+        Map<String, Object> page = new LinkedHashMap<>();
+        page.put("title", String.join(" and ", comparison.records().stream().map(Comparison.Named::name).toList()));
+        page.put("baseline", comparison.baseline());
+        page.put("summary", Summary.of(comparison));
+        page.put("groups", comparison.groups().stream().map(ComparisonPage::group).toList());
+        List<Chart> charts = draw(comparison, notes);
+        page.put("charts", charts);
+        page.put("hasCharts", !charts.isEmpty());
+        page.put("kernelClock", comparison.lines().stream()
+                .anyMatch(line -> line.measurement().times() != null && line.measurement().times().kernelNs() != null));
+        page.put("failures", comparison.failures().stream().map(ComparisonMarkdown::failure).toList());
+        page.put("hasFailures", !comparison.failures().isEmpty());
+        page.put("records", comparison.records().stream().map(Comparison.Named::name).toList());
+        page.put("environments", EnvironmentTable.rows(comparison.records()).stream()
+                .map(row -> environment(row, comparison)).toList());
+        return template().execute(page);
+    }
+
+    /** Charts need fonts to measure their text, which a bare server may lack. */
+    private static List<Chart> draw(Comparison comparison, Consumer<String> notes) {
+        try {
+            return Charts.of(comparison);
+        } catch (LinkageError | InternalError | RuntimeException e) {
+            notes.accept("the page has no charts, for this system cannot draw text (" + e
+                    + "); install fontconfig and a font such as DejaVu");
+            return List.of();
+        }
+    }
+
+    private static Map<String, Object> group(Group group) {
+        return Map.of("workload", group.workload().label(),
+                "lines", group.lines().stream().map(ComparisonPage::line).toList());
+    }
+
+    private static Map<String, Object> line(Line line) {
+        Measurement m = line.measurement();
+        Map<String, Object> cells = new LinkedHashMap<>();
+        cells.put("series", line.series().label());
+        cells.put("method", m.method().label());
+        cells.put("time", m.times() == null ? "" : Numbers.time(m.times().medianNs()) + " \u00b1 "
+                + Numbers.percent(m.times().spread()));
+        cells.put("kernel", m.times() == null || m.times().kernelMedianNs() == null ? ""
+                : Numbers.time(m.times().kernelMedianNs()));
+        cells.put("first", m.times() == null || m.times().firstRunNs() == null ? ""
+                : Numbers.time(m.times().firstRunNs()));
+        cells.put("ratio", line.ratio() == null ? "" : line.ratio().numbers());
+        cells.put("verdict", line.verdict());
+        cells.put("kind", kind(line));
+        cells.put("rate", m.rates() == null ? "" : Numbers.rate(m.rates().tflops()));
+        cells.put("share", m.rates() == null || m.rates().shareOfFma() == null ? ""
+                : Numbers.percent(m.rates().shareOfFma()));
+        cells.put("error", m.accuracy() == null ? "" : Numbers.error(m.accuracy().error()));
+        cells.put("iterations", m.solve() == null ? "" : m.solve().minIterations() + " / "
+                + Numbers.digits(m.solve().meanIterations()) + " / " + m.solve().maxIterations());
+        cells.put("memory", m.memory() == null || m.memory().workspaceBytes() == null ? ""
+                : Numbers.bytes(m.memory().tensorBytes() + m.memory().workspaceBytes()));
+        return cells;
+    }
+
+    /** The style class of a line's verdict. */
+    private static String kind(Line line) {
+        if (line.measurement().status() != Status.OK) {
+            return "bad";
+        }
+        if (line.ratio() == null) {
+            return "plain";
+        }
+        Verdict verdict = line.ratio().verdict();
+        return verdict == Verdict.SLOWER ? "slower" : verdict == Verdict.FASTER ? "faster" : "plain";
+    }
+
+    private static Map<String, Object> environment(List<String> row, Comparison comparison) {
+        List<Map<String, String>> values = new ArrayList<>();
+        IntStream.range(1, row.size()).forEach(i -> values.add(Map.of("record",
+                comparison.records().get(i - 1).name(), "value", row.get(i))));
+        return Map.of("fact", row.getFirst(), "values", values);
+    }
+
+    private static Template template() {
+        try (InputStream text = ComparisonPage.class.getResourceAsStream(TEMPLATE)) {
+            if (text == null) {
+                throw new IllegalStateException("the program's own " + TEMPLATE + " is missing; build it again");
+            }
+            return Mustache.compiler().escapeHTML(true).compile(new InputStreamReader(text, StandardCharsets.UTF_8));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+package io.github.flashlla.report;
+
+import io.github.flashlla.report.Comparison.Line;
+import io.github.flashlla.report.TimeRatio.Verdict;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
+/** A comparison in a sentence per series. */
+final class Summary {
+    private Summary() {}
+
+    static List<String> of(Comparison comparison) {
+        List<String> sentences = new ArrayList<>();
+        for (String label : comparison.labels()) {
+            List<Line> lines = comparison.lines().stream().filter(line -> line.series().label().equals(label)).toList();
+            List<TimeRatio> ratios = lines.stream().filter(line -> line.ratio() != null).map(Line::ratio).toList();
+            if (!ratios.isEmpty()) {
+                sentences.add(sentence(label, comparison.baseline(), ratios));
+            }
+        }
+        return sentences;
+    }
+
+    private static String sentence(String label, String baseline, List<TimeRatio> ratios) {
+        String subject = label + " against " + baseline + ": ";
+        long same = count(ratios, Verdict.SAME);
+        if (same == ratios.size()) {
+            return subject + "no difference on " + workloads(ratios.size());
+        }
+        List<String> parts = new ArrayList<>();
+        part(parts, count(ratios, Verdict.SLOWER), "slower");
+        part(parts, count(ratios, Verdict.FASTER), "faster");
+        part(parts, same, "no difference");
+        part(parts, count(ratios, Verdict.TOO_FEW_SAMPLES), "too few samples to tell");
+        double mean = Math.exp(ratios.stream().mapToDouble(ratio -> Math.log(ratio.estimate())).average().orElse(0));
+        return subject + String.join(", ", parts) + " of " + workloads(ratios.size())
+                + String.format(Locale.ROOT, "; geometric mean of the time ratios %.3g", mean);
+    }
+
+    private static long count(List<TimeRatio> ratios, Verdict verdict) {
+        return ratios.stream().filter(ratio -> ratio.verdict() == verdict).count();
+    }
+
+    private static void part(List<String> parts, long count, String what) {
+        if (count > 0) {
+            parts.add(what + " on " + count);
+        }
+    }
+
+    private static String workloads(int count) {
+        return count == 1 ? "1 workload" : count + " workloads";
+    }
+}
