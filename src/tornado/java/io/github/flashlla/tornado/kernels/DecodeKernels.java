@@ -1,0 +1,586 @@
+package io.github.flashlla.tornado.kernels;
+
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+
+/**
+ * One decoding step: B sequences of different lengths, each with one query per head, against the key/value cache.
+ *
+ * <pre>
+ *   append -> cache            new tokens, staged by the host
+ *   scan -> top                largest score and its key, per head and split
+ *   covariance -> sums         sum w, sum w z, sum w z z^T about the heaviest key c (z = k - c), per head and split
+ *   solve -> x                 merge of the splits, Cholesky of A = cov + ridge I in local memory, x = A^-1 (kbar - q)
+ *   output -> parts            sum p (1 - a) v, per head and split
+ *   merge -> o
+ * </pre>
+ *
+ * <p>Because scan has found the heaviest key, weights need no running max, splits add up without rescaling, and A cancels no
+ * large numbers where the weight sits on few keys.
+ *
+ * <p>Layouts, row-major: cache k (B,Hkv,capacity,D), v (B,Hkv,capacity,Dv), in float32 ({@code k32}) or, with {@code half} =
+ * 1, as IEEE binary16 bits ({@code k16}; the other array is then a dummy), which are widened with integer arithmetic and a
+ * table of powers of two, because not every device compiles a half type. A work-group of scan, covariance and output owns a
+ * unit, {@code hw} heads that share one key/value head, and one split of its sequence: group = unit * splits + split,
+ * unit * hw + h = b * H + head. Tiles are {@value #TILE} keys. Every scalar argument is folded into the compiled kernel.
+ */
+public final class DecodeKernels {
+
+    /** Keys of a tile. */
+    public static final int TILE = 16;
+
+    /** Rows and columns of A that one thread sums. */
+    public static final int STRIP = 8;
+
+    /** Stands for minus infinity: OpenCL's relaxed arithmetic knows no infinities. */
+    public static final float LOWEST = -1e30f;
+
+    private DecodeKernels() {}
+
+    /** @param power of the exponent bits: 2^(e-25), or 2^-24 for e = 0 */
+    private static float widen(int bits, float power) {
+        int exponent = (bits >> 10) & 31;
+        int fraction = (bits & 1023) + 1024 * Math.min(exponent, 1);
+        return (1 - 2 * ((bits >> 15) & 1)) * fraction * power;
+    }
+
+    /**
+     * Copies staged tokens into the cache. One thread an element of the wider of k and v: (rows, Hkv, max(D,Dv)).
+     *
+     * @param target per staged row its sequence * capacity + position, or -1 for none
+     * @param stagedK32 (rows,Hkv,D), likewise the others, in the cache's type
+     */
+    public static void append(KernelContext context, IntArray target, FloatArray stagedK32, ShortArray stagedK16,
+            FloatArray stagedV32, ShortArray stagedV16, FloatArray k32, ShortArray k16, FloatArray v32, ShortArray v16,
+            int half, int dim, int valueDim, int capacity, int kvHeads) {
+        int width = Math.max(dim, valueDim);
+        int row = context.globalIdx / (width * kvHeads);
+        int kvHead = context.globalIdx / width % kvHeads;
+        int d = context.globalIdx % width;
+        if (row < target.getSize()) {
+            int slot = target.get(row);
+            if (slot >= 0) {
+                int sequence = slot / capacity;
+                int position = slot % capacity;
+                int to = (sequence * kvHeads + kvHead) * capacity + position;
+                int from = row * kvHeads + kvHead;
+                if (d < dim) {
+                    if (half == 1) {
+                        k16.set(to * dim + d, stagedK16.get(from * dim + d));
+                    } else {
+                        k32.set(to * dim + d, stagedK32.get(from * dim + d));
+                    }
+                }
+                if (d < valueDim) {
+                    if (half == 1) {
+                        v16.set(to * valueDim + d, stagedV16.get(from * valueDim + d));
+                    } else {
+                        v32.set(to * valueDim + d, stagedV32.get(from * valueDim + d));
+                    }
+                }
+            }
+        }
+    }
+
+    /**
+     * Largest score of every head and split.
+     *
+     * @param scaledQ (B,H,D), times the scale
+     * @param lengths (B)
+     * @param topScore (B*H,splits), {@link #LOWEST} where a split is empty
+     * @param topKey (B*H,splits), position in the sequence
+     */
+    public static void scan(KernelContext context, FloatArray k32, ShortArray k16, FloatArray powers, FloatArray scaledQ,
+            IntArray lengths, FloatArray topScore, IntArray topKey, int half, int dim, int capacity, int kvHeads,
+            int group, int hw, int splits) {
+        int threads = context.localGroupSizeX;
+        int me = context.localIdx;
+        int unit = context.groupIdx / splits;
+        int split = context.groupIdx % splits;
+        int kvUnit = unit / (group / hw);
+        int length = lengths.get(kvUnit / kvHeads);
+        int perSplit = (length + splits - 1) / splits;
+        int from = Math.min(split * perSplit, length);
+        int to = Math.min(from + perSplit, length);
+        int base = kvUnit * capacity;
+
+        float[] k = context.allocateFloatLocalArray(TILE * (dim + 1));
+        float[] q = context.allocateFloatLocalArray(hw * dim);
+        float[] best = context.allocateFloatLocalArray(hw * TILE);
+        int[] bestKey = context.allocateIntLocalArray(hw * TILE);
+        float[] power = context.allocateFloatLocalArray(32);
+        for (int i = me; i < 32; i += threads) {
+            power[i] = powers.get(i);
+        }
+        for (int i = me; i < hw * dim; i += threads) {
+            q[i] = scaledQ.get(unit * hw * dim + i);
+        }
+        for (int i = me; i < hw * TILE; i += threads) {
+            best[i] = LOWEST;
+            bestKey[i] = 0;
+        }
+        context.localBarrier();
+        for (int token = from; token < to; token += TILE) {
+            int n = Math.min(TILE, to - token);
+            for (int i = me; i < n * dim; i += threads) {
+                int at = (base + token) * dim + i;
+                float value;
+                if (half == 1) {
+                    int bits = k16.get(at);
+                    value = widen(bits, power[(bits >> 10) & 31]);
+                } else {
+                    value = k32.get(at);
+                }
+                k[i / dim * (dim + 1) + i % dim] = value;
+            }
+            context.localBarrier();
+            for (int i = me; i < hw * TILE; i += threads) {
+                int j = i % TILE;
+                if (j < n) {
+                    float score = 0;
+                    for (int d = 0; d < dim; d++) {
+                        score += k[j * (dim + 1) + d] * q[i / TILE * dim + d];
+                    }
+                    if (score > best[i]) {
+                        best[i] = score;
+                        bestKey[i] = token + j;
+                    }
+                }
+            }
+            context.localBarrier();
+        }
+        for (int h = me; h < hw; h += threads) {
+            float top = LOWEST;
+            int key = 0;
+            for (int j = 0; j < TILE; j++) {
+                if (best[h * TILE + j] > top) {
+                    top = best[h * TILE + j];
+                    key = bestKey[h * TILE + j];
+                }
+            }
+            topScore.set((unit * hw + h) * splits + split, top);
+            topKey.set((unit * hw + h) * splits + split, key);
+        }
+    }
+
+    /**
+     * Moments of every head and split about the head's heaviest key.
+     *
+     * <p>A's upper triangle is cut into 8 x 8 tiles, {@code tiles} = S (S + 1) / 2 with S = ceil(D / 8); a thread sums one
+     * tile of one head: item = h * tiles + tile. Work-groups beyond the first of a unit and split take further items:
+     * group = (unit * splits + split) * chunks + chunk. With root = sqrt(w) and z = root (k - c), a tile of z is kept per
+     * head in local memory, strips apart so that neighbouring threads read neighbouring words.
+     *
+     * @param sums (unit,split,64,hw*tiles), element (i,e) of a tile at i * 8 + e
+     * @param sumZ (B*H,splits,D+1), the last being sum w
+     * @param centre (B*H,D), receives c
+     */
+    public static void covariance(KernelContext context, FloatArray k32, ShortArray k16, FloatArray powers,
+            FloatArray scaledQ, IntArray lengths, FloatArray topScore, IntArray topKey, FloatArray sums, FloatArray sumZ,
+            FloatArray centre, int half, int dim, int capacity, int kvHeads, int group, int hw, int splits, int chunks) {
+        int strips = (dim + STRIP - 1) / STRIP;
+        int width = strips * STRIP;
+        int tiles = strips * (strips + 1) / 2;
+        int threads = context.localGroupSizeX;
+        int me = context.localIdx;
+        int chunk = context.groupIdx % chunks;
+        int split = context.groupIdx / chunks % splits;
+        int unit = context.groupIdx / chunks / splits;
+        int kvUnit = unit / (group / hw);
+        int length = lengths.get(kvUnit / kvHeads);
+        int perSplit = (length + splits - 1) / splits;
+        int from = Math.min(split * perSplit, length);
+        int to = Math.min(from + perSplit, length);
+        int base = kvUnit * capacity;
+
+        float[] k = context.allocateFloatLocalArray(TILE * (dim + 1));
+        float[] z = context.allocateFloatLocalArray(hw * TILE * width);
+        float[] q = context.allocateFloatLocalArray(hw * dim);
+        float[] c = context.allocateFloatLocalArray(hw * dim);
+        float[] root = context.allocateFloatLocalArray(hw * TILE);
+        float[] max = context.allocateFloatLocalArray(hw);
+        int[] heaviest = context.allocateIntLocalArray(hw);
+        float[] power = context.allocateFloatLocalArray(32);
+        float[] mean = context.allocateFloatLocalArray(hw * (dim + 1));
+        for (int i = me; i < 32; i += threads) {
+            power[i] = powers.get(i);
+        }
+        for (int i = me; i < hw * (dim + 1); i += threads) {
+            mean[i] = 0;
+        }
+        for (int i = me; i < hw * TILE * width; i += threads) {
+            z[i] = 0;
+        }
+        for (int h = me; h < hw; h += threads) {
+            float top = LOWEST;
+            int key = 0;
+            for (int s = 0; s < splits; s++) {
+                float score = topScore.get((unit * hw + h) * splits + s);
+                if (score > top) {
+                    top = score;
+                    key = topKey.get((unit * hw + h) * splits + s);
+                }
+            }
+            max[h] = top;
+            heaviest[h] = key;
+        }
+        context.localBarrier();
+        for (int i = me; i < hw * dim; i += threads) {
+            q[i] = scaledQ.get(unit * hw * dim + i);
+            int at = (base + heaviest[i / dim]) * dim + i % dim;
+            float value;
+            if (half == 1) {
+                int bits = k16.get(at);
+                value = widen(bits, power[(bits >> 10) & 31]);
+            } else {
+                value = k32.get(at);
+            }
+            c[i] = value;
+            if (split == 0 && chunk == 0) {
+                centre.set(unit * hw * dim + i, value);
+            }
+        }
+
+        int item = chunk * threads + me;
+        int myHead = Math.min(item / tiles, hw - 1); // threads beyond the last item sum what nobody stores
+        int myTile = item % tiles;
+        int column = 0;
+        while ((column + 1) * (column + 2) / 2 <= myTile) {
+            column++;
+        }
+        int row = myTile - column * (column + 1) / 2;
+        float[] sum = new float[STRIP * STRIP];
+        float[] a = new float[STRIP];
+        for (int i = 0; i < STRIP * STRIP; i++) {
+            sum[i] = 0;
+        }
+        context.localBarrier();
+
+        for (int token = from; token < to; token += TILE) {
+            int n = Math.min(TILE, to - token);
+            for (int i = me; i < n * dim; i += threads) {
+                int at = (base + token) * dim + i;
+                float value;
+                if (half == 1) {
+                    int bits = k16.get(at);
+                    value = widen(bits, power[(bits >> 10) & 31]);
+                } else {
+                    value = k32.get(at);
+                }
+                k[i / dim * (dim + 1) + i % dim] = value;
+            }
+            context.localBarrier();
+            for (int i = me; i < hw * TILE; i += threads) {
+                int j = i % TILE;
+                float r = 0;
+                if (j < n) {
+                    float score = 0;
+                    for (int d = 0; d < dim; d++) {
+                        score += k[j * (dim + 1) + d] * q[i / TILE * dim + d];
+                    }
+                    r = TornadoMath.exp(0.5f * (score - max[i / TILE]));
+                }
+                root[i] = r;
+            }
+            context.localBarrier();
+            for (int i = me; i < hw * TILE * dim; i += threads) {
+                int d = i % dim;
+                int hj = i / dim;
+                int j = hj % TILE;
+                float centred = 0;
+                if (j < n) {
+                    centred = root[hj] * (k[j * (dim + 1) + d] - c[hj / TILE * dim + d]);
+                }
+                z[hj * width + d % STRIP * strips + d / STRIP] = centred;
+            }
+            context.localBarrier();
+            for (int j = 0; j < TILE; j++) {
+                int at = (myHead * TILE + j) * width;
+                for (int i = 0; i < STRIP; i++) {
+                    a[i] = z[at + i * strips + row];
+                }
+                for (int e = 0; e < STRIP; e++) {
+                    float b = z[at + e * strips + column];
+                    for (int i = 0; i < STRIP; i++) {
+                        sum[i * STRIP + e] += a[i] * b;
+                    }
+                }
+            }
+            for (int i = me; i < hw * (dim + 1); i += threads) {
+                int h = i / (dim + 1);
+                int d = i % (dim + 1);
+                float part = 0;
+                for (int j = 0; j < TILE; j++) {
+                    float r = root[h * TILE + j];
+                    float value = r;
+                    if (d < dim) {
+                        value = z[(h * TILE + j) * width + d % STRIP * strips + d / STRIP];
+                    }
+                    part += r * value;
+                }
+                mean[i] += part;
+            }
+            context.localBarrier();
+        }
+        int items = hw * tiles;
+        if (item < items) {
+            for (int i = 0; i < STRIP * STRIP; i++) {
+                sums.set(((unit * splits + split) * STRIP * STRIP + i) * items + item, sum[i]);
+            }
+        }
+        if (chunk == 0) {
+            for (int i = me; i < hw * (dim + 1); i += threads) {
+                sumZ.set(((unit * hw + i / (dim + 1)) * splits + split) * (dim + 1) + i % (dim + 1), mean[i]);
+            }
+        }
+    }
+
+    /**
+     * Merges the splits of one head and solves A x = kbar - q, one work-group per head; D at most 128, so that A's lower
+     * triangle fits in local memory.
+     *
+     * @param a (B*H,D,D), receives A's lower triangle, which the residual is taken against
+     * @param x (B*H,D)
+     * @param kbar (B*H,D)
+     * @param facts (B*H,5): largest score, 1 / sum w, 1 + (kbar - c).x, log-sum-exp, ||A x - b|| / ||b||
+     */
+    public static void solve(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths,
+            FloatArray topScore, FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x,
+            FloatArray kbar, FloatArray facts, int dim, int hw, int heads, int splits) {
+        int strips = (dim + STRIP - 1) / STRIP;
+        int items = hw * (strips * (strips + 1) / 2);
+        int threads = context.localGroupSizeX;
+        int me = context.localIdx;
+        int head = context.groupIdx;
+        int unit = head / hw;
+        float ridge = ridges.get(head);
+
+        float[] l = context.allocateFloatLocalArray(dim * (dim + 1) / 2); // row i starts at i (i + 1) / 2
+        float[] zbar = context.allocateFloatLocalArray(dim);
+        float[] b = context.allocateFloatLocalArray(dim);
+        float[] y = context.allocateFloatLocalArray(dim);
+
+        float top = LOWEST;
+        float omega = 0;
+        for (int s = 0; s < splits; s++) {
+            top = Math.max(top, topScore.get(head * splits + s));
+            omega += sumZ.get((head * splits + s) * (dim + 1) + dim);
+        }
+        float some = Math.min(lengths.get(head / heads), 1); // 0 for an empty sequence: everything below is then 0
+        float perWeight = some / Math.max(omega, 1e-30f);
+        for (int d = me; d < dim; d += threads) {
+            float sum = 0;
+            for (int s = 0; s < splits; s++) {
+                sum += sumZ.get((head * splits + s) * (dim + 1) + d);
+            }
+            zbar[d] = sum * perWeight;
+            float mean = some * (centre.get(head * dim + d) + zbar[d]);
+            b[d] = some * ((centre.get(head * dim + d) - q.get(head * dim + d)) + zbar[d]);
+            y[d] = b[d];
+            kbar.set(head * dim + d, mean);
+        }
+        context.localBarrier();
+        for (int i = me; i < dim * dim; i += threads) {
+            int row = i / dim;
+            int column = i % dim;
+            if (column <= row) {
+                // the tile sums hold the upper triangle: element (column, row)
+                int tile = (row / STRIP) * (row / STRIP + 1) / 2 + column / STRIP;
+                int element = column % STRIP * STRIP + row % STRIP;
+                int item = head % hw * (items / hw) + tile;
+                float sum = 0;
+                for (int s = 0; s < splits; s++) {
+                    sum += sums.get(((unit * splits + s) * STRIP * STRIP + element) * items + item);
+                }
+                float value = sum * perWeight - zbar[row] * zbar[column];
+                if (row == column) {
+                    value += ridge;
+                }
+                l[row * (row + 1) / 2 + column] = value;
+                a.set(head * dim * dim + i, value);
+            }
+        }
+        context.globalBarrier();
+        for (int p = 0; p < dim; p++) {
+            int diagonal = p * (p + 1) / 2 + p;
+            // in exact arithmetic no pivot is below the ridge
+            float pivot = TornadoMath.sqrt(Math.max(l[diagonal], ridge));
+            context.localBarrier();
+            for (int i = p + me; i < dim; i += threads) {
+                int at = i * (i + 1) / 2 + p;
+                float value = l[at] / pivot;
+                if (i == p) {
+                    value = pivot;
+                }
+                l[at] = value;
+            }
+            context.localBarrier();
+            float solved = y[p] / pivot; // forward substitution on the way
+            for (int i = p + 1 + me; i < dim; i += threads) {
+                float factor = l[i * (i + 1) / 2 + p];
+                for (int j = p + 1; j <= i; j++) {
+                    l[i * (i + 1) / 2 + j] -= factor * l[j * (j + 1) / 2 + p];
+                }
+                y[i] -= factor * solved;
+            }
+            context.localBarrier();
+            if (me == 0) {
+                y[p] = solved;
+            }
+        }
+        context.localBarrier();
+        for (int back = 0; back < dim; back++) {
+            int p = dim - 1 - back;
+            float solved = y[p] / l[p * (p + 1) / 2 + p];
+            context.localBarrier();
+            for (int i = me; i <= p; i += threads) {
+                float value = y[i] - l[p * (p + 1) / 2 + i] * solved;
+                if (i == p) {
+                    value = solved;
+                }
+                y[i] = value;
+            }
+            context.localBarrier();
+        }
+        for (int i = me; i < dim; i += threads) {
+            x.set(head * dim + i, y[i]);
+            float product = 0;
+            for (int j = 0; j < dim; j++) {
+                product += a.get(head * dim * dim + Math.max(i, j) * dim + Math.min(i, j)) * y[j];
+            }
+            l[i] = product - b[i]; // the factor is no longer needed
+        }
+        context.localBarrier();
+        if (me == 0) {
+            float zx = 0;
+            float rr = 0;
+            float bb = 0;
+            for (int d = 0; d < dim; d++) {
+                zx += zbar[d] * y[d];
+                rr += l[d] * l[d];
+                bb += b[d] * b[d];
+            }
+            facts.set(head * 5, top);
+            facts.set(head * 5 + 1, perWeight);
+            facts.set(head * 5 + 2, 1 + zx);
+            facts.set(head * 5 + 3, top + TornadoMath.log(Math.max(omega, 1e-30f)));
+            facts.set(head * 5 + 4, TornadoMath.sqrt(rr / Math.max(bb, 1e-30f)));
+        }
+    }
+
+    /**
+     * o's part of every head and split: sum p (1 - a) v, with 1 - a = 1 + (kbar - c).x - (k - c).x.
+     *
+     * @param facts from {@link #solve}
+     * @param parts (B*H,splits,Dv)
+     */
+    public static void output(KernelContext context, FloatArray k32, ShortArray k16, FloatArray v32, ShortArray v16,
+            FloatArray powers, FloatArray scaledQ, IntArray lengths, FloatArray centre, FloatArray x, FloatArray facts,
+            FloatArray parts, int half, int dim, int valueDim, int capacity, int kvHeads, int group, int hw,
+            int splits) {
+        int threads = context.localGroupSizeX;
+        int me = context.localIdx;
+        int split = context.groupIdx % splits;
+        int unit = context.groupIdx / splits;
+        int kvUnit = unit / (group / hw);
+        int length = lengths.get(kvUnit / kvHeads);
+        int perSplit = (length + splits - 1) / splits;
+        int from = Math.min(split * perSplit, length);
+        int to = Math.min(from + perSplit, length);
+        int base = kvUnit * capacity;
+
+        float[] k = context.allocateFloatLocalArray(TILE * (dim + 1));
+        float[] v = context.allocateFloatLocalArray(TILE * valueDim);
+        float[] q = context.allocateFloatLocalArray(hw * dim);
+        float[] c = context.allocateFloatLocalArray(hw * dim);
+        float[] solution = context.allocateFloatLocalArray(hw * dim);
+        float[] coefficient = context.allocateFloatLocalArray(hw * TILE);
+        float[] o = context.allocateFloatLocalArray(hw * valueDim);
+        float[] power = context.allocateFloatLocalArray(32);
+        for (int i = me; i < 32; i += threads) {
+            power[i] = powers.get(i);
+        }
+        for (int i = me; i < hw * dim; i += threads) {
+            q[i] = scaledQ.get(unit * hw * dim + i);
+            c[i] = centre.get(unit * hw * dim + i);
+            solution[i] = x.get(unit * hw * dim + i);
+        }
+        for (int i = me; i < hw * valueDim; i += threads) {
+            o[i] = 0;
+        }
+        context.localBarrier();
+        for (int token = from; token < to; token += TILE) {
+            int n = Math.min(TILE, to - token);
+            for (int i = me; i < n * dim; i += threads) {
+                int at = (base + token) * dim + i;
+                float value;
+                if (half == 1) {
+                    int bits = k16.get(at);
+                    value = widen(bits, power[(bits >> 10) & 31]);
+                } else {
+                    value = k32.get(at);
+                }
+                k[i / dim * (dim + 1) + i % dim] = value;
+            }
+            for (int i = me; i < n * valueDim; i += threads) {
+                int at = (base + token) * valueDim + i;
+                float value;
+                if (half == 1) {
+                    int bits = v16.get(at);
+                    value = widen(bits, power[(bits >> 10) & 31]);
+                } else {
+                    value = v32.get(at);
+                }
+                v[i] = value;
+            }
+            context.localBarrier();
+            for (int i = me; i < hw * TILE; i += threads) {
+                int j = i % TILE;
+                int h = i / TILE;
+                float weight = 0;
+                if (j < n) {
+                    float score = 0;
+                    float deviation = 0;
+                    for (int d = 0; d < dim; d++) {
+                        float value = k[j * (dim + 1) + d];
+                        score += value * q[h * dim + d];
+                        deviation += (value - c[h * dim + d]) * solution[h * dim + d];
+                    }
+                    int fact = (unit * hw + h) * 5;
+                    weight = TornadoMath.exp(score - facts.get(fact)) * facts.get(fact + 1)
+                            * (facts.get(fact + 2) - deviation);
+                }
+                coefficient[i] = weight;
+            }
+            context.localBarrier();
+            for (int i = me; i < hw * valueDim; i += threads) {
+                int h = i / valueDim;
+                int e = i % valueDim;
+                float part = 0;
+                for (int j = 0; j < n; j++) {
+                    part += coefficient[h * TILE + j] * v[j * valueDim + e];
+                }
+                o[i] += part;
+            }
+            context.localBarrier();
+        }
+        for (int i = me; i < hw * valueDim; i += threads) {
+            parts.set(((unit * hw + i / valueDim) * splits + split) * valueDim + i % valueDim, o[i]);
+        }
+    }
+
+    /** o (B*H,Dv) from its parts, one thread an element. */
+    public static void merge(KernelContext context, FloatArray parts, FloatArray o, int valueDim, int splits) {
+        int i = context.globalIdx;
+        if (i < o.getSize()) {
+            float sum = 0;
+            for (int s = 0; s < splits; s++) {
+                sum += parts.get((i / valueDim * splits + s) * valueDim + i % valueDim);
+            }
+            o.set(i, sum);
+        }
+    }
+}
