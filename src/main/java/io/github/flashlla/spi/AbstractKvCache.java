@@ -82,12 +82,18 @@ public abstract class AbstractKvCache implements KvCache {
                     + length + " tokens: it holds " + lengths[sequence]);
         }
         lengths[sequence] = length;
+        truncated(sequence, length);
     }
 
     @Override
     public final void reset() {
-        Arrays.fill(lengths, 0);
+        for (int sequence = 0; sequence < lengths.length; sequence++) {
+            truncate(sequence, 0);
+        }
     }
+
+    /** Told of tokens that are no longer held: those from {@code length} on. */
+    protected void truncated(int sequence, int length) {}
 
     /** Frees the memory; called once. */
     protected abstract void release();

@@ -21,7 +21,7 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  * <p>Because scan has found the heaviest key, weights need no running max, splits add up without rescaling, and A cancels no
  * large numbers where the weight sits on few keys.
  *
- * <p>Layouts, row-major: cache k (B,Hkv,capacity,D), v (B,Hkv,capacity,Dv), in float32 ({@code k32}) or, with {@code half} =
+ * <p>Layouts, row-major: cache k (B,Hkv,capacity,D), v (B,Hkv,capacity,Dv), in float32 ({@code k32}) or, with {@code binary16} =
  * 1, as IEEE binary16 bits ({@code k16}; the other array is then a dummy), which are widened with integer arithmetic and a
  * table of powers of two, because not every device compiles a half type. A work-group of scan, covariance and output owns a
  * unit, {@code hw} heads that share one key/value head, and one split of its sequence: group = unit * splits + split,
@@ -55,7 +55,7 @@ public final class DecodeKernels {
      */
     public static void append(KernelContext context, IntArray target, FloatArray stagedK32, ShortArray stagedK16,
             FloatArray stagedV32, ShortArray stagedV16, FloatArray k32, ShortArray k16, FloatArray v32, ShortArray v16,
-            int half, int dim, int valueDim, int capacity, int kvHeads) {
+            int binary16, int dim, int valueDim, int capacity, int kvHeads) {
         int width = Math.max(dim, valueDim);
         int row = context.globalIdx / (width * kvHeads);
         int kvHead = context.globalIdx / width % kvHeads;
@@ -68,14 +68,14 @@ public final class DecodeKernels {
                 int to = (sequence * kvHeads + kvHead) * capacity + position;
                 int from = row * kvHeads + kvHead;
                 if (d < dim) {
-                    if (half == 1) {
+                    if (binary16 == 1) {
                         k16.set(to * dim + d, stagedK16.get(from * dim + d));
                     } else {
                         k32.set(to * dim + d, stagedK32.get(from * dim + d));
                     }
                 }
                 if (d < valueDim) {
-                    if (half == 1) {
+                    if (binary16 == 1) {
                         v16.set(to * valueDim + d, stagedV16.get(from * valueDim + d));
                     } else {
                         v32.set(to * valueDim + d, stagedV32.get(from * valueDim + d));
@@ -94,7 +94,7 @@ public final class DecodeKernels {
      * @param topKey (B*H,splits), position in the sequence
      */
     public static void scan(KernelContext context, FloatArray k32, ShortArray k16, FloatArray powers, FloatArray scaledQ,
-            IntArray lengths, FloatArray topScore, IntArray topKey, int half, int dim, int capacity, int kvHeads,
+            IntArray lengths, FloatArray topScore, IntArray topKey, int binary16, int dim, int capacity, int kvHeads,
             int group, int hw, int splits) {
         int threads = context.localGroupSizeX;
         int me = context.localIdx;
@@ -128,7 +128,7 @@ public final class DecodeKernels {
             for (int i = me; i < n * dim; i += threads) {
                 int at = (base + token) * dim + i;
                 float value;
-                if (half == 1) {
+                if (binary16 == 1) {
                     int bits = k16.get(at);
                     value = widen(bits, power[(bits >> 10) & 31]);
                 } else {
@@ -180,7 +180,7 @@ public final class DecodeKernels {
      */
     public static void covariance(KernelContext context, FloatArray k32, ShortArray k16, FloatArray powers,
             FloatArray scaledQ, IntArray lengths, FloatArray topScore, IntArray topKey, FloatArray sums, FloatArray sumZ,
-            FloatArray centre, int half, int dim, int capacity, int kvHeads, int group, int hw, int splits, int chunks) {
+            FloatArray centre, int binary16, int dim, int capacity, int kvHeads, int group, int hw, int splits, int chunks) {
         int strips = (dim + STRIP - 1) / STRIP;
         int width = strips * STRIP;
         int tiles = strips * (strips + 1) / 2;
@@ -232,7 +232,7 @@ public final class DecodeKernels {
             q[i] = scaledQ.get(unit * hw * dim + i);
             int at = (base + heaviest[i / dim]) * dim + i % dim;
             float value;
-            if (half == 1) {
+            if (binary16 == 1) {
                 int bits = k16.get(at);
                 value = widen(bits, power[(bits >> 10) & 31]);
             } else {
@@ -247,10 +247,8 @@ public final class DecodeKernels {
         int item = chunk * threads + me;
         int myHead = Math.min(item / tiles, hw - 1); // threads beyond the last item sum what nobody stores
         int myTile = item % tiles;
-        int column = 0;
-        while ((column + 1) * (column + 2) / 2 <= myTile) {
-            column++;
-        }
+        // the last column whose first tile, column (column + 1) / 2, is not beyond mine
+        int column = (int) ((TornadoMath.sqrt(8f * myTile + 1) - 1) * 0.5f + 1e-3f);
         int row = myTile - column * (column + 1) / 2;
         float[] sum = new float[STRIP * STRIP];
         float[] a = new float[STRIP];
@@ -264,7 +262,7 @@ public final class DecodeKernels {
             for (int i = me; i < n * dim; i += threads) {
                 int at = (base + token) * dim + i;
                 float value;
-                if (half == 1) {
+                if (binary16 == 1) {
                     int bits = k16.get(at);
                     value = widen(bits, power[(bits >> 10) & 31]);
                 } else {
@@ -479,7 +477,7 @@ public final class DecodeKernels {
      */
     public static void output(KernelContext context, FloatArray k32, ShortArray k16, FloatArray v32, ShortArray v16,
             FloatArray powers, FloatArray scaledQ, IntArray lengths, FloatArray centre, FloatArray x, FloatArray facts,
-            FloatArray parts, int half, int dim, int valueDim, int capacity, int kvHeads, int group, int hw,
+            FloatArray parts, int binary16, int dim, int valueDim, int capacity, int kvHeads, int group, int hw,
             int splits) {
         int threads = context.localGroupSizeX;
         int me = context.localIdx;
@@ -517,7 +515,7 @@ public final class DecodeKernels {
             for (int i = me; i < n * dim; i += threads) {
                 int at = (base + token) * dim + i;
                 float value;
-                if (half == 1) {
+                if (binary16 == 1) {
                     int bits = k16.get(at);
                     value = widen(bits, power[(bits >> 10) & 31]);
                 } else {
@@ -528,7 +526,7 @@ public final class DecodeKernels {
             for (int i = me; i < n * valueDim; i += threads) {
                 int at = (base + token) * valueDim + i;
                 float value;
-                if (half == 1) {
+                if (binary16 == 1) {
                     int bits = v16.get(at);
                     value = widen(bits, power[(bits >> 10) & 31]);
                 } else {
