@@ -8,8 +8,8 @@ package io.github.flashlla;
  * <table>
  * <caption>Cost</caption>
  * <tr><th>method</th><th>flops</th><th>k read</th><th>v read</th></tr>
- * <tr><td>MOMENTS</td><td>D (D + 1) + 2 D Dv + 4 D</td><td>1</td><td>1</td></tr>
- * <tr><td>COVARIANCE</td><td>D (D + 1) + 6 D + 2 Dv</td><td>2</td><td>1</td></tr>
+ * <tr><td>MOMENTS</td><td>D (D + 1) + 2 D Dv + 4 D + 2 Dv</td><td>1</td><td>1</td></tr>
+ * <tr><td>COVARIANCE</td><td>D (D + 1) + 8 D + 2 Dv</td><td>2</td><td>1</td></tr>
  * <tr><td>MATRIX_FREE</td><td>(6 + 4 T) D + 2 Dv</td><td>2 + T</td><td>1</td></tr>
  * </table>
  */

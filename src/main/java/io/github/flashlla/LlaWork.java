@@ -42,4 +42,20 @@ public final class LlaWork {
     public static double backwardFlops(LlaGradients gradients, boolean causal) {
         return backwardFlops(gradients.shape(), causal, gradients.pairIterations());
     }
+
+    /**
+     * Flops of one decoding step over {@code shape.keyLength()} keys, by the count of its method ({@link DecodeMethod}).
+     *
+     * @param pairIterations iterations summed over all pairs; 0 for a direct solve
+     */
+    public static double decodeFlops(AttentionShape shape, DecodeMethod method, double pairIterations) {
+        double pairs = shape.pairs(false);
+        double d = shape.headDim();
+        double dv = shape.valueDim();
+        return switch (method) {
+            case MOMENTS -> pairs * (d * (d + 1) + 2 * d * dv + 4 * d + 2 * dv);
+            case AUTO, COVARIANCE -> pairs * (d * (d + 1) + 8 * d + 2 * dv);
+            case MATRIX_FREE -> pairs * (6 * d + 2 * dv) + pairIterations * 4 * d;
+        };
+    }
 }

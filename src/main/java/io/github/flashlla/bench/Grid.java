@@ -18,7 +18,7 @@ import java.util.Locale;
  * @param heads H; default 8
  * @param kvHeads Hkv; default: as many as heads
  * @param seq Sk, and Sq unless that is given; default 1024 and 4096
- * @param querySeq Sq; default: as {@code seq}
+ * @param querySeq Sq; default: as {@code seq}, and 1 for {@code decode}
  * @param headDim D and Dv; default 64
  * @param ridge ridge; default 1
  * @param causal causal masking; default true
@@ -58,12 +58,18 @@ public record Grid(
             for (Mode m : or(mode, Mode.FWD)) {
                 for (String type : or(dtype, "float32")) {
                     for (LlaOptions options : options()) {
-                        add(tasks, new Task(m, shape, options, dataType(type)));
+                        add(tasks, new Task(m, m == Mode.DECODE && querySeq == null ? step(shape) : shape, options,
+                                dataType(type)));
                     }
                 }
             }
         }
         return tasks;
+    }
+
+    /** The same with one query per head: the newest token's. */
+    private static AttentionShape step(AttentionShape s) {
+        return new AttentionShape(s.batch(), s.heads(), s.kvHeads(), 1, s.keyLength(), s.headDim(), s.valueDim());
     }
 
     private List<AttentionShape> shapes() {

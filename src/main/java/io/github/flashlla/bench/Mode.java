@@ -9,7 +9,9 @@ public enum Mode {
     FWD("fwd"),
     /** The backward pass alone, after a forward pass outside the clock. */
     BWD("bwd"),
-    FWD_BWD("fwd+bwd");
+    FWD_BWD("fwd+bwd"),
+    /** One decoding step against a key/value cache that is filled outside the clock. */
+    DECODE("decode");
 
     private final String label;
 
@@ -32,7 +34,7 @@ public enum Mode {
     }
 
     public boolean hasBackward() {
-        return this != FWD;
+        return this == BWD || this == FWD_BWD;
     }
 
     /** The mode of that name. */
@@ -43,6 +45,6 @@ public enum Mode {
                 return mode;
             }
         }
-        throw new InvalidInputException("there is no mode '" + label + "'; use fwd, bwd or fwd+bwd");
+        throw new InvalidInputException("there is no mode '" + label + "'; use fwd, bwd, fwd+bwd or decode");
     }
 }

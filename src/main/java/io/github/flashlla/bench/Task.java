@@ -2,6 +2,7 @@ package io.github.flashlla.bench;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
+import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.report.Method;
 import io.github.flashlla.report.Workload;
@@ -12,6 +13,10 @@ public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType
 
     public Task {
         options = options.withKeepState(mode.hasBackward());
+        if (mode == Mode.DECODE && shape.queryLength() != 1) {
+            throw new InvalidInputException("decoding takes one query at a time: leave query_seq out, or make it 1, not "
+                    + shape.queryLength());
+        }
     }
 
     /** What a record says of the problem. */
@@ -37,6 +42,7 @@ public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType
             case FWD -> forward;
             case BWD -> 2.5 * forward;
             case FWD_BWD -> 3.5 * forward;
+            case DECODE -> forward;
         };
         return 4 + 8 * flops / 1.5e11;
     }

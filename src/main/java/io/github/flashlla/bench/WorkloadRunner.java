@@ -73,7 +73,7 @@ public final class WorkloadRunner {
         Tensor gradOutput = task.mode().hasBackward() ? RandomInputs.gradient(task.shape()) : null;
 
         long began = System.nanoTime();
-        try (LlaPlan plan = device.plan(task.shape(), task.options())) {
+        try (LlaPlan plan = plan(task, inputs)) {
             long planNs = System.nanoTime() - began;
             Runs runs = new Runs(task.mode(), plan, inputs, gradOutput);
 
@@ -105,6 +105,11 @@ public final class WorkloadRunner {
             return new Measurement(facts.name(), task.workload(), task.method(), Status.OK, null, times, rates, last,
                     solve(runs), memory);
         }
+    }
+
+    private LlaPlan plan(Task task, LlaInputs inputs) {
+        return task.mode() == Mode.DECODE ? DecodeRun.of(device, task, inputs)
+                : device.plan(task.shape(), task.options());
     }
 
     private Measurement wrong(Task task, AccuracyCheck accuracy, Solve solve) {
@@ -162,6 +167,9 @@ public final class WorkloadRunner {
     private static double flops(Task task, Runs runs) {
         boolean causal = task.options().causal();
         double flops = 0;
+        if (runs.plan instanceof DecodeRun decode) {
+            return decode.flops(runs.result);
+        }
         if (task.mode().timesForward()) {
             flops += LlaWork.forwardFlops(runs.result, causal);
         }
@@ -175,7 +183,7 @@ public final class WorkloadRunner {
         long output = (long) task.shape().rows() * task.shape().valueDim() * Float.BYTES;
         double forward = inputBytes(inputs) + (double) output;
         return switch (task.mode()) {
-            case FWD -> forward;
+            case FWD, DECODE -> forward;
             // reads q, k, v, o's gradient, writes those of q, k, v
             case BWD -> 2 * forward - output;
             case FWD_BWD -> 3 * forward - output;
@@ -236,7 +244,7 @@ public final class WorkloadRunner {
             }
             long wall = System.nanoTime() - began;
             return new Run(wall, switch (mode) {
-                case FWD -> result.timing();
+                case FWD, DECODE -> result.timing();
                 case BWD -> gradients.timing();
                 case FWD_BWD -> sum(result.timing(), gradients.timing());
             });

@@ -38,7 +38,8 @@ import picocli.CommandLine.Spec;
             "  flashlla bench",
             "  flashlla bench --device all --seq 1024,2048,4096,8192 --record here.json",
             "  flashlla bench --suite bench/suites/quick.yaml -o json > record.json",
-            "  flashlla bench --seq 4096 --ridge 1,0.1 --tol 1e-3,1e-5 -r 10 -o csv"})
+            "  flashlla bench --seq 4096 --ridge 1,0.1 --tol 1e-3,1e-5 -r 10 -o csv",
+            "  flashlla bench --mode decode --context 1024,16384,131072 --batch 1,16"})
 public final class BenchCommand implements Callable<Integer> {
 
     enum Output { md, csv, json, jsonl }
@@ -53,12 +54,13 @@ public final class BenchCommand implements Callable<Integer> {
     private Path suiteFile;
 
     @Option(names = "--mode", split = ",", paramLabel = "MODE",
-            description = "Passes to time: fwd, bwd (backward alone) or fwd+bwd (default: fwd)",
+            description = "Passes to time: fwd, bwd (backward alone), fwd+bwd, or decode (one query per head against a "
+                    + "key/value cache of --context tokens, stored as --dtype) (default: fwd)",
             converter = ModeConverter.class)
     private List<Mode> mode;
 
-    @Option(names = "--seq", split = ",", paramLabel = "N",
-            description = "Key length Sk in tokens, and query length Sq too unless --query-seq is given (default: 1024,4096)")
+    @Option(names = {"--seq", "--context"}, split = ",", paramLabel = "N",
+            description = "Key length Sk in tokens, and query length Sq too unless --query-seq is given or the mode is decode (default: 1024,4096)")
     private List<Integer> seq;
 
     @Option(names = "--query-seq", split = ",", paramLabel = "N",
