@@ -8,6 +8,7 @@ import io.github.flashlla.Preconditioner;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 
 /**
  * Lists of shapes and options, of which every combination is a {@link Task}. A list left out (null) holds its default
@@ -128,7 +129,7 @@ public record Grid(
         if (list == null) {
             return List.of(otherwise);
         }
-        if (list.isEmpty() || list.contains(null)) {
+        if (list.isEmpty() || list.stream().anyMatch(Objects::isNull)) {
             throw new InvalidInputException("a list of a benchmark is empty or holds an empty element; remove it to use "
                     + "its default");
         }
