@@ -1,0 +1,38 @@
+package io.github.flashlla.tornado;
+
+import io.github.flashlla.DataType;
+import io.github.flashlla.Tensor;
+import java.lang.foreign.MemorySegment;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/** Copies between tensors and TornadoVM's arrays. */
+final class FloatArrays {
+    private FloatArrays() {}
+
+    /** The elements of an array, without the header in front of them. */
+    static MemorySegment elements(FloatArray array) {
+        return array.getSegment();
+    }
+
+    static void load(Tensor from, FloatArray to) {
+        MemorySegment elements = elements(to);
+        if (from.type() == DataType.FLOAT32) {
+            elements.copyFrom(from.segment());
+            return;
+        }
+        for (int i = 0; i < to.getSize(); i++) {
+            to.set(i, (float) from.get(i));
+        }
+    }
+
+    /** Fills {@code to} from the front of {@code from}, which may be longer. */
+    static void store(FloatArray from, Tensor to) {
+        if (to.type() == DataType.FLOAT32) {
+            to.segment().copyFrom(elements(from).asSlice(0, to.byteSize()));
+            return;
+        }
+        for (int i = 0; i < to.size(); i++) {
+            to.set(i, from.get(i));
+        }
+    }
+}

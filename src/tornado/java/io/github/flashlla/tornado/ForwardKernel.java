@@ -1,0 +1,106 @@
+package io.github.flashlla.tornado;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.Preconditioner;
+import io.github.flashlla.tornado.kernels.GpuForward;
+import io.github.flashlla.tornado.kernels.PtxForward;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.WorkerGrid;
+import uk.ac.manchester.tornado.api.WorkerGrid1D;
+
+/**
+ * One way to compute the forward pass on a device: the task, how it is launched, and what it needs of the device.
+ */
+enum ForwardKernel {
+    /** Work-group tiles in local memory with scalar register tiles, which PTX needs; head dims up to 64. */
+    PTX {
+        @Override
+        boolean suits(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+            return device.backend().equals("ptx") && options.preconditioner() == Preconditioner.NONE
+                    && Math.max(shape.headDim(), shape.valueDim()) <= PtxForward.MAX_DIM;
+        }
+
+        @Override
+        int blockRows(AttentionShape shape) {
+            return PtxForward.blockRows(PtxForward.paddedDim(shape.headDim(), shape.valueDim()));
+        }
+
+        @Override
+        int groupThreads(AttentionShape shape) {
+            return PtxForward.THREADS;
+        }
+
+        @Override
+        int localBytes(AttentionShape shape) {
+            return PtxForward.localBytes(PtxForward.paddedDim(shape.headDim(), shape.valueDim()));
+        }
+
+        @Override
+        void append(TaskGraph graph, String task, LlaBuffers b, AttentionShape s, LlaOptions options) {
+            graph.task(task, PtxForward::forward, new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.o(),
+                    b.logSumExp(), b.kbar(), b.x(), b.stats(), s.group(), s.queryLength(), s.keyLength(),
+                    s.headDim(), s.valueDim(), (float) options.scaleFor(s.headDim()), flags(options),
+                    (float) options.tolerance(), options.maxIterations());
+        }
+    },
+    /** Work-group tiles in local memory. */
+    GPU {
+        @Override
+        boolean suits(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+            return true;
+        }
+
+        @Override
+        int blockRows(AttentionShape shape) {
+            return GpuForward.blockRows(GpuForward.paddedDim(shape.headDim(), shape.valueDim()));
+        }
+
+        @Override
+        int groupThreads(AttentionShape shape) {
+            return GpuForward.THREADS;
+        }
+
+        @Override
+        int localBytes(AttentionShape shape) {
+            return GpuForward.localBytes(GpuForward.paddedDim(shape.headDim(), shape.valueDim()));
+        }
+
+        @Override
+        void append(TaskGraph graph, String task, LlaBuffers b, AttentionShape s, LlaOptions options) {
+            graph.task(task, GpuForward::forward, new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.o(),
+                    b.logSumExp(), b.kbar(), b.x(), b.stats(), s.group(), s.queryLength(), s.keyLength(),
+                    s.headDim(), s.valueDim(), (float) options.scaleFor(s.headDim()), flags(options),
+                    (float) options.tolerance(), options.maxIterations());
+        }
+    };
+
+    /** Whether this kernel is written for such a device and such a problem. */
+    abstract boolean suits(DeviceInfo device, AttentionShape shape, LlaOptions options);
+
+    /** Queries that iterate together. */
+    abstract int blockRows(AttentionShape shape);
+
+    /** Threads of one work-group. */
+    abstract int groupThreads(AttentionShape shape);
+
+    /** Local memory of one work-group. */
+    abstract int localBytes(AttentionShape shape);
+
+    abstract void append(TaskGraph graph, String task, LlaBuffers buffers, AttentionShape shape, LlaOptions options);
+
+    WorkerGrid grid(AttentionShape shape) {
+        long groups = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.queryLength(), blockRows(shape));
+        int threads = groupThreads(shape);
+        WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(groups * threads));
+        grid.setLocalWork(threads, 1, 1);
+        return grid;
+    }
+
+    private static int flags(LlaOptions options) {
+        return (options.causal() ? GpuForward.CAUSAL : 0)
+                | (options.preconditioner() == Preconditioner.JACOBI ? GpuForward.JACOBI : 0);
+    }
+}

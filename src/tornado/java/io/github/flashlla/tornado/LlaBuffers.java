@@ -1,0 +1,86 @@
+package io.github.flashlla.tornado;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.InvalidInputException;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/**
+ * The device arrays of one Local Linear Attention problem, float32, row-major.
+ *
+ * <p>q, k, v, ridge and o may be arrays that the caller's own tasks write and read; the others belong to the solve.
+ *
+ * @param q (B,H,Sq,D)
+ * @param k (B,Hkv,Sk,D)
+ * @param v (B,Hkv,Sk,Dv)
+ * @param ridge (B,H,Sq), each &gt; 0
+ * @param o (B,H,Sq,Dv)
+ * @param logSumExp (B,H,Sq)
+ * @param kbar (B,H,Sq,D)
+ * @param x (B,H,Sq,D), followed by as much again for the diagonal of A when preconditioning, and for the residual of the
+ *     solve when D &gt; Dv; otherwise {@code o} holds the residual, since it is written last
+ * @param stats (B,H,Sq,2): iterations and relative residual of each query
+ */
+public record LlaBuffers(
+        FloatArray q,
+        FloatArray k,
+        FloatArray v,
+        FloatArray ridge,
+        FloatArray o,
+        FloatArray logSumExp,
+        FloatArray kbar,
+        FloatArray x,
+        FloatArray stats) {
+
+    /** All arrays new. */
+    public static LlaBuffers allocate(AttentionShape shape, boolean jacobi) {
+        return over(shape, jacobi, array(shape.queryDims()), array(shape.keyDims()), array(shape.valueDims()),
+                array(shape.rowDims()), array(shape.outputDims()));
+    }
+
+    /** Around arrays of the caller's, whose sizes must be the shape's. */
+    public static LlaBuffers over(AttentionShape shape, boolean jacobi, FloatArray q, FloatArray k, FloatArray v,
+            FloatArray ridge, FloatArray o) {
+        require("q", q, shape.queryDims());
+        require("k", k, shape.keyDims());
+        require("v", v, shape.valueDims());
+        require("ridge", ridge, shape.rowDims());
+        require("o", o, shape.outputDims());
+        FloatArray kbar = array(shape.queryDims());
+        FloatArray x = array(solveRows(shape, jacobi), shape.headDim());
+        return new LlaBuffers(q, k, v, ridge, o, array(shape.rowDims()), kbar, x, array(shape.rows(), 2));
+    }
+
+    /** Bytes beyond q, k, v, ridge and o. */
+    public long workspaceBytes() {
+        long elements = (long) logSumExp.getSize() + kbar.getSize() + x.getSize() + stats.getSize();
+        return elements * Float.BYTES;
+    }
+
+    /** Rows of D floats that the solve keeps in the array of x. */
+    static long solveRows(AttentionShape shape, boolean jacobi) {
+        return shape.rows() * (1 + (jacobi ? 1 : 0) + (shape.valueDim() < shape.headDim() ? 1 : 0));
+    }
+
+    private static FloatArray array(long... dims) {
+        return new FloatArray(elements(dims));
+    }
+
+    private static int elements(long... dims) {
+        long elements = 1;
+        for (long dim : dims) {
+            elements *= dim;
+        }
+        if (elements > Integer.MAX_VALUE - 64) {
+            throw new InvalidInputException("a TornadoVM array holds less than 2^31 elements, but this problem needs one of "
+                    + elements + "; split the batch or the heads");
+        }
+        return (int) elements;
+    }
+
+    private static void require(String name, FloatArray array, long[] dims) {
+        if (array.getSize() != elements(dims)) {
+            throw new InvalidInputException(name + " has " + array.getSize() + " elements, but shape "
+                    + io.github.flashlla.Tensor.shapeString(dims) + " needs " + elements(dims));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+package io.github.flashlla.tornado;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.Device;
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaPlan;
+
+/** One device of one TornadoVM backend. Plans of several threads may run on it at once, each on its own thread. */
+final class TornadoLlaDevice implements Device {
+    private final TornadoRuntimeDevices.Entry entry;
+
+    TornadoLlaDevice(TornadoRuntimeDevices.Entry entry) {
+        this.entry = entry;
+    }
+
+    @Override
+    public DeviceInfo info() {
+        return entry.info();
+    }
+
+    @Override
+    public LlaPlan plan(AttentionShape shape, LlaOptions options) {
+        return new TornadoPlan(entry, shape, options);
+    }
+
+    @Override
+    public void close() {
+        // TornadoVM keeps its contexts for the life of the JVM; plans free their own memory
+    }
+}

@@ -1,0 +1,207 @@
+package io.github.flashlla.tornado;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DeviceException;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaPlan;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Preconditioner;
+import io.github.flashlla.Timing;
+import java.util.concurrent.atomic.AtomicInteger;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.TornadoProfilerResult;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.enums.ProfilerMode;
+import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/**
+ * One shape on one TornadoVM device: arrays allocated and the kernel compiled once, then run many times.
+ *
+ * <p>No result leaves here that the kernel did not write: the per-query statistics are NaN before each run and must all
+ * have been written after it, the kernel must have taken time by the device's clock, and the output must be finite.
+ */
+final class TornadoPlan implements LlaPlan {
+    private static final AtomicInteger GRAPHS = new AtomicInteger();
+
+    private final String device;
+    private final AttentionShape shape;
+    private final LlaOptions options;
+    private final ForwardKernel kernel;
+    private final DriverLog driverLog = new DriverLog();
+    private final LlaBuffers buffers;
+    private final TornadoExecutionPlan plan;
+    private long compileNanos;
+    private boolean closed;
+
+    TornadoPlan(TornadoRuntimeDevices.Entry entry, AttentionShape shape, LlaOptions options) {
+        this.device = entry.info().name();
+        this.shape = shape;
+        this.options = options;
+        this.kernel = DeviceLimits.choose(entry, shape, options);
+        boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
+        DeviceLimits.requireMemory(entry, shape, jacobi);
+        this.buffers = LlaBuffers.allocate(shape, jacobi);
+
+        long start = System.nanoTime();
+        String name = "lla" + GRAPHS.incrementAndGet();
+        GridScheduler grids = new GridScheduler();
+        // read when the task is added: kernels are checked against this device's backend, not the default one
+        System.setProperty(name + ".forward.device", entry.backendIndex() + ":" + entry.deviceIndex());
+        TaskGraph graph = new TaskGraph(name)
+                .transferToDevice(DataTransferMode.EVERY_EXECUTION, buffers.q(), buffers.k(), buffers.v(), buffers.ridge(),
+                        buffers.stats())
+                // never read before they are written; named so that they are freed with the plan
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.kbar(), buffers.x());
+        kernel.append(graph, "forward", buffers, shape, options);
+        grids.addWorkerGrid(name + ".forward", kernel.grid(shape));
+        graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.o(), buffers.logSumExp(), buffers.stats());
+        if (options.keepState()) {
+            graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.kbar(), buffers.x());
+        }
+        plan = new TornadoExecutionPlan(graph.snapshot());
+        try {
+            plan.withGridScheduler(grids).withDevice(entry.device()).withProfiler(ProfilerMode.SILENT).withPreCompilation();
+        } catch (Throwable e) { // TornadoVM throws errors as well as exceptions
+            throw failure("could not compile its kernel", e);
+        }
+        driverLog.check(device);
+        compileNanos = System.nanoTime() - start;
+    }
+
+    @Override
+    public AttentionShape shape() {
+        return shape;
+    }
+
+    @Override
+    public LlaOptions options() {
+        return options;
+    }
+
+    @Override
+    public void forward(LlaInputs inputs, LlaResult result) {
+        requireShape("the inputs", inputs.shape());
+        requireShape("the result", result.shape());
+        if (closed) {
+            throw new IllegalStateException(device + ": this plan is closed; make a new one from its device");
+        }
+        long start = System.nanoTime();
+        load(inputs);
+        buffers.stats().init(Float.NaN);
+        TornadoProfilerResult profile;
+        try {
+            profile = plan.execute().getProfilerResult();
+        } catch (Throwable e) {
+            throw failure("failed", e);
+        }
+        driverLog.check(device);
+        // profiler results are live views of the last run: copied at once
+        long kernelNanos = profile.getDeviceKernelTime();
+        Timing times = new Timing(0, kernelNanos, profile.getDeviceWriteTime(), profile.getDeviceReadTime(),
+                compileNanos + profile.getCompileTime());
+        compileNanos = 0;
+        if (kernelNanos <= 0) {
+            throw new DeviceException(device + " returned without running its kernel (kernel time 0); run flashlla doctor.");
+        }
+        readStats(result);
+        requireFiniteOutput();
+        store(result);
+        result.setTiming(new Timing(System.nanoTime() - start, times.kernelNanos(), times.copyInNanos(), times.copyOutNanos(),
+                times.compileNanos()));
+    }
+
+    private void load(LlaInputs inputs) {
+        FloatArrays.load(inputs.q(), buffers.q());
+        FloatArrays.load(inputs.k(), buffers.k());
+        FloatArrays.load(inputs.v(), buffers.v());
+        if (inputs.ridge() == null) {
+            buffers.ridge().init((float) options.ridge());
+        } else {
+            FloatArrays.load(inputs.ridge(), buffers.ridge());
+        }
+    }
+
+    private void store(LlaResult result) {
+        FloatArrays.store(buffers.o(), result.output());
+        FloatArrays.store(buffers.logSumExp(), result.logSumExp());
+        if (result.keepsState()) {
+            if (!options.keepState()) {
+                throw new InvalidInputException("this result keeps state for backward, but the plan's options do not");
+            }
+            FloatArrays.store(buffers.kbar(), result.kbar());
+            FloatArrays.store(buffers.x(), result.x());
+        }
+    }
+
+    private void readStats(LlaResult result) {
+        int sq = shape.queryLength();
+        int rows = kernel.blockRows(shape);
+        long pairIterations = 0;
+        for (int head = 0; head < shape.batch() * shape.heads(); head++) {
+            for (int i0 = 0; i0 < sq; i0 += rows) {
+                int blockIterations = 0;
+                long visible = 0;
+                for (int i = i0; i < Math.min(sq, i0 + rows); i++) {
+                    int row = head * sq + i;
+                    float iterations = buffers.stats().get(2 * row);
+                    float residual = buffers.stats().get(2 * row + 1);
+                    if (Float.isNaN(iterations)) {
+                        throw new DeviceException(device + " did not compute query " + i + " of head " + head
+                                + ": its kernel was not run for it; run flashlla doctor.");
+                    }
+                    result.iterations()[row] = (int) iterations;
+                    result.residual()[row] = residual;
+                    blockIterations = Math.max(blockIterations, (int) iterations);
+                    visible += shape.visibleKeys(i, options.causal());
+                }
+                pairIterations += visible * blockIterations;
+            }
+        }
+        result.setPairIterations(pairIterations);
+    }
+
+    private void requireFiniteOutput() {
+        FloatArray o = buffers.o();
+        for (int i = 0; i < o.getSize(); i++) {
+            if (!Float.isFinite(o.get(i))) {
+                throw new DeviceException(device + " computed " + o.get(i) + " at output element " + i
+                        + "; check that the inputs are finite, and their scores within float32's range.");
+            }
+        }
+    }
+
+    private void requireShape(String what, AttentionShape given) {
+        if (!given.equals(shape)) {
+            throw new InvalidInputException(device + ": this plan is for " + shape + ", but " + what + " have " + given);
+        }
+    }
+
+    private DeviceException failure(String what, Throwable e) {
+        close();
+        driverLog.check(device);
+        return new DeviceException(device + " " + what + " for " + shape + ": " + TornadoDeviceProvider.rootMessage(e), e);
+    }
+
+    @Override
+    public long workspaceBytes() {
+        return buffers.workspaceBytes();
+    }
+
+    @Override
+    public void close() {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        try {
+            plan.close();
+        } catch (TornadoExecutionPlanException e) {
+            throw new DeviceException(device + " could not free its memory: " + e.getMessage(), e);
+        }
+    }
+}

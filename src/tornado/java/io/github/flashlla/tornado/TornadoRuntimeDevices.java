@@ -1,0 +1,57 @@
+package io.github.flashlla.tornado;
+
+import io.github.flashlla.DataType;
+import io.github.flashlla.DeviceInfo;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import uk.ac.manchester.tornado.api.TornadoBackend;
+import uk.ac.manchester.tornado.api.TornadoRuntime;
+import uk.ac.manchester.tornado.api.TornadoTargetDevice;
+import uk.ac.manchester.tornado.api.common.TornadoDevice;
+import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
+
+/** TornadoVM's devices under their names here: the backend and the index within it, such as {@code opencl:0}. */
+final class TornadoRuntimeDevices {
+    private TornadoRuntimeDevices() {}
+
+    /**
+     * A device and TornadoVM's own indexes of it.
+     *
+     * @param maxGroupThreads threads of the largest work-group, or -1 for a virtual device, which tells no limits
+     */
+    record Entry(DeviceInfo info, TornadoDevice device, int backendIndex, int deviceIndex, int maxGroupThreads) {}
+
+    /** Every device of every backend that this JVM was started with. Starts TornadoVM's runtime. */
+    static Map<String, Entry> all() {
+        TornadoRuntime runtime = TornadoRuntimeProvider.getTornadoRuntime();
+        Map<String, Entry> entries = new LinkedHashMap<>();
+        for (int b = 0; b < runtime.getNumBackends(); b++) {
+            TornadoBackend backend = runtime.getBackend(b);
+            String backendName = runtime.getBackendType(b).name().toLowerCase(Locale.ROOT);
+            for (int d = 0; d < backend.getNumDevices(); d++) {
+                TornadoDevice device = backend.getDevice(d);
+                DeviceInfo info = info(backendName + ":" + d, backendName, device);
+                entries.put(info.name(), new Entry(info, device, b, d,
+                        info.localMemoryBytes() < 0 ? -1 : device.getPhysicalDevice().getMaxThreadsPerBlock()));
+            }
+        }
+        return entries;
+    }
+
+    private static DeviceInfo info(String name, String backend, TornadoDevice device) {
+        TornadoTargetDevice physical = device.getPhysicalDevice();
+        return new DeviceInfo(name, backend, type(device), physical.getDeviceName().strip(), device.getPlatformName().strip(),
+                device.getDeviceOpenCLCVersion().strip(), device.getMaxGlobalMemory(), device.getDeviceLocalMemorySize(),
+                physical.getDeviceMaxComputeUnits(), List.of(DataType.FLOAT32));
+    }
+
+    private static DeviceInfo.Type type(TornadoDevice device) {
+        return switch (device.getDeviceType()) {
+            case CPU -> DeviceInfo.Type.CPU;
+            case GPU -> DeviceInfo.Type.GPU;
+            default -> DeviceInfo.Type.ACCELERATOR;
+        };
+    }
+}
