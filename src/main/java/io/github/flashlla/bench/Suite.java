@@ -1,6 +1,7 @@
 package io.github.flashlla.bench;
 
 import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.core.exc.StreamReadException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonMappingException;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
@@ -56,8 +57,8 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
             if (e.getCause() instanceof InvalidInputException invalid) {
                 throw new InvalidInputException("suite " + file + at(e) + ": " + invalid.getMessage());
             }
-            throw new InvalidInputException("suite " + file + at(e) + " holds a value of the wrong kind: "
-                    + firstLine(e));
+            throw new InvalidInputException("suite " + file + at(e) + (e.getCause() instanceof StreamReadException
+                    ? " is not valid YAML: " : " holds a value of the wrong kind: ") + firstLine(e));
         } catch (JacksonException e) {
             throw new InvalidInputException("suite " + file + at(e) + " is not valid YAML: " + firstLine(e));
         } catch (InvalidInputException e) {
