@@ -57,15 +57,14 @@ final class BackwardKeyBlock {
      * Computes keys j0 to j0+count-1 of one key/value head.
      *
      * @param kvHead b * Hkv + hkv
-     * @param keys its keys (Sk,D), both sizes padded
-     * @param values its values (Sk,Dv), both sizes padded
+     * @param keyValues its keys and values
      * @param heads the query heads
      * @param firstHead the first of its group in {@code heads}
      */
-    void run(long kvHead, int j0, int count, float[] keys, float[] values, BackwardHead[] heads, int firstHead,
+    void run(long kvHead, int j0, int count, KeyValueHead keyValues, BackwardHead[] heads, int firstHead,
             LlaGradients gradients) {
-        TensorRows.transpose(keys, j0, count, dim, k);
-        TensorRows.transpose(values, j0, count, valueDim, v);
+        TensorRows.transpose(keyValues.keys, j0, count, dim, k);
+        TensorRows.transpose(keyValues.values, j0, count, valueDim, v);
         Arrays.fill(dk, 0);
         Arrays.fill(dv, 0);
         int firstQuery = causal ? Math.max(0, j0 - (shape.keyLength() - shape.queryLength())) : 0;

@@ -8,6 +8,7 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
+import java.util.Arrays;
 
 /**
  * The backward pass and its buffers. Heads are taken in waves of just enough key/value heads to keep every thread busy,
@@ -24,8 +25,7 @@ final class BackwardPass {
     private final int wave;
     private final int queryBlocks;
     private final int keyBlocks;
-    private final float[][] keys;
-    private final float[][] values;
+    private final KeyValueHead[] keyValues;
     private final BackwardHead[] heads;
     private final BackwardQueryBlock[] queryWorkers;
     private final BackwardKeyBlock[] keyWorkers;
@@ -37,9 +37,8 @@ final class BackwardPass {
         this.wave = wave(shape, pool.threads());
         this.queryBlocks = Math.ceilDiv(shape.queryLength(), ROWS);
         this.keyBlocks = Math.ceilDiv(shape.keyLength(), ROWS);
-        int paddedLength = TileKernels.padded(shape.keyLength());
-        this.keys = new float[wave][paddedLength * TileKernels.padded(shape.headDim())];
-        this.values = new float[wave][paddedLength * TileKernels.padded(shape.valueDim())];
+        this.keyValues = new KeyValueHead[wave];
+        Arrays.setAll(keyValues, slot -> new KeyValueHead(shape));
         this.heads = new BackwardHead[wave * shape.group()];
         for (int head = 0; head < heads.length; head++) {
             heads[head] = new BackwardHead(shape);
@@ -53,9 +52,7 @@ final class BackwardPass {
     }
 
     static long bytes(AttentionShape shape, LlaOptions options, int threads, boolean keepWeights) {
-        long perKeyHead = (long) TileKernels.padded(shape.keyLength())
-                * (TileKernels.padded(shape.headDim()) + TileKernels.padded(shape.valueDim())) * Float.BYTES;
-        return wave(shape, threads) * (perKeyHead + shape.group() * BackwardHead.bytes(shape))
+        return wave(shape, threads) * (KeyValueHead.bytes(shape) + shape.group() * BackwardHead.bytes(shape))
                 + threads * (BackwardQueryBlock.bytes(shape, options, keepWeights) + BackwardKeyBlock.bytes(shape));
     }
 
@@ -83,26 +80,17 @@ final class BackwardPass {
 
     private void load(int first, int count, LlaInputs inputs, LlaResult saved, Tensor gradOutput) {
         int group = shape.group();
-        pool.forEach(pool.threads(), count, (worker, index) -> {
-            int slot = (int) index;
-            long kvHead = first + index;
-            loadRows(inputs.k(), kvHead, shape.keyLength(), shape.headDim(), keys[slot]);
-            loadRows(inputs.v(), kvHead, shape.keyLength(), shape.valueDim(), values[slot]);
-        });
+        pool.forEach(pool.threads(), count, (worker, index) -> keyValues[(int) index].load(inputs, first + index));
         pool.forEach(pool.threads(), (long) count * group, (worker, index) -> {
             BackwardHead own = heads[(int) index];
             long head = (long) first * group + index;
-            loadRows(inputs.q(), head, shape.queryLength(), shape.headDim(), own.scaledQ);
+            TensorRows.loadHead(inputs.q(), head, shape.queryLength(), shape.headDim(), own.scaledQ);
             for (int at = 0; at < own.scaledQ.length; at++) {
                 own.scaledQ[at] *= scale;
             }
-            loadRows(gradOutput, head, shape.queryLength(), shape.valueDim(), own.g);
-            loadRows(saved.x(), head, shape.queryLength(), shape.headDim(), own.x);
+            TensorRows.loadHead(gradOutput, head, shape.queryLength(), shape.valueDim(), own.g);
+            TensorRows.loadHead(saved.x(), head, shape.queryLength(), shape.headDim(), own.x);
         });
-    }
-
-    private static void loadRows(Tensor tensor, long head, int length, int dim, float[] target) {
-        TensorRows.loadPadded(tensor, head * length * dim, length, dim, target, TileKernels.padded(dim));
     }
 
     private void overQueries(int first, int count, LlaInputs inputs, LlaResult saved, LlaGradients gradients) {
@@ -111,7 +99,7 @@ final class BackwardPass {
             int slot = (int) (index / queryBlocks);
             int i0 = (queryBlocks - 1 - (int) (index % queryBlocks)) * ROWS; // longest causal rows first
             queryWorkers[worker].run((long) first * group + slot, i0, Math.min(ROWS, shape.queryLength() - i0), heads[slot],
-                    keys[slot / group], values[slot / group], inputs, saved, gradients);
+                    keyValues[slot / group], inputs, saved, gradients);
         });
     }
 
@@ -119,8 +107,8 @@ final class BackwardPass {
         pool.forEach(pool.threads(), (long) count * keyBlocks, (worker, index) -> {
             int slot = (int) (index / keyBlocks);
             int j0 = (int) (index % keyBlocks) * ROWS; // keys that most queries see first
-            keyWorkers[worker].run(first + slot, j0, Math.min(ROWS, shape.keyLength() - j0), keys[slot], values[slot],
-                    heads, slot * shape.group(), gradients);
+            keyWorkers[worker].run(first + slot, j0, Math.min(ROWS, shape.keyLength() - j0), keyValues[slot], heads,
+                    slot * shape.group(), gradients);
         });
     }
 }

@@ -97,14 +97,14 @@ final class BackwardQueryBlock {
      * {@code own}.
      *
      * @param head b * H + h
-     * @param keys the head's keys (Sk,D), both sizes padded
-     * @param values the head's values (Sk,Dv), both sizes padded
+     * @param keyValues the head's keys and values
      */
-    void run(long head, int i0, int rows, BackwardHead own, float[] keys, float[] values, LlaInputs inputs,
-            LlaResult saved, LlaGradients gradients) {
+    void run(long head, int i0, int rows, BackwardHead own, KeyValueHead keyValues, LlaInputs inputs, LlaResult saved, LlaGradients gradients) {
         long firstRow = head * shape.queryLength() + i0;
         long firstQ = firstRow * shape.headDim();
-        begin(firstRow, i0, rows, own, keys, inputs, saved);
+        float[] keys = keyValues.keys;
+        float[] values = keyValues.values;
+        begin(firstRow, i0, rows, own, keyValues, inputs, saved);
         weights.restore(a.scaledQ, keys, logSumExp);
         gather(keys, values);
         int iterations = solve(rows);
@@ -130,13 +130,20 @@ final class BackwardQueryBlock {
         System.arraycopy(solver.residual, 0, gradients.residual(), (int) firstRow, rows);
     }
 
-    private void begin(long firstRow, int i0, int rows, BackwardHead own, float[] keys, LlaInputs inputs, LlaResult saved) {
-        a.begin(keys);
+    private void begin(long firstRow, int i0, int rows, BackwardHead own, KeyValueHead keyValues, LlaInputs inputs,
+            LlaResult saved) {
+        a.begin(keyValues.keys);
         TensorRows.transpose(own.scaledQ, i0, rows, dim, a.scaledQ);
         TensorRows.transpose(own.g, i0, rows, valueDim, g);
         TensorRows.transpose(own.x, i0, rows, dim, x);
         TensorRows.loadTransposed(saved.kbar(), firstRow * shape.headDim(), rows, shape.headDim(), a.kbar, rowBuffer);
         TensorRows.load(saved.logSumExp(), firstRow, logSumExp, 0, rows);
+        for (int d = 0; d < dim; d++) {
+            for (int lane = 0; lane < rows; lane++) { // both saved values are those of the keys as given
+                a.kbar[d * ROWS + lane] -= keyValues.centre[d];
+                logSumExp[lane] -= a.scaledQ[d * ROWS + lane] * keyValues.centre[d];
+            }
+        }
         Arrays.fill(a.ridge, (float) options.ridge());
         if (inputs.ridge() != null) {
             TensorRows.load(inputs.ridge(), firstRow, a.ridge, 0, rows);

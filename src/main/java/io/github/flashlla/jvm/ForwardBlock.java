@@ -30,7 +30,7 @@ final class ForwardBlock {
     private final float[] inverseDiagonal;
     private final float[] squaredTile;
     private final float[] w = new float[TILE_KEYS * ROWS];
-    private final float[] centre = new float[ROWS];
+    private final float[] xKbar = new float[ROWS];
     private final float[] logSumExp = new float[ROWS];
     private final boolean[] known = new boolean[ROWS];
     private final float[] rowBuffer;
@@ -75,10 +75,11 @@ final class ForwardBlock {
      * Computes queries i0 to i0+rows-1 of one head.
      *
      * @param head b * H + h
-     * @param keys this head's keys (Sk,D), both sizes padded
-     * @param values this head's values (Sk,Dv), both sizes padded
+     * @param keyValues this head's keys and values
      */
-    void run(long head, int i0, int rows, float[] keys, float[] values, LlaInputs inputs, LlaResult result) {
+    void run(long head, int i0, int rows, KeyValueHead keyValues, LlaInputs inputs, LlaResult result) {
+        float[] keys = keyValues.keys;
+        float[] centre = keyValues.centre;
         a.begin(keys);
         long firstRow = head * shape.queryLength() + i0;
         long firstQ = firstRow * shape.headDim();
@@ -93,17 +94,21 @@ final class ForwardBlock {
         weights.begin(shape, options.causal(), i0, rows);
 
         weights.softmax(a.scaledQ, keys, a.kbar);
-        int iterations = solve(rows);
-        output(keys, values);
+        int iterations = solve(rows, centre);
+        output(keys, keyValues.values);
 
         for (int row = 0; row < rows; row++) {
             pairIterations += (long) iterations * weights.visible(row);
-            logSumExp[row] = weights.visible(row) == 0 ? Float.NEGATIVE_INFINITY
-                    : (float) (weights.max[row] + Math.log(weights.total[row]));
+            logSumExp[row] = logSumExp(row, centre);
         }
         TensorRows.storeTransposed(output, rows, shape.valueDim(), result.output(), firstRow * shape.valueDim(), rowBuffer);
         TensorRows.store(logSumExp, 0, rows, result.logSumExp(), firstRow);
         if (result.keepsState()) {
+            for (int d = 0; d < dim; d++) {
+                for (int row = 0; row < rows; row++) {
+                    a.kbar[d * ROWS + row] += weights.visible(row) == 0 ? 0 : centre[d];
+                }
+            }
             TensorRows.storeTransposed(a.kbar, rows, shape.headDim(), result.kbar(), firstQ, rowBuffer);
             TensorRows.storeTransposed(x, rows, shape.headDim(), result.x(), firstQ, rowBuffer);
         }
@@ -111,10 +116,25 @@ final class ForwardBlock {
         System.arraycopy(solver.residual, 0, result.residual(), (int) firstRow, rows);
     }
 
+    /** Of the keys as given: relative to their centre every score lacks scale q.centre. */
+    private float logSumExp(int row, float[] centre) {
+        if (weights.visible(row) == 0) {
+            return Float.NEGATIVE_INFINITY;
+        }
+        double sum = weights.max[row] + Math.log(weights.total[row]);
+        for (int d = 0; d < dim; d++) {
+            sum += (double) a.scaledQ[d * ROWS + row] * centre[d];
+        }
+        return (float) sum;
+    }
+
     /** Pass 2: x = A^-1 (kbar - q). */
-    private int solve(int rows) {
-        for (int at = 0; at < b.length; at++) {
-            b[at] = a.kbar[at] - q[at];
+    private int solve(int rows, float[] centre) {
+        for (int d = 0; d < dim; d++) {
+            for (int lane = 0; lane < ROWS; lane++) {
+                int at = d * ROWS + lane;
+                b[at] = a.kbar[at] - (q[at] - centre[d]);
+            }
         }
         for (int lane = 0; lane < rows; lane++) {
             int visible = weights.visible(lane);
@@ -135,12 +155,12 @@ final class ForwardBlock {
 
     /** Pass 3: o_i = sum_j p_ij (1 - (k_j - kbar_i) . x_i) v_j */
     private void output(float[] keys, float[] values) {
-        kernels.dot(dim, x, a.kbar, centre);
+        kernels.dot(dim, x, a.kbar, xKbar);
         Arrays.fill(output, 0);
         for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
             int p = weights.tile(a.scaledQ, keys, j0);
-            kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, x, weights.p(), p, 1, -1, centre, w, 0);
+            kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, x, weights.p(), p, 1, -1, xKbar, w, 0);
             kernels.accumulate(m, valueDim, values, j0 * valueDim, valueDim, w, 0, output);
         }
     }

@@ -29,8 +29,7 @@ final class JvmPlan implements LlaPlan {
     private final int blocksPerHead;
     private final int workers;
     private long workspaceBytes;
-    private float[][] keys;
-    private float[][] values;
+    private KeyValueHead[] keyValues;
     private ForwardBlock[] blocks;
     private BackwardPass backward;
 
@@ -44,17 +43,16 @@ final class JvmPlan implements LlaPlan {
         this.blocksPerHead = Math.ceilDiv(shape.queryLength(), ROWS);
         this.workers = (int) Math.min(pool.threads(), blockCount());
         boolean keepWeights = keepsWeights(1, workers);
-        long keyFloats = (long) TileKernels.padded(shape.keyLength()) * TileKernels.padded(shape.headDim());
-        long valueFloats = (long) TileKernels.padded(shape.keyLength()) * TileKernels.padded(shape.valueDim());
         int heads = Math.multiplyExact(shape.batch(), shape.kvHeads());
-        this.workspaceBytes = heads * (keyFloats + valueFloats) * Float.BYTES
-                + workers * ForwardBlock.bytes(shape, options, keepWeights);
-        if (Math.max(keyFloats, valueFloats) > Integer.MAX_VALUE - 8) {
-            throw new InvalidInputException("jvm: the keys or values of one head of " + shape
-                    + " exceed 2^31 elements; use fewer keys");
+        this.workspaceBytes = heads * KeyValueHead.bytes(shape) + workers * ForwardBlock.bytes(shape, options, keepWeights);
+        if (KeyValueHead.bytes(shape) > 2L * Integer.MAX_VALUE) {
+            throw new InvalidInputException("jvm: one head of " + shape + " takes more than 2^32 bytes; use fewer keys");
         }
-        this.keys = orTellMemory(workspaceBytes, () -> new float[heads][(int) keyFloats]);
-        this.values = orTellMemory(workspaceBytes, () -> new float[heads][(int) valueFloats]);
+        this.keyValues = orTellMemory(workspaceBytes, () -> {
+            KeyValueHead[] made = new KeyValueHead[heads];
+            Arrays.setAll(made, head -> new KeyValueHead(shape));
+            return made;
+        });
         this.blocks = orTellMemory(workspaceBytes, () -> {
             ForwardBlock[] made = new ForwardBlock[workers];
             Arrays.setAll(made, worker -> new ForwardBlock(kernels, shape, options, keepWeights));
@@ -82,15 +80,15 @@ final class JvmPlan implements LlaPlan {
         requireShape("the inputs", inputs.shape());
         requireShape("the result", result.shape());
         long start = System.nanoTime();
-        load(inputs.k(), shape.headDim(), keys);
-        load(inputs.v(), shape.valueDim(), values);
+        pool.forEach(Math.min(pool.threads(), keyValues.length), keyValues.length,
+                (worker, head) -> keyValues[(int) head].load(inputs, head));
         pool.forEach(workers, blockCount(), (worker, index) -> {
             // head by head, so that threads share one head's keys in cache; longest causal rows first within it
             long head = index / blocksPerHead;
             int block = blocksPerHead - 1 - (int) (index % blocksPerHead);
             int i0 = block * ROWS;
             int kvHead = (int) (head / shape.group());
-            blocks[worker].run(head, i0, Math.min(ROWS, shape.queryLength() - i0), keys[kvHead], values[kvHead],
+            blocks[worker].run(head, i0, Math.min(ROWS, shape.queryLength() - i0), keyValues[kvHead],
                     inputs, result);
         });
         long pairIterations = 0;
@@ -142,12 +140,6 @@ final class JvmPlan implements LlaPlan {
         }
     }
 
-    private void load(Tensor tensor, int dim, float[][] heads) {
-        pool.forEach(Math.min(pool.threads(), heads.length), heads.length, (worker, head) ->
-                TensorRows.loadPadded(tensor, head * shape.keyLength() * dim, shape.keyLength(), dim, heads[(int) head],
-                        TileKernels.padded(dim)));
-    }
-
     private void requireShape(String what, AttentionShape given) {
         if (!given.equals(shape)) {
             throw new InvalidInputException("jvm: this plan is for " + shape + ", but " + what + " have " + given);
@@ -155,7 +147,7 @@ final class JvmPlan implements LlaPlan {
     }
 
     private void requireOpen() {
-        if (keys == null) {
+        if (keyValues == null) {
             throw new IllegalStateException("jvm: this plan is closed; make a new one from its device");
         }
     }
@@ -167,8 +159,7 @@ final class JvmPlan implements LlaPlan {
 
     @Override
     public void close() {
-        keys = null;
-        values = null;
+        keyValues = null;
         blocks = null;
         backward = null;
     }

@@ -36,11 +36,10 @@ final class TensorRows {
         }
     }
 
-    /**
-     * Copies {@code rows} rows of {@code dim} elements into rows of {@code stride}, whose further elements stay as they
-     * are.
-     */
-    static void loadPadded(Tensor tensor, long from, int rows, int dim, float[] target, int stride) {
+    /** Copies one head (length,dim) of a tensor into rows padded to {@link TileKernels#padded}, leaving the padding. */
+    static void loadHead(Tensor tensor, long head, int rows, int dim, float[] target) {
+        long from = head * rows * dim;
+        int stride = TileKernels.padded(dim);
         if (dim == stride) {
             load(tensor, from, target, 0, rows * dim);
         } else {
