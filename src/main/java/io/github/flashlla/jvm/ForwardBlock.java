@@ -13,6 +13,9 @@ import java.util.Arrays;
 /** FlashLLA's three passes over the keys for one block of queries, with one thread's scratch memory. */
 final class ForwardBlock {
 
+    /** Sums of p (1 - a) this close to 1 are as good as 1: below the rounding of the output. */
+    private static final float NEGLIGIBLE = 2e-6f;
+
     private final TileKernels kernels;
     private final AttentionShape shape;
     private final LlaOptions options;
@@ -27,10 +30,12 @@ final class ForwardBlock {
     private final float[] b;
     private final float[] x;
     private final float[] output;
+    private final float[] vbar;
     private final float[] inverseDiagonal;
     private final float[] squaredTile;
     private final float[] w = new float[TILE_KEYS * ROWS];
     private final float[] xKbar = new float[ROWS];
+    private final float[] sum = new float[ROWS];
     private final float[] logSumExp = new float[ROWS];
     private final boolean[] known = new boolean[ROWS];
     private final float[] rowBuffer;
@@ -51,6 +56,7 @@ final class ForwardBlock {
         this.b = new float[dim * ROWS];
         this.x = new float[dim * ROWS];
         this.output = new float[valueDim * ROWS];
+        this.vbar = new float[valueDim * ROWS];
         this.inverseDiagonal = jacobi ? new float[dim * ROWS] : null;
         this.squaredTile = jacobi ? new float[TILE_KEYS * dim] : null;
         this.rowBuffer = new float[Math.max(dim, valueDim)];
@@ -95,7 +101,7 @@ final class ForwardBlock {
 
         weights.softmax(a.scaledQ, keys, a.kbar);
         int iterations = solve(rows, centre);
-        output(keys, keyValues.values);
+        output(rows, keys, keyValues.values);
 
         for (int row = 0; row < rows; row++) {
             pairIterations += (long) iterations * weights.visible(row);
@@ -154,14 +160,31 @@ final class ForwardBlock {
     }
 
     /** Pass 3: o_i = sum_j p_ij (1 - (k_j - kbar_i) . x_i) v_j */
-    private void output(float[] keys, float[] values) {
+    private void output(int rows, float[] keys, float[] values) {
         kernels.dot(dim, x, a.kbar, xKbar);
         Arrays.fill(output, 0);
+        Arrays.fill(sum, 0);
         for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
             int p = weights.tile(a.scaledQ, keys, j0);
             kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, x, weights.p(), p, 1, -1, xKbar, w, 0);
+            kernels.sum(m, w, 0, sum);
             kernels.accumulate(m, valueDim, values, j0 * valueDim, valueDim, w, 0, output);
+        }
+        boolean any = false;
+        for (int lane = 0; lane < ROWS; lane++) {
+            float missing = 1 - sum[lane];
+            boolean matters = lane < rows && weights.visible(lane) > 0 && Math.abs(missing) > NEGLIGIBLE;
+            sum[lane] = matters ? missing : 0;
+            any |= matters;
+        }
+        if (any) {
+            Arrays.fill(vbar, 0);
+            for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+                int p = weights.tile(a.scaledQ, keys, j0);
+                kernels.accumulate(weights.tileRows(j0), valueDim, values, j0 * valueDim, valueDim, weights.p(), p, vbar);
+            }
+            kernels.addScaled(valueDim, output, sum, vbar);
         }
     }
 }

@@ -16,6 +16,7 @@ final class KeyCovariance implements ConjugateGradient.Operator {
     private final BlockWeights weights;
     private final float[] w;
     private final float[] centre = new float[ROWS];
+    private final float[] sum = new float[ROWS];
     private float[] keys;
 
     /** Scale times the block's queries {@code [dim][lane]}. */
@@ -69,12 +70,18 @@ final class KeyCovariance implements ConjugateGradient.Operator {
     public void apply(float[] y, float[] ay) {
         kernels.dot(dim, y, kbar, centre);
         Arrays.fill(ay, 0);
+        Arrays.fill(sum, 0);
         for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
             int p = weights.tile(scaledQ, keys, j0);
             kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, y, weights.p(), p, 0, 1, centre, w, 0);
+            kernels.sum(m, w, 0, sum);
             kernels.accumulate(m, dim, keys, j0 * dim, dim, w, 0, ay);
         }
+        for (int lane = 0; lane < ROWS; lane++) {
+            sum[lane] = -sum[lane];
+        }
+        kernels.addScaled(dim, ay, sum, kbar);
         kernels.addScaled(dim, ay, ridge, y);
     }
 }

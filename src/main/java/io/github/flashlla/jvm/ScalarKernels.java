@@ -120,6 +120,13 @@ final class ScalarKernels implements TileKernels {
     }
 
     @Override
+    public void sum(int m, float[] a, int start, float[] sum) {
+        for (int i = 0; i < m * ROWS; i++) {
+            sum[i % ROWS] += a[start + i];
+        }
+    }
+
+    @Override
     public void dot(int dim, float[] a, float[] b, float[] out) {
         Arrays.fill(out, 0);
         for (int i = 0; i < dim * ROWS; i++) {

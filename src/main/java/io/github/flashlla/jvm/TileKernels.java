@@ -72,6 +72,9 @@ interface TileKernels {
      */
     void keyGradients(int m, float[] s, float[] xk, float[] gu, float[] rows, int row);
 
+    /** sum[lane] += sum_i a[i][lane] for {@code m} values of i, an even number, from position {@code start}. */
+    void sum(int m, float[] a, int start, float[] sum);
+
     /** out[lane] = sum_d a[d][lane] b[d][lane] for d &lt; dim. */
     void dot(int dim, float[] a, float[] b, float[] out);
 

@@ -133,14 +133,14 @@ final class VectorKernels implements TileKernels {
 
     /** 4 dims of the weighted sum by one panel of lanes. */
     private static void accumulateTile(int m, float[] a, int a0, int stride, float[] w, int wStart, float[] c, int cStart) {
-        FloatVector c00 = load(c, cStart);
-        FloatVector c01 = load(c, cStart + LANES);
-        FloatVector c10 = load(c, cStart + ROWS);
-        FloatVector c11 = load(c, cStart + ROWS + LANES);
-        FloatVector c20 = load(c, cStart + 2 * ROWS);
-        FloatVector c21 = load(c, cStart + 2 * ROWS + LANES);
-        FloatVector c30 = load(c, cStart + 3 * ROWS);
-        FloatVector c31 = load(c, cStart + 3 * ROWS + LANES);
+        FloatVector c00 = FloatVector.zero(SPECIES);
+        FloatVector c01 = c00;
+        FloatVector c10 = c00;
+        FloatVector c11 = c00;
+        FloatVector c20 = c00;
+        FloatVector c21 = c00;
+        FloatVector c30 = c00;
+        FloatVector c31 = c00;
         int at = a0; // a running index, not a0 + i * stride: C2 drops range checks of neighbours only for constant steps
         for (int i = 0; i < m; i++) {
             FloatVector w0 = load(w, wStart + i * ROWS);
@@ -159,14 +159,14 @@ final class VectorKernels implements TileKernels {
             c31 = s.fma(w1, c31);
             at += stride;
         }
-        c00.intoArray(c, cStart);
-        c01.intoArray(c, cStart + LANES);
-        c10.intoArray(c, cStart + ROWS);
-        c11.intoArray(c, cStart + ROWS + LANES);
-        c20.intoArray(c, cStart + 2 * ROWS);
-        c21.intoArray(c, cStart + 2 * ROWS + LANES);
-        c30.intoArray(c, cStart + 3 * ROWS);
-        c31.intoArray(c, cStart + 3 * ROWS + LANES);
+        load(c, cStart).add(c00).intoArray(c, cStart);
+        load(c, cStart + LANES).add(c01).intoArray(c, cStart + LANES);
+        load(c, cStart + ROWS).add(c10).intoArray(c, cStart + ROWS);
+        load(c, cStart + ROWS + LANES).add(c11).intoArray(c, cStart + ROWS + LANES);
+        load(c, cStart + 2 * ROWS).add(c20).intoArray(c, cStart + 2 * ROWS);
+        load(c, cStart + 2 * ROWS + LANES).add(c21).intoArray(c, cStart + 2 * ROWS + LANES);
+        load(c, cStart + 3 * ROWS).add(c30).intoArray(c, cStart + 3 * ROWS);
+        load(c, cStart + 3 * ROWS + LANES).add(c31).intoArray(c, cStart + 3 * ROWS + LANES);
     }
 
     @Override
@@ -255,13 +255,26 @@ final class VectorKernels implements TileKernels {
     }
 
     @Override
+    public void sum(int m, float[] a, int start, float[] sum) {
+        for (int lane = 0; lane < ROWS; lane += LANES) {
+            FloatVector even = FloatVector.zero(SPECIES);
+            FloatVector odd = even;
+            for (int i = 0; i < m; i += 2) {
+                even = even.add(load(a, start + i * ROWS + lane));
+                odd = odd.add(load(a, start + (i + 1) * ROWS + lane));
+            }
+            load(sum, lane).add(even.add(odd)).intoArray(sum, lane);
+        }
+    }
+
+    @Override
     public void dot(int dim, float[] a, float[] b, float[] out) {
         for (int lane = 0; lane < ROWS; lane += LANES) {
-            FloatVector sum = FloatVector.zero(SPECIES);
+            FloatVector even = FloatVector.zero(SPECIES);
             for (int d = 0; d < dim; d++) {
-                sum = load(a, d * ROWS + lane).fma(load(b, d * ROWS + lane), sum);
+                even = load(a, d * ROWS + lane).fma(load(b, d * ROWS + lane), even);
             }
-            sum.intoArray(out, lane);
+            even.intoArray(out, lane);
         }
     }
 
