@@ -20,6 +20,8 @@ import io.github.flashlla.report.Measurement.Times;
 import io.github.flashlla.report.Numbers;
 import io.github.flashlla.report.Status;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.IntSummaryStatistics;
 import java.util.List;
 import java.util.function.ToLongFunction;
 
@@ -103,7 +105,7 @@ public final class WorkloadRunner {
             Memory memory = new Memory(inputBytes(inputs) + runs.result.output().byteSize(),
                     known(plan.workspaceBytes()), HostMemory.peakBytes());
             return new Measurement(facts.name(), task.workload(), task.method(), Status.OK, null, times, rates, last,
-                    solve(runs), memory);
+                    solve(runs), backwardSolve(runs), memory);
         }
     }
 
@@ -116,7 +118,7 @@ public final class WorkloadRunner {
         String message = "error " + Numbers.error(accuracy.error()) + " is above the bar of "
                 + Numbers.error(accuracy.bar());
         return new Measurement(facts.name(), task.workload(), task.method(), Status.WRONG, message, null, null,
-                accuracy, solve, null);
+                accuracy, solve, null, null);
     }
 
     private List<Run> warmUp(Runs runs) {
@@ -174,7 +176,7 @@ public final class WorkloadRunner {
             flops += LlaWork.forwardFlops(runs.result, causal);
         }
         if (task.mode().hasBackward()) {
-            throw new UnsupportedOperationException("the backward pass has no work count yet");
+            flops += LlaWork.backwardFlops(runs.gradients, causal);
         }
         return flops;
     }
@@ -196,16 +198,25 @@ public final class WorkloadRunner {
 
     private static Solve solve(Runs runs) {
         LlaResult result = runs.result;
-        double worst = result.worstResidual();
-        double tolerance = runs.plan.options().tolerance();
+        return solve(result.iterations(), result.residual(), runs.plan.options().tolerance(), result.pairIterations());
+    }
+
+    private static Solve backwardSolve(Runs runs) {
+        LlaGradients g = runs.gradients;
+        return g == null ? null
+                : solve(g.iterations(), g.residual(), runs.plan.options().tolerance(), g.pairIterations());
+    }
+
+    private static Solve solve(int[] iterations, float[] residual, double tolerance, long pairIterations) {
+        IntSummaryStatistics count = Arrays.stream(iterations).summaryStatistics();
+        double worst = 0;
         long unsolved = 0;
-        for (float residual : result.residual()) {
-            if (!(residual <= tolerance)) {
-                unsolved++;
-            }
+        for (float r : residual) {
+            worst = Math.max(worst, r); // Math.max keeps NaN
+            unsolved += r <= tolerance ? 0 : 1;
         }
-        return new Solve(result.minIterations(), result.meanIterations(), result.maxIterations(),
-                Double.isFinite(worst) ? worst : null, unsolved, result.pairIterations());
+        return new Solve(Math.max(0, count.getMin()), Math.max(0, count.getAverage()), Math.max(0, count.getMax()),
+                Double.isFinite(worst) ? worst : null, unsolved, pairIterations);
     }
 
     /** One run: host time, and the device's account of it. */

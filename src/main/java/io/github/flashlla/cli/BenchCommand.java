@@ -95,7 +95,7 @@ public final class BenchCommand implements Callable<Integer> {
     @Option(names = "--precond", split = ",", paramLabel = "P", description = "none or jacobi (default: none)")
     private List<String> precond;
 
-    @Option(names = "--causal", split = ",", paramLabel = "BOOL", description = "true or false (default: true)")
+    @Option(names = "--causal", arity = "1", split = ",", paramLabel = "BOOL", description = "true or false (default: true)")
     private List<Boolean> causal;
 
     @Option(names = "--dtype", split = ",", paramLabel = "T",

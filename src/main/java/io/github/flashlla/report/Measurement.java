@@ -13,6 +13,7 @@ import org.apache.commons.statistics.descriptive.Quantile;
  * @param rates null unless it ran
  * @param accuracy error against float64; present whenever times are
  * @param solve what the solver did; null unless it ran, and where an implementation does not tell
+ * @param backwardSolve what the second solve did; null without a backward pass
  * @param memory null unless it ran
  */
 public record Measurement(
@@ -25,6 +26,7 @@ public record Measurement(
         Rates rates,
         AccuracyCheck accuracy,
         Solve solve,
+        Solve backwardSolve,
         Memory memory) {
 
     private static final int MAX_MESSAGE = 2000;
@@ -38,7 +40,7 @@ public record Measurement(
     /** One that did not come to be measured. */
     public static Measurement missing(String device, Workload workload, Method method, Status status, String message) {
         String reason = message == null || message.isBlank() ? "no reason was given" : message;
-        return new Measurement(device, workload, method, status, reason, null, null, null, null, null);
+        return new Measurement(device, workload, method, status, reason, null, null, null, null, null, null);
     }
 
     /**

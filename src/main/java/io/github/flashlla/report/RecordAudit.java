@@ -88,15 +88,20 @@ final class RecordAudit {
         Rates rates = Rates.of(countedFlops(m), m.rates().bytes(), times.computeNs(), ceilings);
         requireClose(where, "tflops", m.rates().tflops(), rates.tflops());
         return new Measurement(m.device(), m.workload(), m.method(), m.status(), m.message(), times, rates, m.accuracy(),
-                m.solve(), m.memory());
+                m.solve(), m.backwardSolve(), m.memory());
     }
 
     /** What the operator's count gives, where the record says enough to tell; else what is stored. */
     private static double countedFlops(Measurement m) {
-        if (!m.method().operator().equals("lla") || !m.workload().mode().equals("fwd") || m.solve() == null) {
+        Workload w = m.workload();
+        boolean forward = w.mode().equals("fwd") || w.mode().equals("fwd+bwd");
+        boolean backward = w.mode().equals("bwd") || w.mode().equals("fwd+bwd");
+        if (!m.method().operator().equals("lla") || !forward && !backward || forward && m.solve() == null
+                || backward && m.backwardSolve() == null) {
             return m.rates().flops();
         }
-        return LlaWork.forwardFlops(m.workload().shape(), m.workload().causal(), m.solve().pairIterations());
+        return (forward ? LlaWork.forwardFlops(w.shape(), w.causal(), m.solve().pairIterations()) : 0)
+                + (backward ? LlaWork.backwardFlops(w.shape(), w.causal(), m.backwardSolve().pairIterations()) : 0);
     }
 
     private static void requireSameLength(String where, long[] wall, long[] other, String name) {
