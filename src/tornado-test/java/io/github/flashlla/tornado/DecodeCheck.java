@@ -2,6 +2,8 @@ package io.github.flashlla.tornado;
 
 import io.github.flashlla.DataType;
 import io.github.flashlla.DecodePlan;
+import io.github.flashlla.Device;
+import io.github.flashlla.Devices;
 import io.github.flashlla.KvCache;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
@@ -12,15 +14,13 @@ import io.github.flashlla.reference.ReferenceKvCache;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Random;
-import uk.ac.manchester.tornado.api.common.TornadoDevice;
-import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
 
 /**
  * Decoding on one TornadoVM device, as a program of its own, because a device is chosen when the JVM starts.
  *
  * <pre>
- *   DecodeCheck 0:0                                      ragged batches, appends and truncations against float64
- *   DecodeCheck 0:0 B Hkv H D context float16 [steps]    the time of a step, with sampled heads against float64
+ *   DecodeCheck opencl:0                                      ragged batches, appends and truncations against float64
+ *   DecodeCheck opencl:0 B Hkv H D context float16 [steps]    the time of a step, with sampled heads against float64
  * </pre>
  *
  * Exit code 1 where an answer misses 1e-4.
@@ -31,20 +31,16 @@ public final class DecodeCheck {
     private DecodeCheck() {}
 
     public static void main(String[] args) {
-        String[] index = args[0].split(":");
-        TornadoDevice device = TornadoRuntimeProvider.getTornadoRuntime().getBackend(Integer.parseInt(index[0]))
-                .getDevice(Integer.parseInt(index[1]));
-        System.out.println(device.getTornadoVMBackend() + " " + device.getDeviceName() + ", "
-                + device.getPhysicalDevice().getDeviceMaxComputeUnits() + " compute units, local memory "
-                + device.getDeviceLocalMemorySize());
+        Device device = Devices.open(args[0]);
+        System.out.println(device.info());
         double worst = args.length == 1 ? ragged(device) : speed(device, args);
         System.out.printf(Locale.ROOT, "worst error %.1e: %s%n", worst, worst <= BAR ? "ok" : "WRONG");
         System.exit(worst <= BAR ? 0 : 1);
     }
 
-    private static double ragged(TornadoDevice device) {
+    private static double ragged(Device device) {
         int[] lengths = {1, 0, 2, 16, 17, 65, 700};
-        int[][] widths = {{64, 64, 2, 6}, {32, 48, 1, 1}, {17, 5, 2, 2}, {128, 128, 1, 2}, {8, 8, 1, 3}};
+        int[][] widths = {{64, 64, 2, 6}, {32, 48, 1, 1}, {17, 5, 2, 2}, {128, 128, 1, 2}, {256, 40, 1, 1}, {8, 8, 1, 3}};
         double worst = 0;
         for (DataType type : new DataType[] {DataType.FLOAT32, DataType.FLOAT16}) {
             for (int[] w : widths) {
@@ -55,11 +51,11 @@ public final class DecodeCheck {
         return worst;
     }
 
-    private static double ragged(TornadoDevice device, int heads, int[] lengths, KvCacheShape shape) {
+    private static double ragged(Device device, int heads, int[] lengths, KvCacheShape shape) {
         Random random = new Random(3);
         LlaOptions options = LlaOptions.defaults().withKeepState(true);
         double worst = 0;
-        try (TornadoKvCache cache = new TornadoKvCache("device", device, shape);
+        try (KvCache cache = device.kvCache(shape);
                 KvCache reference = new ReferenceKvCache(shape);
                 DecodePlan plan = cache.decodePlan(heads, options);
                 DecodePlan exact = reference.decodePlan(heads, options)) {
@@ -93,14 +89,14 @@ public final class DecodeCheck {
         return worst;
     }
 
-    private static double speed(TornadoDevice device, String[] args) {
+    private static double speed(Device device, String[] args) {
         int[] n = Arrays.stream(args, 1, 6).mapToInt(Integer::parseInt).toArray();
         int steps = args.length > 7 ? Integer.parseInt(args[7]) : 20;
         KvCacheShape shape = new KvCacheShape(n[0], n[1], n[4], n[3], n[3],
                 DataType.valueOf(args[6].toUpperCase(Locale.ROOT)));
         int heads = n[2];
         Random random = new Random(1);
-        try (TornadoKvCache cache = new TornadoKvCache("device", device, shape);
+        try (KvCache cache = device.kvCache(shape);
                 DecodePlan plan = cache.decodePlan(heads, LlaOptions.defaults())) {
             int chunk = Math.min(shape.capacity(), 4096);
             Tensor k = gaussian(random, shape.kvHeads(), chunk, shape.headDim()).as(shape.type());

@@ -16,15 +16,16 @@ import io.github.flashlla.Timing;
 import io.github.flashlla.tornado.kernels.DecodeKernels;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicInteger;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.TornadoProfilerResult;
 import uk.ac.manchester.tornado.api.WorkerGrid1D;
-import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
-import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
+import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -34,19 +35,20 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  * Decoding as two task graphs over the same cache arrays on the device (tasks as in {@link DecodeKernels}):
  *
  * <pre>
- *   flashlla_append   staged tokens -> append -> k, v              run while the device lacks tokens
- *   flashlla_decode   q, ridge, lengths -> scan -> covariance -> solve -> output -> merge -> o, facts
+ *   llaAppend   staged tokens -> append -> k, v              run while the device lacks tokens
+ *   llaDecode   q, ridge, lengths -> scan -> covariance -> solve -> output -> merge -> o, facts
  * </pre>
  */
 final class TornadoDecodePlan implements DecodePlan {
 
-    private static final String APPEND = "flashlla_append";
-    private static final String DECODE = "flashlla_decode";
+    private static final AtomicInteger GRAPHS = new AtomicInteger();
     private static final int FACTS = 5;
 
     private final TornadoKvCache cache;
     private final String deviceName;
-    private final TornadoDevice device;
+    private final String appendGraph = "llaAppend" + GRAPHS.incrementAndGet();
+    private final String decodeGraph = "llaDecode" + GRAPHS.get();
+    private final DriverLog driverLog = new DriverLog();
     private final AttentionShape shape;
     private final LlaOptions options;
     private final DecodeGrid grid;
@@ -75,19 +77,15 @@ final class TornadoDecodePlan implements DecodePlan {
     /** Tokens of each sequence that are on the device as they are on the host; -1 before anything is. */
     private final int[] onDevice;
     private TornadoExecutionPlan plan;
+    private long compileNanos;
 
-    TornadoDecodePlan(TornadoKvCache cache, String deviceName, TornadoDevice device, int heads, LlaOptions options) {
+    TornadoDecodePlan(TornadoKvCache cache, TornadoRuntimeDevices.Entry entry, int heads, LlaOptions options) {
         this.cache = cache;
-        this.deviceName = deviceName;
-        this.device = device;
+        this.deviceName = entry.info().name();
         this.options = options;
         KvCacheShape c = cache.shape();
         this.shape = c.step(heads);
-        boolean cpu = device.getDeviceType() == TornadoDeviceType.CPU;
-        int units = Math.max(1, device.getPhysicalDevice().getDeviceMaxComputeUnits());
-        this.grid = DecodeGrid.of(deviceName, shape, cpu ? 4 * units : 8 * units,
-                device.getPhysicalDevice().getMaxThreadsPerBlock(),
-                device.getDeviceLocalMemorySize());
+        this.grid = DecodeGrid.of(entry, shape);
         int rows = c.batch() * heads;
         int staged = Math.max(c.batch(), 64);
         this.onDevice = new int[c.batch()];
@@ -115,7 +113,10 @@ final class TornadoDecodePlan implements DecodePlan {
         this.facts = new FloatArray(rows * FACTS);
         this.parts = new FloatArray(rows * grid.splits() * c.valueDim());
         this.o = new FloatArray(rows * c.valueDim());
-        this.plan = build();
+        requireMemory(entry);
+        long start = System.nanoTime();
+        this.plan = build(entry);
+        this.compileNanos = System.nanoTime() - start;
     }
 
     private static FloatArray powersOfTwo() {
@@ -126,7 +127,28 @@ final class TornadoDecodePlan implements DecodePlan {
         return powers;
     }
 
-    private TornadoExecutionPlan build() {
+    /** Refuses what the device cannot hold, since some drivers fail silently when memory is short. */
+    private void requireMemory(TornadoRuntimeDevices.Entry entry) {
+        long need = cache.shape().bytes() + workspaceBytes();
+        long have = entry.info().memoryBytes();
+        long largest = Math.max((long) Float.BYTES * sums.getSize(),
+                cache.shape().bytes() / (cache.shape().headDim() + cache.shape().valueDim())
+                        * Math.max(cache.shape().headDim(), cache.shape().valueDim()));
+        long maxAlloc = entry.device().getMaxAllocMemory();
+        if (have > 0 && need > have || maxAlloc > 0 && largest > maxAlloc) {
+            throw new DeviceException(deviceName + " has " + have + " bytes of memory, " + maxAlloc
+                    + " at most in one array, but decoding " + cache.shape() + " needs " + need + " and an array of " + largest
+                    + "; lower the capacity or the batch, or store FLOAT16.");
+        }
+    }
+
+    private TornadoExecutionPlan build(TornadoRuntimeDevices.Entry entry) {
+        // read when a task is added: kernels are checked against this device's backend, not the default one
+        String index = entry.backendIndex() + ":" + entry.deviceIndex();
+        System.setProperty(appendGraph + ".append.device", index);
+        for (String task : new String[] {"scan", "covariance", "solve", "output", "merge"}) {
+            System.setProperty(decodeGraph + "." + task + ".device", index);
+        }
         KvCacheShape c = cache.shape();
         KernelContext context = new KernelContext();
         int half = cache.half() ? 1 : 0;
@@ -134,25 +156,28 @@ final class TornadoDecodePlan implements DecodePlan {
         int group = shape.group();
         int hw = grid.headsPerGroup();
         int splits = grid.splits();
-        ImmutableTaskGraph append = new TaskGraph(APPEND)
+        ImmutableTaskGraph append = new TaskGraph(appendGraph)
                 .transferToDevice(FIRST_EXECUTION, cache.k32, cache.k16, cache.v32, cache.v16)
                 .transferToDevice(EVERY_EXECUTION, target, stagedK32, stagedK16, stagedV32, stagedV16)
                 .task("append", DecodeKernels::append, context, target, stagedK32, stagedK16, stagedV32, stagedV16,
                         cache.k32, cache.k16, cache.v32, cache.v16, half, dim, c.valueDim(), c.capacity(), c.kvHeads())
                 .persistOnDevice(cache.k32, cache.k16, cache.v32, cache.v16)
                 .snapshot();
-        TaskGraph decode = new TaskGraph(DECODE)
-                .consumeFromDevice(APPEND, cache.k32, cache.k16, cache.v32, cache.v16)
+        TaskGraph decode = new TaskGraph(decodeGraph)
+                .consumeFromDevice(appendGraph, cache.k32, cache.k16, cache.v32, cache.v16)
                 .transferToDevice(FIRST_EXECUTION, powers, topScore, topKey, sums, sumZ, centre, a, parts)
                 .transferToDevice(EVERY_EXECUTION, lengths, q, scaledQ, ridges, x, kbar, facts, o)
                 .task("scan", DecodeKernels::scan, context, cache.k32, cache.k16, powers, scaledQ, lengths, topScore,
                         topKey, half, dim, c.capacity(), c.kvHeads(), group, hw, splits)
                 .task("covariance", DecodeKernels::covariance, context, cache.k32, cache.k16, powers, scaledQ, lengths,
                         topScore, topKey, sums, sumZ, centre, half, dim, c.capacity(), c.kvHeads(), group, hw, splits,
-                        grid.chunks())
-                .task("solve", DecodeKernels::solve, context, q, ridges, lengths, topScore, sums, sumZ, centre, a, x,
-                        kbar, facts, dim, hw, shape.heads(), splits)
-                .task("output", DecodeKernels::output, context, cache.k32, cache.k16, cache.v32, cache.v16, powers,
+                        grid.chunks());
+        decode = grid.localSolve()
+                ? decode.task("solve", DecodeKernels::solve, context, q, ridges, lengths, topScore, sums, sumZ, centre,
+                        a, x, kbar, facts, dim, hw, shape.heads(), splits)
+                : decode.task("solve", DecodeKernels::solveInGlobal, context, q, ridges, lengths, topScore, sums, sumZ,
+                        centre, a, x, kbar, facts, dim, hw, shape.heads(), splits);
+        decode = decode.task("output", DecodeKernels::output, context, cache.k32, cache.k16, cache.v32, cache.v16, powers,
                         scaledQ, lengths, centre, x, facts, parts, half, dim, c.valueDim(), c.capacity(), c.kvHeads(),
                         group, hw, splits)
                 .task("merge", DecodeKernels::merge, context, parts, o, c.valueDim(), splits);
@@ -162,14 +187,14 @@ final class TornadoDecodePlan implements DecodePlan {
         GridScheduler scheduler = new GridScheduler();
         int units = grid.units(shape);
         int elements = target.getSize() * c.kvHeads() * Math.max(c.headDim(), c.valueDim());
-        workers(scheduler, APPEND + ".append", Math.ceilDiv(elements, grid.threads()), grid.threads());
-        workers(scheduler, DECODE + ".scan", units * splits, grid.threads());
-        workers(scheduler, DECODE + ".covariance", units * splits * grid.chunks(), grid.covarianceThreads());
-        workers(scheduler, DECODE + ".solve", c.batch() * shape.heads(), grid.threads());
-        workers(scheduler, DECODE + ".output", units * splits, grid.threads());
-        workers(scheduler, DECODE + ".merge", Math.ceilDiv(o.getSize(), grid.threads()), grid.threads());
+        workers(scheduler, appendGraph + ".append", Math.ceilDiv(elements, grid.threads()), grid.threads());
+        workers(scheduler, decodeGraph + ".scan", units * splits, grid.threads());
+        workers(scheduler, decodeGraph + ".covariance", units * splits * grid.chunks(), grid.covarianceThreads());
+        workers(scheduler, decodeGraph + ".solve", c.batch() * shape.heads(), grid.threads());
+        workers(scheduler, decodeGraph + ".output", units * splits, grid.threads());
+        workers(scheduler, decodeGraph + ".merge", Math.ceilDiv(o.getSize(), grid.threads()), grid.threads());
         TornadoExecutionPlan built = new TornadoExecutionPlan(append, decode.snapshot());
-        return built.withDevice(device).withGridScheduler(scheduler);
+        return built.withDevice(entry.device()).withGridScheduler(scheduler).withProfiler(ProfilerMode.SILENT);
     }
 
     private static void workers(GridScheduler scheduler, String task, int groups, int threads) {
@@ -188,14 +213,26 @@ final class TornadoDecodePlan implements DecodePlan {
         loadQueries(query, ridge);
         o.init(Float.NaN); // so that what the device fails to write is seen
         facts.init(Float.NaN);
+        Timing times;
         try {
             update();
-            plan.withGraph(1).execute();
+            // profiler results are live views of the last run: copied at once
+            TornadoProfilerResult profile = plan.withGraph(1).execute().getProfilerResult();
+            times = new Timing(0, profile.getDeviceKernelTime(), profile.getDeviceWriteTime(),
+                    profile.getDeviceReadTime(), compileNanos + profile.getCompileTime());
         } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
-            throw new DeviceException(deviceName + ": decoding " + shape + " failed: " + t, t);
+            driverLog.check(deviceName);
+            throw new DeviceException(deviceName + " failed to decode " + shape + ": "
+                    + TornadoDeviceProvider.rootMessage(t), t);
         }
+        driverLog.check(deviceName);
+        if (times.kernelNanos() <= 0) {
+            throw new DeviceException(deviceName + " returned without running its kernels (kernel time 0); run flashlla doctor.");
+        }
+        compileNanos = 0;
         store(result);
-        result.setTiming(Timing.ofWall(System.nanoTime() - start));
+        result.setTiming(new Timing(System.nanoTime() - start, times.kernelNanos(), times.copyInNanos(),
+                times.copyOutNanos(), times.compileNanos()));
     }
 
     /** Brings the device's copy of the cache up to the host's. */

@@ -12,7 +12,6 @@ import io.github.flashlla.spi.AbstractKvCache;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
-import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
@@ -24,8 +23,8 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  */
 final class TornadoKvCache extends AbstractKvCache {
 
+    private final TornadoRuntimeDevices.Entry entry;
     private final String deviceName;
-    private final TornadoDevice device;
     private final boolean half;
     private final List<TornadoDecodePlan> plans = new ArrayList<>();
     /** Keys and values; the two of the other type are one element long. */
@@ -36,10 +35,10 @@ final class TornadoKvCache extends AbstractKvCache {
     private final Tensor k;
     private final Tensor v;
 
-    TornadoKvCache(String deviceName, TornadoDevice device, KvCacheShape shape) {
+    TornadoKvCache(TornadoRuntimeDevices.Entry entry, KvCacheShape shape) {
         super(shape);
-        this.deviceName = deviceName;
-        this.device = device;
+        this.entry = entry;
+        this.deviceName = entry.info().name();
         this.half = shape.type() == DataType.FLOAT16;
         int keys = elements(shape.headDim());
         int values = elements(shape.valueDim());
@@ -152,7 +151,7 @@ final class TornadoKvCache extends AbstractKvCache {
         if (method != DecodeMethod.AUTO && method != DecodeMethod.COVARIANCE) {
             throw new InvalidInputException(deviceName + ": decodes by COVARIANCE only, not " + method);
         }
-        TornadoDecodePlan plan = new TornadoDecodePlan(this, deviceName, device, heads, options);
+        TornadoDecodePlan plan = new TornadoDecodePlan(this, entry, heads, options);
         plans.add(plan);
         return plan;
     }

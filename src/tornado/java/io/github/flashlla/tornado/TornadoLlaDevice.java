@@ -3,6 +3,8 @@ package io.github.flashlla.tornado;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.KvCache;
+import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 
@@ -22,6 +24,11 @@ final class TornadoLlaDevice implements Device {
     @Override
     public LlaPlan plan(AttentionShape shape, LlaOptions options) {
         return new TornadoPlan(entry, shape, options);
+    }
+
+    @Override
+    public KvCache kvCache(KvCacheShape shape) {
+        return new TornadoKvCache(entry, shape);
     }
 
     @Override

@@ -470,6 +470,143 @@ public final class DecodeKernels {
     }
 
     /**
+     * {@link #solve} for head dims whose triangle exceeds local memory: the factor overwrites A's lower triangle in {@code a},
+     * and the residual is taken against its upper triangle and diagonal, which stay.
+     */
+    public static void solveInGlobal(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths,
+            FloatArray topScore, FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x,
+            FloatArray kbar, FloatArray facts, int dim, int hw, int heads, int splits) {
+        int strips = (dim + STRIP - 1) / STRIP;
+        int items = hw * (strips * (strips + 1) / 2);
+        int threads = context.localGroupSizeX;
+        int me = context.localIdx;
+        int head = context.groupIdx;
+        int unit = head / hw;
+        float ridge = ridges.get(head);
+
+        float[] diagonals = context.allocateFloatLocalArray(dim);
+        float[] zbar = context.allocateFloatLocalArray(dim);
+        float[] b = context.allocateFloatLocalArray(dim);
+        float[] y = context.allocateFloatLocalArray(dim);
+
+        float top = LOWEST;
+        float omega = 0;
+        for (int s = 0; s < splits; s++) {
+            top = Math.max(top, topScore.get(head * splits + s));
+            omega += sumZ.get((head * splits + s) * (dim + 1) + dim);
+        }
+        float some = Math.min(lengths.get(head / heads), 1); // 0 for an empty sequence: everything below is then 0
+        float perWeight = some / Math.max(omega, 1e-30f);
+        for (int d = me; d < dim; d += threads) {
+            float sum = 0;
+            for (int s = 0; s < splits; s++) {
+                sum += sumZ.get((head * splits + s) * (dim + 1) + d);
+            }
+            zbar[d] = sum * perWeight;
+            float mean = some * (centre.get(head * dim + d) + zbar[d]);
+            b[d] = some * ((centre.get(head * dim + d) - q.get(head * dim + d)) + zbar[d]);
+            y[d] = b[d];
+            kbar.set(head * dim + d, mean);
+        }
+        int base = head * dim * dim;
+        context.localBarrier();
+        for (int i = me; i < dim * dim; i += threads) {
+            int row = i / dim;
+            int column = i % dim;
+            if (column <= row) {
+                // the tile sums hold the upper triangle: element (column, row)
+                int tile = (row / STRIP) * (row / STRIP + 1) / 2 + column / STRIP;
+                int element = column % STRIP * STRIP + row % STRIP;
+                int item = head % hw * (items / hw) + tile;
+                float sum = 0;
+                for (int s = 0; s < splits; s++) {
+                    sum += sums.get(((unit * splits + s) * STRIP * STRIP + element) * items + item);
+                }
+                float value = sum * perWeight - zbar[row] * zbar[column];
+                if (row == column) {
+                    value += ridge;
+                }
+                a.set(base + i, value);
+                a.set(base + column * dim + row, value);
+                if (row == column) {
+                    diagonals[row] = value;
+                }
+            }
+        }
+        context.globalBarrier();
+        for (int p = 0; p < dim; p++) {
+            int diagonal = base + p * dim + p;
+            // in exact arithmetic no pivot is below the ridge
+            float pivot = TornadoMath.sqrt(Math.max(a.get(diagonal), ridge));
+            context.globalBarrier();
+            for (int i = p + me; i < dim; i += threads) {
+                int at = base + i * dim + p;
+                float value = a.get(at) / pivot;
+                if (i == p) {
+                    value = pivot;
+                }
+                a.set(at, value);
+            }
+            context.globalBarrier();
+            float solved = y[p] / pivot; // forward substitution on the way
+            for (int i = p + 1 + me; i < dim; i += threads) {
+                float factor = a.get(base + i * dim + p);
+                for (int j = p + 1; j <= i; j++) {
+                    int at = base + i * dim + j;
+                    a.set(at, a.get(at) - factor * a.get(base + j * dim + p));
+                }
+                y[i] -= factor * solved;
+            }
+            context.globalBarrier();
+            if (me == 0) {
+                y[p] = solved;
+            }
+        }
+        context.globalBarrier();
+        for (int back = 0; back < dim; back++) {
+            int p = dim - 1 - back;
+            float solved = y[p] / a.get(base + p * dim + p);
+            context.localBarrier();
+            for (int i = me; i <= p; i += threads) {
+                float value = y[i] - a.get(base + p * dim + i) * solved;
+                if (i == p) {
+                    value = solved;
+                }
+                y[i] = value;
+            }
+            context.localBarrier();
+        }
+        for (int i = me; i < dim; i += threads) {
+            x.set(head * dim + i, y[i]);
+            float product = 0;
+            for (int j = 0; j < dim; j++) {
+                float element = diagonals[i];
+                if (j != i) {
+                    element = a.get(base + Math.min(i, j) * dim + Math.max(i, j));
+                }
+                product += element * y[j];
+            }
+            diagonals[i] = product - b[i];
+        }
+        context.localBarrier();
+        if (me == 0) {
+            float zx = 0;
+            float rr = 0;
+            float bb = 0;
+            for (int d = 0; d < dim; d++) {
+                zx += zbar[d] * y[d];
+                rr += diagonals[d] * diagonals[d];
+                bb += b[d] * b[d];
+            }
+            facts.set(head * 5, top);
+            facts.set(head * 5 + 1, perWeight);
+            facts.set(head * 5 + 2, 1 + zx);
+            facts.set(head * 5 + 3, top + TornadoMath.log(Math.max(omega, 1e-30f)));
+            facts.set(head * 5 + 4, TornadoMath.sqrt(rr / Math.max(bb, 1e-30f)));
+        }
+    }
+
+    /**
      * o's part of every head and split: sum p (1 - a) v, with 1 - a = 1 + (kbar - c).x - (k - c).x.
      *
      * @param facts from {@link #solve}
