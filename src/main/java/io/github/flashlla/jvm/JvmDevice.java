@@ -10,7 +10,7 @@ import io.github.flashlla.LlaPlan;
 
 /**
  * This JVM as a device: float32, one thread per processor, on the Vector API where its module is present and in plain
- * loops, several times slower, where it is not. May be used by several threads at once; they share its threads.
+ * loops, some fifteen times slower, where it is not. May be used by several threads at once; they share its threads.
  */
 public final class JvmDevice implements Device {
 
