@@ -144,10 +144,11 @@ public final class DecodeKernels {
                     for (int d = 0; d < dim; d++) {
                         score += k[j * (dim + 1) + d] * q[i / TILE * dim + d];
                     }
-                    if (score > best[i]) {
-                        best[i] = score;
+                    float before = best[i];
+                    if (score > before) {
                         bestKey[i] = token + j;
                     }
+                    best[i] = Math.max(score, before);
                 }
             }
             context.localBarrier();
