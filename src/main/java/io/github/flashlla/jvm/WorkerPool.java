@@ -8,6 +8,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicLong;
 
 /** The device's threads. Work is handed out one item at a time, in order, to whichever thread is free. */
@@ -53,17 +54,37 @@ final class WorkerPool implements AutoCloseable {
                 return null;
             });
         }
+        List<Future<Void>> futures = new ArrayList<>(workers);
         try {
-            List<Future<Void>> futures = executor.invokeAll(loops);
-            for (Future<Void> future : futures) {
-                future.get();
+            loops.forEach(loop -> futures.add(executor.submit(loop)));
+        } catch (RejectedExecutionException e) {
+            throw new IllegalStateException("jvm: the device is closed; open it anew", e);
+        }
+        await(futures, next, count);
+    }
+
+    /** Returns only when no worker touches its scratch memory any more, interrupted or not. */
+    private static void await(List<Future<Void>> futures, AtomicLong next, long count) {
+        InterruptedException interruption = null;
+        Throwable failure = null;
+        for (int i = 0; i < futures.size();) {
+            try {
+                futures.get(i).get();
+                i++;
+            } catch (InterruptedException e) {
+                interruption = e;
+                next.set(count);
+            } catch (ExecutionException e) {
+                failure = failure == null ? e.getCause() : failure;
+                i++;
             }
-        } catch (InterruptedException e) {
-            next.set(count);
+        }
+        if (interruption != null) {
             Thread.currentThread().interrupt();
-            throw new DeviceException("jvm: interrupted while computing", e);
-        } catch (ExecutionException e) {
-            throw new DeviceException("jvm: " + e.getCause(), e.getCause());
+            throw new DeviceException("jvm: interrupted while computing", interruption);
+        }
+        if (failure != null) {
+            throw new DeviceException("jvm: " + failure, failure);
         }
     }
 
