@@ -65,7 +65,11 @@ final class KeyCovariance implements ConjugateGradient.Operator {
         }
     }
 
-    /** ay_i = sum_j p_ij ((k_j - kbar_i) . y_i) k_j + ridge_i y_i */
+    /**
+     * ay_i = sum_j w_ij k_j - (sum_j w_ij) kbar_i + ridge_i y_i with w_ij = p_ij (k_j - kbar_i) . y_i.
+     *
+     * <p>The w add up to 0, but for the rounding of kbar; where the ridge is small beside |kbar|^2 that much is worth taking off.
+     */
     @Override
     public void apply(float[] y, float[] ay) {
         kernels.dot(dim, y, kbar, centre);
