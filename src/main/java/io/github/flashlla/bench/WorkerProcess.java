@@ -15,6 +15,9 @@ import java.util.concurrent.TimeUnit;
 final class WorkerProcess implements AutoCloseable {
     private static final int LOG_TAIL_BYTES = 4000;
 
+    /** System property by which a device finds what its driver printed. */
+    private static final String DRIVER_LOG = "flashlla.driver.log";
+
     private final Path folder;
     private final Path log;
     private final Process process;
@@ -30,6 +33,8 @@ final class WorkerProcess implements AutoCloseable {
         Path order = folder.resolve("order.json");
         RecordJson.COMPACT.writeValue(order.toFile(), new WorkerOrder(device, tasks, protocol, eventFile.toString()));
         List<String> command = new ArrayList<>(javaCommand);
+        command.addAll(1, List.of("-D" + DRIVER_LOG + "=" + log, "-XX:ErrorFile=" + folder.resolve("hs_err.log"),
+                "-XX:-CreateCoredumpOnCrash"));
         command.add(Worker.class.getName());
         command.add(order.toString());
         events = new RandomAccessFile(eventFile.toFile(), "r");

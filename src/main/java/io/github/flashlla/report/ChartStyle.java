@@ -100,7 +100,7 @@ final class ChartStyle {
     }
 
     private static void dress(AxesChartStyler styler) {
-        Font font = new Font(Font.SANS_SERIF, Font.PLAIN, 13);
+        Font font = new Font(Font.SANS_SERIF, Font.PLAIN, 14);
         styler.setBaseFont(font).setChartBackgroundColor(PAPER).setChartFontColor(INK).setChartPadding(8)
                 .setChartTitleVisible(false).setLegendBackgroundColor(PAPER).setLegendBorderColor(PAPER)
                 .setLegendFont(font).setLegendPosition(LegendPosition.OutsideS)

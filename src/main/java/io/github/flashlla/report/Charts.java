@@ -16,10 +16,10 @@ import org.knowm.xchart.XYSeries.XYSeriesRenderStyle;
 
 /** The charts of a comparison, as SVG. Only measurements that are ok are drawn. */
 final class Charts {
-    private static final int WIDTH = 560;
+    private static final int WIDTH = 480;
 
     /** Without the legend, which takes {@link #LEGEND_ROW} for every series below it. */
-    private static final int HEIGHT = 330;
+    private static final int HEIGHT = 310;
 
     private static final int LEGEND_ROW = 22;
 
@@ -27,7 +27,7 @@ final class Charts {
     private static final int MAX_BARS = 36;
 
     /** More letters than this do not fit under the bars side by side. */
-    private static final int LABEL_ROOM = 60;
+    private static final int LABEL_ROOM = 48;
 
     private Charts() {}
 
