@@ -56,7 +56,7 @@ public record Grid(
     public List<Task> tasks() {
         List<Task> tasks = new ArrayList<>();
         for (AttentionShape shape : shapes()) {
-            for (Mode m : or(mode, Mode.FWD)) {
+            for (Mode m : modes()) {
                 for (String type : or(dtype, "float32")) {
                     for (LlaOptions options : options()) {
                         add(tasks, new Task(m, m == Mode.DECODE && querySeq == null ? step(shape) : shape, options,
@@ -66,6 +66,10 @@ public record Grid(
             }
         }
         return tasks;
+    }
+
+    private List<Mode> modes() {
+        return or(mode, Mode.FWD).stream().flatMap(m -> m.parts().stream()).distinct().toList();
     }
 
     /** The same with one query per head: the newest token's. */

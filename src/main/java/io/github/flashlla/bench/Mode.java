@@ -3,6 +3,7 @@ package io.github.flashlla.bench;
 import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
 import io.github.flashlla.InvalidInputException;
+import java.util.List;
 
 /** Which passes a workload times. */
 public enum Mode {
@@ -11,7 +12,11 @@ public enum Mode {
     BWD("bwd"),
     FWD_BWD("fwd+bwd"),
     /** One decoding step against a key/value cache that is filled outside the clock. */
-    DECODE("decode");
+    DECODE("decode"),
+    /** Forward with the matrices of all queries and keys in memory, on this JVM: what the blocked passes are held against. */
+    NAIVE("naive"),
+    /** Stands for {@link #NAIVE}, {@link #FWD}, {@link #FWD_BWD} and {@link #DECODE}, whose memory is compared. */
+    MEMORY("memory");
 
     private final String label;
 
@@ -27,6 +32,11 @@ public enum Mode {
     @Override
     public String toString() {
         return label;
+    }
+
+    /** The modes that this one stands for, itself alone for most. */
+    public List<Mode> parts() {
+        return this == MEMORY ? List.of(NAIVE, FWD, FWD_BWD, DECODE) : List.of(this);
     }
 
     public boolean timesForward() {
@@ -45,6 +55,6 @@ public enum Mode {
                 return mode;
             }
         }
-        throw new InvalidInputException("there is no mode '" + label + "'; use fwd, bwd, fwd+bwd or decode");
+        throw new InvalidInputException("there is no mode '" + label + "'; use fwd, bwd, fwd+bwd, decode, naive or memory");
     }
 }

@@ -43,6 +43,8 @@ public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType
             case BWD -> 2.5 * forward;
             case FWD_BWD -> 3.5 * forward;
             case DECODE -> forward;
+            case NAIVE -> 20 * forward;
+            case MEMORY -> throw new IllegalStateException("memory stands for several modes");
         };
         return 4 + 8 * flops / 1.5e11;
     }

@@ -74,6 +74,8 @@ public final class WorkloadRunner {
         LlaInputs inputs = RandomInputs.normal(task.shape(), task.dataType());
         Tensor gradOutput = task.mode().hasBackward() ? RandomInputs.gradient(task.shape()) : null;
 
+        boolean onHeap = facts.backend().equals("jvm");
+        long heapBefore = onHeap ? LiveHeap.bytes() : 0;
         long began = System.nanoTime();
         try (LlaPlan plan = plan(task, inputs)) {
             long planNs = System.nanoTime() - began;
@@ -81,6 +83,7 @@ public final class WorkloadRunner {
 
             progress.phase("first run");
             Run first = runs.next();
+            Long workingSet = onHeap ? Math.max(0, LiveHeap.bytes() - heapBefore) : null;
 
             progress.phase("accuracy check");
             AnswerCheck check = AnswerCheck.of(task, inputs, gradOutput);
@@ -103,15 +106,21 @@ public final class WorkloadRunner {
                     samples(timed, Timing::copyInNanos), samples(timed, Timing::copyOutNanos));
             Rates rates = Rates.of(flops(task, runs), bytes(task, inputs), times.computeNs(), facts.ceilings());
             Memory memory = new Memory(inputBytes(inputs) + runs.result.output().byteSize(),
-                    known(plan.workspaceBytes()), HostMemory.peakBytes());
+                    known(plan.workspaceBytes()), workingSet, HostMemory.peakBytes());
             return new Measurement(facts.name(), task.workload(), task.method(), Status.OK, null, times, rates, last,
                     solve(runs), backwardSolve(runs), memory);
         }
     }
 
     private LlaPlan plan(Task task, LlaInputs inputs) {
-        return task.mode() == Mode.DECODE ? DecodeRun.of(device, task, inputs)
-                : device.plan(task.shape(), task.options());
+        if (task.mode() == Mode.NAIVE && !facts.backend().equals("jvm")) {
+            throw new UnsupportedOperationException("the naive form runs on the device jvm only");
+        }
+        return switch (task.mode()) {
+            case DECODE -> DecodeRun.of(device, task, inputs);
+            case NAIVE -> new NaivePlan(task.shape(), task.options());
+            default -> device.plan(task.shape(), task.options());
+        };
     }
 
     private Measurement wrong(Task task, AccuracyCheck accuracy, Solve solve) {
@@ -185,10 +194,11 @@ public final class WorkloadRunner {
         long output = (long) task.shape().rows() * task.shape().valueDim() * Float.BYTES;
         double forward = inputBytes(inputs) + (double) output;
         return switch (task.mode()) {
-            case FWD, DECODE -> forward;
+            case FWD, DECODE, NAIVE -> forward;
             // reads q, k, v, o's gradient, writes those of q, k, v
             case BWD -> 2 * forward - output;
             case FWD_BWD -> 3 * forward - output;
+            case MEMORY -> throw new IllegalStateException("memory stands for several modes");
         };
     }
 
@@ -255,9 +265,10 @@ public final class WorkloadRunner {
             }
             long wall = System.nanoTime() - began;
             return new Run(wall, switch (mode) {
-                case FWD, DECODE -> result.timing();
+                case FWD, DECODE, NAIVE -> result.timing();
                 case BWD -> gradients.timing();
                 case FWD_BWD -> sum(result.timing(), gradients.timing());
+                case MEMORY -> throw new IllegalStateException("memory stands for several modes");
             });
         }
 

@@ -39,6 +39,7 @@ import picocli.CommandLine.Spec;
             "  flashlla bench --device all --seq 1024,2048,4096,8192 --record here.json",
             "  flashlla bench --suite bench/suites/quick.yaml -o json > record.json",
             "  flashlla bench --seq 4096 --ridge 1,0.1 --tol 1e-3,1e-5 -r 10 -o csv",
+            "  flashlla bench --mode memory --heads 1 --seq 512,1024,2048,4096 --record memory.json",
             "  flashlla bench --mode decode --context 1024,16384,131072 --batch 1,16"})
 public final class BenchCommand implements Callable<Integer> {
 
@@ -55,7 +56,9 @@ public final class BenchCommand implements Callable<Integer> {
 
     @Option(names = "--mode", split = ",", paramLabel = "MODE",
             description = "Passes to time: fwd, bwd (backward alone), fwd+bwd, or decode (one query per head against a "
-                    + "key/value cache of --context tokens, stored as --dtype) (default: fwd)",
+                    + "key/value cache of --context tokens, stored as --dtype), naive (forward with all matrices in "
+                    + "memory), or memory: naive, fwd, fwd+bwd and decode, whose working sets are measured on the jvm "
+                    + "(default: fwd)",
             converter = ModeConverter.class)
     private List<Mode> mode;
 

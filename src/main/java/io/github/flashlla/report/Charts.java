@@ -41,6 +41,7 @@ final class Charts {
     static List<Chart> of(Comparison comparison) {
         List<Chart> charts = new ArrayList<>();
         charts.addAll(scaling(comparison));
+        charts.addAll(workingSet(comparison));
         charts.addAll(accuracy(comparison));
         charts.addAll(bars(comparison, "Share of the fused multiply-add ceiling",
                 "Counted flops per second over what the same device reached on a loop of independent fused multiply-adds "
@@ -75,6 +76,35 @@ final class Charts {
             ChartStyle.lengths(chart, series.values().stream().flatMap(p -> p.keySet().stream()).toList());
             ChartStyle.logarithmic(chart, false, series.values().stream().flatMap(p -> p.values().stream()).toList());
             charts.add(new Chart("Time against length", family + ", both axes logarithmic", ChartStyle.svg(chart)));
+        });
+        return charts;
+    }
+
+    /** Measured working set against length, a line per mode and device, where there are two lengths or more. */
+    private static List<Chart> workingSet(Comparison comparison) {
+        Map<String, Map<String, TreeMap<Double, Double>>> problems = new LinkedHashMap<>();
+        for (Line line : drawn(comparison)) {
+            Measurement m = line.measurement();
+            if (m.memory() != null && m.memory().workingSetBytes() != null && m.memory().workingSetBytes() > 0) {
+                Workload w = m.workload();
+                String problem = w.batch() + "x" + w.heads() + "xSx" + w.headDim() + (w.kvHeads() != w.heads()
+                        ? " Hkv=" + w.kvHeads() : "");
+                problems.computeIfAbsent(problem, p -> new LinkedHashMap<>())
+                        .computeIfAbsent(w.mode() + ", " + name(comparison, line), n -> new TreeMap<>())
+                        .put(Math.log(w.keyLength()) / Math.log(2), m.memory().workingSetBytes() / 1048576.0);
+            }
+        }
+        List<Chart> charts = new ArrayList<>();
+        problems.forEach((problem, series) -> {
+            if (series.size() < 2 || series.values().stream().noneMatch(points -> points.size() > 1)) {
+                return; // modes are what it compares
+            }
+            XYChart chart = xy("key length S", "working set, MiB", series.size());
+            series.forEach((name, points) -> chart.addSeries(name, array(points.keySet()), array(points.values())));
+            ChartStyle.lengths(chart, series.values().stream().flatMap(p -> p.keySet().stream()).toList());
+            ChartStyle.logarithmic(chart, false, series.values().stream().flatMap(p -> p.values().stream()).toList());
+            charts.add(new Chart("Working set against length", problem + ": what the Java heap held beyond q, k, v and o "
+                    + "after a run, measured; both axes logarithmic", ChartStyle.svg(chart)));
         });
         return charts;
     }

@@ -157,7 +157,9 @@ public record Measurement(
      *
      * @param tensorBytes q, k, v and o
      * @param workspaceBytes held by the device beyond them, on host or device; null where it cannot tell
+     * @param workingSetBytes what the Java heap held beyond them after a run, measured by full collections before the
+     *     plan was made and after its first run; null where the work is not done on the heap
      * @param hostPeakBytes largest resident set of the process so far; null where the system does not tell
      */
-    public record Memory(long tensorBytes, Long workspaceBytes, Long hostPeakBytes) {}
+    public record Memory(long tensorBytes, Long workspaceBytes, Long workingSetBytes, Long hostPeakBytes) {}
 }

@@ -79,7 +79,9 @@ public final class RecordRenderer {
         cells.add(m.solve() == null ? "" : m.solve().minIterations() + "/" + Numbers.digits(m.solve().meanIterations())
                 + "/" + m.solve().maxIterations());
         cells.add(m.memory() == null || m.memory().workspaceBytes() == null ? ""
-                : Numbers.bytes(m.memory().tensorBytes()) + " + " + Numbers.bytes(m.memory().workspaceBytes()));
+                : Numbers.bytes(m.memory().tensorBytes()) + " + " + Numbers.bytes(m.memory().workspaceBytes())
+                        + (m.memory().workingSetBytes() == null ? ""
+                                : ", measured " + Numbers.bytes(m.memory().workingSetBytes())));
         cells.add(statusWord(m));
         return cells;
     }
@@ -112,7 +114,7 @@ public final class RecordRenderer {
                 "tolerance", "max_iterations", "preconditioner", "data_type", "status", "median_ns", "p20_ns", "p80_ns",
                 "kernel_median_ns", "first_run_ns", "plan_ns", "tflops", "gbps", "share_of_fma", "share_of_copy",
                 "error", "error_bar", "min_iterations", "mean_iterations", "max_iterations_run", "workspace_bytes",
-                "host_peak_bytes", "wall_ns", "kernel_ns", "message").get())) {
+                "working_set_bytes", "host_peak_bytes", "wall_ns", "kernel_ns", "message").get())) {
             for (Measurement m : record.measurements()) {
                 csv.printRecord(csvCells(record, m));
             }
@@ -141,6 +143,7 @@ public final class RecordRenderer {
                 m.solve() == null ? null : m.solve().meanIterations(),
                 m.solve() == null ? null : m.solve().maxIterations(),
                 m.memory() == null ? null : m.memory().workspaceBytes(),
+                m.memory() == null ? null : m.memory().workingSetBytes(),
                 m.memory() == null ? null : m.memory().hostPeakBytes(), t == null ? null : samples(t.wallNs()),
                 t == null || t.kernelNs() == null ? null : samples(t.kernelNs()), m.message());
     }

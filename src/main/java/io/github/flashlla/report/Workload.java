@@ -8,8 +8,8 @@ import java.util.List;
 /**
  * The problem that a measurement solves, whoever solves it: two measurements can be compared when these are equal.
  *
- * @param mode {@code fwd}, {@code bwd} (the backward pass alone), {@code fwd+bwd} or {@code decode} (one step
- *     against a key/value cache)
+ * @param mode {@code fwd}, {@code bwd} (the backward pass alone), {@code fwd+bwd}, {@code decode} (one step
+ *     against a key/value cache) or {@code naive} (forward with all matrices in memory)
  * @param batch B
  * @param heads H, query heads
  * @param kvHeads Hkv, key/value heads

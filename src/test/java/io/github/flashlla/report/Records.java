@@ -35,7 +35,7 @@ final class Records {
                         times.computeNs(), ceilings()),
                 new Measurement.AccuracyCheck(4e-4, 3e-3, 48),
                 new Measurement.Solve(0, 6, 11, 9e-4, 0, pairIterations), null, new Measurement.Memory(8_000_000, 4_000_000L,
-                        500_000_000L));
+                        4_100_000L, 500_000_000L));
     }
 
     static DeviceFacts.Ceilings ceilings() {
