@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import me.tongfei.progressbar.ConsoleProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
@@ -93,12 +94,12 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
         }
     }
 
-    private java.util.Optional<Duration> left() {
+    private Optional<Duration> left() {
         if (doneWork == 0) {
-            return java.util.Optional.empty();
+            return Optional.empty();
         }
         double passed = System.nanoTime() - began;
-        return java.util.Optional.of(Duration.ofNanos((long) (passed / doneWork * (totalWork - doneWork))));
+        return Optional.of(Duration.ofNanos((long) (passed / doneWork * (totalWork - doneWork))));
     }
 
     private static String seconds(Duration time) {

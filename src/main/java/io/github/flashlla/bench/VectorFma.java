@@ -1,6 +1,7 @@
 package io.github.flashlla.bench;
 
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /** Fused multiply-adds of whole vector registers. Loads only where the Vector API's module is present. */
@@ -48,6 +49,6 @@ final class VectorFma {
             a9 = a9.fma(m, c);
         }
         return a0.add(a1).add(a2).add(a3).add(a4).add(a5).add(a6).add(a7).add(a8).add(a9).reduceLanes(
-                jdk.incubator.vector.VectorOperators.ADD);
+                VectorOperators.ADD);
     }
 }

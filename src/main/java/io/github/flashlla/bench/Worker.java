@@ -61,10 +61,9 @@ public final class Worker {
             return;
         }
         send(WorkerEvent.open(facts));
+        WorkloadRunner runner = new WorkloadRunner(device, facts, order.protocol(), phase -> send(WorkerEvent.phase(phase)));
         for (int i = 0; i < order.tasks().size(); i++) {
             send(WorkerEvent.start(i));
-            WorkloadRunner runner = new WorkloadRunner(device, facts, order.protocol(),
-                    phase -> send(WorkerEvent.phase(phase)));
             Measurement measurement = runner.run(order.tasks().get(i));
             send(WorkerEvent.done(measurement));
             if (measurement.status() == Status.FAILED) {

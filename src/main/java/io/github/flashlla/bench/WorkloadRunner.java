@@ -26,7 +26,7 @@ import java.util.List;
 import java.util.function.ToLongFunction;
 
 /**
- * Measures one task on an open device: first run, accuracy, warm-up until run times settle, timed runs, accuracy again.
+ * Measures tasks on an open device, one after the other: first run, accuracy, warm-up until run times settle, timed runs, accuracy again.
  * An answer that misses its bar is never timed.
  */
 public final class WorkloadRunner {
@@ -35,13 +35,17 @@ public final class WorkloadRunner {
 
     private static final double SETTLED_SPREAD = 0.05;
 
-    /** Run times may look settled before the JIT's last compilation: short runs warm up for this long at least. */
-    private static final double JIT_SECONDS = 1;
+    /** Run times may look settled before the JIT's last compilation: the first task warms up for this long at least. */
+    private static final double FIRST_SECONDS = 3;
+
+    /** What another shape may still have to compile. */
+    private static final double NEXT_SECONDS = 1;
 
     private final Device device;
     private final DeviceFacts facts;
     private final Protocol protocol;
     private final Progress progress;
+    private double leastWarmUp = FIRST_SECONDS;
 
     public WorkloadRunner(Device device, DeviceFacts facts, Protocol protocol, Progress progress) {
         this.device = device;
@@ -138,7 +142,8 @@ public final class WorkloadRunner {
             progress.phase("warm-up " + (warm.size() + 1));
             warm.add(runs.next());
             seconds = (System.nanoTime() - began) / 1e9;
-        } while (seconds < protocol.warmUpSeconds() && (seconds < JIT_SECONDS || !settled(warm)));
+        } while (seconds < protocol.warmUpSeconds() && (seconds < leastWarmUp || !settled(warm)));
+        leastWarmUp = NEXT_SECONDS;
         return warm;
     }
 

@@ -38,7 +38,7 @@ public final class ComparisonMarkdown {
         Measurement.Rates r = m.rates();
         return List.of(m.workload().label(), line.series().label(), m.method().label(),
                 t == null ? "" : Numbers.time(t.medianNs()),
-                t == null ? "" : Numbers.percent(t.spread()),
+                t == null ? "" : t.spreadWords(),
                 t == null || t.kernelMedianNs() == null ? "" : Numbers.time(t.kernelMedianNs()),
                 line.ratio() == null ? "" : line.ratio().numbers(),
                 line.verdict(),

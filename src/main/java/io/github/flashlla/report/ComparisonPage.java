@@ -79,7 +79,7 @@ public final class ComparisonPage {
         cells.put("series", line.series().label());
         cells.put("method", m.method().label());
         cells.put("time", m.times() == null ? "" : Numbers.time(m.times().medianNs()) + " \u00b1 "
-                + Numbers.percent(m.times().spread()));
+                + m.times().spreadWords());
         cells.put("kernel", m.times() == null || m.times().kernelMedianNs() == null ? ""
                 : Numbers.time(m.times().kernelMedianNs()));
         cells.put("first", m.times() == null || m.times().firstRunNs() == null ? ""

@@ -94,6 +94,11 @@ public record Measurement(
             return (p80Ns - p20Ns) / 2 / medianNs;
         }
 
+        /** The spread for people, with a word where run times had not settled. */
+        String spreadWords() {
+            return Numbers.percent(spread()) + (settled ? "" : " unsettled");
+        }
+
         private static double quantile(long[] samples, double p) {
             return Quantile.withDefaults().evaluate(Arrays.stream(samples).asDoubleStream().toArray(), p);
         }

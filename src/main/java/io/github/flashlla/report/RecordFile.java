@@ -4,7 +4,9 @@ import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.flashlla.InvalidInputException;
 import java.io.IOException;
+import java.nio.charset.MalformedInputException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -14,6 +16,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 
 /** Reads and writes records; what is read has passed the schema and the checks of {@link RecordAudit}. */
 public final class RecordFile {
@@ -45,7 +48,7 @@ public final class RecordFile {
      * @param notes told, in a sentence each, what was odd but not wrong
      * @throws InvalidInputException saying what is wrong with the file, in one sentence
      */
-    public static BenchmarkRecord read(Path file, java.util.function.Consumer<String> notes) {
+    public static BenchmarkRecord read(Path file, Consumer<String> notes) {
         String what = "record " + printable(file.toString());
         try {
             if (Files.isDirectory(file)) {
@@ -65,14 +68,14 @@ public final class RecordFile {
             return parts.size() == 1 ? parts.getFirst() : join(what, parts);
         } catch (NoSuchFileException e) {
             throw new InvalidInputException(what + " does not exist");
-        } catch (java.nio.charset.MalformedInputException e) {
+        } catch (MalformedInputException e) {
             throw new InvalidInputException(what + " is not JSON: it is not even UTF-8 text");
         } catch (IOException e) {
             throw new InvalidInputException(what + " cannot be read (" + reason(e) + ")");
         }
     }
 
-    private static BenchmarkRecord parse(String what, String text, java.util.function.Consumer<String> notes) {
+    private static BenchmarkRecord parse(String what, String text, Consumer<String> notes) {
         BenchmarkRecord record;
         try {
             JsonNode tree = RecordJson.COMPACT.readTree(text);
@@ -122,7 +125,7 @@ public final class RecordFile {
     }
 
     private static String reason(IOException e) {
-        return e instanceof java.nio.file.AccessDeniedException ? "access denied"
+        return e instanceof AccessDeniedException ? "access denied"
                 : e instanceof NoSuchFileException ? "no such folder" : e.getClass().getSimpleName();
     }
 

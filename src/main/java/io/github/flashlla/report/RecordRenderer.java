@@ -66,7 +66,7 @@ public final class RecordRenderer {
         List<String> cells = new ArrayList<>(List.of(m.device(), m.workload().label(), m.method().label()));
         Measurement.Times t = m.times();
         cells.add(t == null ? "" : Numbers.time(t.medianNs()));
-        cells.add(t == null ? "" : Numbers.percent(t.spread()));
+        cells.add(t == null ? "" : t.spreadWords());
         if (kernelClock) {
             cells.add(t == null || t.kernelMedianNs() == null ? "" : Numbers.time(t.kernelMedianNs()));
         }
