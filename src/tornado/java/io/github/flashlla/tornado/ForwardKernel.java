@@ -5,7 +5,7 @@ import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.tornado.kernels.GpuForward;
-import io.github.flashlla.tornado.kernels.PtxForward;
+import io.github.flashlla.tornado.kernels.GpuWideForward;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.WorkerGrid;
@@ -15,42 +15,12 @@ import uk.ac.manchester.tornado.api.WorkerGrid1D;
  * One way to compute the forward pass on a device: the task, how it is launched, and what it needs of the device.
  */
 enum ForwardKernel {
-    /** Work-group tiles in local memory with scalar register tiles, which PTX needs; head dims up to 64. */
-    PTX {
-        @Override
-        boolean suits(DeviceInfo device, AttentionShape shape, LlaOptions options) {
-            return device.backend().equals("ptx") && options.preconditioner() == Preconditioner.NONE
-                    && Math.max(shape.headDim(), shape.valueDim()) <= PtxForward.MAX_DIM;
-        }
-
-        @Override
-        int blockRows(AttentionShape shape) {
-            return PtxForward.blockRows(PtxForward.paddedDim(shape.headDim(), shape.valueDim()));
-        }
-
-        @Override
-        int groupThreads(AttentionShape shape) {
-            return PtxForward.THREADS;
-        }
-
-        @Override
-        int localBytes(AttentionShape shape) {
-            return PtxForward.localBytes(PtxForward.paddedDim(shape.headDim(), shape.valueDim()));
-        }
-
-        @Override
-        void append(TaskGraph graph, String task, LlaBuffers b, AttentionShape s, LlaOptions options) {
-            graph.task(task, PtxForward::forward, new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.o(),
-                    b.logSumExp(), b.kbar(), b.x(), b.stats(), s.group(), s.queryLength(), s.keyLength(),
-                    s.headDim(), s.valueDim(), (float) options.scaleFor(s.headDim()), flags(options),
-                    (float) options.tolerance(), options.maxIterations());
-        }
-    },
-    /** Work-group tiles in local memory. */
+    /** Work-group tiles in local memory, scalar register tiles; head dims up to {@value GpuForward#MAX_DIM}. */
     GPU {
         @Override
         boolean suits(DeviceInfo device, AttentionShape shape, LlaOptions options) {
-            return true;
+            return options.preconditioner() == Preconditioner.NONE
+                    && Math.max(shape.headDim(), shape.valueDim()) <= GpuForward.MAX_DIM;
         }
 
         @Override
@@ -70,7 +40,37 @@ enum ForwardKernel {
 
         @Override
         void append(TaskGraph graph, String task, LlaBuffers b, AttentionShape s, LlaOptions options) {
-            graph.task(task, GpuForward::forward, new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.o(),
+            graph.task(task, GpuForward::forward, new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.centre(), b.o(),
+                    b.logSumExp(), b.kbar(), b.x(), b.stats(), s.group(), s.queryLength(), s.keyLength(),
+                    s.headDim(), s.valueDim(), (float) options.scaleFor(s.headDim()), flags(options),
+                    (float) options.tolerance(), options.maxIterations());
+        }
+    },
+    /** Work-group tiles in local memory, register tiles in arrays; every head dim and preconditioner. */
+    GPU_WIDE {
+        @Override
+        boolean suits(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+            return true;
+        }
+
+        @Override
+        int blockRows(AttentionShape shape) {
+            return GpuWideForward.blockRows(GpuWideForward.paddedDim(shape.headDim(), shape.valueDim()));
+        }
+
+        @Override
+        int groupThreads(AttentionShape shape) {
+            return GpuWideForward.THREADS;
+        }
+
+        @Override
+        int localBytes(AttentionShape shape) {
+            return GpuWideForward.localBytes(GpuWideForward.paddedDim(shape.headDim(), shape.valueDim()));
+        }
+
+        @Override
+        void append(TaskGraph graph, String task, LlaBuffers b, AttentionShape s, LlaOptions options) {
+            graph.task(task, GpuWideForward::forward, new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.centre(), b.o(),
                     b.logSumExp(), b.kbar(), b.x(), b.stats(), s.group(), s.queryLength(), s.keyLength(),
                     s.headDim(), s.valueDim(), (float) options.scaleFor(s.headDim()), flags(options),
                     (float) options.tolerance(), options.maxIterations());
@@ -101,6 +101,6 @@ enum ForwardKernel {
 
     private static int flags(LlaOptions options) {
         return (options.causal() ? GpuForward.CAUSAL : 0)
-                | (options.preconditioner() == Preconditioner.JACOBI ? GpuForward.JACOBI : 0);
+                | (options.preconditioner() == Preconditioner.JACOBI ? GpuWideForward.JACOBI : 0);
     }
 }

@@ -13,6 +13,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * @param k (B,Hkv,Sk,D)
  * @param v (B,Hkv,Sk,Dv)
  * @param ridge (B,H,Sq), each &gt; 0
+ * @param centre (B,Hkv,D), near each head's mean key
  * @param o (B,H,Sq,Dv)
  * @param logSumExp (B,H,Sq)
  * @param kbar (B,H,Sq,D)
@@ -25,6 +26,7 @@ public record LlaBuffers(
         FloatArray k,
         FloatArray v,
         FloatArray ridge,
+        FloatArray centre,
         FloatArray o,
         FloatArray logSumExp,
         FloatArray kbar,
@@ -47,12 +49,13 @@ public record LlaBuffers(
         require("o", o, shape.outputDims());
         FloatArray kbar = array(shape.queryDims());
         FloatArray x = array(solveRows(shape, jacobi), shape.headDim());
-        return new LlaBuffers(q, k, v, ridge, o, array(shape.rowDims()), kbar, x, array(shape.rows(), 2));
+        FloatArray centre = array(shape.batch(), shape.kvHeads(), shape.headDim());
+        return new LlaBuffers(q, k, v, ridge, centre, o, array(shape.rowDims()), kbar, x, array(shape.rows(), 2));
     }
 
     /** Bytes beyond q, k, v, ridge and o. */
     public long workspaceBytes() {
-        long elements = (long) logSumExp.getSize() + kbar.getSize() + x.getSize() + stats.getSize();
+        long elements = (long) centre.getSize() + logSumExp.getSize() + kbar.getSize() + x.getSize() + stats.getSize();
         return elements * Float.BYTES;
     }
 

@@ -50,15 +50,14 @@ final class TornadoPlan implements LlaPlan {
         long start = System.nanoTime();
         String name = "lla" + GRAPHS.incrementAndGet();
         GridScheduler grids = new GridScheduler();
-        // read when the task is added: kernels are checked against this device's backend, not the default one
-        System.setProperty(name + ".forward.device", entry.backendIndex() + ":" + entry.deviceIndex());
+        LlaTasks tasks = new LlaTasks(kernel, shape, options, buffers);
+        tasks.bind(name, entry.backendIndex(), entry.deviceIndex());
         TaskGraph graph = new TaskGraph(name)
                 .transferToDevice(DataTransferMode.EVERY_EXECUTION, buffers.q(), buffers.k(), buffers.v(), buffers.ridge(),
                         buffers.stats())
                 // never read before they are written; named so that they are freed with the plan
-                .transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.kbar(), buffers.x());
-        kernel.append(graph, "forward", buffers, shape, options);
-        grids.addWorkerGrid(name + ".forward", kernel.grid(shape));
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.centre(), buffers.kbar(), buffers.x());
+        tasks.appendTo(graph, grids);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.o(), buffers.logSumExp(), buffers.stats());
         if (options.keepState()) {
             graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.kbar(), buffers.x());

@@ -5,33 +5,35 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * The three FlashLLA passes in one kernel, for GPUs and head dims up to 256.
+ * The three FlashLLA passes in one kernel, for GPUs and head dims up to 64.
  *
  * <p>A work-group of {@value #THREADS} threads takes one block of queries of one head and keeps it until its output is
- * written; conjugate gradients iterate inside, with no host round trip. DP is the larger of D and Dv rounded up to a
- * power of two:
+ * written; conjugate gradients iterate inside, with no host round trip. Threads form a grid of TY rows by TX columns,
+ * TX = DP / 8, where DP is the larger of D and Dv rounded up to 16, 32 or 64:
  *
  * <pre>
- *   block   BM = 8 R queries, BN = 8 C keys a tile         (DP = 64: 64 queries, 32 keys)
- *   scores  thread (ty, tx) holds rows ty + 8 i, i &lt; R, and keys tx + 8 j, j &lt; C
- *   sums    the same rows, columns tx + 8 c, c &lt; CW = DP / 8
+ *   block   BM = 4 TY queries, BN = 4 TX keys a tile        (DP = 64: 64 queries, 32 keys)
+ *   scores  thread (ty, tx) holds rows ty + TY i, i &lt; 4, and keys tx + TX j, j &lt; 4: s_ij and, beside it, u_ij = y_i.k_j
+ *   sums    the same rows i, columns 4 tx + e and DP / 2 + 4 tx + e, e &lt; 4
  *   local   Q and Y (BM x DP), K or V (BN x DP), W (BM x BN): 48 KB for DP = 64
  * </pre>
  *
- * <p>Within a row of a tile, columns are permuted by the low three bits of the row, so that threads that read one column
- * of different rows hit different banks. Local memory is read a float at a time, one per lane and cycle, against four
- * multiply-adds: the thread tile of 8 x (4 + 4) scores and 8 x 8 sums keeps both busy.
+ * <p>Tiles are row-major; within a row, groups of four floats are permuted by the low bits of the row, so that threads
+ * that read one column of different rows hit different banks. Local memory gives a float per lane and cycle against four
+ * multiply-adds, so what counts is multiply-adds per load: 32 for 12 loads here. The register tiles are scalars, not
+ * arrays: PTX keeps arrays in slow local memory (1.3 against 15.7 TFLOP/s for this pass structure on an H200).
+ *
+ * <p>Keys are held relative to {@code centre}: any shift of all keys leaves the estimator as it is (weights change by a
+ * factor per query), and sums of keys far from 0 keep their digits.
  */
 public final class GpuForward {
-    public static final int THREADS = 64;
+    public static final int THREADS = 128;
+    /** Largest padded head dim of this kernel. */
+    public static final int MAX_DIM = 64;
     /** Bit of {@code flags}: query i sees keys j &lt;= i + (Sk - Sq) only. */
     public static final int CAUSAL = 1;
-    /** Bit of {@code flags}: precondition with the diagonal of A, kept behind x in its buffer. */
-    public static final int JACOBI = 2;
 
     private static final float LOW = -1e30f;
-    /** Loads in flight per thread while a tile is copied to local memory. */
-    private static final int STAGE = 16;
 
     // what a sweep over the keys is for
     private static final int SOFTMAX = 0;
@@ -44,19 +46,19 @@ public final class GpuForward {
     /** Head dim rounded up to what the thread grid covers. */
     public static int paddedDim(int headDim, int valueDim) {
         int dim = Math.max(headDim, valueDim);
-        return dim <= 16 ? 16 : dim <= 32 ? 32 : dim <= 64 ? 64 : dim <= 128 ? 128 : 256;
+        return dim <= 16 ? 16 : dim <= 32 ? 32 : 64;
     }
 
     /** Queries of one work-group. */
     public static int blockRows(int paddedDim) {
-        return paddedDim <= 64 ? 64 : 4096 / paddedDim;
+        return 4 * (THREADS / (paddedDim / 8));
     }
 
     /** Bytes of local memory. */
     public static int localBytes(int paddedDim) {
         int rows = blockRows(paddedDim);
-        int keys = rows / 2;
-        return (2 * rows * paddedDim + keys * paddedDim + Math.max(rows * keys, 3 * 8 * rows)) * Float.BYTES;
+        int keys = paddedDim / 2;
+        return (2 * rows * paddedDim + keys * paddedDim + rows * keys) * Float.BYTES;
     }
 
     /**
@@ -66,58 +68,55 @@ public final class GpuForward {
      * @param k (B,Hkv,Sk,D)
      * @param v (B,Hkv,Sk,Dv)
      * @param ridge (B,H,Sq)
+     * @param centre (B,Hkv,D), near the mean key
      * @param o out (B,H,Sq,Dv)
      * @param lse out (B,H,Sq)
      * @param kbar out (B,H,Sq,D)
-     * @param x out (B,H,Sq,D); behind it as much again for the diagonal with {@link #JACOBI}, and for the residual when
-     *     D &gt; Dv; otherwise {@code o}, which is written last, holds the residual
+     * @param x out (B,H,Sq,D), and behind it as much again for the residual when D &gt; Dv; otherwise {@code o}, which is
+     *     written last, holds the residual
      * @param stats out (B,H,Sq,2): iterations, relative residual
      * @param group query heads per key/value head
      */
-    public static void forward(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray ridge, FloatArray o,
-            FloatArray lse, FloatArray kbar, FloatArray x, FloatArray stats, int group, int Sq, int Sk,
+    public static void forward(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray ridge, FloatArray centre,
+            FloatArray o, FloatArray lse, FloatArray kbar, FloatArray x, FloatArray stats, int group, int Sq, int Sk,
             int D, int Dv, float scale, int flags, float tol, int maxIterations) {
         // all of these fold to constants: scalars are compiled in
         int widest = Math.max(D, Dv);
-        int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : widest <= 64 ? 64 : widest <= 128 ? 128 : 256;
-        int R = dp <= 64 ? 8 : 512 / dp;
-        int C = R / 2;
-        int CW = dp / 8;
-        int bm = 8 * R;
-        int bn = 8 * C;
-        int slot = 8 * bm; // one float per row and column thread: room for a row-wise sum, three of them in wt
-        int diagonal = lse.getSize() * D; // where it starts in x
-        int behind = (flags & JACOBI) != 0 ? 2 * diagonal : diagonal; // where the residual does when o cannot hold it
-
-        float[] qt = ctx.allocateFloatLocalArray(bm * dp);
-        float[] yt = ctx.allocateFloatLocalArray(bm * dp);
+        int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : 64;
+        int TX = dp / 8;
+        int TY = THREADS / TX;
+        int bm = 4 * TY;
+        int bn = 4 * TX;
+        int mask = TX - 1; // rows whose low bits differ permute their columns differently
+        int slot = bm * TX; // one float per row and column thread: room for a row-wise sum; wt holds four of them
+        int behind = lse.getSize() * D; // where the residual starts in x when o cannot hold it
+        float[] qt = ctx.allocateFloatLocalArray(4096);
+        float[] yt = ctx.allocateFloatLocalArray(4096);
         float[] kt = ctx.allocateFloatLocalArray(bn * dp);
-        float[] wt = ctx.allocateFloatLocalArray(Math.max(bm * bn, 3 * slot));
-        float[] acc = new float[64];
-        float[] square = new float[64];
-        float[] s = new float[32];
-        float[] u = new float[32];
-        float[] stage = new float[STAGE];
-        float[] qf = new float[8];
-        float[] yf = new float[8];
-        float[] m = new float[8]; // running maximum in pass 1, log-sum-exp afterwards
-        float[] l = new float[8]; // total weight of this thread's keys
-        float[] yk = new float[8]; // y.kbar
-        float[] bb = new float[8];
-        float[] rho = new float[8]; // r.z
-        float[] residual = new float[8];
-        float[] count = new float[8];
+        float[] wt = ctx.allocateFloatLocalArray(bm * bn);
 
         int tid = ctx.localIdx;
-        int ty = tid / 8;
-        int tx = tid % 8;
+        int ty = tid / TX;
+        int tx = tid % TX;
         int blocks = (Sq + bm - 1) / bm;
         int head = ctx.groupIdx / blocks;
         // the longest causal rows first, so that no group is left with them at the end
         int i0 = (blocks - 1 - ctx.groupIdx % blocks) * bm;
         int row0 = head * Sq + i0;
-        int key0 = (head / group) * Sk;
+        int kvHead = head / group;
+        int key0 = kvHead * Sk;
         int keysEnd = sees(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
+        int swy = ty & mask;
+        int swx = tx & mask;
+
+        int sees0 = sees(i0 + ty + 0 * TY, Sq, Sk, flags);
+        float ridge0 = ridge.get(Math.min(row0 + ty + 0 * TY, head * Sq + Sq - 1));
+        int sees1 = sees(i0 + ty + 1 * TY, Sq, Sk, flags);
+        float ridge1 = ridge.get(Math.min(row0 + ty + 1 * TY, head * Sq + Sq - 1));
+        int sees2 = sees(i0 + ty + 2 * TY, Sq, Sk, flags);
+        float ridge2 = ridge.get(Math.min(row0 + ty + 2 * TY, head * Sq + Sq - 1));
+        int sees3 = sees(i0 + ty + 3 * TY, Sq, Sk, flags);
+        float ridge3 = ridge.get(Math.min(row0 + ty + 3 * TY, head * Sq + Sq - 1));
 
         for (int n = tid; n < bm * dp; n += THREADS) {
             int i = n / dp;
@@ -126,173 +125,556 @@ public final class GpuForward {
             if (i0 + i < Sq && d < D) {
                 value = q.get((row0 + i) * D + d);
             }
-            qt[i * dp + (d ^ (i & 7))] = value;
+            qt[i * dp + (((d >> 2) ^ (i & mask)) << 2) + (d & 3)] = value;
         }
-        for (int i = 0; i < R; i++) {
-            m[i] = LOW;
-            l[i] = 0f;
-            yk[i] = 0f;
-            count[i] = 0f;
-        }
+
+        // m: running maximum in pass 1, log-sum-exp afterwards; l: weight of this thread's keys; yk: y.kbar
+        float m0 = LOW;
+        float l0 = 0f;
+        float yk0 = 0f;
+        float m1 = LOW;
+        float l1 = 0f;
+        float yk1 = 0f;
+        float m2 = LOW;
+        float l2 = 0f;
+        float yk2 = 0f;
+        float m3 = LOW;
+        float l3 = 0f;
+        float yk3 = 0f;
+        float[] bb = new float[4];
+        float[] rho = new float[4]; // r.r
+        float[] residual = new float[4];
+        float[] count = new float[4];
         int iteration = 0;
         int mode = SOFTMAX;
 
         while (mode != DONE) {
-            for (int e = 0; e < 64; e++) {
-                acc[e] = 0f;
-                square[e] = 0f;
+            float a00 = 0f;
+            float a01 = 0f;
+            float a02 = 0f;
+            float a03 = 0f;
+            float a04 = 0f;
+            float a05 = 0f;
+            float a06 = 0f;
+            float a07 = 0f;
+            float a10 = 0f;
+            float a11 = 0f;
+            float a12 = 0f;
+            float a13 = 0f;
+            float a14 = 0f;
+            float a15 = 0f;
+            float a16 = 0f;
+            float a17 = 0f;
+            float a20 = 0f;
+            float a21 = 0f;
+            float a22 = 0f;
+            float a23 = 0f;
+            float a24 = 0f;
+            float a25 = 0f;
+            float a26 = 0f;
+            float a27 = 0f;
+            float a30 = 0f;
+            float a31 = 0f;
+            float a32 = 0f;
+            float a33 = 0f;
+            float a34 = 0f;
+            float a35 = 0f;
+            float a36 = 0f;
+            float a37 = 0f;
+            if (mode != SOFTMAX) {
+                l0 = 0f;
+                l1 = 0f;
+                l2 = 0f;
+                l3 = 0f;
             }
             for (int j0 = 0; j0 < keysEnd; j0 += bn) {
+                // a tile is 16 TX^2 / 64 = 16 floats a thread for DP = 64, loaded all at once: their latencies overlap
+                int td = tid % dp;
+                int tj = tid / dp;
+                int ta = Math.min(td, D - 1);
+                float t0 = k.get((key0 + Math.min(j0 + tj + 0 * THREADS / dp, Sk - 1)) * D + ta);
+                float t1 = k.get((key0 + Math.min(j0 + tj + 1 * THREADS / dp, Sk - 1)) * D + ta);
+                float t2 = k.get((key0 + Math.min(j0 + tj + 2 * THREADS / dp, Sk - 1)) * D + ta);
+                float t3 = k.get((key0 + Math.min(j0 + tj + 3 * THREADS / dp, Sk - 1)) * D + ta);
+                float t4 = k.get((key0 + Math.min(j0 + tj + 4 * THREADS / dp, Sk - 1)) * D + ta);
+                float t5 = k.get((key0 + Math.min(j0 + tj + 5 * THREADS / dp, Sk - 1)) * D + ta);
+                float t6 = k.get((key0 + Math.min(j0 + tj + 6 * THREADS / dp, Sk - 1)) * D + ta);
+                float t7 = k.get((key0 + Math.min(j0 + tj + 7 * THREADS / dp, Sk - 1)) * D + ta);
+                float t8 = k.get((key0 + Math.min(j0 + tj + 8 * THREADS / dp, Sk - 1)) * D + ta);
+                float t9 = k.get((key0 + Math.min(j0 + tj + 9 * THREADS / dp, Sk - 1)) * D + ta);
+                float t10 = k.get((key0 + Math.min(j0 + tj + 10 * THREADS / dp, Sk - 1)) * D + ta);
+                float t11 = k.get((key0 + Math.min(j0 + tj + 11 * THREADS / dp, Sk - 1)) * D + ta);
+                float t12 = k.get((key0 + Math.min(j0 + tj + 12 * THREADS / dp, Sk - 1)) * D + ta);
+                float t13 = k.get((key0 + Math.min(j0 + tj + 13 * THREADS / dp, Sk - 1)) * D + ta);
+                float t14 = k.get((key0 + Math.min(j0 + tj + 14 * THREADS / dp, Sk - 1)) * D + ta);
+                float t15 = k.get((key0 + Math.min(j0 + tj + 15 * THREADS / dp, Sk - 1)) * D + ta);
+                float shift = centre.get(kvHead * D + ta);
                 ctx.localBarrier();
-                for (int n0 = 0; n0 < bn * dp; n0 += THREADS * STAGE) {
-                    for (int e = 0; e < STAGE; e++) {
-                        int n = n0 + e * THREADS + tid;
-                        int d = n % dp;
-                        int key = Math.min(j0 + n / dp, Sk - 1); // keys past the end weigh nothing
-                        stage[e] = k.get((key0 + key) * D + Math.min(d, D - 1));
-                    }
-                    for (int e = 0; e < STAGE; e++) {
-                        int n = n0 + e * THREADS + tid;
-                        int d = n % dp;
-                        int j = n / dp;
-                        if (n < bn * dp) {
-                            kt[j * dp + (d ^ (j & 7))] = d < D ? stage[e] : 0f;
-                        }
-                    }
+                if (0 * THREADS / dp < bn) {
+                    kt[(tj + 0 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 0 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t0 - shift : 0f;
+                }
+                if (1 * THREADS / dp < bn) {
+                    kt[(tj + 1 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 1 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t1 - shift : 0f;
+                }
+                if (2 * THREADS / dp < bn) {
+                    kt[(tj + 2 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 2 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t2 - shift : 0f;
+                }
+                if (3 * THREADS / dp < bn) {
+                    kt[(tj + 3 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 3 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t3 - shift : 0f;
+                }
+                if (4 * THREADS / dp < bn) {
+                    kt[(tj + 4 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 4 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t4 - shift : 0f;
+                }
+                if (5 * THREADS / dp < bn) {
+                    kt[(tj + 5 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 5 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t5 - shift : 0f;
+                }
+                if (6 * THREADS / dp < bn) {
+                    kt[(tj + 6 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 6 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t6 - shift : 0f;
+                }
+                if (7 * THREADS / dp < bn) {
+                    kt[(tj + 7 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 7 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t7 - shift : 0f;
+                }
+                if (8 * THREADS / dp < bn) {
+                    kt[(tj + 8 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 8 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t8 - shift : 0f;
+                }
+                if (9 * THREADS / dp < bn) {
+                    kt[(tj + 9 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 9 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t9 - shift : 0f;
+                }
+                if (10 * THREADS / dp < bn) {
+                    kt[(tj + 10 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 10 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t10 - shift : 0f;
+                }
+                if (11 * THREADS / dp < bn) {
+                    kt[(tj + 11 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 11 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t11 - shift : 0f;
+                }
+                if (12 * THREADS / dp < bn) {
+                    kt[(tj + 12 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 12 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t12 - shift : 0f;
+                }
+                if (13 * THREADS / dp < bn) {
+                    kt[(tj + 13 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 13 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t13 - shift : 0f;
+                }
+                if (14 * THREADS / dp < bn) {
+                    kt[(tj + 14 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 14 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t14 - shift : 0f;
+                }
+                if (15 * THREADS / dp < bn) {
+                    kt[(tj + 15 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 15 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t15 - shift : 0f;
                 }
                 ctx.localBarrier();
 
-                for (int e = 0; e < 32; e++) {
-                    s[e] = 0f;
-                    u[e] = 0f;
-                }
+                float s00 = 0f;
+                float s01 = 0f;
+                float s02 = 0f;
+                float s03 = 0f;
+                float s10 = 0f;
+                float s11 = 0f;
+                float s12 = 0f;
+                float s13 = 0f;
+                float s20 = 0f;
+                float s21 = 0f;
+                float s22 = 0f;
+                float s23 = 0f;
+                float s30 = 0f;
+                float s31 = 0f;
+                float s32 = 0f;
+                float s33 = 0f;
+                float u00 = 0f;
+                float u01 = 0f;
+                float u02 = 0f;
+                float u03 = 0f;
+                float u10 = 0f;
+                float u11 = 0f;
+                float u12 = 0f;
+                float u13 = 0f;
+                float u20 = 0f;
+                float u21 = 0f;
+                float u22 = 0f;
+                float u23 = 0f;
+                float u30 = 0f;
+                float u31 = 0f;
+                float u32 = 0f;
+                float u33 = 0f;
                 if (mode == SOFTMAX) {
-                    for (int d = 0; d < dp; d++) {
-                        int qa = ty * dp + (d ^ ty);
-                        int ka = tx * dp + (d ^ tx);
-                        for (int i = 0; i < R; i++) {
-                            qf[i] = qt[qa + 8 * i * dp];
-                        }
-                        for (int j = 0; j < C; j++) {
-                            float key = kt[ka + 8 * j * dp];
-                            for (int i = 0; i < R; i++) {
-                                s[i * C + j] += qf[i] * key;
-                            }
+                    for (int c = 0; c < dp / 4; c++) {
+                        int qa = ty * dp + ((c ^ swy) << 2);
+                        int ka = tx * dp + ((c ^ swx) << 2);
+                        for (int e = 0; e < 4; e++) {
+                            float k0 = kt[ka + 0 * TX * dp + e];
+                            float k1 = kt[ka + 1 * TX * dp + e];
+                            float k2 = kt[ka + 2 * TX * dp + e];
+                            float k3 = kt[ka + 3 * TX * dp + e];
+                            float q0 = qt[qa + 0 * TY * dp + e];
+                            float q1 = qt[qa + 1 * TY * dp + e];
+                            float q2 = qt[qa + 2 * TY * dp + e];
+                            float q3 = qt[qa + 3 * TY * dp + e];
+                            s00 += q0 * k0;
+                            s01 += q0 * k1;
+                            s02 += q0 * k2;
+                            s03 += q0 * k3;
+                            s10 += q1 * k0;
+                            s11 += q1 * k1;
+                            s12 += q1 * k2;
+                            s13 += q1 * k3;
+                            s20 += q2 * k0;
+                            s21 += q2 * k1;
+                            s22 += q2 * k2;
+                            s23 += q2 * k3;
+                            s30 += q3 * k0;
+                            s31 += q3 * k1;
+                            s32 += q3 * k2;
+                            s33 += q3 * k3;
                         }
                     }
                 }
                 if (mode != SOFTMAX) {
-                    for (int d = 0; d < dp; d++) {
-                        int qa = ty * dp + (d ^ ty);
-                        int ka = tx * dp + (d ^ tx);
-                        for (int i = 0; i < R; i++) {
-                            qf[i] = qt[qa + 8 * i * dp];
-                            yf[i] = yt[qa + 8 * i * dp];
-                        }
-                        for (int j = 0; j < C; j++) {
-                            float key = kt[ka + 8 * j * dp];
-                            for (int i = 0; i < R; i++) {
-                                s[i * C + j] += qf[i] * key;
-                                u[i * C + j] += yf[i] * key;
-                            }
+                    for (int c = 0; c < dp / 4; c++) {
+                        int qa = ty * dp + ((c ^ swy) << 2);
+                        int ka = tx * dp + ((c ^ swx) << 2);
+                        for (int e = 0; e < 4; e++) {
+                            float k0 = kt[ka + 0 * TX * dp + e];
+                            float k1 = kt[ka + 1 * TX * dp + e];
+                            float k2 = kt[ka + 2 * TX * dp + e];
+                            float k3 = kt[ka + 3 * TX * dp + e];
+                            float q0 = qt[qa + 0 * TY * dp + e];
+                            float q1 = qt[qa + 1 * TY * dp + e];
+                            float q2 = qt[qa + 2 * TY * dp + e];
+                            float q3 = qt[qa + 3 * TY * dp + e];
+                            float y0 = yt[qa + 0 * TY * dp + e];
+                            float y1 = yt[qa + 1 * TY * dp + e];
+                            float y2 = yt[qa + 2 * TY * dp + e];
+                            float y3 = yt[qa + 3 * TY * dp + e];
+                            s00 += q0 * k0;
+                            s01 += q0 * k1;
+                            s02 += q0 * k2;
+                            s03 += q0 * k3;
+                            s10 += q1 * k0;
+                            s11 += q1 * k1;
+                            s12 += q1 * k2;
+                            s13 += q1 * k3;
+                            s20 += q2 * k0;
+                            s21 += q2 * k1;
+                            s22 += q2 * k2;
+                            s23 += q2 * k3;
+                            s30 += q3 * k0;
+                            s31 += q3 * k1;
+                            s32 += q3 * k2;
+                            s33 += q3 * k3;
+                            u00 += y0 * k0;
+                            u01 += y0 * k1;
+                            u02 += y0 * k2;
+                            u03 += y0 * k3;
+                            u10 += y1 * k0;
+                            u11 += y1 * k1;
+                            u12 += y1 * k2;
+                            u13 += y1 * k3;
+                            u20 += y2 * k0;
+                            u21 += y2 * k1;
+                            u22 += y2 * k2;
+                            u23 += y2 * k3;
+                            u30 += y3 * k0;
+                            u31 += y3 * k1;
+                            u32 += y3 * k2;
+                            u33 += y3 * k3;
                         }
                     }
                 }
 
+                int at0 = j0 + tx + 0 * TX;
+                int at1 = j0 + tx + 1 * TX;
+                int at2 = j0 + tx + 2 * TX;
+                int at3 = j0 + tx + 3 * TX;
                 if (mode == SOFTMAX) {
                     // the block's running maximum, then weights relative to it
-                    for (int i = 0; i < R; i++) {
-                        int visible = sees(i0 + ty + 8 * i, Sq, Sk, flags);
-                        float largest = LOW;
-                        for (int j = 0; j < C; j++) {
-                            float score = j0 + tx + 8 * j < visible ? scale * s[i * C + j] : LOW;
-                            s[i * C + j] = score;
-                            largest = Math.max(largest, score);
-                        }
-                        wt[(ty + 8 * i) * 8 + tx] = largest;
+                    s00 = at0 < sees0 ? scale * s00 : LOW;
+                    s01 = at1 < sees0 ? scale * s01 : LOW;
+                    s02 = at2 < sees0 ? scale * s02 : LOW;
+                    s03 = at3 < sees0 ? scale * s03 : LOW;
+                    s10 = at0 < sees1 ? scale * s10 : LOW;
+                    s11 = at1 < sees1 ? scale * s11 : LOW;
+                    s12 = at2 < sees1 ? scale * s12 : LOW;
+                    s13 = at3 < sees1 ? scale * s13 : LOW;
+                    s20 = at0 < sees2 ? scale * s20 : LOW;
+                    s21 = at1 < sees2 ? scale * s21 : LOW;
+                    s22 = at2 < sees2 ? scale * s22 : LOW;
+                    s23 = at3 < sees2 ? scale * s23 : LOW;
+                    s30 = at0 < sees3 ? scale * s30 : LOW;
+                    s31 = at1 < sees3 ? scale * s31 : LOW;
+                    s32 = at2 < sees3 ? scale * s32 : LOW;
+                    s33 = at3 < sees3 ? scale * s33 : LOW;
+                    wt[(ty + 0 * TY) * TX + tx] = Math.max(Math.max(s00, s01), Math.max(s02, s03));
+                    wt[(ty + 1 * TY) * TX + tx] = Math.max(Math.max(s10, s11), Math.max(s12, s13));
+                    wt[(ty + 2 * TY) * TX + tx] = Math.max(Math.max(s20, s21), Math.max(s22, s23));
+                    wt[(ty + 3 * TY) * TX + tx] = Math.max(Math.max(s30, s31), Math.max(s32, s33));
+                    ctx.localBarrier();
+                    float n0 = m0;
+                    float n1 = m1;
+                    float n2 = m2;
+                    float n3 = m3;
+                    for (int t = 0; t < TX; t++) {
+                        n0 = Math.max(n0, wt[(ty + 0 * TY) * TX + t]);
+                        n1 = Math.max(n1, wt[(ty + 1 * TY) * TX + t]);
+                        n2 = Math.max(n2, wt[(ty + 2 * TY) * TX + t]);
+                        n3 = Math.max(n3, wt[(ty + 3 * TY) * TX + t]);
                     }
                     ctx.localBarrier();
-                    for (int i = 0; i < R; i++) {
-                        float largest = m[i];
-                        for (int t = 0; t < 8; t++) {
-                            largest = Math.max(largest, wt[(ty + 8 * i) * 8 + t]);
-                        }
-                        float fade = TornadoMath.exp(m[i] - largest);
-                        m[i] = largest;
-                        float sum = 0f;
-                        for (int j = 0; j < C; j++) {
-                            float score = s[i * C + j];
-                            float weight = score > LOW ? TornadoMath.exp(score - largest) : 0f;
-                            s[i * C + j] = weight;
-                            sum += weight;
-                        }
-                        l[i] = l[i] * fade + sum;
-                        for (int c = 0; c < CW; c++) {
-                            acc[i * CW + c] *= fade;
-                            square[i * CW + c] *= fade;
-                        }
-                    }
-                    ctx.localBarrier();
+                    float fade0 = TornadoMath.exp(m0 - n0);
+                    s00 = at0 < sees0 ? TornadoMath.exp(s00 - n0) : 0f;
+                    s01 = at1 < sees0 ? TornadoMath.exp(s01 - n0) : 0f;
+                    s02 = at2 < sees0 ? TornadoMath.exp(s02 - n0) : 0f;
+                    s03 = at3 < sees0 ? TornadoMath.exp(s03 - n0) : 0f;
+                    l0 = l0 * fade0 + s00 + s01 + s02 + s03;
+                    m0 = n0;
+                    a00 *= fade0;
+                    a01 *= fade0;
+                    a02 *= fade0;
+                    a03 *= fade0;
+                    a04 *= fade0;
+                    a05 *= fade0;
+                    a06 *= fade0;
+                    a07 *= fade0;
+                    float fade1 = TornadoMath.exp(m1 - n1);
+                    s10 = at0 < sees1 ? TornadoMath.exp(s10 - n1) : 0f;
+                    s11 = at1 < sees1 ? TornadoMath.exp(s11 - n1) : 0f;
+                    s12 = at2 < sees1 ? TornadoMath.exp(s12 - n1) : 0f;
+                    s13 = at3 < sees1 ? TornadoMath.exp(s13 - n1) : 0f;
+                    l1 = l1 * fade1 + s10 + s11 + s12 + s13;
+                    m1 = n1;
+                    a10 *= fade1;
+                    a11 *= fade1;
+                    a12 *= fade1;
+                    a13 *= fade1;
+                    a14 *= fade1;
+                    a15 *= fade1;
+                    a16 *= fade1;
+                    a17 *= fade1;
+                    float fade2 = TornadoMath.exp(m2 - n2);
+                    s20 = at0 < sees2 ? TornadoMath.exp(s20 - n2) : 0f;
+                    s21 = at1 < sees2 ? TornadoMath.exp(s21 - n2) : 0f;
+                    s22 = at2 < sees2 ? TornadoMath.exp(s22 - n2) : 0f;
+                    s23 = at3 < sees2 ? TornadoMath.exp(s23 - n2) : 0f;
+                    l2 = l2 * fade2 + s20 + s21 + s22 + s23;
+                    m2 = n2;
+                    a20 *= fade2;
+                    a21 *= fade2;
+                    a22 *= fade2;
+                    a23 *= fade2;
+                    a24 *= fade2;
+                    a25 *= fade2;
+                    a26 *= fade2;
+                    a27 *= fade2;
+                    float fade3 = TornadoMath.exp(m3 - n3);
+                    s30 = at0 < sees3 ? TornadoMath.exp(s30 - n3) : 0f;
+                    s31 = at1 < sees3 ? TornadoMath.exp(s31 - n3) : 0f;
+                    s32 = at2 < sees3 ? TornadoMath.exp(s32 - n3) : 0f;
+                    s33 = at3 < sees3 ? TornadoMath.exp(s33 - n3) : 0f;
+                    l3 = l3 * fade3 + s30 + s31 + s32 + s33;
+                    m3 = n3;
+                    a30 *= fade3;
+                    a31 *= fade3;
+                    a32 *= fade3;
+                    a33 *= fade3;
+                    a34 *= fade3;
+                    a35 *= fade3;
+                    a36 *= fade3;
+                    a37 *= fade3;
                 }
                 if (mode != SOFTMAX) {
-                    for (int i = 0; i < R; i++) {
-                        int visible = sees(i0 + ty + 8 * i, Sq, Sk, flags);
-                        for (int j = 0; j < C; j++) {
-                            float p = j0 + tx + 8 * j < visible ? TornadoMath.exp(scale * s[i * C + j] - m[i]) : 0f;
-                            float relative = u[i * C + j] - yk[i];
-                            s[i * C + j] = p * (mode == SOLVE ? relative : 1f - relative);
-                        }
+                    s00 = at0 < sees0 ? TornadoMath.exp(scale * s00 - m0) : 0f;
+                    s01 = at1 < sees0 ? TornadoMath.exp(scale * s01 - m0) : 0f;
+                    s02 = at2 < sees0 ? TornadoMath.exp(scale * s02 - m0) : 0f;
+                    s03 = at3 < sees0 ? TornadoMath.exp(scale * s03 - m0) : 0f;
+                    s10 = at0 < sees1 ? TornadoMath.exp(scale * s10 - m1) : 0f;
+                    s11 = at1 < sees1 ? TornadoMath.exp(scale * s11 - m1) : 0f;
+                    s12 = at2 < sees1 ? TornadoMath.exp(scale * s12 - m1) : 0f;
+                    s13 = at3 < sees1 ? TornadoMath.exp(scale * s13 - m1) : 0f;
+                    s20 = at0 < sees2 ? TornadoMath.exp(scale * s20 - m2) : 0f;
+                    s21 = at1 < sees2 ? TornadoMath.exp(scale * s21 - m2) : 0f;
+                    s22 = at2 < sees2 ? TornadoMath.exp(scale * s22 - m2) : 0f;
+                    s23 = at3 < sees2 ? TornadoMath.exp(scale * s23 - m2) : 0f;
+                    s30 = at0 < sees3 ? TornadoMath.exp(scale * s30 - m3) : 0f;
+                    s31 = at1 < sees3 ? TornadoMath.exp(scale * s31 - m3) : 0f;
+                    s32 = at2 < sees3 ? TornadoMath.exp(scale * s32 - m3) : 0f;
+                    s33 = at3 < sees3 ? TornadoMath.exp(scale * s33 - m3) : 0f;
+                    if (mode == SOLVE) {
+                        s00 *= u00 - yk0;
+                        s01 *= u01 - yk0;
+                        s02 *= u02 - yk0;
+                        s03 *= u03 - yk0;
+                        s10 *= u10 - yk1;
+                        s11 *= u11 - yk1;
+                        s12 *= u12 - yk1;
+                        s13 *= u13 - yk1;
+                        s20 *= u20 - yk2;
+                        s21 *= u21 - yk2;
+                        s22 *= u22 - yk2;
+                        s23 *= u23 - yk2;
+                        s30 *= u30 - yk3;
+                        s31 *= u31 - yk3;
+                        s32 *= u32 - yk3;
+                        s33 *= u33 - yk3;
+                        l0 += s00 + s01 + s02 + s03;
+                        l1 += s10 + s11 + s12 + s13;
+                        l2 += s20 + s21 + s22 + s23;
+                        l3 += s30 + s31 + s32 + s33;
+                    }
+                    if (mode == OUTPUT) {
+                        s00 *= 1f - (u00 - yk0);
+                        s01 *= 1f - (u01 - yk0);
+                        s02 *= 1f - (u02 - yk0);
+                        s03 *= 1f - (u03 - yk0);
+                        s10 *= 1f - (u10 - yk1);
+                        s11 *= 1f - (u11 - yk1);
+                        s12 *= 1f - (u12 - yk1);
+                        s13 *= 1f - (u13 - yk1);
+                        s20 *= 1f - (u20 - yk2);
+                        s21 *= 1f - (u21 - yk2);
+                        s22 *= 1f - (u22 - yk2);
+                        s23 *= 1f - (u23 - yk2);
+                        s30 *= 1f - (u30 - yk3);
+                        s31 *= 1f - (u31 - yk3);
+                        s32 *= 1f - (u32 - yk3);
+                        s33 *= 1f - (u33 - yk3);
                     }
                 }
-                for (int i = 0; i < R; i++) {
-                    for (int j = 0; j < C; j++) {
-                        wt[(ty + 8 * i) * bn + ((tx + 8 * j) ^ ty)] = s[i * C + j];
-                    }
-                }
+                int w0 = ty * bn + ((((tx + 0 * TX) >> 2) ^ swy) << 2) + ((tx + 0 * TX) & 3);
+                int w1 = ty * bn + ((((tx + 1 * TX) >> 2) ^ swy) << 2) + ((tx + 1 * TX) & 3);
+                int w2 = ty * bn + ((((tx + 2 * TX) >> 2) ^ swy) << 2) + ((tx + 2 * TX) & 3);
+                int w3 = ty * bn + ((((tx + 3 * TX) >> 2) ^ swy) << 2) + ((tx + 3 * TX) & 3);
+                wt[w0 + 0 * TY * bn] = s00;
+                wt[w1 + 0 * TY * bn] = s01;
+                wt[w2 + 0 * TY * bn] = s02;
+                wt[w3 + 0 * TY * bn] = s03;
+                wt[w0 + 1 * TY * bn] = s10;
+                wt[w1 + 1 * TY * bn] = s11;
+                wt[w2 + 1 * TY * bn] = s12;
+                wt[w3 + 1 * TY * bn] = s13;
+                wt[w0 + 2 * TY * bn] = s20;
+                wt[w1 + 2 * TY * bn] = s21;
+                wt[w2 + 2 * TY * bn] = s22;
+                wt[w3 + 2 * TY * bn] = s23;
+                wt[w0 + 3 * TY * bn] = s30;
+                wt[w1 + 3 * TY * bn] = s31;
+                wt[w2 + 3 * TY * bn] = s32;
+                wt[w3 + 3 * TY * bn] = s33;
                 if (mode == OUTPUT) {
+                    int rd = tid % dp;
+                    int rj = tid / dp;
+                    int ra = Math.min(rd, Dv - 1);
+                    float r0 = v.get((key0 + Math.min(j0 + rj + 0 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r1 = v.get((key0 + Math.min(j0 + rj + 1 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r2 = v.get((key0 + Math.min(j0 + rj + 2 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r3 = v.get((key0 + Math.min(j0 + rj + 3 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r4 = v.get((key0 + Math.min(j0 + rj + 4 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r5 = v.get((key0 + Math.min(j0 + rj + 5 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r6 = v.get((key0 + Math.min(j0 + rj + 6 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r7 = v.get((key0 + Math.min(j0 + rj + 7 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r8 = v.get((key0 + Math.min(j0 + rj + 8 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r9 = v.get((key0 + Math.min(j0 + rj + 9 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r10 = v.get((key0 + Math.min(j0 + rj + 10 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r11 = v.get((key0 + Math.min(j0 + rj + 11 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r12 = v.get((key0 + Math.min(j0 + rj + 12 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r13 = v.get((key0 + Math.min(j0 + rj + 13 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r14 = v.get((key0 + Math.min(j0 + rj + 14 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    float r15 = v.get((key0 + Math.min(j0 + rj + 15 * THREADS / dp, Sk - 1)) * Dv + ra);
                     ctx.localBarrier();
-                    for (int n0 = 0; n0 < bn * dp; n0 += THREADS * STAGE) {
-                        for (int e = 0; e < STAGE; e++) {
-                            int n = n0 + e * THREADS + tid;
-                            int d = n % dp;
-                            int key = Math.min(j0 + n / dp, Sk - 1);
-                            stage[e] = v.get((key0 + key) * Dv + Math.min(d, Dv - 1));
-                        }
-                        for (int e = 0; e < STAGE; e++) {
-                            int n = n0 + e * THREADS + tid;
-                            int d = n % dp;
-                            int j = n / dp;
-                            if (n < bn * dp) {
-                                kt[j * dp + (d ^ (j & 7))] = d < Dv ? stage[e] : 0f;
-                            }
-                        }
+                    if (0 * THREADS / dp < bn) {
+                        kt[(rj + 0 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 0 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r0 : 0f;
+                    }
+                    if (1 * THREADS / dp < bn) {
+                        kt[(rj + 1 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 1 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r1 : 0f;
+                    }
+                    if (2 * THREADS / dp < bn) {
+                        kt[(rj + 2 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 2 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r2 : 0f;
+                    }
+                    if (3 * THREADS / dp < bn) {
+                        kt[(rj + 3 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 3 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r3 : 0f;
+                    }
+                    if (4 * THREADS / dp < bn) {
+                        kt[(rj + 4 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 4 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r4 : 0f;
+                    }
+                    if (5 * THREADS / dp < bn) {
+                        kt[(rj + 5 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 5 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r5 : 0f;
+                    }
+                    if (6 * THREADS / dp < bn) {
+                        kt[(rj + 6 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 6 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r6 : 0f;
+                    }
+                    if (7 * THREADS / dp < bn) {
+                        kt[(rj + 7 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 7 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r7 : 0f;
+                    }
+                    if (8 * THREADS / dp < bn) {
+                        kt[(rj + 8 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 8 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r8 : 0f;
+                    }
+                    if (9 * THREADS / dp < bn) {
+                        kt[(rj + 9 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 9 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r9 : 0f;
+                    }
+                    if (10 * THREADS / dp < bn) {
+                        kt[(rj + 10 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 10 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r10 : 0f;
+                    }
+                    if (11 * THREADS / dp < bn) {
+                        kt[(rj + 11 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 11 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r11 : 0f;
+                    }
+                    if (12 * THREADS / dp < bn) {
+                        kt[(rj + 12 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 12 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r12 : 0f;
+                    }
+                    if (13 * THREADS / dp < bn) {
+                        kt[(rj + 13 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 13 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r13 : 0f;
+                    }
+                    if (14 * THREADS / dp < bn) {
+                        kt[(rj + 14 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 14 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r14 : 0f;
+                    }
+                    if (15 * THREADS / dp < bn) {
+                        kt[(rj + 15 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 15 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r15 : 0f;
                     }
                 }
                 ctx.localBarrier();
 
-                for (int j = 0; j < bn; j++) {
-                    int wa = ty * bn + (j ^ ty);
-                    int ka = j * dp + (tx ^ (j & 7));
-                    for (int i = 0; i < R; i++) {
-                        qf[i] = wt[wa + 8 * i * bn];
-                    }
-                    for (int c = 0; c < CW; c++) {
-                        float key = kt[ka + 8 * c];
-                        for (int i = 0; i < R; i++) {
-                            acc[i * CW + c] += qf[i] * key;
-                        }
-                    }
-                }
-                if ((flags & JACOBI) != 0 && mode == SOFTMAX) {
-                    for (int j = 0; j < bn; j++) {
-                        int wa = ty * bn + (j ^ ty);
-                        int ka = j * dp + (tx ^ (j & 7));
-                        for (int c = 0; c < CW; c++) {
-                            float key = kt[ka + 8 * c];
-                            for (int i = 0; i < R; i++) {
-                                square[i * CW + c] += wt[wa + 8 * i * bn] * key * key;
-                            }
-                        }
+                for (int c = 0; c < bn / 4; c++) {
+                    int wi = ty * bn + ((c ^ swy) << 2);
+                    for (int e = 0; e < 4; e++) {
+                        int j = 4 * c + e;
+                        int ka = j * dp + ((tx ^ (j & mask)) << 2);
+                        float k0 = kt[ka + 0];
+                        float k1 = kt[ka + 1];
+                        float k2 = kt[ka + 2];
+                        float k3 = kt[ka + 3];
+                        float k4 = kt[ka + dp / 2 + 0];
+                        float k5 = kt[ka + dp / 2 + 1];
+                        float k6 = kt[ka + dp / 2 + 2];
+                        float k7 = kt[ka + dp / 2 + 3];
+                        float p0 = wt[wi + 0 * TY * bn + e];
+                        float p1 = wt[wi + 1 * TY * bn + e];
+                        float p2 = wt[wi + 2 * TY * bn + e];
+                        float p3 = wt[wi + 3 * TY * bn + e];
+                        a00 += p0 * k0;
+                        a01 += p0 * k1;
+                        a02 += p0 * k2;
+                        a03 += p0 * k3;
+                        a04 += p0 * k4;
+                        a05 += p0 * k5;
+                        a06 += p0 * k6;
+                        a07 += p0 * k7;
+                        a10 += p1 * k0;
+                        a11 += p1 * k1;
+                        a12 += p1 * k2;
+                        a13 += p1 * k3;
+                        a14 += p1 * k4;
+                        a15 += p1 * k5;
+                        a16 += p1 * k6;
+                        a17 += p1 * k7;
+                        a20 += p2 * k0;
+                        a21 += p2 * k1;
+                        a22 += p2 * k2;
+                        a23 += p2 * k3;
+                        a24 += p2 * k4;
+                        a25 += p2 * k5;
+                        a26 += p2 * k6;
+                        a27 += p2 * k7;
+                        a30 += p3 * k0;
+                        a31 += p3 * k1;
+                        a32 += p3 * k2;
+                        a33 += p3 * k3;
+                        a34 += p3 * k4;
+                        a35 += p3 * k5;
+                        a36 += p3 * k6;
+                        a37 += p3 * k7;
                     }
                 }
             }
@@ -301,145 +683,156 @@ public final class GpuForward {
             int next = mode;
             if (mode == SOFTMAX) {
                 // total weight, kbar, and the right-hand side b = kbar - q, which is the first residual
-                for (int i = 0; i < R; i++) {
-                    wt[(ty + 8 * i) * 8 + tx] = l[i];
-                }
+                wt[(ty + 0 * TY) * TX + tx] = l0;
+                wt[(ty + 1 * TY) * TX + tx] = l1;
+                wt[(ty + 2 * TY) * TX + tx] = l2;
+                wt[(ty + 3 * TY) * TX + tx] = l3;
                 ctx.localBarrier();
-                for (int i = 0; i < R; i++) {
-                    int row = ty + 8 * i;
+                for (int i = 0; i < 4; i++) {
+                    int row = ty + TY * i;
                     float total = 0f;
-                    for (int t = 0; t < 8; t++) {
-                        total += wt[row * 8 + t];
+                    for (int t = 0; t < TX; t++) {
+                        total += wt[row * TX + t];
                     }
-                    l[i] = total;
                     float inverse = total > 0f ? 1f / total : 0f;
-                    float bSum = 0f;
-                    float zSum = 0f;
-                    for (int c = 0; c < CW; c++) {
-                        int d = tx + 8 * c;
-                        int own = row * dp + (d ^ ty);
-                        float y = 0f;
+                    float sum = 0f;
+                    for (int e = 0; e < 8; e++) {
+                        int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
+                        int own = row * dp + (((d >> 2) ^ swy) << 2) + (d & 3);
+                        float b = 0f;
                         if (i0 + row < Sq && d < D) {
-                            int at = (row0 + row) * D + d;
-                            float mean = acc[i * CW + c] * inverse;
-                            float b = total > 0f ? mean - qt[own] : 0f;
-                            y = b;
-                            if ((flags & JACOBI) != 0) {
-                                float diag = Math.max(square[i * CW + c] * inverse - mean * mean, 0f) + ridge.get(row0 + row);
-                                x.set(diagonal + at, diag);
-                                y = b / diag;
-                            }
-                            kbar.set(at, mean);
-                            x.set(at, 0f);
+                            float mean = pick(i, pick8(e, a00, a01, a02, a03, a04, a05, a06, a07),
+                                    pick8(e, a10, a11, a12, a13, a14, a15, a16, a17),
+                                    pick8(e, a20, a21, a22, a23, a24, a25, a26, a27),
+                                    pick8(e, a30, a31, a32, a33, a34, a35, a36, a37)) * inverse;
+                            b = total > 0f ? mean + centre.get(kvHead * D + d) - qt[own] : 0f;
+                            kbar.set((row0 + row) * D + d, mean);
+                            x.set((row0 + row) * D + d, 0f);
                             setResidual(o, x, row0 + row, d, D, Dv, behind, b);
-                            bSum += b * b;
-                            zSum += b * y;
                         }
-                        yt[own] = y;
+                        yt[own] = b;
+                        sum += b * b;
                     }
-                    wt[slot + row * 8 + tx] = bSum;
-                    wt[2 * slot + row * 8 + tx] = zSum;
+                    wt[slot + row * TX + tx] = sum;
+                    count[i] = total;
                 }
                 ctx.localBarrier();
-                for (int i = 0; i < R; i++) {
-                    int row = ty + 8 * i;
-                    float bSum = 0f;
-                    float zSum = 0f;
-                    for (int t = 0; t < 8; t++) {
-                        bSum += wt[slot + row * 8 + t];
-                        zSum += wt[2 * slot + row * 8 + t];
+                m0 = count[0] > 0f ? m0 + TornadoMath.log(count[0]) : 0f;
+                m1 = count[1] > 0f ? m1 + TornadoMath.log(count[1]) : 0f;
+                m2 = count[2] > 0f ? m2 + TornadoMath.log(count[2]) : 0f;
+                m3 = count[3] > 0f ? m3 + TornadoMath.log(count[3]) : 0f;
+                for (int i = 0; i < 4; i++) {
+                    int row = ty + TY * i;
+                    float sum = 0f;
+                    for (int t = 0; t < TX; t++) {
+                        sum += wt[slot + row * TX + t];
                     }
-                    bb[i] = bSum;
-                    rho[i] = zSum;
-                    residual[i] = bSum > 0f ? 1f : 0f;
-                    m[i] = l[i] > 0f ? m[i] + TornadoMath.log(l[i]) : 0f;
+                    bb[i] = sum;
+                    rho[i] = sum;
+                    residual[i] = sum > 0f ? 1f : 0f;
+                    count[i] = 0f;
                 }
                 next = SOLVE;
             }
             if (mode == SOLVE) {
-                // alpha = r.z / y.Ay; a row that is done keeps its x and r
-                for (int i = 0; i < R; i++) {
-                    int row = ty + 8 * i;
-                    float lambda = ridge.get(Math.min(row0 + row, row0 + Sq - 1 - i0));
+                // Weighted relative products sum to 0 but for kbar's rounding, which l measures: A y = a - l kbar + ridge y
+                wt[(ty + 0 * TY) * TX + tx] = l0;
+                wt[(ty + 1 * TY) * TX + tx] = l1;
+                wt[(ty + 2 * TY) * TX + tx] = l2;
+                wt[(ty + 3 * TY) * TX + tx] = l3;
+                for (int i = 0; i < 4; i++) {
+                    int row = ty + TY * i;
                     float sum = 0f;
-                    for (int c = 0; c < CW; c++) {
-                        float y = yt[row * dp + ((tx + 8 * c) ^ ty)];
-                        acc[i * CW + c] += lambda * y;
-                        sum += y * acc[i * CW + c];
+                    for (int e = 0; e < 8; e++) {
+                        int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
+                        float y = yt[row * dp + (((d >> 2) ^ swy) << 2) + (d & 3)];
+                        sum += y * (pick(i, pick8(e, a00, a01, a02, a03, a04, a05, a06, a07),
+                                    pick8(e, a10, a11, a12, a13, a14, a15, a16, a17),
+                                    pick8(e, a20, a21, a22, a23, a24, a25, a26, a27),
+                                    pick8(e, a30, a31, a32, a33, a34, a35, a36, a37)) + pick(i, ridge0, ridge1, ridge2, ridge3) * y);
                     }
-                    wt[row * 8 + tx] = sum;
+                    wt[slot + row * TX + tx] = sum;
                 }
                 ctx.localBarrier();
-                for (int i = 0; i < R; i++) {
-                    int row = ty + 8 * i;
+                // alpha = r.r / y.Ay; a row that is done keeps its x and r
+                for (int i = 0; i < 4; i++) {
+                    int row = ty + TY * i;
                     float yAy = 0f;
-                    for (int t = 0; t < 8; t++) {
-                        yAy += wt[row * 8 + t];
+                    float excess = 0f;
+                    for (int t = 0; t < TX; t++) {
+                        excess += wt[row * TX + t];
+                        yAy += wt[slot + row * TX + t];
                     }
+                    yAy -= excess * pick(i, yk0, yk1, yk2, yk3);
                     float alpha = 0f;
                     if (residual[i] > tol && yAy > 0f) {
                         alpha = rho[i] / yAy;
                     }
-                    float rSum = 0f;
-                    float zSum = 0f;
-                    for (int c = 0; c < CW; c++) {
-                        int d = tx + 8 * c;
+                    float sum = 0f;
+                    for (int e = 0; e < 8; e++) {
+                        int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
                         if (i0 + row < Sq && d < D) {
                             int at = (row0 + row) * D + d;
-                            x.set(at, x.get(at) + alpha * yt[row * dp + (d ^ ty)]);
-                            float r = residual(o, x, row0 + row, d, D, Dv, behind) - alpha * acc[i * CW + c];
+                            float y = yt[row * dp + (((d >> 2) ^ swy) << 2) + (d & 3)];
+                            float ay = pick(i, pick8(e, a00, a01, a02, a03, a04, a05, a06, a07),
+                                    pick8(e, a10, a11, a12, a13, a14, a15, a16, a17),
+                                    pick8(e, a20, a21, a22, a23, a24, a25, a26, a27),
+                                    pick8(e, a30, a31, a32, a33, a34, a35, a36, a37)) + pick(i, ridge0, ridge1, ridge2, ridge3) * y - excess * kbar.get(at);
+                            float r = residual(o, x, row0 + row, d, D, Dv, behind) - alpha * ay;
+                            x.set(at, x.get(at) + alpha * y);
                             setResidual(o, x, row0 + row, d, D, Dv, behind, r);
-                            float z = r;
-                            if ((flags & JACOBI) != 0) {
-                                z = r / x.get(diagonal + at);
-                            }
-                            rSum += r * r;
-                            zSum += r * z;
+                            sum += r * r;
                         }
                     }
-                    wt[slot + row * 8 + tx] = rSum;
-                    wt[2 * slot + row * 8 + tx] = zSum;
+                    wt[2 * slot + row * TX + tx] = sum;
                 }
                 ctx.localBarrier();
                 iteration++;
-                for (int i = 0; i < R; i++) {
-                    int row = ty + 8 * i;
-                    float rSum = 0f;
-                    float zSum = 0f;
-                    for (int t = 0; t < 8; t++) {
-                        rSum += wt[slot + row * 8 + t];
-                        zSum += wt[2 * slot + row * 8 + t];
+                for (int i = 0; i < 4; i++) {
+                    int row = ty + TY * i;
+                    float rr = 0f;
+                    for (int t = 0; t < TX; t++) {
+                        rr += wt[2 * slot + row * TX + t];
                     }
                     if (residual[i] > tol) {
-                        float beta = zSum / rho[i];
-                        rho[i] = zSum;
+                        float beta = rr / rho[i];
+                        rho[i] = rr;
                         count[i] = iteration;
-                        residual[i] = TornadoMath.sqrt(rSum / bb[i]);
-                        for (int c = 0; c < CW; c++) {
-                            int d = tx + 8 * c;
+                        residual[i] = TornadoMath.sqrt(rr / bb[i]);
+                        for (int e = 0; e < 8; e++) {
+                            int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
                             if (i0 + row < Sq && d < D) {
-                                int own = row * dp + (d ^ ty);
-                                float z = residual(o, x, row0 + row, d, D, Dv, behind);
-                                if ((flags & JACOBI) != 0) {
-                                    z = z / x.get(diagonal + (row0 + row) * D + d);
-                                }
-                                yt[own] = z + beta * yt[own];
+                                int own = row * dp + (((d >> 2) ^ swy) << 2) + (d & 3);
+                                yt[own] = residual(o, x, row0 + row, d, D, Dv, behind) + beta * yt[own];
                             }
                         }
                     }
                 }
             }
             if (mode == OUTPUT) {
-                for (int i = 0; i < R; i++) {
-                    int row = ty + 8 * i;
+                for (int i = 0; i < 4; i++) {
+                    int row = ty + TY * i;
+                    int visible = sees(i0 + row, Sq, Sk, flags);
                     if (i0 + row < Sq) {
-                        for (int c = 0; c < CW; c++) {
-                            if (tx + 8 * c < Dv) {
-                                o.set((row0 + row) * Dv + tx + 8 * c, acc[i * CW + c]);
+                        for (int e = 0; e < 8; e++) {
+                            int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
+                            if (d < Dv) {
+                                o.set((row0 + row) * Dv + d, pick(i, pick8(e, a00, a01, a02, a03, a04, a05, a06, a07),
+                                    pick8(e, a10, a11, a12, a13, a14, a15, a16, a17),
+                                    pick8(e, a20, a21, a22, a23, a24, a25, a26, a27),
+                                    pick8(e, a30, a31, a32, a33, a34, a35, a36, a37)));
+                            }
+                            if (d < D) {
+                                int at = (row0 + row) * D + d;
+                                kbar.set(at, kbar.get(at) + (visible > 0 ? centre.get(kvHead * D + d) : 0f));
                             }
                         }
                         if (tx == 0) {
-                            lse.set(row0 + row, l[i] > 0f ? m[i] : Float.NEGATIVE_INFINITY);
+                            float shift = 0f;
+                            for (int d = 0; d < D; d++) {
+                                shift += qt[row * dp + (((d >> 2) ^ swy) << 2) + (d & 3)] * centre.get(kvHead * D + d);
+                            }
+                            lse.set(row0 + row, visible > 0 ? pick(i, m0, m1, m2, m3) + scale * shift : Float.NEGATIVE_INFINITY);
                             stats.set(2 * (row0 + row), count[i]);
                             stats.set(2 * (row0 + row) + 1, residual[i]);
                         }
@@ -450,7 +843,7 @@ public final class GpuForward {
             if (mode != OUTPUT) {
                 // every row done?
                 float active = 0f;
-                for (int i = 0; i < R; i++) {
+                for (int i = 0; i < 4; i++) {
                     active = Math.max(active, residual[i] > tol ? 1f : 0f);
                 }
                 if (tx == 0) {
@@ -458,36 +851,39 @@ public final class GpuForward {
                 }
                 ctx.localBarrier();
                 active = 0f;
-                for (int t = 0; t < 8; t++) {
+                for (int t = 0; t < TY; t++) {
                     active += kt[t];
                 }
                 if (active == 0f || iteration >= maxIterations) {
                     next = OUTPUT;
                 }
                 // what the next sweep multiplies the keys with: y, or x for the output; and its product with kbar
-                for (int i = 0; i < R; i++) {
-                    int row = ty + 8 * i;
+                for (int i = 0; i < 4; i++) {
+                    int row = ty + TY * i;
                     float sum = 0f;
-                    for (int c = 0; c < CW; c++) {
-                        int d = tx + 8 * c;
+                    for (int e = 0; e < 8; e++) {
+                        int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
                         if (i0 + row < Sq && d < D) {
                             int at = (row0 + row) * D + d;
-                            int own = row * dp + (d ^ ty);
+                            int own = row * dp + (((d >> 2) ^ swy) << 2) + (d & 3);
                             if (next == OUTPUT) {
                                 yt[own] = x.get(at);
                             }
                             sum += yt[own] * kbar.get(at);
                         }
                     }
-                    wt[row * 8 + tx] = sum;
+                    wt[row * TX + tx] = sum;
                 }
                 ctx.localBarrier();
-                for (int i = 0; i < R; i++) {
-                    float sum = 0f;
-                    for (int t = 0; t < 8; t++) {
-                        sum += wt[(ty + 8 * i) * 8 + t];
-                    }
-                    yk[i] = sum;
+                yk0 = 0f;
+                yk1 = 0f;
+                yk2 = 0f;
+                yk3 = 0f;
+                for (int t = 0; t < TX; t++) {
+                    yk0 += wt[(ty + 0 * TY) * TX + t];
+                    yk1 += wt[(ty + 1 * TY) * TX + t];
+                    yk2 += wt[(ty + 2 * TY) * TX + t];
+                    yk3 += wt[(ty + 3 * TY) * TX + t];
                 }
             }
             mode = next;
@@ -497,6 +893,18 @@ public final class GpuForward {
     private static int sees(int i, int Sq, int Sk, int flags) {
         int all = (flags & CAUSAL) != 0 ? Math.max(0, Math.min(Sk, i + 1 + Sk - Sq)) : Sk;
         return i < Sq ? all : 0;
+    }
+
+    private static float pick(int i, float a, float b, float c, float d) {
+        float low = i == 0 ? a : b;
+        float high = i == 2 ? c : d;
+        return i < 2 ? low : high;
+    }
+
+    private static float pick8(int i, float a, float b, float c, float d, float e, float f, float g, float h) {
+        float low = pick(i, a, b, c, d);
+        float high = pick(i - 4, e, f, g, h);
+        return i < 4 ? low : high;
     }
 
     private static float residual(FloatArray o, FloatArray x, int row, int column, int D, int Dv, int behind) {

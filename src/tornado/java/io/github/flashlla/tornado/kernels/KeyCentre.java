@@ -1,0 +1,32 @@
+package io.github.flashlla.tornado.kernels;
+
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/** A point near the middle of each head's keys, that the other kernels measure keys from. */
+public final class KeyCentre {
+    public static final int THREADS = 64;
+    /** Any point serves; the mean of this many keys, evenly spread, is near enough and costs nothing at any length. */
+    private static final int SAMPLES = 256;
+
+    private KeyCentre() {}
+
+    /**
+     * Launched as one group of {@value #THREADS} threads for each of B Hkv heads.
+     *
+     * @param k (B,Hkv,Sk,D)
+     * @param centre out (B,Hkv,D)
+     */
+    public static void centre(KernelContext ctx, FloatArray k, FloatArray centre, int Sk, int D) {
+        int head = ctx.groupIdx;
+        int samples = Math.min(Sk, SAMPLES);
+        for (int d = ctx.localIdx; d < D; d += THREADS) {
+            float sum = 0f;
+            for (int n = 0; n < samples; n++) {
+                int key = (int) ((long) n * Sk / samples);
+                sum += k.get((head * Sk + key) * D + d);
+            }
+            centre.set(head * D + d, sum / samples);
+        }
+    }
+}
