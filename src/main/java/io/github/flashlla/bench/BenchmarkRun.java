@@ -179,6 +179,7 @@ public final class BenchmarkRun {
             switch (event.kind()) {
                 case OPEN -> {
                     opened = true;
+                    worker.nativeError(); // what a driver grumbles about before there is work is no task's fault
                     facts.removeIf(known -> known.name().equals(event.device().name()));
                     facts.add(event.device());
                 }

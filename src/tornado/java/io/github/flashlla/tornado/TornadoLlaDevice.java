@@ -7,6 +7,7 @@ import io.github.flashlla.KvCache;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
+import java.util.Optional;
 
 /** One device of one TornadoVM backend. Plans of several threads may run on it at once, each on its own thread. */
 final class TornadoLlaDevice implements Device {
@@ -29,6 +30,11 @@ final class TornadoLlaDevice implements Device {
     @Override
     public KvCache kvCache(KvCacheShape shape) {
         return new TornadoKvCache(entry, shape);
+    }
+
+    @Override
+    public Optional<Ceilings> measureCeilings() {
+        return DeviceCeilings.measure(entry);
     }
 
     @Override
