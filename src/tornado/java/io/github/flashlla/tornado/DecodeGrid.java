@@ -83,10 +83,8 @@ record DecodeGrid(int headsPerGroup, int splits, int chunks, int covarianceThrea
     }
 
     private static long covarianceBytes(AttentionShape shape, int heads) {
-        long dim = shape.headDim();
-        long width = Math.ceilDiv(shape.headDim(), DecodeKernels.STRIP) * DecodeKernels.STRIP;
-        return Float.BYTES * (DecodeKernels.TILE * (dim + 1) + heads * DecodeKernels.TILE * (width + 1)
-                + 3 * heads * (dim + 1) + 32);
+        long stride = Math.ceilDiv(shape.headDim(), DecodeKernels.STRIP) * DecodeKernels.STRIP + 1;
+        return Float.BYTES * (DecodeKernels.TILE * stride + heads * (2 * stride + DecodeKernels.TILE + 2) + 32);
     }
 
     private static long outputBytes(AttentionShape shape, int heads) {

@@ -172,8 +172,9 @@ public final class DecodeKernels {
      *
      * <p>A's upper triangle is cut into 8 x 8 tiles, {@code tiles} = S (S + 1) / 2 with S = ceil(D / 8); a thread sums one
      * tile of one head: item = h * tiles + tile. Work-groups beyond the first of a unit and split take further items:
-     * group = (unit * splits + split) * chunks + chunk. With root = sqrt(w) and z = root (k - c), a tile of z is kept per
-     * head in local memory, strips apart so that neighbouring threads read neighbouring words.
+     * group = (unit * splits + split) * chunks + chunk. Keys are centred in registers, as c differs from head to head. In
+     * local memory a key's strips are apart, element d at (d % 8) S + d / 8, so that neighbouring threads read neighbouring
+     * words, and keys are an odd number of words apart, so that the scores do.
      *
      * @param sums (unit,split,64,hw*tiles), element (i,e) of a tile at i * 8 + e
      * @param sumZ (B*H,splits,D+1), the last being sum w
@@ -183,7 +184,7 @@ public final class DecodeKernels {
             FloatArray scaledQ, IntArray lengths, FloatArray topScore, IntArray topKey, FloatArray sums, FloatArray sumZ,
             FloatArray centre, int binary16, int dim, int capacity, int kvHeads, int group, int hw, int splits, int chunks) {
         int strips = (dim + STRIP - 1) / STRIP;
-        int width = strips * STRIP;
+        int stride = strips * STRIP + 1;
         int tiles = strips * (strips + 1) / 2;
         int threads = context.localGroupSizeX;
         int me = context.localIdx;
@@ -197,23 +198,21 @@ public final class DecodeKernels {
         int to = Math.min(from + perSplit, length);
         int base = kvUnit * capacity;
 
-        float[] k = context.allocateFloatLocalArray(TILE * (dim + 1));
-        float[] z = context.allocateFloatLocalArray(hw * TILE * width);
-        float[] q = context.allocateFloatLocalArray(hw * dim);
-        float[] c = context.allocateFloatLocalArray(hw * dim);
-        float[] root = context.allocateFloatLocalArray(hw * TILE);
+        float[] k = context.allocateFloatLocalArray(TILE * stride);
+        float[] q = context.allocateFloatLocalArray(hw * (dim + 1));
+        float[] c = context.allocateFloatLocalArray(hw * stride);
+        float[] w = context.allocateFloatLocalArray(hw * TILE);
         float[] max = context.allocateFloatLocalArray(hw);
         int[] heaviest = context.allocateIntLocalArray(hw);
         float[] power = context.allocateFloatLocalArray(32);
-        float[] mean = context.allocateFloatLocalArray(hw * (dim + 1));
         for (int i = me; i < 32; i += threads) {
             power[i] = powers.get(i);
         }
-        for (int i = me; i < hw * (dim + 1); i += threads) {
-            mean[i] = 0;
+        for (int i = me; i < TILE * stride; i += threads) {
+            k[i] = 0; // what no key fills is multiplied by a weight of 0, and must be a number
         }
-        for (int i = me; i < hw * TILE * width; i += threads) {
-            z[i] = 0;
+        for (int i = me; i < hw * stride; i += threads) {
+            c[i] = 0;
         }
         for (int h = me; h < hw; h += threads) {
             float top = LOWEST;
@@ -230,8 +229,10 @@ public final class DecodeKernels {
         }
         context.localBarrier();
         for (int i = me; i < hw * dim; i += threads) {
-            q[i] = scaledQ.get(unit * hw * dim + i);
-            int at = (base + heaviest[i / dim]) * dim + i % dim;
+            int h = i / dim;
+            int d = i % dim;
+            q[h * (dim + 1) + d] = scaledQ.get(unit * hw * dim + i);
+            int at = (base + heaviest[h]) * dim + d;
             float value;
             if (binary16 == 1) {
                 int bits = k16.get(at);
@@ -239,7 +240,7 @@ public final class DecodeKernels {
             } else {
                 value = k32.get(at);
             }
-            c[i] = value;
+            c[h * stride + d % STRIP * strips + d / STRIP] = value;
             if (split == 0 && chunk == 0) {
                 centre.set(unit * hw * dim + i, value);
             }
@@ -252,11 +253,20 @@ public final class DecodeKernels {
         int column = (int) ((TornadoMath.sqrt(8f * myTile + 1) - 1) * 0.5f + 1e-3f);
         int row = myTile - column * (column + 1) / 2;
         float[] sum = new float[STRIP * STRIP];
-        float[] a = new float[STRIP];
+        float[] mean = new float[STRIP];
+        float[] wa = new float[STRIP];
+        float[] ca = new float[STRIP];
+        float[] cb = new float[STRIP];
+        float omega = 0;
         for (int i = 0; i < STRIP * STRIP; i++) {
             sum[i] = 0;
         }
         context.localBarrier();
+        for (int i = 0; i < STRIP; i++) {
+            mean[i] = 0;
+            ca[i] = c[myHead * stride + i * strips + row];
+            cb[i] = c[myHead * stride + i * strips + column];
+        }
 
         for (int token = from; token < to; token += TILE) {
             int n = Math.min(TILE, to - token);
@@ -269,58 +279,39 @@ public final class DecodeKernels {
                 } else {
                     value = k32.get(at);
                 }
-                k[i / dim * (dim + 1) + i % dim] = value;
+                int d = i % dim;
+                k[i / dim * stride + d % STRIP * strips + d / STRIP] = value;
             }
             context.localBarrier();
             for (int i = me; i < hw * TILE; i += threads) {
                 int j = i % TILE;
-                float r = 0;
+                int h = i / TILE;
+                float weight = 0;
                 if (j < n) {
                     float score = 0;
                     for (int d = 0; d < dim; d++) {
-                        score += k[j * (dim + 1) + d] * q[i / TILE * dim + d];
+                        score += k[j * stride + d % STRIP * strips + d / STRIP] * q[h * (dim + 1) + d];
                     }
-                    r = TornadoMath.exp(0.5f * (score - max[i / TILE]));
+                    weight = TornadoMath.exp(score - max[h]);
                 }
-                root[i] = r;
-            }
-            context.localBarrier();
-            for (int i = me; i < hw * TILE * dim; i += threads) {
-                int d = i % dim;
-                int hj = i / dim;
-                int j = hj % TILE;
-                float centred = 0;
-                if (j < n) {
-                    centred = root[hj] * (k[j * (dim + 1) + d] - c[hj / TILE * dim + d]);
-                }
-                z[hj * width + d % STRIP * strips + d / STRIP] = centred;
+                w[i] = weight;
             }
             context.localBarrier();
             for (int j = 0; j < TILE; j++) {
-                int at = (myHead * TILE + j) * width;
+                int at = j * stride;
+                float weight = w[myHead * TILE + j];
+                omega += weight;
                 for (int i = 0; i < STRIP; i++) {
-                    a[i] = z[at + i * strips + row];
+                    float value = weight * (k[at + i * strips + row] - ca[i]);
+                    wa[i] = value;
+                    mean[i] += value;
                 }
                 for (int e = 0; e < STRIP; e++) {
-                    float b = z[at + e * strips + column];
+                    float b = k[at + e * strips + column] - cb[e];
                     for (int i = 0; i < STRIP; i++) {
-                        sum[i * STRIP + e] += a[i] * b;
+                        sum[i * STRIP + e] += wa[i] * b;
                     }
                 }
-            }
-            for (int i = me; i < hw * (dim + 1); i += threads) {
-                int h = i / (dim + 1);
-                int d = i % (dim + 1);
-                float part = 0;
-                for (int j = 0; j < TILE; j++) {
-                    float r = root[h * TILE + j];
-                    float value = r;
-                    if (d < dim) {
-                        value = z[(h * TILE + j) * width + d % STRIP * strips + d / STRIP];
-                    }
-                    part += r * value;
-                }
-                mean[i] += part;
             }
             context.localBarrier();
         }
@@ -329,10 +320,16 @@ public final class DecodeKernels {
             for (int i = 0; i < STRIP * STRIP; i++) {
                 sums.set(((unit * splits + split) * STRIP * STRIP + i) * items + item, sum[i]);
             }
-        }
-        if (chunk == 0) {
-            for (int i = me; i < hw * (dim + 1); i += threads) {
-                sumZ.set(((unit * hw + i / (dim + 1)) * splits + split) * (dim + 1) + i % (dim + 1), mean[i]);
+            int means = ((unit * hw + myHead) * splits + split) * (dim + 1);
+            if (row == column) {
+                for (int i = 0; i < STRIP; i++) {
+                    if (row * STRIP + i < dim) {
+                        sumZ.set(means + row * STRIP + i, mean[i]);
+                    }
+                }
+            }
+            if (myTile == 0) {
+                sumZ.set(means + dim, omega);
             }
         }
     }
