@@ -12,10 +12,15 @@ import io.github.flashlla.bench.Protocol;
 import io.github.flashlla.bench.Suite;
 import io.github.flashlla.bench.Task;
 import io.github.flashlla.report.BenchmarkRecord;
+import io.github.flashlla.report.Comparison;
+import io.github.flashlla.report.Comparison.Clock;
+import io.github.flashlla.report.Comparison.Named;
+import io.github.flashlla.report.ComparisonPage;
 import io.github.flashlla.report.Measurement;
 import io.github.flashlla.report.RecordFile;
 import io.github.flashlla.report.RecordRenderer;
 import io.github.flashlla.report.Status;
+import io.github.flashlla.report.TimeRatio;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
@@ -125,6 +130,10 @@ public final class BenchCommand implements Callable<Integer> {
                     + "nothing")
     private Path recordFile;
 
+    @Option(names = "--html", paramLabel = "FILE",
+            description = "Also write a page with tables and charts of all devices; compare makes it from records, too")
+    private Path html;
+
     @Option(names = "--name", paramLabel = "NAME",
             description = "What comparisons call this record (default: the suite's name, or bench)")
     private String name;
@@ -138,19 +147,25 @@ public final class BenchCommand implements Callable<Integer> {
         List<DeviceInfo> chosen = suite.devices() == null ? defaultDevices() : Devices.select(suite.devices());
         PrintWriter out = spec.commandLine().getOut();
 
-        BenchmarkRecord record;
         CountDownLatch printed = new CountDownLatch(1);
         try (ProgressDisplay display = new ProgressDisplay(System.err, suite.tasks(), chosen.size())) {
             BenchmarkRun run = new BenchmarkRun(suite, chosen, new Listeners(display, out));
             keep(run.soFar()); // a file that cannot be written is better known now than after the run
             // Ctrl-C ends what runs now, and lets this thread print what is done
-            Thread hook = Thread.ofPlatform().unstarted(() -> {
+            Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().unstarted(() -> {
                 run.stop();
                 await(printed);
-            });
-            Runtime.getRuntime().addShutdownHook(hook);
-            record = run.run();
+            }));
+            BenchmarkRecord record = run.run();
+            display.close();
+            finish(record, out);
+            return record.complete() && record.measurements().stream().allMatch(m -> m.status() == Status.OK) ? 0 : 1;
+        } finally {
+            printed.countDown();
         }
+    }
+
+    private void finish(BenchmarkRecord record, PrintWriter out) {
         keep(record);
         switch (output) {
             case md -> out.print(RecordRenderer.markdown(record));
@@ -159,8 +174,10 @@ public final class BenchCommand implements Callable<Integer> {
             case jsonl -> { }
         }
         out.flush();
-        printed.countDown();
-        return record.measurements().stream().allMatch(m -> m.status() == Status.OK) && record.complete() ? 0 : 1;
+        if (html != null && !record.measurements().isEmpty()) {
+            ComparisonPage.write(html, Comparison.of(List.of(new Named(record.name(), record)), null, Clock.WALL,
+                    TimeRatio.DEFAULT_NOISE), System.err::println);
+        }
     }
 
     private void keep(BenchmarkRecord record) {

@@ -38,6 +38,9 @@ public final class CompareCommand implements Callable<Integer> {
             description = "Also write a page with charts that needs nothing but a browser")
     private Path html;
 
+    @Option(names = "--charts", paramLabel = "FOLDER", description = "Also write every chart as an SVG file into this folder")
+    private Path charts;
+
     @Option(names = "--baseline", paramLabel = "NAME",
             description = "What ratios are against: a record (its name or its file's) or a device (default: the first "
                     + "record, or the first device of a single record)")
@@ -75,6 +78,9 @@ public final class CompareCommand implements Callable<Integer> {
         if (html != null) {
             ComparisonPage.write(html, comparison, err::println);
             err.println("wrote " + html);
+        }
+        if (charts != null) {
+            ComparisonPage.writeCharts(charts, comparison, err::println);
         }
         err.flush();
         return regressionPercent == null ? 0 : gate(comparison.regressions(regressionPercent / 100), err);

@@ -99,6 +99,15 @@ final class ChartStyle {
         return themed(text.toString(), chart.getWidth(), chart.getHeight());
     }
 
+    /** A chart for a file of its own, which no page gives its colours. */
+    static String standalone(String svg) {
+        String colors = "<style>svg{--ink:#1b1f24;--grid:#d5d9df;--s0:#1f6feb;--s1:#d1490c;--s2:#1a7f37;--s3:#8250df;"
+                + "--s4:#b08800;--s5:#0a7d8c;--s6:#bf3989;--s7:#6e7781}@media (prefers-color-scheme:dark){svg{--ink:#e4e8ed;"
+                + "--grid:#39424d;--s0:#6cb0ff;--s1:#ff9d6b;--s2:#67d67d;--s3:#c0a1ff;--s4:#e3c04a;--s5:#5ad1df;--s6:#ff8fcb;"
+                + "--s7:#aeb7c1}}</style>";
+        return svg.replaceFirst(">", ">" + colors) + "\n";
+    }
+
     private static void dress(AxesChartStyler styler) {
         Font font = new Font(Font.SANS_SERIF, Font.PLAIN, 14);
         styler.setBaseFont(font).setChartBackgroundColor(PAPER).setChartFontColor(INK).setChartPadding(8)

@@ -1,11 +1,17 @@
 package io.github.flashlla.report;
 
+import io.github.flashlla.report.Comparison.Group;
 import io.github.flashlla.report.Comparison.Line;
+import io.github.flashlla.report.Comparison.Series;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Function;
 import org.knowm.xchart.CategoryChart;
@@ -28,6 +34,9 @@ final class Charts {
 
     /** More letters than this do not fit under the bars side by side. */
     private static final int LABEL_ROOM = 48;
+
+    /** Of one kind on a page; the tables hold the rest. */
+    private static final int MAX_CHARTS = 12;
 
     private Charts() {}
 
@@ -60,15 +69,16 @@ final class Charts {
     /** Time against length, per family of workloads with two lengths or more. */
     private static List<Chart> scaling(Comparison comparison) {
         Map<String, Map<String, TreeMap<Double, Double>>> families = new LinkedHashMap<>();
+        Function<Line, String> naming = names(comparison);
         for (Line line : drawn(comparison)) {
             Workload w = line.measurement().workload();
             families.computeIfAbsent(w.family(), f -> new LinkedHashMap<>())
-                    .computeIfAbsent(name(comparison, line), n -> new TreeMap<>())
+                    .computeIfAbsent(naming.apply(line), n -> new TreeMap<>())
                     .put(Math.log(w.keyLength()) / Math.log(2), line.measurement().times().medianNs() / 1e6);
         }
         List<Chart> charts = new ArrayList<>();
         families.forEach((family, series) -> {
-            if (series.values().stream().noneMatch(points -> points.size() > 1)) {
+            if (charts.size() == MAX_CHARTS || series.values().stream().noneMatch(points -> points.size() > 1)) {
                 return;
             }
             XYChart chart = xy("key length S", "median time, ms", series.size());
@@ -83,6 +93,7 @@ final class Charts {
     /** Measured working set against length, a line per mode and device, where there are two lengths or more. */
     private static List<Chart> workingSet(Comparison comparison) {
         Map<String, Map<String, TreeMap<Double, Double>>> problems = new LinkedHashMap<>();
+        Function<Line, String> naming = names(comparison);
         for (Line line : drawn(comparison)) {
             Measurement m = line.measurement();
             if (m.memory() != null && m.memory().workingSetBytes() != null && m.memory().workingSetBytes() > 0) {
@@ -90,13 +101,13 @@ final class Charts {
                 String problem = w.batch() + "x" + w.heads() + "xSx" + w.headDim() + (w.kvHeads() != w.heads()
                         ? " Hkv=" + w.kvHeads() : "");
                 problems.computeIfAbsent(problem, p -> new LinkedHashMap<>())
-                        .computeIfAbsent(w.mode() + ", " + name(comparison, line), n -> new TreeMap<>())
+                        .computeIfAbsent(w.mode() + ", " + naming.apply(line), n -> new TreeMap<>())
                         .put(Math.log(w.keyLength()) / Math.log(2), m.memory().workingSetBytes() / 1048576.0);
             }
         }
         List<Chart> charts = new ArrayList<>();
         problems.forEach((problem, series) -> {
-            if (series.size() < 2 || series.values().stream().noneMatch(points -> points.size() > 1)) {
+            if (charts.size() == MAX_CHARTS || series.size() < 2 || series.values().stream().noneMatch(points -> points.size() > 1)) {
                 return; // modes are what it compares
             }
             XYChart chart = xy("key length S", "working set, MiB", series.size());
@@ -134,23 +145,28 @@ final class Charts {
 
     private static List<Chart> bars(Comparison comparison, String title, String caption, String unit,
             Function<Measurement, Double> value) {
-        List<Line> lines = drawn(comparison).stream().filter(line -> value.apply(line.measurement()) != null).toList();
-        List<String> names = lines.stream().map(line -> name(comparison, line)).distinct().toList();
-        List<Workload> workloads = lines.stream().map(line -> line.measurement().workload()).distinct().toList();
+        Function<Line, String> naming = names(comparison);
+        Map<Workload, Map<String, Double>> values = new LinkedHashMap<>();
+        Set<String> names = new LinkedHashSet<>();
+        for (Line line : drawn(comparison)) {
+            Double height = value.apply(line.measurement());
+            if (height != null) {
+                names.add(naming.apply(line));
+                values.computeIfAbsent(line.measurement().workload(), w -> new HashMap<>()).put(naming.apply(line), height);
+            }
+        }
+        List<Workload> workloads = List.copyOf(values.keySet());
         List<Chart> charts = new ArrayList<>();
         int perChart = Math.max(1, MAX_BARS / Math.max(1, names.size()));
-        for (int from = 0; from < workloads.size(); from += perChart) {
+        for (int from = 0; from < workloads.size() && charts.size() < MAX_CHARTS; from += perChart) {
             List<Workload> some = workloads.subList(from, Math.min(workloads.size(), from + perChart));
             List<String> labels = labels(some);
             boolean tilted = labels.stream().mapToInt(String::length).sum() > LABEL_ROOM;
             CategoryChart chart = new CategoryChartBuilder().width(WIDTH)
                     .height(HEIGHT + names.size() * LEGEND_ROW + (tilted ? 60 : 0)).yAxisTitle(unit).build();
-            for (String name : names) {
-                List<Double> values = some.stream().map(workload -> lines.stream()
-                        .filter(line -> line.measurement().workload().equals(workload)
-                                && name(comparison, line).equals(name))
-                        .map(line -> value.apply(line.measurement())).findFirst().orElse(0.0)).toList();
-                chart.addSeries(name, labels, values);
+            for (String series : names) {
+                chart.addSeries(series, labels,
+                        some.stream().map(workload -> values.get(workload).getOrDefault(series, 0.0)).toList());
             }
             chart.getStyler().setAvailableSpaceFill(0.7);
             chart.getStyler().setYAxisMin(0.0).setXAxisLabelRotation(tilted ? 40 : 0);
@@ -173,10 +189,14 @@ final class Charts {
     }
 
     /** The series, and the way of solving where one series has several for a workload. */
-    private static String name(Comparison comparison, Line line) {
-        boolean several = comparison.groups().stream().anyMatch(group -> group.lines().stream()
-                .filter(other -> other.series().equals(line.series())).count() > 1);
-        return several ? line.series().label() + ", " + line.measurement().method().label() : line.series().label();
+    private static Function<Line, String> names(Comparison comparison) {
+        Set<Series> several = new HashSet<>();
+        for (Group group : comparison.groups()) {
+            Set<Series> here = new HashSet<>();
+            group.lines().stream().map(Line::series).filter(series -> !here.add(series)).forEach(several::add);
+        }
+        return line -> line.series().label()
+                + (several.contains(line.series()) ? ", " + line.measurement().method().label() : "");
     }
 
     private static XYChart xy(String x, String y, int series) {

@@ -15,9 +15,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 
@@ -35,6 +38,29 @@ public final class ComparisonPage {
         } catch (IOException e) {
             throw new InvalidInputException("the page " + file + " cannot be written (" + e.getClass().getSimpleName()
                     + "); name a file in a folder that exists and is yours");
+        }
+    }
+
+    /**
+     * Writes every chart as an SVG file of its own, which shows itself in light and dark.
+     *
+     * @param folder is made if it is not there; files are named by what they show, such as {@code time-against-length.svg}
+     */
+    public static void writeCharts(Path folder, Comparison comparison, Consumer<String> notes) {
+        try {
+            Files.createDirectories(folder);
+            Set<String> names = new HashSet<>();
+            for (Chart chart : draw(comparison, notes)) {
+                String name = chart.title().toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]+", "-");
+                String unique = name;
+                for (int n = 2; !names.add(unique); n++) {
+                    unique = name + "-" + n;
+                }
+                Files.writeString(folder.resolve(unique + ".svg"), ChartStyle.standalone(chart.svg()));
+            }
+        } catch (IOException e) {
+            throw new InvalidInputException("the charts cannot be written to " + folder + " ("
+                    + e.getClass().getSimpleName() + "); name a folder that is yours");
         }
     }
 
@@ -62,8 +88,8 @@ public final class ComparisonPage {
         try {
             return Charts.of(comparison);
         } catch (LinkageError | InternalError | RuntimeException e) {
-            notes.accept("the page has no charts, for this system cannot draw text (" + e
-                    + "); install fontconfig and a font such as DejaVu");
+            notes.accept("the page has no charts, for they could not be drawn (" + e
+                    + "); where it is for want of fonts, install fontconfig and one such as DejaVu");
             return List.of();
         }
     }
