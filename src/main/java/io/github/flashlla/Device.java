@@ -48,6 +48,33 @@ public interface Device extends AutoCloseable {
         return Optional.empty();
     }
 
+    /**
+     * One decoding step over keys and values that are not in a cache yet: {@link #forward} for one query per head, by
+     * moments and without a tolerance where that is cheaper. For repeated steps keep a {@link #kvCache cache}.
+     *
+     * @param inputs with Sq = 1; float16 keys and values are kept as such, any other type in float32
+     * @throws InvalidInputException if there are several queries per head
+     * @throws UnsupportedOperationException if this device does not decode
+     */
+    default LlaResult decode(LlaInputs inputs, LlaOptions options) {
+        AttentionShape shape = inputs.shape();
+        if (shape.queryLength() != 1) {
+            throw new InvalidInputException("decoding takes one query per head, but q has " + shape.queryLength()
+                    + "; use forward");
+        }
+        boolean half = inputs.k().type() == DataType.FLOAT16 && inputs.v().type() == DataType.FLOAT16;
+        KvCacheShape cacheShape = new KvCacheShape(shape.batch(), shape.kvHeads(), shape.keyLength(), shape.headDim(),
+                shape.valueDim(), half ? DataType.FLOAT16 : DataType.FLOAT32);
+        try (KvCache cache = kvCache(cacheShape)) {
+            cache.append(inputs.k(), inputs.v());
+            try (DecodePlan plan = cache.decodePlan(shape.heads(), options)) {
+                LlaResult result = plan.newResult();
+                plan.decode(inputs.q(), inputs.ridge(), result);
+                return result;
+            }
+        }
+    }
+
     @Override
     void close();
 

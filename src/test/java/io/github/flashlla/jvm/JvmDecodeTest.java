@@ -23,6 +23,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class JvmDecodeTest {
@@ -267,6 +268,24 @@ class JvmDecodeTest {
             assertThrows(InvalidInputException.class, () -> cache.decodePlan(0, LlaOptions.defaults()));
             assertThrows(InvalidInputException.class,
                     () -> new KvCacheShape(1, 1, 8, 4, 4, DataType.BFLOAT16));
+        }
+    }
+
+    /** Without a cache, and against forward on the same inputs. */
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void oneStepEqualsForward(DataType type) {
+        Random random = new Random(9);
+        LlaInputs inputs = new LlaInputs(gaussian(random, type, 1, 2, 4, 1, 32), gaussian(random, type, 1, 2, 2, 777, 32),
+                gaussian(random, type, 1, 2, 2, 777, 24), null);
+        try (JvmDevice device = Problems.device(new VectorKernels())) {
+            LlaOptions options = LlaOptions.defaults().withTolerance(1e-6);
+            LlaResult step = device.decode(inputs, options);
+            assertEquals(inputs.shape(), step.shape());
+            assertClose("o", step.output(), device.forward(inputs, options).output(), 1e-4);
+            Tensor queries = gaussian(random, type, 1, 2, 4, 3, 32);
+            assertThrows(InvalidInputException.class,
+                    () -> device.decode(new LlaInputs(queries, inputs.k(), inputs.v(), null), options));
         }
     }
 }
