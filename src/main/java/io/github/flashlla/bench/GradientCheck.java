@@ -4,6 +4,7 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.reference.ExactQuery;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 

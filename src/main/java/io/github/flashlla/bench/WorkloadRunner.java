@@ -19,6 +19,7 @@ import io.github.flashlla.report.Measurement.Solve;
 import io.github.flashlla.report.Measurement.Times;
 import io.github.flashlla.report.Numbers;
 import io.github.flashlla.report.Status;
+import io.github.flashlla.verify.RandomInputs;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.IntSummaryStatistics;

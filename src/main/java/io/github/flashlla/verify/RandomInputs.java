@@ -1,4 +1,4 @@
-package io.github.flashlla.bench;
+package io.github.flashlla.verify;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
@@ -8,19 +8,25 @@ import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
 
 /** Standard normal q, k and v, the same for the same shape on every machine. */
-final class RandomInputs {
+public final class RandomInputs {
     private static final long SEED = 20251001;
 
     private RandomInputs() {}
 
-    static LlaInputs normal(AttentionShape shape, DataType type) {
-        RandomGenerator random = generator(SEED);
+    /** Always the same for a shape. */
+    public static LlaInputs normal(AttentionShape shape, DataType type) {
+        return normal(shape, type, SEED);
+    }
+
+    /** The same for a shape and a seed. */
+    public static LlaInputs normal(AttentionShape shape, DataType type, long seed) {
+        RandomGenerator random = generator(seed);
         return LlaInputs.of(tensor(random, type, shape.queryDims()), tensor(random, type, shape.keyDims()),
                 tensor(random, type, shape.valueDims()));
     }
 
     /** A gradient of o. */
-    static Tensor gradient(AttentionShape shape) {
+    public static Tensor gradient(AttentionShape shape) {
         return tensor(generator(SEED + 1), DataType.FLOAT32, shape.outputDims());
     }
 

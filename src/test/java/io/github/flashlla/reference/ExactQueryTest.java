@@ -1,4 +1,4 @@
-package io.github.flashlla.bench;
+package io.github.flashlla.reference;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
@@ -7,6 +7,7 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.verify.RandomInputs;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 

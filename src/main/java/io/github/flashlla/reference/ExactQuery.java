@@ -1,4 +1,4 @@
-package io.github.flashlla.bench;
+package io.github.flashlla.reference;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaInputs;
@@ -12,7 +12,7 @@ import org.ejml.interfaces.linsol.LinearSolverDense;
  * One query's answer and gradients in float64: the centred form with A formed and solved directly. Memory O(Sk D + D^2),
  * work O(Sk D^2).
  */
-final class ExactQuery {
+public final class ExactQuery {
     private final int d;
     private final int dv;
     private final double scale;
@@ -22,6 +22,8 @@ final class ExactQuery {
     private final double[] k;
     private final double[] v;
     private final double[] p;
+    private final double ridge;
+    private double logSumExp;
     private final double[] kbar;
     private final double[] x;
     private final double[] a;
@@ -36,7 +38,7 @@ final class ExactQuery {
     private double[] ds;
 
     /** @param row position of the query in (B,H,Sq), row-major; it must see a key */
-    ExactQuery(AttentionShape shape, LlaOptions options, LlaInputs inputs, long row) {
+    public ExactQuery(AttentionShape shape, LlaOptions options, LlaInputs inputs, long row) {
         this.d = shape.headDim();
         this.dv = shape.valueDim();
         this.scale = options.scaleFor(d);
@@ -51,9 +53,9 @@ final class ExactQuery {
         for (int j = 0; j < visible; j++) {
             add(kbar, p[j], k, j * d);
         }
-        double ridge = inputs.ridge() == null ? options.ridge() : inputs.ridge().get(row);
+        this.ridge = inputs.ridge() == null ? options.ridge() : inputs.ridge().get(row);
         this.solver = LinearSolverFactory_DDRM.chol(d);
-        solver.setA(secondMoment(ridge));
+        solver.setA(secondMoment());
         double[] right = kbar.clone();
         add(right, -1, q, 0);
         this.x = solve(right);
@@ -63,8 +65,64 @@ final class ExactQuery {
         }
     }
 
+    /** log sum_j exp(scale q.k_j) */
+    public double logSumExp() {
+        return logSumExp;
+    }
+
+    /** Weighted mean key (D). */
+    public double[] kbar() {
+        return kbar;
+    }
+
+    /** Solution of A x = kbar - q (D). */
+    public double[] x() {
+        return x;
+    }
+
+    /**
+     * o (Dv) as the paper writes it, around the query itself: Sigma = sum w z z^T + ridge omega I with z_j = k_j - q,
+     * rho = Sigma^-1 mu, o = sum w (1 - z.rho) v / (omega - mu.rho). An independent check of {@link #output()}; it loses
+     * digits where the query is far from its keys.
+     */
+    public double[] paperOutput() {
+        double[] z = new double[d];
+        double[] mu = new double[d];
+        DMatrixRMaj sigma = new DMatrixRMaj(d, d);
+        for (int j = 0; j < visible; j++) {
+            for (int c = 0; c < d; c++) {
+                z[c] = k[j * d + c] - q[c];
+            }
+            add(mu, p[j], z, 0);
+            for (int r = 0; r < d; r++) {
+                for (int c = 0; c < d; c++) {
+                    sigma.data[r * d + c] += p[j] * z[r] * z[c];
+                }
+            }
+        }
+        for (int c = 0; c < d; c++) {
+            sigma.data[c * d + c] += ridge; // weights p sum to 1, so omega is 1
+        }
+        LinearSolverDense<DMatrixRMaj> paper = LinearSolverFactory_DDRM.chol(d);
+        paper.setA(sigma);
+        DMatrixRMaj rho = new DMatrixRMaj(d, 1);
+        paper.solve(new DMatrixRMaj(d, 1, true, mu), rho);
+        double[] o = new double[dv];
+        for (int j = 0; j < visible; j++) {
+            for (int c = 0; c < d; c++) {
+                z[c] = k[j * d + c] - q[c];
+            }
+            add(o, p[j] * (1 - dot(z, 0, rho.data, 0, d)), v, j * dv);
+        }
+        double total = 1 - dot(mu, 0, rho.data, 0, d);
+        for (int c = 0; c < dv; c++) {
+            o[c] /= total;
+        }
+        return o;
+    }
+
     /** o (Dv) */
-    double[] output() {
+    public double[] output() {
         double[] o = new double[dv];
         for (int j = 0; j < visible; j++) {
             add(o, p[j] * (1 - a[j]), v, j * dv);
@@ -73,7 +131,7 @@ final class ExactQuery {
     }
 
     /** Prepares the gradients for dL/do = {@code gradOutput} of this query (Dv). */
-    void backward(double[] gradOutput) {
+    public void backward(double[] gradOutput) {
         g = gradOutput;
         gv = new double[visible];
         double mean = 0;
@@ -106,7 +164,7 @@ final class ExactQuery {
     }
 
     /** dL/dq (D) */
-    double[] dq() {
+    public double[] dq() {
         double[] dq = new double[d];
         for (int j = 0; j < visible; j++) {
             add(dq, scale * ds[j], k, j * d);
@@ -115,16 +173,16 @@ final class ExactQuery {
         return dq;
     }
 
-    double dridge() {
+    public double dridge() {
         return -dot(u, 0, x, 0, d);
     }
 
-    boolean sees(int key) {
+    public boolean sees(int key) {
         return key < visible;
     }
 
     /** Adds this query's part of dL/dk of a key that it sees (D). */
-    void addDk(int key, double[] dk) {
+    public void addDk(int key, double[] dk) {
         add(dk, scale * ds[key], q, 0);
         add(dk, p[key], kappa, 0);
         add(dk, -p[key] * (gv[key] + b[key]), x, 0);
@@ -132,7 +190,7 @@ final class ExactQuery {
     }
 
     /** Adds this query's part of dL/dv of a key that it sees (Dv). */
-    void addDv(int key, double[] dvOut) {
+    public void addDv(int key, double[] dvOut) {
         add(dvOut, p[key] * (1 - a[key]), g, 0);
     }
 
@@ -151,10 +209,11 @@ final class ExactQuery {
         for (int j = 0; j < visible; j++) {
             w[j] /= total;
         }
+        logSumExp = max + Math.log(total);
         return w;
     }
 
-    private DMatrixRMaj secondMoment(double ridge) {
+    private DMatrixRMaj secondMoment() {
         DMatrixRMaj m = new DMatrixRMaj(d, d);
         double[] z = new double[d];
         for (int j = 0; j < visible; j++) {
@@ -180,7 +239,7 @@ final class ExactQuery {
         return solution.data;
     }
 
-    static double[] values(Tensor tensor, long from, int count) {
+    public static double[] values(Tensor tensor, long from, int count) {
         double[] values = new double[count];
         for (int i = 0; i < count; i++) {
             values[i] = tensor.get(from + i);

@@ -1,0 +1,88 @@
+package io.github.flashlla.verify;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.io.Npy;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+
+/**
+ * One folder of test vectors: q, k, v, lambda, g and the float64 answers o, kbar, x, lse, dq, dk, dv, dlambda as .npy files,
+ * and {@code case.json} with scale and causal.
+ *
+ * @param folder where it lies; its name is the case's
+ */
+public record GoldenCase(Path folder, double scale, boolean causal) {
+
+    /** Every case below a folder, by name. */
+    public static List<GoldenCase> all(Path root) {
+        try (Stream<Path> folders = Files.list(root)) {
+            List<GoldenCase> cases = folders.filter(folder -> Files.exists(folder.resolve("case.json"))).sorted()
+                    .map(GoldenCase::read).toList();
+            if (cases.isEmpty()) {
+                throw new InvalidInputException(root + " holds no test vectors: no folder in it has a case.json.");
+            }
+            return cases;
+        } catch (IOException e) {
+            throw new InvalidInputException(root + " holds no test vectors that can be read; name their folder with --golden.");
+        }
+    }
+
+    private static GoldenCase read(Path folder) {
+        Path file = folder.resolve("case.json");
+        try {
+            JsonNode parameters = new ObjectMapper().readTree(file.toFile());
+            return new GoldenCase(folder, parameters.required("scale").asDouble(), parameters.required("causal").asBoolean());
+        } catch (IOException | IllegalArgumentException e) {
+            throw new InvalidInputException(file + " is not a test case's description: " + e.getMessage().lines().findFirst().orElse(""));
+        }
+    }
+
+    public String name() {
+        return folder.getFileName().toString();
+    }
+
+    /** Scores in the hundreds: plain float32 loses more there. */
+    public boolean isPeaked() {
+        return name().equals("peaked");
+    }
+
+    public LlaOptions options() {
+        return LlaOptions.defaults().withScale(scale).withCausal(causal);
+    }
+
+    /**
+     * Largest error of a float64 device. The stored answers of {@code peaked} are float64 themselves and further from the
+     * truth than that: its worst query is off by 7e-10 of 6 against a solve in 60 digits, the reference's by 2e-12.
+     */
+    public double referenceBar() {
+        return isPeaked() ? 1e-10 : 1e-12;
+    }
+
+    /** The same for gradients. */
+    public double referenceGradientBar() {
+        return isPeaked() ? 1e-7 : 1e-10;
+    }
+
+    /** Inputs in float64, a ridge for each query. */
+    public LlaInputs inputs() {
+        return new LlaInputs(tensor("q"), tensor("k"), tensor("v"), tensor("lambda"));
+    }
+
+    /** A file of the case by its name without {@code .npy}. */
+    public Tensor tensor(String name) {
+        return Npy.read(folder.resolve(name + ".npy"));
+    }
+
+    @Override
+    public String toString() {
+        return name();
+    }
+}

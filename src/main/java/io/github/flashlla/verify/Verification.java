@@ -1,0 +1,135 @@
+package io.github.flashlla.verify;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.Device;
+import io.github.flashlla.Devices;
+import io.github.flashlla.LlaGradients;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaPlan;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Preconditioner;
+import io.github.flashlla.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.function.Consumer;
+
+/** Holds one device against float64: the test vectors, and fresh random problems. */
+public final class Verification {
+    private static final double FORWARD_TOLERANCE = 1e-5;
+    private static final double BACKWARD_TOLERANCE = 1e-6;
+    private static final int RANDOM_CASES = 8;
+
+    private final Device device;
+    private final boolean exact;
+    private final Consumer<Outcome> listener;
+    private boolean hasBackward = true;
+
+    private Verification(Device device, Consumer<Outcome> listener) {
+        this.device = device;
+        this.exact = device.info().precisions().contains(DataType.FLOAT64);
+        this.listener = listener;
+    }
+
+    /**
+     * One check.
+     *
+     * @param error relative error, NaN if something was not written; the largest of the gradients' for backward
+     * @param bar largest error that passes
+     * @param iterations most that a query took
+     * @param failure what the device said if it failed, else null
+     */
+    public record Outcome(String name, String pass, AttentionShape shape, double error, double bar, int iterations, String failure) {
+        public boolean ok() {
+            return failure == null && error <= bar; // false for NaN
+        }
+    }
+
+    /**
+     * Runs every check, telling {@code listener} of each as it ends.
+     *
+     * @param seed of the random problems
+     * @return all outcomes, those that missed included
+     */
+    public static List<Outcome> run(Device device, List<GoldenCase> golden, long seed, Consumer<Outcome> listener) {
+        List<Outcome> outcomes = new ArrayList<>();
+        Verification verification = new Verification(device, outcome -> {
+            outcomes.add(outcome);
+            listener.accept(outcome);
+        });
+        golden.forEach(verification::golden);
+        Random random = new Random(seed);
+        for (int n = 0; n < RANDOM_CASES; n++) {
+            verification.random("random " + n, random);
+        }
+        return outcomes;
+    }
+
+    private void golden(GoldenCase golden) {
+        LlaInputs inputs = exact ? golden.inputs() : golden.inputs().as(DataType.FLOAT32);
+        double bar = exact ? golden.referenceBar() : golden.isPeaked() ? 1e-3 : 1e-4;
+        forward(golden.name(), inputs, golden.options(), golden.tensor("o"), bar);
+        double gradientBar = exact ? golden.referenceGradientBar() : golden.isPeaked() ? 1e-2 : 3e-4;
+        backward(golden.name(), inputs, golden.options(), golden.tensor("g"), gradientBar,
+                List.of(golden.tensor("dq"), golden.tensor("dk"), golden.tensor("dv"), golden.tensor("dlambda")));
+    }
+
+    private void random(String name, Random random) {
+        int kvHeads = 1 + random.nextInt(2);
+        boolean causal = random.nextBoolean();
+        int keys = 1 + random.nextInt(300);
+        AttentionShape shape = new AttentionShape(1 + random.nextInt(2), kvHeads * (1 + random.nextInt(3)), kvHeads,
+                causal ? 1 + random.nextInt(keys) : 1 + random.nextInt(200), keys, 8 + random.nextInt(121), 8 + random.nextInt(121));
+        LlaInputs inputs = RandomInputs.normal(shape, exact ? DataType.FLOAT64 : DataType.FLOAT32, random.nextLong());
+        if (random.nextBoolean()) {
+            Tensor ridge = Tensor.allocate(DataType.FLOAT32, shape.rowDims());
+            for (long i = 0; i < ridge.size(); i++) {
+                ridge.set(i, Math.exp(random.nextGaussian()));
+            }
+            inputs = inputs.withRidge(ridge);
+        }
+        LlaOptions options = LlaOptions.defaults().withCausal(causal).withMaxIterations(256)
+                .withPreconditioner(random.nextBoolean() ? Preconditioner.JACOBI : Preconditioner.NONE);
+        Tensor want;
+        try (Device reference = Devices.open("reference")) {
+            want = reference.forward(inputs, options).output();
+        }
+        forward(name, inputs, options, want, exact ? 1e-12 : 1e-4);
+    }
+
+    private void forward(String name, LlaInputs inputs, LlaOptions options, Tensor want, double bar) {
+        try {
+            LlaResult result = device.forward(inputs, options.withTolerance(FORWARD_TOLERANCE));
+            double error = Accuracy.relativeError(result.output(), want);
+            listener.accept(new Outcome(name, "forward", inputs.shape(), error, bar, result.maxIterations(), null));
+        } catch (RuntimeException e) {
+            listener.accept(new Outcome(name, "forward", inputs.shape(), Double.NaN, bar, 0, e.getMessage()));
+        }
+    }
+
+    private void backward(String name, LlaInputs inputs, LlaOptions options, Tensor gradOutput, double bar, List<Tensor> want) {
+        if (!hasBackward) {
+            return;
+        }
+        LlaOptions keeping = options.withTolerance(BACKWARD_TOLERANCE).withMaxIterations(256).withKeepState(true);
+        try (LlaPlan plan = device.plan(inputs.shape(), keeping)) {
+            LlaResult saved = plan.newResult();
+            plan.forward(inputs, saved);
+            LlaGradients gradients = plan.newGradients();
+            plan.backward(inputs, saved, exact ? gradOutput : gradOutput.as(DataType.FLOAT32), gradients);
+            List<Tensor> found = List.of(gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge());
+            double worst = 0;
+            for (int n = 0; n < found.size(); n++) {
+                worst = Math.max(worst, Accuracy.relativeError(found.get(n), want.get(n))); // Math.max keeps NaN
+            }
+            int iterations = java.util.Arrays.stream(gradients.iterations()).max().orElse(0);
+            listener.accept(new Outcome(name, "backward", inputs.shape(), worst, bar, iterations, null));
+        } catch (UnsupportedOperationException e) {
+            hasBackward = false;
+        } catch (RuntimeException e) {
+            listener.accept(new Outcome(name, "backward", inputs.shape(), Double.NaN, bar, 0, e.getMessage()));
+        }
+    }
+}
