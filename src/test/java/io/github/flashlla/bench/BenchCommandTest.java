@@ -1,0 +1,92 @@
+package io.github.flashlla.bench;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.cli.BenchCommand;
+import io.github.flashlla.report.BenchmarkRecord;
+import io.github.flashlla.report.Measurement;
+import io.github.flashlla.report.RecordFile;
+import io.github.flashlla.report.RecordRenderer;
+import io.github.flashlla.report.Status;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringReader;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.apache.commons.csv.CSVFormat;
+import org.apache.commons.csv.CSVRecord;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import picocli.CommandLine;
+
+@Timeout(120)
+class BenchCommandTest {
+    @TempDir
+    Path folder;
+
+    @Test
+    void everyFormSaysTheSame() throws IOException {
+        Path file = folder.resolve("record.json");
+        Path page = folder.resolve("page.html");
+        Run run = run("--device", "jvm", "--seq", "32,64", "--heads", "2", "--kv-heads", "1", "--head-dim", "16", "-r", "3",
+                "--warm-up", "0.05", "-o", "jsonl", "--name", "mine", "--record", file.toString(), "--html", page.toString());
+        assertEquals(0, run.status, run.err);
+        BenchmarkRecord record = RecordFile.read(file, note -> { });
+        assertTrue(record.complete());
+        assertEquals("mine", record.name());
+        assertEquals(List.of(32, 64), record.measurements().stream().map(m -> m.workload().keyLength()).toList());
+        for (Measurement m : record.measurements()) {
+            assertEquals(Status.OK, m.status(), m.message());
+            assertEquals(3, m.times().wallNs().length);
+            assertEquals(1, m.workload().kvHeads());
+            assertTrue(m.rates().shareOfFma() > 0 && m.rates().shareOfCopy() > 0);
+            assertTrue(m.solve().maxIterations() > 0);
+            assertTrue(m.memory().tensorBytes() > 0);
+        }
+
+        assertEquals(2, run.out.lines().count());
+        Path lines = Files.writeString(folder.resolve("lines.jsonl"), run.out);
+        assertEquals(record.measurements().stream().map(m -> m.times().medianNs()).toList(),
+                RecordFile.read(lines, note -> { }).measurements().stream().map(m -> m.times().medianNs()).toList());
+
+        List<CSVRecord> csv = CSVFormat.DEFAULT.builder().setHeader().setSkipHeaderRecord(true).get()
+                .parse(new StringReader(RecordRenderer.csv(record))).getRecords();
+        assertEquals("64", csv.get(1).get("key_length"));
+        assertEquals(record.measurements().get(1).times().medianNs(), Double.parseDouble(csv.get(1).get("median_ns")));
+        assertEquals(3, csv.get(0).get("wall_ns").split(" ").length);
+
+        assertTrue(RecordRenderer.markdown(record).contains("| jvm "));
+        assertTrue(Files.readString(page).contains("<svg"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"--seq 0", "--device nobody", "--tol 2", "-r 0", "--time-limit -1", "--heads 8 --kv-heads 3",
+        "--suite none.yaml", "--suite none.yaml --seq 5", "--record no/such/folder/file.json", "--ridge 0", "--dtype int4"})
+    void badUsageIsOneSentence(String args) {
+        Run run = run(args.split(" "));
+        assertEquals(2, run.status, run.err);
+        assertEquals(1, run.err.strip().lines().count(), run.err);
+        assertEquals("", run.out);
+    }
+
+    private record Run(int status, String out, String err) {}
+
+    private static Run run(String... args) {
+        StringWriter out = new StringWriter();
+        StringWriter err = new StringWriter();
+        CommandLine command = new CommandLine(new BenchCommand()).setOut(new PrintWriter(out))
+                .setErr(new PrintWriter(err)).setExecutionExceptionHandler((e, line, parsed) -> {
+                    line.getErr().println(e.getMessage());
+                    return e instanceof InvalidInputException ? 2 : 1; // as the command line's root does
+                });
+        int status = command.execute(args);
+        return new Run(status, out.toString(), err.toString());
+    }
+}
