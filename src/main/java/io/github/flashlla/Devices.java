@@ -5,6 +5,8 @@ import io.github.flashlla.spi.DeviceProvider.Absence;
 import io.github.flashlla.spi.DeviceProvider.Discovery;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -12,6 +14,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
+import java.util.Set;
 import java.util.stream.Collectors;
 
 /** Finds and opens devices. Every call looks anew; one provider's failure never hides another's devices. */
@@ -21,22 +24,21 @@ public final class Devices {
 
     /** Opens a device by its name, as {@link #list()} gives it; the caller closes it. */
     public static Device open(String name) {
-        Survey survey = survey();
-        DeviceProvider provider = survey.owners.get(name);
+        DeviceProvider provider = survey(Set.of(backendOf(name))).owners.get(name);
         if (provider == null) {
-            throw new InvalidInputException(survey.unknown(name));
+            throw new InvalidInputException(survey(null).unknown(name));
         }
         return provider.open(name);
     }
 
     /** Every device that can be opened here, {@code jvm} first. */
     public static List<DeviceInfo> list() {
-        return List.copyOf(survey().infos.values());
+        return List.copyOf(survey(null).infos.values());
     }
 
     /** Backends that are not here, with the reason. */
     public static List<Absence> absences() {
-        return List.copyOf(survey().absences);
+        return List.copyOf(survey(null).absences);
     }
 
     /**
@@ -46,7 +48,12 @@ public final class Devices {
      * @throws InvalidInputException if a selector matches nothing, listing what there is
      */
     public static List<DeviceInfo> select(Collection<String> selectors) {
-        Survey survey = survey();
+        Set<String> backends = new HashSet<>();
+        selectors.forEach(selector -> backends.add(backendOf(selector)));
+        Survey survey = survey(backends);
+        if (!survey.knowsAll(backends)) { // a type, all, or a mistake
+            survey = survey(null);
+        }
         Map<String, DeviceInfo> chosen = new LinkedHashMap<>();
         for (String selector : selectors) {
             List<DeviceInfo> matches = survey.infos.values().stream().filter(info -> matches(info, selector)).toList();
@@ -65,7 +72,12 @@ public final class Devices {
                 || selector.equals("all") && !info.backend().equals("reference");
     }
 
-    private static Survey survey() {
+    private static String backendOf(String selector) {
+        return selector.contains(":") ? selector.substring(0, selector.indexOf(':')) : selector;
+    }
+
+    /** Asks the providers of these backends, or all: asking the providers of accelerators takes seconds. */
+    private static Survey survey(Set<String> backends) {
         Survey survey = new Survey();
         Iterator<DeviceProvider> providers = ServiceLoader.load(DeviceProvider.class).iterator();
         while (true) {
@@ -73,7 +85,7 @@ public final class Devices {
                 if (!providers.hasNext()) {
                     return survey;
                 }
-                survey.add(providers.next());
+                survey.add(providers.next(), backends);
             } catch (ServiceConfigurationError | LinkageError e) {
                 survey.absences.add(new Absence("unknown", "a device provider could not be loaded: " + e.getMessage()));
             }
@@ -84,8 +96,17 @@ public final class Devices {
         private final Map<String, DeviceInfo> infos = new LinkedHashMap<>();
         private final Map<String, DeviceProvider> owners = new LinkedHashMap<>();
         private final List<Absence> absences = new ArrayList<>();
+        private final Set<String> backends = new HashSet<>();
 
-        void add(DeviceProvider provider) {
+        boolean knowsAll(Set<String> names) {
+            return backends.containsAll(names);
+        }
+
+        void add(DeviceProvider provider, Set<String> wanted) {
+            if (wanted != null && Collections.disjoint(provider.backends(), wanted)) {
+                return;
+            }
+            backends.addAll(provider.backends());
             Discovery discovery = provider.discover();
             for (DeviceInfo info : discovery.devices()) {
                 infos.put(info.name(), info);
@@ -96,7 +117,7 @@ public final class Devices {
 
         String unknown(String selector) {
             String there = infos.keySet().stream().collect(Collectors.joining(", "));
-            String backend = selector.contains(":") ? selector.substring(0, selector.indexOf(':')) : selector;
+            String backend = backendOf(selector);
             String why = absences.stream().filter(a -> a.backend().equals(backend)).map(a -> " (" + a.reason() + ")")
                     .findFirst().orElse("");
             return "no device matches '" + selector + "'" + why + "; there are: " + there

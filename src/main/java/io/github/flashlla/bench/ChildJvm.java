@@ -1,6 +1,8 @@
 package io.github.flashlla.bench;
 
 import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.launch.Backend;
+import io.github.flashlla.launch.Relay;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -11,6 +13,12 @@ final class ChildJvm {
 
     /** Java with its flags and class path, to be followed by a main class. */
     static List<String> command(DeviceInfo device) {
+        Backend backend = Backend.of(device.name());
+        if (backend != null) {
+            List<String> command = new ArrayList<>(Relay.javaCommand(List.of(backend), device.memoryBytes()));
+            command.add(1, "-Xmx" + Runtime.getRuntime().maxMemory());
+            return command;
+        }
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString()));
         if (ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent()) {

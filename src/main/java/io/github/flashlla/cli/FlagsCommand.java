@@ -1,0 +1,39 @@
+package io.github.flashlla.cli;
+
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.Devices;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.launch.Backend;
+import io.github.flashlla.launch.TornadoFlags;
+import io.github.flashlla.launch.TornadoSdk;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code flags}: what to start one's own JVM with, for programs that embed a TornadoVM device. */
+@Command(name = "flags", description = {"Write the JVM flags that a TornadoVM device needs, as an argument file.",
+    "flashlla flags opencl:0 > opencl.args; java @opencl.args -cp ... MyProgram"})
+public final class FlagsCommand implements Callable<Integer> {
+    @Parameters(paramLabel = "NAME", description = "Device, such as opencl:0")
+    private String name;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() {
+        DeviceInfo device = Devices.select(List.of(name)).getFirst();
+        Backend backend = Backend.of(device.name());
+        if (backend == null) {
+            throw new InvalidInputException(name + " is not a TornadoVM device and needs no flags");
+        }
+        for (String flag : TornadoFlags.of(TornadoSdk.find().orElseThrow(), List.of(backend), device.memoryBytes())) {
+            spec.commandLine().getOut().println('"' + flag.replace("\\", "\\\\").replace("\"", "\\\"") + '"');
+        }
+        spec.commandLine().getOut().flush();
+        return 0;
+    }
+}

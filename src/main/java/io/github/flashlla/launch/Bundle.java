@@ -1,0 +1,190 @@
+package io.github.flashlla.launch;
+
+import io.github.flashlla.InvalidInputException;
+import java.io.File;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.net.URISyntaxException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.spi.ToolProvider;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/**
+ * One archive that runs on a Linux machine of this architecture with no Java.
+ *
+ * <pre>
+ *   flashlla/bin/flashlla     starts everything below by its place, wherever it was unpacked
+ *   flashlla/runtime          a Java runtime made by jlink
+ *   flashlla/app              the program and its libraries
+ *   flashlla/tornado-config   flags and device profiles, read from here
+ *   flashlla/tornadovm        jars and libraries of the TornadoVM SDK
+ *   flashlla/golden, bench    test vectors, suites and data
+ * </pre>
+ *
+ * <p>Graal's compiler, which TornadoVM upgrades the JDK's own with, becomes part of the runtime: there its debug information
+ * is stripped and it is compressed, half of the 25 MB of its jar.
+ */
+public final class Bundle {
+    /** Of the JDK: what the program, its libraries and TornadoVM use. */
+    private static final List<String> MODULES = List.of("java.base", "java.desktop", "java.logging", "java.management",
+            "java.naming", "java.net.http", "java.sql", "java.xml", "jdk.incubator.vector", "jdk.internal.vm.ci",
+            "jdk.management", "jdk.unsupported", "jdk.zipfs");
+    private static final List<String> COMPILER_MODULES = List.of("jdk.graal.compiler", "org.graalvm.collections",
+            "org.graalvm.truffle.compiler", "org.graalvm.word");
+    private static final String LAUNCHER = """
+            #!/bin/sh
+            # Starts FlashLLA with the Java runtime and the TornadoVM that lie beside it.
+            here=$(dirname "$(readlink -f "$0")")/..
+            here=$(cd "$here" && pwd)
+            [ -d "$here/tornadovm" ] && export TORNADOVM_HOME="$here/tornadovm"
+            : "${FLASHLLA_TORNADO_CONFIG:=$here/tornado-config}"
+            export FLASHLLA_TORNADO_CONFIG
+            exec "$here/runtime/bin/java" --add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED \\
+                -Dflashlla.root="$here" $FLASHLLA_JAVA_OPTS -cp "$here/app/flashlla.jar:$here/app/lib/*" \\
+                io.github.flashlla.cli.FlashLla "$@"
+            """;
+
+    private Bundle() {}
+
+    /**
+     * @param progress told what is done next, a line each
+     * @throws InvalidInputException if this program runs from class files, or the JDK has no jlink
+     */
+    public static void write(Path archive, boolean withTornado, Consumer<String> progress) throws IOException {
+        Path jar = ownJar();
+        Path root = jar.toAbsolutePath().getParent().getParent();
+        Optional<TornadoSdk> sdk = withTornado ? TornadoSdk.find() : Optional.empty();
+        Path stage = Files.createTempDirectory("flashlla-bundle-");
+        try {
+            Path top = Files.createDirectory(stage.resolve("flashlla"));
+            progress.accept("Java runtime");
+            runtime(sdk, top.resolve("runtime"));
+            progress.accept("program, test vectors, suites and data");
+            copy(jar, top.resolve("app/flashlla.jar"));
+            copyTree(jar.resolveSibling("lib"), top.resolve("app/lib"));
+            copyFirst(top.resolve("golden"), root.resolve("src/test/resources/golden"), root.resolve("golden"));
+            for (String folder : List.of("tornado-config", "bench/suites", "bench/data", "bench/schema")) {
+                copyFirst(top.resolve(folder), root.resolve(folder));
+            }
+            if (Files.exists(root.resolve("LICENSE"))) {
+                copy(root.resolve("LICENSE"), top.resolve("LICENSE"));
+            }
+            if (sdk.isPresent()) {
+                progress.accept("TornadoVM " + sdk.get().version());
+                tornado(sdk.get(), top.resolve("tornadovm"));
+            } else {
+                progress.accept("no TornadoVM: " + (withTornado ? TornadoSdk.absence() : "left out as asked"));
+            }
+            Path launcher = top.resolve("bin/flashlla");
+            Files.createDirectories(launcher.getParent());
+            Files.writeString(launcher, LAUNCHER);
+            Files.setPosixFilePermissions(launcher, PosixFilePermissions.fromString("rwxr-xr-x"));
+            progress.accept("archive");
+            pack(stage, archive);
+        } finally {
+            try (Stream<Path> files = Files.walk(stage)) {
+                for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                    Files.delete(file);
+                }
+            }
+        }
+    }
+
+    private static Path ownJar() {
+        try {
+            Path place = Path.of(Bundle.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+            if (!Files.isRegularFile(place)) {
+                throw new InvalidInputException("bundle packs flashlla.jar, but this program runs from " + place
+                        + "; build it with ./mvnw package and run that jar");
+            }
+            return place;
+        } catch (URISyntaxException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static void runtime(Optional<TornadoSdk> sdk, Path to) {
+        ToolProvider jlink = ToolProvider.findFirst("jlink").orElseThrow(() -> new InvalidInputException(
+                "this Java (" + System.getProperty("java.home") + ") has no jlink; run bundle with a full JDK 25"));
+        List<String> modules = new ArrayList<>(MODULES);
+        List<String> arguments = new ArrayList<>();
+        sdk.map(TornadoSdk::upgradeJars).filter(jars -> !jars.isEmpty()).ifPresent(jars -> {
+            arguments.add("--module-path");
+            arguments.add(jars.stream().map(Path::toString).collect(Collectors.joining(File.pathSeparator)));
+            modules.addAll(COMPILER_MODULES);
+        });
+        arguments.addAll(List.of("--add-modules", String.join(",", modules), "--strip-debug", "--no-header-files",
+                "--no-man-pages", "--compress", "zip-9", "--output", to.toString()));
+        StringWriter said = new StringWriter();
+        PrintWriter writer = new PrintWriter(said);
+        if (jlink.run(writer, writer, arguments.toArray(String[]::new)) != 0) {
+            throw new IllegalStateException("jlink failed: " + said.toString().strip());
+        }
+    }
+
+    private static void tornado(TornadoSdk sdk, Path to) throws IOException {
+        List<Backend> backends = Stream.of(Backend.values()).filter(sdk::has).toList();
+        for (Path jar : sdk.jars(backends)) {
+            copy(jar, to.resolve("share/java/tornado").resolve(jar.getFileName()));
+        }
+        copyTree(sdk.libraryFolder(), to.resolve("lib"));
+        copyTree(sdk.home().resolve("etc"), to.resolve("etc"));
+        copy(sdk.argumentFile(), to.resolve("tornado-argfile"));
+        try (Stream<Path> files = Files.list(sdk.home())) {
+            for (Path licence : files.filter(file -> file.getFileName().toString().startsWith("LICENSE")).toList()) {
+                copy(licence, to.resolve(licence.getFileName()));
+            }
+        }
+    }
+
+    /** With the system's tar, which keeps permissions and links. */
+    private static void pack(Path stage, Path archive) throws IOException {
+        Path target = archive.toAbsolutePath();
+        Path part = target.resolveSibling(target.getFileName() + ".part");
+        Process tar = new ProcessBuilder("tar", "--owner=0", "--group=0", "--sort=name", "-czf", part.toString(), "-C",
+                stage.toString(), "flashlla").redirectErrorStream(true).start();
+        String said = new String(tar.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+        try {
+            if (tar.waitFor() != 0) {
+                throw new IOException("tar could not write " + target + ": " + said);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted while packing", e);
+        }
+        Files.move(part, target, StandardCopyOption.REPLACE_EXISTING);
+    }
+
+    private static void copyFirst(Path to, Path... candidates) throws IOException {
+        for (Path from : candidates) {
+            if (Files.isDirectory(from)) {
+                copyTree(from, to);
+                return;
+            }
+        }
+    }
+
+    private static void copyTree(Path from, Path to) throws IOException {
+        try (Stream<Path> files = Files.walk(from.toRealPath())) {
+            for (Path file : files.filter(Files::isRegularFile).toList()) {
+                copy(file, to.resolve(from.toRealPath().relativize(file).toString()));
+            }
+        }
+    }
+
+    private static void copy(Path from, Path to) throws IOException {
+        Files.createDirectories(to.getParent());
+        Files.copy(from, to, StandardCopyOption.COPY_ATTRIBUTES, StandardCopyOption.REPLACE_EXISTING);
+    }
+}

@@ -1,0 +1,141 @@
+package io.github.flashlla.launch;
+
+import io.github.flashlla.DeviceException;
+import io.github.flashlla.DeviceInfo;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.OptionalInt;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/**
+ * Runs a command line in a child JVM that can open a TornadoVM device.
+ *
+ * <p>Standard output of the child's process belongs to the drivers: TornadoVM's native code reports failures there and
+ * nowhere else, so it goes to a file that the device reads after every run ({@value #DRIVER_LOG}). What the command itself
+ * prints goes to a second file ({@value #RESULTS}) and from there, as it grows, to this JVM's standard output. Standard
+ * error is shared. A child that a driver kills costs a sentence, not the shell's "Aborted (core dumped)".
+ */
+public final class Relay {
+    /** System property: file that the process's own standard output goes to. */
+    public static final String DRIVER_LOG = "flashlla.driver.log";
+    /** System property: file that {@link #adopt} makes {@code System.out} write to. */
+    public static final String RESULTS = "flashlla.results";
+
+    private Relay() {}
+
+    /** To be called first in a command's main method: in a child JVM, sends {@code System.out} to the parent. */
+    public static void adopt() {
+        String results = System.getProperty(RESULTS);
+        if (results != null) {
+            try {
+                System.setOut(new PrintStream(new FileOutputStream(results, true), true, StandardCharsets.UTF_8));
+            } catch (IOException e) {
+                throw new UncheckedIOException("cannot write to " + results, e);
+            }
+        }
+    }
+
+    /**
+     * Runs {@code mainClass} with {@code args} in a child JVM for these devices' backends.
+     *
+     * @return its exit status; empty if this JVM can open the devices itself
+     * @throws DeviceException if a device's backend is not here, or the child was killed by a signal
+     */
+    public static OptionalInt run(Collection<DeviceInfo> devices, Class<?> mainClass, List<String> args) {
+        Set<Backend> backends = devices.stream().map(device -> Backend.of(device.name())).filter(b -> b != null)
+                .collect(Collectors.toCollection(LinkedHashSet::new));
+        if (backends.isEmpty() || SurveyedDeviceProvider.inTornadoJvm()) {
+            return OptionalInt.empty();
+        }
+        long memory = devices.stream().filter(device -> Backend.of(device.name()) != null)
+                .mapToLong(DeviceInfo::memoryBytes).max().orElse(-1);
+        String names = devices.stream().map(DeviceInfo::name).collect(Collectors.joining(", "));
+        try {
+            Path folder = Files.createTempDirectory("flashlla-run-");
+            try {
+                return OptionalInt.of(run(javaCommand(backends, memory), mainClass, args, folder, names));
+            } finally {
+                delete(folder);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException("cannot start a JVM for " + names, e);
+        }
+    }
+
+    /**
+     * The java command, class path included, that a JVM for these backends starts with; a main class goes next.
+     *
+     * @throws DeviceException if a backend is not here
+     */
+    public static List<String> javaCommand(Collection<Backend> backends, long memoryBytes) {
+        for (Backend backend : backends) {
+            BackendSurvey.obstacle(TornadoSdk.find(), backend).ifPresent(why -> {
+                throw new DeviceException(backend.id() + " is not here: " + why + ".");
+            });
+        }
+        return TornadoFlags.command(TornadoSdk.find().orElseThrow(), backends, memoryBytes);
+    }
+
+    private static int run(List<String> java, Class<?> mainClass, List<String> args, Path folder, String names)
+            throws IOException {
+        Path log = Files.createFile(folder.resolve("driver.log"));
+        Path results = Files.createFile(folder.resolve("results"));
+        List<String> command = new ArrayList<>(java);
+        command.addAll(1, List.of("-D" + DRIVER_LOG + "=" + log, "-D" + RESULTS + "=" + results,
+                "-XX:ErrorFile=" + folder.resolve("hs_err.log"), "-XX:-CreateCoredumpOnCrash"));
+        command.add(mainClass.getName());
+        command.addAll(args);
+        Process child = new ProcessBuilder(command).redirectInput(ProcessBuilder.Redirect.INHERIT)
+                .redirectOutput(log.toFile()).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+        Thread ending = Thread.ofPlatform().unstarted(child::destroyForcibly);
+        Runtime.getRuntime().addShutdownHook(ending);
+        try (InputStream in = Files.newInputStream(results)) {
+            boolean ended;
+            do {
+                ended = child.waitFor(20, TimeUnit.MILLISECONDS);
+                in.transferTo(System.out); // to the end of what is written so far
+                System.out.flush();
+            } while (!ended);
+        } catch (InterruptedException e) {
+            child.destroyForcibly();
+            Thread.currentThread().interrupt();
+            return 1;
+        }
+        Runtime.getRuntime().removeShutdownHook(ending);
+        int status = child.exitValue();
+        if (status > 128) {
+            throw new DeviceException("the JVM that ran " + names + " was killed by signal " + (status - 128) + lastWords(log)
+                    + "; run flashlla doctor.");
+        }
+        return status;
+    }
+
+    private static String lastWords(Path log) throws IOException {
+        List<String> lines = new String(Files.readAllBytes(log), StandardCharsets.UTF_8).lines().map(String::strip)
+                .filter(line -> !line.isEmpty() && !line.equals("#")).toList();
+        String tail = String.join(" / ", lines.subList(Math.max(0, lines.size() - 4), lines.size()));
+        return tail.isEmpty() ? "" : "; its driver's last words: " + tail;
+    }
+
+    private static void delete(Path folder) throws IOException {
+        try (Stream<Path> files = Files.walk(folder)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.deleteIfExists(file);
+            }
+        }
+    }
+}
