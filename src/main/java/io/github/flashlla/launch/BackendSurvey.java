@@ -96,7 +96,7 @@ public final class BackendSurvey {
         command.add(1, "-XX:ErrorFile=" + answer.resolveSibling("hs_err.log"));
         command.add(1, "-XX:TieredStopAtLevel=1");
         command.addAll(List.of(BackendSurveyMain.class.getName(), backend.id(), answer.toString()));
-        Process process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
+        Process process = TornadoFlags.process(sdk, command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
         if (!process.waitFor(LIMIT_SECONDS, TimeUnit.SECONDS)) {
             process.destroyForcibly().waitFor();
             return absent(backend, "its driver did not answer within " + LIMIT_SECONDS + " s; run flashlla doctor");

@@ -99,7 +99,7 @@ public final class Relay {
                 "-XX:ErrorFile=" + folder.resolve("hs_err.log"), "-XX:-CreateCoredumpOnCrash"));
         command.add(mainClass.getName());
         command.addAll(args);
-        Process child = new ProcessBuilder(command).redirectInput(ProcessBuilder.Redirect.INHERIT)
+        Process child = TornadoFlags.process(TornadoSdk.find().orElseThrow(), command).redirectInput(ProcessBuilder.Redirect.INHERIT)
                 .redirectOutput(log.toFile()).redirectError(ProcessBuilder.Redirect.INHERIT).start();
         Thread ending = Thread.ofPlatform().unstarted(child::destroyForcibly);
         Runtime.getRuntime().addShutdownHook(ending);

@@ -67,6 +67,13 @@ public final class TornadoFlags {
         return command;
     }
 
+    /** A process that runs such a command, with the SDK's place in its environment, where TornadoVM looks for its settings. */
+    static ProcessBuilder process(TornadoSdk sdk, List<String> command) {
+        ProcessBuilder builder = new ProcessBuilder(command);
+        builder.environment().put("TORNADOVM_HOME", sdk.home().toString());
+        return builder;
+    }
+
     private static List<String> argumentFile(TornadoSdk sdk) {
         try {
             return Files.readString(sdk.argumentFile()).lines().map(String::strip).toList();
