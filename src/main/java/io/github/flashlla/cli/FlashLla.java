@@ -3,14 +3,15 @@ package io.github.flashlla.cli;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.launch.Relay;
+import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
 /** The {@code flashlla} command. Exit status: 0, or 1 where a device or a check failed, or 2 for a wrong command line or input. */
 @Command(name = "flashlla", mixinStandardHelpOptions = true, versionProvider = FlashLla.Version.class,
         description = "Local Linear Attention for the JVM and, through TornadoVM, for accelerators.",
-        subcommands = {DevicesCommand.class, BenchCommand.class, CompareCommand.class, DoctorCommand.class, BundleCommand.class,
-            FlagsCommand.class, CommandLine.HelpCommand.class})
+        subcommands = {RunCommand.class, DevicesCommand.class, VerifyCommand.class, BenchCommand.class, CompareCommand.class, DoctorCommand.class, BundleCommand.class,
+            FlagsCommand.class, AutoComplete.GenerateCompletion.class, CommandLine.HelpCommand.class})
 public final class FlashLla {
     private FlashLla() {}
 

@@ -59,15 +59,22 @@ public final class Npy {
      */
     public static void write(Path file, Tensor tensor) {
         try (OutputFile output = OutputFile.create(file)) {
-            try (FileChannel out = FileChannel.open(output.temporary(), StandardOpenOption.WRITE)) {
-                ByteBuffer header = ByteBuffer.wrap(NpyHeader.format(tensor.type(), tensor.dims()));
-                while (header.hasRemaining()) {
-                    out.write(header);
-                }
-                transfer(tensor.segment(), out::write);
-                out.force(true);
-            }
+            writeTo(output.temporary(), tensor);
             output.commit();
+        } catch (IOException e) {
+            throw new InvalidInputException(file + " cannot be written: " + e.getMessage() + ".");
+        }
+    }
+
+    /** Writes a tensor straight into a file, such as an {@link OutputFile}'s temporary one. */
+    public static void writeTo(Path file, Tensor tensor) {
+        try (FileChannel out = FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE)) {
+            ByteBuffer header = ByteBuffer.wrap(NpyHeader.format(tensor.type(), tensor.dims()));
+            while (header.hasRemaining()) {
+                out.write(header);
+            }
+            transfer(tensor.segment(), out::write);
+            out.force(true);
         } catch (IOException e) {
             throw new InvalidInputException(file + " cannot be written: " + e.getMessage() + ".");
         }
