@@ -8,12 +8,13 @@ import java.util.concurrent.BrokenBarrierException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
 import java.util.function.DoubleSupplier;
-import java.util.stream.IntStream;
 
 /** What this machine's processor reaches from Java: fused multiply-adds in registers, and a copy beyond every cache. */
 final class HostCeilings {
-    private static final double SECONDS = 0.15;
-    private static final int ROUNDS = 8;
+    private static final double SECONDS = 0.1;
+    private static final int MIN_ROUNDS = 6;
+    private static final int MAX_ROUNDS = 24;
+    private static final int PATIENCE = 4;
     private static final long COPY_BYTES = 64L << 20;
 
     private HostCeilings() {}
@@ -23,9 +24,19 @@ final class HostCeilings {
         return new Ceilings(best(threads, HostCeilings::fmaFlops) / 1e12, best(threads, HostCeilings::copyBytes) / 1e9);
     }
 
-    /** Best rate of the work that all threads do together, over rounds enough for the code to be compiled first. */
+    /**
+     * Best rate of the work that all threads do together. Early rounds run what the JIT has not compiled yet, and share the
+     * cores with its compilations: it goes on until some rounds in a row were no better.
+     */
     private static double best(int threads, DoubleSupplier work) {
-        return IntStream.range(0, ROUNDS).mapToDouble(round -> together(threads, work)).max().orElseThrow();
+        double best = 0;
+        int since = 0;
+        for (int round = 0; round < MAX_ROUNDS && (round < MIN_ROUNDS || since < PATIENCE); round++) {
+            double rate = together(threads, work);
+            since = rate > 1.01 * best ? 0 : since + 1;
+            best = Math.max(best, rate);
+        }
+        return best;
     }
 
     private static double together(int threads, DoubleSupplier work) {

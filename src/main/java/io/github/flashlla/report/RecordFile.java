@@ -29,7 +29,8 @@ public final class RecordFile {
     public static void write(Path file, BenchmarkRecord record) {
         Path absolute = file.toAbsolutePath();
         try {
-            Path temporary = Files.createTempFile(absolute.getParent(), "." + absolute.getFileName(), ".part");
+            // beside the file, for a rename within one file system; not a JDK temporary file, which only its owner may read
+            Path temporary = absolute.resolveSibling("." + absolute.getFileName() + "." + ProcessHandle.current().pid() + ".part");
             try {
                 Files.writeString(temporary, RecordRenderer.json(record));
                 move(temporary, absolute);
