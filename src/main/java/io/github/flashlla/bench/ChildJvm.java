@@ -11,14 +11,16 @@ import java.util.List;
 final class ChildJvm {
     private ChildJvm() {}
 
-    /** Java with its flags and class path, to be followed by a main class. */
+    /**
+     * Java with its flags and class path, to be followed by a main class. For a TornadoVM device it loads that device's
+     * driver alone, which so is the default backend: with several, kernels would be checked against another's.
+     */
     static List<String> command(DeviceInfo device) {
         Backend backend = Backend.of(device.name());
-        if (backend != null) {
-            List<String> command = new ArrayList<>(Relay.javaCommand(List.of(backend), device.memoryBytes()));
-            command.add(1, "-Xmx" + Runtime.getRuntime().maxMemory());
-            return command;
-        }
+        return backend == null ? plain() : Relay.javaCommand(List.of(backend), device.memoryBytes());
+    }
+
+    private static List<String> plain() {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString()));
         if (ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent()) {

@@ -1,5 +1,6 @@
 package io.github.flashlla.bench;
 
+import io.github.flashlla.launch.TornadoSdk;
 import io.github.flashlla.report.Environment;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -18,7 +19,7 @@ final class EnvironmentProbe {
                 cpu(), Runtime.getRuntime().availableProcessors(), HostMemory.physicalBytes(),
                 System.getProperty("java.vendor.version", System.getProperty("java.vendor")) + " (Java "
                         + Runtime.version() + ")",
-                tornadoVersion(), self.getImplementationVersion() == null ? "development"
+                TornadoSdk.find().map(TornadoSdk::version).orElse(null), self.getImplementationVersion() == null ? "development"
                         : self.getImplementationVersion(), commit());
     }
 
@@ -28,21 +29,6 @@ final class EnvironmentProbe {
                     .findFirst().orElse(System.getProperty("os.arch"));
         } catch (IOException e) {
             return System.getProperty("os.arch");
-        }
-    }
-
-    /** From the name of the SDK that TORNADOVM_HOME points to; TornadoVM itself would have to be started to be asked. */
-    private static String tornadoVersion() {
-        String home = System.getenv("TORNADOVM_HOME");
-        if (home == null) {
-            return null;
-        }
-        Path modules = Path.of(home, "share", "java", "tornado");
-        try (var jars = Files.list(modules)) {
-            return jars.map(jar -> jar.getFileName().toString()).filter(name -> name.startsWith("tornado-api-"))
-                    .map(name -> name.replaceFirst("tornado-api-(.*)\\.jar", "$1")).findFirst().orElse(null);
-        } catch (IOException e) {
-            return null;
         }
     }
 

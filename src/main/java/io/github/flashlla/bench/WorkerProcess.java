@@ -1,5 +1,6 @@
 package io.github.flashlla.bench;
 
+import io.github.flashlla.launch.TornadoSdk;
 import io.github.flashlla.report.RecordJson;
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -38,7 +39,10 @@ final class WorkerProcess implements AutoCloseable {
         command.add(Worker.class.getName());
         command.add(order.toString());
         events = new RandomAccessFile(eventFile.toFile(), "r");
-        process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
+        // where TornadoVM looks for its settings, also when the SDK was found elsewhere
+        TornadoSdk.find().ifPresent(sdk -> builder.environment().put("TORNADOVM_HOME", sdk.home().toString()));
+        process = builder.start();
     }
 
     long pid() {

@@ -120,7 +120,8 @@ public final class RecordFile {
     }
 
     private static String problem(JacksonException e) {
-        String text = e.getOriginalMessage().lines().findFirst().orElse("unreadable");
+        String text = e.getOriginalMessage().lines().findFirst().orElse("unreadable")
+                .replaceFirst(" \\(start marker at .*", ""); // Jackson's own account of the source says nothing here
         return printable(text) + (e.getLocation() == null || e.getLocation().getLineNr() < 1 ? ""
                 : " (line " + e.getLocation().getLineNr() + ")");
     }
