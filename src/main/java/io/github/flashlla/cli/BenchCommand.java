@@ -20,7 +20,6 @@ import io.github.flashlla.report.Measurement;
 import io.github.flashlla.report.RecordFile;
 import io.github.flashlla.report.RecordRenderer;
 import io.github.flashlla.report.Status;
-import io.github.flashlla.report.TimeRatio;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
@@ -176,7 +175,7 @@ public final class BenchCommand implements Callable<Integer> {
         out.flush();
         if (html != null && !record.measurements().isEmpty()) {
             ComparisonPage.write(html, Comparison.of(List.of(new Named(record.name(), record)), null, Clock.WALL,
-                    TimeRatio.DEFAULT_NOISE), System.err::println);
+                    null), System.err::println);
         }
     }
 

@@ -67,10 +67,10 @@ public record Comparison(List<Named> records, String baseline, List<Group> group
      *
      * @param baselineName a record's name or a device's name; null for the first record, or for the first device where
      *     there is one record
-     * @param noise smallest difference that is called one, as a share
+     * @param noise smallest difference that is called one, as a share; null for what processes on such a device differ by
      * @throws InvalidInputException if the baseline is unknown, or a record has no workload that the baseline has
      */
-    public static Comparison of(List<Named> records, String baselineName, Clock clock, double noise) {
+    public static Comparison of(List<Named> records, String baselineName, Clock clock, Double noise) {
         List<Series> series = series(records);
         Baseline baseline = Baseline.find(records, series, baselineName);
         Map<Workload, List<Entry>> byWorkload = new LinkedHashMap<>();
@@ -127,11 +127,16 @@ public record Comparison(List<Named> records, String baseline, List<Group> group
                                 && line.ratio().estimate() > 1 + share)).toList();
     }
 
-    private static Line line(Entry entry, Measurement against, Clock clock, double noise) {
+    private static Line line(Entry entry, Measurement against, Clock clock, Double noise) {
         Measurement m = entry.measurement();
         boolean self = against == m;
         boolean both = against != null && !self && m.status() == Status.OK && against.status() == Status.OK;
-        return new Line(entry.series(), m, self, both ? ratio(against, m, clock, noise) : null, against);
+        return new Line(entry.series(), m, self, both ? ratio(against, m, clock, noise == null ? usualNoise(entry) : noise) : null, against);
+    }
+
+    private static double usualNoise(Entry entry) {
+        return entry.series().from().record().device(entry.series().device()).filter(device -> device.type().equals("cpu"))
+                .map(device -> TimeRatio.CPU_NOISE).orElse(TimeRatio.DEFAULT_NOISE);
     }
 
     private static TimeRatio ratio(Measurement base, Measurement m, Clock clock, double noise) {
