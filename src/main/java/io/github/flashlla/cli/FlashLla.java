@@ -33,7 +33,9 @@ public final class FlashLla {
     }
 
     static CommandLine commandLine() {
-        return new CommandLine(new FlashLla())
+        CommandLine flashlla = new CommandLine(new FlashLla());
+        flashlla.getSubcommands().values().forEach(command -> command.getCommandSpec().mixinStandardHelpOptions(true));
+        return flashlla
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .setParameterExceptionHandler((e, args) -> {
                     CommandLine line = e.getCommandLine();
