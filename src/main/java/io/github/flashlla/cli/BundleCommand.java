@@ -15,7 +15,7 @@ import picocli.CommandLine.Spec;
 @Command(name = "bundle", description = {"Pack this program into one archive that runs on a Linux machine without Java.",
     "It holds a Java runtime, the program, tornado-config, test vectors, benchmark suites and, if there is one, what is needed of the TornadoVM SDK."})
 public final class BundleCommand implements Callable<Integer> {
-    @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "flashlla-bundle.tar.gz",
+    @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "flashlla-bundle.tar.xz",
             description = "Archive to write (default: ${DEFAULT-VALUE})")
     private Path output;
 

@@ -1,8 +1,8 @@
 package io.github.flashlla.launch;
 
 import io.github.flashlla.InvalidInputException;
-import java.io.File;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.net.URISyntaxException;
@@ -12,13 +12,17 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.spi.ToolProvider;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import java.util.zip.Deflater;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
 
 /**
  * One archive that runs on a Linux machine of this architecture with no Java.
@@ -32,16 +36,14 @@ import java.util.stream.Stream;
  *   flashlla/golden, bench    test vectors, suites and data
  * </pre>
  *
- * <p>Graal's compiler, which TornadoVM upgrades the JDK's own with, becomes part of the runtime: there its debug information
- * is stripped and it is compressed, half of the 25 MB of its jar.
+ * <p>The runtime and the jars inside are stored plain, and the archive as a whole is packed by xz: smaller by a third than
+ * an archive of compressed parts.
  */
 public final class Bundle {
     /** Of the JDK: what the program, its libraries and TornadoVM use. */
-    private static final List<String> MODULES = List.of("java.base", "java.desktop", "java.logging", "java.management",
+    private static final List<String> MODULES = List.of("java.base", "java.desktop", "java.instrument", "java.logging", "java.management",
             "java.naming", "java.net.http", "java.sql", "java.xml", "jdk.incubator.vector", "jdk.internal.vm.ci",
             "jdk.management", "jdk.unsupported", "jdk.zipfs");
-    private static final List<String> COMPILER_MODULES = List.of("jdk.graal.compiler", "org.graalvm.collections",
-            "org.graalvm.truffle.compiler", "org.graalvm.word");
     private static final String LAUNCHER = """
             #!/bin/sh
             # Starts FlashLLA with the Java runtime and the TornadoVM that lie beside it.
@@ -69,7 +71,7 @@ public final class Bundle {
         try {
             Path top = Files.createDirectory(stage.resolve("flashlla"));
             progress.accept("Java runtime");
-            runtime(sdk, top.resolve("runtime"));
+            runtime(top.resolve("runtime"));
             progress.accept("program, test vectors, suites and data");
             copy(jar, top.resolve("app/flashlla.jar"));
             copyTree(jar.resolveSibling("lib"), top.resolve("app/lib"));
@@ -114,18 +116,12 @@ public final class Bundle {
         }
     }
 
-    private static void runtime(Optional<TornadoSdk> sdk, Path to) {
+    private static void runtime(Path to) {
         ToolProvider jlink = ToolProvider.findFirst("jlink").orElseThrow(() -> new InvalidInputException(
                 "this Java (" + System.getProperty("java.home") + ") has no jlink; run bundle with a full JDK 25"));
-        List<String> modules = new ArrayList<>(MODULES);
         List<String> arguments = new ArrayList<>();
-        sdk.map(TornadoSdk::upgradeJars).filter(jars -> !jars.isEmpty()).ifPresent(jars -> {
-            arguments.add("--module-path");
-            arguments.add(jars.stream().map(Path::toString).collect(Collectors.joining(File.pathSeparator)));
-            modules.addAll(COMPILER_MODULES);
-        });
-        arguments.addAll(List.of("--add-modules", String.join(",", modules), "--strip-debug", "--no-header-files",
-                "--no-man-pages", "--compress", "zip-9", "--output", to.toString()));
+        arguments.addAll(List.of("--add-modules", String.join(",", MODULES), "--strip-debug", "--no-header-files",
+                "--no-man-pages", "--compress", "zip-0", "--output", to.toString()));
         StringWriter said = new StringWriter();
         PrintWriter writer = new PrintWriter(said);
         if (jlink.run(writer, writer, arguments.toArray(String[]::new)) != 0) {
@@ -136,7 +132,10 @@ public final class Bundle {
     private static void tornado(TornadoSdk sdk, Path to) throws IOException {
         List<Backend> backends = Stream.of(Backend.values()).filter(sdk::has).toList();
         for (Path jar : sdk.jars(backends)) {
-            copy(jar, to.resolve("share/java/tornado").resolve(jar.getFileName()));
+            store(jar, to.resolve("share/java/tornado").resolve(jar.getFileName()));
+        }
+        for (Path jar : sdk.upgradeJars()) {
+            store(jar, to.resolve("share/java/graalJars").resolve(jar.getFileName()));
         }
         copyTree(sdk.libraryFolder(), to.resolve("lib"));
         copyTree(sdk.home().resolve("etc"), to.resolve("etc"));
@@ -152,7 +151,7 @@ public final class Bundle {
     private static void pack(Path stage, Path archive) throws IOException {
         Path target = archive.toAbsolutePath();
         Path part = target.resolveSibling(target.getFileName() + ".part");
-        Process tar = new ProcessBuilder("tar", "--owner=0", "--group=0", "--sort=name", "-czf", part.toString(), "-C",
+        Process tar = new ProcessBuilder("tar", "--owner=0", "--group=0", "--sort=name", "-cJf", part.toString(), "-C",
                 stage.toString(), "flashlla").redirectErrorStream(true).start();
         String said = new String(tar.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
         try {
@@ -164,6 +163,21 @@ public final class Bundle {
             throw new IOException("interrupted while packing", e);
         }
         Files.move(part, target, StandardCopyOption.REPLACE_EXISTING);
+    }
+
+    /** A jar with nothing in it compressed. */
+    private static void store(Path jar, Path to) throws IOException {
+        Files.createDirectories(to.getParent());
+        try (ZipFile from = new ZipFile(jar.toFile()); ZipOutputStream out = new ZipOutputStream(Files.newOutputStream(to))) {
+            out.setLevel(Deflater.NO_COMPRESSION);
+            for (ZipEntry entry : Collections.list(from.entries())) {
+                out.putNextEntry(new ZipEntry(entry.getName()));
+                try (InputStream in = from.getInputStream(entry)) {
+                    in.transferTo(out);
+                }
+                out.closeEntry();
+            }
+        }
     }
 
     private static void copyFirst(Path to, Path... candidates) throws IOException {
