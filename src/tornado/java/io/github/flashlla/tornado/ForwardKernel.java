@@ -9,7 +9,6 @@ import io.github.flashlla.tornado.kernels.GpuWideForward;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.WorkerGrid;
-import uk.ac.manchester.tornado.api.WorkerGrid1D;
 
 /**
  * One way to compute the forward pass on a device: the task, how it is launched, and what it needs of the device.
@@ -93,10 +92,7 @@ enum ForwardKernel {
 
     WorkerGrid grid(AttentionShape shape) {
         long groups = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.queryLength(), blockRows(shape));
-        int threads = groupThreads(shape);
-        WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(groups * threads));
-        grid.setLocalWork(threads, 1, 1);
-        return grid;
+        return TaskAppender.groups(groups, groupThreads(shape));
     }
 
     private static int flags(LlaOptions options) {

@@ -1,48 +1,245 @@
 package io.github.flashlla.tornado;
 
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DeviceException;
+import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
+import io.github.flashlla.Preconditioner;
 import io.github.flashlla.tornado.kernels.KeyCentre;
+import io.github.flashlla.tornado.kernels.Poison;
+import java.util.Collections;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Set;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
-import uk.ac.manchester.tornado.api.WorkerGrid1D;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.TornadoExecutionResult;
+import uk.ac.manchester.tornado.api.common.TornadoDevice;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
-/** The tasks of one forward pass, in the order they run: {@value #CENTRE}, {@value #FORWARD}. */
-final class LlaTasks {
-    private static final String CENTRE = "lla_centre";
-    private static final String FORWARD = "lla_forward";
+/**
+ * Local Linear Attention as tasks of the caller's own {@link TaskGraph}, between the caller's own tasks: q, k and v come
+ * from tasks before, o goes to tasks behind, and nothing of them visits the host.
+ *
+ * {@snippet :
+ * LlaTasks lla = LlaTasks.of("opencl:0", shape, LlaOptions.defaults(), q, k, v, null, o);
+ * GridScheduler grids = new GridScheduler("block.project", projectGrid);
+ * TaskGraph graph = new TaskGraph("block")
+ *         .transferToDevice(DataTransferMode.FIRST_EXECUTION, weights, q, k, v, o)
+ *         .transferToDevice(DataTransferMode.EVERY_EXECUTION, tokens)
+ *         .task("project", MyKernels::project, new KernelContext(), tokens, weights, q, k, v);
+ * lla.appendTo(graph, grids);
+ * graph.task("output", MyKernels::output, o, y).transferToHost(DataTransferMode.EVERY_EXECUTION, y);
+ * try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+ *     lla.configure(plan).withGridScheduler(grids);
+ *     TornadoExecutionResult result = plan.execute();
+ *     lla.check(result);
+ * }
+ * }
+ *
+ * <p>The caller names q, k, v, the ridge and o in transfers of the graph, as every array that tasks share: an array that no
+ * transfer names is not freed with the plan. The work arrays are named by {@link #appendTo} and freed when the plan is
+ * closed. The JVM must have been started with the flags that {@code flashlla flags} writes.
+ *
+ * <p>Not for several threads at once. One object serves one graph.
+ */
+public final class LlaTasks {
+    private static final int POISON_GROUPS = 1 << 12;
 
-    private final ForwardKernel kernel;
+    private final TornadoRuntimeDevices.Entry device;
     private final AttentionShape shape;
     private final LlaOptions options;
+    private final ForwardKernel kernel;
     private final LlaBuffers buffers;
+    private final boolean ownsRidge;
+    private final FloatArray poison = FloatArray.fromElements(Float.NaN);
+    private final DriverLog driverLog = new DriverLog();
+    private final int[] iterations;
+    private final float[] residual;
+    private String graphName;
 
-    LlaTasks(ForwardKernel kernel, AttentionShape shape, LlaOptions options, LlaBuffers buffers) {
-        this.kernel = kernel;
+    private LlaTasks(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options, LlaBuffers buffers,
+            boolean ownsRidge) {
+        this.device = device;
         this.shape = shape;
         this.options = options;
+        this.kernel = DeviceLimits.choose(device, shape, options);
         this.buffers = buffers;
+        this.ownsRidge = ownsRidge;
+        this.iterations = new int[Math.toIntExact(shape.rows())];
+        this.residual = new float[iterations.length];
+        buffers.stats().init(Float.NaN);
     }
 
     /**
-     * Names the device of the tasks of a graph that is yet to be built. TornadoVM reads it when a task is added, and checks
-     * the kernel against that device's backend; without it, against the default one.
+     * Prepares the forward pass over arrays of the caller's, float32, row-major. Limits of the device are checked here,
+     * before anything is compiled.
+     *
+     * @param deviceName as {@code flashlla devices} lists it, such as {@code opencl:0}
+     * @param q (B,H,Sq,D)
+     * @param k (B,Hkv,Sk,D)
+     * @param v (B,Hkv,Sk,Dv)
+     * @param ridge (B,H,Sq), each &gt; 0; null for the one of {@code options}
+     * @param o (B,H,Sq,Dv), which the tasks write; no two of the arrays may be the same
+     * @throws InvalidInputException if an array's size is not the shape's, or the device cannot take the shape
+     * @throws DeviceException if the device is not here or lacks the memory
      */
-    void bind(String graphName, int backendIndex, int deviceIndex) {
-        for (String task : new String[] {CENTRE, FORWARD}) {
-            System.setProperty(graphName + "." + task + ".device", backendIndex + ":" + deviceIndex);
+    public static LlaTasks of(String deviceName, AttentionShape shape, LlaOptions options, FloatArray q, FloatArray k,
+            FloatArray v, FloatArray ridge, FloatArray o) {
+        TornadoRuntimeDevices.Entry device = TornadoRuntimeDevices.open(deviceName);
+        boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
+        DeviceLimits.choose(device, shape, options);
+        DeviceLimits.requireMemory(device, shape, jacobi);
+        FloatArray ridges = ridge;
+        if (ridge == null) {
+            ridges = new FloatArray(Math.toIntExact(shape.rows()));
+            ridges.init((float) options.ridge());
+        }
+        requireDistinct(q, k, v, ridges, o);
+        return new LlaTasks(device, shape, options, LlaBuffers.over(shape, jacobi, q, k, v, ridges, o), ridge == null);
+    }
+
+    /** The same over arrays that are all its own. */
+    static LlaTasks of(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options) {
+        boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
+        DeviceLimits.choose(device, shape, options);
+        DeviceLimits.requireMemory(device, shape, jacobi);
+        return new LlaTasks(device, shape, options, LlaBuffers.allocate(shape, jacobi), false);
+    }
+
+    /** The device that the graph must run on. */
+    public TornadoDevice device() {
+        return device.device();
+    }
+
+    public AttentionShape shape() {
+        return shape;
+    }
+
+    public LlaOptions options() {
+        return options;
+    }
+
+    /** The arrays given and the work arrays: after a run, on the device, what the backward pass needs. */
+    public LlaBuffers buffers() {
+        return buffers;
+    }
+
+    /**
+     * Adds the forward pass behind the tasks that the graph has, and its launch sizes to the scheduler. Its tasks are
+     * called {@code lla_poison}, {@code lla_centre} and {@code lla_forward}.
+     *
+     * @param grids the scheduler that the graph's plan will run with
+     */
+    public void appendTo(TaskGraph graph, GridScheduler grids) {
+        append(graph, grids);
+        graph.transferToHost(DataTransferMode.UNDER_DEMAND, buffers.stats());
+    }
+
+    /** The same, with the transfer of the statistics left to the caller. */
+    void append(TaskGraph graph, GridScheduler grids) {
+        if (graphName != null) {
+            throw new IllegalStateException("these tasks are part of the graph " + graphName + " already; make others for "
+                    + graph.getTaskGraphName());
+        }
+        graphName = graph.getTaskGraphName();
+        // named so that they are freed with the plan; none but the first and the ridge is read before it is written
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.stats(), buffers.centre(),
+                buffers.logSumExp(), buffers.kbar(), buffers.x());
+        if (ownsRidge) {
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.ridge());
+        }
+        TaskAppender tasks = new TaskAppender(device, graph, grids);
+        int longest = Math.max(buffers.o().getSize(), buffers.stats().getSize());
+        tasks.task("lla_poison", TaskAppender.groups(Math.min(POISON_GROUPS, Math.ceilDiv(longest, Poison.THREADS)),
+                Poison.THREADS), g -> g.task("lla_poison", Poison::poison, new KernelContext(), poison, buffers.o(),
+                buffers.stats()));
+        tasks.task("lla_centre", TaskAppender.groups((long) shape.batch() * shape.kvHeads(), KeyCentre.THREADS),
+                g -> g.task("lla_centre", KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(),
+                        shape.keyLength(), shape.headDim()));
+        tasks.task("lla_forward", kernel.grid(shape), g -> kernel.append(g, "lla_forward", buffers, shape, options));
+    }
+
+    /** Has a plan run on this device. */
+    public TornadoExecutionPlan configure(TornadoExecutionPlan plan) {
+        return plan.withDevice(device.device());
+    }
+
+    /**
+     * Makes sure that the last run computed every query, and copies its statistics to the host. The profiler's numbers of
+     * the same result are gone afterwards: read them first.
+     *
+     * @param result what {@code execute} of the graph's plan returned
+     * @throws DeviceException if a query was not computed, or the driver reported an error
+     */
+    public void check(TornadoExecutionResult result) {
+        buffers.stats().init(Float.NaN);
+        result.transferToHost(buffers.stats());
+        driverLog.check(device.info().name());
+        checkStatistics();
+    }
+
+    /** The same once the statistics are on the host. */
+    void checkStatistics() {
+        FloatArray stats = buffers.stats();
+        for (int row = 0; row < iterations.length; row++) {
+            float count = stats.get(2 * row);
+            if (!(count >= 0)) {
+                throw new DeviceException(device.info().name() + " did not compute query " + row % shape.queryLength()
+                        + " of head " + row / shape.queryLength() + ": its kernel did not run, or not with the launch size that "
+                        + "the grid scheduler was given; run the plan with that scheduler, and see flashlla doctor.");
+            }
+            iterations[row] = (int) count;
+            residual[row] = stats.get(2 * row + 1);
         }
     }
 
-    /** Adds the tasks behind those that the graph has, and their launch sizes to {@code grids}. */
-    void appendTo(TaskGraph graph, GridScheduler grids) {
-        graph.task(CENTRE, KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(), shape.keyLength(),
-                shape.headDim());
-        WorkerGrid1D heads = new WorkerGrid1D(shape.batch() * shape.kvHeads() * KeyCentre.THREADS);
-        heads.setLocalWork(KeyCentre.THREADS, 1, 1);
-        grids.addWorkerGrid(graph.getTaskGraphName() + "." + CENTRE, heads);
-        kernel.append(graph, FORWARD, buffers, shape, options);
-        grids.addWorkerGrid(graph.getTaskGraphName() + "." + FORWARD, kernel.grid(shape));
+    /** Iterations of each query (B,H,Sq), as the last {@link #check} found them. */
+    public int[] iterations() {
+        return iterations;
+    }
+
+    /** ||r|| / ||kbar - q|| of each query (B,H,Sq), as the last {@link #check} found it; one above the tolerance is not solved. */
+    public float[] residual() {
+        return residual;
+    }
+
+    /** Bytes on the device beyond q, k, v and o. */
+    public long workspaceBytes() {
+        return buffers.workspaceBytes();
+    }
+
+    /** Iterations that the kernel ran in the run last checked, summed over the (query, key) pairs they ran on. */
+    long pairIterations() {
+        int sq = shape.queryLength();
+        int rows = kernel.blockRows(shape);
+        long sum = 0;
+        for (int head = 0; head < shape.batch() * shape.heads(); head++) {
+            for (int i0 = 0; i0 < sq; i0 += rows) {
+                int blockIterations = 0;
+                long visible = 0;
+                for (int i = i0; i < Math.min(sq, i0 + rows); i++) {
+                    blockIterations = Math.max(blockIterations, iterations[head * sq + i]);
+                    visible += shape.visibleKeys(i, options.causal());
+                }
+                sum += visible * blockIterations;
+            }
+        }
+        return sum;
+    }
+
+    /** One array given twice to a task sends TornadoVM's graph compiler into an endless loop. */
+    private static void requireDistinct(FloatArray... arrays) {
+        Set<FloatArray> seen = Collections.newSetFromMap(new IdentityHashMap<>());
+        List<String> names = List.of("q", "k", "v", "ridge", "o");
+        for (int n = 0; n < arrays.length; n++) {
+            if (!seen.add(arrays[n])) {
+                throw new InvalidInputException("q, k, v, ridge and o must be arrays of their own, but " + names.get(n)
+                        + " is another one of them");
+            }
+        }
     }
 }

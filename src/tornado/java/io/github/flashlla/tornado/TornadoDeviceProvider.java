@@ -2,9 +2,7 @@ package io.github.flashlla.tornado;
 
 import com.google.auto.service.AutoService;
 import io.github.flashlla.Device;
-import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.spi.DeviceProvider;
 import java.util.List;
 
@@ -36,16 +34,7 @@ public final class TornadoDeviceProvider implements DeviceProvider {
 
     @Override
     public Device open(String name) {
-        // read once at class load by TornadoVM; with recovery on, a failed kernel would run as sequential Java instead
-        if (!"false".equalsIgnoreCase(System.getProperty("tornado.recover.bailout"))) {
-            throw new DeviceException(name + " cannot be opened: TornadoVM would hide failures by running kernels as plain Java; "
-                    + "start java with -Dtornado.recover.bailout=False.");
-        }
-        TornadoRuntimeDevices.Entry entry = TornadoRuntimeDevices.all().get(name);
-        if (entry == null) {
-            throw new InvalidInputException("TornadoVM has no device " + name);
-        }
-        return new TornadoLlaDevice(entry);
+        return new TornadoLlaDevice(TornadoRuntimeDevices.open(name));
     }
 
     static String rootMessage(Throwable e) {

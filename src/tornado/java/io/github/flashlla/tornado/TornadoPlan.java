@@ -7,8 +7,8 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
-import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Timing;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -31,10 +31,11 @@ final class TornadoPlan implements LlaPlan {
     private final String device;
     private final AttentionShape shape;
     private final LlaOptions options;
-    private final ForwardKernel kernel;
     private final DriverLog driverLog = new DriverLog();
+    private final LlaTasks tasks;
     private final LlaBuffers buffers;
     private final TornadoExecutionPlan plan;
+    private final AtomicBoolean running = new AtomicBoolean();
     private long compileNanos;
     private boolean closed;
 
@@ -42,34 +43,30 @@ final class TornadoPlan implements LlaPlan {
         this.device = entry.info().name();
         this.shape = shape;
         this.options = options;
-        this.kernel = DeviceLimits.choose(entry, shape, options);
-        boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
-        DeviceLimits.requireMemory(entry, shape, jacobi);
-        this.buffers = LlaBuffers.allocate(shape, jacobi);
+        this.tasks = LlaTasks.of(entry, shape, options);
+        this.buffers = tasks.buffers();
 
         long start = System.nanoTime();
-        String name = "lla" + GRAPHS.incrementAndGet();
         GridScheduler grids = new GridScheduler();
-        LlaTasks tasks = new LlaTasks(kernel, shape, options, buffers);
-        tasks.bind(name, entry.backendIndex(), entry.deviceIndex());
-        TaskGraph graph = new TaskGraph(name)
-                .transferToDevice(DataTransferMode.EVERY_EXECUTION, buffers.q(), buffers.k(), buffers.v(), buffers.ridge(),
-                        buffers.stats())
-                // never read before they are written; named so that they are freed with the plan
-                .transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.centre(), buffers.kbar(), buffers.x());
-        tasks.appendTo(graph, grids);
-        graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.o(), buffers.logSumExp(), buffers.stats());
-        if (options.keepState()) {
-            graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.kbar(), buffers.x());
-        }
-        plan = new TornadoExecutionPlan(graph.snapshot());
+        TaskGraph graph = new TaskGraph("lla" + GRAPHS.incrementAndGet())
+                .transferToDevice(DataTransferMode.EVERY_EXECUTION, buffers.q(), buffers.k(), buffers.v(), buffers.ridge());
+        plan = compile(graph, grids);
+        driverLog.check(device);
+        compileNanos = System.nanoTime() - start;
+    }
+
+    private TornadoExecutionPlan compile(TaskGraph graph, GridScheduler grids) {
         try {
-            plan.withGridScheduler(grids).withDevice(entry.device()).withProfiler(ProfilerMode.SILENT).withPreCompilation();
+            tasks.append(graph, grids);
+            graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.o(), buffers.logSumExp(), buffers.stats());
+            if (options.keepState()) {
+                graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.kbar(), buffers.x());
+            }
+            TornadoExecutionPlan compiled = tasks.configure(new TornadoExecutionPlan(graph.snapshot()));
+            return compiled.withGridScheduler(grids).withProfiler(ProfilerMode.SILENT).withPreCompilation();
         } catch (Throwable e) { // TornadoVM throws errors as well as exceptions
             throw failure("could not compile its kernel", e);
         }
-        driverLog.check(device);
-        compileNanos = System.nanoTime() - start;
     }
 
     @Override
@@ -86,12 +83,26 @@ final class TornadoPlan implements LlaPlan {
     public void forward(LlaInputs inputs, LlaResult result) {
         requireShape("the inputs", inputs.shape());
         requireShape("the result", result.shape());
+        if (result.keepsState() && !options.keepState()) {
+            throw new InvalidInputException("this result keeps state for backward, but the plan's options do not");
+        }
+        if (!running.compareAndSet(false, true)) {
+            throw new IllegalStateException(device + ": this plan runs on another thread; make a plan for each thread");
+        }
+        try {
+            run(inputs, result);
+        } finally {
+            running.set(false);
+        }
+    }
+
+    private void run(LlaInputs inputs, LlaResult result) {
         if (closed) {
             throw new IllegalStateException(device + ": this plan is closed; make a new one from its device");
         }
         long start = System.nanoTime();
         load(inputs);
-        buffers.stats().init(Float.NaN);
+        buffers.stats().init(Float.NaN); // to be seen if nothing is copied back
         TornadoProfilerResult profile;
         try {
             profile = plan.execute().getProfilerResult();
@@ -101,17 +112,17 @@ final class TornadoPlan implements LlaPlan {
         driverLog.check(device);
         // profiler results are live views of the last run: copied at once
         long kernelNanos = profile.getDeviceKernelTime();
-        Timing times = new Timing(0, kernelNanos, profile.getDeviceWriteTime(), profile.getDeviceReadTime(),
-                compileNanos + profile.getCompileTime());
+        long copyInNanos = profile.getDeviceWriteTime();
+        long copyOutNanos = profile.getDeviceReadTime();
+        long jitNanos = compileNanos + profile.getCompileTime();
         compileNanos = 0;
         if (kernelNanos <= 0) {
             throw new DeviceException(device + " returned without running its kernel (kernel time 0); run flashlla doctor.");
         }
-        readStats(result);
+        tasks.checkStatistics();
         requireFiniteOutput();
         store(result);
-        result.setTiming(new Timing(System.nanoTime() - start, times.kernelNanos(), times.copyInNanos(), times.copyOutNanos(),
-                times.compileNanos()));
+        result.setTiming(new Timing(System.nanoTime() - start, kernelNanos, copyInNanos, copyOutNanos, jitNanos));
     }
 
     private void load(LlaInputs inputs) {
@@ -129,39 +140,12 @@ final class TornadoPlan implements LlaPlan {
         FloatArrays.store(buffers.o(), result.output());
         FloatArrays.store(buffers.logSumExp(), result.logSumExp());
         if (result.keepsState()) {
-            if (!options.keepState()) {
-                throw new InvalidInputException("this result keeps state for backward, but the plan's options do not");
-            }
             FloatArrays.store(buffers.kbar(), result.kbar());
             FloatArrays.store(buffers.x(), result.x());
         }
-    }
-
-    private void readStats(LlaResult result) {
-        int sq = shape.queryLength();
-        int rows = kernel.blockRows(shape);
-        long pairIterations = 0;
-        for (int head = 0; head < shape.batch() * shape.heads(); head++) {
-            for (int i0 = 0; i0 < sq; i0 += rows) {
-                int blockIterations = 0;
-                long visible = 0;
-                for (int i = i0; i < Math.min(sq, i0 + rows); i++) {
-                    int row = head * sq + i;
-                    float iterations = buffers.stats().get(2 * row);
-                    float residual = buffers.stats().get(2 * row + 1);
-                    if (Float.isNaN(iterations)) {
-                        throw new DeviceException(device + " did not compute query " + i + " of head " + head
-                                + ": its kernel was not run for it; run flashlla doctor.");
-                    }
-                    result.iterations()[row] = (int) iterations;
-                    result.residual()[row] = residual;
-                    blockIterations = Math.max(blockIterations, (int) iterations);
-                    visible += shape.visibleKeys(i, options.causal());
-                }
-                pairIterations += visible * blockIterations;
-            }
-        }
-        result.setPairIterations(pairIterations);
+        System.arraycopy(tasks.iterations(), 0, result.iterations(), 0, result.iterations().length);
+        System.arraycopy(tasks.residual(), 0, result.residual(), 0, result.residual().length);
+        result.setPairIterations(tasks.pairIterations());
     }
 
     private void requireFiniteOutput() {
@@ -181,7 +165,10 @@ final class TornadoPlan implements LlaPlan {
     }
 
     private DeviceException failure(String what, Throwable e) {
-        close();
+        closed = true;
+        if (plan != null) {
+            plan.freeDeviceMemory();
+        }
         driverLog.check(device);
         return new DeviceException(device + " " + what + " for " + shape + ": " + TornadoDeviceProvider.rootMessage(e), e);
     }

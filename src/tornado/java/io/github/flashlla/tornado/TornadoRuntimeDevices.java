@@ -1,7 +1,9 @@
 package io.github.flashlla.tornado;
 
 import io.github.flashlla.DataType;
+import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.InvalidInputException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -22,6 +24,30 @@ final class TornadoRuntimeDevices {
      * @param maxGroupThreads threads of the largest work-group, or -1 for a virtual device, which tells no limits
      */
     record Entry(DeviceInfo info, TornadoDevice device, int backendIndex, int deviceIndex, int maxGroupThreads) {}
+
+    /**
+     * A device by its name.
+     *
+     * @throws DeviceException if this JVM has no TornadoVM, or one that would hide failures
+     * @throws InvalidInputException if there is no such device, naming those that there are
+     */
+    static Entry open(String name) {
+        if (ModuleLayer.boot().findModule("tornado.runtime").isEmpty()) {
+            throw new DeviceException(name + " opens only in a JVM started with TornadoVM's flags; 'flashlla flags " + name
+                    + "' writes them.");
+        }
+        // read once at class load by TornadoVM; with recovery on, a failed kernel would run as sequential Java instead
+        if (!"false".equalsIgnoreCase(System.getProperty("tornado.recover.bailout"))) {
+            throw new DeviceException(name + " cannot be opened: TornadoVM would hide failures by running kernels as plain Java; "
+                    + "start java with -Dtornado.recover.bailout=False.");
+        }
+        Entry entry = all().get(name);
+        if (entry == null) {
+            throw new InvalidInputException("TornadoVM has no device " + name + " in this JVM; it has "
+                    + String.join(", ", all().keySet()) + ".");
+        }
+        return entry;
+    }
 
     /** Every device of every backend that this JVM was started with. Starts TornadoVM's runtime. */
     static Map<String, Entry> all() {

@@ -827,7 +827,7 @@ public final class GpuForward {
                                 kbar.set(at, kbar.get(at) + (visible > 0 ? centre.get(kvHead * D + d) : 0f));
                             }
                         }
-                        if (tx == 0) {
+                        if (tx == TX - 1) { // never the only thread of a launch without its grid, which then leaves stats unwritten
                             float shift = 0f;
                             for (int d = 0; d < D; d++) {
                                 shift += qt[row * dp + (((d >> 2) ^ swy) << 2) + (d & 3)] * centre.get(kvHead * D + d);

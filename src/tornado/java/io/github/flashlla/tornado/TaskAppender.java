@@ -1,0 +1,48 @@
+package io.github.flashlla.tornado;
+
+import java.util.function.Consumer;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.WorkerGrid;
+import uk.ac.manchester.tornado.api.WorkerGrid1D;
+
+/** Adds tasks behind those that a graph has, each checked against its device and with a launch size of its own. */
+final class TaskAppender {
+    private final TornadoRuntimeDevices.Entry device;
+    private final TaskGraph graph;
+    private final GridScheduler grids;
+
+    /** @param grids gets the launch sizes; the plan of the graph must run with it */
+    TaskAppender(TornadoRuntimeDevices.Entry device, TaskGraph graph, GridScheduler grids) {
+        this.device = device;
+        this.graph = graph;
+        this.grids = grids;
+    }
+
+    /**
+     * Adds one task.
+     *
+     * <p>TornadoVM compiles a task's first form while it is added, for the device that a system property names or else for
+     * the first of all: the property is there meanwhile.
+     *
+     * @param append calls one of {@code TaskGraph}'s methods {@code task}, with {@code name}
+     */
+    void task(String name, WorkerGrid grid, Consumer<TaskGraph> append) {
+        String id = graph.getTaskGraphName() + "." + name;
+        String property = id + ".device";
+        System.setProperty(property, device.backendIndex() + ":" + device.deviceIndex());
+        try {
+            append.accept(graph);
+        } finally {
+            System.clearProperty(property);
+        }
+        grids.addWorkerGrid(id, grid);
+    }
+
+    /** Groups in one dimension. */
+    static WorkerGrid groups(long groups, int threads) {
+        WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(groups * threads));
+        grid.setLocalWork(threads, 1, 1);
+        return grid;
+    }
+}
