@@ -7,6 +7,7 @@ import io.github.flashlla.LlaOptions;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.stream.LongStream;
 
 /** Checks a problem against a device before anything is compiled, since drivers fail late, silently or fatally. */
 final class DeviceLimits {
@@ -30,12 +31,12 @@ final class DeviceLimits {
     }
 
     /** Device memory for all arrays, and the largest of them, before any is allocated. */
-    static void requireMemory(TornadoRuntimeDevices.Entry entry, AttentionShape shape, boolean jacobi) {
+    static void requireMemory(TornadoRuntimeDevices.Entry entry, AttentionShape shape, boolean jacobi, long scratchFloats) {
         long solve = LlaBuffers.solveRows(shape, jacobi) * shape.headDim();
-        long query = elements(shape.queryDims());
-        long largest = Math.max(Math.max(solve, elements(shape.keyDims())),
-                Math.max(elements(shape.valueDims()), elements(shape.outputDims()))) * Float.BYTES;
-        long need = shape.tensorBytes(Float.BYTES) + (query + solve + 4 * shape.rows()) * Float.BYTES;
+        long largest = LongStream.of(solve, elements(shape.keyDims()), elements(shape.valueDims()), elements(shape.outputDims()),
+                scratchFloats).max().orElseThrow() * Float.BYTES;
+        long need = shape.tensorBytes(Float.BYTES)
+                + (shape.rows() + LlaBuffers.workspaceFloats(shape, jacobi) + scratchFloats) * Float.BYTES;
         long have = entry.info().memoryBytes();
         if (!fits(need, have)) {
             throw new DeviceException(entry.info().name() + " has " + have + " bytes of memory, but " + shape + " needs " + need

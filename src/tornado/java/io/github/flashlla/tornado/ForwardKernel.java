@@ -38,7 +38,7 @@ enum ForwardKernel {
         }
 
         @Override
-        void append(TaskGraph graph, String task, LlaBuffers b, AttentionShape s, LlaOptions options) {
+        void append(TaskGraph graph, String task, DeviceInfo device, LlaBuffers b, AttentionShape s, LlaOptions options) {
             graph.task(task, GpuForward::forward, new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.centre(), b.o(),
                     b.logSumExp(), b.kbar(), b.x(), b.stats(), s.group(), s.queryLength(), s.keyLength(),
                     s.headDim(), s.valueDim(), (float) options.scaleFor(s.headDim()), flags(options),
@@ -68,7 +68,7 @@ enum ForwardKernel {
         }
 
         @Override
-        void append(TaskGraph graph, String task, LlaBuffers b, AttentionShape s, LlaOptions options) {
+        void append(TaskGraph graph, String task, DeviceInfo device, LlaBuffers b, AttentionShape s, LlaOptions options) {
             graph.task(task, GpuWideForward::forward, new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.centre(), b.o(),
                     b.logSumExp(), b.kbar(), b.x(), b.stats(), s.group(), s.queryLength(), s.keyLength(),
                     s.headDim(), s.valueDim(), (float) options.scaleFor(s.headDim()), flags(options),
@@ -88,9 +88,15 @@ enum ForwardKernel {
     /** Local memory of one work-group. */
     abstract int localBytes(AttentionShape shape);
 
-    abstract void append(TaskGraph graph, String task, LlaBuffers buffers, AttentionShape shape, LlaOptions options);
+    /** Floats of global memory that the work-groups compute in. */
+    long scratchFloats(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+        return 0;
+    }
 
-    WorkerGrid grid(AttentionShape shape) {
+    abstract void append(TaskGraph graph, String task, DeviceInfo device, LlaBuffers buffers, AttentionShape shape,
+            LlaOptions options);
+
+    WorkerGrid grid(DeviceInfo device, AttentionShape shape, LlaOptions options) {
         long groups = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.queryLength(), blockRows(shape));
         return TaskAppender.groups(groups, groupThreads(shape));
     }

@@ -20,6 +20,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * @param x (B,H,Sq,D), followed by as much again for the diagonal of A when preconditioning, and for the residual of the
  *     solve when D &gt; Dv; otherwise {@code o} holds the residual, since it is written last
  * @param stats (B,H,Sq,2): iterations and relative residual of each query
+ * @param scratch what the kernel computes in, if it needs global memory for that; otherwise one element
  */
 public record LlaBuffers(
         FloatArray q,
@@ -31,16 +32,17 @@ public record LlaBuffers(
         FloatArray logSumExp,
         FloatArray kbar,
         FloatArray x,
-        FloatArray stats) {
+        FloatArray stats,
+        FloatArray scratch) {
 
     /** All arrays new. */
-    public static LlaBuffers allocate(AttentionShape shape, boolean jacobi) {
-        return over(shape, jacobi, array(shape.queryDims()), array(shape.keyDims()), array(shape.valueDims()),
+    static LlaBuffers allocate(AttentionShape shape, boolean jacobi, long scratchFloats) {
+        return over(shape, jacobi, scratchFloats, array(shape.queryDims()), array(shape.keyDims()), array(shape.valueDims()),
                 array(shape.rowDims()), array(shape.outputDims()));
     }
 
     /** Around arrays of the caller's, whose sizes must be the shape's. */
-    public static LlaBuffers over(AttentionShape shape, boolean jacobi, FloatArray q, FloatArray k, FloatArray v,
+    static LlaBuffers over(AttentionShape shape, boolean jacobi, long scratchFloats, FloatArray q, FloatArray k, FloatArray v,
             FloatArray ridge, FloatArray o) {
         require("q", q, shape.queryDims());
         require("k", k, shape.keyDims());
@@ -50,13 +52,21 @@ public record LlaBuffers(
         FloatArray kbar = array(shape.queryDims());
         FloatArray x = array(solveRows(shape, jacobi), shape.headDim());
         FloatArray centre = array(shape.batch(), shape.kvHeads(), shape.headDim());
-        return new LlaBuffers(q, k, v, ridge, centre, o, array(shape.rowDims()), kbar, x, array(shape.rows(), 2));
+        return new LlaBuffers(q, k, v, ridge, centre, o, array(shape.rowDims()), kbar, x, array(shape.rows(), 2),
+                array(Math.max(1, scratchFloats)));
     }
 
     /** Bytes beyond q, k, v, ridge and o. */
     public long workspaceBytes() {
-        long elements = (long) centre.getSize() + logSumExp.getSize() + kbar.getSize() + x.getSize() + stats.getSize();
+        long elements = (long) centre.getSize() + logSumExp.getSize() + kbar.getSize() + x.getSize() + stats.getSize()
+                + scratch.getSize();
         return elements * Float.BYTES;
+    }
+
+    /** Floats beyond q, k, v, ridge and o, and beyond the scratch memory. */
+    static long workspaceFloats(AttentionShape shape, boolean jacobi) {
+        long centres = (long) shape.batch() * shape.kvHeads() * shape.headDim();
+        return centres + 3 * shape.rows() + (shape.rows() + solveRows(shape, jacobi)) * shape.headDim();
     }
 
     /** Rows of D floats that the solve keeps in the array of x. */

@@ -61,12 +61,12 @@ public final class LlaTasks {
     private final float[] residual;
     private String graphName;
 
-    private LlaTasks(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options, LlaBuffers buffers,
-            boolean ownsRidge) {
+    private LlaTasks(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options, ForwardKernel kernel,
+            LlaBuffers buffers, boolean ownsRidge) {
         this.device = device;
         this.shape = shape;
         this.options = options;
-        this.kernel = DeviceLimits.choose(device, shape, options);
+        this.kernel = kernel;
         this.buffers = buffers;
         this.ownsRidge = ownsRidge;
         this.iterations = new int[Math.toIntExact(shape.rows())];
@@ -90,24 +90,35 @@ public final class LlaTasks {
     public static LlaTasks of(String deviceName, AttentionShape shape, LlaOptions options, FloatArray q, FloatArray k,
             FloatArray v, FloatArray ridge, FloatArray o) {
         TornadoRuntimeDevices.Entry device = TornadoRuntimeDevices.open(deviceName);
-        boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
-        DeviceLimits.choose(device, shape, options);
-        DeviceLimits.requireMemory(device, shape, jacobi);
-        FloatArray ridges = ridge;
-        if (ridge == null) {
-            ridges = new FloatArray(Math.toIntExact(shape.rows()));
-            ridges.init((float) options.ridge());
-        }
-        requireDistinct(q, k, v, ridges, o);
-        return new LlaTasks(device, shape, options, LlaBuffers.over(shape, jacobi, q, k, v, ridges, o), ridge == null);
+        return checked(device, shape, options, (kernel, jacobi, scratch) -> {
+            FloatArray ridges = ridge;
+            if (ridge == null) {
+                ridges = new FloatArray(Math.toIntExact(shape.rows()));
+                ridges.init((float) options.ridge());
+            }
+            requireDistinct(q, k, v, ridges, o);
+            LlaBuffers buffers = LlaBuffers.over(shape, jacobi, scratch, q, k, v, ridges, o);
+            return new LlaTasks(device, shape, options, kernel, buffers, ridge == null);
+        });
     }
 
     /** The same over arrays that are all its own. */
     static LlaTasks of(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options) {
+        return checked(device, shape, options, (kernel, jacobi, scratch) -> new LlaTasks(device, shape, options, kernel,
+                LlaBuffers.allocate(shape, jacobi, scratch), false));
+    }
+
+    private interface Allocation {
+        LlaTasks allocate(ForwardKernel kernel, boolean jacobi, long scratchFloats);
+    }
+
+    private static LlaTasks checked(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options,
+            Allocation allocation) {
+        ForwardKernel kernel = DeviceLimits.choose(device, shape, options);
         boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
-        DeviceLimits.choose(device, shape, options);
-        DeviceLimits.requireMemory(device, shape, jacobi);
-        return new LlaTasks(device, shape, options, LlaBuffers.allocate(shape, jacobi), false);
+        long scratch = kernel.scratchFloats(device.info(), shape, options);
+        DeviceLimits.requireMemory(device, shape, jacobi, scratch);
+        return allocation.allocate(kernel, jacobi, scratch);
     }
 
     /** The device that the graph must run on. */
@@ -148,7 +159,7 @@ public final class LlaTasks {
         graphName = graph.getTaskGraphName();
         // named so that they are freed with the plan; none but the first and the ridge is read before it is written
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.stats(), buffers.centre(),
-                buffers.logSumExp(), buffers.kbar(), buffers.x());
+                buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.scratch());
         if (ownsRidge) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.ridge());
         }
@@ -160,7 +171,8 @@ public final class LlaTasks {
         tasks.task("lla_centre", TaskAppender.groups((long) shape.batch() * shape.kvHeads(), KeyCentre.THREADS),
                 g -> g.task("lla_centre", KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(),
                         shape.keyLength(), shape.headDim()));
-        tasks.task("lla_forward", kernel.grid(shape), g -> kernel.append(g, "lla_forward", buffers, shape, options));
+        tasks.task("lla_forward", kernel.grid(device.info(), shape, options),
+                g -> kernel.append(g, "lla_forward", device.info(), buffers, shape, options));
     }
 
     /** Has a plan run on this device. */
