@@ -2,6 +2,8 @@ package io.github.flashlla.jvm;
 
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.KvCacheShape;
+import java.util.EnumSet;
+import java.util.Set;
 
 /**
  * Which method is expected to be fastest. Costs are nanoseconds of one core for one query head and key, fitted to the
@@ -9,20 +11,26 @@ import io.github.flashlla.KvCacheShape;
  */
 final class DecodeCost {
 
-    /** Iterations expected before any were seen: what random and trained heads take at ridge 1 and tolerance 1e-5. */
-    static final int EXPECTED_ITERATIONS = 10;
+    /** Iterations expected before any were seen: random heads take 2 to 5 at ridge 1, the fewer the longer the context. */
+    static final double EXPECTED_ITERATIONS = 4;
 
     /** Keys of one head that are still in a cache when they are read again; more come from memory every time. */
     private static final long CACHED_BYTES = 8 << 20;
 
     /** One core's share of memory bandwidth, as time. */
-    private static final double MEMORY_NS_PER_BYTE = 0.1;
+    private static final double MEMORY_NS_PER_BYTE = 0.07;
+
+    /** A dot product with every key, or a weighted sum of them, over D. */
+    private static final double PASS_NS = 0.04;
+
+    /** What an iteration does to a key's weight and slope, whatever D. */
+    private static final double KEPT_NS = 1;
 
     /** Multiply-adds into a D x D or D x Dv sum: 85 GFLOP/s. */
     private static final double SUM_NS_PER_FLOP = 1 / 85.0;
 
-    /** Scores and centred products with x: a dot product of a key costs the latency of its reduction as much as its length. */
-    private static final double DOTS_NS = 9;
+    /** Turning a tile and centring it, over D. */
+    private static final double TURN_NS = 0.35;
 
     /** Cholesky in float64, over D^3. */
     private static final double SOLVE_NS = 0.2;
@@ -34,21 +42,34 @@ final class DecodeCost {
         return 4 * cache.valueDim() <= cache.headDim();
     }
 
+    /** Methods that a plan may come to use. */
+    static Set<DecodeMethod> possible(KvCacheShape cache, DecodeMethod method) {
+        if (method != DecodeMethod.AUTO) {
+            return EnumSet.of(method);
+        }
+        Set<DecodeMethod> methods = EnumSet.of(DecodeMethod.COVARIANCE, DecodeMethod.MATRIX_FREE);
+        if (mayChooseMoments(cache)) {
+            methods.add(DecodeMethod.MOMENTS);
+        }
+        return methods;
+    }
+
     /**
      * @param group query heads that share each read of a key
      * @param iterations expected of conjugate gradients
      */
-    static DecodeMethod choose(KvCacheShape cache, int group, int length, int iterations) {
+    static DecodeMethod choose(KvCacheShape cache, int group, int length, double iterations) {
         double d = cache.headDim();
         double dv = cache.valueDim();
         long keyBytes = (long) length * cache.headDim() * cache.type().bytes();
         double reread = keyBytes > CACHED_BYTES ? MEMORY_NS_PER_BYTE * d * cache.type().bytes() / group : 0;
-        double covariance = d * (d + DecodeKernels.PAD) * SUM_NS_PER_FLOP + SOLVE_NS * d * d * d / length;
-        double iterating = iterations * (4 + 0.125 * d + reread);
+        double covariance = d * (d + DecodeKernels.PAD) * SUM_NS_PER_FLOP + TURN_NS * d + SOLVE_NS * d * d * d / length
+                + PASS_NS * d + reread;
+        double iterating = iterations * (2 * PASS_NS * d + KEPT_NS + reread) + PASS_NS * d;
         if (iterating < covariance) {
             return DecodeMethod.MATRIX_FREE;
         }
-        return mayChooseMoments(cache) && 2 * d * dv * SUM_NS_PER_FLOP < DOTS_NS + reread
+        return mayChooseMoments(cache) && 2 * d * dv * SUM_NS_PER_FLOP < 2 * PASS_NS * d + reread
                 ? DecodeMethod.MOMENTS : DecodeMethod.COVARIANCE;
     }
 }

@@ -1,27 +1,51 @@
 package io.github.flashlla.jvm;
 
+import java.lang.foreign.MemorySegment;
+
 /**
  * The inner loops of decoding: one query at a time against tiles of keys or values.
  *
- * <p>A tile is row-major, {@code n} rows of {@code dim} floats; every {@code dim} is a multiple of {@value #PAD}, filled up
- * with zeros ({@link #padded}). Names are the operator's: c is the key that the moments are taken about, z a key less c.
+ * <p>A tile of the cache holds {@value #TILE} tokens in float32, {@code [dim][token]} ({@link TokenTiles}): one token per lane, so
+ * that dot products need no sum across lanes, and a sum over tokens needs one at the very end. What a pass sums over tokens it
+ * keeps apart by lane, {@code [dim][}{@value #PAD}{@code ]}; {@link #addLanes} ends it.
+ *
+ * <p>Sums of k k^T and k v^T want a token's elements side by side: {@code rows} are a tile turned, row-major, {@code n} rows of
+ * {@code dim} floats, where {@code dim} is a multiple of {@value #PAD} filled up with zeros ({@link #padded}). Names are the
+ * operator's: c is the key that the moments are taken about, z a key less c.
  */
 interface DecodeKernels {
 
-    /** Widths are padded to this: the widest vector register in floats. */
+    /** Widths of rows are padded to this, and lanes of a sum are at most so many: the widest vector register in floats. */
     int PAD = 16;
 
-    /** Rows of a tile, a multiple of {@value #PAD}; 64 keys of 64 floats and their centred copy stay in a core's own cache. */
+    /** Tokens of a tile, a multiple of {@value #PAD}; 64 keys of 64 floats are half of a core's first cache. */
     int TILE = 64;
 
-    /** scores[j] = k[j] . q for j &lt; n. */
-    void scores(int n, int dim, float[] k, float[] q, float[] scores);
+    /** dots[j] = (k[j] - c) . x for the tile's {@value #TILE} tokens, each difference taken before it is multiplied. */
+    void dots(int dim, MemorySegment k, long at, float[] c, float[] x, float[] dots);
 
-    /** dots[j] = (k[j] - c) . x for j &lt; n, each difference taken before it is multiplied. */
-    void centredDots(int n, int dim, float[] k, float[] c, float[] x, float[] dots);
+    /** lanes += coefficient[j] (k[j] - c), summed over tokens of the same lane. */
+    void accumulate(int dim, MemorySegment k, long at, float[] c, float[] coefficient, float[] lanes);
 
-    /** out[j] = e^(factor * (scores[j] - max)) for j &lt; {@code padded(n)}. */
-    void exponentials(int n, float[] scores, float max, float factor, float[] out);
+    /** sum[d] += sum of lanes[d]. */
+    static void addLanes(int dim, float[] lanes, float[] sum) {
+        for (int d = 0; d < dim; d++) {
+            float total = 0;
+            for (int lane = 0; lane < PAD; lane++) {
+                total += lanes[d * PAD + lane];
+            }
+            sum[d] += total;
+        }
+    }
+
+    /** float32 of {@code count} IEEE binary16 numbers, a multiple of {@value #PAD}. */
+    void widen(int count, MemorySegment half, long at, MemorySegment single);
+
+    /** Largest of the first {@code n}, a multiple of {@value #PAD}. */
+    float max(int n, float[] values);
+
+    /** out[from + j] = e^(factor * (scores[from + j] - max)) for j &lt; n, a multiple of {@value #PAD}; returns their sum. */
+    float exponentials(int n, float[] scores, int from, float max, float factor, float[] out);
 
     /** z[j] = root[j] (k[j] - c) and sum += root[j] z[j] for j &lt; n: with root = sqrt(w), z z^T sums to sum w (k - c)(k - c)^T. */
     void centre(int n, int dim, float[] k, float[] c, float[] root, float[] z, float[] sum);
@@ -34,12 +58,6 @@ interface DecodeKernels {
 
     /** g[a][e] += sum_j z[j][a] v[j][e], j &lt; n. */
     void product(int n, int dim, float[] z, int valueDim, float[] v, float[] g);
-
-    /** sum += coefficient[j] v[j] for j &lt; n. */
-    void accumulate(int n, int dim, float[] v, float[] coefficient, float[] sum);
-
-    /** sum += coefficient[j] (k[j] - c) for j &lt; n, each difference taken before it is multiplied. */
-    void accumulateCentred(int n, int dim, float[] k, float[] c, float[] coefficient, float[] sum);
 
     /** {@code n} rounded up to a multiple of {@value #PAD}. */
     static int padded(int n) {

@@ -1,10 +1,13 @@
 package io.github.flashlla.jvm;
 
+import static io.github.flashlla.jvm.DecodeKernels.PAD;
+
+import io.github.flashlla.DecodeMethod;
 import java.util.Arrays;
 
 /**
- * Weighted moments of a slice of the cache for one query: omega = sum w, sum w z, and, where they are wanted, sum w z z^T,
- * sum w v and sum w z v^T, with w = e^(score - max) and z = k - c.
+ * Weighted sums over a slice of the cache for one query: omega = sum w, sum w z and what the method needs beyond them, with
+ * w = e^(score - max) and z = k - c.
  *
  * <p>The reference (max, c) is a heavy key and its score, and moves when one is met whose weight is e^{@value #LEAP} times
  * larger. So weights neither overflow nor vanish, and where the weight sits on few keys the mean of z is small: A = sum w z
@@ -26,54 +29,80 @@ final class DecodeSums {
     /** sum w v and sum w z v^T; null where they are not wanted. */
     final float[] v;
     final float[] zv;
+    /** sum w t and sum w t z with t = score - max, the log of w and scale times q.z; tz is null where it is not wanted. */
+    double t;
+    final float[] tz;
+    /** Parts of z and tz by lane, added by {@link #settle}. */
+    final float[] zLanes;
+    final float[] tzLanes;
     private final float[] step;
 
-    DecodeSums(int dim, int valueDim, boolean covariance, boolean values) {
+    /** @param dim padded D */
+    DecodeSums(DecodeMethod method, int dim, int valueDim) {
+        boolean values = method == DecodeMethod.MOMENTS;
+        boolean iterates = method == DecodeMethod.MATRIX_FREE;
         this.dim = dim;
         this.valueDim = valueDim;
         this.c = new float[dim];
         this.z = new float[dim];
         this.step = new float[dim];
-        this.zz = covariance ? new float[dim * dim] : null;
+        this.zz = iterates ? null : new float[dim * dim];
         this.v = values ? new float[valueDim] : null;
         this.zv = values ? new float[dim * valueDim] : null;
+        this.tz = iterates ? new float[dim] : null;
+        this.zLanes = iterates ? new float[dim * PAD] : null;
+        this.tzLanes = iterates ? new float[dim * PAD] : null;
     }
 
-    static long bytes(int dim, int valueDim, boolean covariance, boolean values) {
-        return Float.BYTES * (3L * dim + (covariance ? dim * dim : 0) + (values ? valueDim + dim * valueDim : 0));
+    long bytes() {
+        long floats = 0;
+        for (float[] sum : new float[][] {c, z, step, zz, v, zv, tz, zLanes, tzLanes}) {
+            floats += sum == null ? 0 : sum.length;
+        }
+        return Float.BYTES * floats;
     }
 
     void clear() {
         max = Float.NEGATIVE_INFINITY;
         omega = 0;
-        for (float[] sum : new float[][] {c, z, zz, v, zv}) {
+        t = 0;
+        for (float[] sum : new float[][] {c, z, zz, v, zv, tz, zLanes, tzLanes}) {
             if (sum != null) {
                 Arrays.fill(sum, 0);
             }
         }
     }
 
-    /** Moves the reference to the key at {@code keys[at]} with this score. */
-    void moveTo(float score, float[] keys, int at) {
-        if (omega > 0) {
-            double factor = Math.exp((double) max - score);
-            double change = 0;
-            for (int d = 0; d < dim; d++) {
-                step[d] = keys[at + d] - c[d];
-                change = Math.max(change, Math.abs(step[d]));
-            }
-            if (change > 0) {
-                shift();
-            }
-            scale((float) factor);
-            omega *= factor;
+    /** Makes z and tz complete. */
+    void settle() {
+        if (tz != null) {
+            DecodeKernels.addLanes(dim, zLanes, z);
+            DecodeKernels.addLanes(dim, tzLanes, tz);
+            Arrays.fill(zLanes, 0);
+            Arrays.fill(tzLanes, 0);
         }
-        max = score;
-        System.arraycopy(keys, at, c, 0, dim);
     }
 
-    /** z becomes z - step in every sum. */
-    private void shift() {
+    /** Moves the reference to a key with this score. */
+    void moveTo(float score, float[] key) {
+        if (omega > 0) {
+            settle();
+            double rise = (double) score - max;
+            double factor = Math.exp(-rise);
+            for (int d = 0; d < dim; d++) {
+                step[d] = key[d] - c[d];
+            }
+            shift(rise);
+            scale((float) factor);
+            omega *= factor;
+            t *= factor;
+        }
+        max = score;
+        System.arraycopy(key, 0, c, 0, dim);
+    }
+
+    /** z becomes z - step and t becomes t - rise in every sum. */
+    private void shift(double rise) {
         float total = (float) omega;
         for (int a = 0; a < dim; a++) {
             if (zz != null) {
@@ -87,13 +116,18 @@ final class DecodeSums {
                 }
             }
         }
+        double newT = t - rise * omega;
         for (int a = 0; a < dim; a++) {
+            if (tz != null) {
+                tz[a] = (float) (tz[a] - rise * z[a] - newT * step[a]);
+            }
             z[a] -= total * step[a];
         }
+        t = newT;
     }
 
     private void scale(float factor) {
-        for (float[] sum : new float[][] {z, zz, v, zv}) {
+        for (float[] sum : new float[][] {z, zz, v, zv, tz}) {
             if (sum != null) {
                 for (int i = 0; i < sum.length; i++) {
                     sum[i] *= factor;
@@ -102,21 +136,25 @@ final class DecodeSums {
         }
     }
 
-    /** Adds the moments of another slice, whose reference may move. */
+    /** Adds the sums of another slice, whose reference may move. */
     void merge(DecodeSums other) {
         if (other.omega == 0) {
             return;
         }
         if (other.max > max) {
-            moveTo(other.max, other.c, 0);
+            moveTo(other.max, other.c);
         } else {
-            other.moveTo(max, c, 0);
+            other.moveTo(max, c);
         }
+        settle();
+        other.settle();
         omega += other.omega;
+        t += other.t;
         add(z, other.z);
         add(zz, other.zz);
         add(v, other.v);
         add(zv, other.zv);
+        add(tz, other.tz);
     }
 
     private static void add(float[] sum, float[] other) {

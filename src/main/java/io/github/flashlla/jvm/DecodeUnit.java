@@ -6,6 +6,8 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.Map;
 
 /**
  * One decoding step of one sequence and key/value head: the query heads that share it, from scores to output. Its cache is
@@ -34,6 +36,8 @@ final class DecodeUnit {
         final float[] r;
         final float[] y;
         final float[] ay;
+        /** A q: q is the solve's first direction, and the others are kept conjugate to it. */
+        final float[] aq;
         final float[] o;
         float max;
         /** 1 / sum w */
@@ -45,6 +49,13 @@ final class DecodeUnit {
         double residual;
         double rr;
         double bb;
+        double qAq;
+        /** zbar . y, or zbar . x in the last pass: what turns a product with k - c into one with k - kbar. */
+        float shift;
+        /** The last step's length, by which slopes are behind. */
+        float step;
+        /** Whether weights are weights, and no longer scores. */
+        boolean weighed;
 
         Head(int dim, int valueDim) {
             q = new float[dim];
@@ -55,6 +66,7 @@ final class DecodeUnit {
             r = new float[dim];
             y = new float[dim];
             ay = new float[dim];
+            aq = new float[dim];
             o = new float[valueDim];
         }
     }
@@ -63,14 +75,19 @@ final class DecodeUnit {
     private final LlaOptions options;
     private final int slices;
     private final Head[] heads;
-    private final DecodeSums[][] covariances;
-    private final DecodeSums[][] moments;
+    /** By slice and head; null where the method is not used. */
+    private final Map<DecodeMethod, DecodeSums[][]> sums = new EnumMap<>(DecodeMethod.class);
+    /** By slice, head and lane. */
     private final float[][][] partials;
     private final DecodeSolve solve;
-    private float[][] scores = new float[0][];
+    /** By head and token: weights w, (k - c) . x, (k - c) . y of the matrix-free form. */
+    private float[][] weights = new float[0][];
+    private float[][] slopes = new float[0][];
+    private float[][] dots = new float[0][];
+    /** By head and tile: the largest score. */
+    private float[][] tops = new float[0][];
     private int sequence;
     private int kvHead;
-    private boolean keepsScores;
     private long pairIterations;
 
     DecodeUnit(KvCacheShape cache, int group, LlaOptions options, int slices, DecodeMethod method) {
@@ -81,20 +98,15 @@ final class DecodeUnit {
         this.slices = slices;
         this.heads = new Head[group];
         Arrays.setAll(heads, h -> new Head(dim, valueDim));
-        boolean auto = method == DecodeMethod.AUTO;
-        this.covariances = sums(dim, valueDim, auto || method != DecodeMethod.MATRIX_FREE, false);
-        this.moments = method == DecodeMethod.MOMENTS || auto && DecodeCost.mayChooseMoments(cache)
-                ? sums(dim, valueDim, true, true) : null;
-        this.partials = new float[slices][group][Math.max(dim, valueDim)];
-        this.solve = new DecodeSolve(cache.headDim());
-    }
-
-    private DecodeSums[][] sums(int dim, int valueDim, boolean covariance, boolean values) {
-        DecodeSums[][] sums = new DecodeSums[slices][heads.length];
-        for (DecodeSums[] slice : sums) {
-            Arrays.setAll(slice, h -> new DecodeSums(dim, valueDim, covariance, values));
+        for (DecodeMethod possible : DecodeCost.possible(cache, method)) {
+            DecodeSums[][] perSlice = new DecodeSums[slices][group];
+            for (DecodeSums[] slice : perSlice) {
+                Arrays.setAll(slice, h -> new DecodeSums(possible, dim, valueDim));
+            }
+            sums.put(possible, perSlice);
         }
-        return sums;
+        this.partials = new float[slices][group][Math.max(dim, valueDim) * DecodeKernels.PAD];
+        this.solve = new DecodeSolve(cache.headDim());
     }
 
     int sequence() {
@@ -109,13 +121,24 @@ final class DecodeUnit {
         return heads[h];
     }
 
-    /** Whether the scores of all tokens are kept between passes: only where no D x D matrix is. */
-    boolean keepsScores() {
-        return keepsScores;
+    float[] weights(int h) {
+        return weights[h];
     }
 
-    float[] scores(int h) {
-        return scores[h];
+    float[] slopes(int h) {
+        return slopes[h];
+    }
+
+    float[] dots(int h) {
+        return dots[h];
+    }
+
+    float top(int h, int token) {
+        return tops[h][token / DecodeKernels.TILE];
+    }
+
+    void setTop(int h, int token, float score) {
+        tops[h][token / DecodeKernels.TILE] = score;
     }
 
     /** Iterations times keys since the last call. */
@@ -130,45 +153,51 @@ final class DecodeUnit {
             LlaResult result) {
         this.sequence = sequence;
         this.kvHead = kvHead;
-        this.keepsScores = method == DecodeMethod.MATRIX_FREE;
+        boolean iterates = method == DecodeMethod.MATRIX_FREE;
         long firstRow = ((long) sequence * cache.kvHeads() + kvHead) * heads.length;
         loadQueries(firstRow, q, ridge);
-        if (keepsScores && (scores.length == 0 || scores[0].length < length)) {
-            scores = new float[heads.length][Math.min(cache.capacity(), length + length / 2)];
-        }
+        makeRoom(length, iterates);
 
-        DecodeSums[][] sums = method == DecodeMethod.MOMENTS ? moments : covariances;
+        DecodeSums[][] found = sums.get(method);
         threads.forEach((tiles, slice) -> {
-            for (DecodeSums s : sums[slice]) {
+            for (DecodeSums s : found[slice]) {
                 s.clear();
             }
-            tiles.accumulate(this, start(slice, length), start(slice + 1, length), sums[slice]);
+            if (iterates) {
+                tiles.accumulate(this, start(slice, length), start(slice + 1, length), found[slice]);
+            } else {
+                tiles.accumulateMoments(this, start(slice, length), start(slice + 1, length), found[slice]);
+            }
         });
         for (int h = 0; h < heads.length; h++) {
+            found[0][h].settle();
             for (int slice = 1; slice < slices; slice++) {
-                sums[0][h].merge(sums[slice][h]);
+                found[0][h].merge(found[slice][h]);
             }
-            finishSoftmax(heads[h], sums[0][h]);
+            finishSoftmax(heads[h], found[0][h]);
         }
-        if (method == DecodeMethod.MATRIX_FREE) {
-            conjugateGradients(length, threads);
+        if (iterates) {
+            conjugateGradients(length, threads, found[0]);
         } else {
             for (int h = 0; h < heads.length; h++) {
                 Head head = heads[h];
                 Arrays.fill(head.x, 0);
-                solve.solve(sums[0][h], cache.headDim(), head.q, head.ridge, head.x);
+                solve.solve(found[0][h], cache.headDim(), head.q, head.ridge, head.x);
                 head.residual = solve.residual;
                 head.iterations = 0;
             }
         }
         if (method == DecodeMethod.MOMENTS) {
             for (int h = 0; h < heads.length; h++) {
-                outputFromMoments(heads[h], sums[0][h]);
+                outputFromMoments(heads[h], found[0][h]);
             }
         } else {
-            overSlices(length, threads, DecodeTiles::output);
+            for (Head head : heads) {
+                head.shift = dot(head.zbar, head.x);
+            }
+            overSlices(length, threads, iterates ? DecodeTiles::outputFromKept : DecodeTiles::output);
             for (int h = 0; h < heads.length; h++) {
-                sumPartials(h, heads[h].o);
+                sumPartials(h, cache.valueDim(), heads[h].o);
             }
         }
         for (int h = 0; h < heads.length; h++) {
@@ -176,8 +205,23 @@ final class DecodeUnit {
         }
     }
 
+    private void makeRoom(int length, boolean iterates) {
+        int tiles = Math.ceilDiv(length, DecodeKernels.TILE);
+        int roomy = Math.min(Math.ceilDiv(cache.capacity(), DecodeKernels.TILE), tiles + tiles / 2);
+        if (tops.length == 0 || tops[0].length < tiles) {
+            tops = new float[heads.length][roomy];
+        }
+        if (iterates && (weights.length == 0 || weights[0].length < tiles * DecodeKernels.TILE)) {
+            weights = new float[heads.length][roomy * DecodeKernels.TILE];
+            slopes = new float[heads.length][roomy * DecodeKernels.TILE];
+            dots = new float[heads.length][roomy * DecodeKernels.TILE];
+        }
+    }
+
+    /** First token of a slice: slices begin with a tile. */
     private int start(int slice, int length) {
-        return (int) ((long) length * slice / slices);
+        long tiles = Math.ceilDiv(length, DecodeKernels.TILE);
+        return (int) Math.min(length, tiles * slice / slices * DecodeKernels.TILE);
     }
 
     private void loadQueries(long firstRow, Tensor q, Tensor ridge) {
@@ -215,35 +259,27 @@ final class DecodeUnit {
         });
     }
 
-    private void sumPartials(int h, float[] sum) {
+    private void sumPartials(int h, int dim, float[] sum) {
         Arrays.fill(sum, 0);
         for (int slice = 0; slice < slices; slice++) {
-            for (int d = 0; d < sum.length; d++) {
-                sum[d] += partials[slice][h][d];
-            }
+            DecodeKernels.addLanes(dim, partials[slice][h], sum);
         }
     }
 
     /** A x = kbar - q for all heads together, each stopping by itself. */
-    private void conjugateGradients(int length, Slices threads) {
-        double tolerance2 = options.tolerance() * options.tolerance();
-        for (Head head : heads) {
-            Arrays.fill(head.x, 0);
-            for (int d = 0; d < head.r.length; d++) {
-                head.r[d] = (head.c[d] - head.q[d]) + head.zbar[d];
-            }
-            System.arraycopy(head.r, 0, head.y, 0, head.r.length);
-            head.rr = dot64(head.r, head.r);
-            head.bb = head.rr;
-            head.active = head.bb > 0;
-            head.iterations = 0;
+    private void conjugateGradients(int length, Slices threads, DecodeSums[] found) {
+        for (int h = 0; h < heads.length; h++) {
+            begin(heads[h], found[h]);
         }
         for (int iteration = 1; iteration <= options.maxIterations() && anyActive(); iteration++) {
+            for (Head head : heads) {
+                head.shift = dot(head.zbar, head.y);
+            }
             overSlices(length, threads, DecodeTiles::multiply);
             for (int h = 0; h < heads.length; h++) {
                 if (heads[h].active) {
-                    sumPartials(h, heads[h].ay);
-                    iterate(heads[h], iteration, tolerance2);
+                    sumPartials(h, cache.headDim(), heads[h].ay);
+                    iterate(heads[h], iteration);
                     pairIterations += length;
                 }
             }
@@ -251,6 +287,33 @@ final class DecodeUnit {
         for (Head head : heads) {
             head.residual = head.bb > 0 ? Math.sqrt(head.rr / head.bb) : 0;
         }
+    }
+
+    /**
+     * Takes the solve's first step along q, which costs no pass: sum w t z, gathered with the scores, is A q but for known terms,
+     * since t is scale q.z. On long contexts of spread weights, kbar - q is nearly a multiple of q, and this step most of the way.
+     */
+    private void begin(Head head, DecodeSums sums) {
+        double scale = options.scaleFor(cache.headDim());
+        double qz = sums.t / (scale * sums.omega);
+        for (int d = 0; d < head.r.length; d++) {
+            head.x[d] = 0;
+            head.r[d] = (head.c[d] - head.q[d]) + head.zbar[d];
+            head.aq[d] = (float) (sums.tz[d] / (scale * sums.omega) - qz * head.zbar[d] + head.ridge * (double) head.q[d]);
+        }
+        head.bb = dot64(head.r, head.r);
+        head.rr = head.bb;
+        head.qAq = dot64(head.q, head.aq);
+        double length = head.qAq > 0 ? dot64(head.q, head.r) / head.qAq : 0;
+        for (int d = 0; d < head.r.length; d++) {
+            head.x[d] = (float) length * head.q[d];
+            head.r[d] -= (float) length * head.aq[d];
+        }
+        head.step = (float) (length / scale);
+        head.weighed = false;
+        head.iterations = 0;
+        Arrays.fill(head.y, 0);
+        turn(head, dot64(head.r, head.r), 0);
     }
 
     private boolean anyActive() {
@@ -262,29 +325,36 @@ final class DecodeUnit {
         return false;
     }
 
-    private void iterate(Head head, int iteration, double tolerance2) {
+    private void iterate(Head head, int iteration) {
+        head.weighed = true;
         for (int d = 0; d < head.y.length; d++) {
             head.ay[d] += head.ridge * head.y[d];
         }
         double yAy = dot64(head.y, head.ay);
         if (!(yAy > 0)) { // rounding has eaten the direction: keep what there is
             head.active = false;
+            head.step = 0;
             head.iterations = options.maxIterations();
             return;
         }
-        float step = (float) (head.rr / yAy);
+        head.step = (float) (dot64(head.r, head.y) / yAy);
         for (int d = 0; d < head.y.length; d++) {
-            head.x[d] += step * head.y[d];
-            head.r[d] -= step * head.ay[d];
+            head.x[d] += head.step * head.y[d];
+            head.r[d] -= head.step * head.ay[d];
         }
         double rr = dot64(head.r, head.r);
-        float turn = (float) (rr / head.rr);
+        head.iterations = iteration;
+        turn(head, rr, rr / head.rr);
+    }
+
+    /** The next direction, conjugate to the last one and to q; none where the residual {@code rr} is small enough. */
+    private void turn(Head head, double rr, double turn) {
+        double alongQ = head.qAq > 0 ? dot64(head.r, head.aq) / head.qAq : 0;
         for (int d = 0; d < head.y.length; d++) {
-            head.y[d] = head.r[d] + turn * head.y[d];
+            head.y[d] = (float) (head.r[d] + turn * head.y[d] - alongQ * head.q[d]);
         }
         head.rr = rr;
-        head.iterations = iteration;
-        head.active = rr > tolerance2 * head.bb;
+        head.active = rr > options.tolerance() * options.tolerance() * head.bb;
     }
 
     /** o = vbar - C^T x with C = sum w z v^T / omega - zbar vbar^T. */
@@ -326,19 +396,15 @@ final class DecodeUnit {
         return sum;
     }
 
-    /** Bytes of a unit's memory, kept scores apart. */
-    static long bytes(KvCacheShape cache, int group, int slices, DecodeMethod method) {
-        int dim = DecodeKernels.padded(cache.headDim());
-        int valueDim = DecodeKernels.padded(cache.valueDim());
-        boolean auto = method == DecodeMethod.AUTO;
-        long perSlice = DecodeSums.bytes(dim, valueDim, auto || method != DecodeMethod.MATRIX_FREE, false)
-                + (method == DecodeMethod.MOMENTS || auto && DecodeCost.mayChooseMoments(cache)
-                        ? DecodeSums.bytes(dim, valueDim, true, true) : 0)
-                + (long) Math.max(dim, valueDim) * Float.BYTES;
-        return group * (slices * perSlice + (8L * dim + valueDim) * Float.BYTES) + DecodeSolve.bytes(dim);
-    }
-
-    long scoreBytes() {
-        return scores.length == 0 ? 0 : (long) scores.length * scores[0].length * Float.BYTES;
+    long bytes() {
+        long bytes = DecodeSolve.bytes(cache.headDim())
+                + Float.BYTES * (long) heads.length * (10L * heads[0].q.length + heads[0].o.length);
+        for (DecodeSums[][] perSlice : sums.values()) {
+            bytes += slices * heads.length * perSlice[0][0].bytes();
+        }
+        for (float[][] arrays : new float[][][] {weights, slopes, dots, tops}) {
+            bytes += arrays.length == 0 ? 0 : Float.BYTES * (long) arrays.length * arrays[0].length;
+        }
+        return bytes + Float.BYTES * (long) slices * heads.length * partials[0][0].length;
     }
 }

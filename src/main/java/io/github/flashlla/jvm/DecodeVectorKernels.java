@@ -1,7 +1,12 @@
 package io.github.flashlla.jvm;
 
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
 /** {@link DecodeKernels} on the Vector API. Load this class only where the module {@code jdk.incubator.vector} is present. */
@@ -10,81 +15,92 @@ final class DecodeVectorKernels implements DecodeKernels {
     private static final VectorSpecies<Float> SPECIES =
             FloatVector.SPECIES_PREFERRED.vectorBitSize() > 512 ? FloatVector.SPECIES_512 : FloatVector.SPECIES_PREFERRED;
     private static final int LANES = SPECIES.length();
+    private static final long LANE_BYTES = LANES * (long) Float.BYTES;
+    private static final long ROW_BYTES = TILE * (long) Float.BYTES;
+    private static final VectorSpecies<Integer> BITS_SPECIES = SPECIES.withLanes(int.class);
+    private static final VectorSpecies<Short> HALF_SPECIES =
+            VectorSpecies.of(short.class, VectorShape.forBitSize(SPECIES.vectorBitSize() / 2));
 
     @Override
-    public void scores(int n, int dim, float[] k, float[] q, float[] scores) {
-        int j = 0;
-        for (; j + 4 <= n; j += 4) {
+    public void dots(int dim, MemorySegment k, long at, float[] c, float[] x, float[] dots) {
+        for (int j = 0; j < TILE; j += 4 * LANES) {
             FloatVector s0 = FloatVector.zero(SPECIES);
             FloatVector s1 = s0;
             FloatVector s2 = s0;
             FloatVector s3 = s0;
-            int at0 = j * dim;
-            int at1 = at0 + dim;
-            int at2 = at1 + dim;
-            int at3 = at2 + dim;
-            for (int d = 0; d < dim; d += LANES) {
-                FloatVector x = FloatVector.fromArray(SPECIES, q, d);
-                s0 = FloatVector.fromArray(SPECIES, k, at0 + d).fma(x, s0);
-                s1 = FloatVector.fromArray(SPECIES, k, at1 + d).fma(x, s1);
-                s2 = FloatVector.fromArray(SPECIES, k, at2 + d).fma(x, s2);
-                s3 = FloatVector.fromArray(SPECIES, k, at3 + d).fma(x, s3);
+            long row = at + (long) j * Float.BYTES;
+            for (int d = 0; d < dim; d++) {
+                FloatVector centre = FloatVector.broadcast(SPECIES, c[d]);
+                FloatVector y = FloatVector.broadcast(SPECIES, x[d]);
+                s0 = load(k, row).sub(centre).fma(y, s0);
+                s1 = load(k, row + LANE_BYTES).sub(centre).fma(y, s1);
+                s2 = load(k, row + 2 * LANE_BYTES).sub(centre).fma(y, s2);
+                s3 = load(k, row + 3 * LANE_BYTES).sub(centre).fma(y, s3);
+                row += ROW_BYTES;
             }
-            scores[j] = s0.reduceLanes(VectorOperators.ADD);
-            scores[j + 1] = s1.reduceLanes(VectorOperators.ADD);
-            scores[j + 2] = s2.reduceLanes(VectorOperators.ADD);
-            scores[j + 3] = s3.reduceLanes(VectorOperators.ADD);
-        }
-        for (; j < n; j++) {
-            FloatVector s = FloatVector.zero(SPECIES);
-            for (int d = 0; d < dim; d += LANES) {
-                s = FloatVector.fromArray(SPECIES, k, j * dim + d).fma(FloatVector.fromArray(SPECIES, q, d), s);
-            }
-            scores[j] = s.reduceLanes(VectorOperators.ADD);
+            s0.intoArray(dots, j);
+            s1.intoArray(dots, j + LANES);
+            s2.intoArray(dots, j + 2 * LANES);
+            s3.intoArray(dots, j + 3 * LANES);
         }
     }
 
     @Override
-    public void centredDots(int n, int dim, float[] k, float[] c, float[] x, float[] dots) {
-        int j = 0;
-        for (; j + 4 <= n; j += 4) {
-            FloatVector s0 = FloatVector.zero(SPECIES);
-            FloatVector s1 = s0;
-            FloatVector s2 = s0;
-            FloatVector s3 = s0;
-            int at0 = j * dim;
-            int at1 = at0 + dim;
-            int at2 = at1 + dim;
-            int at3 = at2 + dim;
-            for (int d = 0; d < dim; d += LANES) {
-                FloatVector y = FloatVector.fromArray(SPECIES, x, d);
-                FloatVector centre = FloatVector.fromArray(SPECIES, c, d);
-                s0 = FloatVector.fromArray(SPECIES, k, at0 + d).sub(centre).fma(y, s0);
-                s1 = FloatVector.fromArray(SPECIES, k, at1 + d).sub(centre).fma(y, s1);
-                s2 = FloatVector.fromArray(SPECIES, k, at2 + d).sub(centre).fma(y, s2);
-                s3 = FloatVector.fromArray(SPECIES, k, at3 + d).sub(centre).fma(y, s3);
+    public void accumulate(int dim, MemorySegment k, long at, float[] c, float[] coefficient, float[] lanes) {
+        for (int j = 0; j < TILE; j += 4 * LANES) {
+            FloatVector w0 = FloatVector.fromArray(SPECIES, coefficient, j);
+            FloatVector w1 = FloatVector.fromArray(SPECIES, coefficient, j + LANES);
+            FloatVector w2 = FloatVector.fromArray(SPECIES, coefficient, j + 2 * LANES);
+            FloatVector w3 = FloatVector.fromArray(SPECIES, coefficient, j + 3 * LANES);
+            long row = at + (long) j * Float.BYTES;
+            for (int d = 0; d < dim; d++) {
+                FloatVector centre = FloatVector.broadcast(SPECIES, c[d]);
+                FloatVector even = load(k, row).sub(centre).mul(w0);
+                FloatVector odd = load(k, row + LANE_BYTES).sub(centre).mul(w1);
+                even = load(k, row + 2 * LANE_BYTES).sub(centre).fma(w2, even);
+                odd = load(k, row + 3 * LANE_BYTES).sub(centre).fma(w3, odd);
+                add(even.add(odd), lanes, d * PAD);
+                row += ROW_BYTES;
             }
-            dots[j] = s0.reduceLanes(VectorOperators.ADD);
-            dots[j + 1] = s1.reduceLanes(VectorOperators.ADD);
-            dots[j + 2] = s2.reduceLanes(VectorOperators.ADD);
-            dots[j + 3] = s3.reduceLanes(VectorOperators.ADD);
         }
-        for (; j < n; j++) {
-            FloatVector s = FloatVector.zero(SPECIES);
-            for (int d = 0; d < dim; d += LANES) {
-                FloatVector centre = FloatVector.fromArray(SPECIES, c, d);
-                s = FloatVector.fromArray(SPECIES, k, j * dim + d).sub(centre)
-                        .fma(FloatVector.fromArray(SPECIES, x, d), s);
-            }
-            dots[j] = s.reduceLanes(VectorOperators.ADD);
+    }
+
+    private static FloatVector load(MemorySegment tile, long at) {
+        return FloatVector.fromMemorySegment(SPECIES, tile, at, ByteOrder.LITTLE_ENDIAN);
+    }
+
+    /**
+     * A float16's exponent and fraction, moved to where float32 has its own, are the number times 2^-112, subnormal or not. Done by
+     * a vector at a time; the just-in-time compiler's own vectors of {@link Float#float16ToFloat} take twice as long.
+     */
+    @Override
+    public void widen(int count, MemorySegment half, long at, MemorySegment single) {
+        for (int i = 0; i < count; i += LANES) {
+            IntVector bits = (IntVector) ShortVector.fromMemorySegment(HALF_SPECIES, half, at + (long) i * Short.BYTES,
+                    ByteOrder.LITTLE_ENDIAN).convertShape(VectorOperators.S2I, BITS_SPECIES, 0);
+            bits.lanewise(VectorOperators.LSHL, 13).and(0x8fffe000).reinterpretAsFloats().mul(0x1p112f)
+                    .intoMemorySegment(single, (long) i * Float.BYTES, ByteOrder.LITTLE_ENDIAN);
         }
     }
 
     @Override
-    public void exponentials(int n, float[] scores, float max, float factor, float[] out) {
-        for (int j = 0; j < n; j += LANES) {
-            VectorExp.exp(FloatVector.fromArray(SPECIES, scores, j).sub(max).mul(factor)).intoArray(out, j);
+    public float max(int n, float[] values) {
+        FloatVector max = FloatVector.fromArray(SPECIES, values, 0);
+        for (int j = LANES; j < n; j += LANES) {
+            max = max.max(FloatVector.fromArray(SPECIES, values, j));
         }
+        return max.reduceLanes(VectorOperators.MAX);
+    }
+
+    @Override
+    public float exponentials(int n, float[] scores, int from, float max, float factor, float[] out) {
+        FloatVector sum = FloatVector.zero(SPECIES);
+        for (int j = from; j < from + n; j += LANES) {
+            FloatVector e = VectorExp.exp(FloatVector.fromArray(SPECIES, scores, j).sub(max).mul(factor));
+            e.intoArray(out, j);
+            sum = sum.add(e);
+        }
+        return sum.reduceLanes(VectorOperators.ADD);
     }
 
     @Override
@@ -221,48 +237,5 @@ final class DecodeVectorKernels implements DecodeKernels {
     /** Sums over a tile start from 0 and are added once, so that rounding grows with the number of tiles, not of keys. */
     private static void add(FloatVector part, float[] sum, int at) {
         FloatVector.fromArray(SPECIES, sum, at).add(part).intoArray(sum, at);
-    }
-
-    @Override
-    public void accumulate(int n, int dim, float[] v, float[] coefficient, float[] sum) {
-        for (int d = 0; d < dim; d += LANES) {
-            FloatVector even = FloatVector.zero(SPECIES);
-            FloatVector odd = FloatVector.zero(SPECIES);
-            int at = d;
-            int j = 0;
-            for (; j + 2 <= n; j += 2) {
-                even = FloatVector.fromArray(SPECIES, v, at).fma(FloatVector.broadcast(SPECIES, coefficient[j]), even);
-                odd = FloatVector.fromArray(SPECIES, v, at + dim)
-                        .fma(FloatVector.broadcast(SPECIES, coefficient[j + 1]), odd);
-                at += 2 * dim;
-            }
-            if (j < n) {
-                even = FloatVector.fromArray(SPECIES, v, at).fma(FloatVector.broadcast(SPECIES, coefficient[j]), even);
-            }
-            add(even.add(odd), sum, d);
-        }
-    }
-
-    @Override
-    public void accumulateCentred(int n, int dim, float[] k, float[] c, float[] coefficient, float[] sum) {
-        for (int d = 0; d < dim; d += LANES) {
-            FloatVector centre = FloatVector.fromArray(SPECIES, c, d);
-            FloatVector even = FloatVector.zero(SPECIES);
-            FloatVector odd = FloatVector.zero(SPECIES);
-            int at = d;
-            int j = 0;
-            for (; j + 2 <= n; j += 2) {
-                even = FloatVector.fromArray(SPECIES, k, at).sub(centre)
-                        .fma(FloatVector.broadcast(SPECIES, coefficient[j]), even);
-                odd = FloatVector.fromArray(SPECIES, k, at + dim).sub(centre)
-                        .fma(FloatVector.broadcast(SPECIES, coefficient[j + 1]), odd);
-                at += 2 * dim;
-            }
-            if (j < n) {
-                even = FloatVector.fromArray(SPECIES, k, at).sub(centre)
-                        .fma(FloatVector.broadcast(SPECIES, coefficient[j]), even);
-            }
-            add(even.add(odd), sum, d);
-        }
     }
 }

@@ -4,7 +4,6 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.DecodePlan;
 import io.github.flashlla.KvCache;
-import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
@@ -12,6 +11,7 @@ import io.github.flashlla.Timing;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * Decoding on this JVM. Sequences and key/value heads are units of work, longest first, one thread each: a thread that has
@@ -25,6 +25,8 @@ final class JvmDecodePlan implements DecodePlan {
 
     private static final int SLICES_PER_THREAD = 2;
 
+    private static final double FADING = 0.98;
+
     private record Work(int sequence, int kvHead, int length) {}
 
     private final JvmKvCache cache;
@@ -36,8 +38,8 @@ final class JvmDecodePlan implements DecodePlan {
     private final DecodeUnit[] units;
     private final DecodeUnit split;
     private DecodeMethod lastMethod;
-    /** Iterations that the last step's units took: what the next step expects. */
-    private int expectedIterations = DecodeCost.EXPECTED_ITERATIONS;
+    /** Iterations a key that the last step took: what the next step expects. */
+    private double expectedIterations = DecodeCost.EXPECTED_ITERATIONS;
 
     JvmDecodePlan(JvmKvCache cache, WorkerPool pool, DecodeKernels kernels, int heads, LlaOptions options,
             DecodeMethod method) {
@@ -92,7 +94,7 @@ final class JvmDecodePlan implements DecodePlan {
                     job -> job.run(tiles[worker], 0), q, ridge, result);
         });
         result.setPairIterations(takePairIterations());
-        expectedIterations = expect(result);
+        expectedIterations = expect(result.pairIterations(), Stream.concat(whole.stream(), cut.stream()));
         result.setTiming(Timing.ofWall(System.nanoTime() - start));
     }
 
@@ -105,9 +107,11 @@ final class JvmDecodePlan implements DecodePlan {
                 ? DecodeCost.choose(cache.shape(), shape.group(), length, expectedIterations) : method;
     }
 
-    private int expect(LlaResult result) {
-        int most = result.maxIterations();
-        return most > 0 ? most : expectedIterations;
+    /** Where nothing iterated, what was expected fades, so that conjugate gradients get another chance. */
+    private double expect(long pairIterations, Stream<Work> done) {
+        long pairs = done.filter(work -> methodFor(work.length) == DecodeMethod.MATRIX_FREE)
+                .mapToLong(work -> (long) work.length * shape.group()).sum();
+        return pairs > 0 ? (double) pairIterations / pairs : FADING * expectedIterations;
     }
 
     private long takePairIterations() {
@@ -159,11 +163,9 @@ final class JvmDecodePlan implements DecodePlan {
 
     @Override
     public long workspaceBytes() {
-        KvCacheShape c = cache.shape();
-        long bytes = DecodeUnit.bytes(c, shape.group(), slices(), method) + split.scoreBytes();
-        for (DecodeUnit unit : units) {
-            bytes += DecodeUnit.bytes(c, shape.group(), 1, method) + unit.scoreBytes()
-                    + DecodeTiles.bytes(DecodeKernels.padded(c.headDim()), DecodeKernels.padded(c.valueDim()));
+        long bytes = split.bytes();
+        for (int worker = 0; worker < units.length; worker++) {
+            bytes += units[worker].bytes() + tiles[worker].bytes();
         }
         return bytes;
     }

@@ -145,11 +145,11 @@ public abstract class AbstractKvCache implements KvCache {
     }
 
     private void requireRange(String name, Tensor tensor) {
-        if (shape.type() != DataType.FLOAT16 || tensor.type() == DataType.FLOAT16) {
+        if (shape.type() != DataType.FLOAT16) {
             return;
         }
         for (long i = 0; i < tensor.size(); i++) {
-            if (Math.abs(tensor.get(i)) >= FLOAT16_OVERFLOW) {
+            if (!(Math.abs(tensor.get(i)) < FLOAT16_OVERFLOW)) { // NaN too
                 throw new InvalidInputException(name + " holds " + tensor.get(i) + " at " + tensor.coordinates(i)
                         + ", which a float16 cache cannot store: use a float32 one");
             }

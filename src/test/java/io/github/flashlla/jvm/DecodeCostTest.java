@@ -14,7 +14,8 @@ class DecodeCostTest {
     @ParameterizedTest
     @CsvSource({
         "64,  64, 128,    10, MATRIX_FREE", // a Cholesky factor costs more than a short context
-        "64,  64, 16384,  10, COVARIANCE",
+        "64,  64, 16384,  10, MATRIX_FREE",
+        "64,  64, 16384,  20, COVARIANCE", // a small ridge
         "64,  64, 131072, 10, COVARIANCE",
         "64,  64, 16384,   3, MATRIX_FREE", // a large ridge is solved in few iterations
         "256, 256, 2048,  11, MATRIX_FREE", // D^2 work
