@@ -58,7 +58,7 @@ public final class Devices {
         for (String selector : selectors) {
             List<DeviceInfo> matches = survey.infos.values().stream().filter(info -> matches(info, selector)).toList();
             if (matches.isEmpty()) {
-                throw new InvalidInputException(survey.unknown(selector));
+                throw new InvalidInputException(survey(null).unknown(selector));
             }
             matches.forEach(info -> chosen.put(info.name(), info));
         }
@@ -120,8 +120,7 @@ public final class Devices {
             String backend = backendOf(selector);
             String why = absences.stream().filter(a -> a.backend().equals(backend)).map(a -> " (" + a.reason() + ")")
                     .findFirst().orElse("");
-            return "no device matches '" + selector + "'" + why + "; there are: " + there
-                    + ", and the groups all, cpu and gpu";
+            return "no device matches '" + selector + "'" + why + "; there are " + there + ", and the groups all, cpu and gpu";
         }
     }
 }

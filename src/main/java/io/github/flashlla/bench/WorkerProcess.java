@@ -1,5 +1,6 @@
 package io.github.flashlla.bench;
 
+import io.github.flashlla.io.ScratchFolder;
 import io.github.flashlla.launch.TornadoSdk;
 import io.github.flashlla.report.RecordJson;
 import java.io.IOException;
@@ -8,7 +9,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
@@ -19,7 +19,7 @@ final class WorkerProcess implements AutoCloseable {
     /** System property by which a device finds what its driver printed. */
     private static final String DRIVER_LOG = "flashlla.driver.log";
 
-    private final Path folder;
+    private final ScratchFolder folder;
     private final Path log;
     private final Process process;
     private final RandomAccessFile events;
@@ -28,7 +28,7 @@ final class WorkerProcess implements AutoCloseable {
 
     /** @param javaCommand java and its flags, class path included, up to where the main class goes */
     WorkerProcess(List<String> javaCommand, String device, List<Task> tasks, Protocol protocol) throws IOException {
-        folder = Files.createTempDirectory("flashlla-bench-");
+        folder = new ScratchFolder("bench");
         log = folder.resolve("log");
         Path eventFile = Files.createFile(folder.resolve("events.jsonl"));
         Path order = folder.resolve("order.json");
@@ -92,11 +92,7 @@ final class WorkerProcess implements AutoCloseable {
         kill();
         awaitEnd(5000);
         events.close();
-        try (var files = Files.walk(folder)) {
-            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-                Files.deleteIfExists(file);
-            }
-        }
+        folder.close();
     }
 
     private List<WorkerEvent> read() throws IOException {

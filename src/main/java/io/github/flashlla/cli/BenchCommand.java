@@ -11,6 +11,7 @@ import io.github.flashlla.bench.ProgressDisplay;
 import io.github.flashlla.bench.Protocol;
 import io.github.flashlla.bench.Suite;
 import io.github.flashlla.bench.Task;
+import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.report.BenchmarkRecord;
 import io.github.flashlla.report.Comparison;
 import io.github.flashlla.report.Comparison.Clock;
@@ -22,7 +23,12 @@ import io.github.flashlla.report.RecordRenderer;
 import io.github.flashlla.report.Status;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -40,16 +46,17 @@ import picocli.CommandLine.Spec;
         footerHeading = "%nExamples:%n",
         footer = {
             "  flashlla bench",
-            "  flashlla bench --device all --seq 1024,2048,4096,8192 --record here.json",
+            "  flashlla bench --device all --seq 1024,2048,4096,8192 \\",
+            "    --record here.json --html here.html",
             "  flashlla bench --suite bench/suites/quick.yaml -o json > record.json",
             "  flashlla bench --seq 4096 --ridge 1,0.1 --tol 1e-3,1e-5 -r 10 -o csv",
-            "  flashlla bench --mode memory --heads 1 --seq 512,1024,2048,4096 --record memory.json",
+            "  flashlla bench --mode memory --heads 1 --seq 512,1024,2048,4096",
             "  flashlla bench --mode decode --context 1024,16384,131072 --batch 1,16"})
 public final class BenchCommand implements Callable<Integer> {
 
     enum Output { md, csv, json, jsonl }
 
-    @Option(names = "--device", split = ",", paramLabel = "NAME",
+    @Option(names = "--device", split = ",", paramLabel = "NAME", completionCandidates = DeviceNames.class,
             description = "Devices: names, backends, cpu, gpu or all (default: jvm, and every GPU there is)")
     private List<String> devices;
 
@@ -63,21 +70,22 @@ public final class BenchCommand implements Callable<Integer> {
                     + "key/value cache of --context tokens, stored as --dtype), naive (forward with all matrices in "
                     + "memory), or memory: naive, fwd, fwd+bwd and decode, whose working sets are measured on the jvm "
                     + "(default: fwd)",
-            converter = ModeConverter.class)
+            converter = ModeConverter.class, completionCandidates = Modes.class)
     private List<Mode> mode;
 
     @Option(names = {"--seq", "--context"}, split = ",", paramLabel = "N",
-            description = "Key length Sk in tokens, and query length Sq too unless --query-seq is given or the mode is decode (default: 1024,4096)")
+            description = "Key length Sk in tokens, and query length Sq too unless --query-seq is given or the mode is "
+                    + "decode (default: 1024,4096)")
     private List<Integer> seq;
 
     @Option(names = "--query-seq", split = ",", paramLabel = "N",
             description = "Query length Sq in tokens (default: as --seq)")
     private List<Integer> querySeq;
 
-    @Option(names = "--head-dim", split = ",", paramLabel = "D", description = "Head dim in elements (default: 64)")
+    @Option(names = "--head-dim", split = ",", paramLabel = "D", description = "Head dim D and Dv in elements, 1 to 256 (default: 64)")
     private List<Integer> headDim;
 
-    @Option(names = "--batch", split = ",", paramLabel = "B", description = "Batch size (default: 1)")
+    @Option(names = "--batch", split = ",", paramLabel = "B", description = "Batch size in sequences (default: 1)")
     private List<Integer> batch;
 
     @Option(names = "--heads", split = ",", paramLabel = "H", description = "Query heads (default: 8)")
@@ -88,28 +96,30 @@ public final class BenchCommand implements Callable<Integer> {
     private List<Integer> kvHeads;
 
     @Option(names = "--ridge", split = ",", paramLabel = "R",
-            description = "Ridge relative to a query's total weight (default: 1)")
+            description = "Ridge relative to a query's total weight, above 0 (default: 1)")
     private List<Double> ridge;
 
     @Option(names = "--tol", split = ",", paramLabel = "T",
-            description = "Relative residual at which a query is solved (default: 1e-3)")
+            description = "Relative residual at which a query is solved, between 0 and 1 (default: 1e-3)")
     private List<Double> tol;
 
     @Option(names = "--max-iter", split = ",", paramLabel = "N",
-            description = "Cap on conjugate-gradient iterations (default: 64)")
+            description = "Cap on conjugate-gradient iterations, at least 1 (default: 64)")
     private List<Integer> maxIter;
 
-    @Option(names = "--precond", split = ",", paramLabel = "P", description = "none or jacobi (default: none)")
+    @Option(names = "--precond", split = ",", paramLabel = "P", completionCandidates = RunCommand.Preconditioners.class,
+            description = "none or jacobi (default: none)")
     private List<String> precond;
 
     @Option(names = "--causal", arity = "1", split = ",", paramLabel = "BOOL", description = "true or false (default: true)")
     private List<Boolean> causal;
 
-    @Option(names = "--dtype", split = ",", paramLabel = "T",
+    @Option(names = "--dtype", split = ",", paramLabel = "T", completionCandidates = ElementTypes.class,
             description = "Element type of q, k and v: float32, float16 or bfloat16 (default: float32)")
     private List<String> dtype;
 
-    @Option(names = {"-r", "--repetitions"}, paramLabel = "N", description = "Timed runs of each workload (default: 5, and more of short ones until they took 2 s together)")
+    @Option(names = {"-r", "--repetitions"}, paramLabel = "N",
+            description = "Timed runs of each workload (default: 5, and more of short ones until they took 2 s together)")
     private Integer repetitions;
 
     @Option(names = "--warm-up", paramLabel = "S",
@@ -144,12 +154,12 @@ public final class BenchCommand implements Callable<Integer> {
     public Integer call() {
         Suite suite = suite();
         List<DeviceInfo> chosen = suite.devices() == null ? defaultDevices() : Devices.select(suite.devices());
+        requireWritable();
         PrintWriter out = spec.commandLine().getOut();
 
         CountDownLatch printed = new CountDownLatch(1);
         try (ProgressDisplay display = new ProgressDisplay(System.err, suite.tasks(), chosen.size())) {
             BenchmarkRun run = new BenchmarkRun(suite, chosen, new Listeners(display, out));
-            keep(run.soFar()); // a file that cannot be written is better known now than after the run
             // Ctrl-C ends what runs now, and lets this thread print what is done
             Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().unstarted(() -> {
                 run.stop();
@@ -179,8 +189,18 @@ public final class BenchCommand implements Callable<Integer> {
         }
     }
 
+    /** A file that cannot be written is better known now than after the run. */
+    private void requireWritable() {
+        Map<String, Path> outputs = new LinkedHashMap<>();
+        outputs.put("--record", recordFile);
+        outputs.put("--html", html);
+        OutputFile.requireDistinct(outputs, suiteFile == null ? Map.of() : Map.of("--suite", suiteFile));
+        outputs.values().stream().filter(Objects::nonNull).forEach(OutputFile::requireWritable);
+    }
+
+    /** A record of nothing replaces none of an earlier run. */
     private void keep(BenchmarkRecord record) {
-        if (recordFile != null) {
+        if (recordFile != null && !record.measurements().isEmpty()) {
             RecordFile.write(recordFile, record);
         }
     }
@@ -223,6 +243,18 @@ public final class BenchCommand implements Callable<Integer> {
             printed.await(10, TimeUnit.SECONDS);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+        }
+    }
+
+    static final class Modes extends ArrayList<String> {
+        Modes() {
+            super(Arrays.stream(Mode.values()).map(Mode::label).toList());
+        }
+    }
+
+    static final class ElementTypes extends ArrayList<String> {
+        ElementTypes() {
+            super(List.of("float32", "float16", "bfloat16"));
         }
     }
 

@@ -13,10 +13,13 @@ import picocli.CommandLine.Spec;
 
 /** {@code bundle}: this program with a Java runtime of its own in one archive. */
 @Command(name = "bundle", description = {"Pack this program into one archive that runs on a Linux machine without Java.",
-    "It holds a Java runtime, the program, tornado-config, test vectors, benchmark suites and, if there is one, what is needed of the TornadoVM SDK."})
+    "It holds a Java runtime, the program, tornado-config, test vectors, benchmark suites and, if there is one, what is needed of the TornadoVM SDK."},
+        footerHeading = "%nExamples:%n",
+        footer = {"  flashlla bundle", "  flashlla bundle --no-tornado -o small.tar.xz",
+            "  scp flashlla-bundle.tar.xz gpu-box: && ssh gpu-box 'tar xf flashlla-bundle.tar.xz && flashlla/bin/flashlla bench'"})
 public final class BundleCommand implements Callable<Integer> {
     @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "flashlla-bundle.tar.xz",
-            description = "Archive to write (default: ${DEFAULT-VALUE})")
+            description = "Archive to write, packed by xz (default: ${DEFAULT-VALUE})")
     private Path output;
 
     @Option(names = "--no-tornado", description = "Leave the TornadoVM SDK out")

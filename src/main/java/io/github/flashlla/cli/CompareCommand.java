@@ -1,6 +1,7 @@
 package io.github.flashlla.cli;
 
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.report.Comparison;
 import io.github.flashlla.report.Comparison.Clock;
 import io.github.flashlla.report.Comparison.Line;
@@ -11,6 +12,7 @@ import io.github.flashlla.report.RecordNames;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -22,7 +24,7 @@ import picocli.CommandLine.Spec;
 @Command(name = "compare", sortOptions = false, abbreviateSynopsis = true,
         description = {
             "Compare benchmark records, of this machine or others.",
-            "Ratios are of times, with 95% intervals from the samples (Hodges-Lehmann, Mann-Whitney). A difference "
+            "Ratios are of times, with 95%% intervals from the samples (Hodges-Lehmann, Mann-Whitney). A difference "
                     + "within chance, or within the samples' own spread, is called none."},
         footerHeading = "%nExamples:%n",
         footer = {
@@ -56,10 +58,10 @@ public final class CompareCommand implements Callable<Integer> {
                     + "what the JIT makes of them, and 2 elsewhere)")
     private Double noisePercent;
 
-    @Option(names = "--clock", paramLabel = "CLOCK", defaultValue = "wall",
+    @Option(names = "--clock", paramLabel = "CLOCK", defaultValue = "wall", completionCandidates = Clocks.class,
             description = "Time to compare: wall (of the host, transfers included) or kernel (of the device, where both "
                     + "have it) (default: ${DEFAULT-VALUE})")
-    private String clock;
+    private Clock clock;
 
     @Spec
     private CommandSpec spec;
@@ -72,9 +74,15 @@ public final class CompareCommand implements Callable<Integer> {
         if (regressionPercent != null) {
             requirePercent("--fail-on-regression", regressionPercent);
         }
+        if (html != null) {
+            for (Path file : files) {
+                OutputFile.requireDistinct(Map.of("--html", html), Map.of("RECORD", file));
+            }
+            OutputFile.requireWritable(html);
+        }
         PrintWriter err = spec.commandLine().getErr();
         List<Named> records = RecordNames.read(files, err::println);
-        Comparison comparison = Comparison.of(records, RecordNames.resolve(baseline, files, records), clock(),
+        Comparison comparison = Comparison.of(records, RecordNames.resolve(baseline, files, records), clock,
                 noisePercent == null ? null : Double.valueOf(noisePercent / 100));
         spec.commandLine().getOut().print(ComparisonMarkdown.render(comparison));
         spec.commandLine().getOut().flush();
@@ -100,12 +108,10 @@ public final class CompareCommand implements Callable<Integer> {
         return regressions.isEmpty() ? 0 : 1;
     }
 
-    private Clock clock() {
-        return switch (clock) {
-            case "wall" -> Clock.WALL;
-            case "kernel" -> Clock.KERNEL;
-            default -> throw new InvalidInputException("--clock is wall or kernel, not '" + clock + "'");
-        };
+    static final class Clocks extends LowerCase {
+        Clocks() {
+            super(Clock.class);
+        }
     }
 
     private static void requirePercent(String option, double percent) {

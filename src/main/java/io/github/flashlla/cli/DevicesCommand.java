@@ -1,43 +1,72 @@
 package io.github.flashlla.cli;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
+import io.github.flashlla.report.MarkdownTable;
+import io.github.flashlla.report.Numbers;
 import io.github.flashlla.spi.DeviceProvider.Absence;
+import io.github.flashlla.spi.DeviceProvider.Discovery;
+import java.io.IOException;
 import java.io.PrintWriter;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 /** {@code devices}: what can compute here, and what could not be found and why. */
-@Command(name = "devices", description = "List devices, and the backends that are not here with the reason.")
+@Command(name = "devices", description = "List devices, and the backends that are not here with the reason.",
+        footerHeading = "%nExamples:%n",
+        footer = {"  flashlla devices", "  flashlla devices -o json"})
 public final class DevicesCommand implements Callable<Integer> {
-    private static final double GIB = 1L << 30;
-    private static final int KIB = 1 << 10;
+
+    enum Output { md, json }
+
+    @Option(names = {"-o", "--output"}, paramLabel = "FORMAT", defaultValue = "md",
+            description = "Form of the result: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}); json has sizes in bytes, -1 "
+                    + "where a driver does not tell")
+    private Output output;
 
     @Spec
     private CommandSpec spec;
 
     @Override
-    public Integer call() {
+    public Integer call() throws IOException {
+        List<DeviceInfo> devices = Devices.list();
+        List<Absence> absences = Devices.absences();
         PrintWriter out = spec.commandLine().getOut();
-        out.printf(Locale.ROOT, "%-10s %-11s %10s %8s %6s %-26s %s%n", "name", "type", "memory", "local", "units", "precisions",
-                "hardware, vendor, driver");
-        for (DeviceInfo device : Devices.list()) {
-            out.printf(Locale.ROOT, "%-10s %-11s %10s %8s %6s %-26s %s, %s, %s%n", device.name(),
-                    device.type().name().toLowerCase(Locale.ROOT),
-                    device.memoryBytes() < 0 ? "-" : String.format(Locale.ROOT, "%.1f GiB", device.memoryBytes() / GIB),
-                    device.localMemoryBytes() < 0 ? "-" : device.localMemoryBytes() / KIB + " KiB",
-                    device.computeUnits() < 0 ? "-" : device.computeUnits(),
-                    device.precisions().stream().map(p -> p.name().toLowerCase(Locale.ROOT)).collect(Collectors.joining(",")),
-                    device.hardware(), device.vendor(), device.driver());
-        }
-        for (Absence absence : Devices.absences()) {
-            out.println(absence.backend() + " is absent: " + absence.reason());
+        switch (output) {
+            case md -> out.print(markdown(devices, absences));
+            case json -> out.println(new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT)
+                    .writeValueAsString(new Discovery(devices, absences)));
         }
         out.flush();
         return 0;
+    }
+
+    private static String markdown(List<DeviceInfo> devices, List<Absence> absences) {
+        MarkdownTable table = new MarkdownTable("name", "type", "memory", "local memory", "units", "precisions", "hardware", "vendor",
+                "driver");
+        for (DeviceInfo device : devices) {
+            table.add(device.name(), device.type().name().toLowerCase(Locale.ROOT), size(device.memoryBytes()),
+                    size(device.localMemoryBytes()), device.computeUnits() < 0 ? "-" : Integer.toString(device.computeUnits()),
+                    device.precisions().stream().map(p -> p.name().toLowerCase(Locale.ROOT)).collect(Collectors.joining(" ")),
+                    device.hardware(), device.vendor(), device.driver());
+        }
+        StringBuilder text = new StringBuilder(table.toString());
+        if (!absences.isEmpty()) {
+            text.append("\nAbsent:\n\n");
+            absences.forEach(absence -> text.append("- ").append(absence.backend()).append(": ").append(absence.reason()).append('\n'));
+        }
+        return text.toString();
+    }
+
+    private static String size(long bytes) {
+        return bytes < 0 ? "-" : Numbers.bytes(bytes);
     }
 }

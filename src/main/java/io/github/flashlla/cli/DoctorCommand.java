@@ -12,7 +12,10 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
 
 /** {@code doctor}: everything TornadoVM's devices depend on, and how to mend it. */
-@Command(name = "doctor", description = "Examine the JDK, TornadoVM, OpenCL and NVIDIA drivers; exit status 1 if something is broken.")
+@Command(name = "doctor",
+        description = "Examine the JDK, TornadoVM, OpenCL and NVIDIA drivers, and say how to mend what is missing; exit status 1 if something is broken.",
+        footerHeading = "%nExamples:%n",
+        footer = {"  flashlla doctor", "  TORNADOVM_HOME=~/tornadovm flashlla doctor"})
 public final class DoctorCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
@@ -22,9 +25,9 @@ public final class DoctorCommand implements Callable<Integer> {
         List<Finding> findings = Doctor.examine();
         PrintWriter out = spec.commandLine().getOut();
         for (Finding finding : findings) {
-            out.printf("%-8s %-16s %s%n", finding.level().name().toLowerCase(Locale.ROOT), finding.subject(), finding.text());
+            out.printf(Locale.ROOT, "%-8s %-16s %s%n", finding.level().name().toLowerCase(Locale.ROOT), finding.subject(), finding.text());
             if (!finding.remedy().isEmpty()) {
-                out.printf("%-8s %-16s   -> %s%n", "", "", finding.remedy());
+                out.printf(Locale.ROOT, "%-8s %-16s   -> %s%n", "", "", finding.remedy());
             }
         }
         out.flush();

@@ -14,10 +14,11 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
 /** {@code flags}: what to start one's own JVM with, for programs that embed a TornadoVM device. */
-@Command(name = "flags", description = {"Write the JVM flags that a TornadoVM device needs, as an argument file.",
-    "flashlla flags opencl:0 > opencl.args; java @opencl.args -cp ... MyProgram"})
+@Command(name = "flags", description = "Write the JVM flags that a TornadoVM device needs, as an argument file.",
+        footerHeading = "%nExamples:%n",
+        footer = {"  flashlla flags opencl:0 > opencl.args", "  java @opencl.args -cp 'target/flashlla.jar:target/lib/*:.' MyProgram"})
 public final class FlagsCommand implements Callable<Integer> {
-    @Parameters(paramLabel = "NAME", description = "Device, such as opencl:0")
+    @Parameters(paramLabel = "NAME", description = "Device of TornadoVM, such as opencl:0", completionCandidates = DeviceNames.class)
     private String name;
 
     @Spec

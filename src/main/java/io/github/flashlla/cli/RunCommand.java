@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
+import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
@@ -17,11 +18,13 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
 import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.launch.Relay;
+import io.github.flashlla.report.Numbers;
 import io.github.flashlla.verify.Accuracy;
 import java.io.IOException;
+import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -38,16 +41,21 @@ import picocli.CommandLine.Spec;
         description = {
             "Compute Local Linear Attention of .npy files.",
             "Files hold float16, float32 or float64, little-endian, C order, of shape (length, dim), (heads, length, dim) or "
-                    + "(batch, heads, length, dim). The output is float32 of the queries' rank."},
+                    + "(batch, heads, length, dim). What is written is float32 of the ranks of the files it belongs to. Prints shape, "
+                    + "device, time, iterations of the queries' solves, and their worst residual."},
         footerHeading = "%nExamples:%n",
         footer = {
-            "  flashlla run --q bench/data/attention/q.npy --k bench/data/attention/k.npy --v bench/data/attention/v.npy --out o.npy",
-            "  flashlla run --q q.npy --k k.npy --v v.npy --out o.npy --ridge 0.1 --tol 1e-3 --device opencl:0 --verify",
-            "  flashlla run --q q.npy --k k.npy --v v.npy --out o.npy --grad g.npy --out-grads gradients"})
+            "  cd bench/data/attention",
+            "  flashlla run --q q.npy --k k.npy --v v.npy --out /tmp/o.npy --verify",
+            "  flashlla run --q q.npy --k k.npy --v v.npy --out /tmp/o.npy \\",
+            "    --ridge 0.1 --tol 1e-3 --device opencl:0 --stats /tmp/stats.json",
+            "  flashlla run --q q.npy --k k.npy --v v.npy --out o.npy \\",
+            "    --grad g.npy --out-grads gradients"})
 public final class RunCommand implements Callable<Integer> {
     private static final int VERIFIED_QUERIES = 256;
     private static final double VERIFY_FLOOR = 1e-4;
     private static final double PER_TOLERANCE = 10;
+    private static final List<String> GRADIENTS = List.of("dq.npy", "dk.npy", "dv.npy", "dlambda.npy");
 
     @Option(names = "--q", required = true, paramLabel = "Q.npy", description = "Queries (B,H,Sq,D)")
     private Path q;
@@ -61,14 +69,14 @@ public final class RunCommand implements Callable<Integer> {
     @Option(names = "--out", required = true, paramLabel = "O.npy", description = "Output (B,H,Sq,Dv); replaced when complete")
     private Path out;
 
-    @Option(names = "--ridge", paramLabel = "R", defaultValue = "1.0",
-            description = "Ridge relative to a query's total weight, > 0 (default: ${DEFAULT-VALUE})")
-    private double ridge;
+    @Option(names = "--ridge", paramLabel = "R",
+            description = "Ridge relative to a query's total weight, above 0 (default: 1)")
+    private Double ridge;
 
-    @Option(names = "--ridge-file", paramLabel = "L.npy", description = "A ridge for each query (B,H,Sq), instead of --ridge")
+    @Option(names = "--ridge-file", paramLabel = "L.npy", description = "A ridge for each query (B,H,Sq), each above 0, instead of --ridge")
     private Path ridgeFile;
 
-    @Option(names = "--scale", paramLabel = "S", description = "Score scale, 1 / bandwidth (default: D^-1/2)")
+    @Option(names = "--scale", paramLabel = "S", description = "Score scale, 1 / bandwidth, finite and not 0 (default: D^-1/2)")
     private Double scale;
 
     @Option(names = "--no-causal", description = "Let every query see every key")
@@ -79,14 +87,14 @@ public final class RunCommand implements Callable<Integer> {
     private double tol;
 
     @Option(names = "--max-iter", paramLabel = "N", defaultValue = "64",
-            description = "Cap on conjugate-gradient iterations (default: ${DEFAULT-VALUE})")
+            description = "Cap on conjugate-gradient iterations, at least 1 (default: ${DEFAULT-VALUE})")
     private int maxIter;
 
-    @Option(names = "--precond", paramLabel = "P", defaultValue = "none",
+    @Option(names = "--precond", paramLabel = "P", defaultValue = "none", completionCandidates = Preconditioners.class,
             description = "Preconditioner: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
     private Preconditioner precond;
 
-    @Option(names = "--device", paramLabel = "NAME", defaultValue = "jvm",
+    @Option(names = "--device", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
             description = "Device, as 'flashlla devices' lists them (default: ${DEFAULT-VALUE})")
     private String device;
 
@@ -97,18 +105,30 @@ public final class RunCommand implements Callable<Integer> {
             description = "Folder for dq.npy, dk.npy, dv.npy and dlambda.npy; made if it is not there")
     private Path outGrads;
 
-    @Option(names = "--stats", paramLabel = "S.json", description = "Write shape, times, iterations and residuals as JSON")
+    @Option(names = "--stats", paramLabel = "S.json", description = "Write shape, times (ms), iterations and residuals as JSON")
     private Path stats;
 
-    @Option(names = "--verify", description = "Hold up to 256 queries against float64, and fail if they are off")
+    @Option(names = "--verify", description = "Hold up to 256 queries against float64, and write nothing if they are off")
     private boolean verify;
 
     @Spec
     private CommandSpec spec;
 
+    static final class Preconditioners extends LowerCase {
+        Preconditioners() {
+            super(Preconditioner.class);
+        }
+    }
+
     @Override
     public Integer call() throws IOException {
-        LlaOptions options = LlaOptions.defaults().withRidge(ridge).withCausal(!noCausal).withTolerance(tol)
+        if (ridge != null && ridgeFile != null) {
+            throw new InvalidInputException("--ridge and --ridge-file exclude each other: one ridge for all queries, or one for each.");
+        }
+        if (scale != null && scale.isNaN()) {
+            throw new InvalidInputException("--scale must be finite and not 0, not NaN.");
+        }
+        LlaOptions options = LlaOptions.defaults().withRidge(ridge == null ? 1 : ridge).withCausal(!noCausal).withTolerance(tol)
                 .withMaxIterations(maxIter).withPreconditioner(precond).withKeepState(grad != null);
         if (scale != null) {
             options = options.withScale(scale);
@@ -133,53 +153,74 @@ public final class RunCommand implements Callable<Integer> {
 
     private int compute(DeviceInfo info, LlaOptions options) throws IOException {
         requireDistinct();
-        Tensor queries = Npy.read(q);
-        LlaInputs inputs = inputs(queries);
-        if (options.causal() && inputs.shape().queryLength() > inputs.shape().keyLength()) {
-            throw new InvalidInputException(q + " has " + inputs.shape().queryLength() + " queries but " + k + " only "
-                    + inputs.shape().keyLength() + " keys; causal attention needs Sq <= Sk (or say --no-causal).");
-        }
-        Tensor gradient = gradient(inputs);
+        InputFiles files = InputFiles.read(q, k, v, ridgeFile, grad);
+        files.requireUsable(options, info);
         try (Outputs outputs = new Outputs(); Device opened = Devices.open(info.name())) {
             Path oFile = outputs.add(out);
             Path statsFile = stats == null ? null : outputs.add(stats);
-            Path[] gradientFiles = new Path[4];
+            Map<String, Path> gradientFiles = new LinkedHashMap<>();
             if (outGrads != null) {
-                Files.createDirectories(outGrads);
-                String[] names = {"dq.npy", "dk.npy", "dv.npy", "dlambda.npy"};
-                Arrays.setAll(gradientFiles, n -> outputs.add(outGrads.resolve(names[n])));
+                outputs.makeFolder(outGrads);
+                GRADIENTS.forEach(name -> gradientFiles.put(name, outputs.add(outGrads.resolve(name))));
             }
+            LlaInputs inputs = files.inputs();
             try (LlaPlan plan = opened.plan(inputs.shape(), options)) {
                 LlaResult result = plan.newResult();
                 plan.forward(inputs, result);
-                LlaGradients gradients = gradient == null ? null : backward(plan, inputs, result, gradient, info);
+                requireFinite(info, "output", result.output());
                 Accuracy.Sample sample = verify ? Accuracy.sampledError(inputs, options, result, VERIFIED_QUERIES) : null;
-
-                long[] dims = queries.dims();
-                dims[dims.length - 1] = inputs.shape().valueDim();
-                Npy.writeTo(oFile, result.output().as(DataType.FLOAT32).reshape(dims));
-                if (gradients != null) {
-                    Tensor[] found = {gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge()};
-                    for (int n = 0; n < found.length; n++) {
-                        Npy.writeTo(gradientFiles[n], found[n].as(DataType.FLOAT32));
-                    }
+                Npy.writeTo(oFile, result.output().as(DataType.FLOAT32).reshape(files.outputDims()));
+                if (grad != null) {
+                    LlaGradients gradients = backward(plan, inputs, result, files.gradient(), info);
+                    write(gradientFiles.get("dq.npy"), gradients.dq(), files.q(), info);
+                    write(gradientFiles.get("dk.npy"), gradients.dk(), files.k(), info);
+                    write(gradientFiles.get("dv.npy"), gradients.dv(), files.v(), info);
+                    requireFinite(info, "dlambda", gradients.dridge());
+                    Npy.writeTo(gradientFiles.get("dlambda.npy"), gradients.dridge().as(DataType.FLOAT32).reshape(files.ridgeDims()));
                 }
                 if (statsFile != null) {
                     new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT)
                             .writeValue(statsFile.toFile(), stats(info, options, result, sample));
                 }
-                boolean passed = sample == null || sample.error() <= bar(options);
-                spec.commandLine().getOut().println(summary(info, result, sample));
-                spec.commandLine().getOut().flush();
-                if (!passed) {
-                    spec.commandLine().getErr().printf(Locale.ROOT,
-                            "flashlla: the output misses float64 by %.2e, more than %.1e; nothing was written.%n", sample.error(),
-                            bar(options));
-                    return 1;
-                }
-                outputs.commit();
-                return 0;
+                return report(info, options, result, sample, outputs);
             }
+        } catch (OutOfMemoryError e) {
+            throw new DeviceException("there is not enough memory for " + files.inputs().shape() + " on " + info.name() + " ("
+                    + e.getMessage() + "); FLASHLLA_JAVA_OPTS=-Xmx<size> gives Java more.", e);
+        }
+    }
+
+    private int report(DeviceInfo info, LlaOptions options, LlaResult result, Accuracy.Sample sample, Outputs outputs)
+            throws IOException {
+        PrintWriter err = spec.commandLine().getErr();
+        spec.commandLine().getOut().println(summary(info, result, sample));
+        spec.commandLine().getOut().flush();
+        if (sample != null && !(sample.error() <= bar(options))) {
+            err.printf(Locale.ROOT, "flashlla: the output misses float64 by %.2e, more than %.1e; nothing was written.%n", sample.error(),
+                    bar(options));
+            return 1;
+        }
+        long unsolved = unsolved(options, result);
+        if (unsolved > 0) {
+            err.printf(Locale.ROOT, "flashlla: %d of %d queries did not reach --tol %s; a larger --max-iter or --ridge may help.%n", unsolved,
+                    result.shape().rows(), Numbers.plain(options.tolerance()));
+        }
+        outputs.commit();
+        return 0;
+    }
+
+    /** Of the shape of the file that it is the gradient by. */
+    private static void write(Path file, Tensor gradient, Tensor like, DeviceInfo info) {
+        requireFinite(info, file.getFileName().toString(), gradient);
+        Npy.writeTo(file, gradient.as(DataType.FLOAT32).reshape(like.dims()));
+    }
+
+    /** Inputs are finite, so what is not comes of numbers beyond the device's range, or of a device that failed. */
+    private static void requireFinite(DeviceInfo info, String what, Tensor tensor) {
+        long at = tensor.firstNonFinite();
+        if (at >= 0) {
+            throw new DeviceException("the " + what + " of " + info.name() + " holds " + tensor.get(at) + " at " + tensor.coordinates(at)
+                    + "; nothing was written. Inputs, scale or ridge may be beyond what float32 holds.");
         }
     }
 
@@ -198,62 +239,20 @@ public final class RunCommand implements Callable<Integer> {
         return Math.max(VERIFY_FLOOR, PER_TOLERANCE * options.tolerance());
     }
 
-    private void requireDistinct() throws IOException {
-        for (Path output : new Path[] {out, stats}) {
-            for (Path input : new Path[] {q, k, v, ridgeFile, grad}) {
-                if (output != null && input != null && Files.exists(output) && Files.exists(input) && Files.isSameFile(output, input)) {
-                    throw new InvalidInputException(output + " is both an input and an output; name another file to write to.");
-                }
-            }
+    private void requireDistinct() {
+        Map<String, Path> outputs = new LinkedHashMap<>();
+        outputs.put("--out", out);
+        outputs.put("--stats", stats);
+        if (outGrads != null) {
+            GRADIENTS.forEach(name -> outputs.put(name + " of --out-grads", outGrads.resolve(name)));
         }
-        if (stats != null && stats.toAbsolutePath().normalize().equals(out.toAbsolutePath().normalize())) {
-            throw new InvalidInputException("--stats and --out both name " + out + "; name two files.");
-        }
-    }
-
-    private LlaInputs inputs(Tensor queries) {
-        LlaInputs inputs = LlaInputs.of(rank4(queries, q, "--q"), rank4(Npy.read(k), k, "--k"), rank4(Npy.read(v), v, "--v"));
-        if (ridgeFile != null) {
-            Tensor perQuery = Npy.read(ridgeFile);
-            long[] want = {inputs.q().dim(0), inputs.q().dim(1), inputs.q().dim(2)};
-            long[] rows = Arrays.copyOfRange(want, 4 - queries.rank(), 3);
-            if (!Arrays.equals(perQuery.dims(), rows) && !Arrays.equals(perQuery.dims(), want)) {
-                throw new InvalidInputException(ridgeFile + " has shape " + Tensor.shapeString(perQuery.dims())
-                        + ", but a ridge for each query of " + q + " needs " + Tensor.shapeString(rows) + ".");
-            }
-            inputs = inputs.withRidge(perQuery.reshape(want));
-        }
-        inputs.shape(); // sizes out of range are said before elements are looked at
-        inputs.requireFinite();
-        return inputs;
-    }
-
-    private static Tensor rank4(Tensor tensor, Path file, String option) {
-        int rank = tensor.rank();
-        if (rank < 2 || rank > 4) {
-            throw new InvalidInputException(option + " " + file + " has rank " + rank
-                    + "; (length, dim), (heads, length, dim) or (batch, heads, length, dim) is needed.");
-        }
-        long[] dims = {1, 1, 1, 1};
-        System.arraycopy(tensor.dims(), 0, dims, 4 - rank, rank);
-        return tensor.reshape(dims);
-    }
-
-    private Tensor gradient(LlaInputs inputs) {
-        if (grad == null) {
-            return null;
-        }
-        Tensor gradient = rank4(Npy.read(grad), grad, "--grad");
-        if (!Arrays.equals(gradient.dims(), inputs.shape().outputDims())) {
-            throw new InvalidInputException(grad + " has shape " + Tensor.shapeString(gradient.dims()) + ", but the output it is the "
-                    + "gradient of has " + Tensor.shapeString(inputs.shape().outputDims()) + ".");
-        }
-        long at = gradient.firstNonFinite();
-        if (at >= 0) {
-            throw new InvalidInputException(grad + " holds " + gradient.get(at) + " at " + gradient.coordinates(at)
-                    + "; gradients must be finite.");
-        }
-        return gradient;
+        Map<String, Path> inputs = new LinkedHashMap<>();
+        inputs.put("--q", q);
+        inputs.put("--k", k);
+        inputs.put("--v", v);
+        inputs.put("--ridge-file", ridgeFile);
+        inputs.put("--grad", grad);
+        OutputFile.requireDistinct(outputs, inputs);
     }
 
     private static String summary(DeviceInfo info, LlaResult result, Accuracy.Sample sample) {
@@ -292,23 +291,42 @@ public final class RunCommand implements Callable<Integer> {
 
     /** Files that all appear when everything is done, or none of them. */
     private static final class Outputs implements AutoCloseable {
-        private final Map<Path, OutputFile> files = new LinkedHashMap<>();
+        private final List<OutputFile> files = new ArrayList<>();
+        private Path made;
 
         Path add(Path file) {
             OutputFile output = OutputFile.create(file);
-            files.put(file, output);
+            files.add(output);
             return output.temporary();
         }
 
+        /** A folder for files that are added next; it goes again if they do not come. */
+        void makeFolder(Path folder) {
+            if (Files.isDirectory(folder)) {
+                return;
+            }
+            try {
+                Files.createDirectory(folder);
+                made = folder;
+            } catch (IOException e) {
+                throw new InvalidInputException("the folder " + folder + " cannot be made: "
+                        + (Files.exists(folder) ? "there is a file of that name" : "its own folder is not there, or refuses it") + ".");
+            }
+        }
+
         void commit() throws IOException {
-            for (OutputFile file : files.values()) {
+            for (OutputFile file : files) {
                 file.commit();
             }
+            made = null;
         }
 
         @Override
         public void close() {
-            files.values().forEach(OutputFile::close);
+            files.forEach(OutputFile::close);
+            if (made != null) {
+                made.toFile().delete(); // if it is empty
+            }
         }
     }
 }

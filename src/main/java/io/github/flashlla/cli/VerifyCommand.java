@@ -30,11 +30,11 @@ import picocli.CommandLine.Spec;
         footer = {"  flashlla verify", "  flashlla verify --device all", "  flashlla verify --device opencl:0 --seed 7"})
 public final class VerifyCommand implements Callable<Integer> {
 
-    @Option(names = "--device", split = ",", paramLabel = "NAME", defaultValue = "jvm",
+    @Option(names = "--device", split = ",", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
             description = "Devices: names, backends, cpu, gpu or all (default: ${DEFAULT-VALUE})")
     private List<String> devices;
 
-    @Option(names = "--golden", paramLabel = "DIR", description = "Folder of test vectors (default: those of this project)")
+    @Option(names = "--golden", paramLabel = "DIR", description = "Folder of test vectors, one folder per case with case.json and .npy files (default: those of this project)")
     private Path golden;
 
     @Option(names = "--seed", paramLabel = "N", description = "Seed of the random problems, to see a miss again (default: a new one)")

@@ -2,6 +2,7 @@ package io.github.flashlla.launch;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.io.ScratchFolder;
 import io.github.flashlla.spi.DeviceProvider.Absence;
 import io.github.flashlla.spi.DeviceProvider.Discovery;
 import java.io.IOException;
@@ -70,18 +71,8 @@ public final class BackendSurvey {
     }
 
     private static Discovery ask(TornadoSdk sdk, Backend backend) {
-        try {
-            Path folder = Files.createTempDirectory("flashlla-survey-");
-            Path answer = folder.resolve("devices.json");
-            Path log = folder.resolve("log");
-            try {
-                return ask(sdk, backend, answer, log);
-            } finally {
-                Files.deleteIfExists(answer);
-                Files.deleteIfExists(log);
-                Files.deleteIfExists(folder.resolve("hs_err.log"));
-                Files.deleteIfExists(folder);
-            }
+        try (ScratchFolder folder = new ScratchFolder("survey")) {
+            return ask(sdk, backend, folder.resolve("devices.json"), folder.resolve("log"));
         } catch (IOException | RuntimeException e) {
             return absent(backend, "could not be asked for its devices: " + e.getMessage());
         } catch (InterruptedException e) {
@@ -104,7 +95,8 @@ public final class BackendSurvey {
         if (!Files.exists(answer)) {
             return absent(backend, "its driver does not start: " + reason(log) + "; " + backend.remedy());
         }
-        return new ObjectMapper().readValue(answer.toFile(), Discovery.class);
+        Discovery found = new ObjectMapper().readValue(answer.toFile(), Discovery.class);
+        return new Discovery(found.devices(), found.absences().stream().map(a -> new Absence(a.backend(), plain(a.reason()))).toList());
     }
 
     /** The line that tells most of what a failed JVM printed. */
@@ -116,6 +108,11 @@ public final class BackendSurvey {
     }
 
     private static Discovery absent(Backend backend, String reason) {
-        return new Discovery(List.of(), List.of(new Absence(backend.id(), reason)));
+        return new Discovery(List.of(), List.of(new Absence(backend.id(), plain(reason))));
+    }
+
+    /** Without the colours that drivers put into their words for a terminal. */
+    private static String plain(String text) {
+        return text.replaceAll("\u001b\\[[0-9;]*m", "").replaceAll("\\p{Cntrl}+", " ");
     }
 }

@@ -1,6 +1,8 @@
 package io.github.flashlla.launch;
 
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.OutputFile;
+import io.github.flashlla.io.ScratchFolder;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
@@ -13,7 +15,6 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
@@ -67,8 +68,7 @@ public final class Bundle {
         Path jar = ownJar();
         Path root = jar.toAbsolutePath().getParent().getParent();
         Optional<TornadoSdk> sdk = withTornado ? TornadoSdk.find() : Optional.empty();
-        Path stage = Files.createTempDirectory("flashlla-bundle-");
-        try {
+        try (OutputFile output = OutputFile.create(archive); ScratchFolder stage = new ScratchFolder("bundle")) {
             Path top = Files.createDirectory(stage.resolve("flashlla"));
             progress.accept("Java runtime");
             runtime(top.resolve("runtime"));
@@ -93,13 +93,8 @@ public final class Bundle {
             Files.writeString(launcher, LAUNCHER);
             Files.setPosixFilePermissions(launcher, PosixFilePermissions.fromString("rwxr-xr-x"));
             progress.accept("archive");
-            pack(stage, archive);
-        } finally {
-            try (Stream<Path> files = Files.walk(stage)) {
-                for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-                    Files.delete(file);
-                }
-            }
+            pack(stage.path(), output.temporary());
+            output.commit();
         }
     }
 
@@ -149,20 +144,17 @@ public final class Bundle {
 
     /** With the system's tar, which keeps permissions and links. */
     private static void pack(Path stage, Path archive) throws IOException {
-        Path target = archive.toAbsolutePath();
-        Path part = target.resolveSibling(target.getFileName() + ".part");
-        Process tar = new ProcessBuilder("tar", "--owner=0", "--group=0", "--sort=name", "-cJf", part.toString(), "-C",
+        Process tar = new ProcessBuilder("tar", "--owner=0", "--group=0", "--sort=name", "-cJf", archive.toString(), "-C",
                 stage.toString(), "flashlla").redirectErrorStream(true).start();
         String said = new String(tar.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
         try {
             if (tar.waitFor() != 0) {
-                throw new IOException("tar could not write " + target + ": " + said);
+                throw new IOException("tar could not pack it: " + said);
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IOException("interrupted while packing", e);
         }
-        Files.move(part, target, StandardCopyOption.REPLACE_EXISTING);
     }
 
     /** A jar with nothing in it compressed. */

@@ -2,6 +2,7 @@ package io.github.flashlla.launch;
 
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.io.ScratchFolder;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -12,14 +13,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Comparator;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.OptionalInt;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /**
  * Runs a command line in a child JVM that can open a TornadoVM device.
@@ -34,6 +33,8 @@ public final class Relay {
     public static final String DRIVER_LOG = "flashlla.driver.log";
     /** System property: file that {@link #adopt} makes {@code System.out} write to. */
     public static final String RESULTS = "flashlla.results";
+
+    private static final long GRACE_SECONDS = 5;
 
     private Relay() {}
 
@@ -64,13 +65,8 @@ public final class Relay {
         long memory = devices.stream().filter(device -> Backend.of(device.name()) != null)
                 .mapToLong(DeviceInfo::memoryBytes).max().orElse(-1);
         String names = devices.stream().map(DeviceInfo::name).collect(Collectors.joining(", "));
-        try {
-            Path folder = Files.createTempDirectory("flashlla-run-");
-            try {
-                return OptionalInt.of(run(javaCommand(backends, memory), mainClass, args, folder, names));
-            } finally {
-                delete(folder);
-            }
+        try (ScratchFolder folder = new ScratchFolder("run")) {
+            return OptionalInt.of(run(javaCommand(backends, memory), mainClass, args, folder, names));
         } catch (IOException e) {
             throw new UncheckedIOException("cannot start a JVM for " + names, e);
         }
@@ -90,7 +86,7 @@ public final class Relay {
         return TornadoFlags.command(TornadoSdk.find().orElseThrow(), backends, memoryBytes);
     }
 
-    private static int run(List<String> java, Class<?> mainClass, List<String> args, Path folder, String names)
+    private static int run(List<String> java, Class<?> mainClass, List<String> args, ScratchFolder folder, String names)
             throws IOException {
         Path log = Files.createFile(folder.resolve("driver.log"));
         Path results = Files.createFile(folder.resolve("results"));
@@ -101,7 +97,7 @@ public final class Relay {
         command.addAll(args);
         Process child = TornadoFlags.process(TornadoSdk.find().orElseThrow(), command).redirectInput(ProcessBuilder.Redirect.INHERIT)
                 .redirectOutput(log.toFile()).redirectError(ProcessBuilder.Redirect.INHERIT).start();
-        Thread ending = Thread.ofPlatform().unstarted(child::destroyForcibly);
+        Thread ending = Thread.ofPlatform().unstarted(() -> end(child));
         Runtime.getRuntime().addShutdownHook(ending);
         try (InputStream in = Files.newInputStream(results)) {
             boolean ended;
@@ -115,8 +111,12 @@ public final class Relay {
             Thread.currentThread().interrupt();
             return 1;
         }
-        Runtime.getRuntime().removeShutdownHook(ending);
         int status = child.exitValue();
+        try {
+            Runtime.getRuntime().removeShutdownHook(ending);
+        } catch (IllegalStateException e) {
+            return status; // this JVM was told to end, and its child with it
+        }
         if (status > 128) {
             throw new DeviceException("the JVM that ran " + names + " was killed by signal " + (status - 128) + lastWords(log)
                     + "; run flashlla doctor.");
@@ -124,18 +124,23 @@ public final class Relay {
         return status;
     }
 
+    /** With time to delete its unfinished files, which a driver that hangs does not get for ever. */
+    private static void end(Process child) {
+        child.destroy();
+        try {
+            if (!child.waitFor(GRACE_SECONDS, TimeUnit.SECONDS)) {
+                child.destroyForcibly();
+            }
+        } catch (InterruptedException e) {
+            child.destroyForcibly();
+            Thread.currentThread().interrupt();
+        }
+    }
+
     private static String lastWords(Path log) throws IOException {
         List<String> lines = new String(Files.readAllBytes(log), StandardCharsets.UTF_8).lines().map(String::strip)
                 .filter(line -> !line.isEmpty() && !line.equals("#")).toList();
         String tail = String.join(" / ", lines.subList(Math.max(0, lines.size() - 4), lines.size()));
         return tail.isEmpty() ? "" : "; its driver's last words: " + tail;
-    }
-
-    private static void delete(Path folder) throws IOException {
-        try (Stream<Path> files = Files.walk(folder)) {
-            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-                Files.deleteIfExists(file);
-            }
-        }
     }
 }

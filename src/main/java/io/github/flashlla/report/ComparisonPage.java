@@ -3,6 +3,7 @@ package io.github.flashlla.report;
 import com.samskivert.mustache.Mustache;
 import com.samskivert.mustache.Template;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.report.Charts.Chart;
 import io.github.flashlla.report.Comparison.Group;
 import io.github.flashlla.report.Comparison.Line;
@@ -32,9 +33,9 @@ public final class ComparisonPage {
 
     /** Writes the page; {@code notes} hears, in a sentence each, of what had to be left out. */
     public static void write(Path file, Comparison comparison, Consumer<String> notes) {
-        String page = render(comparison, notes);
-        try {
-            Files.writeString(file, page);
+        try (OutputFile output = OutputFile.create(file)) {
+            Files.writeString(output.temporary(), render(comparison, notes));
+            output.commit();
         } catch (IOException e) {
             throw new InvalidInputException("the page " + file + " cannot be written (" + e.getClass().getSimpleName()
                     + "); name a file in a folder that exists and is yours");

@@ -3,15 +3,14 @@ package io.github.flashlla.report;
 import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.OutputFile;
 import java.io.IOException;
 import java.nio.charset.MalformedInputException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
-import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -27,16 +26,9 @@ public final class RecordFile {
 
     /** Replaces the file by one that holds this record; a reader sees the old one or the new one, never half of one. */
     public static void write(Path file, BenchmarkRecord record) {
-        Path absolute = file.toAbsolutePath();
-        try {
-            // beside the file, for a rename within one file system; not a JDK temporary file, which only its owner may read
-            Path temporary = absolute.resolveSibling("." + absolute.getFileName() + "." + ProcessHandle.current().pid() + ".part");
-            try {
-                Files.writeString(temporary, RecordRenderer.json(record));
-                move(temporary, absolute);
-            } finally {
-                Files.deleteIfExists(temporary);
-            }
+        try (OutputFile output = OutputFile.create(file)) {
+            Files.writeString(output.temporary(), RecordRenderer.json(record));
+            output.commit();
         } catch (IOException e) {
             throw new InvalidInputException("the record " + file + " cannot be written (" + reason(e)
                     + "); name a file in a folder that exists and is yours");
@@ -109,14 +101,6 @@ public final class RecordFile {
         }
         return RecordAudit.check(what, new BenchmarkRecord(first.schemaVersion(), first.name(), first.created(), false,
                 first.environment(), List.copyOf(devices.values()), measurements), note -> { });
-    }
-
-    private static void move(Path from, Path to) throws IOException {
-        try {
-            Files.move(from, to, StandardCopyOption.ATOMIC_MOVE);
-        } catch (AtomicMoveNotSupportedException e) {
-            Files.move(from, to, StandardCopyOption.REPLACE_EXISTING);
-        }
     }
 
     private static String problem(JacksonException e) {

@@ -3,8 +3,7 @@ package io.github.flashlla.bench;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.cli.BenchCommand;
+import io.github.flashlla.cli.FlashLla;
 import io.github.flashlla.report.BenchmarkRecord;
 import io.github.flashlla.report.Measurement;
 import io.github.flashlla.report.RecordFile;
@@ -17,6 +16,7 @@ import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVRecord;
 import org.junit.jupiter.api.Test;
@@ -24,7 +24,6 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
-import picocli.CommandLine;
 
 @Timeout(120)
 class BenchCommandTest {
@@ -68,7 +67,9 @@ class BenchCommandTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"--seq 0", "--device nobody", "--tol 2", "-r 0", "--time-limit -1", "--heads 8 --kv-heads 3",
-        "--suite none.yaml", "--suite none.yaml --seq 5", "--record no/such/folder/file.json", "--ridge 0", "--dtype int4"})
+        "--suite none.yaml", "--suite none.yaml --seq 5", "--record no/such/folder/file.json", "--html no/such/page.html", "--html /proc/page.html",
+        "--record /dev/null", "--record a.json --html ./a.json", "--ridge 0", "--dtype int4", "--mode sideways", "--precond ilu", "--causal maybe",
+        "--seq 64 --query-seq 65", "--head-dim 257", "--max-iter 0", "--warm-up -1", "-o xml"})
     void badUsageIsOneSentence(String args) {
         Run run = run(args.split(" "));
         assertEquals(2, run.status, run.err);
@@ -81,12 +82,8 @@ class BenchCommandTest {
     private static Run run(String... args) {
         StringWriter out = new StringWriter();
         StringWriter err = new StringWriter();
-        CommandLine command = new CommandLine(new BenchCommand()).setOut(new PrintWriter(out))
-                .setErr(new PrintWriter(err)).setExecutionExceptionHandler((e, line, parsed) -> {
-                    line.getErr().println(e.getMessage());
-                    return e instanceof InvalidInputException ? 2 : 1; // as the command line's root does
-                });
-        int status = command.execute(args);
+        int status = FlashLla.execute(new PrintWriter(out), new PrintWriter(err),
+                Stream.concat(Stream.of("bench"), Stream.of(args)).toArray(String[]::new));
         return new Run(status, out.toString(), err.toString());
     }
 }

@@ -16,8 +16,11 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -41,9 +44,7 @@ class RunCommandTest {
 
     @Test
     void writesTheOutputAndTheGradients() throws IOException {
-        Tensor g = Tensor.allocate(DataType.FLOAT32, 1, 4, 20, 12);
-        g.fill(0.5);
-        Npy.write(folder.resolve("g.npy"), g);
+        gradient();
         assertEquals(0, run("--verify", "--grad", file("g.npy"), "--out-grads", file("grads"), "--stats", file("s.json")), err::toString);
         assertArrayEquals(new long[] {1, 4, 20, 12}, Npy.read(folder.resolve("o.npy")).dims());
         assertArrayEquals(new long[] {1, 2, 30, 16}, Npy.read(folder.resolve("grads/dk.npy")).dims());
@@ -57,58 +58,176 @@ class RunCommandTest {
             Tensor tensor = Npy.read(folder.resolve(name + ".npy"));
             Npy.write(folder.resolve(name + ".npy"), tensor.reshape(tensor.dim(1), tensor.dim(2), tensor.dim(3)));
         }
-        assertEquals(0, run(), err::toString);
+        gradient();
+        assertEquals(0, run("--grad", file("g.npy"), "--out-grads", file("grads")), err::toString);
         assertArrayEquals(new long[] {4, 20, 12}, Npy.read(folder.resolve("o.npy")).dims());
+        assertArrayEquals(new long[] {4, 20}, Npy.read(folder.resolve("grads/dlambda.npy")).dims());
+        assertArrayEquals(new long[] {2, 30, 12}, Npy.read(folder.resolve("grads/dv.npy")).dims());
     }
 
     @ParameterizedTest(name = "{0} {1}")
     @CsvSource({
-        "--ridge,0,ridge", "--ridge,-1,ridge", "--ridge,NaN,ridge", "--tol,0,tolerance", "--tol,1,tolerance", "--max-iter,0,iteration cap",
-        "--scale,0,scale", "--device,nope,no device matches", "--device,all,devices", "--precond,what,--precond", "--tol,x,--tol",
+        "--ridge,0,ridge", "--ridge,-1,ridge", "--ridge,NaN,ridge", "--ridge,Infinity,ridge", "--tol,0,tolerance", "--tol,1,tolerance",
+        "--tol,-1e-3,tolerance", "--tol,NaN,tolerance", "--max-iter,0,iteration cap", "--max-iter,-5,iteration cap",
+        "--max-iter,99999999999,--max-iter", "--scale,0,scale", "--scale,NaN,scale", "--scale,Infinity,scale", "--stats,'',--stats",
+        "--out-grads,grads,--grad", "--device,opencl:77,no device matches", "--device,nope,no device matches", "--device,all,devices", "--precond,what,--precond", "--tol,x,--tol",
         "--ridge-file,missing.npy,does not exist", "--grad,g.npy,--out-grads", "--nonsense,1,Unknown option"})
     void badOptionsAreNamed(String option, String value, String said) throws IOException {
         assertRefused(said, option, value);
     }
 
-    @Test
-    void badTensorsAreNamed() throws IOException {
-        replace("q", new long[] {1, 3, 20, 16});
-        assertRefused("not a multiple");
-        replace("q", new long[] {1, 4, 20, 15});
-        assertRefused("head dim 15");
-        replace("q", new long[] {1, 4, 31, 16});
-        assertRefused("--no-causal");
-        replace("q", new long[] {16});
-        assertRefused("rank 1");
-        replace("q", new long[] {1, 1, 4, 20, 16});
-        assertRefused("rank 5");
-        replace("q", new long[] {1, 4, 20, 16});
-        replace("v", new long[] {1, 2, 29, 12});
-        assertRefused("length");
+    @ParameterizedTest(name = "{0} {1}")
+    @CsvSource(delimiter = ';', value = {
+        "q; 1,3,20,16; not a multiple", "q; 1,4,20,15; head dim 15", "q; 1,4,31,16; --no-causal", "q; 16; rank 1", "q; 1,1,4,20,16; rank 5",
+        "q; ''; rank 0", "q; 2,4,20,16; different batch sizes", "q; 1,4,0,16; query length must be at least 1",
+        "v; 1,2,29,12; length 30 but v has 29", "v; 1,4,30,12; heads", "v; 1,2,30,257; value dim must be 1 to 256",
+        "k; 1,2,30,15; head dim 16 but k has 15"})
+    void badShapesAreNamedWithTheirFiles(String name, String dims, String said) throws IOException {
+        replace(name, Stream.of(dims.split(",")).filter(size -> !size.isEmpty()).mapToLong(Long::parseLong).toArray());
+        assertRefused(said);
+        assertTrue(err.toString().contains(file(name + ".npy")), err::toString);
+    }
+
+    @ParameterizedTest(name = "{0} = {1} at {2}")
+    @CsvSource({"q,NaN,5", "k,NaN,959", "v,-Infinity,0", "v,Infinity,719", "g,NaN,3"})
+    void aValueThatIsNotFiniteIsNamedByItsPlace(String name, double value, int at) throws IOException {
+        gradient();
+        Tensor tensor = Npy.read(folder.resolve(name + ".npy"));
+        tensor.set(at, value);
+        Npy.write(folder.resolve(name + ".npy"), tensor);
+        assertRefused(file(name + ".npy") + " holds " + value + " at " + tensor.coordinates(at), "--grad", file("g.npy"), "--out-grads",
+                file("grads"));
+        assertFalse(Files.exists(folder.resolve("grads")));
     }
 
     @Test
-    void aValueThatIsNotFiniteIsNamedByItsPlace() throws IOException {
-        Tensor k = Npy.read(folder.resolve("k.npy"));
-        k.set(16 * 30 + 16 * 2 + 3, Double.NaN);
-        Npy.write(folder.resolve("k.npy"), k);
-        assertRefused("k holds NaN at [0, 1, 2, 3]");
+    void thePlaceIsThatInTheFile() throws IOException {
+        Tensor q = Tensor.allocate(DataType.FLOAT64, 20, 16);
+        q.set(16 * 7 + 3, 1e300); // finite, but more than float32 holds
+        Npy.write(folder.resolve("q.npy"), q);
+        for (String name : List.of("k", "v")) {
+            Tensor tensor = Npy.read(folder.resolve(name + ".npy"));
+            Npy.write(folder.resolve(name + ".npy"), Tensor.wrap(tensor.segment().asSlice(0, 30 * tensor.dim(3) * 4), DataType.FLOAT32, 30,
+                    tensor.dim(3)));
+        }
+        assertRefused("holds 1.0E300 at [7, 3]");
+    }
+
+    @Test
+    void ridgesFromAFileAreAboveZeroAndOneForEachQuery() throws IOException {
+        Tensor ridge = Tensor.allocate(DataType.FLOAT32, 1, 4, 20);
+        ridge.fill(0.5);
+        Npy.write(folder.resolve("l.npy"), ridge);
+        assertEquals(0, run("--ridge-file", file("l.npy"), "--verify"), err::toString);
+        Files.delete(folder.resolve("o.npy"));
+        assertRefused("exclude each other", "--ridge-file", file("l.npy"), "--ridge", "2");
+        ridge.set(27, 0);
+        Npy.write(folder.resolve("l.npy"), ridge);
+        assertRefused("holds 0.0 at [0, 1, 7]", "--ridge-file", file("l.npy"));
+        assertRefused("needs (1,4,20)", "--ridge-file", file("q.npy"));
+    }
+
+    @Test
+    void filesThatAreNoTensorsAreNamed() throws IOException {
+        Files.writeString(folder.resolve("text.npy"), "hello");
+        Files.write(folder.resolve("cut.npy"), Arrays.copyOf(Files.readAllBytes(folder.resolve("q.npy")), 1000));
+        for (String option : List.of("--q", "--k", "--v")) {
+            assertRefused("no.npy does not exist", option, file("no.npy"));
+            assertRefused("text.npy is not a .npy file", option, file("text.npy"));
+            assertRefused("cut.npy is truncated", option, file("cut.npy"));
+            assertRefused("is a directory", option, folder.toString());
+        }
     }
 
     @Test
     void placesThatCannotBeWrittenAreNamed() throws IOException {
-        assertEquals(2, run("--out", file("no/such/o.npy")));
-        assertEquals(2, run("--out", folder.toString()));
-        assertEquals(2, run("--out", file("q.npy")));
-        assertTrue(err.toString().contains("both an input and an output"), err::toString);
-        assertEquals(16, Npy.read(folder.resolve("q.npy")).dim(3));
+        for (String option : List.of("--out", "--stats")) {
+            assertRefused("does not exist", option, file("no/such/o.npy"));
+            assertRefused("is a directory", option, folder.toString());
+            assertRefused("is a device or a pipe", option, "/dev/null");
+            assertRefused("refuses new files", option, "/proc/o.npy");
+        }
+        gradient();
+        assertRefused("there is a file of that name", "--grad", file("g.npy"), "--out-grads", file("q.npy"));
+        assertRefused("its own folder is not there", "--grad", file("g.npy"), "--out-grads", file("no/such"));
     }
 
     @Test
-    void aFailureLeavesTheOldOutputAlone() throws IOException {
-        Files.writeString(folder.resolve("o.npy"), "precious");
-        assertEquals(2, run("--ridge", "0"));
-        assertEquals("precious", Files.readString(folder.resolve("o.npy")));
+    void noOutputIsAnInputByWhateverName() throws IOException {
+        byte[] before = Files.readAllBytes(folder.resolve("q.npy"));
+        Files.createDirectory(folder.resolve("sub"));
+        Files.createSymbolicLink(folder.resolve("link.npy"), Path.of("q.npy"));
+        Files.createSymbolicLink(folder.resolve("linked"), folder);
+        for (String name : List.of("q.npy", "./q.npy", "sub/../q.npy", "link.npy", "linked/q.npy")) {
+            for (String option : List.of("--out", "--stats")) {
+                assertRefused("both an input (--q) and an output (" + option + ")", option, file(name));
+            }
+        }
+        gradient();
+        Files.move(folder.resolve("g.npy"), folder.resolve("dk.npy"));
+        assertRefused("both an input (--grad)", "--grad", file("dk.npy"), "--out-grads", file("sub/.."));
+        assertArrayEquals(before, Files.readAllBytes(folder.resolve("q.npy")));
+    }
+
+    @Test
+    void noTwoOutputsShareAPlace() throws IOException {
+        gradient();
+        Files.createSymbolicLink(folder.resolve("later.npy"), Path.of("o.npy"));
+        assertRefused("--out and --stats both name", "--stats", file("./o.npy"));
+        assertRefused("--out and --stats both name", "--stats", file("later.npy"));
+        Files.createDirectory(folder.resolve("grads"));
+        assertRefused("dq.npy of --out-grads", "--grad", file("g.npy"), "--out-grads", file("grads"), "--stats", file("grads/dq.npy"));
+        try (Stream<Path> files = Files.list(folder.resolve("grads"))) {
+            assertEquals(0, files.count());
+        }
+    }
+
+    @Test
+    void aLinkIsWrittenThroughAndPermissionsStay() throws IOException {
+        Files.createDirectory(folder.resolve("far"));
+        Path far = Files.writeString(folder.resolve("far/o.npy"), "old");
+        Files.setPosixFilePermissions(far, PosixFilePermissions.fromString("rw-rw-rw-"));
+        Files.createSymbolicLink(folder.resolve("near.npy"), Path.of("far/o.npy"));
+        assertEquals(0, run("--out", file("near.npy")), err::toString);
+        assertTrue(Files.isSymbolicLink(folder.resolve("near.npy")));
+        assertArrayEquals(new long[] {1, 4, 20, 12}, Npy.read(far).dims());
+        assertEquals("rw-rw-rw-", PosixFilePermissions.toString(Files.getPosixFilePermissions(far)));
+    }
+
+    @Test
+    void aFailureLeavesOldOutputsAlone() throws IOException {
+        gradient();
+        Files.createDirectory(folder.resolve("grads"));
+        List<String> outputs = List.of("o.npy", "s.json", "grads/dq.npy", "grads/dlambda.npy");
+        for (String output : outputs) {
+            Files.writeString(folder.resolve(output), "precious");
+        }
+        String[] all = {"--grad", file("g.npy"), "--out-grads", file("grads"), "--stats", file("s.json")};
+        assertEquals(2, run(Stream.concat(Stream.of(all), Stream.of("--ridge", "0")).toArray(String[]::new)));
+        assertEquals(1, run(Stream.concat(Stream.of(all), Stream.of("--verify", "--max-iter", "1")).toArray(String[]::new)), "a miss");
+        assertTrue(err.toString().contains("nothing was written"), err::toString);
+        for (String output : outputs) {
+            assertEquals("precious", Files.readString(folder.resolve(output)), output);
+        }
+    }
+
+    @Test
+    void anAnswerThatIsNoNumberFailsAndWritesNothing() {
+        assertEquals(1, run("--ridge", "1e300"));
+        assertTrue(err.toString().contains("holds NaN at [0, 0, 0, 0]"), err::toString);
+        assertFalse(Files.exists(folder.resolve("o.npy")));
+    }
+
+    @Test
+    void solvesThatDidNotConvergeAreCounted() {
+        assertEquals(0, run("--max-iter", "1"));
+        assertTrue(err.toString().contains("of 80 queries did not reach --tol 1e-5"), err::toString);
+    }
+
+    private void gradient() {
+        Tensor g = Tensor.allocate(DataType.FLOAT32, 1, 4, 20, 12);
+        g.fill(0.5);
+        Npy.write(folder.resolve("g.npy"), g);
     }
 
     private void replace(String name, long[] dims) {
@@ -124,7 +243,7 @@ class RunCommandTest {
         assertEquals(1, err.toString().lines().count(), err::toString);
         assertFalse(Files.exists(folder.resolve("o.npy")));
         try (Stream<Path> files = Files.list(folder)) {
-            assertTrue(files.noneMatch(file -> file.toString().endsWith(".part")));
+            assertTrue(files.noneMatch(file -> file.toString().endsWith(".part")), "a temporary file is left");
         }
     }
 
@@ -133,10 +252,12 @@ class RunCommandTest {
     }
 
     private int run(String... more) {
-        List<String> args = new ArrayList<>(List.of("run", "--q", file("q.npy"), "--k", file("k.npy"), "--v", file("v.npy")));
-        if (!List.of(more).contains("--out")) {
-            args.addAll(List.of("--out", file("o.npy")));
-        }
+        List<String> args = new ArrayList<>(List.of("run"));
+        Map.of("--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "--out", "o.npy").forEach((option, name) -> {
+            if (!List.of(more).contains(option)) {
+                args.addAll(List.of(option, file(name)));
+            }
+        });
         args.addAll(List.of(more));
         return FlashLla.execute(new PrintWriter(out, true), new PrintWriter(err, true), args.toArray(String[]::new));
     }

@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.cli.CompareCommand;
+import io.github.flashlla.cli.FlashLla;
 import io.github.flashlla.report.Comparison.Clock;
 import io.github.flashlla.report.Comparison.Line;
 import io.github.flashlla.report.Comparison.Named;
@@ -18,7 +18,6 @@ import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import picocli.CommandLine;
 
 class ComparisonTest {
     private static final String SCRIPT = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>";
@@ -153,10 +152,9 @@ class ComparisonTest {
     private static Run run(Path a, Path b, String... more) {
         StringWriter out = new StringWriter();
         StringWriter err = new StringWriter();
-        List<String> args = new ArrayList<>(List.of(a.toString(), b.toString()));
+        List<String> args = new ArrayList<>(List.of("compare", a.toString(), b.toString()));
         args.addAll(List.of(more));
-        int status = new CommandLine(new CompareCommand()).setOut(new PrintWriter(out)).setErr(new PrintWriter(err))
-                .execute(args.toArray(String[]::new));
+        int status = FlashLla.execute(new PrintWriter(out), new PrintWriter(err), args.toArray(String[]::new));
         return new Run(status, out.toString(), err.toString());
     }
 }

@@ -1,0 +1,14 @@
+package io.github.flashlla.cli;
+
+import io.github.flashlla.launch.Backend;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** What completion offers for a device: the names that are the same everywhere, since asking drivers takes seconds. */
+final class DeviceNames extends ArrayList<String> {
+    DeviceNames() {
+        super(List.of("jvm", "reference", "all", "cpu", "gpu"));
+        Arrays.stream(Backend.values()).map(Backend::id).forEach(id -> addAll(List.of(id, id + ":0")));
+    }
+}

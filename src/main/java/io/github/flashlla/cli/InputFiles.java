@@ -1,0 +1,116 @@
+package io.github.flashlla.cli;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.io.Npy;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/** The tensors of {@code run} as their files hold them, of rank 2 to 4, checked with the files' names in every complaint. */
+record InputFiles(Path qFile, Path kFile, Path vFile, Path ridgeFile, Path gradFile, Tensor q, Tensor k, Tensor v, Tensor ridge,
+        Tensor grad) {
+
+    /** @param ridge, grad null where there is none */
+    static InputFiles read(Path q, Path k, Path v, Path ridge, Path grad) {
+        return new InputFiles(q, k, v, ridge, grad, tensor("--q", q), tensor("--k", k), tensor("--v", v),
+                ridge == null ? null : Npy.read(ridge), grad == null ? null : tensor("--grad", grad));
+    }
+
+    /** All as the core takes them. */
+    LlaInputs inputs() {
+        LlaInputs inputs;
+        try {
+            inputs = LlaInputs.of(rank4(q), rank4(k), rank4(v));
+            inputs.shape();
+        } catch (InvalidInputException e) {
+            throw new InvalidInputException(e.getMessage() + " (q is " + qFile + ", k is " + kFile + ", v is " + vFile + ").");
+        }
+        return ridge == null ? inputs : inputs.withRidge(ridge.reshape(inputs.shape().rowDims()));
+    }
+
+    /** The gradient of the output (B,H,Sq,Dv), or null. */
+    Tensor gradient() {
+        return grad == null ? null : rank4(grad);
+    }
+
+    /** Dims of the output, of the queries' rank. */
+    long[] outputDims() {
+        long[] dims = q.dims();
+        dims[dims.length - 1] = v.dim(v.rank() - 1);
+        return dims;
+    }
+
+    /** Dims of a number for each query, of the queries' rank less one. */
+    long[] ridgeDims() {
+        return Arrays.copyOf(q.dims(), q.rank() - 1);
+    }
+
+    /** Checks shapes first, then every element: finite, in the device's range, ridges above 0. */
+    void requireUsable(LlaOptions options, DeviceInfo device) {
+        if (ridge != null && !Arrays.equals(ridge.dims(), ridgeDims())
+                && !Arrays.equals(ridge.dims(), Arrays.copyOf(rank4(q).dims(), 3))) {
+            throw new InvalidInputException("--ridge-file " + ridgeFile + " has shape " + Tensor.shapeString(ridge.dims())
+                    + ", but a ridge for each query of " + qFile + " needs " + Tensor.shapeString(ridgeDims()) + ".");
+        }
+        AttentionShape shape = inputs().shape();
+        if (options.causal() && shape.queryLength() > shape.keyLength()) {
+            throw new InvalidInputException(qFile + " has " + shape.queryLength() + " queries but " + kFile + " only "
+                    + shape.keyLength() + " keys; causal attention needs Sq <= Sk (or say --no-causal).");
+        }
+        if (grad != null && !Arrays.equals(gradient().dims(), shape.outputDims())) {
+            throw new InvalidInputException("--grad " + gradFile + " has shape " + Tensor.shapeString(grad.dims())
+                    + ", but the output it is the gradient of has " + Tensor.shapeString(outputDims()) + ".");
+        }
+        boolean wide = device.precisions().contains(DataType.FLOAT64);
+        requireFinite("--q", qFile, q, wide);
+        requireFinite("--k", kFile, k, wide);
+        requireFinite("--v", vFile, v, wide);
+        if (grad != null) {
+            requireFinite("--grad", gradFile, grad, wide);
+        }
+        if (ridge != null) {
+            requireFinite("--ridge-file", ridgeFile, ridge, wide);
+            for (long i = 0; i < ridge.size(); i++) {
+                if (!(ridge.get(i) > 0)) {
+                    throw new InvalidInputException("--ridge-file " + ridgeFile + " holds " + ridge.get(i) + " at " + ridge.coordinates(i)
+                            + "; every ridge must be above 0.");
+                }
+            }
+        }
+    }
+
+    private static void requireFinite(String option, Path file, Tensor tensor, boolean wide) {
+        boolean narrowed = !wide && tensor.type() == DataType.FLOAT64;
+        for (long i = 0; i < tensor.size(); i++) {
+            double value = tensor.get(i);
+            if (!Double.isFinite(value)) {
+                throw new InvalidInputException(option + " " + file + " holds " + value + " at " + tensor.coordinates(i)
+                        + "; inputs must be finite.");
+            }
+            if (narrowed && Float.isInfinite((float) value)) {
+                throw new InvalidInputException(option + " " + file + " holds " + value + " at " + tensor.coordinates(i)
+                        + ", more than float32, in which devices compute, can hold.");
+            }
+        }
+    }
+
+    private static Tensor tensor(String option, Path file) {
+        Tensor tensor = Npy.read(file);
+        if (tensor.rank() < 2 || tensor.rank() > 4) {
+            throw new InvalidInputException(option + " " + file + " has rank " + tensor.rank()
+                    + "; (length, dim), (heads, length, dim) or (batch, heads, length, dim) is needed.");
+        }
+        return tensor;
+    }
+
+    private static Tensor rank4(Tensor tensor) {
+        long[] dims = {1, 1, 1, 1};
+        System.arraycopy(tensor.dims(), 0, dims, 4 - tensor.rank(), tensor.rank());
+        return tensor.reshape(dims);
+    }
+}
