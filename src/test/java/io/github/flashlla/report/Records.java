@@ -14,7 +14,7 @@ final class Records {
     }
 
     static Method method() {
-        return new Method("lla", 1e-3, 64, "none", "float32");
+        return new Method("lla", 1e-3, 64, "none", "float32", null);
     }
 
     /** Samples around {@code milliseconds}, spread by about 1%. */

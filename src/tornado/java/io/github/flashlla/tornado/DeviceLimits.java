@@ -4,6 +4,7 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
+import io.github.flashlla.tornado.kernels.MatrixForward;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
@@ -15,8 +16,14 @@ final class DeviceLimits {
 
     /** The first kernel that suits the shape and fits the device. */
     static ForwardKernel choose(TornadoRuntimeDevices.Entry entry, AttentionShape shape, LlaOptions options) {
+        options.requirePrecisionOf(entry.info());
         List<ForwardKernel> suited = Arrays.stream(ForwardKernel.values())
                 .filter(kernel -> kernel.suits(entry.info(), shape, options)).toList();
+        if (suited.isEmpty()) {
+            throw new InvalidInputException(entry.info().name() + " takes " + shape + " with " + options.preconditioner()
+                    + " preconditioning in float32 only: matrix units need head dims up to " + MatrixForward.MAX_DIM
+                    + " and no preconditioner; leave the precision at float32.");
+        }
         for (ForwardKernel kernel : suited) {
             if (fits(kernel.localBytes(shape), entry.info().localMemoryBytes())
                     && fits(kernel.groupThreads(shape), entry.maxGroupThreads())) {
