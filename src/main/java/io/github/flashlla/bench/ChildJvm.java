@@ -2,6 +2,7 @@ package io.github.flashlla.bench;
 
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.launch.Backend;
+import io.github.flashlla.launch.DeviceProfile;
 import io.github.flashlla.launch.Relay;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -17,7 +18,7 @@ final class ChildJvm {
      */
     static List<String> command(DeviceInfo device) {
         Backend backend = Backend.of(device.name());
-        return backend == null ? plain() : Relay.javaCommand(List.of(backend), device.memoryBytes());
+        return backend == null ? plain() : Relay.javaCommand(List.of(backend), DeviceProfile.memoryBudget(device));
     }
 
     private static List<String> plain() {

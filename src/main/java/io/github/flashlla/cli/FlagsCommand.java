@@ -4,6 +4,7 @@ import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.launch.Backend;
+import io.github.flashlla.launch.DeviceProfile;
 import io.github.flashlla.launch.TornadoFlags;
 import io.github.flashlla.launch.TornadoSdk;
 import java.util.List;
@@ -31,7 +32,7 @@ public final class FlagsCommand implements Callable<Integer> {
         if (backend == null) {
             throw new InvalidInputException(name + " is not a TornadoVM device and needs no flags");
         }
-        for (String flag : TornadoFlags.of(TornadoSdk.find().orElseThrow(), List.of(backend), device.memoryBytes())) {
+        for (String flag : TornadoFlags.of(TornadoSdk.find().orElseThrow(), List.of(backend), DeviceProfile.memoryBudget(device))) {
             spec.commandLine().getOut().println('"' + flag.replace("\\", "\\\\").replace("\"", "\\\"") + '"');
         }
         spec.commandLine().getOut().flush();

@@ -63,7 +63,7 @@ public final class Relay {
             return OptionalInt.empty();
         }
         long memory = devices.stream().filter(device -> Backend.of(device.name()) != null)
-                .mapToLong(DeviceInfo::memoryBytes).max().orElse(-1);
+                .mapToLong(DeviceProfile::memoryBudget).max().orElse(-1);
         String names = devices.stream().map(DeviceInfo::name).collect(Collectors.joining(", "));
         try (ScratchFolder folder = new ScratchFolder("run")) {
             return OptionalInt.of(run(javaCommand(backends, memory), mainClass, args, folder, names));
@@ -75,6 +75,7 @@ public final class Relay {
     /**
      * The java command, class path included, that a JVM for these backends starts with; a main class goes next.
      *
+     * @param memoryBytes bytes of the device's memory that TornadoVM may use; or -1 for its default of 4 GB
      * @throws DeviceException if a backend is not here
      */
     public static List<String> javaCommand(Collection<Backend> backends, long memoryBytes) {

@@ -23,7 +23,7 @@ public final class TornadoFlags {
     /**
      * Flags up to, not including, the class path.
      *
-     * @param memoryBytes memory of the device, of which TornadoVM may use nine tenths; or -1 for its default of 4 GB
+     * @param memoryBytes bytes of the device's memory that TornadoVM may use; or -1 for its default of 4 GB
      */
     public static List<String> of(TornadoSdk sdk, Collection<Backend> backends, long memoryBytes) {
         List<String> flags = new ArrayList<>();
@@ -51,7 +51,7 @@ public final class TornadoFlags {
         flags.add("--enable-native-access=ALL-UNNAMED,"
                 + backends.stream().map(Backend::module).collect(Collectors.joining(",")));
         if (memoryBytes > 0) {
-            flags.add("-Dtornado.device.memory=" + Math.max(1, memoryBytes / 10 * 9 / (1 << 20)) + "MB");
+            flags.add("-Dtornado.device.memory=" + Math.max(1, memoryBytes >> 20) + "MB");
         }
         flags.addAll(TornadoConfig.flags(backends));
         return flags;

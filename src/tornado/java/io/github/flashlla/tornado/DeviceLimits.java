@@ -2,9 +2,10 @@ package io.github.flashlla.tornado;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
-import io.github.flashlla.tornado.kernels.MatrixForward;
+import io.github.flashlla.launch.DeviceProfile;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
@@ -14,41 +15,47 @@ import java.util.stream.LongStream;
 final class DeviceLimits {
     private DeviceLimits() {}
 
-    /** The first kernel that suits the shape and fits the device. */
+    /**
+     * The first kernel of the device's profile that suits the shape and fits the device.
+     *
+     * @throws InvalidInputException if none does, with what is needed and what there is
+     */
     static ForwardKernel choose(TornadoRuntimeDevices.Entry entry, AttentionShape shape, LlaOptions options) {
-        options.requirePrecisionOf(entry.info());
-        List<ForwardKernel> suited = Arrays.stream(ForwardKernel.values())
-                .filter(kernel -> kernel.suits(entry.info(), shape, options)).toList();
-        if (suited.isEmpty()) {
-            throw new InvalidInputException(entry.info().name() + " takes " + shape + " with " + options.preconditioner()
-                    + " preconditioning in float32 only: matrix units need head dims up to " + MatrixForward.MAX_DIM
-                    + " and no preconditioner; leave the precision at float32.");
-        }
+        return choose(entry.info(), entry.maxGroupThreads(), DeviceProfile.of(entry.info()), shape, options);
+    }
+
+    static ForwardKernel choose(DeviceInfo device, int maxGroupThreads, DeviceProfile profile, AttentionShape shape,
+            LlaOptions options) {
+        long localMemory = profile.localMemoryBytes().map(most -> device.localMemoryBytes() > 0
+                ? Math.min(most, device.localMemoryBytes()) : most).orElse(device.localMemoryBytes());
+        List<ForwardKernel> suited = profile.forwardKernels().stream().map(ForwardKernel::of)
+                .filter(kernel -> kernel.suits(device, shape, options)).toList();
         for (ForwardKernel kernel : suited) {
-            if (fits(kernel.localBytes(shape), entry.info().localMemoryBytes())
-                    && fits(kernel.groupThreads(shape), entry.maxGroupThreads())) {
+            if (fits(kernel.localBytes(shape), localMemory) && fits(kernel.groupThreads(shape), maxGroupThreads)) {
                 return kernel;
             }
         }
-        ForwardKernel least = suited.stream().min(Comparator.comparingInt(kernel -> kernel.localBytes(shape))).orElseThrow();
-        throw new InvalidInputException(entry.info().name() + " (" + entry.info().hardware() + ") cannot take " + shape
-                + ": a work-group needs " + least.localBytes(shape) + " bytes of local memory and " + least.groupThreads(shape)
-                + " threads, but the device has " + entry.info().localMemoryBytes() + " and "
-                + entry.maxGroupThreads() + "; use a smaller head dim or another device.");
+        String why = suited.isEmpty() ? "of the kernels that its profile names, " + profile.forwardKernels()
+                + ", none is written for this problem"
+                : suited.stream().min(Comparator.comparingInt(kernel -> kernel.localBytes(shape)))
+                        .map(least -> "a work-group needs " + least.localBytes(shape) + " bytes of local memory and "
+                                + least.groupThreads(shape) + " threads, but the device has " + localMemory + " and "
+                                + maxGroupThreads).orElseThrow();
+        throw new InvalidInputException(device.name() + " (" + device.hardware() + ") cannot take " + shape + ": " + why
+                + "; use a smaller head dim, another device, or another profile in tornado-config.");
     }
 
-    /** Device memory for all arrays, and the largest of them, before any is allocated. */
-    static void requireMemory(TornadoRuntimeDevices.Entry entry, AttentionShape shape, boolean jacobi, long scratchFloats) {
+    /** Bytes of device memory that a forward pass needs, all arrays together. */
+    static long memoryBytes(AttentionShape shape, boolean jacobi, long scratchFloats) {
+        return shape.tensorBytes(Float.BYTES)
+                + (shape.rows() + LlaBuffers.workspaceFloats(shape, jacobi) + scratchFloats) * Float.BYTES;
+    }
+
+    /** The largest array, before any is allocated: a device may take less at once than it has. */
+    static void requireLargest(TornadoRuntimeDevices.Entry entry, AttentionShape shape, boolean jacobi, long scratchFloats) {
         long solve = LlaBuffers.solveRows(shape, jacobi) * shape.headDim();
         long largest = LongStream.of(solve, elements(shape.keyDims()), elements(shape.valueDims()), elements(shape.outputDims()),
                 scratchFloats).max().orElseThrow() * Float.BYTES;
-        long need = shape.tensorBytes(Float.BYTES)
-                + (shape.rows() + LlaBuffers.workspaceFloats(shape, jacobi) + scratchFloats) * Float.BYTES;
-        long have = entry.info().memoryBytes();
-        if (!fits(need, have)) {
-            throw new DeviceException(entry.info().name() + " has " + have + " bytes of memory, but " + shape + " needs " + need
-                    + "; use fewer heads or a shorter sequence.");
-        }
         long maxAlloc = entry.device().getMaxAllocMemory();
         if (!fits(largest, maxAlloc)) {
             throw new DeviceException(entry.info().name() + " allocates at most " + maxAlloc + " bytes at once, but " + shape

@@ -5,6 +5,7 @@ import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
+import io.github.flashlla.launch.DeviceProfile;
 import io.github.flashlla.tornado.kernels.KeyCentre;
 import io.github.flashlla.tornado.kernels.Poison;
 import java.util.Collections;
@@ -90,26 +91,26 @@ public final class LlaTasks {
     public static LlaTasks of(String deviceName, AttentionShape shape, LlaOptions options, FloatArray q, FloatArray k,
             FloatArray v, FloatArray ridge, FloatArray o) {
         TornadoRuntimeDevices.Entry device = TornadoRuntimeDevices.open(deviceName);
-        return checked(device, shape, options, (kernel, jacobi, packed, scratch) -> {
+        return checked(device, shape, options, (kernel, jacobi, scratch) -> {
             FloatArray ridges = ridge;
             if (ridge == null) {
                 ridges = new FloatArray(Math.toIntExact(shape.rows()));
                 ridges.init((float) options.ridge());
             }
             requireDistinct(q, k, v, ridges, o);
-            LlaBuffers buffers = LlaBuffers.over(shape, jacobi, packed, scratch, q, k, v, ridges, o);
+            LlaBuffers buffers = LlaBuffers.over(shape, jacobi, scratch, q, k, v, ridges, o);
             return new LlaTasks(device, shape, options, kernel, buffers, ridge == null);
         });
     }
 
     /** The same over arrays that are all its own. */
     static LlaTasks of(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options) {
-        return checked(device, shape, options, (kernel, jacobi, packed, scratch) -> new LlaTasks(device, shape, options, kernel,
-                LlaBuffers.allocate(shape, jacobi, packed, scratch), false));
+        return checked(device, shape, options, (kernel, jacobi, scratch) -> new LlaTasks(device, shape, options, kernel,
+                LlaBuffers.allocate(shape, jacobi, scratch), false));
     }
 
     private interface Allocation {
-        LlaTasks allocate(ForwardKernel kernel, boolean jacobi, long packedHalves, long scratchFloats);
+        LlaTasks allocate(ForwardKernel kernel, boolean jacobi, long scratchFloats);
     }
 
     private static LlaTasks checked(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options,
@@ -117,9 +118,9 @@ public final class LlaTasks {
         ForwardKernel kernel = DeviceLimits.choose(device, shape, options);
         boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
         long scratch = kernel.scratchFloats(device.info(), shape, options);
-        long packed = kernel.packedHalves(shape);
-        DeviceLimits.requireMemory(device, shape, jacobi, scratch + packed / 2);
-        return allocation.allocate(kernel, jacobi, packed, scratch);
+        device.memory().requireFree(shape, DeviceLimits.memoryBytes(shape, jacobi, scratch));
+        DeviceLimits.requireLargest(device, shape, jacobi, scratch);
+        return allocation.allocate(kernel, jacobi, scratch);
     }
 
     /** The device that the graph must run on. */
@@ -160,7 +161,7 @@ public final class LlaTasks {
         graphName = graph.getTaskGraphName();
         // named so that they are freed with the plan; none but the first and the ridge is read before it is written
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.stats(), buffers.centre(),
-                buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.packed(), buffers.scratch());
+                buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.scratch());
         if (ownsRidge) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.ridge());
         }
@@ -172,14 +173,16 @@ public final class LlaTasks {
         tasks.task("lla_centre", TaskAppender.groups((long) shape.batch() * shape.kvHeads(), KeyCentre.THREADS),
                 g -> g.task("lla_centre", KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(),
                         shape.keyLength(), shape.headDim()));
-        kernel.prepare(tasks, "lla_pack", buffers, shape);
         tasks.task("lla_forward", kernel.grid(device.info(), shape, options),
                 g -> kernel.append(g, "lla_forward", device.info(), buffers, shape, options));
     }
 
-    /** Has a plan run on this device. */
+    /** Has a plan run on this device, and compile its kernels as the device's profile in tornado-config says. */
     public TornadoExecutionPlan configure(TornadoExecutionPlan plan) {
-        return plan.withDevice(device.device());
+        plan.withDevice(device.device());
+        DeviceProfile.of(device.info()).compilerFlags()
+                .ifPresent(flags -> plan.withCompilerFlags(device.device().getTornadoVMBackend(), flags));
+        return plan;
     }
 
     /**
@@ -219,6 +222,12 @@ public final class LlaTasks {
     /** ||r|| / ||kbar - q|| of each query (B,H,Sq), as the last {@link #check} found it; one above the tolerance is not solved. */
     public float[] residual() {
         return residual;
+    }
+
+    /** Bytes on the device, all arrays together. */
+    long memoryBytes() {
+        return DeviceLimits.memoryBytes(shape, options.preconditioner() == Preconditioner.JACOBI,
+                kernel.scratchFloats(device.info(), shape, options));
     }
 
     /** Bytes on the device beyond q, k, v and o. */

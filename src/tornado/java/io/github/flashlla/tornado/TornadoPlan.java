@@ -32,6 +32,7 @@ final class TornadoPlan implements LlaPlan {
     private final AttentionShape shape;
     private final LlaOptions options;
     private final DriverLog driverLog = new DriverLog();
+    private final DeviceMemory memory;
     private final LlaTasks tasks;
     private final LlaBuffers buffers;
     private final TornadoExecutionPlan plan;
@@ -43,7 +44,9 @@ final class TornadoPlan implements LlaPlan {
         this.device = entry.info().name();
         this.shape = shape;
         this.options = options;
+        this.memory = entry.memory();
         this.tasks = LlaTasks.of(entry, shape, options);
+        memory.hold(shape, tasks.memoryBytes());
         this.buffers = tasks.buffers();
 
         long start = System.nanoTime();
@@ -51,7 +54,6 @@ final class TornadoPlan implements LlaPlan {
         TaskGraph graph = new TaskGraph("lla" + GRAPHS.incrementAndGet())
                 .transferToDevice(DataTransferMode.EVERY_EXECUTION, buffers.q(), buffers.k(), buffers.v(), buffers.ridge());
         plan = compile(graph, grids);
-        driverLog.check(device);
         compileNanos = System.nanoTime() - start;
     }
 
@@ -63,7 +65,9 @@ final class TornadoPlan implements LlaPlan {
                 graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.kbar(), buffers.x());
             }
             TornadoExecutionPlan compiled = tasks.configure(new TornadoExecutionPlan(graph.snapshot()));
-            return compiled.withGridScheduler(grids).withProfiler(ProfilerMode.SILENT).withPreCompilation();
+            compiled.withGridScheduler(grids).withProfiler(ProfilerMode.SILENT).withPreCompilation();
+            driverLog.check(device);
+            return compiled;
         } catch (Throwable e) { // TornadoVM throws errors as well as exceptions
             throw failure("could not compile its kernel", e);
         }
@@ -165,12 +169,25 @@ final class TornadoPlan implements LlaPlan {
     }
 
     private DeviceException failure(String what, Throwable e) {
-        closed = true;
-        if (plan != null) {
-            plan.freeDeviceMemory();
+        release();
+        DeviceException shortage = memory.refusal(shape, tasks.memoryBytes(), e);
+        try {
+            if (plan != null) {
+                plan.freeDeviceMemory();
+            }
+        } catch (Throwable unfreed) { // TornadoVM gives up at the first array that was not allocated
+            e.addSuppressed(unfreed);
+        }
+        if (shortage != null) {
+            return shortage;
         }
         driverLog.check(device);
         return new DeviceException(device + " " + what + " for " + shape + ": " + TornadoDeviceProvider.rootMessage(e), e);
+    }
+
+    private void release() {
+        closed = true;
+        memory.release(tasks.memoryBytes());
     }
 
     @Override
@@ -183,7 +200,7 @@ final class TornadoPlan implements LlaPlan {
         if (closed) {
             return;
         }
-        closed = true;
+        release();
         try {
             plan.close();
         } catch (TornadoExecutionPlanException e) {

@@ -4,6 +4,7 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -23,7 +24,10 @@ final class TornadoRuntimeDevices {
      *
      * @param maxGroupThreads threads of the largest work-group, or -1 for a virtual device, which tells no limits
      */
-    record Entry(DeviceInfo info, TornadoDevice device, int backendIndex, int deviceIndex, int maxGroupThreads) {}
+    record Entry(DeviceInfo info, TornadoDevice device, int backendIndex, int deviceIndex, int maxGroupThreads,
+            DeviceMemory memory) {}
+
+    private static Map<String, Entry> known;
 
     /**
      * A device by its name.
@@ -49,8 +53,15 @@ final class TornadoRuntimeDevices {
         return entry;
     }
 
-    /** Every device of every backend that this JVM was started with. Starts TornadoVM's runtime. */
-    static Map<String, Entry> all() {
+    /** Every device of every backend that this JVM was started with; they stay the same. Starts TornadoVM's runtime. */
+    static synchronized Map<String, Entry> all() {
+        if (known == null) {
+            known = Collections.unmodifiableMap(find());
+        }
+        return known;
+    }
+
+    private static Map<String, Entry> find() {
         TornadoRuntime runtime = TornadoRuntimeProvider.getTornadoRuntime();
         Map<String, Entry> entries = new LinkedHashMap<>();
         for (int b = 0; b < runtime.getNumBackends(); b++) {
@@ -60,7 +71,8 @@ final class TornadoRuntimeDevices {
                 TornadoDevice device = backend.getDevice(d);
                 DeviceInfo info = info(backendName + ":" + d, backendName, device);
                 entries.put(info.name(), new Entry(info, device, b, d,
-                        info.localMemoryBytes() < 0 ? -1 : device.getPhysicalDevice().getMaxThreadsPerBlock()));
+                        info.localMemoryBytes() < 0 ? -1 : device.getPhysicalDevice().getMaxThreadsPerBlock(),
+                        new DeviceMemory(info.name(), info.memoryBytes())));
             }
         }
         return entries;
@@ -70,22 +82,7 @@ final class TornadoRuntimeDevices {
         TornadoTargetDevice physical = device.getPhysicalDevice();
         return new DeviceInfo(name, backend, type(device), physical.getDeviceName().strip(), device.getPlatformName().strip(),
                 device.getDeviceOpenCLCVersion().strip(), device.getMaxGlobalMemory(), device.getDeviceLocalMemorySize(),
-                physical.getDeviceMaxComputeUnits(), precisions(backend, physical));
-    }
-
-    /** TornadoVM reaches matrix units through CUDA alone; compute capability 8.0 is its own bar for them. */
-    private static List<DataType> precisions(String backend, TornadoTargetDevice physical) {
-        if (backend.equals("cuda")) {
-            try {
-                Object major = physical.getClass().getMethod("getComputeCapabilityMajor").invoke(physical);
-                if (major instanceof Integer capability && capability >= 8) {
-                    return List.of(DataType.FLOAT32, DataType.FLOAT16);
-                }
-            } catch (ReflectiveOperationException | RuntimeException e) {
-                // a virtual device, or a TornadoVM that tells it in another way: no matrix units known
-            }
-        }
-        return List.of(DataType.FLOAT32);
+                physical.getDeviceMaxComputeUnits(), List.of(DataType.FLOAT32));
     }
 
     private static DeviceInfo.Type type(TornadoDevice device) {

@@ -1,0 +1,77 @@
+package io.github.flashlla.tornado;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.Device;
+import io.github.flashlla.Devices;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaPlan;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.verify.RandomInputs;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.annotations.Parallel;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/** What a {@link TornadoChild} does: its last line is {@code done}, or the exception that a caller would see. */
+public final class Provocation {
+    private Provocation() {}
+
+    /** @param args what to do; device; length and head dim of one head; for some, a count */
+    public static void main(String[] args) {
+        try {
+            AttentionShape shape = AttentionShape.square(1, 1, Integer.parseInt(args[2]), Integer.parseInt(args[3]));
+            int count = args.length > 4 ? Integer.parseInt(args[4]) : 0;
+            try (Device device = Devices.open(args[1])) {
+                switch (args[0]) {
+                    case "plan" -> device.plan(shape, LlaOptions.defaults()).close();
+                    case "run" -> run(device, shape);
+                    case "oneAfterTheOther" -> {
+                        for (int n = 0; n < count; n++) {
+                            run(device, shape);
+                        }
+                    }
+                    case "manyAtOnce" -> {
+                        for (int n = 0; n < count; n++) {
+                            device.plan(shape, LlaOptions.defaults());
+                        }
+                    }
+                    case "besideAnother" -> besideAnother(args[1], count, () -> run(device, shape));
+                    default -> throw new IllegalArgumentException(args[0]);
+                }
+            }
+            System.out.println("done");
+        } catch (Exception e) {
+            System.out.println(e.getClass().getSimpleName() + ": " + e.getMessage());
+        }
+        System.out.flush();
+        Runtime.getRuntime().halt(0);
+    }
+
+    private static void run(Device device, AttentionShape shape) {
+        LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32);
+        try (LlaPlan plan = device.plan(shape, LlaOptions.defaults())) {
+            LlaResult result = plan.newResult();
+            plan.forward(inputs, result);
+        }
+    }
+
+    /** While a graph that is no concern of FlashLLA's holds this many floats. */
+    private static void besideAnother(String device, int floats, Runnable task) throws Exception {
+        FloatArray array = new FloatArray(floats);
+        TaskGraph graph = new TaskGraph("other").transferToDevice(DataTransferMode.FIRST_EXECUTION, array)
+                .task("increment", Provocation::increment, array).transferToHost(DataTransferMode.UNDER_DEMAND, array);
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+            plan.withDevice(TornadoRuntimeDevices.open(device).device()).execute();
+            task.run();
+        }
+    }
+
+    public static void increment(FloatArray array) {
+        for (@Parallel int n = 0; n < array.getSize(); n++) {
+            array.set(n, array.get(n) + 1f);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+package io.github.flashlla.tornado;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.flashlla.launch.Backend;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What must never pass for a result, provoked in JVMs that are set up for it. */
+class ProvokedFailuresTest {
+    private static final String GPU_KERNELS = "forward_kernels: [gpu, gpu_wide]";
+
+    @TempDir
+    private Path folder;
+
+    /** TornadoVM's default: a kernel that fails runs as sequential Java instead. */
+    @Test
+    void recoveryAsSequentialJavaIsRefused() throws Exception {
+        String said = openCl().flag("-Dtornado.recover.bailout=True").run(Provocation.class, "plan", "opencl:0", "16", "16");
+        assertSays(said, "DeviceException: opencl:0 cannot be opened", "-Dtornado.recover.bailout=False");
+    }
+
+    /** TornadoVM checks no work-group's local memory: PoCL ends its JVM, CUDA returns zeros. */
+    @Test
+    void localMemoryBeyondTheLimit() throws Exception {
+        String said = openCl().profiles("[{memory_share: 0.9, " + GPU_KERNELS + ", local_memory_kib: 8}]")
+                .run(Provocation.class, "plan", "opencl:0", "64", "64");
+        assertSays(said, "InvalidInputException: opencl:0", "cannot take", "bytes of local memory", "has 8192");
+    }
+
+    @Test
+    void memoryBeyondTheBudget() throws Exception {
+        String said = openCl().flag("-Dtornado.device.memory=1MB").run(Provocation.class, "plan", "opencl:0", "2048", "64");
+        assertSays(said, "DeviceException: opencl:0 is short of memory", "Sq=2048", "of the 1048576");
+    }
+
+    /** Memory held by other plans counts. */
+    @Test
+    void plansShareTheBudget() throws Exception {
+        String atOnce = openCl().flag("-Dtornado.device.memory=8MB")
+                .run(Provocation.class, "manyAtOnce", "opencl:0", "2048", "32", "6");
+        assertSays(atOnce, "DeviceException: opencl:0 is short of memory", "held by other plans");
+    }
+
+    /** Memory that others hold is seen by TornadoVM alone, in the midst of a run. */
+    @Test
+    void deviceOutOfMemory() throws Exception {
+        String said = openCl().flag("-Dtornado.device.memory=16MB")
+                .run(Provocation.class, "besideAnother", "opencl:0", "4096", "64", "3500000");
+        assertSays(said, "DeviceException: opencl:0 is short of memory", "of the 16777216", "Unable to allocate");
+    }
+
+    /** A device that compiles and runs nothing, and returns as if it had. */
+    @Test
+    void kernelThatTakesNoTime() throws Exception {
+        String said = new TornadoChild(folder, Backend.OPENCL).virtual("GPU").run(Provocation.class, "run", "opencl:0", "64", "64");
+        assertSays(said, "DeviceException: opencl:0 returned without running its kernel");
+    }
+
+    /** The driver's compiler gets the profile's flags, and what it says of them is told. */
+    @Test
+    void compilerFlagsThatTheDriverRejects() throws Exception {
+        String said = openCl().profiles("[{memory_share: 0.9, forward_kernels: [gpu_wide], compiler_flags: -no-such-flag}]")
+                .run(Provocation.class, "plan", "opencl:0", "16", "16");
+        assertSays(said, "DeviceException: opencl:0");
+    }
+
+    @Test
+    void kernelsThatThereAreNot() throws Exception {
+        String said = openCl().profiles("[{memory_share: 0.9, forward_kernels: [fast]}]")
+                .run(Provocation.class, "plan", "opencl:0", "16", "16");
+        assertSays(said, "InvalidInputException: devices.yaml", "'fast'", "gpu_wide");
+    }
+
+    private TornadoChild openCl() {
+        return new TornadoChild(folder, Backend.OPENCL).needsLibrary();
+    }
+
+    private static void assertSays(String said, String... parts) {
+        String last = said.lines().reduce("", (a, b) -> b);
+        for (String part : List.of(parts)) {
+            assertTrue(last.contains(part), "not '" + part + "' in the last line of:\n" + said);
+        }
+    }
+}
