@@ -92,7 +92,7 @@ public final class Bundle {
             Files.createDirectories(launcher.getParent());
             Files.writeString(launcher, LAUNCHER);
             Files.setPosixFilePermissions(launcher, PosixFilePermissions.fromString("rwxr-xr-x"));
-            progress.accept("archive");
+            progress.accept("archive, which takes a minute or two");
             pack(stage.path(), output.temporary());
             output.commit();
         }
@@ -144,8 +144,10 @@ public final class Bundle {
 
     /** With the system's tar, which keeps permissions and links. */
     private static void pack(Path stage, Path archive) throws IOException {
-        Process tar = new ProcessBuilder("tar", "--owner=0", "--group=0", "--sort=name", "-cJf", archive.toString(), "-C",
-                stage.toString(), "flashlla").redirectErrorStream(true).start();
+        ProcessBuilder builder = new ProcessBuilder("tar", "--owner=0", "--group=0", "--sort=name", "-cJf", archive.toString(), "-C",
+                stage.toString(), "flashlla").redirectErrorStream(true);
+        builder.environment().putIfAbsent("XZ_OPT", "-T0"); // on all cores
+        Process tar = builder.start();
         String said = new String(tar.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
         try {
             if (tar.waitFor() != 0) {

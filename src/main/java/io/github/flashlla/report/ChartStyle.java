@@ -42,10 +42,6 @@ final class ChartStyle {
         SeriesMarkers.DIAMOND};
     private static final AtomicInteger DRAWN = new AtomicInteger();
 
-    static {
-        System.setProperty("java.awt.headless", "true");
-    }
-
     private ChartStyle() {}
 
     /** A logarithmic axis x or y a little wider than its values, with as many labels as fit. */
@@ -109,7 +105,7 @@ final class ChartStyle {
     }
 
     private static void dress(AxesChartStyler styler) {
-        Font font = new Font(Font.SANS_SERIF, Font.PLAIN, 14);
+        Font font = ChartFont.ofSize(14);
         styler.setBaseFont(font).setChartBackgroundColor(PAPER).setChartFontColor(INK).setChartPadding(8)
                 .setChartTitleVisible(false).setLegendBackgroundColor(PAPER).setLegendBorderColor(PAPER)
                 .setLegendFont(font).setLegendPosition(LegendPosition.OutsideS)

@@ -84,13 +84,13 @@ public final class ComparisonPage {
         return template().execute(page);
     }
 
-    /** Charts need fonts to measure their text, which a bare server may lack. */
+    /** A page without charts is better than none, where Java's graphics libraries are incomplete. */
     private static List<Chart> draw(Comparison comparison, Consumer<String> notes) {
         try {
             return Charts.of(comparison);
         } catch (LinkageError | InternalError | RuntimeException e) {
             notes.accept("the page has no charts, for they could not be drawn (" + e
-                    + "); where it is for want of fonts, install fontconfig and one such as DejaVu");
+                    + "); use a full Java runtime, or one from flashlla bundle");
             return List.of();
         }
     }

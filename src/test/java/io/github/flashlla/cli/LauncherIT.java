@@ -156,6 +156,21 @@ class LauncherIT {
         assertTrue(wrong.err().startsWith("flashlla: FLASHLLA_JAVA_HOME is /nowhere"), wrong.err());
     }
 
+    @Test
+    void chartsNeedNeitherFontsNorFontconfig() throws Exception {
+        String hide = "mkdir none; for place in /usr/share/fonts /usr/local/share/fonts /etc/fonts; do [ ! -d $place ] || mount --bind none "
+                + "$place; done; for library in /usr/lib/*/libfontconfig.so.1; do [ ! -e $library ] || mount --bind /dev/null "
+                + "$(readlink -f $library); done; FLASHLLA_NO_BUILD=1; export FLASHLLA_NO_BUILD; ";
+        Path err = folder.resolve("err.txt");
+        Process process = new ProcessBuilder("unshare", "-r", "-m", "sh", "-c", hide + "'" + Launcher.ROOT + "/bin/flashlla' compare '"
+                + Launcher.ROOT + "/bench/results/cpu-2core/jvm.json' --html page.html").directory(folder.toFile())
+                .redirectOutput(ProcessBuilder.Redirect.DISCARD).redirectError(err.toFile()).start();
+        process.waitFor();
+        assumeFalse(Files.readString(err).startsWith("unshare:"), "mount namespaces are not allowed here");
+        assertEquals(0, process.exitValue(), Files.readString(err));
+        assertTrue(Files.readString(folder.resolve("page.html")).contains("<svg"), Files.readString(err));
+    }
+
     /** The script's part of building, with a Maven that only puts the jar there. */
     @Test
     void buildsWhenSourcesAreNewerAndOnlyThen() throws Exception {

@@ -1,6 +1,7 @@
 package io.github.flashlla.report;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -8,7 +9,10 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.cli.FlashLla;
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -117,6 +121,14 @@ class RecordFileTest {
             assertEquals(1, e.getMessage().lines().count(), e.getMessage());
             assertTrue(e.getMessage().contains("record.json"), e.getMessage());
             assertTrue(e.getMessage().length() < 700 && !e.getMessage().contains("\u001b"), e.getMessage());
+            Path html = folder.resolve("page.html");
+            StringWriter out = new StringWriter();
+            StringWriter err = new StringWriter();
+            assertEquals(2, FlashLla.execute(new PrintWriter(out), new PrintWriter(err), "compare", folder.resolve("record.json").toString(),
+                    "--html", html.toString()));
+            assertEquals(1, err.toString().lines().count(), err.toString());
+            assertEquals("", out.toString());
+            assertFalse(Files.exists(html));
         }));
     }
 
