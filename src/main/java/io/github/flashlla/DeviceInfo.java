@@ -14,7 +14,7 @@ import java.util.List;
  * @param memoryBytes memory that the device can use, or -1
  * @param localMemoryBytes work-group local memory, or -1
  * @param computeUnits cores or multiprocessors, or -1
- * @param precisions element types that it takes without widening on the host
+ * @param precisions element types that it computes products of
  */
 public record DeviceInfo(
         String name,

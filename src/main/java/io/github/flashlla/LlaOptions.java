@@ -10,6 +10,9 @@ package io.github.flashlla;
  * @param maxIterations cap on conjugate-gradient iterations, at least 1
  * @param preconditioner preconditioner of the solve
  * @param keepState also return kbar and x, which the backward pass needs
+ * @param precision type of the factors of the products: {@link DataType#FLOAT32}, or {@link DataType#FLOAT16} on a device
+ *     whose matrix units take it ({@link DeviceInfo#precisions()}): faster, and right to 5e-3 where float32 is to 1e-4. Sums, and
+ *     the solve, are float32 in both
  */
 public record LlaOptions(
         double scale,
@@ -18,7 +21,8 @@ public record LlaOptions(
         double tolerance,
         int maxIterations,
         Preconditioner preconditioner,
-        boolean keepState) {
+        boolean keepState,
+        DataType precision) {
 
     /** Stands for D^-1/2, the usual attention scale. */
     public static final double DEFAULT_SCALE = Double.NaN;
@@ -37,39 +41,58 @@ public record LlaOptions(
         if (preconditioner == null) {
             throw new InvalidInputException("the preconditioner must not be null; use Preconditioner.NONE");
         }
+        if (precision != DataType.FLOAT32 && precision != DataType.FLOAT16) {
+            throw new InvalidInputException("the precision must be float32 or float16, not " + precision);
+        }
     }
 
-    /** Scale D^-1/2, ridge 1, causal, tolerance 1e-5, at most 64 iterations, no preconditioner, no state kept. */
+    /** Scale D^-1/2, ridge 1, causal, tolerance 1e-5, at most 64 iterations, no preconditioner, no state kept, float32. */
     public static LlaOptions defaults() {
-        return new LlaOptions(DEFAULT_SCALE, 1, true, 1e-5, 64, Preconditioner.NONE, false);
+        return new LlaOptions(DEFAULT_SCALE, 1, true, 1e-5, 64, Preconditioner.NONE, false, DataType.FLOAT32);
     }
 
     public LlaOptions withScale(double newScale) {
-        return new LlaOptions(newScale, ridge, causal, tolerance, maxIterations, preconditioner, keepState);
+        return new LlaOptions(newScale, ridge, causal, tolerance, maxIterations, preconditioner, keepState, precision);
     }
 
     public LlaOptions withRidge(double newRidge) {
-        return new LlaOptions(scale, newRidge, causal, tolerance, maxIterations, preconditioner, keepState);
+        return new LlaOptions(scale, newRidge, causal, tolerance, maxIterations, preconditioner, keepState, precision);
     }
 
     public LlaOptions withCausal(boolean newCausal) {
-        return new LlaOptions(scale, ridge, newCausal, tolerance, maxIterations, preconditioner, keepState);
+        return new LlaOptions(scale, ridge, newCausal, tolerance, maxIterations, preconditioner, keepState, precision);
     }
 
     public LlaOptions withTolerance(double newTolerance) {
-        return new LlaOptions(scale, ridge, causal, newTolerance, maxIterations, preconditioner, keepState);
+        return new LlaOptions(scale, ridge, causal, newTolerance, maxIterations, preconditioner, keepState, precision);
     }
 
     public LlaOptions withMaxIterations(int newMaxIterations) {
-        return new LlaOptions(scale, ridge, causal, tolerance, newMaxIterations, preconditioner, keepState);
+        return new LlaOptions(scale, ridge, causal, tolerance, newMaxIterations, preconditioner, keepState, precision);
     }
 
     public LlaOptions withPreconditioner(Preconditioner newPreconditioner) {
-        return new LlaOptions(scale, ridge, causal, tolerance, maxIterations, newPreconditioner, keepState);
+        return new LlaOptions(scale, ridge, causal, tolerance, maxIterations, newPreconditioner, keepState, precision);
     }
 
     public LlaOptions withKeepState(boolean newKeepState) {
-        return new LlaOptions(scale, ridge, causal, tolerance, maxIterations, preconditioner, newKeepState);
+        return new LlaOptions(scale, ridge, causal, tolerance, maxIterations, preconditioner, newKeepState, precision);
+    }
+
+    public LlaOptions withPrecision(DataType newPrecision) {
+        return new LlaOptions(scale, ridge, causal, tolerance, maxIterations, preconditioner, keepState, newPrecision);
+    }
+
+    /**
+     * Refuses a precision that a device has no kernel for.
+     *
+     * @throws InvalidInputException if float16 is asked of a device that does not list it
+     */
+    public void requirePrecisionOf(DeviceInfo device) {
+        if (precision == DataType.FLOAT16 && !device.precisions().contains(DataType.FLOAT16)) {
+            throw new InvalidInputException(device.name() + " does not compute products in float16; use float32, or a device that "
+                    + "'flashlla devices' lists with float16.");
+        }
     }
 
     /** The score scale for this head dim, with the default filled in. */

@@ -57,7 +57,8 @@ final class AnswerCheck {
 
     private double bar() {
         // a cache rounds what it stores, which the inputs are already, and computes in float32
-        double floor = task.dataType() == DataType.FLOAT32 || task.mode() == Mode.DECODE ? 1e-4 : 5e-3;
+        boolean rounded = task.options().precision() == DataType.FLOAT16;
+        double floor = !rounded && (task.dataType() == DataType.FLOAT32 || task.mode() == Mode.DECODE) ? 1e-4 : 5e-3;
         // a gradient stands on two solves, and the second one's error is relative to c, of which u is a part only
         return Math.max(floor, (task.mode().hasBackward() ? 10 : 3) * task.options().tolerance());
     }

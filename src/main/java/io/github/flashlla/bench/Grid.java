@@ -26,6 +26,7 @@ import java.util.Objects;
  * @param tol tolerance of the solve; default 1e-3
  * @param maxIter cap on iterations; default 64
  * @param precond {@code none} or {@code jacobi}; default none
+ * @param precision {@code float32} or {@code float16}: type of the products' factors; default float32
  * @param dtype {@code float32}, {@code float16} or {@code bfloat16}; default float32
  */
 public record Grid(
@@ -41,6 +42,7 @@ public record Grid(
         List<Double> tol,
         List<Integer> maxIter,
         List<String> precond,
+        List<String> precision,
         List<String> dtype) {
 
     /** More combinations than this are a mistake. */
@@ -103,9 +105,11 @@ public record Grid(
                 for (double t : or(tol, 1e-3)) {
                     for (int cap : or(maxIter, 64)) {
                         for (String p : or(precond, "none")) {
-                            requireFew(all);
-                            all.add(LlaOptions.defaults().withRidge(r).withCausal(c).withTolerance(t)
-                                    .withMaxIterations(cap).withPreconditioner(preconditioner(p)));
+                            for (String type : or(precision, "float32")) {
+                                requireFew(all);
+                                all.add(LlaOptions.defaults().withRidge(r).withCausal(c).withTolerance(t)
+                                        .withMaxIterations(cap).withPreconditioner(preconditioner(p)).withPrecision(dataType(type)));
+                            }
                         }
                     }
                 }

@@ -29,7 +29,8 @@ public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType
     /** What a record says of the way it is solved. */
     public Method method() {
         return new Method("lla", options.tolerance(), options.maxIterations(),
-                options.preconditioner().name().toLowerCase(Locale.ROOT), dataType.name().toLowerCase(Locale.ROOT));
+                options.preconditioner().name().toLowerCase(Locale.ROOT), dataType.name().toLowerCase(Locale.ROOT),
+                options.precision() == DataType.FLOAT32 ? null : options.precision().name().toLowerCase(Locale.ROOT));
     }
 
     /**

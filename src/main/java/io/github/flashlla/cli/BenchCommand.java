@@ -111,6 +111,10 @@ public final class BenchCommand implements Callable<Integer> {
             description = "none or jacobi (default: none)")
     private List<String> precond;
 
+    @Option(names = "--precision", split = ",", paramLabel = "T", completionCandidates = RunCommand.Precisions.class,
+            description = "Type of the products' factors: float32, or float16 on devices that list it (default: float32)")
+    private List<String> precision;
+
     @Option(names = "--causal", arity = "1", split = ",", paramLabel = "BOOL", description = "true or false (default: true)")
     private List<Boolean> causal;
 
@@ -212,7 +216,7 @@ public final class BenchCommand implements Callable<Integer> {
             suite = Suite.read(suiteFile);
         } else {
             Grid grid = new Grid(mode, batch, heads, kvHeads, seq, querySeq, headDim, ridge, causal, tol, maxIter,
-                    precond, dtype);
+                    precond, precision, dtype);
             suite = new Suite("bench", null, grid.tasks(), Protocol.DEFAULT);
         }
         Protocol protocol = suite.protocol();
@@ -225,7 +229,7 @@ public final class BenchCommand implements Callable<Integer> {
 
     private void requireNoLists() {
         List<String> lists = List.of("--mode", "--seq", "--query-seq", "--head-dim", "--batch", "--heads", "--kv-heads",
-                "--ridge", "--tol", "--max-iter", "--precond", "--causal", "--dtype");
+                "--ridge", "--tol", "--max-iter", "--precond", "--precision", "--causal", "--dtype");
         for (String option : lists) {
             if (spec.commandLine().getParseResult().hasMatchedOption(option)) {
                 throw new InvalidInputException(option + " cannot be combined with --suite; put it into the suite");

@@ -54,6 +54,7 @@ import picocli.CommandLine.Spec;
 public final class RunCommand implements Callable<Integer> {
     private static final int VERIFIED_QUERIES = 256;
     private static final double VERIFY_FLOOR = 1e-4;
+    private static final double VERIFY_FLOOR_FLOAT16 = 5e-3;
     private static final double PER_TOLERANCE = 10;
     private static final List<String> GRADIENTS = List.of("dq.npy", "dk.npy", "dv.npy", "dlambda.npy");
 
@@ -94,6 +95,11 @@ public final class RunCommand implements Callable<Integer> {
             description = "Preconditioner: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
     private Preconditioner precond;
 
+    @Option(names = "--precision", paramLabel = "T", defaultValue = "float32", completionCandidates = Precisions.class,
+            description = "Type of the products' factors: ${COMPLETION-CANDIDATES}; float16 is for matrix units, on devices that "
+                    + "list it (default: ${DEFAULT-VALUE})")
+    private DataType precision;
+
     @Option(names = "--device", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
             description = "Device, as 'flashlla devices' lists them (default: ${DEFAULT-VALUE})")
     private String device;
@@ -114,6 +120,12 @@ public final class RunCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
+    static final class Precisions extends ArrayList<String> {
+        Precisions() {
+            super(List.of("float32", "float16"));
+        }
+    }
+
     static final class Preconditioners extends LowerCase {
         Preconditioners() {
             super(Preconditioner.class);
@@ -129,7 +141,7 @@ public final class RunCommand implements Callable<Integer> {
             throw new InvalidInputException("--scale must be finite and not 0, not NaN.");
         }
         LlaOptions options = LlaOptions.defaults().withRidge(ridge == null ? 1 : ridge).withCausal(!noCausal).withTolerance(tol)
-                .withMaxIterations(maxIter).withPreconditioner(precond).withKeepState(grad != null);
+                .withMaxIterations(maxIter).withPreconditioner(precond).withKeepState(grad != null).withPrecision(precision);
         if (scale != null) {
             options = options.withScale(scale);
         }
@@ -236,7 +248,8 @@ public final class RunCommand implements Callable<Integer> {
 
     /** A solve to the tolerance is off by some multiples of it. */
     private static double bar(LlaOptions options) {
-        return Math.max(VERIFY_FLOOR, PER_TOLERANCE * options.tolerance());
+        double floor = options.precision() == DataType.FLOAT16 ? VERIFY_FLOOR_FLOAT16 : VERIFY_FLOOR;
+        return Math.max(floor, PER_TOLERANCE * options.tolerance());
     }
 
     private void requireDistinct() {

@@ -34,6 +34,7 @@ public final class JvmDevice implements Device {
 
     @Override
     public LlaPlan plan(AttentionShape shape, LlaOptions options) {
+        options.requirePrecisionOf(info);
         return new JvmPlan(pool, kernels, shape, options, mayKeepWeights);
     }
 

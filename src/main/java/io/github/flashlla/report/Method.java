@@ -8,9 +8,11 @@ package io.github.flashlla.report;
  * @param maxIterations cap on conjugate-gradient iterations; null where there is no solve
  * @param preconditioner {@code none} or {@code jacobi}
  * @param dataType element type of q, k and v: {@code float32}, {@code float16} or {@code bfloat16}
+ * @param precision type of the products' factors where an option asked for another one than float32; otherwise null
  */
 public record Method(
-        String operator, Double tolerance, Integer maxIterations, String preconditioner, String dataType) {
+        String operator, Double tolerance, Integer maxIterations, String preconditioner, String dataType,
+        String precision) {
 
     /** One line for people, such as {@code tol 1e-3 float32}. */
     public String label() {
@@ -26,6 +28,10 @@ public record Method(
         if (preconditioner != null && !preconditioner.equals("none")) {
             text.append(preconditioner).append(' ');
         }
-        return text.append(dataType).toString();
+        text.append(dataType);
+        if (precision != null) {
+            text.append(", ").append(precision).append(" products");
+        }
+        return text.toString();
     }
 }

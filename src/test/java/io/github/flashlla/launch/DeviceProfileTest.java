@@ -26,7 +26,7 @@ class DeviceProfileTest {
     void ofThisProject() {
         assertTrue(DeviceProfile.of(H200).compilerFlags().orElseThrow().contains("-cl-nv-maxrregcount"));
         assertEquals(Optional.empty(), DeviceProfile.of(POCL).compilerFlags());
-        assertEquals("gpu", DeviceProfile.of(H200).forwardKernels().getFirst());
+        assertTrue(DeviceProfile.of(H200).forwardKernels().contains("gpu"));
         assertEquals(900, DeviceProfile.memoryBudget(POCL));
     }
 

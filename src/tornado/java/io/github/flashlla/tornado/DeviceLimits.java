@@ -21,6 +21,7 @@ final class DeviceLimits {
      * @throws InvalidInputException if none does, with what is needed and what there is
      */
     static ForwardKernel choose(TornadoRuntimeDevices.Entry entry, AttentionShape shape, LlaOptions options) {
+        options.requirePrecisionOf(entry.info());
         return choose(entry.info(), entry.maxGroupThreads(), DeviceProfile.of(entry.info()), shape, options);
     }
 
@@ -36,7 +37,8 @@ final class DeviceLimits {
             }
         }
         String why = suited.isEmpty() ? "of the kernels that its profile names, " + profile.forwardKernels()
-                + ", none is written for this problem"
+                + ", none is written for " + options.precision() + " with " + options.preconditioner()
+                + " preconditioning at these head dims"
                 : suited.stream().min(Comparator.comparingInt(kernel -> kernel.localBytes(shape)))
                         .map(least -> "a work-group needs " + least.localBytes(shape) + " bytes of local memory and "
                                 + least.groupThreads(shape) + " threads, but the device has " + localMemory + " and "

@@ -1,12 +1,14 @@
 package io.github.flashlla.tornado;
 
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.tornado.kernels.GpuForward;
 import io.github.flashlla.tornado.kernels.GpuWideForward;
+import io.github.flashlla.tornado.kernels.MatrixForward;
 import java.util.Arrays;
 import java.util.Locale;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -17,11 +19,73 @@ import uk.ac.manchester.tornado.api.WorkerGrid;
  * One way to compute the forward pass on a device: the task, how it is launched, and what it needs of the device.
  */
 enum ForwardKernel {
+    /** Half-precision matrix units; for those who ask for float16, on devices that have them. */
+    MATRIX {
+        @Override
+        boolean suits(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+            return options.precision() == DataType.FLOAT16 && options.preconditioner() == Preconditioner.NONE
+                    && Math.max(shape.headDim(), shape.valueDim()) <= MatrixForward.MAX_DIM;
+        }
+
+        @Override
+        int blockRows(AttentionShape shape) {
+            return MatrixForward.BLOCK;
+        }
+
+        @Override
+        int groupThreads(AttentionShape shape) {
+            return MatrixForward.THREADS;
+        }
+
+        @Override
+        int localBytes(AttentionShape shape) {
+            return MatrixForward.localBytes();
+        }
+
+        @Override
+        long scratchFloats(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+            return groups(device, shape) * MatrixForward.SCRATCH;
+        }
+
+        @Override
+        long packedHalves(AttentionShape shape) {
+            return keyTiles(shape) * MatrixForward.TILES * MatrixForward.TILE;
+        }
+
+        @Override
+        void prepare(TaskAppender tasks, String task, LlaBuffers b, AttentionShape s) {
+            tasks.task(task, TaskAppender.groups(keyTiles(s) * MatrixForward.TILE / PACK_THREADS, PACK_THREADS),
+                    graph -> graph.task(task, MatrixForward::pack, new KernelContext(), b.k(), b.v(), b.packed(), s.keyLength(),
+                            s.headDim(), s.valueDim()));
+        }
+
+        @Override
+        void append(TaskGraph graph, String task, DeviceInfo device, LlaBuffers b, AttentionShape s, LlaOptions options) {
+            graph.task(task, MatrixForward::forward, new KernelContext(), b.q(), b.packed(), b.ridge(), b.o(), b.logSumExp(),
+                    b.kbar(), b.x(), b.stats(), b.scratch(), s.group(), s.queryLength(), s.keyLength(), s.headDim(), s.valueDim(),
+                    (float) options.scaleFor(s.headDim()), flags(options), (float) options.tolerance(), options.maxIterations());
+        }
+
+        @Override
+        WorkerGrid grid(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+            return TaskAppender.groups(groups(device, shape), MatrixForward.THREADS);
+        }
+
+        /** As many as run at once: each takes one block of queries after another. */
+        private long groups(DeviceInfo device, AttentionShape shape) {
+            long blocks = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.queryLength(), MatrixForward.BLOCK);
+            return Math.min(blocks, (long) Math.max(1, device.computeUnits()) * MatrixForward.GROUPS_PER_UNIT);
+        }
+
+        private static long keyTiles(AttentionShape shape) {
+            return (long) shape.batch() * shape.kvHeads() * Math.ceilDiv(shape.keyLength(), MatrixForward.BLOCK);
+        }
+    },
     /** Work-group tiles in local memory, scalar register tiles; head dims up to {@value GpuForward#MAX_DIM}. */
     GPU {
         @Override
         boolean suits(DeviceInfo device, AttentionShape shape, LlaOptions options) {
-            return options.preconditioner() == Preconditioner.NONE
+            return options.precision() == DataType.FLOAT32 && options.preconditioner() == Preconditioner.NONE
                     && Math.max(shape.headDim(), shape.valueDim()) <= GpuForward.MAX_DIM;
         }
 
@@ -52,7 +116,7 @@ enum ForwardKernel {
     GPU_WIDE {
         @Override
         boolean suits(DeviceInfo device, AttentionShape shape, LlaOptions options) {
-            return true;
+            return options.precision() == DataType.FLOAT32;
         }
 
         @Override
@@ -111,6 +175,14 @@ enum ForwardKernel {
         return 0;
     }
 
+    /** float16 elements of global memory for keys and values in the order that the kernel reads them. */
+    long packedHalves(AttentionShape shape) {
+        return 0;
+    }
+
+    /** Adds what runs before the kernel. */
+    void prepare(TaskAppender tasks, String task, LlaBuffers buffers, AttentionShape shape) {}
+
     abstract void append(TaskGraph graph, String task, DeviceInfo device, LlaBuffers buffers, AttentionShape shape,
             LlaOptions options);
 
@@ -118,6 +190,8 @@ enum ForwardKernel {
         long groups = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.queryLength(), blockRows(shape));
         return TaskAppender.groups(groups, groupThreads(shape));
     }
+
+    private static final int PACK_THREADS = 256;
 
     private static int flags(LlaOptions options) {
         return (options.causal() ? GpuForward.CAUSAL : 0)

@@ -3,6 +3,7 @@ package io.github.flashlla.tornado;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.InvalidInputException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
  * The device arrays of one Local Linear Attention problem, float32, row-major.
@@ -20,6 +21,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * @param x (B,H,Sq,D), followed by as much again for the diagonal of A when preconditioning, and for the residual of the
  *     solve when D &gt; Dv; otherwise {@code o} holds the residual, since it is written last
  * @param stats (B,H,Sq,2): iterations and relative residual of each query
+ * @param packed keys and values as float16 in the order that the kernel reads them, if it wants that; otherwise one element
  * @param scratch what the kernel computes in, if it needs global memory for that; otherwise one element
  */
 public record LlaBuffers(
@@ -33,16 +35,17 @@ public record LlaBuffers(
         FloatArray kbar,
         FloatArray x,
         FloatArray stats,
+        HalfFloatArray packed,
         FloatArray scratch) {
 
     /** All arrays new. */
-    static LlaBuffers allocate(AttentionShape shape, boolean jacobi, long scratchFloats) {
-        return over(shape, jacobi, scratchFloats, array(shape.queryDims()), array(shape.keyDims()), array(shape.valueDims()),
+    static LlaBuffers allocate(AttentionShape shape, boolean jacobi, long packedHalves, long scratchFloats) {
+        return over(shape, jacobi, packedHalves, scratchFloats, array(shape.queryDims()), array(shape.keyDims()), array(shape.valueDims()),
                 array(shape.rowDims()), array(shape.outputDims()));
     }
 
     /** Around arrays of the caller's, whose sizes must be the shape's. */
-    static LlaBuffers over(AttentionShape shape, boolean jacobi, long scratchFloats, FloatArray q, FloatArray k, FloatArray v,
+    static LlaBuffers over(AttentionShape shape, boolean jacobi, long packedHalves, long scratchFloats, FloatArray q, FloatArray k, FloatArray v,
             FloatArray ridge, FloatArray o) {
         require("q", q, shape.queryDims());
         require("k", k, shape.keyDims());
@@ -53,14 +56,14 @@ public record LlaBuffers(
         FloatArray x = array(solveRows(shape, jacobi), shape.headDim());
         FloatArray centre = array(shape.batch(), shape.kvHeads(), shape.headDim());
         return new LlaBuffers(q, k, v, ridge, centre, o, array(shape.rowDims()), kbar, x, array(shape.rows(), 2),
-                array(Math.max(1, scratchFloats)));
+                new HalfFloatArray(elements(Math.max(1, packedHalves))), array(Math.max(1, scratchFloats)));
     }
 
     /** Bytes beyond q, k, v, ridge and o. */
     public long workspaceBytes() {
         long elements = (long) centre.getSize() + logSumExp.getSize() + kbar.getSize() + x.getSize() + stats.getSize()
                 + scratch.getSize();
-        return elements * Float.BYTES;
+        return elements * Float.BYTES + (long) packed.getSize() * Short.BYTES;
     }
 
     /** Floats beyond q, k, v, ridge and o, and beyond the scratch memory. */

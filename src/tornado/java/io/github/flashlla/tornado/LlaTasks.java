@@ -91,26 +91,26 @@ public final class LlaTasks {
     public static LlaTasks of(String deviceName, AttentionShape shape, LlaOptions options, FloatArray q, FloatArray k,
             FloatArray v, FloatArray ridge, FloatArray o) {
         TornadoRuntimeDevices.Entry device = TornadoRuntimeDevices.open(deviceName);
-        return checked(device, shape, options, (kernel, jacobi, scratch) -> {
+        return checked(device, shape, options, (kernel, jacobi, packed, scratch) -> {
             FloatArray ridges = ridge;
             if (ridge == null) {
                 ridges = new FloatArray(Math.toIntExact(shape.rows()));
                 ridges.init((float) options.ridge());
             }
             requireDistinct(q, k, v, ridges, o);
-            LlaBuffers buffers = LlaBuffers.over(shape, jacobi, scratch, q, k, v, ridges, o);
+            LlaBuffers buffers = LlaBuffers.over(shape, jacobi, packed, scratch, q, k, v, ridges, o);
             return new LlaTasks(device, shape, options, kernel, buffers, ridge == null);
         });
     }
 
     /** The same over arrays that are all its own. */
     static LlaTasks of(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options) {
-        return checked(device, shape, options, (kernel, jacobi, scratch) -> new LlaTasks(device, shape, options, kernel,
-                LlaBuffers.allocate(shape, jacobi, scratch), false));
+        return checked(device, shape, options, (kernel, jacobi, packed, scratch) -> new LlaTasks(device, shape, options, kernel,
+                LlaBuffers.allocate(shape, jacobi, packed, scratch), false));
     }
 
     private interface Allocation {
-        LlaTasks allocate(ForwardKernel kernel, boolean jacobi, long scratchFloats);
+        LlaTasks allocate(ForwardKernel kernel, boolean jacobi, long packedHalves, long scratchFloats);
     }
 
     private static LlaTasks checked(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options,
@@ -118,9 +118,10 @@ public final class LlaTasks {
         ForwardKernel kernel = DeviceLimits.choose(device, shape, options);
         boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
         long scratch = kernel.scratchFloats(device.info(), shape, options);
-        device.memory().requireFree(shape, DeviceLimits.memoryBytes(shape, jacobi, scratch));
-        DeviceLimits.requireLargest(device, shape, jacobi, scratch);
-        return allocation.allocate(kernel, jacobi, scratch);
+        long packed = kernel.packedHalves(shape);
+        device.memory().requireFree(shape, DeviceLimits.memoryBytes(shape, jacobi, scratch + packed / 2));
+        DeviceLimits.requireLargest(device, shape, jacobi, Math.max(scratch, packed / 2));
+        return allocation.allocate(kernel, jacobi, packed, scratch);
     }
 
     /** The device that the graph must run on. */
@@ -161,7 +162,7 @@ public final class LlaTasks {
         graphName = graph.getTaskGraphName();
         // named so that they are freed with the plan; none but the first and the ridge is read before it is written
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.stats(), buffers.centre(),
-                buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.scratch());
+                buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.packed(), buffers.scratch());
         if (ownsRidge) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.ridge());
         }
@@ -173,6 +174,7 @@ public final class LlaTasks {
         tasks.task("lla_centre", TaskAppender.groups((long) shape.batch() * shape.kvHeads(), KeyCentre.THREADS),
                 g -> g.task("lla_centre", KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(),
                         shape.keyLength(), shape.headDim()));
+        kernel.prepare(tasks, "lla_pack", buffers, shape);
         tasks.task("lla_forward", kernel.grid(device.info(), shape, options),
                 g -> kernel.append(g, "lla_forward", device.info(), buffers, shape, options));
     }
@@ -227,7 +229,7 @@ public final class LlaTasks {
     /** Bytes on the device, all arrays together. */
     long memoryBytes() {
         return DeviceLimits.memoryBytes(shape, options.preconditioner() == Preconditioner.JACOBI,
-                kernel.scratchFloats(device.info(), shape, options));
+                kernel.scratchFloats(device.info(), shape, options) + kernel.packedHalves(shape) / 2);
     }
 
     /** Bytes on the device beyond q, k, v and o. */

@@ -82,7 +82,22 @@ final class TornadoRuntimeDevices {
         TornadoTargetDevice physical = device.getPhysicalDevice();
         return new DeviceInfo(name, backend, type(device), physical.getDeviceName().strip(), device.getPlatformName().strip(),
                 device.getDeviceOpenCLCVersion().strip(), device.getMaxGlobalMemory(), device.getDeviceLocalMemorySize(),
-                physical.getDeviceMaxComputeUnits(), List.of(DataType.FLOAT32));
+                physical.getDeviceMaxComputeUnits(), precisions(backend, physical));
+    }
+
+    /** TornadoVM reaches matrix units through CUDA alone; compute capability 8.0 is its own bar for them. */
+    private static List<DataType> precisions(String backend, TornadoTargetDevice physical) {
+        if (backend.equals("cuda")) {
+            try {
+                Object major = physical.getClass().getMethod("getComputeCapabilityMajor").invoke(physical);
+                if (major instanceof Integer capability && capability >= 8) {
+                    return List.of(DataType.FLOAT32, DataType.FLOAT16);
+                }
+            } catch (ReflectiveOperationException | RuntimeException e) {
+                // a virtual device, or a TornadoVM that tells it in another way: no matrix units known
+            }
+        }
+        return List.of(DataType.FLOAT32);
     }
 
     private static DeviceInfo.Type type(TornadoDevice device) {

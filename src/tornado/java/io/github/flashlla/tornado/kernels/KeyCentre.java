@@ -23,7 +23,8 @@ public final class KeyCentre {
         for (int d = ctx.localIdx; d < D; d += THREADS) {
             float sum = 0f;
             for (int n = 0; n < samples; n++) {
-                int key = (int) ((long) n * Sk / samples);
+                // in int: llvm-spirv refuses the shift of a long that a division of one becomes
+                int key = n * (Sk / samples) + n * (Sk % samples) / samples;
                 sum += k.get((head * Sk + key) * D + d);
             }
             centre.set(head * D + d, sum / samples);
