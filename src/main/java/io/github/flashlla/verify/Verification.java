@@ -12,15 +12,19 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Tensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.function.Consumer;
 
-/** Holds one device against float64: the test vectors, and fresh random problems. */
+/** Holds one device against float64: the test vectors, fresh random problems, and what gradients must agree with. */
 public final class Verification {
     private static final double FORWARD_TOLERANCE = 1e-5;
     private static final double BACKWARD_TOLERANCE = 1e-6;
     private static final int RANDOM_CASES = 8;
+    private static final int SMALL_CASES = 2;
+    /** Not a power of two, so that rounding differs too. */
+    private static final double LOSS_FACTOR = 3;
 
     private final Device device;
     private final boolean exact;
@@ -64,6 +68,9 @@ public final class Verification {
         for (int n = 0; n < RANDOM_CASES; n++) {
             verification.random("random " + n, random);
         }
+        for (int n = 0; n < SMALL_CASES; n++) {
+            verification.small("small " + n, n == 0, random);
+        }
         return outcomes;
     }
 
@@ -92,11 +99,58 @@ public final class Verification {
         }
         LlaOptions options = LlaOptions.defaults().withCausal(causal).withMaxIterations(256)
                 .withPreconditioner(random.nextBoolean() ? Preconditioner.JACOBI : Preconditioner.NONE);
-        Tensor want;
-        try (Device reference = Devices.open("reference")) {
-            want = reference.forward(inputs, options).output();
+        Tensor gradOutput = RandomInputs.gradient(shape);
+        LlaResult want;
+        LlaGradients wanted;
+        try (Device reference = Devices.open("reference"); LlaPlan plan = reference.plan(shape, options.withKeepState(true))) {
+            want = plan.newResult();
+            plan.forward(inputs, want);
+            wanted = plan.newGradients();
+            plan.backward(inputs, want, gradOutput, wanted);
         }
-        forward(name, inputs, options, want, exact ? 1e-12 : 1e-4);
+        forward(name, inputs, options, want.output(), exact ? 1e-12 : 1e-4);
+        backward(name, inputs, options, gradOutput, exact ? 1e-10 : 3e-4,
+                List.of(wanted.dq(), wanted.dk(), wanted.dv(), wanted.dridge()));
+    }
+
+    /** Gradients against what needs no other gradients: slopes of the float64 loss, and how they scale with it. */
+    private void small(String name, boolean causal, Random random) {
+        if (!hasBackward) {
+            return;
+        }
+        int keys = 5 + random.nextInt(30);
+        AttentionShape shape = new AttentionShape(1, 4, 2, causal ? 1 + random.nextInt(keys) : 1 + random.nextInt(30), keys,
+                4 + random.nextInt(12), 4 + random.nextInt(12));
+        DataType type = exact ? DataType.FLOAT64 : DataType.FLOAT32;
+        LlaInputs inputs = RandomInputs.normal(shape, type, random.nextLong());
+        Tensor ridge = Tensor.allocate(type, shape.rowDims());
+        for (long i = 0; i < ridge.size(); i++) {
+            ridge.set(i, 0.5 + random.nextDouble());
+        }
+        LlaInputs ridged = inputs.withRidge(ridge);
+        Tensor g = RandomInputs.gradient(shape);
+        LlaOptions options = LlaOptions.defaults().withCausal(causal).withTolerance(BACKWARD_TOLERANCE).withMaxIterations(256)
+                .withKeepState(true);
+        double bar = exact ? 1e-7 : 3e-4;
+        try (LlaPlan plan = device.plan(shape, options)) {
+            LlaResult saved = plan.newResult();
+            plan.forward(ridged, saved);
+            LlaGradients once = plan.newGradients();
+            plan.backward(ridged, saved, g.as(type), once);
+            LlaGradients scaled = plan.newGradients();
+            plan.backward(ridged, saved, GradientIdentities.times(LOSS_FACTOR, g).as(type), scaled);
+            int iterations = Arrays.stream(once.iterations()).max().orElse(0);
+            double slope = GradientIdentities.slopeError(ridged, options, g, once, random);
+            listener.accept(new Outcome(name, "slope", shape, slope, bar, iterations, null));
+            double scaling = GradientIdentities.scalingError(once, scaled, LOSS_FACTOR);
+            listener.accept(new Outcome(name, "scaling", shape, scaling, exact ? 1e-12 : 1e-4, iterations, null));
+            double value = GradientIdentities.valueError(ridged, g, saved, once);
+            listener.accept(new Outcome(name, "v.dv=g.o", shape, value, exact ? 1e-12 : 1e-4, iterations, null));
+        } catch (UnsupportedOperationException e) {
+            hasBackward = false;
+        } catch (RuntimeException e) {
+            listener.accept(new Outcome(name, "slope", shape, Double.NaN, bar, 0, e.getMessage()));
+        }
     }
 
     private void forward(String name, LlaInputs inputs, LlaOptions options, Tensor want, double bar) {
@@ -124,7 +178,7 @@ public final class Verification {
             for (int n = 0; n < found.size(); n++) {
                 worst = Math.max(worst, Accuracy.relativeError(found.get(n), want.get(n))); // Math.max keeps NaN
             }
-            int iterations = java.util.Arrays.stream(gradients.iterations()).max().orElse(0);
+            int iterations = Arrays.stream(gradients.iterations()).max().orElse(0);
             listener.accept(new Outcome(name, "backward", inputs.shape(), worst, bar, iterations, null));
         } catch (UnsupportedOperationException e) {
             hasBackward = false;

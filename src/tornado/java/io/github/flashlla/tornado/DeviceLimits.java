@@ -27,8 +27,7 @@ final class DeviceLimits {
 
     static ForwardKernel choose(DeviceInfo device, int maxGroupThreads, DeviceProfile profile, AttentionShape shape,
             LlaOptions options) {
-        long localMemory = profile.localMemoryBytes().map(most -> device.localMemoryBytes() > 0
-                ? Math.min(most, device.localMemoryBytes()) : most).orElse(device.localMemoryBytes());
+        long localMemory = localMemory(device, profile);
         List<ForwardKernel> suited = profile.forwardKernels().stream().map(ForwardKernel::of)
                 .filter(kernel -> kernel.suits(device, shape, options)).toList();
         for (ForwardKernel kernel : suited) {
@@ -45,6 +44,39 @@ final class DeviceLimits {
                                 + maxGroupThreads).orElseThrow();
         throw new InvalidInputException(device.name() + " (" + device.hardware() + ") cannot take " + shape + ": " + why
                 + "; use a smaller head dim, another device, or another profile in tornado-config.");
+    }
+
+    /** The first backward kernel that suits the shape and fits the device. */
+    static BackwardKernel chooseBackward(TornadoRuntimeDevices.Entry entry, AttentionShape shape, LlaOptions options) {
+        long localMemory = localMemory(entry.info(), DeviceProfile.of(entry.info()));
+        for (BackwardKernel kernel : BackwardKernel.values()) {
+            if (kernel.suits(entry.info(), shape, options) && fits(kernel.localBytes(shape), localMemory)
+                    && fits(kernel.groupThreads(shape), entry.maxGroupThreads())) {
+                return kernel;
+            }
+        }
+        BackwardKernel least = Arrays.stream(BackwardKernel.values())
+                .filter(kernel -> kernel.suits(entry.info(), shape, options)).min(Comparator.comparingInt(kernel -> kernel.localBytes(shape))).orElseThrow();
+        throw new InvalidInputException(entry.info().name() + " (" + entry.info().hardware()
+                + ") cannot take the backward pass of " + shape + ": a work-group needs " + least.localBytes(shape) + " bytes of local memory and "
+                + least.groupThreads(shape) + " threads, but the device has " + localMemory + " and " + entry.maxGroupThreads()
+                + "; use a smaller head dim or another device.");
+    }
+
+    private static long localMemory(DeviceInfo device, DeviceProfile profile) {
+        return profile.localMemoryBytes().map(most -> device.localMemoryBytes() > 0
+                ? Math.min(most, device.localMemoryBytes()) : most).orElse(device.localMemoryBytes());
+    }
+
+    /**
+     * Bytes of device memory that a backward pass needs beside its plan's forward pass: q, k, v, ridge and the saved state
+     * again, g, the gradients and work arrays.
+     */
+    static long backwardMemoryBytes(AttentionShape shape, boolean jacobi) {
+        long outputs = elements(shape.outputDims());
+        return 2 * shape.tensorBytes(Float.BYTES)
+                + (2 * shape.rows() - outputs + LlaBuffers.workspaceFloats(shape, jacobi) + BackwardBuffers.workspaceFloats(shape, jacobi))
+                * Float.BYTES;
     }
 
     /** Bytes of device memory that a forward pass needs, all arrays together. */

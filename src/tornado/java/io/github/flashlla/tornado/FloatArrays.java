@@ -14,13 +14,14 @@ final class FloatArrays {
         return array.getSegment();
     }
 
+    /** Fills the front of {@code to}, which may be longer. */
     static void load(Tensor from, FloatArray to) {
         MemorySegment elements = elements(to);
         if (from.type() == DataType.FLOAT32) {
             elements.copyFrom(from.segment());
             return;
         }
-        for (int i = 0; i < to.getSize(); i++) {
+        for (int i = 0; i < from.size(); i++) {
             to.set(i, (float) from.get(i));
         }
     }

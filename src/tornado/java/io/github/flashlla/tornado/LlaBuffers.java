@@ -2,6 +2,8 @@ package io.github.flashlla.tornado;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
@@ -59,6 +61,18 @@ public record LlaBuffers(
                 new HalfFloatArray(elements(Math.max(1, packedHalves))), array(Math.max(1, scratchFloats)));
     }
 
+    /** Fills q, k, v and the ridge. */
+    void load(LlaInputs inputs, LlaOptions options) {
+        FloatArrays.load(inputs.q(), q);
+        FloatArrays.load(inputs.k(), k);
+        FloatArrays.load(inputs.v(), v);
+        if (inputs.ridge() == null) {
+            ridge.init((float) options.ridge());
+        } else {
+            FloatArrays.load(inputs.ridge(), ridge);
+        }
+    }
+
     /** Bytes beyond q, k, v, ridge and o. */
     public long workspaceBytes() {
         long elements = (long) centre.getSize() + logSumExp.getSize() + kbar.getSize() + x.getSize() + stats.getSize()
@@ -77,7 +91,7 @@ public record LlaBuffers(
         return shape.rows() * (1 + (jacobi ? 1 : 0) + (shape.valueDim() < shape.headDim() ? 1 : 0));
     }
 
-    private static FloatArray array(long... dims) {
+    static FloatArray array(long... dims) {
         return new FloatArray(elements(dims));
     }
 
@@ -93,7 +107,7 @@ public record LlaBuffers(
         return (int) elements;
     }
 
-    private static void require(String name, FloatArray array, long[] dims) {
+    static void require(String name, FloatArray array, long[] dims) {
         if (array.getSize() != elements(dims)) {
             throw new InvalidInputException(name + " has " + array.getSize() + " elements, but shape "
                     + io.github.flashlla.Tensor.shapeString(dims) + " needs " + elements(dims));

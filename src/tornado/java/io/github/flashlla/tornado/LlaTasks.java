@@ -10,7 +10,6 @@ import io.github.flashlla.tornado.kernels.KeyCentre;
 import io.github.flashlla.tornado.kernels.Poison;
 import java.util.Collections;
 import java.util.IdentityHashMap;
-import java.util.List;
 import java.util.Set;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -97,7 +96,7 @@ public final class LlaTasks {
                 ridges = new FloatArray(Math.toIntExact(shape.rows()));
                 ridges.init((float) options.ridge());
             }
-            requireDistinct(q, k, v, ridges, o);
+            requireDistinct("q, k, v, ridge and o", q, k, v, ridges, o);
             LlaBuffers buffers = LlaBuffers.over(shape, jacobi, packed, scratch, q, k, v, ridges, o);
             return new LlaTasks(device, shape, options, kernel, buffers, ridge == null);
         });
@@ -122,6 +121,11 @@ public final class LlaTasks {
         device.memory().requireFree(shape, DeviceLimits.memoryBytes(shape, jacobi, scratch + packed / 2));
         DeviceLimits.requireLargest(device, shape, jacobi, Math.max(scratch, packed / 2));
         return allocation.allocate(kernel, jacobi, packed, scratch);
+    }
+
+    /** The device, as the checks know it. */
+    TornadoRuntimeDevices.Entry entry() {
+        return device;
     }
 
     /** The device that the graph must run on. */
@@ -171,16 +175,25 @@ public final class LlaTasks {
         tasks.task("lla_poison", TaskAppender.groups(Math.min(POISON_GROUPS, Math.ceilDiv(longest, Poison.THREADS)),
                 Poison.THREADS), g -> g.task("lla_poison", Poison::poison, new KernelContext(), poison, buffers.o(),
                 buffers.stats()));
-        tasks.task("lla_centre", TaskAppender.groups((long) shape.batch() * shape.kvHeads(), KeyCentre.THREADS),
-                g -> g.task("lla_centre", KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(),
-                        shape.keyLength(), shape.headDim()));
+        appendCentre(tasks, shape, buffers);
         kernel.prepare(tasks, "lla_pack", buffers, shape);
         tasks.task("lla_forward", kernel.grid(device.info(), shape, options),
                 g -> kernel.append(g, "lla_forward", device.info(), buffers, shape, options));
     }
 
+    /** Adds the task that finds each head's {@code centre}. */
+    static void appendCentre(TaskAppender tasks, AttentionShape shape, LlaBuffers buffers) {
+        tasks.task("lla_centre", TaskAppender.groups((long) shape.batch() * shape.kvHeads(), KeyCentre.THREADS),
+                g -> g.task("lla_centre", KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(),
+                        shape.keyLength(), shape.headDim()));
+    }
+
     /** Has a plan run on this device, and compile its kernels as the device's profile in tornado-config says. */
     public TornadoExecutionPlan configure(TornadoExecutionPlan plan) {
+        return configure(plan, device);
+    }
+
+    static TornadoExecutionPlan configure(TornadoExecutionPlan plan, TornadoRuntimeDevices.Entry device) {
         plan.withDevice(device.device());
         DeviceProfile.of(device.info()).compilerFlags()
                 .ifPresent(flags -> plan.withCompilerFlags(device.device().getTornadoVMBackend(), flags));
@@ -239,8 +252,12 @@ public final class LlaTasks {
 
     /** Iterations that the kernel ran in the run last checked, summed over the (query, key) pairs they ran on. */
     long pairIterations() {
+        return pairIterations(shape, options, kernel.blockRows(shape), iterations);
+    }
+
+    /** @param rows queries that iterate together, all of them as often as the slowest */
+    static long pairIterations(AttentionShape shape, LlaOptions options, int rows, int[] iterations) {
         int sq = shape.queryLength();
-        int rows = kernel.blockRows(shape);
         long sum = 0;
         for (int head = 0; head < shape.batch() * shape.heads(); head++) {
             for (int i0 = 0; i0 < sq; i0 += rows) {
@@ -257,12 +274,11 @@ public final class LlaTasks {
     }
 
     /** One array given twice to a task sends TornadoVM's graph compiler into an endless loop. */
-    private static void requireDistinct(FloatArray... arrays) {
+    static void requireDistinct(String names, FloatArray... arrays) {
         Set<FloatArray> seen = Collections.newSetFromMap(new IdentityHashMap<>());
-        List<String> names = List.of("q", "k", "v", "ridge", "o");
         for (int n = 0; n < arrays.length; n++) {
             if (!seen.add(arrays[n])) {
-                throw new InvalidInputException("q, k, v, ridge and o must be arrays of their own, but " + names.get(n)
+                throw new InvalidInputException(names + " must be arrays of their own, but " + names.split(", | and ")[n]
                         + " is another one of them");
             }
         }

@@ -3,11 +3,14 @@ package io.github.flashlla.tornado;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
+import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -28,6 +31,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 final class TornadoPlan implements LlaPlan {
     private static final AtomicInteger GRAPHS = new AtomicInteger();
 
+    private final TornadoRuntimeDevices.Entry entry;
     private final String device;
     private final AttentionShape shape;
     private final LlaOptions options;
@@ -37,10 +41,12 @@ final class TornadoPlan implements LlaPlan {
     private final LlaBuffers buffers;
     private final TornadoExecutionPlan plan;
     private final AtomicBoolean running = new AtomicBoolean();
+    private TornadoBackward backward;
     private long compileNanos;
     private boolean closed;
 
     TornadoPlan(TornadoRuntimeDevices.Entry entry, AttentionShape shape, LlaOptions options) {
+        this.entry = entry;
         this.device = entry.info().name();
         this.shape = shape;
         this.options = options;
@@ -90,22 +96,48 @@ final class TornadoPlan implements LlaPlan {
         if (result.keepsState() && !options.keepState()) {
             throw new InvalidInputException("this result keeps state for backward, but the plan's options do not");
         }
+        exclusively(() -> run(inputs, result));
+    }
+
+    /** {@inheritDoc} The first call compiles the backward kernels and allocates their arrays, which the plan then keeps. */
+    @Override
+    public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
+        requireShape("the inputs", inputs.shape());
+        requireShape("the saved result", saved.shape());
+        requireShape("the gradients", gradients.shape());
+        if (!saved.keepsState()) {
+            throw new InvalidInputException(device + ": the saved result keeps no state; run forward with "
+                    + "LlaOptions.withKeepState(true)");
+        }
+        if (!Arrays.equals(gradOutput.dims(), shape.outputDims())) {
+            throw new InvalidInputException(device + ": the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
+                    + ", but the output has " + Tensor.shapeString(shape.outputDims()));
+        }
+        exclusively(() -> {
+            if (backward == null || backward.isClosed()) {
+                backward = new TornadoBackward(entry, shape, options, buffers, "lla_backward" + GRAPHS.incrementAndGet());
+            }
+            backward.run(inputs, saved, gradOutput, gradients);
+        });
+    }
+
+    private void exclusively(Runnable pass) {
         if (!running.compareAndSet(false, true)) {
             throw new IllegalStateException(device + ": this plan runs on another thread; make a plan for each thread");
         }
         try {
-            run(inputs, result);
+            if (closed) {
+                throw new IllegalStateException(device + ": this plan is closed; make a new one from its device");
+            }
+            pass.run();
         } finally {
             running.set(false);
         }
     }
 
     private void run(LlaInputs inputs, LlaResult result) {
-        if (closed) {
-            throw new IllegalStateException(device + ": this plan is closed; make a new one from its device");
-        }
         long start = System.nanoTime();
-        load(inputs);
+        buffers.load(inputs, options);
         buffers.stats().init(Float.NaN); // to be seen if nothing is copied back
         TornadoProfilerResult profile;
         try {
@@ -127,17 +159,6 @@ final class TornadoPlan implements LlaPlan {
         requireFiniteOutput();
         store(result);
         result.setTiming(new Timing(System.nanoTime() - start, kernelNanos, copyInNanos, copyOutNanos, jitNanos));
-    }
-
-    private void load(LlaInputs inputs) {
-        FloatArrays.load(inputs.q(), buffers.q());
-        FloatArrays.load(inputs.k(), buffers.k());
-        FloatArrays.load(inputs.v(), buffers.v());
-        if (inputs.ridge() == null) {
-            buffers.ridge().init((float) options.ridge());
-        } else {
-            FloatArrays.load(inputs.ridge(), buffers.ridge());
-        }
     }
 
     private void store(LlaResult result) {
@@ -192,7 +213,7 @@ final class TornadoPlan implements LlaPlan {
 
     @Override
     public long workspaceBytes() {
-        return buffers.workspaceBytes();
+        return buffers.workspaceBytes() + (backward == null ? 0 : backward.workspaceBytes());
     }
 
     @Override
@@ -202,6 +223,9 @@ final class TornadoPlan implements LlaPlan {
         }
         release();
         try {
+            if (backward != null) {
+                backward.close();
+            }
             plan.close();
         } catch (TornadoExecutionPlanException e) {
             throw new DeviceException(device + " could not free its memory: " + e.getMessage(), e);

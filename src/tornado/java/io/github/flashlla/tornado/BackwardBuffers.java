@@ -1,0 +1,67 @@
+package io.github.flashlla.tornado;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.tornado.kernels.GpuBackward;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/**
+ * The device arrays of a backward pass, float32, row-major: those of forward, and what backward reads and writes besides.
+ *
+ * <p>g, dq, dk, dv and dridge may be arrays that the caller's own tasks write and read.
+ *
+ * @param forward what forward read, and its log-sum-exp, kbar and x
+ * @param g gradient of o (B,H,Sq,Dv)
+ * @param u solution of the second solve (B,H,Sq,D), followed by as much again for the diagonal of A when preconditioning
+ * @param rows (B,H,Sq,{@value GpuBackward#ROW_SCALARS}): scalars of each query
+ * @param visited (B,Hkv,Sk): queries that each key's block went through
+ * @param dq (B,H,Sq,D); holds the residual of the solve before it is written
+ * @param dk (B,Hkv,Sk,D)
+ * @param dv (B,Hkv,Sk,Dv)
+ * @param dridge (B,H,Sq)
+ */
+public record BackwardBuffers(
+        LlaBuffers forward,
+        FloatArray g,
+        FloatArray u,
+        FloatArray rows,
+        FloatArray visited,
+        FloatArray dq,
+        FloatArray dk,
+        FloatArray dv,
+        FloatArray dridge) {
+
+    /** All arrays but forward's new. */
+    static BackwardBuffers allocate(AttentionShape shape, LlaBuffers forward, boolean jacobi) {
+        return over(shape, forward, jacobi, LlaBuffers.array(shape.outputDims()), LlaBuffers.array(shape.queryDims()),
+                LlaBuffers.array(shape.keyDims()), LlaBuffers.array(shape.valueDims()), LlaBuffers.array(shape.rowDims()));
+    }
+
+    /**
+     * Around arrays of the caller's, whose sizes must be the shape's.
+     *
+     * @param dridge null for one of its own
+     */
+    static BackwardBuffers over(AttentionShape shape, LlaBuffers forward, boolean jacobi, FloatArray g, FloatArray dq,
+            FloatArray dk, FloatArray dv, FloatArray dridge) {
+        LlaBuffers.require("g", g, shape.outputDims());
+        LlaBuffers.require("dq", dq, shape.queryDims());
+        LlaBuffers.require("dk", dk, shape.keyDims());
+        LlaBuffers.require("dv", dv, shape.valueDims());
+        FloatArray ridge = dridge == null ? LlaBuffers.array(shape.rowDims()) : dridge;
+        LlaBuffers.require("dridge", ridge, shape.rowDims());
+        return new BackwardBuffers(forward, g, LlaBuffers.array(shape.rows() * (jacobi ? 2 : 1), shape.headDim()),
+                LlaBuffers.array(shape.rows(), GpuBackward.ROW_SCALARS),
+                LlaBuffers.array(shape.batch(), shape.kvHeads(), shape.keyLength()), dq, dk, dv, ridge);
+    }
+
+    /** Bytes beyond forward's, g and the gradients. */
+    public long workspaceBytes() {
+        return ((long) u.getSize() + rows.getSize() + visited.getSize()) * Float.BYTES;
+    }
+
+    /** The same in floats, before anything is allocated. */
+    static long workspaceFloats(AttentionShape shape, boolean jacobi) {
+        return shape.rows() * ((jacobi ? 2L : 1L) * shape.headDim() + GpuBackward.ROW_SCALARS)
+                + (long) shape.batch() * shape.kvHeads() * shape.keyLength();
+    }
+}

@@ -1,0 +1,78 @@
+package io.github.flashlla.tornado;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.Preconditioner;
+import io.github.flashlla.tornado.kernels.GpuBackward;
+import io.github.flashlla.tornado.kernels.GpuBackwardKeys;
+import io.github.flashlla.tornado.kernels.GpuBackwardQueries;
+import io.github.flashlla.tornado.kernels.GpuBackwardSolve;
+import uk.ac.manchester.tornado.api.KernelContext;
+
+/** One way to compute the backward pass on a device: its tasks, how they are launched, and what they need of the device. */
+enum BackwardKernel {
+    /** Work-group tiles in local memory; every head dim and preconditioner. */
+    GPU {
+        @Override
+        boolean suits(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+            return true;
+        }
+
+        @Override
+        int blockRows(AttentionShape shape) {
+            return GpuBackward.blockRows(paddedDim(shape));
+        }
+
+        @Override
+        int groupThreads(AttentionShape shape) {
+            return GpuBackward.THREADS;
+        }
+
+        @Override
+        int localBytes(AttentionShape shape) {
+            return GpuBackward.localBytes(paddedDim(shape));
+        }
+
+        @Override
+        void append(TaskAppender tasks, BackwardBuffers b, AttentionShape s, LlaOptions options) {
+            LlaBuffers f = b.forward();
+            float scale = (float) options.scaleFor(s.headDim());
+            int flags = (options.causal() ? GpuBackward.CAUSAL : 0)
+                    | (options.preconditioner() == Preconditioner.JACOBI ? GpuBackward.JACOBI : 0);
+            long queryBlocks = (long) s.batch() * s.heads() * Math.ceilDiv(s.queryLength(), blockRows(s));
+            long keyBlocks = (long) s.batch() * s.kvHeads() * Math.ceilDiv(s.keyLength(), blockRows(s));
+            tasks.task("lla_backward_solve", TaskAppender.groups(queryBlocks, GpuBackward.THREADS), graph -> graph.task(
+                    "lla_backward_solve", GpuBackwardSolve::solve, new KernelContext(), f.q(), f.k(), f.v(), f.ridge(),
+                    f.centre(), b.g(), f.logSumExp(), f.kbar(), b.u(), b.dq(), b.rows(), s.queryLength(), s.keyLength(),
+                    s.headDim(), s.valueDim(), scale, flags, (float) options.tolerance(), options.maxIterations()));
+            tasks.task("lla_backward_queries", TaskAppender.groups(queryBlocks, GpuBackward.THREADS), graph -> graph.task(
+                    "lla_backward_queries", GpuBackwardQueries::queries, new KernelContext(), f.q(), f.k(), f.v(), f.centre(),
+                    b.g(), f.kbar(), f.x(), b.u(), b.rows(), b.dq(), b.dridge(), s.group(), s.queryLength(), s.keyLength(),
+                    s.headDim(), s.valueDim(), scale, flags));
+            tasks.task("lla_backward_keys", TaskAppender.groups(keyBlocks, GpuBackward.THREADS), graph -> graph.task(
+                    "lla_backward_keys", GpuBackwardKeys::keys, new KernelContext(), f.q(), f.k(), f.v(), f.centre(), b.g(),
+                    f.x(), b.u(), b.rows(), b.dk(), b.dv(), b.visited(), s.group(), s.queryLength(), s.keyLength(), s.headDim(),
+                    s.valueDim(), scale, flags));
+        }
+
+        private static int paddedDim(AttentionShape shape) {
+            return GpuBackward.paddedDim(shape.headDim(), shape.valueDim());
+        }
+    };
+
+    /** Whether this kernel is written for such a device and such a problem. */
+    abstract boolean suits(DeviceInfo device, AttentionShape shape, LlaOptions options);
+
+    /** Queries that iterate together. */
+    abstract int blockRows(AttentionShape shape);
+
+    /** Threads of one work-group. */
+    abstract int groupThreads(AttentionShape shape);
+
+    /** Local memory of one work-group. */
+    abstract int localBytes(AttentionShape shape);
+
+    /** Adds the tasks. */
+    abstract void append(TaskAppender tasks, BackwardBuffers buffers, AttentionShape shape, LlaOptions options);
+}

@@ -1,0 +1,192 @@
+package io.github.flashlla.tornado;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DeviceException;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.Preconditioner;
+import io.github.flashlla.tornado.kernels.GpuBackward;
+import io.github.flashlla.tornado.kernels.Poison;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionResult;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/**
+ * The backward pass as tasks of the caller's own {@link TaskGraph}, behind {@link LlaTasks} and the caller's tasks that
+ * compute the gradient of o: what forward saved stays on the device.
+ *
+ * {@snippet :
+ * lla.appendTo(graph, grids);
+ * graph.task("loss", MyKernels::loss, new KernelContext(), o, target, g);
+ * LlaBackwardTasks backward = LlaBackwardTasks.of(lla, g, dq, dk, dv, null);
+ * backward.appendTo(graph, grids);
+ * }
+ *
+ * <p>As with forward, the caller names g and the gradients in transfers of the graph; the work arrays are named by
+ * {@link #appendTo}. Not for several threads at once. One object serves one graph.
+ */
+public final class LlaBackwardTasks {
+    private static final int POISON_GROUPS = 1 << 12;
+
+    private final TornadoRuntimeDevices.Entry device;
+    private final AttentionShape shape;
+    private final LlaOptions options;
+    private final BackwardKernel kernel;
+    private final BackwardBuffers buffers;
+    private final boolean ownsRidge;
+    private final FloatArray poison = FloatArray.fromElements(Float.NaN);
+    private final DriverLog driverLog = new DriverLog();
+    private final int[] iterations;
+    private final float[] residual;
+    private String graphName;
+
+    private LlaBackwardTasks(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options,
+            BackwardBuffers buffers, boolean ownsRidge) {
+        this.device = device;
+        this.shape = shape;
+        this.options = options;
+        this.kernel = DeviceLimits.chooseBackward(device, shape, options);
+        this.buffers = buffers;
+        this.ownsRidge = ownsRidge;
+        this.iterations = new int[Math.toIntExact(shape.rows())];
+        this.residual = new float[iterations.length];
+    }
+
+    /**
+     * Prepares the backward pass of a forward pass in the same graph, over arrays of the caller's, float32, row-major.
+     *
+     * @param g gradient of o (B,H,Sq,Dv)
+     * @param dq (B,H,Sq,D), which the tasks write, as they do the next three
+     * @param dk (B,Hkv,Sk,D)
+     * @param dv (B,Hkv,Sk,Dv)
+     * @param dridge (B,H,Sq), or null where it is not wanted; no two of the arrays, forward's included, may be the same
+     * @throws InvalidInputException if an array's size is not the shape's, or the device cannot take the shape
+     * @throws DeviceException if the device lacks the memory
+     */
+    public static LlaBackwardTasks of(LlaTasks forward, FloatArray g, FloatArray dq, FloatArray dk, FloatArray dv,
+            FloatArray dridge) {
+        AttentionShape shape = forward.shape();
+        LlaBuffers f = forward.buffers();
+        BackwardBuffers buffers = BackwardBuffers.over(shape, f, isJacobi(forward.options()), g, dq, dk, dv, dridge);
+        LlaTasks.requireDistinct("q, k, v, ridge, o, g, dq, dk, dv and dridge", f.q(), f.k(), f.v(), f.ridge(), f.o(), g, dq, dk,
+                dv, buffers.dridge());
+        return new LlaBackwardTasks(forward.entry(), shape, forward.options(), buffers, dridge == null);
+    }
+
+    /** The same over arrays that are all its own, but for forward's. */
+    static LlaBackwardTasks of(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options, LlaBuffers forward) {
+        return new LlaBackwardTasks(device, shape, options, BackwardBuffers.allocate(shape, forward, isJacobi(options)), false);
+    }
+
+    private static boolean isJacobi(LlaOptions options) {
+        return options.preconditioner() == Preconditioner.JACOBI;
+    }
+
+    /** The arrays given and the work arrays. */
+    public BackwardBuffers buffers() {
+        return buffers;
+    }
+
+    /**
+     * Adds the backward pass behind the tasks that the graph has, and its launch sizes to the scheduler. Its tasks are
+     * called {@code lla_backward_poison_...} and {@code lla_backward_...}.
+     *
+     * @param grids the scheduler that the graph's plan will run with
+     */
+    public void appendTo(TaskGraph graph, GridScheduler grids) {
+        append(graph, grids);
+        graph.transferToHost(DataTransferMode.UNDER_DEMAND, buffers.rows(), buffers.visited());
+    }
+
+    /** The same, with the transfer of what is checked left to the caller. */
+    void append(TaskGraph graph, GridScheduler grids) {
+        if (graphName != null) {
+            throw new IllegalStateException("these tasks are part of the graph " + graphName + " already; make others for "
+                    + graph.getTaskGraphName());
+        }
+        graphName = graph.getTaskGraphName();
+        // named so that they are freed with the plan; none but the first is read before it is written
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.rows(), buffers.visited(), buffers.u());
+        if (ownsRidge) {
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.dridge());
+        }
+        TaskAppender tasks = new TaskAppender(device, graph, grids);
+        appendPoison(tasks, "lla_backward_poison_state", buffers.rows(), buffers.visited());
+        appendPoison(tasks, "lla_backward_poison_queries", buffers.dq(), buffers.dridge());
+        appendPoison(tasks, "lla_backward_poison_keys", buffers.dk(), buffers.dv());
+        kernel.append(tasks, buffers, shape, options);
+    }
+
+    private void appendPoison(TaskAppender tasks, String name, FloatArray one, FloatArray other) {
+        int longest = Math.max(one.getSize(), other.getSize());
+        tasks.task(name, TaskAppender.groups(Math.min(POISON_GROUPS, Math.ceilDiv(longest, Poison.THREADS)), Poison.THREADS),
+                graph -> graph.task(name, Poison::poison, new KernelContext(), poison, one, other));
+    }
+
+    /**
+     * Makes sure that the last run computed every gradient, and copies its statistics to the host. The profiler's numbers
+     * of the same result are gone afterwards: read them first.
+     *
+     * @param result what {@code execute} of the graph's plan returned
+     * @throws DeviceException if a gradient was not computed, or the driver reported an error
+     */
+    public void check(TornadoExecutionResult result) {
+        forgetStatistics();
+        result.transferToHost(buffers.rows(), buffers.visited());
+        driverLog.check(device.info().name());
+        checkStatistics();
+    }
+
+    /** So that statistics that are not copied back are seen. */
+    void forgetStatistics() {
+        buffers.rows().init(Float.NaN);
+        buffers.visited().init(Float.NaN);
+    }
+
+    /** The same once the statistics are on the host. */
+    void checkStatistics() {
+        for (int row = 0; row < iterations.length; row++) {
+            int at = row * GpuBackward.ROW_SCALARS;
+            float count = buffers.rows().get(at + GpuBackward.ITERATIONS);
+            if (!(count >= 0) || Float.isNaN(buffers.rows().get(at + GpuBackward.MU))) {
+                throw notComputed("query", row, shape.queryLength());
+            }
+            iterations[row] = (int) count;
+            residual[row] = buffers.rows().get(at + GpuBackward.RESIDUAL);
+        }
+        for (int key = 0; key < buffers.visited().getSize(); key++) {
+            if (!(buffers.visited().get(key) >= 0)) {
+                throw notComputed("key", key, shape.keyLength());
+            }
+        }
+    }
+
+    private DeviceException notComputed(String what, int row, int length) {
+        return new DeviceException(device.info().name() + " did not compute the gradient of " + what + " " + row % length
+                + " of head " + row / length + ": its kernel did not run, or not with the launch size that the grid scheduler "
+                + "was given, or met numbers that are not finite; run the plan with that scheduler, and see flashlla doctor.");
+    }
+
+    /** Iterations of each query's second solve (B,H,Sq), as the last {@link #check} found them. */
+    public int[] iterations() {
+        return iterations;
+    }
+
+    /** ||r|| / ||c|| of each query (B,H,Sq), as the last {@link #check} found it; one above the tolerance is not solved. */
+    public float[] residual() {
+        return residual;
+    }
+
+    /** Bytes on the device beyond forward's, g and the gradients. */
+    public long workspaceBytes() {
+        return buffers.workspaceBytes();
+    }
+
+    /** Iterations that the kernel ran in the run last checked, summed over the (query, key) pairs they ran on. */
+    long pairIterations() {
+        return LlaTasks.pairIterations(shape, options, kernel.blockRows(shape), iterations);
+    }
+}
