@@ -84,13 +84,13 @@ record DecodeGrid(int headsPerGroup, int splits, int chunks, int covarianceThrea
 
     private static long covarianceBytes(AttentionShape shape, int heads) {
         long stride = Math.ceilDiv(shape.headDim(), DecodeKernels.STRIP) * DecodeKernels.STRIP + 1;
-        return Float.BYTES * (DecodeKernels.TILE * stride + heads * (2 * stride + DecodeKernels.TILE + 2) + 32);
+        return Float.BYTES * (DecodeKernels.TILE * stride + heads * (2 * stride + DecodeKernels.TILE + 2));
     }
 
     private static long outputBytes(AttentionShape shape, int heads) {
         long dim = shape.headDim();
         return Float.BYTES * (DecodeKernels.TILE * (dim + 1 + shape.valueDim()) + heads * (3 * dim + shape.valueDim())
-                + 2L * heads * DecodeKernels.TILE + 32);
+                + 2L * heads * DecodeKernels.TILE);
     }
 
     private static long solveBytes(AttentionShape shape) {

@@ -7,6 +7,7 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.DecodePlan;
 import io.github.flashlla.DeviceException;
+import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.KvCache;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
@@ -15,7 +16,9 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
 import io.github.flashlla.tornado.kernels.DecodeKernels;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
@@ -23,26 +26,31 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoProfilerResult;
-import uk.ac.manchester.tornado.api.WorkerGrid1D;
-
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
-import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
- * Decoding as two task graphs over the same cache arrays on the device (tasks as in {@link DecodeKernels}):
+ * Decoding as task graphs over the same cache arrays on the device:
  *
  * <pre>
  *   llaAppend   staged tokens -> append -> k, v              run while the device lacks tokens
- *   llaDecode   q, ridge, lengths -> scan -> covariance -> solve -> output -> merge -> o, facts
+ *   llaDecode   q, ridge, lengths -> ... -> o, facts         one for each method that may be used, {@link DecodeTasks}
  * </pre>
+ *
+ * <p>Where the choice is this plan's, the covariance form takes contexts shorter than D and ridges below {@value #SMALL_RIDGE}, and
+ * whatever the matrix-free form turns out not to solve in the iterations that it launches: such a step is done again, and the
+ * following {@value #PATIENCE} are not tried.
  */
 final class TornadoDecodePlan implements DecodePlan {
 
     private static final AtomicInteger GRAPHS = new AtomicInteger();
-    private static final int FACTS = 5;
+
+    /** Below it, rounding of a key's distance from the mean counts for more than the covariance form leaves of it. */
+    private static final double SMALL_RIDGE = 0.02;
+
+    private static final int PATIENCE = 64;
 
     private final TornadoKvCache cache;
     private final String deviceName;
@@ -51,89 +59,62 @@ final class TornadoDecodePlan implements DecodePlan {
     private final DriverLog driverLog = new DriverLog();
     private final AttentionShape shape;
     private final LlaOptions options;
-    private final DecodeGrid grid;
+    private final DecodeMethod method;
 
     private final IntArray target;
-    private final FloatArray stagedK32;
-    private final ShortArray stagedK16;
-    private final FloatArray stagedV32;
-    private final ShortArray stagedV16;
-    private final FloatArray powers = powersOfTwo();
-    private final IntArray lengths;
-    private final FloatArray q;
-    private final FloatArray scaledQ;
-    private final FloatArray ridges;
-    private final FloatArray topScore;
-    private final IntArray topKey;
-    private final FloatArray sums;
-    private final FloatArray sumZ;
-    private final FloatArray centre;
-    private final FloatArray a;
-    private final FloatArray x;
-    private final FloatArray kbar;
-    private final FloatArray facts;
-    private final FloatArray parts;
-    private final FloatArray o;
+    private final CacheRows stagedK;
+    private final CacheRows stagedV;
+    private final DecodeArrays io;
+    /** In the order of the plan's graphs, after the one that appends. */
+    private final List<DecodeTasks> ways = new ArrayList<>();
     /** Tokens of each sequence that are on the device as they are on the host; -1 before anything is. */
     private final int[] onDevice;
     private TornadoExecutionPlan plan;
+    private DecodeMethod lastMethod;
+    private int stepsToWait;
     private long compileNanos;
 
-    TornadoDecodePlan(TornadoKvCache cache, TornadoRuntimeDevices.Entry entry, int heads, LlaOptions options) {
+    TornadoDecodePlan(TornadoKvCache cache, TornadoRuntimeDevices.Entry entry, int heads, LlaOptions options,
+            DecodeMethod method) {
         this.cache = cache;
         this.deviceName = entry.info().name();
         this.options = options;
+        this.method = method;
+        this.lastMethod = method;
         KvCacheShape c = cache.shape();
         this.shape = c.step(heads);
-        this.grid = DecodeGrid.of(entry, shape);
-        int rows = c.batch() * heads;
         int staged = Math.max(c.batch(), 64);
         this.onDevice = new int[c.batch()];
         Arrays.fill(onDevice, -1);
         this.target = new IntArray(staged);
-        int stagedKeys = staged * c.kvHeads() * c.headDim();
-        int stagedValues = staged * c.kvHeads() * c.valueDim();
-        this.stagedK32 = new FloatArray(cache.half() ? 1 : stagedKeys);
-        this.stagedK16 = new ShortArray(cache.half() ? stagedKeys : 1);
-        this.stagedV32 = new FloatArray(cache.half() ? 1 : stagedValues);
-        this.stagedV16 = new ShortArray(cache.half() ? stagedValues : 1);
-        this.lengths = new IntArray(c.batch());
-        this.q = new FloatArray(rows * c.headDim());
-        this.scaledQ = new FloatArray(rows * c.headDim());
-        this.ridges = new FloatArray(rows);
-        this.topScore = new FloatArray(rows * grid.splits());
-        this.topKey = new IntArray(rows * grid.splits());
-        this.sums = new FloatArray(Math.toIntExact((long) rows * grid.splits() * DecodeGrid.tiles(c.headDim())
-                * DecodeKernels.STRIP * DecodeKernels.STRIP));
-        this.sumZ = new FloatArray(rows * grid.splits() * (c.headDim() + 1));
-        this.centre = new FloatArray(rows * c.headDim());
-        this.a = new FloatArray(rows * c.headDim() * c.headDim());
-        this.x = new FloatArray(rows * c.headDim());
-        this.kbar = new FloatArray(rows * c.headDim());
-        this.facts = new FloatArray(rows * FACTS);
-        this.parts = new FloatArray(rows * grid.splits() * c.valueDim());
-        this.o = new FloatArray(rows * c.valueDim());
+        this.stagedK = cache.k().staging(staged * c.kvHeads());
+        this.stagedV = cache.v().staging(staged * c.kvHeads());
+        this.io = DecodeArrays.of(shape);
+        boolean matrixFree = MatrixFreeTasks.takes(shape, entry.info());
+        if (method == DecodeMethod.MATRIX_FREE && !matrixFree) {
+            throw new InvalidInputException(deviceName + ": MATRIX_FREE takes D = Dv of 8, 16, 32, 64, 128 or 256 on this device, not "
+                    + shape + "; use COVARIANCE");
+        }
+        if (matrixFree && method != DecodeMethod.COVARIANCE) {
+            ways.add(new MatrixFreeTasks(cache, shape, options, entry.info(), io));
+        }
+        if (method != DecodeMethod.MATRIX_FREE) {
+            ways.add(new CovarianceTasks(cache, shape, DecodeGrid.of(entry, shape), io));
+        }
         requireMemory(entry);
         long start = System.nanoTime();
         this.plan = build(entry);
         this.compileNanos = System.nanoTime() - start;
     }
 
-    private static FloatArray powersOfTwo() {
-        FloatArray powers = new FloatArray(32);
-        for (int exponent = 0; exponent < 32; exponent++) {
-            powers.set(exponent, (float) Math.pow(2, Math.max(exponent, 1) - 25));
-        }
-        return powers;
-    }
-
     /** Refuses what the device cannot hold, since some drivers fail silently when memory is short. */
     private void requireMemory(TornadoRuntimeDevices.Entry entry) {
-        long need = cache.shape().bytes() + workspaceBytes();
+        long need = cache.k().bytes() + cache.v().bytes() + workspaceBytes();
         long have = entry.info().memoryBytes();
-        long largest = Math.max((long) Float.BYTES * sums.getSize(),
-                cache.shape().bytes() / (cache.shape().headDim() + cache.shape().valueDim())
-                        * Math.max(cache.shape().headDim(), cache.shape().valueDim()));
+        long largest = Math.max(cache.k().bytes(), cache.v().bytes());
+        for (DecodeTasks way : ways) {
+            largest = Math.max(largest, way.largestBytes());
+        }
         long maxAlloc = entry.device().getMaxAllocMemory();
         if (have > 0 && need > have || maxAlloc > 0 && largest > maxAlloc) {
             throw new DeviceException(deviceName + " has " + have + " bytes of memory, " + maxAlloc
@@ -146,61 +127,41 @@ final class TornadoDecodePlan implements DecodePlan {
         // read when a task is added: kernels are checked against this device's backend, not the default one
         String index = entry.backendIndex() + ":" + entry.deviceIndex();
         System.setProperty(appendGraph + ".append.device", index);
-        for (String task : new String[] {"scan", "covariance", "solve", "output", "merge"}) {
-            System.setProperty(decodeGraph + "." + task + ".device", index);
-        }
         KvCacheShape c = cache.shape();
         KernelContext context = new KernelContext();
-        int half = cache.half() ? 1 : 0;
-        int dim = c.headDim();
-        int group = shape.group();
-        int hw = grid.headsPerGroup();
-        int splits = grid.splits();
-        ImmutableTaskGraph append = new TaskGraph(appendGraph)
-                .transferToDevice(FIRST_EXECUTION, cache.k32, cache.k16, cache.v32, cache.v16)
-                .transferToDevice(EVERY_EXECUTION, target, stagedK32, stagedK16, stagedV32, stagedV16)
-                .task("append", DecodeKernels::append, context, target, stagedK32, stagedK16, stagedV32, stagedV16,
-                        cache.k32, cache.k16, cache.v32, cache.v16, half, dim, c.valueDim(), c.capacity(), c.kvHeads())
-                .persistOnDevice(cache.k32, cache.k16, cache.v32, cache.v16)
+        GridScheduler grids = new GridScheduler();
+        CacheRows k = cache.k();
+        CacheRows v = cache.v();
+        ImmutableTaskGraph[] graphs = new ImmutableTaskGraph[1 + ways.size()];
+        graphs[0] = new TaskGraph(appendGraph)
+                .transferToDevice(FIRST_EXECUTION, k.single, k.half, v.single, v.half)
+                .transferToDevice(EVERY_EXECUTION, target, stagedK.single, stagedK.half, stagedV.single, stagedV.half)
+                .task("append", DecodeKernels::append, context, target, stagedK.single, stagedK.half, stagedV.single, stagedV.half,
+                        k.single, k.half, v.single, v.half, k.halves() ? 1 : 0, c.headDim(), c.valueDim(),
+                        cache.rowsPerSequence(), c.kvHeads())
+                .persistOnDevice(k.single, k.half, v.single, v.half)
                 .snapshot();
-        TaskGraph decode = new TaskGraph(decodeGraph)
-                .consumeFromDevice(appendGraph, cache.k32, cache.k16, cache.v32, cache.v16)
-                .transferToDevice(FIRST_EXECUTION, powers, topScore, topKey, sums, sumZ, centre, a, parts)
-                .transferToDevice(EVERY_EXECUTION, lengths, q, scaledQ, ridges, x, kbar, facts, o)
-                .task("scan", DecodeKernels::scan, context, cache.k32, cache.k16, powers, scaledQ, lengths, topScore,
-                        topKey, half, dim, c.capacity(), c.kvHeads(), group, hw, splits)
-                .task("covariance", DecodeKernels::covariance, context, cache.k32, cache.k16, powers, scaledQ, lengths,
-                        topScore, topKey, sums, sumZ, centre, half, dim, c.capacity(), c.kvHeads(), group, hw, splits,
-                        grid.chunks());
-        decode = grid.localSolve()
-                ? decode.task("solve", DecodeKernels::solve, context, q, ridges, lengths, topScore, sums, sumZ, centre,
-                        a, x, kbar, facts, dim, hw, shape.heads(), splits)
-                : decode.task("solve", DecodeKernels::solveInGlobal, context, q, ridges, lengths, topScore, sums, sumZ,
-                        centre, a, x, kbar, facts, dim, hw, shape.heads(), splits);
-        decode = decode.task("output", DecodeKernels::output, context, cache.k32, cache.k16, cache.v32, cache.v16, powers,
-                        scaledQ, lengths, centre, x, facts, parts, half, dim, c.valueDim(), c.capacity(), c.kvHeads(),
-                        group, hw, splits)
-                .task("merge", DecodeKernels::merge, context, parts, o, c.valueDim(), splits);
-        decode = options.keepState() ? decode.transferToHost(EVERY_EXECUTION, o, facts, x, kbar)
-                : decode.transferToHost(EVERY_EXECUTION, o, facts);
-
-        GridScheduler scheduler = new GridScheduler();
-        int units = grid.units(shape);
         int elements = target.getSize() * c.kvHeads() * Math.max(c.headDim(), c.valueDim());
-        workers(scheduler, appendGraph + ".append", Math.ceilDiv(elements, grid.threads()), grid.threads());
-        workers(scheduler, decodeGraph + ".scan", units * splits, grid.threads());
-        workers(scheduler, decodeGraph + ".covariance", units * splits * grid.chunks(), grid.covarianceThreads());
-        workers(scheduler, decodeGraph + ".solve", c.batch() * shape.heads(), grid.threads());
-        workers(scheduler, decodeGraph + ".output", units * splits, grid.threads());
-        workers(scheduler, decodeGraph + ".merge", Math.ceilDiv(o.getSize(), grid.threads()), grid.threads());
-        TornadoExecutionPlan built = new TornadoExecutionPlan(append, decode.snapshot());
-        return built.withDevice(entry.device()).withGridScheduler(scheduler).withProfiler(ProfilerMode.SILENT);
-    }
-
-    private static void workers(GridScheduler scheduler, String task, int groups, int threads) {
-        WorkerGrid1D worker = new WorkerGrid1D(groups * threads);
-        worker.setLocalWork(threads, 1, 1);
-        scheduler.addWorkerGrid(task, worker);
+        DecodeTasks.workers(grids, appendGraph + ".append", Math.ceilDiv(elements, 64), 64);
+        for (int way = 0; way < ways.size(); way++) {
+            DecodeTasks tasks = ways.get(way);
+            String name = decodeGraph + tasks.method().name().charAt(0);
+            for (String task : tasks.names()) {
+                System.setProperty(name + "." + task + ".device", index);
+            }
+            TaskGraph graph = new TaskGraph(name)
+                    .consumeFromDevice(appendGraph, k.single, k.half, v.single, v.half)
+                    .transferToDevice(FIRST_EXECUTION, tasks.scratch())
+                    .transferToDevice(EVERY_EXECUTION, io.lengths(), io.q(), io.scaledQ(), io.ridges(), io.o())
+                    .transferToDevice(EVERY_EXECUTION, (Object[]) tasks.results());
+            graph = tasks.append(graph, name, grids, context).transferToHost(EVERY_EXECUTION, io.o(), tasks.facts());
+            if (options.keepState()) {
+                graph = graph.transferToHost(EVERY_EXECUTION, (Object[]) tasks.state());
+            }
+            graphs[1 + way] = graph.snapshot();
+        }
+        return new TornadoExecutionPlan(graphs).withDevice(entry.device()).withGridScheduler(grids)
+                .withProfiler(ProfilerMode.SILENT);
     }
 
     @Override
@@ -211,13 +172,51 @@ final class TornadoDecodePlan implements DecodePlan {
         }
         long start = System.nanoTime();
         loadQueries(query, ridge);
-        o.init(Float.NaN); // so that what the device fails to write is seen
-        facts.init(Float.NaN);
+        stepsToWait = Math.max(0, stepsToWait - 1);
+        int way = choose();
+        Timing times = run(way);
+        if (ways.get(way).method() == DecodeMethod.MATRIX_FREE && way + 1 < ways.size() && !solved(ways.get(way))) {
+            stepsToWait = PATIENCE;
+            way++;
+            times = run(way);
+        }
+        lastMethod = ways.get(way).method();
+        store(ways.get(way), result);
+        result.setTiming(new Timing(System.nanoTime() - start, times.kernelNanos(), times.copyInNanos(),
+                times.copyOutNanos(), times.compileNanos()));
+    }
+
+    /** The first way unless there is a reason against it. */
+    private int choose() {
+        float least = Float.MAX_VALUE;
+        for (int row = 0; row < io.ridges().getSize(); row++) {
+            least = Math.min(least, io.ridges().get(row));
+        }
+        int longest = 0;
+        for (int sequence = 0; sequence < shape.batch(); sequence++) {
+            longest = Math.max(longest, cache.length(sequence));
+        }
+        boolean direct = stepsToWait > 0 || least < SMALL_RIDGE || longest < shape.headDim();
+        return direct ? ways.size() - 1 : 0;
+    }
+
+    private boolean solved(DecodeTasks way) {
+        for (int row = 0; row < io.ridges().getSize(); row++) {
+            if (!(way.residual(row) <= options.tolerance())) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private Timing run(int way) {
+        io.o().init(Float.NaN); // so that what the device fails to write is seen
+        ways.get(way).facts().init(Float.NaN);
         Timing times;
         try {
             update();
             // profiler results are live views of the last run: copied at once
-            TornadoProfilerResult profile = plan.withGraph(1).execute().getProfilerResult();
+            TornadoProfilerResult profile = plan.withGraph(1 + way).execute().getProfilerResult();
             times = new Timing(0, profile.getDeviceKernelTime(), profile.getDeviceWriteTime(),
                     profile.getDeviceReadTime(), compileNanos + profile.getCompileTime());
         } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
@@ -230,9 +229,7 @@ final class TornadoDecodePlan implements DecodePlan {
             throw new DeviceException(deviceName + " returned without running its kernels (kernel time 0); run flashlla doctor.");
         }
         compileNanos = 0;
-        store(result);
-        result.setTiming(new Timing(System.nanoTime() - start, times.kernelNanos(), times.copyInNanos(),
-                times.copyOutNanos(), times.compileNanos()));
+        return times;
     }
 
     /** Brings the device's copy of the cache up to the host's. */
@@ -242,9 +239,8 @@ final class TornadoDecodePlan implements DecodePlan {
         for (int sequence = 0; sequence < onDevice.length; sequence++) {
             int length = cache.length(sequence);
             for (int token = first ? length : onDevice[sequence]; token < length; token++) {
-                cache.stage(sequence, token, cache.half() ? stagedK16.getSegment() : stagedK32.getSegment(),
-                        cache.half() ? stagedV16.getSegment() : stagedV32.getSegment(), row);
-                target.set(row++, sequence * cache.shape().capacity() + token);
+                cache.stage(sequence, token, stagedK, stagedV, row);
+                target.set(row++, sequence * cache.rowsPerSequence() + token);
                 if (row == target.getSize()) {
                     append(row);
                     row = 0;
@@ -271,42 +267,41 @@ final class TornadoDecodePlan implements DecodePlan {
 
     private void loadQueries(Tensor query, Tensor ridge) {
         float scale = (float) options.scaleFor(shape.headDim());
-        for (int i = 0; i < q.getSize(); i++) {
+        for (int i = 0; i < io.q().getSize(); i++) {
             float value = (float) query.get(i);
-            q.set(i, value);
-            scaledQ.set(i, value * scale);
+            io.q().set(i, value);
+            io.scaledQ().set(i, value * scale);
         }
-        for (int row = 0; row < ridges.getSize(); row++) {
-            ridges.set(row, (float) (ridge == null ? options.ridge() : ridge.get(row)));
+        for (int row = 0; row < io.ridges().getSize(); row++) {
+            io.ridges().set(row, (float) (ridge == null ? options.ridge() : ridge.get(row)));
         }
         for (int sequence = 0; sequence < shape.batch(); sequence++) {
-            lengths.set(sequence, cache.length(sequence));
+            io.lengths().set(sequence, cache.length(sequence));
         }
     }
 
-    private void store(LlaResult result) {
+    private void store(DecodeTasks way, LlaResult result) {
+        FloatArray o = io.o();
         for (int i = 0; i < o.getSize(); i++) {
             if (Float.isNaN(o.get(i))) {
                 throw new DeviceException(deviceName + ": decoding " + shape
                         + " left output unwritten or NaN; nothing of this run can be used");
             }
         }
-        copy(o, result.output());
-        if (result.keepsState()) {
-            copy(x, result.x());
-            copy(kbar, result.kbar());
+        MemorySegment.copy(o.getSegment(), 0, result.output().segment(), 0, result.output().byteSize());
+        long pairIterations = 0;
+        for (int row = 0; row < io.ridges().getSize(); row++) {
+            int length = cache.length(row / shape.heads());
+            result.logSumExp().set(row, length == 0 ? Double.NEGATIVE_INFINITY : way.logSumExp(row));
+            result.residual()[row] = length == 0 ? 0 : way.residual(row);
+            result.iterations()[row] = way.iterations(row);
+            pairIterations += (long) way.iterations(row) * length;
+            for (int d = 0; result.keepsState() && d < shape.headDim(); d++) {
+                result.kbar().set((long) row * shape.headDim() + d, way.kbar(row, d));
+                result.x().set((long) row * shape.headDim() + d, length == 0 ? 0 : way.x(row, d));
+            }
         }
-        for (int row = 0; row < ridges.getSize(); row++) {
-            boolean empty = cache.length(row / shape.heads()) == 0;
-            result.logSumExp().set(row, empty ? Double.NEGATIVE_INFINITY : facts.get(row * FACTS + 3));
-            result.residual()[row] = empty ? 0 : facts.get(row * FACTS + 4);
-            result.iterations()[row] = 0;
-        }
-        result.setPairIterations(0);
-    }
-
-    private static void copy(FloatArray from, Tensor to) {
-        MemorySegment.copy(from.getSegment(), 0, to.segment(), 0, to.byteSize());
+        result.setPairIterations(pairIterations);
     }
 
     @Override
@@ -326,15 +321,16 @@ final class TornadoDecodePlan implements DecodePlan {
 
     @Override
     public DecodeMethod lastMethod() {
-        return DecodeMethod.COVARIANCE;
+        return lastMethod;
     }
 
     @Override
     public long workspaceBytes() {
-        return (long) Float.BYTES * (topScore.getSize() + topKey.getSize() + sums.getSize() + sumZ.getSize()
-                + centre.getSize() + a.getSize() + x.getSize() + kbar.getSize() + facts.getSize() + parts.getSize()
-                + target.getSize() + stagedK32.getSize() + stagedV32.getSize())
-                + Short.BYTES * (long) (stagedK16.getSize() + stagedV16.getSize());
+        long bytes = stagedK.bytes() + stagedV.bytes() + (long) Integer.BYTES * target.getSize();
+        for (DecodeTasks way : ways) {
+            bytes += way.bytes();
+        }
+        return bytes;
     }
 
     @Override

@@ -9,67 +9,47 @@ import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.spi.AbstractKvCache;
-import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
-import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
- * Keys (B,Hkv,capacity,D) and values (B,Hkv,capacity,Dv) in TornadoVM's arrays. The host's copy is complete; a decode plan
- * holds the device's, which it fills once and then keeps up to date token by token.
- *
- * <p>float16 is kept as its bits in a {@link ShortArray}, which every backend takes, half type or not.
+ * Keys and values in TornadoVM's arrays. The host's copy is complete; a decode plan holds the device's, which it fills once and
+ * then keeps up to date token by token.
  */
 final class TornadoKvCache extends AbstractKvCache {
 
     private final TornadoRuntimeDevices.Entry entry;
     private final String deviceName;
-    private final boolean half;
     private final List<TornadoDecodePlan> plans = new ArrayList<>();
-    /** Keys and values; the two of the other type are one element long. */
-    final FloatArray k32;
-    final ShortArray k16;
-    final FloatArray v32;
-    final ShortArray v16;
-    private final Tensor k;
-    private final Tensor v;
+    private final int capacity;
+    private final CacheRows k;
+    private final CacheRows v;
 
     TornadoKvCache(TornadoRuntimeDevices.Entry entry, KvCacheShape shape) {
         super(shape);
         this.entry = entry;
         this.deviceName = entry.info().name();
-        this.half = shape.type() == DataType.FLOAT16;
-        int keys = elements(shape.headDim());
-        int values = elements(shape.valueDim());
+        this.capacity = CacheRows.capacity(shape);
         try {
-            this.k32 = new FloatArray(half ? 1 : keys);
-            this.k16 = new ShortArray(half ? keys : 1);
-            this.v32 = new FloatArray(half ? 1 : values);
-            this.v16 = new ShortArray(half ? values : 1);
+            this.k = CacheRows.of(entry.info(), shape, shape.headDim());
+            this.v = CacheRows.of(entry.info(), shape, shape.valueDim());
         } catch (OutOfMemoryError e) {
             throw new DeviceException(deviceName + ": a key/value cache of " + shape + " needs " + shape.bytes()
                     + " bytes of host memory, more than there is: lower the capacity or store FLOAT16", e);
         }
-        this.k = view(half ? k16.getSegment() : k32.getSegment(), shape.headDim());
-        this.v = view(half ? v16.getSegment() : v32.getSegment(), shape.valueDim());
     }
 
-    private int elements(int dim) {
-        long elements = (long) shape().batch() * shape().kvHeads() * shape().capacity() * dim;
-        if (elements > Integer.MAX_VALUE - 64) {
-            throw new InvalidInputException(deviceName + ": a key/value cache of " + shape()
-                    + " exceeds 2^31 elements: lower the capacity or the batch");
-        }
-        return (int) elements;
+    CacheRows k() {
+        return k;
     }
 
-    private Tensor view(MemorySegment segment, int dim) {
-        return Tensor.wrap(segment, shape().type(), shape().batch(), shape().kvHeads(), shape().capacity(), dim);
+    CacheRows v() {
+        return v;
     }
 
-    boolean half() {
-        return half;
+    /** Rows between the first tokens of two sequences. */
+    int rowsPerSequence() {
+        return capacity;
     }
 
     @Override
@@ -77,40 +57,22 @@ final class TornadoKvCache extends AbstractKvCache {
         for (int sequence = first; sequence < first + sequences; sequence++) {
             for (int head = 0; head < shape().kvHeads(); head++) {
                 long source = ((long) (sequence - first) * shape().kvHeads() + head) * tokens;
-                long target = row(sequence, head, length(sequence));
-                copy(newK, source, k, target, tokens, shape().headDim());
-                copy(newV, source, v, target, tokens, shape().valueDim());
+                k.put(row(sequence, head, length(sequence)), newK, source, tokens);
+                v.put(row(sequence, head, length(sequence)), newV, source, tokens);
             }
         }
     }
 
-    private long row(int sequence, int kvHead, int token) {
-        return ((long) sequence * shape().kvHeads() + kvHead) * shape().capacity() + token;
-    }
-
-    private static void copy(Tensor from, long fromRow, Tensor to, long toRow, long rows, int dim) {
-        if (from.type() == to.type()) {
-            long bytes = (long) dim * to.type().bytes();
-            MemorySegment.copy(from.segment(), fromRow * bytes, to.segment(), toRow * bytes, rows * bytes);
-        } else {
-            for (long i = 0; i < rows * dim; i++) {
-                to.set(toRow * dim + i, from.get(fromRow * dim + i));
-            }
-        }
+    private int row(int sequence, int kvHead, int token) {
+        return (sequence * shape().kvHeads() + kvHead) * capacity + token;
     }
 
     /** Copies one token of all key/value heads, as stored, to {@code (row,Hkv,D)} and {@code (row,Hkv,Dv)}. */
-    void stage(int sequence, int token, MemorySegment stagedK, MemorySegment stagedV, int row) {
+    void stage(int sequence, int token, CacheRows stagedK, CacheRows stagedV, int row) {
         for (int head = 0; head < shape().kvHeads(); head++) {
-            stage(k, sequence, head, token, stagedK, row);
-            stage(v, sequence, head, token, stagedV, row);
+            k.stage(row(sequence, head, token), stagedK, row * shape().kvHeads() + head);
+            v.stage(row(sequence, head, token), stagedV, row * shape().kvHeads() + head);
         }
-    }
-
-    private void stage(Tensor cache, int sequence, int head, int token, MemorySegment staged, int row) {
-        long bytes = cache.dim(3) * cache.type().bytes();
-        MemorySegment.copy(cache.segment(), row(sequence, head, token) * bytes, staged,
-                ((long) row * shape().kvHeads() + head) * bytes, bytes);
     }
 
     /** What is overwritten from here on must reach the device again. */
@@ -135,12 +97,12 @@ final class TornadoKvCache extends AbstractKvCache {
         return copyOf(v, sequence, shape().valueDim());
     }
 
-    private Tensor copyOf(Tensor cache, int sequence, int dim) {
+    private Tensor copyOf(CacheRows rows, int sequence, int dim) {
         requireOpen();
         int length = length(sequence);
         Tensor copy = Tensor.allocate(DataType.FLOAT32, 1, shape().kvHeads(), length, dim);
         for (int head = 0; head < shape().kvHeads(); head++) {
-            copy(cache, row(sequence, head, 0), copy, (long) head * length, length, dim);
+            rows.copyTo(copy, (long) head * length, row(sequence, head, 0), length);
         }
         return copy;
     }
@@ -148,10 +110,10 @@ final class TornadoKvCache extends AbstractKvCache {
     @Override
     public DecodePlan decodePlan(int heads, LlaOptions options, DecodeMethod method) {
         requireOpen();
-        if (method != DecodeMethod.AUTO && method != DecodeMethod.COVARIANCE) {
-            throw new InvalidInputException(deviceName + ": decodes by COVARIANCE only, not " + method);
+        if (method == DecodeMethod.MOMENTS) {
+            throw new InvalidInputException(deviceName + ": decodes by COVARIANCE or MATRIX_FREE, not " + method);
         }
-        TornadoDecodePlan plan = new TornadoDecodePlan(this, entry, heads, options);
+        TornadoDecodePlan plan = new TornadoDecodePlan(this, entry, heads, options, method);
         plans.add(plan);
         return plan;
     }

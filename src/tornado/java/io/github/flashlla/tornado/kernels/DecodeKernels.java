@@ -3,8 +3,8 @@ package io.github.flashlla.tornado.kernels;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
-import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
  * One decoding step: B sequences of different lengths, each with one query per head, against the key/value cache.
@@ -21,10 +21,9 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  * <p>Because scan has found the heaviest key, weights need no running max, splits add up without rescaling, and A cancels no
  * large numbers where the weight sits on few keys.
  *
- * <p>Layouts, row-major: cache k (B,Hkv,capacity,D), v (B,Hkv,capacity,Dv), in float32 ({@code k32}) or, with {@code binary16} =
- * 1, as IEEE binary16 bits ({@code k16}; the other array is then a dummy), which are widened with integer arithmetic and a
- * table of powers of two, because not every device compiles a half type. A work-group of scan, covariance and output owns a
- * unit, {@code hw} heads that share one key/value head, and one split of its sequence: group = unit * splits + split,
+ * <p>Layouts, row-major but for the cache: k (B,Hkv,capacity,D), v (B,Hkv,capacity,Dv), whose elements are at {@link #index}, in
+ * float32 ({@code k32}) or, with {@code binary16} = 1, in float16 ({@code k16}; the other array is then a dummy). A work-group of scan,
+ * covariance and output owns a unit, {@code hw} heads that share one key/value head, and one split of its sequence: group = unit * splits + split,
  * unit * hw + h = b * H + head. Tiles are {@value #TILE} keys. Every scalar argument is folded into the compiled kernel.
  */
 public final class DecodeKernels {
@@ -40,11 +39,35 @@ public final class DecodeKernels {
 
     private DecodeKernels() {}
 
-    /** @param power of the exponent bits: 2^(e-25), or 2^-24 for e = 0 */
-    private static float widen(int bits, float power) {
-        int exponent = (bits >> 10) & 31;
-        int fraction = (bits & 1023) + 1024 * Math.min(exponent, 1);
-        return (1 - 2 * ((bits >> 15) & 1)) * fraction * power;
+    /**
+     * Where element d of a row (sequence, head and position in one) lies. Rows are in blocks of P = 32 / lanes, a block's dims in
+     * groups of {@link #lanes}: (rows / P, D / lanes, P, lanes). With D lanes that is row-major; with D / 8, the 32 threads of a
+     * warp that share P keys read 32 neighbours each time.
+     */
+    public static int index(int row, int d, int dim) {
+        int lanes = lanes(dim);
+        int blockKeys = Math.max(1, 32 / lanes);
+        return (row / blockKeys * (dim / lanes) + d / lanes) * (blockKeys * lanes) + row % blockKeys * lanes + d % lanes;
+    }
+
+    /** The lanes of {@link #index}: D / 8 where that is a power of two, for {@link MatrixFreeDecode}'s sake, else D. */
+    public static int lanes(int dim) {
+        int lanes = dim;
+        if (dim % 8 == 0 && (dim & (dim - 1)) == 0) {
+            lanes = dim / 8;
+        }
+        return lanes;
+    }
+
+    /** A number of a cache that is in one of two arrays. */
+    static float element(FloatArray k32, HalfFloatArray k16, int binary16, int at) {
+        float value;
+        if (binary16 == 1) {
+            value = k16.get(at).getFloat32();
+        } else {
+            value = k32.get(at);
+        }
+        return value;
     }
 
     /**
@@ -53,8 +76,8 @@ public final class DecodeKernels {
      * @param target per staged row its sequence * capacity + position, or -1 for none
      * @param stagedK32 (rows,Hkv,D), likewise the others, in the cache's type
      */
-    public static void append(KernelContext context, IntArray target, FloatArray stagedK32, ShortArray stagedK16,
-            FloatArray stagedV32, ShortArray stagedV16, FloatArray k32, ShortArray k16, FloatArray v32, ShortArray v16,
+    public static void append(KernelContext context, IntArray target, FloatArray stagedK32, HalfFloatArray stagedK16,
+            FloatArray stagedV32, HalfFloatArray stagedV16, FloatArray k32, HalfFloatArray k16, FloatArray v32, HalfFloatArray v16,
             int binary16, int dim, int valueDim, int capacity, int kvHeads) {
         int width = Math.max(dim, valueDim);
         int row = context.globalIdx / (width * kvHeads);
@@ -67,18 +90,29 @@ public final class DecodeKernels {
                 int position = slot % capacity;
                 int to = (sequence * kvHeads + kvHead) * capacity + position;
                 int from = row * kvHeads + kvHead;
+                // compared first because TornadoVM copies to the device only what a kernel reads: the rest of the cache must get there
                 if (d < dim) {
+                    int at = index(to, d, dim);
                     if (binary16 == 1) {
-                        k16.set(to * dim + d, stagedK16.get(from * dim + d));
+                        if (k16.get(at).getFloat32() != stagedK16.get(from * dim + d).getFloat32()) {
+                            k16.set(at, stagedK16.get(from * dim + d));
+                        }
                     } else {
-                        k32.set(to * dim + d, stagedK32.get(from * dim + d));
+                        if (k32.get(at) != stagedK32.get(from * dim + d)) {
+                            k32.set(at, stagedK32.get(from * dim + d));
+                        }
                     }
                 }
                 if (d < valueDim) {
+                    int at = index(to, d, valueDim);
                     if (binary16 == 1) {
-                        v16.set(to * valueDim + d, stagedV16.get(from * valueDim + d));
+                        if (v16.get(at).getFloat32() != stagedV16.get(from * valueDim + d).getFloat32()) {
+                            v16.set(at, stagedV16.get(from * valueDim + d));
+                        }
                     } else {
-                        v32.set(to * valueDim + d, stagedV32.get(from * valueDim + d));
+                        if (v32.get(at) != stagedV32.get(from * valueDim + d)) {
+                            v32.set(at, stagedV32.get(from * valueDim + d));
+                        }
                     }
                 }
             }
@@ -93,7 +127,7 @@ public final class DecodeKernels {
      * @param topScore (B*H,splits), {@link #LOWEST} where a split is empty
      * @param topKey (B*H,splits), position in the sequence
      */
-    public static void scan(KernelContext context, FloatArray k32, ShortArray k16, FloatArray powers, FloatArray scaledQ,
+    public static void scan(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray scaledQ,
             IntArray lengths, FloatArray topScore, IntArray topKey, int binary16, int dim, int capacity, int kvHeads,
             int group, int hw, int splits) {
         int threads = context.localGroupSizeX;
@@ -111,10 +145,6 @@ public final class DecodeKernels {
         float[] q = context.allocateFloatLocalArray(hw * dim);
         float[] best = context.allocateFloatLocalArray(hw * TILE);
         int[] bestKey = context.allocateIntLocalArray(hw * TILE);
-        float[] power = context.allocateFloatLocalArray(32);
-        for (int i = me; i < 32; i += threads) {
-            power[i] = powers.get(i);
-        }
         for (int i = me; i < hw * dim; i += threads) {
             q[i] = scaledQ.get(unit * hw * dim + i);
         }
@@ -126,14 +156,7 @@ public final class DecodeKernels {
         for (int token = from; token < to; token += TILE) {
             int n = Math.min(TILE, to - token);
             for (int i = me; i < n * dim; i += threads) {
-                int at = (base + token) * dim + i;
-                float value;
-                if (binary16 == 1) {
-                    int bits = k16.get(at);
-                    value = widen(bits, power[(bits >> 10) & 31]);
-                } else {
-                    value = k32.get(at);
-                }
+                float value = element(k32, k16, binary16, index(base + token + i / dim, i % dim, dim));
                 k[i / dim * (dim + 1) + i % dim] = value;
             }
             context.localBarrier();
@@ -180,7 +203,7 @@ public final class DecodeKernels {
      * @param sumZ (B*H,splits,D+1), the last being sum w
      * @param centre (B*H,D), receives c
      */
-    public static void covariance(KernelContext context, FloatArray k32, ShortArray k16, FloatArray powers,
+    public static void covariance(KernelContext context, FloatArray k32, HalfFloatArray k16, 
             FloatArray scaledQ, IntArray lengths, FloatArray topScore, IntArray topKey, FloatArray sums, FloatArray sumZ,
             FloatArray centre, int binary16, int dim, int capacity, int kvHeads, int group, int hw, int splits, int chunks) {
         int strips = (dim + STRIP - 1) / STRIP;
@@ -204,10 +227,6 @@ public final class DecodeKernels {
         float[] w = context.allocateFloatLocalArray(hw * TILE);
         float[] max = context.allocateFloatLocalArray(hw);
         int[] heaviest = context.allocateIntLocalArray(hw);
-        float[] power = context.allocateFloatLocalArray(32);
-        for (int i = me; i < 32; i += threads) {
-            power[i] = powers.get(i);
-        }
         for (int i = me; i < TILE * stride; i += threads) {
             k[i] = 0; // what no key fills is multiplied by a weight of 0, and must be a number
         }
@@ -232,14 +251,7 @@ public final class DecodeKernels {
             int h = i / dim;
             int d = i % dim;
             q[h * (dim + 1) + d] = scaledQ.get(unit * hw * dim + i);
-            int at = (base + heaviest[h]) * dim + d;
-            float value;
-            if (binary16 == 1) {
-                int bits = k16.get(at);
-                value = widen(bits, power[(bits >> 10) & 31]);
-            } else {
-                value = k32.get(at);
-            }
+            float value = element(k32, k16, binary16, index(base + heaviest[h], d, dim));
             c[h * stride + d % STRIP * strips + d / STRIP] = value;
             if (split == 0 && chunk == 0) {
                 centre.set(unit * hw * dim + i, value);
@@ -271,14 +283,7 @@ public final class DecodeKernels {
         for (int token = from; token < to; token += TILE) {
             int n = Math.min(TILE, to - token);
             for (int i = me; i < n * dim; i += threads) {
-                int at = (base + token) * dim + i;
-                float value;
-                if (binary16 == 1) {
-                    int bits = k16.get(at);
-                    value = widen(bits, power[(bits >> 10) & 31]);
-                } else {
-                    value = k32.get(at);
-                }
+                float value = element(k32, k16, binary16, index(base + token + i / dim, i % dim, dim));
                 int d = i % dim;
                 k[i / dim * stride + d % STRIP * strips + d / STRIP] = value;
             }
@@ -610,8 +615,8 @@ public final class DecodeKernels {
      * @param facts from {@link #solve}
      * @param parts (B*H,splits,Dv)
      */
-    public static void output(KernelContext context, FloatArray k32, ShortArray k16, FloatArray v32, ShortArray v16,
-            FloatArray powers, FloatArray scaledQ, IntArray lengths, FloatArray centre, FloatArray x, FloatArray facts,
+    public static void output(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray v32, HalfFloatArray v16,
+            FloatArray scaledQ, IntArray lengths, FloatArray centre, FloatArray x, FloatArray facts,
             FloatArray parts, int binary16, int dim, int valueDim, int capacity, int kvHeads, int group, int hw,
             int splits) {
         int threads = context.localGroupSizeX;
@@ -632,10 +637,6 @@ public final class DecodeKernels {
         float[] solution = context.allocateFloatLocalArray(hw * dim);
         float[] coefficient = context.allocateFloatLocalArray(hw * TILE);
         float[] o = context.allocateFloatLocalArray(hw * valueDim);
-        float[] power = context.allocateFloatLocalArray(32);
-        for (int i = me; i < 32; i += threads) {
-            power[i] = powers.get(i);
-        }
         for (int i = me; i < hw * dim; i += threads) {
             q[i] = scaledQ.get(unit * hw * dim + i);
             c[i] = centre.get(unit * hw * dim + i);
@@ -648,25 +649,11 @@ public final class DecodeKernels {
         for (int token = from; token < to; token += TILE) {
             int n = Math.min(TILE, to - token);
             for (int i = me; i < n * dim; i += threads) {
-                int at = (base + token) * dim + i;
-                float value;
-                if (binary16 == 1) {
-                    int bits = k16.get(at);
-                    value = widen(bits, power[(bits >> 10) & 31]);
-                } else {
-                    value = k32.get(at);
-                }
+                float value = element(k32, k16, binary16, index(base + token + i / dim, i % dim, dim));
                 k[i / dim * (dim + 1) + i % dim] = value;
             }
             for (int i = me; i < n * valueDim; i += threads) {
-                int at = (base + token) * valueDim + i;
-                float value;
-                if (binary16 == 1) {
-                    int bits = v16.get(at);
-                    value = widen(bits, power[(bits >> 10) & 31]);
-                } else {
-                    value = v32.get(at);
-                }
+                float value = element(v32, v16, binary16, index(base + token + i / valueDim, i % valueDim, valueDim));
                 v[i] = value;
             }
             context.localBarrier();
