@@ -15,7 +15,6 @@ import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoProfilerResult;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
-import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
@@ -67,7 +66,8 @@ final class TornadoBackward implements AutoCloseable {
             graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.dq(), buffers.dk(), buffers.dv(), buffers.dridge(),
                     buffers.rows(), buffers.visited());
             TornadoExecutionPlan compiled = LlaTasks.configure(new TornadoExecutionPlan(graph.snapshot()), entry);
-            compiled.withGridScheduler(grids).withProfiler(ProfilerMode.SILENT).withPreCompilation();
+            compiled.withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
+            entry.inTurn(compiled::withPreCompilation);
             driverLog.check(device);
             return compiled;
         } catch (Throwable e) { // TornadoVM throws errors as well as exceptions
@@ -82,7 +82,7 @@ final class TornadoBackward implements AutoCloseable {
         load(saved, gradOutput);
         TornadoProfilerResult profile;
         try {
-            profile = plan.execute().getProfilerResult();
+            profile = entry.inTurn(() -> plan.execute().getProfilerResult());
         } catch (Throwable e) {
             throw failure("failed in the backward pass", e);
         }
@@ -163,9 +163,12 @@ final class TornadoBackward implements AutoCloseable {
         entry.memory().release(memoryBytes);
         try {
             if (plan != null) {
-                plan.close();
+                entry.inTurn(() -> {
+                    plan.close();
+                    return null;
+                });
             }
-        } catch (TornadoExecutionPlanException e) {
+        } catch (Exception e) {
             throw new DeviceException(device + " could not free its memory: " + e.getMessage(), e);
         }
     }

@@ -19,7 +19,6 @@ import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoProfilerResult;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
-import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
@@ -71,7 +70,8 @@ final class TornadoPlan implements LlaPlan {
                 graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.kbar(), buffers.x());
             }
             TornadoExecutionPlan compiled = tasks.configure(new TornadoExecutionPlan(graph.snapshot()));
-            compiled.withGridScheduler(grids).withProfiler(ProfilerMode.SILENT).withPreCompilation();
+            compiled.withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
+            entry.inTurn(compiled::withPreCompilation);
             driverLog.check(device);
             return compiled;
         } catch (Throwable e) { // TornadoVM throws errors as well as exceptions
@@ -141,7 +141,7 @@ final class TornadoPlan implements LlaPlan {
         buffers.stats().init(Float.NaN); // to be seen if nothing is copied back
         TornadoProfilerResult profile;
         try {
-            profile = plan.execute().getProfilerResult();
+            profile = entry.inTurn(() -> plan.execute().getProfilerResult());
         } catch (Throwable e) {
             throw failure("failed", e);
         }
@@ -194,7 +194,7 @@ final class TornadoPlan implements LlaPlan {
         DeviceException shortage = memory.refusal(shape, tasks.memoryBytes(), e);
         try {
             if (plan != null) {
-                plan.freeDeviceMemory();
+                entry.inTurn(plan::freeDeviceMemory);
             }
         } catch (Throwable unfreed) { // TornadoVM gives up at the first array that was not allocated
             e.addSuppressed(unfreed);
@@ -226,8 +226,11 @@ final class TornadoPlan implements LlaPlan {
             if (backward != null) {
                 backward.close();
             }
-            plan.close();
-        } catch (TornadoExecutionPlanException e) {
+            entry.inTurn(() -> {
+                plan.close();
+                return null;
+            });
+        } catch (Exception e) {
             throw new DeviceException(device + " could not free its memory: " + e.getMessage(), e);
         }
     }

@@ -9,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.Callable;
 import uk.ac.manchester.tornado.api.TornadoBackend;
 import uk.ac.manchester.tornado.api.TornadoRuntime;
 import uk.ac.manchester.tornado.api.TornadoTargetDevice;
@@ -23,9 +24,27 @@ final class TornadoRuntimeDevices {
      * A device and TornadoVM's own indexes of it.
      *
      * @param maxGroupThreads threads of the largest work-group, or -1 for a virtual device, which tells no limits
+     * @param memory what this JVM's plans hold of its memory
      */
     record Entry(DeviceInfo info, TornadoDevice device, int backendIndex, int deviceIndex, int maxGroupThreads,
-            DeviceMemory memory) {}
+            DeviceMemory memory) {
+
+        /**
+         * Compiles, runs or closes a plan, one at a time on this device. When any plan on a device is closed, TornadoVM marks
+         * the device as reset and then refuses to run every plan that was compiled in advance, as if it had been theirs; the
+         * mark is taken off here.
+         */
+        <T> T inTurn(Callable<T> work) throws Exception {
+            synchronized (memory) {
+                device.getDeviceContext().setResetToFalse();
+                try {
+                    return work.call();
+                } finally {
+                    device.getDeviceContext().setResetToFalse();
+                }
+            }
+        }
+    }
 
     private static Map<String, Entry> known;
 
