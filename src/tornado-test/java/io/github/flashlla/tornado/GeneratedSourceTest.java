@@ -31,8 +31,20 @@ class GeneratedSourceTest {
                 .profiles("[{memory_share: 0.9, forward_kernels: [" + kernel + "]}]")
                 .flag("-Dtornado.printKernel=True")
                 .run(Provocation.class, "plan", backend.name().toLowerCase(Locale.ROOT) + ":0", "100", headDim);
+        assertEntries(said, "poison", "centre", entry);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"OPENCL, 64", "OPENCL, 256", "CUDA, 64", "CUDA, 256"})
+    void backward(Backend backend, String headDim) throws Exception {
+        String said = new TornadoChild(folder, backend).virtual("GPU").flag("-Dtornado.printKernel=True")
+                .run(Provocation.class, "backward", backend.name().toLowerCase(Locale.ROOT) + ":0", "100", headDim);
+        assertEntries(said, "poison", "poison", "poison", "solve", "queries", "keys");
+    }
+
+    private static void assertEntries(String said, String... expected) {
         List<String> entries = ENTRY.matcher(said).results().map((MatchResult match) -> match.group(1)).toList();
-        assertEquals(List.of("poison", "centre", entry), entries, () -> said.lines().reduce("", (a, b) -> b));
+        assertEquals(List.of(expected), entries, () -> said.lines().reduce("", (a, b) -> b));
         assertTrue(said.endsWith("done\n"), () -> said.lines().reduce("", (a, b) -> b));
     }
 }

@@ -9,6 +9,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.verify.RandomInputs;
+import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
@@ -28,6 +29,7 @@ public final class Provocation {
                 switch (args[0]) {
                     case "plan" -> device.plan(shape, LlaOptions.defaults()).close();
                     case "run" -> run(device, shape);
+                    case "backward" -> compileBackward(args[1], shape);
                     case "oneAfterTheOther" -> {
                         for (int n = 0; n < count; n++) {
                             run(device, shape);
@@ -48,6 +50,20 @@ public final class Provocation {
         }
         System.out.flush();
         Runtime.getRuntime().halt(0);
+    }
+
+    /** The backward pass alone, which a plan would compile behind its first forward run. */
+    private static void compileBackward(String device, AttentionShape shape) {
+        LlaTasks forward = LlaTasks.of(TornadoRuntimeDevices.open(device), shape, LlaOptions.defaults().withKeepState(true));
+        LlaBackwardTasks backward = LlaBackwardTasks.of(forward);
+        BackwardBuffers buffers = backward.buffers();
+        GridScheduler grids = new GridScheduler();
+        TaskGraph graph = new TaskGraph("gradients")
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, forward.buffers().keptForBackward())
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.g(), buffers.dq(), buffers.dk(), buffers.dv(),
+                        buffers.dridge());
+        backward.appendTo(graph, grids);
+        forward.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
     }
 
     private static void run(Device device, AttentionShape shape) {

@@ -56,11 +56,12 @@ final class DeviceLimits {
             }
         }
         BackwardKernel least = Arrays.stream(BackwardKernel.values())
-                .filter(kernel -> kernel.suits(entry.info(), shape, options)).min(Comparator.comparingInt(kernel -> kernel.localBytes(shape))).orElseThrow();
+                .filter(kernel -> kernel.suits(entry.info(), shape, options))
+                .min(Comparator.comparingInt(kernel -> kernel.localBytes(shape))).orElseThrow();
         throw new InvalidInputException(entry.info().name() + " (" + entry.info().hardware()
-                + ") cannot take the backward pass of " + shape + ": a work-group needs " + least.localBytes(shape) + " bytes of local memory and "
-                + least.groupThreads(shape) + " threads, but the device has " + localMemory + " and " + entry.maxGroupThreads()
-                + "; use a smaller head dim or another device.");
+                + ") cannot take the backward pass of " + shape + ": a work-group needs " + least.localBytes(shape)
+                + " bytes of local memory and " + least.groupThreads(shape) + " threads, but the device has " + localMemory
+                + " and " + entry.maxGroupThreads() + "; use a smaller head dim or another device.");
     }
 
     private static long localMemory(DeviceInfo device, DeviceProfile profile) {
@@ -68,15 +69,9 @@ final class DeviceLimits {
                 ? Math.min(most, device.localMemoryBytes()) : most).orElse(device.localMemoryBytes());
     }
 
-    /**
-     * Bytes of device memory that a backward pass needs beside its plan's forward pass: q, k, v, ridge and the saved state
-     * again, g, the gradients and work arrays.
-     */
+    /** Bytes of device memory that a backward pass needs beside its forward pass: g, the gradients and work arrays. */
     static long backwardMemoryBytes(AttentionShape shape, boolean jacobi) {
-        long outputs = elements(shape.outputDims());
-        return 2 * shape.tensorBytes(Float.BYTES)
-                + (2 * shape.rows() - outputs + LlaBuffers.workspaceFloats(shape, jacobi) + BackwardBuffers.workspaceFloats(shape, jacobi))
-                * Float.BYTES;
+        return shape.tensorBytes(Float.BYTES) + (shape.rows() + BackwardBuffers.workspaceFloats(shape, jacobi)) * Float.BYTES;
     }
 
     /** Bytes of device memory that a forward pass needs, all arrays together. */

@@ -77,8 +77,9 @@ public final class LlaBackwardTasks {
     }
 
     /** The same over arrays that are all its own, but for forward's. */
-    static LlaBackwardTasks of(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options, LlaBuffers forward) {
-        return new LlaBackwardTasks(device, shape, options, BackwardBuffers.allocate(shape, forward, isJacobi(options)), false);
+    static LlaBackwardTasks of(LlaTasks forward) {
+        BackwardBuffers buffers = BackwardBuffers.allocate(forward.shape(), forward.buffers(), isJacobi(forward.options()));
+        return new LlaBackwardTasks(forward.entry(), forward.shape(), forward.options(), buffers, false);
     }
 
     private static boolean isJacobi(LlaOptions options) {

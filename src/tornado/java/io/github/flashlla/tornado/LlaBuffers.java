@@ -73,6 +73,11 @@ public record LlaBuffers(
         }
     }
 
+    /** What the backward pass reads of forward's arrays. */
+    Object[] keptForBackward() {
+        return new Object[] {q, k, v, ridge, centre, logSumExp, kbar, x};
+    }
+
     /** Bytes beyond q, k, v, ridge and o. */
     public long workspaceBytes() {
         long elements = (long) centre.getSize() + logSumExp.getSize() + kbar.getSize() + x.getSize() + stats.getSize()

@@ -175,25 +175,16 @@ public final class LlaTasks {
         tasks.task("lla_poison", TaskAppender.groups(Math.min(POISON_GROUPS, Math.ceilDiv(longest, Poison.THREADS)),
                 Poison.THREADS), g -> g.task("lla_poison", Poison::poison, new KernelContext(), poison, buffers.o(),
                 buffers.stats()));
-        appendCentre(tasks, shape, buffers);
+        tasks.task("lla_centre", TaskAppender.groups((long) shape.batch() * shape.kvHeads(), KeyCentre.THREADS),
+                g -> g.task("lla_centre", KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(),
+                        shape.keyLength(), shape.headDim()));
         kernel.prepare(tasks, "lla_pack", buffers, shape);
         tasks.task("lla_forward", kernel.grid(device.info(), shape, options),
                 g -> kernel.append(g, "lla_forward", device.info(), buffers, shape, options));
     }
 
-    /** Adds the task that finds each head's {@code centre}. */
-    static void appendCentre(TaskAppender tasks, AttentionShape shape, LlaBuffers buffers) {
-        tasks.task("lla_centre", TaskAppender.groups((long) shape.batch() * shape.kvHeads(), KeyCentre.THREADS),
-                g -> g.task("lla_centre", KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(),
-                        shape.keyLength(), shape.headDim()));
-    }
-
     /** Has a plan run on this device, and compile its kernels as the device's profile in tornado-config says. */
     public TornadoExecutionPlan configure(TornadoExecutionPlan plan) {
-        return configure(plan, device);
-    }
-
-    static TornadoExecutionPlan configure(TornadoExecutionPlan plan, TornadoRuntimeDevices.Entry device) {
         plan.withDevice(device.device());
         DeviceProfile.of(device.info()).compilerFlags()
                 .ifPresent(flags -> plan.withCompilerFlags(device.device().getTornadoVMBackend(), flags));

@@ -30,6 +30,9 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 final class TornadoPlan implements LlaPlan {
     private static final AtomicInteger GRAPHS = new AtomicInteger();
 
+    private static final int FORWARD = 0;
+    private static final int BACKWARD = 1;
+
     private final TornadoRuntimeDevices.Entry entry;
     private final String device;
     private final AttentionShape shape;
@@ -38,9 +41,15 @@ final class TornadoPlan implements LlaPlan {
     private final DeviceMemory memory;
     private final LlaTasks tasks;
     private final LlaBuffers buffers;
+    /** Null where no state is kept. */
+    private final TornadoBackward backward;
     private final TornadoExecutionPlan plan;
     private final AtomicBoolean running = new AtomicBoolean();
-    private TornadoBackward backward;
+    private long heldBytes;
+    private boolean backwardCompiled;
+    /** What the device's arrays hold forward's answer to. */
+    private LlaInputs lastInputs;
+    private LlaResult lastResult;
     private long compileNanos;
     private boolean closed;
 
@@ -51,31 +60,46 @@ final class TornadoPlan implements LlaPlan {
         this.options = options;
         this.memory = entry.memory();
         this.tasks = LlaTasks.of(entry, shape, options);
-        memory.hold(shape, tasks.memoryBytes());
+        hold(tasks.memoryBytes());
         this.buffers = tasks.buffers();
 
         long start = System.nanoTime();
+        String name = "lla" + GRAPHS.incrementAndGet();
         GridScheduler grids = new GridScheduler();
-        TaskGraph graph = new TaskGraph("lla" + GRAPHS.incrementAndGet())
+        TaskGraph graph = new TaskGraph(name)
                 .transferToDevice(DataTransferMode.EVERY_EXECUTION, buffers.q(), buffers.k(), buffers.v(), buffers.ridge());
-        plan = compile(graph, grids);
-        compileNanos = System.nanoTime() - start;
-    }
-
-    private TornadoExecutionPlan compile(TaskGraph graph, GridScheduler grids) {
         try {
             tasks.append(graph, grids);
             graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.o(), buffers.logSumExp(), buffers.stats());
             if (options.keepState()) {
                 graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.kbar(), buffers.x());
+                graph.persistOnDevice(buffers.keptForBackward());
             }
-            TornadoExecutionPlan compiled = tasks.configure(new TornadoExecutionPlan(graph.snapshot()));
-            compiled.withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
-            entry.inTurn(compiled::withPreCompilation);
-            driverLog.check(device);
-            return compiled;
+            backward = options.keepState() ? new TornadoBackward(entry, options, tasks, name, grids) : null;
+        } catch (InvalidInputException e) {
+            release();
+            throw e;
         } catch (Throwable e) { // TornadoVM throws errors as well as exceptions
-            throw failure("could not compile its kernel", e);
+            throw failure("could not build its task graphs", null, e);
+        }
+        plan = backward == null ? new TornadoExecutionPlan(graph.snapshot())
+                : new TornadoExecutionPlan(graph.snapshot(), backward.graph());
+        tasks.configure(plan).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
+        compile(FORWARD);
+        compileNanos = System.nanoTime() - start;
+    }
+
+    private void hold(long bytes) {
+        memory.hold(shape, bytes);
+        heldBytes += bytes;
+    }
+
+    private void compile(int graph) {
+        try {
+            entry.inTurn(() -> plan.withGraph(graph).withPreCompilation());
+            driverLog.check(device);
+        } catch (Throwable e) { // TornadoVM throws errors as well as exceptions
+            throw failure("could not compile its kernels", plan, e);
         }
     }
 
@@ -96,29 +120,56 @@ final class TornadoPlan implements LlaPlan {
         if (result.keepsState() && !options.keepState()) {
             throw new InvalidInputException("this result keeps state for backward, but the plan's options do not");
         }
-        exclusively(() -> run(inputs, result));
+        exclusively(() -> {
+            long start = System.nanoTime();
+            Timing timing = forward(inputs);
+            store(result);
+            lastInputs = inputs;
+            lastResult = result;
+            result.setTiming(since(start, timing));
+        });
     }
 
-    /** {@inheritDoc} The first call compiles the backward kernels and allocates their arrays, which the plan then keeps. */
+    /**
+     * {@inheritDoc} The first call compiles the backward kernels and allocates their arrays, which the plan then keeps. Where
+     * {@code saved} is not what the plan's last forward run wrote, for the same inputs, that run is done again: what backward
+     * needs is taken from the device's memory.
+     */
     @Override
     public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
         requireShape("the inputs", inputs.shape());
         requireShape("the saved result", saved.shape());
         requireShape("the gradients", gradients.shape());
-        if (!saved.keepsState()) {
-            throw new InvalidInputException(device + ": the saved result keeps no state; run forward with "
-                    + "LlaOptions.withKeepState(true)");
+        if (!saved.keepsState() || backward == null) {
+            throw new InvalidInputException(device + ": the saved result, or this plan, keeps no state; make the plan and run "
+                    + "forward with LlaOptions.withKeepState(true)");
         }
         if (!Arrays.equals(gradOutput.dims(), shape.outputDims())) {
             throw new InvalidInputException(device + ": the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
                     + ", but the output has " + Tensor.shapeString(shape.outputDims()));
         }
         exclusively(() -> {
-            if (backward == null || backward.isClosed()) {
-                backward = new TornadoBackward(entry, shape, options, buffers, "lla_backward" + GRAPHS.incrementAndGet());
+            long start = System.nanoTime();
+            if (!backwardCompiled) {
+                hold(backward.memoryBytes());
+                compile(BACKWARD);
+                backwardCompiled = true;
+                compileNanos += System.nanoTime() - start;
             }
-            backward.run(inputs, saved, gradOutput, gradients);
+            if (saved != lastResult || !sameTensors(inputs, lastInputs)) {
+                forward(inputs);
+                lastInputs = inputs;
+                lastResult = saved;
+            }
+            backward.load(gradOutput);
+            Timing timing = execute(BACKWARD);
+            backward.store(gradients);
+            gradients.setTiming(since(start, timing));
         });
+    }
+
+    private static boolean sameTensors(LlaInputs one, LlaInputs other) {
+        return one.q() == other.q() && one.k() == other.k() && one.v() == other.v() && one.ridge() == other.ridge();
     }
 
     private void exclusively(Runnable pass) {
@@ -135,30 +186,39 @@ final class TornadoPlan implements LlaPlan {
         }
     }
 
-    private void run(LlaInputs inputs, LlaResult result) {
-        long start = System.nanoTime();
+    private Timing forward(LlaInputs inputs) {
+        lastInputs = null;
+        lastResult = null;
         buffers.load(inputs, options);
         buffers.stats().init(Float.NaN); // to be seen if nothing is copied back
+        Timing timing = execute(FORWARD);
+        tasks.checkStatistics();
+        requireFiniteOutput();
+        return timing;
+    }
+
+    /** Runs one graph; the wall time is left to the caller. */
+    private Timing execute(int graph) {
         TornadoProfilerResult profile;
         try {
-            profile = entry.inTurn(() -> plan.execute().getProfilerResult());
+            profile = entry.inTurn(() -> plan.withGraph(graph).execute().getProfilerResult());
         } catch (Throwable e) {
-            throw failure("failed", e);
+            throw failure("failed", plan, e);
         }
         driverLog.check(device);
         // profiler results are live views of the last run: copied at once
-        long kernelNanos = profile.getDeviceKernelTime();
-        long copyInNanos = profile.getDeviceWriteTime();
-        long copyOutNanos = profile.getDeviceReadTime();
-        long jitNanos = compileNanos + profile.getCompileTime();
+        Timing timing = new Timing(0, profile.getDeviceKernelTime(), profile.getDeviceWriteTime(), profile.getDeviceReadTime(),
+                compileNanos + profile.getCompileTime());
         compileNanos = 0;
-        if (kernelNanos <= 0) {
-            throw new DeviceException(device + " returned without running its kernel (kernel time 0); run flashlla doctor.");
+        if (timing.kernelNanos() <= 0) {
+            throw new DeviceException(device + " returned without running its kernels (kernel time 0); run flashlla doctor.");
         }
-        tasks.checkStatistics();
-        requireFiniteOutput();
-        store(result);
-        result.setTiming(new Timing(System.nanoTime() - start, kernelNanos, copyInNanos, copyOutNanos, jitNanos));
+        return timing;
+    }
+
+    private static Timing since(long start, Timing timing) {
+        return new Timing(System.nanoTime() - start, timing.kernelNanos(), timing.copyInNanos(), timing.copyOutNanos(),
+                timing.compileNanos());
     }
 
     private void store(LlaResult result) {
@@ -189,12 +249,14 @@ final class TornadoPlan implements LlaPlan {
         }
     }
 
-    private DeviceException failure(String what, Throwable e) {
+    /** @param unusable null before there is one */
+    private DeviceException failure(String what, TornadoExecutionPlan unusable, Throwable e) {
         release();
-        DeviceException shortage = memory.refusal(shape, tasks.memoryBytes(), e);
+        DeviceException shortage = memory.refusal(shape, heldBytes, e);
         try {
-            if (plan != null) {
-                entry.inTurn(plan::freeDeviceMemory);
+            if (unusable != null) {
+                unusable.withAllGraphs();
+                entry.inTurn(unusable::freeDeviceMemory);
             }
         } catch (Throwable unfreed) { // TornadoVM gives up at the first array that was not allocated
             e.addSuppressed(unfreed);
@@ -208,12 +270,12 @@ final class TornadoPlan implements LlaPlan {
 
     private void release() {
         closed = true;
-        memory.release(tasks.memoryBytes());
+        memory.release(heldBytes);
     }
 
     @Override
     public long workspaceBytes() {
-        return buffers.workspaceBytes() + (backward == null ? 0 : backward.workspaceBytes());
+        return buffers.workspaceBytes() + (backwardCompiled ? backward.workspaceBytes() : 0);
     }
 
     @Override
@@ -223,10 +285,8 @@ final class TornadoPlan implements LlaPlan {
         }
         release();
         try {
-            if (backward != null) {
-                backward.close();
-            }
             entry.inTurn(() -> {
+                plan.withAllGraphs();
                 plan.close();
                 return null;
             });

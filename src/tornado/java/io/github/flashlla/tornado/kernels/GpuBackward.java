@@ -59,7 +59,7 @@ public final class GpuBackward {
     /** Row-wise sums that have their place in the weights' tile at once. */
     static final int SLOTS = 4;
     /** Floats of a tile that a thread has in flight between global and local memory. */
-    static final int STAGE = 16;
+    static final int STAGE = 8;
 
     private GpuBackward() {}
 

@@ -43,7 +43,7 @@ public final class GpuBackwardKeys {
         int CW = dp / 8;
         int bm = 16 * R;
         int bn = 8 * C;
-        int stages = bn * dp / THREADS;
+        int stages = Math.min(STAGE, bn * dp / THREADS);
         float[] own = ctx.allocateFloatLocalArray(2 * bm * dp); // keys, then values
         float[] qt = ctx.allocateFloatLocalArray(bn * dp); // u, x, q, g in turn
         float[] wt = ctx.allocateFloatLocalArray(bm * bn);
@@ -86,25 +86,29 @@ public final class GpuBackwardKeys {
                 count += Math.min(bn, Sq - i0);
                 // parts 0 to 3: products with u, x, q, g; parts 3 to 6: sums of g, u, x, q
                 for (int part = 0; part < 7; part++) {
-                    for (int e = 0; e < stages; e++) {
-                        int n = e * THREADS + tid;
-                        if ((part & 3) == 0) {
-                            stage[e] = GpuBackward.element(u, row0 + n / dp, rowsEnd, n % dp, D);
+                    for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
+                        for (int e = 0; e < stages; e++) {
+                            int n = n0 + e * THREADS + tid;
+                            if ((part & 3) == 0) {
+                                stage[e] = GpuBackward.element(u, row0 + n / dp, rowsEnd, n % dp, D);
+                            }
+                            if ((part & 3) == 1) {
+                                stage[e] = GpuBackward.element(x, row0 + n / dp, rowsEnd, n % dp, D);
+                            }
+                            if ((part & 3) == 2) {
+                                stage[e] = GpuBackward.element(q, row0 + n / dp, rowsEnd, n % dp, D);
+                            }
+                            if (part == 3) {
+                                stage[e] = GpuBackward.element(g, row0 + n / dp, rowsEnd, n % dp, Dv);
+                            }
                         }
-                        if ((part & 3) == 1) {
-                            stage[e] = GpuBackward.element(x, row0 + n / dp, rowsEnd, n % dp, D);
+                        if (n0 == 0) {
+                            ctx.localBarrier();
                         }
-                        if ((part & 3) == 2) {
-                            stage[e] = GpuBackward.element(q, row0 + n / dp, rowsEnd, n % dp, D);
+                        for (int e = 0; e < stages; e++) {
+                            int n = n0 + e * THREADS + tid;
+                            qt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
                         }
-                        if (part == 3) {
-                            stage[e] = GpuBackward.element(g, row0 + n / dp, rowsEnd, n % dp, Dv);
-                        }
-                    }
-                    ctx.localBarrier();
-                    for (int e = 0; e < stages; e++) {
-                        int n = e * THREADS + tid;
-                        qt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
                     }
                     ctx.localBarrier();
                     if (part < 4) {

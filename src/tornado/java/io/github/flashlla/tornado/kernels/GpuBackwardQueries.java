@@ -43,7 +43,7 @@ public final class GpuBackwardQueries {
         int bm = 16 * R;
         int bn = 8 * C;
         int slot = 8 * bm;
-        int stages = bn * dp / THREADS;
+        int stages = Math.min(STAGE, bn * dp / THREADS);
         float[] qt = ctx.allocateFloatLocalArray(bm * dp);
         float[] yt = ctx.allocateFloatLocalArray(bm * dp); // g, u, x in turn
         float[] kt = ctx.allocateFloatLocalArray(bn * dp);
@@ -125,30 +125,32 @@ public final class GpuBackwardQueries {
         for (int j0 = 0; j0 < keysEnd; j0 += bn) {
             for (int e = 0; e < R * C; e++) {
                 s[e] = 0f;
-                h[e] = 0f;
-                a[e] = 0f;
             }
             // h = g.v, then + u.k with s = q.k, then a = x.k
             for (int part = 0; part < 3; part++) {
                 if (part < 2) {
-                    for (int e = 0; e < stages; e++) {
-                        int n = e * THREADS + tid;
-                        if (part == 0) {
-                            stage[e] = GpuBackward.element(v, key0 + j0 + n / dp, key0 + Sk, n % dp, Dv);
+                    for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
+                        for (int e = 0; e < stages; e++) {
+                            int n = n0 + e * THREADS + tid;
+                            if (part == 0) {
+                                stage[e] = GpuBackward.element(v, key0 + j0 + n / dp, key0 + Sk, n % dp, Dv);
+                            }
+                            if (part == 1) {
+                                stage[e] = GpuBackward.key(k, centre, kvHead, key0 + j0 + n / dp, key0 + Sk, n % dp, D);
+                            }
                         }
-                        if (part == 1) {
-                            stage[e] = GpuBackward.key(k, centre, kvHead, key0 + j0 + n / dp, key0 + Sk, n % dp, D);
+                        if (n0 == 0) {
+                            ctx.localBarrier();
                         }
-                    }
-                    ctx.localBarrier();
-                    for (int e = 0; e < stages; e++) {
-                        int n = e * THREADS + tid;
-                        kt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
+                        for (int e = 0; e < stages; e++) {
+                            int n = n0 + e * THREADS + tid;
+                            kt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
+                        }
                     }
                 }
-                for (int half0 = 0; half0 < 2; half0++) {
+                for (int n0 = 0; n0 < bm * dp; n0 += stages * THREADS) {
                     for (int e = 0; e < stages; e++) {
-                        int n = (half0 * stages + e) * THREADS + tid;
+                        int n = n0 + e * THREADS + tid;
                         if (part == 0) {
                             stage[e] = GpuBackward.element(g, row0 + n / dp, rowsEnd, n % dp, Dv);
                         }
@@ -159,11 +161,11 @@ public final class GpuBackwardQueries {
                             stage[e] = GpuBackward.element(x, row0 + n / dp, rowsEnd, n % dp, D);
                         }
                     }
-                    if (half0 == 0) {
+                    if (n0 == 0) {
                         ctx.localBarrier();
                     }
                     for (int e = 0; e < stages; e++) {
-                        int n = (half0 * stages + e) * THREADS + tid;
+                        int n = n0 + e * THREADS + tid;
                         yt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
                     }
                 }

@@ -52,7 +52,7 @@ public final class GpuBackwardSolve {
         int bm = 16 * R;
         int bn = 8 * C;
         int slot = 8 * bm; // one float per row and column thread: room for a row-wise sum
-        int stages = bn * dp / THREADS;
+        int stages = Math.min(STAGE, bn * dp / THREADS);
         float[] qt = ctx.allocateFloatLocalArray(bm * dp);
         float[] yt = ctx.allocateFloatLocalArray(bm * dp); // g, then CG's direction y
         float[] kt = ctx.allocateFloatLocalArray(bn * dp);
@@ -126,14 +126,18 @@ public final class GpuBackwardSolve {
                 }
                 if (sweep <= GATHER) {
                     // G_ij
-                    for (int e = 0; e < stages; e++) {
-                        int n = e * THREADS + tid;
-                        stage[e] = GpuBackward.element(v, key0 + j0 + n / dp, key0 + Sk, n % dp, Dv);
-                    }
-                    ctx.localBarrier();
-                    for (int e = 0; e < stages; e++) {
-                        int n = e * THREADS + tid;
-                        kt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
+                    for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
+                        for (int e = 0; e < stages; e++) {
+                            int n = n0 + e * THREADS + tid;
+                            stage[e] = GpuBackward.element(v, key0 + j0 + n / dp, key0 + Sk, n % dp, Dv);
+                        }
+                        if (n0 == 0) {
+                            ctx.localBarrier();
+                        }
+                        for (int e = 0; e < stages; e++) {
+                            int n = n0 + e * THREADS + tid;
+                            kt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
+                        }
                     }
                     ctx.localBarrier();
                     for (int d = 0; d < dp; d++) {
@@ -148,14 +152,18 @@ public final class GpuBackwardSolve {
                         }
                     }
                 }
-                for (int e = 0; e < stages; e++) {
-                    int n = e * THREADS + tid;
-                    stage[e] = GpuBackward.key(k, centre, kvHead, key0 + j0 + n / dp, key0 + Sk, n % dp, D);
-                }
-                ctx.localBarrier();
-                for (int e = 0; e < stages; e++) {
-                    int n = e * THREADS + tid;
-                    kt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
+                for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
+                    for (int e = 0; e < stages; e++) {
+                        int n = n0 + e * THREADS + tid;
+                        stage[e] = GpuBackward.key(k, centre, kvHead, key0 + j0 + n / dp, key0 + Sk, n % dp, D);
+                    }
+                    if (n0 == 0) {
+                        ctx.localBarrier();
+                    }
+                    for (int e = 0; e < stages; e++) {
+                        int n = n0 + e * THREADS + tid;
+                        kt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
+                    }
                 }
                 ctx.localBarrier();
                 if (sweep <= GATHER) {
