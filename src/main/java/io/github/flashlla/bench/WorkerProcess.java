@@ -77,7 +77,7 @@ final class WorkerProcess implements AutoCloseable {
     String lastWords() throws IOException {
         String text = Files.exists(log) ? Files.readString(log, StandardCharsets.ISO_8859_1) : "";
         List<String> lines = text.substring(Math.max(0, text.length() - LOG_TAIL_BYTES)).lines().map(String::strip)
-                .filter(line -> !line.isEmpty()).toList();
+                .filter(line -> !line.isEmpty() && !line.startsWith("WARNING: ")).toList(); // Java's own, of every start
         return String.join(" / ", lines.subList(Math.max(0, lines.size() - 3), lines.size()));
     }
 

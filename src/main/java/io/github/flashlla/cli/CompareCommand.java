@@ -25,7 +25,7 @@ import picocli.CommandLine.Spec;
         description = {
             "Compare benchmark records, of this machine or others.",
             "Ratios are of times, with 95%% intervals from the samples (Hodges-Lehmann, Mann-Whitney). A difference "
-                    + "within chance, or within the samples' own spread, is called none."},
+                    + "within chance, or no larger than two runs of the same differ by (--noise), is called none."},
         footerHeading = "%nExamples:%n",
         footer = {
             "  flashlla compare before.json after.json --fail-on-regression 5",

@@ -29,6 +29,9 @@ public final class RecordRenderer {
             table.add(row(m, kernelClock));
         }
         text.append(table);
+        if (!record.complete()) {
+            text.append("\nThe run was cut short: what had not ended is missing.\n");
+        }
         List<Measurement> bad = record.measurements().stream().filter(m -> m.status() != Status.OK).toList();
         if (!bad.isEmpty()) {
             text.append('\n');

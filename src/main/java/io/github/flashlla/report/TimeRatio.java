@@ -38,7 +38,7 @@ public record TimeRatio(double estimate, double low, double high, Verdict verdic
      * Compares two sets of positive times.
      *
      * @param noise differences below this share are not called one; nor are those within half the
-     *     samples' own spread
+     *     samples' own spread, of which no more than {@link #CPU_NOISE} counts: beyond it only chance excuses
      */
     public static TimeRatio of(long[] baseline, long[] candidate, double noise) {
         double[] base = logs(baseline);
@@ -55,7 +55,7 @@ public record TimeRatio(double estimate, double low, double high, Verdict verdic
         }
         double low = Math.exp(differences[cut]);
         double high = Math.exp(differences[differences.length - 1 - cut]);
-        double margin = Math.log1p(Math.max(noise, (spread(base) + spread(cand)) / 4));
+        double margin = Math.log1p(Math.max(noise, Math.min(CPU_NOISE, (spread(base) + spread(cand)) / 4)));
         boolean large = Math.abs(Math.log(estimate)) > margin;
         Verdict verdict = large && low > 1 ? Verdict.SLOWER : large && high < 1 ? Verdict.FASTER : Verdict.SAME;
         return new TimeRatio(estimate, low, high, verdict);

@@ -124,7 +124,7 @@ class LauncherIT {
         assertTrue(process.waitFor(30, TimeUnit.SECONDS));
         Run run = new Launcher(folder).ended(process, out, err);
         assertEquals(130, run.status(), run.err());
-        assertTrue(run.out().contains("1x8x64x64"), run.out());
+        assertTrue(run.out().contains("1x8x64x64") && run.out().contains("cut short"), run.out());
         BenchmarkRecord record = RecordFile.read(folder.resolve("record.json"), note -> { });
         assertFalse(record.complete());
         assertEquals(1, record.measurements().size());

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.report.TimeRatio.Verdict;
 import java.util.Arrays;
+import java.util.Random;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 
@@ -42,6 +43,15 @@ class TimeRatioTest {
             assertTrue(ratio.low() > 1 && ratio.high() < 1.2, ratio.toString());
             assertEquals(Verdict.FASTER, TimeRatio.of(slower, base, TimeRatio.DEFAULT_NOISE).verdict());
         }
+    }
+
+    @Test
+    void tenPercentIsFoundInSamplesThatScatter() {
+        Random random = new Random(3);
+        long[] base = LongStream.generate(() -> (long) (1e6 * Math.exp(0.4 * random.nextGaussian()))).limit(400).toArray();
+        long[] slower = LongStream.of(base).map(t -> t * 11 / 10).toArray();
+        assertEquals(Verdict.SLOWER, TimeRatio.of(base, slower, TimeRatio.CPU_NOISE).verdict());
+        assertEquals(Verdict.SAME, TimeRatio.of(base, base, TimeRatio.CPU_NOISE).verdict());
     }
 
     @Test
