@@ -13,25 +13,29 @@ import java.util.function.DoubleSupplier;
 final class HostCeilings {
     private static final double SECONDS = 0.1;
     private static final int MIN_ROUNDS = 6;
-    private static final int MAX_ROUNDS = 24;
+    private static final int MAX_ROUNDS = 100;
     private static final int PATIENCE = 4;
+    /** Interpreted vectors reach a fifth of it, compiled scalars ten times it. */
+    private static final double COMPILED_FLOPS = 5e8;
     private static final long COPY_BYTES = 64L << 20;
 
     private HostCeilings() {}
 
     static Ceilings measure() {
         int threads = Runtime.getRuntime().availableProcessors();
-        return new Ceilings(best(threads, HostCeilings::fmaFlops) / 1e12, best(threads, HostCeilings::copyBytes) / 1e9);
+        return new Ceilings(best(threads, COMPILED_FLOPS, HostCeilings::fmaFlops) / 1e12, best(threads, 0, HostCeilings::copyBytes) / 1e9);
     }
 
     /**
      * Best rate of the work that all threads do together. Early rounds run what the JIT has not compiled yet, and share the
      * cores with its compilations: it goes on until some rounds in a row were no better.
+     *
+     * @param compiled rate of one thread that only compiled code reaches; a busy machine may take seconds to compile
      */
-    private static double best(int threads, DoubleSupplier work) {
+    private static double best(int threads, double compiled, DoubleSupplier work) {
         double best = 0;
         int since = 0;
-        for (int round = 0; round < MAX_ROUNDS && (round < MIN_ROUNDS || since < PATIENCE); round++) {
+        for (int round = 0; round < MAX_ROUNDS && (round < MIN_ROUNDS || since < PATIENCE || best < threads * compiled); round++) {
             double rate = together(threads, work);
             since = rate > 1.01 * best ? 0 : since + 1;
             best = Math.max(best, rate);

@@ -109,6 +109,10 @@ public final class ComparisonPage {
                 + m.times().spreadWords());
         cells.put("kernel", m.times() == null || m.times().kernelMedianNs() == null ? ""
                 : Numbers.time(m.times().kernelMedianNs()));
+        cells.put("transfers", m.times() == null || m.times().kernelMedianNs() == null || m.times().transferMedianNs() == null ? ""
+                : Numbers.time(m.times().transferMedianNs()));
+        cells.put("compile", m.times() == null || m.times().kernelMedianNs() == null || m.times().compileNs() == null ? ""
+                : Numbers.time(m.times().compileNs()));
         cells.put("first", m.times() == null || m.times().firstRunNs() == null ? ""
                 : Numbers.time(m.times().firstRunNs()));
         cells.put("ratio", line.ratio() == null ? "" : line.ratio().numbers());
@@ -149,7 +153,7 @@ public final class ComparisonPage {
             if (text == null) {
                 throw new IllegalStateException("the program's own " + TEMPLATE + " is missing; build it again");
             }
-            return Mustache.compiler().escapeHTML(true).compile(new InputStreamReader(text, StandardCharsets.UTF_8));
+            return Mustache.compiler().escapeHTML(true).emptyStringIsFalse(true).compile(new InputStreamReader(text, StandardCharsets.UTF_8));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -89,6 +89,16 @@ public record Measurement(
             return kernelMedianNs == null ? medianNs : kernelMedianNs;
         }
 
+        /** Median of both ways of a run's transfers together; null where the device does not tell or nothing moves. */
+        Double transferMedianNs() {
+            if (copyInNs == null || copyOutNs == null) {
+                return null;
+            }
+            long[] both = new long[Math.min(copyInNs.length, copyOutNs.length)];
+            Arrays.setAll(both, i -> copyInNs[i] + copyOutNs[i]);
+            return both.length == 0 ? null : quantile(both, 0.5);
+        }
+
         /** Half the distance from the 20th to the 80th percentile, relative to the median. */
         public double spread() {
             return (p80Ns - p20Ns) / 2 / medianNs;

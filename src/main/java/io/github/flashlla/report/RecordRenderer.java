@@ -21,7 +21,7 @@ public final class RecordRenderer {
                 .anyMatch(m -> m.times() != null && m.times().kernelMedianNs() != null);
         List<String> header = new ArrayList<>(List.of("device", "workload", "solve", "time", "+-"));
         if (kernelClock) {
-            header.add("kernels");
+            header.addAll(List.of("kernels", "transfers", "compile"));
         }
         header.addAll(List.of("first run", "rate", "of FMA", "of copy", "error", "iterations", "memory", "status"));
         MarkdownTable table = new MarkdownTable(header.toArray(String[]::new));
@@ -72,6 +72,8 @@ public final class RecordRenderer {
         cells.add(t == null ? "" : t.spreadWords());
         if (kernelClock) {
             cells.add(t == null || t.kernelMedianNs() == null ? "" : Numbers.time(t.kernelMedianNs()));
+            cells.add(t == null || t.kernelMedianNs() == null || t.transferMedianNs() == null ? "" : Numbers.time(t.transferMedianNs()));
+            cells.add(t == null || t.kernelMedianNs() == null || t.compileNs() == null ? "" : Numbers.time(t.compileNs()));
         }
         cells.add(t == null || t.firstRunNs() == null ? "" : Numbers.time(t.firstRunNs()));
         Measurement.Rates r = m.rates();
@@ -115,9 +117,10 @@ public final class RecordRenderer {
                 "record", "created", "commit", "device", "hardware", "driver", "mode", "batch", "heads", "kv_heads",
                 "query_length", "key_length", "head_dim", "value_dim", "causal", "ridge", "scale", "operator",
                 "tolerance", "max_iterations", "preconditioner", "data_type", "status", "median_ns", "p20_ns", "p80_ns",
-                "kernel_median_ns", "first_run_ns", "plan_ns", "tflops", "gbps", "share_of_fma", "share_of_copy",
+                "kernel_median_ns", "first_run_ns", "compile_ns", "plan_ns", "tflops", "gbps", "share_of_fma", "share_of_copy",
                 "error", "error_bar", "min_iterations", "mean_iterations", "max_iterations_run", "workspace_bytes",
-                "working_set_bytes", "host_peak_bytes", "wall_ns", "kernel_ns", "message").get())) {
+                "working_set_bytes", "host_peak_bytes", "wall_ns", "kernel_ns",
+                "copy_in_ns", "copy_out_ns", "message").get())) {
             for (Measurement m : record.measurements()) {
                 csv.printRecord(csvCells(record, m));
             }
@@ -139,7 +142,7 @@ public final class RecordRenderer {
                 w.scale(), how.operator(), how.tolerance(), how.maxIterations(), how.preconditioner(), how.dataType(),
                 m.status().label(), t == null ? null : t.medianNs(), t == null ? null : t.p20Ns(),
                 t == null ? null : t.p80Ns(), t == null ? null : t.kernelMedianNs(), t == null ? null : t.firstRunNs(),
-                t == null ? null : t.planNs(), r == null ? null : r.tflops(), r == null ? null : r.gbps(),
+                t == null ? null : t.compileNs(), t == null ? null : t.planNs(), r == null ? null : r.tflops(), r == null ? null : r.gbps(),
                 r == null ? null : r.shareOfFma(), r == null ? null : r.shareOfCopy(),
                 m.accuracy() == null ? null : m.accuracy().error(), m.accuracy() == null ? null : m.accuracy().bar(),
                 m.solve() == null ? null : m.solve().minIterations(),
@@ -148,10 +151,14 @@ public final class RecordRenderer {
                 m.memory() == null ? null : m.memory().workspaceBytes(),
                 m.memory() == null ? null : m.memory().workingSetBytes(),
                 m.memory() == null ? null : m.memory().hostPeakBytes(), t == null ? null : samples(t.wallNs()),
-                t == null || t.kernelNs() == null ? null : samples(t.kernelNs()), m.message());
+                t == null ? null : samples(t.kernelNs()), t == null ? null : samples(t.copyInNs()),
+                t == null ? null : samples(t.copyOutNs()), m.message());
     }
 
     private static String samples(long[] values) {
+        if (values == null) {
+            return null;
+        }
         return Arrays.stream(values).mapToObj(Long::toString).collect(Collectors.joining(" "));
     }
 }
