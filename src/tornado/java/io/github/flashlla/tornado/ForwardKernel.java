@@ -6,6 +6,7 @@ import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
+import io.github.flashlla.tornado.kernels.CpuForward;
 import io.github.flashlla.tornado.kernels.GpuForward;
 import io.github.flashlla.tornado.kernels.GpuWideForward;
 import io.github.flashlla.tornado.kernels.MatrixForward;
@@ -19,6 +20,47 @@ import uk.ac.manchester.tornado.api.WorkerGrid;
  * One way to compute the forward pass on a device: the task, how it is launched, and what it needs of the device.
  */
 enum ForwardKernel {
+    /** A block of queries per work-item, one query per lane; every head dim and preconditioner. */
+    CPU {
+        @Override
+        boolean suits(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+            return device.type() == DeviceInfo.Type.CPU && options.precision() == DataType.FLOAT32;
+        }
+
+        @Override
+        int blockRows(AttentionShape shape) {
+            return CpuForward.ROWS;
+        }
+
+        @Override
+        int groupThreads(AttentionShape shape) {
+            return 1;
+        }
+
+        @Override
+        int localBytes(AttentionShape shape) {
+            return 0;
+        }
+
+        @Override
+        long scratchFloats(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+            return CpuWorkers.of(device, shape, options).floats();
+        }
+
+        @Override
+        WorkerGrid grid(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+            return TaskAppender.groups(CpuWorkers.of(device, shape, options).count(), 1);
+        }
+
+        @Override
+        void append(TaskGraph graph, String task, DeviceInfo device, LlaBuffers b, AttentionShape s, LlaOptions options) {
+            int keep = CpuWorkers.of(device, s, options).keepWeights() ? CpuForward.KEEP_WEIGHTS : 0;
+            graph.task(task, CpuForward::forward, new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.centre(), b.o(),
+                    b.logSumExp(), b.kbar(), b.x(), b.stats(), b.scratch(), s.queryLength(), s.keyLength(), s.headDim(),
+                    s.valueDim(), (float) options.scaleFor(s.headDim()), flags(options) | keep, (float) options.tolerance(),
+                    options.maxIterations());
+        }
+    },
     /** Half-precision matrix units; for those who ask for float16, on devices that have them. */
     MATRIX {
         @Override
