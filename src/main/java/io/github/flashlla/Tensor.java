@@ -22,6 +22,8 @@ public final class Tensor {
     static final ValueLayout.OfDouble DOUBLE = ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
+    private static final int BLOCK = 4096;
+
     private final DataType type;
     private final long[] dims;
     private final long size;
@@ -159,14 +161,47 @@ public final class Tensor {
     /** A heap copy in float32. At most 2^31-1 elements. */
     public float[] toFloatArray() {
         float[] values = new float[Math.toIntExact(size)];
-        if (type == DataType.FLOAT32) {
-            MemorySegment.copy(segment, FLOAT, 0, values, 0, values.length);
-        } else {
-            for (int i = 0; i < values.length; i++) {
-                values[i] = (float) get(i);
+        copyTo(0, values, 0, values.length);
+        return values;
+    }
+
+    /**
+     * Copies elements to the heap as float32, whole blocks at a time: where half precision is converted element by element, it
+     * takes longer than the attention of it.
+     *
+     * @param from row-major position of the first element
+     * @param target gets them at {@code at} and on
+     * @throws IndexOutOfBoundsException if the tensor or the array ends before {@code count} elements
+     */
+    public void copyTo(long from, float[] target, int at, int count) {
+        switch (type) {
+            case FLOAT32 -> MemorySegment.copy(segment, FLOAT, from * Float.BYTES, target, at, count);
+            case FLOAT64 -> {
+                for (int i = 0; i < count; i++) {
+                    target[at + i] = (float) get(from + i);
+                }
+            }
+            case FLOAT16, BFLOAT16 -> {
+                short[] bits = new short[Math.min(count, BLOCK)];
+                for (int i = 0; i < count; i += bits.length) {
+                    int length = Math.min(bits.length, count - i);
+                    MemorySegment.copy(segment, SHORT, (from + i) * Short.BYTES, bits, 0, length);
+                    widen(bits, target, at + i, length);
+                }
             }
         }
-        return values;
+    }
+
+    private void widen(short[] bits, float[] target, int at, int length) {
+        if (type == DataType.FLOAT16) {
+            for (int i = 0; i < length; i++) {
+                target[at + i] = Float.float16ToFloat(bits[i]);
+            }
+        } else {
+            for (int i = 0; i < length; i++) {
+                target[at + i] = bfloat16ToFloat(bits[i]);
+            }
+        }
     }
 
     /** A heap copy in float64. At most 2^31-1 elements. */

@@ -16,13 +16,7 @@ final class TensorRows {
 
     /** Copies {@code count} elements from row-major position {@code from}. */
     static void load(Tensor tensor, long from, float[] target, int at, int count) {
-        if (tensor.type() == DataType.FLOAT32) {
-            MemorySegment.copy(tensor.segment(), FLOAT, from * Float.BYTES, target, at, count);
-        } else {
-            for (int i = 0; i < count; i++) {
-                target[at + i] = (float) tensor.get(from + i);
-            }
-        }
+        tensor.copyTo(from, target, at, count);
     }
 
     /** Copies {@code count} elements to row-major position {@code to}. */

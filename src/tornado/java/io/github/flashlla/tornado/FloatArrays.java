@@ -3,10 +3,14 @@ package io.github.flashlla.tornado;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Tensor;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.stream.LongStream;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** Copies between tensors and TornadoVM's arrays. */
 final class FloatArrays {
+    private static final int BLOCK = 1 << 16;
+
     private FloatArrays() {}
 
     /** The elements of an array, without the header in front of them. */
@@ -21,9 +25,13 @@ final class FloatArrays {
             elements.copyFrom(from.segment());
             return;
         }
-        for (int i = 0; i < from.size(); i++) {
-            to.set(i, (float) from.get(i));
-        }
+        long size = from.size();
+        LongStream.range(0, Math.ceilDiv(size, BLOCK)).parallel().forEach(block -> {
+            long at = block * BLOCK;
+            float[] values = new float[(int) Math.min(BLOCK, size - at)];
+            from.copyTo(at, values, 0, values.length);
+            MemorySegment.copy(values, 0, elements, ValueLayout.JAVA_FLOAT, at * Float.BYTES, values.length);
+        });
     }
 
     /** Fills {@code to} from the front of {@code from}, which may be longer. */
