@@ -86,6 +86,7 @@ public final class GpuBackwardKeys {
                 count += Math.min(bn, Sq - i0);
                 // parts 0 to 3: products with u, x, q, g; parts 3 to 6: sums of g, u, x, q
                 for (int part = 0; part < 7; part++) {
+                    ctx.localBarrier();
                     for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
                         for (int e = 0; e < stages; e++) {
                             int n = n0 + e * THREADS + tid;
@@ -101,9 +102,6 @@ public final class GpuBackwardKeys {
                             if (part == 3) {
                                 stage[e] = GpuBackward.element(g, row0 + n / dp, rowsEnd, n % dp, Dv);
                             }
-                        }
-                        if (n0 == 0) {
-                            ctx.localBarrier();
                         }
                         for (int e = 0; e < stages; e++) {
                             int n = n0 + e * THREADS + tid;

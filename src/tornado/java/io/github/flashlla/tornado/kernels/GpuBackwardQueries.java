@@ -128,6 +128,7 @@ public final class GpuBackwardQueries {
             }
             // h = g.v, then + u.k with s = q.k, then a = x.k
             for (int part = 0; part < 3; part++) {
+                ctx.localBarrier();
                 if (part < 2) {
                     for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
                         for (int e = 0; e < stages; e++) {
@@ -138,9 +139,6 @@ public final class GpuBackwardQueries {
                             if (part == 1) {
                                 stage[e] = GpuBackward.key(k, centre, kvHead, key0 + j0 + n / dp, key0 + Sk, n % dp, D);
                             }
-                        }
-                        if (n0 == 0) {
-                            ctx.localBarrier();
                         }
                         for (int e = 0; e < stages; e++) {
                             int n = n0 + e * THREADS + tid;
@@ -160,9 +158,6 @@ public final class GpuBackwardQueries {
                         if (part == 2) {
                             stage[e] = GpuBackward.element(x, row0 + n / dp, rowsEnd, n % dp, D);
                         }
-                    }
-                    if (n0 == 0) {
-                        ctx.localBarrier();
                     }
                     for (int e = 0; e < stages; e++) {
                         int n = n0 + e * THREADS + tid;

@@ -126,13 +126,11 @@ public final class GpuBackwardSolve {
                 }
                 if (sweep <= GATHER) {
                     // G_ij
+                    ctx.localBarrier();
                     for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
                         for (int e = 0; e < stages; e++) {
                             int n = n0 + e * THREADS + tid;
                             stage[e] = GpuBackward.element(v, key0 + j0 + n / dp, key0 + Sk, n % dp, Dv);
-                        }
-                        if (n0 == 0) {
-                            ctx.localBarrier();
                         }
                         for (int e = 0; e < stages; e++) {
                             int n = n0 + e * THREADS + tid;
@@ -152,13 +150,11 @@ public final class GpuBackwardSolve {
                         }
                     }
                 }
+                ctx.localBarrier();
                 for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
                     for (int e = 0; e < stages; e++) {
                         int n = n0 + e * THREADS + tid;
                         stage[e] = GpuBackward.key(k, centre, kvHead, key0 + j0 + n / dp, key0 + Sk, n % dp, D);
-                    }
-                    if (n0 == 0) {
-                        ctx.localBarrier();
                     }
                     for (int e = 0; e < stages; e++) {
                         int n = n0 + e * THREADS + tid;
