@@ -33,10 +33,13 @@ public final class CpuForward {
     private static final int TILE = 64;
     private static final int VECTORS = ROWS / Lanes.COUNT;
     private static final float LOW = -1e30f;
+    /** What to divide 0 by instead of 0. */
+    private static final float TINY = 1e-37f;
     /** Sums of p (1 - a) this close to 1 are as good as 1: below the rounding of the output. */
     private static final float NEGLIGIBLE = 2e-6f;
 
-    // what a sweep over the keys is for; compared by < and >, as TornadoVM's switches do not compile
+    // what a sweep over the keys is for. What depends on it is computed and not branched for: TornadoVM's switches do not
+    // compile, nor do, for SPIR-V, conditions joined by "or" and the choice of a value by most comparisons
     private static final int SOFTMAX = 0;
     private static final int DIAGONAL = 1;
     private static final int SOLVE = 2;
@@ -66,7 +69,8 @@ public final class CpuForward {
     private static final int STEP = 14;
     private static final int TURN = 15;
     private static final int MANY = 16;
-    private static final int STATE_ROWS = 17;
+    private static final int ANY = 17;
+    private static final int STATE_ROWS = 18;
 
     private CpuForward() {}
 
@@ -156,38 +160,44 @@ public final class CpuForward {
                 int at = state * Lanes.COUNT + lane;
                 scratch.set(at + MAX * ROWS, LOW);
                 scratch.set(at + TOTAL * ROWS, 0f);
-                scratch.set(at + FACTOR * ROWS, 0f);
+                scratch.set(at + FACTOR * ROWS, 1f);
                 scratch.set(at + SEES * ROWS, sees(i, Sq, Sk, flags));
                 scratch.set(at + RIDGE * ROWS, ridge.get(row));
                 scratch.set(at + COUNT * ROWS, 0f);
                 // with one key A = ridge I, to the letter; with none there is nothing to solve
-                scratch.set(at + MANY * ROWS, sees(i, Sq, Sk, flags) > 1 ? 1f : 0f);
+                scratch.set(at + MANY * ROWS, Math.max(0, Math.min(1, sees(i, Sq, Sk, flags) - 1)));
+                scratch.set(at + ANY * ROWS, Math.min(1, sees(i, Sq, Sk, flags)));
             }
 
             int iteration = 0;
             int mode = SOFTMAX;
             for (int sweep = 0; mode < DONE; sweep++) {
-                int target = mode < DIAGONAL ? mean : mode < SOLVE ? inverse : mode < WHOLE ? sums : plain;
-                for (int d = 0; d < (mode < OUTPUT ? dims : pad(Dv)) * vectors; d++) {
+                int solves = is(mode, SOLVE);
+                int outputs = is(mode, OUTPUT);
+                int values = outputs + is(mode, WHOLE);
+                int target = mean * is(mode, SOFTMAX) + inverse * is(mode, DIAGONAL) + sums * (solves + outputs)
+                        + plain * is(mode, WHOLE);
+                int rows = dims + values * (pad(Dv) - dims);
+                for (int d = 0; d < rows * vectors; d++) {
                     t.set(target + d, zero);
                 }
                 for (int h = 0; h < vectors; h++) {
                     t.set(state + SUM * VECTORS + h, zero);
                 }
-                int firstProduct = kept == 0 || mode < DIAGONAL ? SCORES : RELATIVE;
-                int lastProduct = mode < SOLVE || mode > OUTPUT ? SCORES : RELATIVE;
-                int operand = mode < OUTPUT ? ys : xs;
+                int firstProduct = kept != 0 ? RELATIVE - is(mode, SOFTMAX) : SCORES;
+                int lastProduct = solves + outputs;
+                int operand = ys + outputs * (xs - ys);
                 // w_ij = p_ij (offset + sign (y_i.(k_j - kbar_i)))
-                float offset = mode < OUTPUT ? 0f : 1f;
-                float sign = mode < OUTPUT ? 1f : -1f;
+                float offset = outputs;
+                float sign = 1 - 2 * outputs;
 
                 for (int j0 = 0; j0 < keysEnd; j0 += TILE) {
                     int m = Math.min(TILE, pad(keysEnd - j0));
                     int p = weights + (kept != 0 ? j0 : 0) * VECTORS;
                     int top = tops + (kept != 0 ? j0 / TILE : 0) * VECTORS;
                     for (int product = firstProduct; product <= lastProduct; product++) {
-                        int from = product == SCORES ? qs : operand;
-                        int into = product == SCORES ? p : tile;
+                        int from = qs + product * (operand - qs);
+                        int into = p + product * (tile - p);
                         for (int i = 0; i < m; i += 4) {
                             int k0 = (key0 + Math.min(j0 + i, Sk - 1)) * D;
                             int k1 = (key0 + Math.min(j0 + i + 1, Sk - 1)) * D;
@@ -231,34 +241,33 @@ public final class CpuForward {
                             t.set(at + 7, c31);
                         }
                         for (int h = 0; h < vectors; h++) {
-                            if (product == SCORES) {
-                                Float16 sees = t.get(state + SEES * VECTORS + h);
+                            if (product < RELATIVE) {
+                                if (j0 + m > seenByAll) {
+                                    Float16 sees = t.get(state + SEES * VECTORS + h);
+                                    for (int i = 0; i < m; i++) {
+                                        int at = p + i * VECTORS + h;
+                                        t.set(at, Float16.add(t.get(at), masked(sees, j0 + i)));
+                                    }
+                                }
+                                // only in pass 1 is any score above the max, and the factor is 1 until then
                                 Float16 oldMax = t.get(state + MAX * VECTORS + h);
                                 Float16 max = oldMax;
                                 for (int i = 0; i < m; i++) {
                                     int at = p + i * VECTORS + h;
                                     Float16 s = Float16.mult(t.get(at), Lanes.spread(scale));
-                                    if (j0 + m > seenByAll) {
-                                        s = Float16.add(s, masked(sees, j0 + i));
-                                    }
                                     t.set(at, s);
-                                    if (mode < DIAGONAL) {
-                                        max = Lanes.max(max, s);
-                                    }
+                                    max = Lanes.max(max, s);
                                 }
                                 Float16 factor = t.get(state + FACTOR * VECTORS + h);
-                                if (mode < DIAGONAL) {
-                                    factor = Lanes.spread(1f);
-                                }
                                 Float16 sum = zero;
                                 for (int i = 0; i < m; i++) {
                                     int at = p + i * VECTORS + h;
-                                    Float16 e = Float16.mult(Lanes.exp(Float16.sub(t.get(at), max)), factor);
+                                    Float16 e = Float16.mult(Lanes.exp(Lanes.sub(t.get(at), max)), factor);
                                     t.set(at, e);
                                     sum = Float16.add(sum, e);
                                 }
                                 if (mode < DIAGONAL) {
-                                    Float16 rescale = Lanes.exp(Float16.sub(oldMax, max));
+                                    Float16 rescale = Lanes.exp(Lanes.sub(oldMax, max));
                                     t.set(state + MAX * VECTORS + h, max);
                                     t.set(top + h, max);
                                     Float16 total = t.get(state + TOTAL * VECTORS + h);
@@ -269,12 +278,12 @@ public final class CpuForward {
                                     }
                                 }
                             }
-                            if (product == RELATIVE) {
+                            if (product > SCORES) {
                                 Float16 shift = t.get(state + SHIFT * VECTORS + h);
                                 Float16 sum = t.get(state + SUM * VECTORS + h);
                                 for (int i = 0; i < m; i++) {
                                     int at = tile + i * VECTORS + h;
-                                    Float16 a = Float16.mult(Float16.sub(t.get(at), shift), Lanes.spread(sign));
+                                    Float16 a = Float16.mult(Lanes.sub(t.get(at), shift), Lanes.spread(sign));
                                     Float16 w = Float16.mult(Float16.add(a, Lanes.spread(offset)), t.get(p + i * VECTORS + h));
                                     t.set(at, w);
                                     sum = Float16.add(sum, w);
@@ -285,7 +294,7 @@ public final class CpuForward {
                     }
 
                     // target += sum_j w_ij k_j, or v_j
-                    int w = lastProduct == RELATIVE ? tile : p;
+                    int w = p + lastProduct * (tile - p);
                     int keys = Math.min(m, Sk - j0);
                     if (mode < OUTPUT) {
                         for (int d = 0; d < depth; d += 4) {
@@ -312,7 +321,7 @@ public final class CpuForward {
                                 float k1 = k.get(at + d1) - c1;
                                 float k2 = k.get(at + d2) - c2;
                                 float k3 = k.get(at + d3) - c3;
-                                if (jacobi != 0 && mode > SOFTMAX && mode < SOLVE) {
+                                if (jacobi != 0 && is(mode, DIAGONAL) > 0) {
                                     k0 = k0 * k0;
                                     k1 = k1 * k1;
                                     k2 = k2 * k2;
@@ -389,12 +398,13 @@ public final class CpuForward {
                     }
                 }
 
-                int next = mode < OUTPUT ? SOLVE : DONE;
+                int next = SOLVE + values * (DONE - SOLVE);
                 if (mode < DIAGONAL) {
                     for (int lane = 0; lane < lanes; lane++) {
                         int at = state * Lanes.COUNT + lane;
                         // 0 for a query without keys, whose total means nothing
-                        scratch.set(at + FACTOR * ROWS, scratch.get(at + SEES * ROWS) > 0f ? 1f / scratch.get(at + TOTAL * ROWS) : 0f);
+                        float any = scratch.get(at + ANY * ROWS);
+                        scratch.set(at + FACTOR * ROWS, any / Math.max(scratch.get(at + TOTAL * ROWS), TINY));
                     }
                     for (int h = 0; h < vectors; h++) {
                         Float16 factor = t.get(state + FACTOR * VECTORS + h);
@@ -407,7 +417,7 @@ public final class CpuForward {
                             Float16 max = t.get(state + MAX * VECTORS + h);
                             for (int j = 0; j < keysEnd; j += TILE) {
                                 Float16 top = t.get(tops + j / TILE * VECTORS + h);
-                                Float16 f = Float16.mult(Lanes.exp(Float16.sub(top, max)), factor);
+                                Float16 f = Float16.mult(Lanes.exp(Lanes.sub(top, max)), factor);
                                 for (int i = 0; i < Math.min(TILE, pad(keysEnd - j)); i++) {
                                     int at = weights + (j + i) * VECTORS + h;
                                     t.set(at, Float16.mult(t.get(at), f));
@@ -419,31 +429,32 @@ public final class CpuForward {
                         next = DIAGONAL;
                     }
                 }
-                if (jacobi != 0 && mode > SOFTMAX && mode < SOLVE) {
+                if (jacobi != 0 && is(mode, DIAGONAL) > 0) {
                     for (int h = 0; h < vectors; h++) {
                         Float16 ridges = t.get(state + RIDGE * VECTORS + h);
                         for (int d = 0; d < depth; d++) {
                             int at = inverse + d * VECTORS + h;
                             Float16 kb = t.get(mean + d * VECTORS + h);
                             // rounding may take a variance below 0
-                            Float16 variance = Lanes.max(Float16.sub(t.get(at), Float16.mult(kb, kb)), zero);
+                            Float16 variance = Lanes.max(Lanes.sub(t.get(at), Float16.mult(kb, kb)), zero);
                             t.set(at, Float16.div(Lanes.spread(1f), Float16.add(variance, ridges)));
                         }
                     }
                 }
-                if (mode < SOLVE && next > DIAGONAL) {
+                if (is(mode, jacobi != 0 ? DIAGONAL : SOFTMAX) > 0) {
                     // r = kbar - q, and y = r, preconditioned
                     for (int h = 0; h < vectors; h++) {
                         Float16 ridges = t.get(state + RIDGE * VECTORS + h);
                         Float16 many = t.get(state + MANY * VECTORS + h);
+                        Float16 any = t.get(state + ANY * VECTORS + h);
                         Float16 bb = zero;
                         Float16 rz = zero;
                         for (int d = 0; d < depth; d++) {
                             int at = d * VECTORS + h;
-                            Float16 b = Float16.sub(t.get(mean + at), t.get(qs + at));
+                            Float16 b = Lanes.sub(t.get(mean + at), t.get(qs + at));
                             b = Float16.add(b, Lanes.spread(centre.get(centre0 + d)));
                             Float16 r = Float16.mult(b, many);
-                            t.set(xs + at, Float16.div(Float16.sub(b, r), ridges));
+                            t.set(xs + at, Float16.mult(Float16.div(Lanes.sub(b, r), ridges), any));
                             t.set(rs + at, r);
                             Float16 z = r;
                             if (jacobi != 0) {
@@ -458,17 +469,12 @@ public final class CpuForward {
                     }
                     for (int lane = 0; lane < lanes; lane++) {
                         int at = state * Lanes.COUNT + lane;
-                        float active = scratch.get(at + BB * ROWS) > 0f ? 1f : 0f;
+                        float active = positive(scratch.get(at + BB * ROWS));
                         scratch.set(at + ACTIVE * ROWS, active);
                         scratch.set(at + RESIDUAL * ROWS, active);
-                        if (scratch.get(at + SEES * ROWS) == 0f) {
-                            for (int d = 0; d < depth; d++) {
-                                scratch.set(xs * Lanes.COUNT + d * ROWS + lane, 0f);
-                            }
-                        }
                     }
                 }
-                if (mode > DIAGONAL && mode < OUTPUT) {
+                if (solves > 0) {
                     iteration++;
                     for (int h = 0; h < vectors; h++) {
                         Float16 sum = t.get(state + SUM * VECTORS + h);
@@ -477,7 +483,7 @@ public final class CpuForward {
                         for (int d = 0; d < depth; d++) {
                             int at = d * VECTORS + h;
                             Float16 y = t.get(ys + at);
-                            Float16 ay = Float16.sub(t.get(sums + at), Float16.mult(sum, t.get(mean + at)));
+                            Float16 ay = Lanes.sub(t.get(sums + at), Float16.mult(sum, t.get(mean + at)));
                             ay = Float16.add(ay, Float16.mult(ridges, y));
                             t.set(sums + at, ay);
                             yAy = Float16.add(yAy, Float16.mult(y, ay));
@@ -488,12 +494,13 @@ public final class CpuForward {
                         int at = state * Lanes.COUNT + lane;
                         float active = scratch.get(at + ACTIVE * ROWS);
                         float yAy = scratch.get(at + PRODUCT * ROWS);
-                        float sound = yAy > 0f ? active : 0f;
+                        float sound = positive(yAy);
+                        float count = scratch.get(at + COUNT * ROWS);
                         // where rounding has eaten the direction, keep what there is, and say that it was not solved
-                        float count = yAy > 0f ? iteration : maxIterations;
-                        scratch.set(at + COUNT * ROWS, active > 0f ? count : scratch.get(at + COUNT * ROWS));
-                        scratch.set(at + ACTIVE * ROWS, sound);
-                        scratch.set(at + STEP * ROWS, sound > 0f ? scratch.get(at + RZ * ROWS) / yAy : 0f);
+                        float counted = sound * iteration + (1f - sound) * maxIterations;
+                        scratch.set(at + COUNT * ROWS, count + active * (counted - count));
+                        scratch.set(at + ACTIVE * ROWS, active * sound);
+                        scratch.set(at + STEP * ROWS, active * sound * scratch.get(at + RZ * ROWS) / Math.max(yAy, TINY));
                     }
                     for (int h = 0; h < vectors; h++) {
                         Float16 step = t.get(state + STEP * VECTORS + h);
@@ -502,7 +509,7 @@ public final class CpuForward {
                         for (int d = 0; d < depth; d++) {
                             int at = d * VECTORS + h;
                             t.set(xs + at, Float16.add(t.get(xs + at), Float16.mult(step, t.get(ys + at))));
-                            Float16 r = Float16.sub(t.get(rs + at), Float16.mult(step, t.get(sums + at)));
+                            Float16 r = Lanes.sub(t.get(rs + at), Float16.mult(step, t.get(sums + at)));
                             t.set(rs + at, r);
                             rr = Float16.add(rr, Float16.mult(r, r));
                             if (jacobi != 0) {
@@ -517,10 +524,11 @@ public final class CpuForward {
                         float rr = scratch.get(at + RR * ROWS);
                         float bb = scratch.get(at + BB * ROWS);
                         float newRz = scratch.get(at + PRODUCT * ROWS);
-                        float active = rr > tol * tol * bb ? scratch.get(at + ACTIVE * ROWS) : 0f;
+                        float rz = scratch.get(at + RZ * ROWS);
+                        float active = scratch.get(at + ACTIVE * ROWS) * positive(rr - tol * tol * bb);
                         scratch.set(at + ACTIVE * ROWS, active);
-                        scratch.set(at + RESIDUAL * ROWS, bb > 0f ? rr / bb : 0f);
-                        scratch.set(at + TURN * ROWS, active > 0f ? newRz / scratch.get(at + RZ * ROWS) : 0f);
+                        scratch.set(at + RESIDUAL * ROWS, rr / Math.max(bb, TINY));
+                        scratch.set(at + TURN * ROWS, active * newRz / Math.max(rz, TINY));
                         scratch.set(at + RZ * ROWS, newRz);
                     }
                     for (int h = 0; h < vectors; h++) {
@@ -535,16 +543,15 @@ public final class CpuForward {
                         }
                     }
                 }
-                if (next > DIAGONAL && next < OUTPUT) {
+                if (is(next, SOLVE) > 0) {
                     float active = 0f;
                     for (int lane = 0; lane < lanes; lane++) {
                         active += scratch.get((state + ACTIVE * VECTORS) * Lanes.COUNT + lane);
                     }
-                    if (active == 0f || iteration >= maxIterations) {
-                        next = OUTPUT;
-                    }
+                    int open = (int) Math.min(1f, active) * Math.min(1, maxIterations - iteration);
+                    next = OUTPUT - open * (OUTPUT - SOLVE);
                     // what the next sweep multiplies the keys with: y, or x for the output; and its product with kbar
-                    int vector = next == OUTPUT ? xs : ys;
+                    int vector = xs + open * (ys - xs);
                     for (int h = 0; h < vectors; h++) {
                         Float16 shift = zero;
                         for (int d = 0; d < depth; d++) {
@@ -554,19 +561,17 @@ public final class CpuForward {
                         t.set(state + SHIFT * VECTORS + h, shift);
                     }
                 }
-                if (mode > SOLVE && mode < WHOLE) {
+                if (outputs > 0) {
                     // the factors of v add up to 1, but for rounding; what is missing of 1 belongs to vbar
                     float most = 0f;
                     for (int lane = 0; lane < lanes; lane++) {
                         int at = state * Lanes.COUNT + lane;
-                        float any = Math.min(1f, scratch.get(at + SEES * ROWS));
+                        float any = scratch.get(at + ANY * ROWS);
                         float missing = any * (1f - scratch.get(at + SUM * ROWS));
                         scratch.set(at + SHIFT * ROWS, missing);
                         most = Math.max(most, Math.max(missing, -missing));
                     }
-                    if (most > NEGLIGIBLE) {
-                        next = WHOLE;
-                    }
+                    next = DONE - (int) Math.min(1f, most / NEGLIGIBLE) * (DONE - WHOLE);
                 }
                 if (mode > OUTPUT) {
                     for (int h = 0; h < vectors; h++) {
@@ -581,9 +586,10 @@ public final class CpuForward {
             }
 
             for (int lane = 0; lane < lanes; lane++) {
-                int row = head * Sq + Math.min(i0 + lane, Sq - 1);
+                int i = Math.min(i0 + lane, Sq - 1);
+                int row = head * Sq + i;
                 int at = state * Lanes.COUNT + lane;
-                float any = Math.min(1f, scratch.get(at + SEES * ROWS));
+                float any = scratch.get(at + ANY * ROWS);
                 float shift = 0f;
                 for (int d = 0; d < depth; d++) {
                     float c = centre.get(centre0 + d);
@@ -595,7 +601,11 @@ public final class CpuForward {
                     o.set(row * Dv + d, scratch.get(sums * Lanes.COUNT + d * ROWS + lane));
                 }
                 float sum = scratch.get(at + MAX * ROWS) + TornadoMath.log(scratch.get(at + TOTAL * ROWS)) + scale * shift;
-                lse.set(row, any > 0f ? sum : Float.NEGATIVE_INFINITY);
+                if (sees(i, Sq, Sk, flags) > 0) {
+                    lse.set(row, sum);
+                } else {
+                    lse.set(row, Float.NEGATIVE_INFINITY);
+                }
                 stats.set(2 * row, scratch.get(at + COUNT * ROWS));
                 stats.set(2 * row + 1, TornadoMath.sqrt(scratch.get(at + RESIDUAL * ROWS)));
             }
@@ -607,6 +617,17 @@ public final class CpuForward {
         return (flags & CAUSAL) != 0 ? Math.max(0, Math.min(Sk, i + 1 + Sk - Sq)) : Sk;
     }
 
+    /** 1 where the modes are the same, otherwise 0. */
+    private static int is(int mode, int which) {
+        return 1 << which >> mode & 1;
+    }
+
+    /** 1 where a &gt; 0, otherwise 0. */
+    private static float positive(float a) {
+        float p = Math.max(0f, Math.min(a, 1f));
+        return Math.min(1f, Math.min(1f, p * 0x1p100f) * 0x1p100f);
+    }
+
     /** Dim d + n, or the last one where that is beyond it. */
     private static int beside(int d, int n, int dims) {
         return dims % 4 == 0 ? d + n : Math.min(d + n, dims - 1);
@@ -614,7 +635,7 @@ public final class CpuForward {
 
     /** 0 for the queries that see key j, and far below every score for the others. */
     private static Float16 masked(Float16 sees, float j) {
-        Float16 beyond = Float16.sub(Lanes.spread(j + 1f), sees);
+        Float16 beyond = Lanes.sub(Lanes.spread(j + 1f), sees);
         return Float16.mult(Lanes.max(beyond, Lanes.spread(0f)), Lanes.spread(LOW));
     }
 }

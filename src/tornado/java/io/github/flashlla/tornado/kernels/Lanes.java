@@ -39,6 +39,14 @@ final class Lanes {
                 a.get(14) * b.get(14) + c.get(14), a.get(15) * b.get(15) + c.get(15));
     }
 
+    /** a - b; {@code Float16.sub} of a vector that a loop carries is a difference of integers in SPIR-V. */
+    static Float16 sub(Float16 a, Float16 b) {
+        return new Float16(a.get(0) - b.get(0), a.get(1) - b.get(1), a.get(2) - b.get(2), a.get(3) - b.get(3),
+                a.get(4) - b.get(4), a.get(5) - b.get(5), a.get(6) - b.get(6), a.get(7) - b.get(7),
+                a.get(8) - b.get(8), a.get(9) - b.get(9), a.get(10) - b.get(10), a.get(11) - b.get(11),
+                a.get(12) - b.get(12), a.get(13) - b.get(13), a.get(14) - b.get(14), a.get(15) - b.get(15));
+    }
+
     static Float16 max(Float16 a, Float16 b) {
         return new Float16(Math.max(a.get(0), b.get(0)), Math.max(a.get(1), b.get(1)),
                 Math.max(a.get(2), b.get(2)), Math.max(a.get(3), b.get(3)),
