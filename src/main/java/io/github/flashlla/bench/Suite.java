@@ -112,7 +112,7 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
     }
 
     private static String firstLine(JacksonException e) {
-        return e.getOriginalMessage().lines().findFirst().orElse("unreadable");
+        return e.getOriginalMessage().lines().findFirst().orElse("unreadable").replaceFirst("^java[\\w.]*: ", "");
     }
 
     private static String stem(Path file) {
