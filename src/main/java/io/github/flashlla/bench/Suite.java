@@ -1,19 +1,24 @@
 package io.github.flashlla.bench;
 
 import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.core.exc.StreamReadException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonMappingException;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.exc.MismatchedInputException;
 import com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import io.github.flashlla.InvalidInputException;
+import java.io.CharConversionException;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /**
@@ -33,7 +38,13 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
             .enable(DeserializationFeature.ACCEPT_SINGLE_VALUE_AS_ARRAY)
             .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
             .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
+            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
             .build();
+
+    /** What a value was to be, for people. */
+    private static final Map<Class<?>, String> KINDS = Map.of(SuiteFile.class, "a list of keys and values", Grid.class,
+            "a list of keys and values", Integer.class, "a whole number", Double.class, "a number", Boolean.class, "true or false",
+            String.class, "text", List.class, "a list");
 
     /**
      * Reads a suite from YAML (or JSON, which is YAML too).
@@ -42,6 +53,9 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
      */
     public static Suite read(Path file) {
         try {
+            if (Files.isDirectory(file)) {
+                throw new InvalidInputException("suite " + file + " is a folder; name a file");
+            }
             if (Files.size(file) > MAX_BYTES) {
                 throw new InvalidInputException("suite " + file + " is larger than 1 MiB, which no suite is");
             }
@@ -57,15 +71,21 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
             if (e.getCause() instanceof InvalidInputException invalid) {
                 throw new InvalidInputException("suite " + file + at(e) + ": " + invalid.getMessage());
             }
-            throw new InvalidInputException("suite " + file + at(e) + (e.getCause() instanceof StreamReadException
-                    ? " is not valid YAML: " : " holds a value of the wrong kind: ") + firstLine(e));
+            if (e.getCause() instanceof StreamReadException || !(e instanceof MismatchedInputException mismatch)) {
+                throw new InvalidInputException("suite " + file + at(e) + " is not valid YAML: " + firstLine(e));
+            }
+            throw new InvalidInputException("suite " + file + at(e) + ": " + place(mismatch) + " is not "
+                    + KINDS.getOrDefault(mismatch.getTargetType(), "of the kind that belongs there"));
+        } catch (CharConversionException e) {
+            throw new InvalidInputException("suite " + file + " is not text in UTF-8");
         } catch (JacksonException e) {
             throw new InvalidInputException("suite " + file + at(e) + " is not valid YAML: " + firstLine(e));
         } catch (InvalidInputException e) {
             throw e.getMessage().startsWith("suite ") ? e
                     : new InvalidInputException("suite " + file + ": " + e.getMessage());
         } catch (IOException e) {
-            throw new InvalidInputException("suite " + file + " cannot be read: " + e.getClass().getSimpleName());
+            throw new InvalidInputException("suite " + file + (e instanceof NoSuchFileException ? " does not exist"
+                    : " cannot be read: " + e.getMessage()));
         }
     }
 
@@ -78,12 +98,21 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
         return new Suite(name, devices, tasks, newProtocol);
     }
 
+    /** Where in the file a value stands, such as {@code workloads[0].seq[1]}. */
+    private static String place(JsonMappingException e) {
+        StringBuilder place = new StringBuilder();
+        for (JsonMappingException.Reference step : e.getPath()) {
+            place.append(step.getFieldName() == null ? "[" + step.getIndex() + "]" : (place.isEmpty() ? "" : ".") + step.getFieldName());
+        }
+        return place.isEmpty() ? "the file" : place.toString();
+    }
+
     private static String at(JacksonException e) {
         return e.getLocation() == null ? "" : " at line " + e.getLocation().getLineNr();
     }
 
     private static String firstLine(JacksonException e) {
-        return e.getOriginalMessage().lines().findFirst().orElse("unreadable");
+        return e.getOriginalMessage().lines().findFirst().orElse("unreadable").replaceFirst("^java[\\w.]*: ", "");
     }
 
     private static String stem(Path file) {

@@ -9,6 +9,8 @@ import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Path;
+import java.util.Locale;
+import java.util.regex.Pattern;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -77,7 +79,8 @@ public final class FlashLla {
             return "there is no command '" + unmatched.getUnmatched().getFirst() + "'; there are "
                     + String.join(", ", flashlla.getSubcommands().keySet());
         }
-        return e.getMessage().lines().findFirst().orElse("a wrong command line");
+        return Pattern.compile("expected one of \\[.*?]").matcher(e.getMessage().lines().findFirst().orElse("a wrong command line"))
+                .replaceFirst(values -> values.group().toLowerCase(Locale.ROOT));
     }
 
     /** What happened, for a person; of what nobody foresaw, where. */

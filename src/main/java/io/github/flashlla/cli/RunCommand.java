@@ -168,9 +168,9 @@ public final class RunCommand implements Callable<Integer> {
         InputFiles files = InputFiles.read(q, k, v, ridgeFile, grad);
         files.requireUsable(options, info);
         try (Outputs outputs = new Outputs(); Device opened = Devices.open(info.name())) {
-            Path oFile = outputs.add(out);
-            Path statsFile = stats == null ? null : outputs.add(stats);
-            Map<String, Path> gradientFiles = new LinkedHashMap<>();
+            OutputFile oFile = outputs.add(out);
+            OutputFile statsFile = stats == null ? null : outputs.add(stats);
+            Map<String, OutputFile> gradientFiles = new LinkedHashMap<>();
             if (outGrads != null) {
                 outputs.makeFolder(outGrads);
                 GRADIENTS.forEach(name -> gradientFiles.put(name, outputs.add(outGrads.resolve(name))));
@@ -192,7 +192,7 @@ public final class RunCommand implements Callable<Integer> {
                 }
                 if (statsFile != null) {
                     new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT)
-                            .writeValue(statsFile.toFile(), stats(info, options, result, sample));
+                            .writeValue(statsFile.temporary().toFile(), stats(info, options, result, sample));
                 }
                 return report(info, options, result, sample, outputs);
             }
@@ -222,8 +222,8 @@ public final class RunCommand implements Callable<Integer> {
     }
 
     /** Of the shape of the file that it is the gradient by. */
-    private static void write(Path file, Tensor gradient, Tensor like, DeviceInfo info) {
-        requireFinite(info, file.getFileName().toString(), gradient);
+    private static void write(OutputFile file, Tensor gradient, Tensor like, DeviceInfo info) {
+        requireFinite(info, file.file().getFileName().toString(), gradient);
         Npy.writeTo(file, gradient.as(DataType.FLOAT32).reshape(like.dims()));
     }
 
@@ -307,10 +307,10 @@ public final class RunCommand implements Callable<Integer> {
         private final List<OutputFile> files = new ArrayList<>();
         private Path made;
 
-        Path add(Path file) {
+        OutputFile add(Path file) {
             OutputFile output = OutputFile.create(file);
             files.add(output);
-            return output.temporary();
+            return output;
         }
 
         /** A folder for files that are added next; it goes again if they do not come. */

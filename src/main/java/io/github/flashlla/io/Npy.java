@@ -59,16 +59,16 @@ public final class Npy {
      */
     public static void write(Path file, Tensor tensor) {
         try (OutputFile output = OutputFile.create(file)) {
-            writeTo(output.temporary(), tensor);
+            writeTo(output, tensor);
             output.commit();
         } catch (IOException e) {
             throw new InvalidInputException(file + " cannot be written: " + e.getMessage() + ".");
         }
     }
 
-    /** Writes a tensor straight into a file, such as an {@link OutputFile}'s temporary one. */
-    public static void writeTo(Path file, Tensor tensor) {
-        try (FileChannel out = FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE)) {
+    /** Writes a tensor into a file that the caller commits. */
+    public static void writeTo(OutputFile output, Tensor tensor) {
+        try (FileChannel out = FileChannel.open(output.temporary(), StandardOpenOption.WRITE)) {
             ByteBuffer header = ByteBuffer.wrap(NpyHeader.format(tensor.type(), tensor.dims()));
             while (header.hasRemaining()) {
                 out.write(header);
@@ -76,7 +76,7 @@ public final class Npy {
             transfer(tensor.segment(), out::write);
             out.force(true);
         } catch (IOException e) {
-            throw new InvalidInputException(file + " cannot be written: " + e.getMessage() + ".");
+            throw new InvalidInputException(output.file() + " cannot be written: " + e.getMessage() + ".");
         }
     }
 

@@ -21,11 +21,13 @@ public final class OutputFile implements AutoCloseable {
     /** As many as the kernel follows. */
     private static final int MAX_LINKS = 40;
 
+    private final Path file;
     private final Path target;
     private final Path temporary;
     private final Thread cleaner;
 
-    private OutputFile(Path target, Path temporary) {
+    private OutputFile(Path file, Path target, Path temporary) {
+        this.file = file;
         this.target = target;
         this.temporary = temporary;
         this.cleaner = Thread.ofPlatform().unstarted(this::deleteTemporary);
@@ -66,7 +68,7 @@ public final class OutputFile implements AutoCloseable {
                 throw new InvalidInputException(file + " cannot be written: the folder " + folder + " refuses new files.");
             }
             keepPermissions(target, temporary);
-            return new OutputFile(target, temporary);
+            return new OutputFile(file, target, temporary);
         } catch (IOException e) {
             throw new InvalidInputException(file + " cannot be written: " + e.getMessage() + ".");
         }
@@ -100,6 +102,11 @@ public final class OutputFile implements AutoCloseable {
                 throw new InvalidInputException(other + " and " + name + " both name " + output + "; name two files.");
             }
         });
+    }
+
+    /** The file as the user named it. */
+    public Path file() {
+        return file;
     }
 
     /** Where to write. */

@@ -37,8 +37,7 @@ public final class ComparisonPage {
             Files.writeString(output.temporary(), render(comparison, notes));
             output.commit();
         } catch (IOException e) {
-            throw new InvalidInputException("the page " + file + " cannot be written (" + e.getClass().getSimpleName()
-                    + "); name a file in a folder that exists and is yours");
+            throw new InvalidInputException("the page " + file + " cannot be written (" + e.getMessage() + "); name a file elsewhere");
         }
     }
 
@@ -60,8 +59,8 @@ public final class ComparisonPage {
                 Files.writeString(folder.resolve(unique + ".svg"), ChartStyle.standalone(chart.svg()));
             }
         } catch (IOException e) {
-            throw new InvalidInputException("the charts cannot be written to " + folder + " ("
-                    + e.getClass().getSimpleName() + "); name a folder that is yours");
+            throw new InvalidInputException("the charts cannot be written to " + folder + (Files.isRegularFile(folder)
+                    ? ", which is a file; name a folder" : " (" + e.getMessage() + "); name a folder that is yours"));
         }
     }
 

@@ -112,7 +112,7 @@ public final class RecordFile {
 
     private static String reason(IOException e) {
         return e instanceof AccessDeniedException ? "access denied"
-                : e instanceof NoSuchFileException ? "no such folder" : e.getClass().getSimpleName();
+                : e instanceof NoSuchFileException ? "no such folder" : e.getMessage();
     }
 
     /** Foreign text for a message: short, and free of what would steer a terminal. */

@@ -116,7 +116,7 @@ public final class RecordRenderer {
         try (CSVPrinter csv = new CSVPrinter(text, CSVFormat.DEFAULT.builder().setRecordSeparator('\n').setHeader(
                 "record", "created", "commit", "device", "hardware", "driver", "mode", "batch", "heads", "kv_heads",
                 "query_length", "key_length", "head_dim", "value_dim", "causal", "ridge", "scale", "operator",
-                "tolerance", "max_iterations", "preconditioner", "data_type", "status", "median_ns", "p20_ns", "p80_ns",
+                "tolerance", "max_iterations", "preconditioner", "data_type", "precision", "status", "median_ns", "p20_ns", "p80_ns",
                 "kernel_median_ns", "first_run_ns", "compile_ns", "plan_ns", "tflops", "gbps", "share_of_fma", "share_of_copy",
                 "error", "error_bar", "min_iterations", "mean_iterations", "max_iterations_run", "workspace_bytes",
                 "working_set_bytes", "host_peak_bytes", "wall_ns", "kernel_ns",
@@ -139,7 +139,7 @@ public final class RecordRenderer {
         return Arrays.asList(record.name(), record.created(), record.environment().commit(), m.device(),
                 device == null ? null : device.hardware(), device == null ? null : device.driver(), w.mode(), w.batch(),
                 w.heads(), w.kvHeads(), w.queryLength(), w.keyLength(), w.headDim(), w.valueDim(), w.causal(), w.ridge(),
-                w.scale(), how.operator(), how.tolerance(), how.maxIterations(), how.preconditioner(), how.dataType(),
+                w.scale(), how.operator(), how.tolerance(), how.maxIterations(), how.preconditioner(), how.dataType(), how.precision(),
                 m.status().label(), t == null ? null : t.medianNs(), t == null ? null : t.p20Ns(),
                 t == null ? null : t.p80Ns(), t == null ? null : t.kernelMedianNs(), t == null ? null : t.firstRunNs(),
                 t == null ? null : t.compileNs(), t == null ? null : t.planNs(), r == null ? null : r.tflops(), r == null ? null : r.gbps(),

@@ -77,9 +77,14 @@ class SuiteTest {
     @ParameterizedTest
     @CsvSource(delimiter = ';', value = {
         "workloads: [{sek: 64}]; unknown key 'sek'",
-        "workloads: [{seq: lots}]; wrong kind",
+        "workloads: [{seq: lots}]; workloads[0].seq[0] is not a whole number",
         "workloads: [{seq: 0}]; at least 1",
-        "workloads: [{seq: 6.5}]; wrong kind",
+        "workloads: [{seq: [64, 6.5]}]; workloads[0].seq[1] is not a whole number",
+        "workloads: [{seq: 99999999999}]; out of range",
+        "workloads: [{causal: perhaps}]; workloads[0].causal[0] is not true or false",
+        "workloads: [[[[64]]]]; workloads[0] is not a list of keys and values",
+        "'[1, 2]'; the file is not a list of keys and values",
+        "'{name: a, name: b, workloads: [{seq: 64}]}'; Duplicate",
         "workloads: [{seq: []}]; empty",
         "workloads: [{head_dim: 1000}]; 256",
         "workloads: [{tol: 2}]; tolerance",
@@ -101,7 +106,16 @@ class SuiteTest {
     @Test
     void missingFileIsNamed() {
         InvalidInputException e = assertThrows(InvalidInputException.class, () -> Suite.read(folder.resolve("no.yaml")));
-        assertTrue(e.getMessage().contains("no.yaml"), e.getMessage());
+        assertTrue(e.getMessage().contains("no.yaml does not exist"), e.getMessage());
+        assertTrue(assertThrows(InvalidInputException.class, () -> Suite.read(folder)).getMessage().contains("is a folder"));
+    }
+
+    @Test
+    void bytesThatAreNoTextAreRefused() throws IOException {
+        Path file = Files.write(folder.resolve("suite.yaml"), new byte[] {(byte) 0xff, (byte) 0xc0, 1, 2});
+        InvalidInputException e = assertThrows(InvalidInputException.class, () -> Suite.read(file));
+        assertEquals(1, e.getMessage().lines().count());
+        assertTrue(e.getMessage().contains("not text") || e.getMessage().contains("not valid"), e.getMessage());
     }
 
     private Suite read(String text) throws IOException {

@@ -49,6 +49,20 @@ class ComparisonTest {
     }
 
     @Test
+    void outputsDoNotFallOnRecords() throws java.io.IOException {
+        Path a = write("a", Records.jvm("a", 1, 1));
+        Path b = write("b", Records.jvm("b", 1, 2));
+        String before = Files.readString(b);
+        Run onRecord = run(a, b, "--html", folder.resolve("./b.json").toString());
+        assertEquals(2, onRecord.status);
+        assertTrue(onRecord.err.contains("both an input"), onRecord.err);
+        Run chartsOnFile = run(a, b, "--charts", b.toString());
+        assertEquals(2, chartsOnFile.status);
+        assertTrue(chartsOnFile.err.contains("which is a file; name a folder"), chartsOnFile.err);
+        assertEquals(before, Files.readString(b));
+    }
+
+    @Test
     void whatIsNoLongerRightIsARegression() {
         BenchmarkRecord before = Records.jvm("before", 1, 1);
         List<Measurement> broken = new ArrayList<>(before.measurements());
