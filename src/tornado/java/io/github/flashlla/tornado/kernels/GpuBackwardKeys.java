@@ -86,22 +86,26 @@ public final class GpuBackwardKeys {
                 count += Math.min(bn, Sq - i0);
                 // parts 0 to 3: products with u, x, q, g; parts 3 to 6: sums of g, u, x, q
                 for (int part = 0; part < 7; part++) {
+                    int width = part == 3 ? Dv : D;
                     ctx.localBarrier();
                     for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
                         for (int e = 0; e < stages; e++) {
                             int n = n0 + e * THREADS + tid;
+                            int at = Math.min(row0 + n / dp, rowsEnd - 1) * width + Math.min(n % dp, width - 1);
+                            float value = 0f;
                             if ((part & 3) == 0) {
-                                stage[e] = GpuBackward.element(u, row0 + n / dp, rowsEnd, n % dp, D);
+                                value = u.get(at);
                             }
                             if ((part & 3) == 1) {
-                                stage[e] = GpuBackward.element(x, row0 + n / dp, rowsEnd, n % dp, D);
+                                value = x.get(at);
                             }
                             if ((part & 3) == 2) {
-                                stage[e] = GpuBackward.element(q, row0 + n / dp, rowsEnd, n % dp, D);
+                                value = q.get(at);
                             }
                             if (part == 3) {
-                                stage[e] = GpuBackward.element(g, row0 + n / dp, rowsEnd, n % dp, Dv);
+                                value = g.get(at);
                             }
+                            stage[e] = row0 + n / dp < rowsEnd && n % dp < width ? value : 0f;
                         }
                         for (int e = 0; e < stages; e++) {
                             int n = n0 + e * THREADS + tid;
@@ -115,11 +119,13 @@ public final class GpuBackwardKeys {
                             product[e] = 0f;
                         }
                         for (int d = 0; d < dp; d++) {
+                            int ka = with + ty * dp + (d ^ swy);
+                            int qa = tx * dp + (d ^ tx);
                             for (int i = 0; i < R; i++) {
-                                kf[i] = own[with + (ty + 16 * i) * dp + (d ^ swy)];
+                                kf[i] = own[ka + 16 * i * dp];
                             }
                             for (int j = 0; j < C; j++) {
-                                float value = qt[(tx + 8 * j) * dp + (d ^ tx)];
+                                float value = qt[qa + 8 * j * dp];
                                 for (int i = 0; i < R; i++) {
                                     product[i * C + j] += kf[i] * value;
                                 }
@@ -162,11 +168,13 @@ public final class GpuBackwardKeys {
                         }
                         ctx.localBarrier();
                         for (int j = 0; j < bn; j++) {
+                            int wa = ty * bn + (j ^ swy);
+                            int ka = j * dp + (tx ^ (j & 7));
                             for (int i = 0; i < R; i++) {
-                                kf[i] = wt[(ty + 16 * i) * bn + (j ^ swy)];
+                                kf[i] = wt[wa + 16 * i * bn];
                             }
                             for (int c = 0; c < CW; c++) {
-                                float value = qt[j * dp + ((tx + 8 * c) ^ (j & 7))];
+                                float value = qt[ka + 8 * c];
                                 for (int i = 0; i < R; i++) {
                                     dvSum[i * CW + c] += kf[i] * value;
                                 }
@@ -183,11 +191,13 @@ public final class GpuBackwardKeys {
                     }
                     if (part > 3) {
                         for (int j = 0; j < bn; j++) {
+                            int wa = ty * bn + (j ^ swy);
+                            int ka = j * dp + (tx ^ (j & 7));
                             for (int i = 0; i < R; i++) {
-                                kf[i] = wt[(ty + 16 * i) * bn + (j ^ swy)];
+                                kf[i] = wt[wa + 16 * i * bn];
                             }
                             for (int c = 0; c < CW; c++) {
-                                float value = qt[j * dp + ((tx + 8 * c) ^ (j & 7))];
+                                float value = qt[ka + 8 * c];
                                 for (int i = 0; i < R; i++) {
                                     dkSum[i * CW + c] += kf[i] * value;
                                 }

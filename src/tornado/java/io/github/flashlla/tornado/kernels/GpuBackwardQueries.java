@@ -128,15 +128,19 @@ public final class GpuBackwardQueries {
             }
             // h = g.v, then + u.k with s = q.k, then a = x.k
             for (int part = 0; part < 3; part++) {
+                int width = part == 0 ? Dv : D;
                 ctx.localBarrier();
                 if (part < 2) {
                     for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
-                        for (int e = 0; e < stages; e++) {
-                            int n = n0 + e * THREADS + tid;
-                            if (part == 0) {
+                        if (part == 0) {
+                            for (int e = 0; e < stages; e++) {
+                                int n = n0 + e * THREADS + tid;
                                 stage[e] = GpuBackward.element(v, key0 + j0 + n / dp, key0 + Sk, n % dp, Dv);
                             }
-                            if (part == 1) {
+                        }
+                        if (part == 1) {
+                            for (int e = 0; e < stages; e++) {
+                                int n = n0 + e * THREADS + tid;
                                 stage[e] = GpuBackward.key(k, centre, kvHead, key0 + j0 + n / dp, key0 + Sk, n % dp, D);
                             }
                         }
@@ -149,15 +153,18 @@ public final class GpuBackwardQueries {
                 for (int n0 = 0; n0 < bm * dp; n0 += stages * THREADS) {
                     for (int e = 0; e < stages; e++) {
                         int n = n0 + e * THREADS + tid;
+                        int at = Math.min(row0 + n / dp, rowsEnd - 1) * width + Math.min(n % dp, width - 1);
+                        float value = 0f;
                         if (part == 0) {
-                            stage[e] = GpuBackward.element(g, row0 + n / dp, rowsEnd, n % dp, Dv);
+                            value = g.get(at);
                         }
                         if (part == 1) {
-                            stage[e] = GpuBackward.element(u, row0 + n / dp, rowsEnd, n % dp, D);
+                            value = u.get(at);
                         }
                         if (part == 2) {
-                            stage[e] = GpuBackward.element(x, row0 + n / dp, rowsEnd, n % dp, D);
+                            value = x.get(at);
                         }
+                        stage[e] = row0 + n / dp < rowsEnd && n % dp < width ? value : 0f;
                     }
                     for (int e = 0; e < stages; e++) {
                         int n = n0 + e * THREADS + tid;
@@ -167,12 +174,14 @@ public final class GpuBackwardQueries {
                 ctx.localBarrier();
                 if (part == 1) {
                     for (int d = 0; d < dp; d++) {
+                        int qa = ty * dp + (d ^ swy);
+                        int ka = tx * dp + (d ^ tx);
                         for (int i = 0; i < R; i++) {
-                            qf[i] = qt[(ty + 16 * i) * dp + (d ^ swy)];
-                            yf[i] = yt[(ty + 16 * i) * dp + (d ^ swy)];
+                            qf[i] = qt[qa + 16 * i * dp];
+                            yf[i] = yt[qa + 16 * i * dp];
                         }
                         for (int j = 0; j < C; j++) {
-                            float key = kt[(tx + 8 * j) * dp + (d ^ tx)];
+                            float key = kt[ka + 8 * j * dp];
                             for (int i = 0; i < R; i++) {
                                 s[i * C + j] += qf[i] * key;
                                 h[i * C + j] += yf[i] * key;
@@ -185,11 +194,13 @@ public final class GpuBackwardQueries {
                         a[e] = 0f;
                     }
                     for (int d = 0; d < dp; d++) {
+                        int qa = ty * dp + (d ^ swy);
+                        int ka = tx * dp + (d ^ tx);
                         for (int i = 0; i < R; i++) {
-                            yf[i] = yt[(ty + 16 * i) * dp + (d ^ swy)];
+                            yf[i] = yt[qa + 16 * i * dp];
                         }
                         for (int j = 0; j < C; j++) {
-                            float value = kt[(tx + 8 * j) * dp + (d ^ tx)];
+                            float value = kt[ka + 8 * j * dp];
                             for (int i = 0; i < R; i++) {
                                 a[i * C + j] += yf[i] * value;
                             }
@@ -215,11 +226,13 @@ public final class GpuBackwardQueries {
             }
             ctx.localBarrier();
             for (int j = 0; j < bn; j++) {
+                int wa = ty * bn + (j ^ swy);
+                int ka = j * dp + (tx ^ (j & 7));
                 for (int i = 0; i < R; i++) {
-                    qf[i] = wt[(ty + 16 * i) * bn + (j ^ swy)];
+                    qf[i] = wt[wa + 16 * i * bn];
                 }
                 for (int c = 0; c < CW; c++) {
-                    float key = kt[j * dp + ((tx + 8 * c) ^ (j & 7))];
+                    float key = kt[ka + 8 * c];
                     for (int i = 0; i < R; i++) {
                         acc[i * CW + c] += qf[i] * key;
                     }

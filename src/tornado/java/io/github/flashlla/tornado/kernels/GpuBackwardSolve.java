@@ -139,11 +139,13 @@ public final class GpuBackwardSolve {
                     }
                     ctx.localBarrier();
                     for (int d = 0; d < dp; d++) {
+                        int qa = ty * dp + (d ^ swy);
+                        int ka = tx * dp + (d ^ tx);
                         for (int i = 0; i < R; i++) {
-                            yf[i] = yt[(ty + 16 * i) * dp + (d ^ swy)];
+                            yf[i] = yt[qa + 16 * i * dp];
                         }
                         for (int j = 0; j < C; j++) {
-                            float value = kt[(tx + 8 * j) * dp + (d ^ tx)];
+                            float value = kt[ka + 8 * j * dp];
                             for (int i = 0; i < R; i++) {
                                 t[i * C + j] += yf[i] * value;
                             }
@@ -164,11 +166,13 @@ public final class GpuBackwardSolve {
                 ctx.localBarrier();
                 if (sweep <= GATHER) {
                     for (int d = 0; d < dp; d++) {
+                        int qa = ty * dp + (d ^ swy);
+                        int ka = tx * dp + (d ^ tx);
                         for (int i = 0; i < R; i++) {
-                            qf[i] = qt[(ty + 16 * i) * dp + (d ^ swy)];
+                            qf[i] = qt[qa + 16 * i * dp];
                         }
                         for (int j = 0; j < C; j++) {
-                            float key = kt[(tx + 8 * j) * dp + (d ^ tx)];
+                            float key = kt[ka + 8 * j * dp];
                             for (int i = 0; i < R; i++) {
                                 s[i * C + j] += qf[i] * key;
                             }
@@ -177,12 +181,14 @@ public final class GpuBackwardSolve {
                 }
                 if (sweep > GATHER) {
                     for (int d = 0; d < dp; d++) {
+                        int qa = ty * dp + (d ^ swy);
+                        int ka = tx * dp + (d ^ tx);
                         for (int i = 0; i < R; i++) {
-                            qf[i] = qt[(ty + 16 * i) * dp + (d ^ swy)];
-                            yf[i] = yt[(ty + 16 * i) * dp + (d ^ swy)];
+                            qf[i] = qt[qa + 16 * i * dp];
+                            yf[i] = yt[qa + 16 * i * dp];
                         }
                         for (int j = 0; j < C; j++) {
-                            float key = kt[(tx + 8 * j) * dp + (d ^ tx)];
+                            float key = kt[ka + 8 * j * dp];
                             for (int i = 0; i < R; i++) {
                                 s[i * C + j] += qf[i] * key;
                                 t[i * C + j] += yf[i] * key;
@@ -205,11 +211,13 @@ public final class GpuBackwardSolve {
                 ctx.localBarrier();
                 if (sweep > MEAN) {
                     for (int j = 0; j < bn; j++) {
+                        int wa = ty * bn + (j ^ swy);
+                        int ka = j * dp + (tx ^ (j & 7));
                         for (int i = 0; i < R; i++) {
-                            qf[i] = wt[(ty + 16 * i) * bn + (j ^ swy)];
+                            qf[i] = wt[wa + 16 * i * bn];
                         }
                         for (int c = 0; c < CW; c++) {
-                            float key = kt[j * dp + ((tx + 8 * c) ^ (j & 7))];
+                            float key = kt[ka + 8 * c];
                             for (int i = 0; i < R; i++) {
                                 acc[i * CW + c] += qf[i] * key;
                             }
@@ -218,11 +226,13 @@ public final class GpuBackwardSolve {
                 }
                 if ((flags & JACOBI) != 0 && sweep == MEAN) {
                     for (int j = 0; j < bn; j++) {
+                        int wa = ty * bn + (j ^ swy);
+                        int ka = j * dp + (tx ^ (j & 7));
                         for (int i = 0; i < R; i++) {
-                            qf[i] = wt[(ty + 16 * i) * bn + (j ^ swy)];
+                            qf[i] = wt[wa + 16 * i * bn];
                         }
                         for (int c = 0; c < CW; c++) {
-                            float key = kt[j * dp + ((tx + 8 * c) ^ (j & 7))];
+                            float key = kt[ka + 8 * c];
                             for (int i = 0; i < R; i++) {
                                 acc[i * CW + c] += qf[i] * key * key;
                             }
