@@ -34,9 +34,9 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 public final class GpuBackward {
     public static final int THREADS = 128;
     /** Bit of {@code flags}: query i sees keys j &lt;= i + (Sk - Sq) only. */
-    public static final int CAUSAL = 1;
+    public static final int CAUSAL = GpuForward.CAUSAL;
     /** Bit of {@code flags}: precondition the solve with the diagonal of A. */
-    public static final int JACOBI = 2;
+    public static final int JACOBI = GpuWideForward.JACOBI;
 
     /** Floats of {@code rows} per query: what one kernel leaves for the next, and for the host. */
     public static final int ROW_SCALARS = 8;
@@ -79,12 +79,6 @@ public final class GpuBackward {
         int rows = blockRows(paddedDim);
         int columns = rows / 2;
         return (2 * rows * paddedDim + columns * paddedDim + Math.max(rows * columns, SLOTS * 8 * rows)) * Float.BYTES;
-    }
-
-    /** Number of keys that query {@code i} sees; none past the last query. */
-    static int sees(int i, int Sq, int Sk, int flags) {
-        int all = (flags & CAUSAL) != 0 ? Math.max(0, Math.min(Sk, i + 1 + Sk - Sq)) : Sk;
-        return i < Sq ? all : 0;
     }
 
     /** Element of a row-major matrix of rows of {@code width}, 0 beyond {@code rows} or {@code width}. */

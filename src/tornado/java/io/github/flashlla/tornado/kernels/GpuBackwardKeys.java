@@ -149,7 +149,7 @@ public final class GpuBackwardKeys {
                     if (part == 3) {
                         for (int j = 0; j < C; j++) {
                             int i = i0 + tx + 8 * j;
-                            int visible = GpuBackward.sees(i, Sq, Sk, flags) - j0;
+                            int visible = GpuForward.sees(i, Sq, Sk, flags) - j0;
                             int at = Math.min(row0 + tx + 8 * j, rowsEnd - 1) * ROW_SCALARS;
                             float m = rows.get(at + GpuBackward.LSE);
                             float factor = rows.get(at + GpuBackward.FACTOR);

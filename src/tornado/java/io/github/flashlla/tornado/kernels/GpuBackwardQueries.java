@@ -72,7 +72,7 @@ public final class GpuBackwardQueries {
         int rowsEnd = head * Sq + Sq;
         int kvHead = head / group;
         int key0 = kvHead * Sk;
-        int keysEnd = GpuBackward.sees(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
+        int keysEnd = GpuForward.sees(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
 
         for (int n = tid; n < bm * dp; n += THREADS) {
             qt[n / dp * dp + (n % dp ^ (n / dp & 7))] = GpuBackward.element(q, row0 + n / dp, rowsEnd, n % dp, D);
@@ -215,7 +215,7 @@ public final class GpuBackwardQueries {
             }
             for (int i = 0; i < R; i++) {
                 int row = ty + 16 * i;
-                int visible = GpuBackward.sees(i0 + row, Sq, Sk, flags);
+                int visible = GpuForward.sees(i0 + row, Sq, Sk, flags);
                 for (int j = 0; j < C; j++) {
                     int column = tx + 8 * j;
                     float p = j0 + column < visible ? TornadoMath.exp(scale * s[i * C + j] - m[i]) * factor[i] : 0f;

@@ -87,7 +87,7 @@ public final class GpuBackwardSolve {
         int group = lse.getSize() / Sq / (centre.getSize() / D); // for want of a 21st argument
         int kvHead = head / group;
         int key0 = kvHead * Sk;
-        int keysEnd = GpuBackward.sees(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
+        int keysEnd = GpuForward.sees(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
         int diagonal = lse.getSize() * D; // where it starts in u
 
         for (int n = tid; n < bm * dp; n += THREADS) {
@@ -103,7 +103,7 @@ public final class GpuBackwardSolve {
                 moved += q.get(Math.min(row0 + row, rowsEnd - 1) * D + d) * centre.get(kvHead * D + d);
             }
             float known = lse.get(Math.min(row0 + row, rowsEnd - 1));
-            m[i] = GpuBackward.sees(i0 + row, Sq, Sk, flags) > 0 ? known - scale * moved : 0f;
+            m[i] = GpuForward.sees(i0 + row, Sq, Sk, flags) > 0 ? known - scale * moved : 0f;
             factor[i] = 1f;
             shift[i] = 0f;
             count[i] = 0f;
@@ -198,7 +198,7 @@ public final class GpuBackwardSolve {
                 }
                 for (int i = 0; i < R; i++) {
                     int row = ty + 16 * i;
-                    int visible = GpuBackward.sees(i0 + row, Sq, Sk, flags);
+                    int visible = GpuForward.sees(i0 + row, Sq, Sk, flags);
                     for (int j = 0; j < C; j++) {
                         int column = tx + 8 * j;
                         float p = j0 + column < visible ? TornadoMath.exp(scale * s[i * C + j] - m[i]) * factor[i] : 0f;
@@ -276,7 +276,7 @@ public final class GpuBackwardSolve {
                 if (sweep > GATHER && residual[i] > tol && yAy > 0f) {
                     alpha = rho[i] / yAy;
                 }
-                int visible = GpuBackward.sees(i0 + row, Sq, Sk, flags);
+                int visible = GpuForward.sees(i0 + row, Sq, Sk, flags);
                 float rSum = 0f;
                 float zSum = 0f;
                 for (int c = 0; c < CW; c++) {

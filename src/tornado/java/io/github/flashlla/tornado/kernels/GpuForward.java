@@ -890,7 +890,8 @@ public final class GpuForward {
         }
     }
 
-    private static int sees(int i, int Sq, int Sk, int flags) {
+    /** Number of keys that query {@code i} sees; none past the last query. */
+    static int sees(int i, int Sq, int Sk, int flags) {
         int all = (flags & CAUSAL) != 0 ? Math.max(0, Math.min(Sk, i + 1 + Sk - Sq)) : Sk;
         return i < Sq ? all : 0;
     }

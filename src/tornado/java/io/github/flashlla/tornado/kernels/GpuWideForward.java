@@ -23,7 +23,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 public final class GpuWideForward {
     public static final int THREADS = 64;
     /** Bit of {@code flags}: query i sees keys j &lt;= i + (Sk - Sq) only. */
-    public static final int CAUSAL = 1;
+    public static final int CAUSAL = GpuForward.CAUSAL;
     /** Bit of {@code flags}: precondition with the diagonal of A, kept behind x in its buffer. */
     public static final int JACOBI = 2;
 
@@ -118,7 +118,7 @@ public final class GpuWideForward {
         int row0 = head * Sq + i0;
         int kvHead = head / group;
         int key0 = kvHead * Sk;
-        int keysEnd = sees(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
+        int keysEnd = GpuForward.sees(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
 
         for (int n = tid; n < bm * dp; n += THREADS) {
             int i = n / dp;
@@ -206,7 +206,7 @@ public final class GpuWideForward {
                 if (mode == SOFTMAX) {
                     // the block's running maximum, then weights relative to it
                     for (int i = 0; i < R; i++) {
-                        int visible = sees(i0 + ty + 8 * i, Sq, Sk, flags);
+                        int visible = GpuForward.sees(i0 + ty + 8 * i, Sq, Sk, flags);
                         float largest = LOW;
                         for (int j = 0; j < C; j++) {
                             float score = j0 + tx + 8 * j < visible ? scale * s[i * C + j] : LOW;
@@ -240,7 +240,7 @@ public final class GpuWideForward {
                 }
                 if (mode != SOFTMAX) {
                     for (int i = 0; i < R; i++) {
-                        int visible = sees(i0 + ty + 8 * i, Sq, Sk, flags);
+                        int visible = GpuForward.sees(i0 + ty + 8 * i, Sq, Sk, flags);
                         for (int j = 0; j < C; j++) {
                             float p = j0 + tx + 8 * j < visible ? TornadoMath.exp(scale * s[i * C + j] - m[i]) : 0f;
                             float relative = u[i * C + j] - yk[i];
@@ -448,7 +448,7 @@ public final class GpuWideForward {
                                 o.set((row0 + row) * Dv + tx + 8 * c, acc[i * CW + c]);
                             }
                         }
-                        int visible = sees(i0 + row, Sq, Sk, flags);
+                        int visible = GpuForward.sees(i0 + row, Sq, Sk, flags);
                         for (int c = 0; c < CW; c++) {
                             int d = tx + 8 * c;
                             if (d < D && visible > 0) {
@@ -514,11 +514,6 @@ public final class GpuWideForward {
             }
             mode = next;
         }
-    }
-
-    private static int sees(int i, int Sq, int Sk, int flags) {
-        int all = (flags & CAUSAL) != 0 ? Math.max(0, Math.min(Sk, i + 1 + Sk - Sq)) : Sk;
-        return i < Sq ? all : 0;
     }
 
     private static float residual(FloatArray o, FloatArray x, int row, int column, int D, int Dv, int behind) {

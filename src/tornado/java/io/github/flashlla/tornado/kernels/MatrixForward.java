@@ -38,7 +38,6 @@ public final class MatrixForward {
     /** Floats of scratch for a work-group: S, U, residual and y of each warp. */
     public static final int SCRATCH = 4 * 4 * 16 * MAX_DIM;
 
-    private static final int CAUSAL = 1;
     private static final float LOW = -1e30f;
     /** Tiles looked at for a first idea of the largest score. */
     private static final int SAMPLES = 8;
@@ -162,10 +161,10 @@ public final class MatrixForward {
                 int row0 = head * Sq;
                 int iA = i0 + rowA;
                 int iB = iA + 8;
-                int seesA = sees(iA, Sq, Sk, flags);
-                int seesB = sees(iB, Sq, Sk, flags);
-                int sweep = (sees(Math.min(i0 + BLOCK, Sq) - 1, Sq, Sk, flags) + BLOCK - 1) / BLOCK;
-                int full = sees(i0, Sq, Sk, flags) / BLOCK; // tiles that every row sees whole
+                int seesA = GpuForward.sees(iA, Sq, Sk, flags);
+                int seesB = GpuForward.sees(iB, Sq, Sk, flags);
+                int sweep = (GpuForward.sees(Math.min(i0 + BLOCK, Sq) - 1, Sq, Sk, flags) + BLOCK - 1) / BLOCK;
+                int full = GpuForward.sees(i0, Sq, Sk, flags) / BLOCK; // tiles that every row sees whole
                 int tiles0 = (head / group) * keyTiles;
 
                 ctx.localBarrier();
@@ -378,8 +377,8 @@ public final class MatrixForward {
                         float sumB = 0f;
                         for (int e = 0; e < 32; e++) {
                             int lower = (e >> 1) & 1;
-                            int d = (e >> 2) * 8 + (quad << 1) + (e & 1);
-                            int at = (e >> 2) * 128 + lower * 64 + own + (e & 1);
+                            int d = column(e, quad);
+                            int at = place(e, own);
                             int i = lower == 0 ? iA : iB;
                             float l = lower == 0 ? lA : lB;
                             float b = 0f;
@@ -414,8 +413,8 @@ public final class MatrixForward {
                         float ryB = 0f;
                         for (int e = 0; e < 32; e++) {
                             int lower = (e >> 1) & 1;
-                            int d = (e >> 2) * 8 + (quad << 1) + (e & 1);
-                            int at = (e >> 2) * 128 + lower * 64 + own + (e & 1);
+                            int d = column(e, quad);
+                            int at = place(e, own);
                             int i = lower == 0 ? iA : iB;
                             float l = lower == 0 ? lA : lB;
                             float ay = 0f;
@@ -445,8 +444,8 @@ public final class MatrixForward {
                         float sumB = 0f;
                         for (int e = 0; e < 32; e++) {
                             int lower = (e >> 1) & 1;
-                            int d = (e >> 2) * 8 + (quad << 1) + (e & 1);
-                            int at = (e >> 2) * 128 + lower * 64 + own + (e & 1);
+                            int d = column(e, quad);
+                            int at = place(e, own);
                             int i = lower == 0 ? iA : iB;
                             float step = lower == 0 ? stepA : stepB;
                             float r = scratch.get(areaR + at) - step * scratch.get(areaU + at);
@@ -478,11 +477,10 @@ public final class MatrixForward {
                         }
                     }
                     if (mode == OUTPUT) {
-                        float shift = 0f;
                         for (int e = 0; e < 32; e++) {
                             int lower = (e >> 1) & 1;
-                            int d = (e >> 2) * 8 + (quad << 1) + (e & 1);
-                            int at = (e >> 2) * 128 + lower * 64 + own + (e & 1);
+                            int d = column(e, quad);
+                            int at = place(e, own);
                             int i = lower == 0 ? iA : iB;
                             float l = lower == 0 ? lA : lB;
                             if (i < Sq && d < Dv) {
@@ -523,8 +521,8 @@ public final class MatrixForward {
                         float largeB = 0f;
                         for (int e = 0; e < 32; e++) {
                             int lower = (e >> 1) & 1;
-                            int d = (e >> 2) * 8 + (quad << 1) + (e & 1);
-                            int at = (e >> 2) * 128 + lower * 64 + own + (e & 1);
+                            int d = column(e, quad);
+                            int at = place(e, own);
                             int i = lower == 0 ? iA : iB;
                             float y = scratch.get(areaR + at) + (lower == 0 ? momentumA : momentumB) * scratch.get(areaY + at);
                             if (next == OUTPUT) {
@@ -596,9 +594,14 @@ public final class MatrixForward {
         }
     }
 
-    private static int sees(int i, int Sq, int Sk, int flags) {
-        int all = (flags & CAUSAL) != 0 ? Math.max(0, Math.min(Sk, i + 1 + Sk - Sq)) : Sk;
-        return i < Sq ? all : 0;
+    /** Column of a lane's element {@code e} of 32; elements of its second row have bit 1 of e set. */
+    private static int column(int e, int quad) {
+        return (e >> 2) * 8 + (quad << 1) + (e & 1);
+    }
+
+    /** Where that element lies in an area of the scratch memory. */
+    private static int place(int e, int own) {
+        return (e >> 2) * 128 + ((e >> 1) & 1) * 64 + own + (e & 1);
     }
 
     /** 0 for a key that the row sees, and low enough for no weight otherwise; without a branch, so that loops unroll. */
