@@ -3,7 +3,6 @@ package io.github.flashlla.tornado;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.LlaOptions;
-import io.github.flashlla.Preconditioner;
 import io.github.flashlla.tornado.kernels.GpuBackward;
 import io.github.flashlla.tornado.kernels.GpuBackwardKeys;
 import io.github.flashlla.tornado.kernels.GpuBackwardQueries;
@@ -38,8 +37,7 @@ enum BackwardKernel {
         void append(TaskAppender tasks, BackwardBuffers b, AttentionShape s, LlaOptions options) {
             LlaBuffers f = b.forward();
             float scale = (float) options.scaleFor(s.headDim());
-            int flags = (options.causal() ? GpuBackward.CAUSAL : 0)
-                    | (options.preconditioner() == Preconditioner.JACOBI ? GpuBackward.JACOBI : 0);
+            int flags = ForwardKernel.flags(options);
             long queryBlocks = (long) s.batch() * s.heads() * Math.ceilDiv(s.queryLength(), blockRows(s));
             long keyBlocks = (long) s.batch() * s.kvHeads() * Math.ceilDiv(s.keyLength(), blockRows(s));
             tasks.task("lla_backward_solve", TaskAppender.groups(queryBlocks, GpuBackward.THREADS), graph -> graph.task(

@@ -3,7 +3,6 @@ package io.github.flashlla.tornado;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.LlaOptions;
-import io.github.flashlla.Preconditioner;
 import io.github.flashlla.tornado.kernels.CpuForward;
 
 /**
@@ -36,20 +35,12 @@ record CpuWorkers(int count, boolean keepWeights, long sliceFloats) {
     }
 
     private static CpuWorkers fitting(long wanted, boolean keepWeights, AttentionShape shape, LlaOptions options) {
-        boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
+        boolean jacobi = LlaTasks.isJacobi(options);
         int flags = (jacobi ? CpuForward.JACOBI : 0) | (keepWeights ? CpuForward.KEEP_WEIGHTS : 0);
         long slice = CpuForward.scratchFloats(shape.keyLength(), shape.headDim(), shape.valueDim(), flags);
-        long allowed = shape.tensorBytes(Float.BYTES) - elements(shape.valueDims()) * Float.BYTES
+        long allowed = shape.tensorBytes(Float.BYTES) - DeviceLimits.elements(shape.valueDims()) * Float.BYTES
                 - LlaBuffers.workspaceFloats(shape, jacobi) * Float.BYTES;
         long count = Math.max(allowed, SMALL) / (slice * Float.BYTES);
         return new CpuWorkers((int) Math.clamp(count, 1, wanted), keepWeights, slice);
-    }
-
-    private static long elements(long[] dims) {
-        long elements = 1;
-        for (long dim : dims) {
-            elements *= dim;
-        }
-        return elements;
     }
 }

@@ -4,7 +4,6 @@ import io.github.flashlla.DecodeMethod;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
-import uk.ac.manchester.tornado.api.WorkerGrid1D;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** One way of decoding, as tasks from {@link DecodeArrays}' inputs to its output. */
@@ -48,8 +47,6 @@ interface DecodeTasks {
     long largestBytes();
 
     static void workers(GridScheduler scheduler, String task, int groups, int threads) {
-        WorkerGrid1D worker = new WorkerGrid1D(groups * threads);
-        worker.setLocalWork(threads, 1, 1);
-        scheduler.addWorkerGrid(task, worker);
+        scheduler.addWorkerGrid(task, TaskAppender.groups(groups, threads));
     }
 }

@@ -97,7 +97,7 @@ final class DeviceLimits {
         return limit <= 0 || need <= limit;
     }
 
-    private static long elements(long[] dims) {
+    static long elements(long[] dims) {
         return Arrays.stream(dims).reduce(1, Math::multiplyExact);
     }
 }

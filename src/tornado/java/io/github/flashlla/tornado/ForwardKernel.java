@@ -235,8 +235,8 @@ enum ForwardKernel {
 
     private static final int PACK_THREADS = 256;
 
-    private static int flags(LlaOptions options) {
-        return (options.causal() ? GpuForward.CAUSAL : 0)
-                | (options.preconditioner() == Preconditioner.JACOBI ? GpuWideForward.JACOBI : 0);
+    /** Bits that the kernels of both passes know. */
+    static int flags(LlaOptions options) {
+        return (options.causal() ? GpuForward.CAUSAL : 0) | (LlaTasks.isJacobi(options) ? GpuWideForward.JACOBI : 0);
     }
 }

@@ -4,11 +4,8 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
-import io.github.flashlla.Preconditioner;
 import io.github.flashlla.tornado.kernels.GpuBackward;
-import io.github.flashlla.tornado.kernels.Poison;
 import uk.ac.manchester.tornado.api.GridScheduler;
-import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
@@ -29,8 +26,6 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * {@link #appendTo}. Not for several threads at once. One object serves one graph.
  */
 public final class LlaBackwardTasks {
-    private static final int POISON_GROUPS = 1 << 12;
-
     private final TornadoRuntimeDevices.Entry device;
     private final AttentionShape shape;
     private final LlaOptions options;
@@ -70,7 +65,7 @@ public final class LlaBackwardTasks {
             FloatArray dridge) {
         AttentionShape shape = forward.shape();
         LlaBuffers f = forward.buffers();
-        BackwardBuffers buffers = BackwardBuffers.over(shape, f, isJacobi(forward.options()), g, dq, dk, dv, dridge);
+        BackwardBuffers buffers = BackwardBuffers.over(shape, f, LlaTasks.isJacobi(forward.options()), g, dq, dk, dv, dridge);
         LlaTasks.requireDistinct("q, k, v, ridge, o, g, dq, dk, dv and dridge", f.q(), f.k(), f.v(), f.ridge(), f.o(), g, dq, dk,
                 dv, buffers.dridge());
         return new LlaBackwardTasks(forward.entry(), shape, forward.options(), buffers, dridge == null);
@@ -78,12 +73,8 @@ public final class LlaBackwardTasks {
 
     /** The same over arrays that are all its own, but for forward's. */
     static LlaBackwardTasks of(LlaTasks forward) {
-        BackwardBuffers buffers = BackwardBuffers.allocate(forward.shape(), forward.buffers(), isJacobi(forward.options()));
+        BackwardBuffers buffers = BackwardBuffers.allocate(forward.shape(), forward.buffers(), LlaTasks.isJacobi(forward.options()));
         return new LlaBackwardTasks(forward.entry(), forward.shape(), forward.options(), buffers, false);
-    }
-
-    private static boolean isJacobi(LlaOptions options) {
-        return options.preconditioner() == Preconditioner.JACOBI;
     }
 
     /** The arrays given and the work arrays. */
@@ -115,16 +106,10 @@ public final class LlaBackwardTasks {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.dridge());
         }
         TaskAppender tasks = new TaskAppender(device, graph, grids);
-        appendPoison(tasks, "lla_backward_poison_state", buffers.rows(), buffers.visited());
-        appendPoison(tasks, "lla_backward_poison_queries", buffers.dq(), buffers.dridge());
-        appendPoison(tasks, "lla_backward_poison_keys", buffers.dk(), buffers.dv());
+        tasks.poison("lla_backward_poison_state", poison, buffers.rows(), buffers.visited());
+        tasks.poison("lla_backward_poison_queries", poison, buffers.dq(), buffers.dridge());
+        tasks.poison("lla_backward_poison_keys", poison, buffers.dk(), buffers.dv());
         kernel.append(tasks, buffers, shape, options);
-    }
-
-    private void appendPoison(TaskAppender tasks, String name, FloatArray one, FloatArray other) {
-        int longest = Math.max(one.getSize(), other.getSize());
-        tasks.task(name, TaskAppender.groups(Math.min(POISON_GROUPS, Math.ceilDiv(longest, Poison.THREADS)), Poison.THREADS),
-                graph -> graph.task(name, Poison::poison, new KernelContext(), poison, one, other));
     }
 
     /**
@@ -179,6 +164,11 @@ public final class LlaBackwardTasks {
     /** ||r|| / ||c|| of each query (B,H,Sq), as the last {@link #check} found it; one above the tolerance is not solved. */
     public float[] residual() {
         return residual;
+    }
+
+    /** Bytes on the device beyond forward's, g and the gradients included. */
+    long memoryBytes() {
+        return DeviceLimits.backwardMemoryBytes(shape, LlaTasks.isJacobi(options));
     }
 
     /** Bytes on the device beyond forward's, g and the gradients. */

@@ -7,7 +7,6 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.launch.DeviceProfile;
 import io.github.flashlla.tornado.kernels.KeyCentre;
-import io.github.flashlla.tornado.kernels.Poison;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.Set;
@@ -47,8 +46,6 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * <p>Not for several threads at once. One object serves one graph.
  */
 public final class LlaTasks {
-    private static final int POISON_GROUPS = 1 << 12;
-
     private final TornadoRuntimeDevices.Entry device;
     private final AttentionShape shape;
     private final LlaOptions options;
@@ -115,10 +112,10 @@ public final class LlaTasks {
     private static LlaTasks checked(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options,
             Allocation allocation) {
         ForwardKernel kernel = DeviceLimits.choose(device, shape, options);
-        boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
+        boolean jacobi = isJacobi(options);
         long scratch = kernel.scratchFloats(device.info(), shape, options);
         long packed = kernel.packedHalves(shape);
-        device.memory().requireFree(shape, DeviceLimits.memoryBytes(shape, jacobi, scratch + packed / 2));
+        device.memory().requireFree(shape, memoryBytes(device, shape, options, kernel));
         DeviceLimits.requireLargest(device, shape, jacobi, Math.max(scratch, packed / 2));
         return allocation.allocate(kernel, jacobi, packed, scratch);
     }
@@ -171,10 +168,7 @@ public final class LlaTasks {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.ridge());
         }
         TaskAppender tasks = new TaskAppender(device, graph, grids);
-        int longest = Math.max(buffers.o().getSize(), buffers.stats().getSize());
-        tasks.task("lla_poison", TaskAppender.groups(Math.min(POISON_GROUPS, Math.ceilDiv(longest, Poison.THREADS)),
-                Poison.THREADS), g -> g.task("lla_poison", Poison::poison, new KernelContext(), poison, buffers.o(),
-                buffers.stats()));
+        tasks.poison("lla_poison", poison, buffers.o(), buffers.stats());
         tasks.task("lla_centre", TaskAppender.groups((long) shape.batch() * shape.kvHeads(), KeyCentre.THREADS),
                 g -> g.task("lla_centre", KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(),
                         shape.keyLength(), shape.headDim()));
@@ -232,8 +226,17 @@ public final class LlaTasks {
 
     /** Bytes on the device, all arrays together. */
     long memoryBytes() {
-        return DeviceLimits.memoryBytes(shape, options.preconditioner() == Preconditioner.JACOBI,
+        return memoryBytes(device, shape, options, kernel);
+    }
+
+    private static long memoryBytes(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options,
+            ForwardKernel kernel) {
+        return DeviceLimits.memoryBytes(shape, isJacobi(options),
                 kernel.scratchFloats(device.info(), shape, options) + kernel.packedHalves(shape) / 2);
+    }
+
+    static boolean isJacobi(LlaOptions options) {
+        return options.preconditioner() == Preconditioner.JACOBI;
     }
 
     /** Bytes on the device beyond q, k, v and o. */

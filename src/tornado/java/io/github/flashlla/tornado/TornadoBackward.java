@@ -3,8 +3,6 @@ package io.github.flashlla.tornado;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.LlaGradients;
-import io.github.flashlla.LlaOptions;
-import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
@@ -23,17 +21,14 @@ final class TornadoBackward {
     private final LlaBackwardTasks tasks;
     private final BackwardBuffers buffers;
     private final ImmutableTaskGraph graph;
-    private final long memoryBytes;
 
     /**
      * @param forwardGraph name of the graph that computes, and persists on the device, what this one consumes
      * @param grids gets the launch sizes
      */
-    TornadoBackward(TornadoRuntimeDevices.Entry entry, LlaOptions options, LlaTasks forward, String forwardGraph,
-            GridScheduler grids) {
-        this.device = entry.info().name();
+    TornadoBackward(LlaTasks forward, String forwardGraph, GridScheduler grids) {
+        this.device = forward.entry().info().name();
         this.shape = forward.shape();
-        this.memoryBytes = DeviceLimits.backwardMemoryBytes(shape, options.preconditioner() == Preconditioner.JACOBI);
         this.tasks = LlaBackwardTasks.of(forward);
         this.buffers = tasks.buffers();
         TaskGraph backward = new TaskGraph(forwardGraph + "_backward")
@@ -80,7 +75,7 @@ final class TornadoBackward {
 
     /** Bytes on the device beyond those of the forward graph. */
     long memoryBytes() {
-        return memoryBytes;
+        return tasks.memoryBytes();
     }
 
     /** The same beyond g and the gradients. */

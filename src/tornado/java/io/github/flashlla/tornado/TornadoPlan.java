@@ -75,7 +75,7 @@ final class TornadoPlan implements LlaPlan {
                 graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.kbar(), buffers.x());
                 graph.persistOnDevice(buffers.keptForBackward());
             }
-            backward = options.keepState() ? new TornadoBackward(entry, options, tasks, name, grids) : null;
+            backward = options.keepState() ? new TornadoBackward(tasks, name, grids) : null;
         } catch (InvalidInputException e) {
             release();
             throw e;
