@@ -18,9 +18,10 @@ import java.util.Optional;
  * @param forwardKernels names of the kernels of the forward pass, the best first
  * @param localMemoryBytes local memory that a work-group may take; empty for all that the device has
  * @param compilerFlags flags of the driver's compiler; empty for TornadoVM's own
+ * @param profiledRuns runs of a plan whose kernels are timed by the device's clock, at least 1
  */
 public record DeviceProfile(double memoryShare, List<String> forwardKernels, Optional<Long> localMemoryBytes,
-        Optional<String> compilerFlags) {
+        Optional<String> compilerFlags, int profiledRuns) {
     private static final String FILE = "devices.yaml";
     private static final YAMLMapper YAML = YAMLMapper.builder()
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
@@ -36,7 +37,8 @@ public record DeviceProfile(double memoryShare, List<String> forwardKernels, Opt
             Double memoryShare,
             List<String> forwardKernels,
             Long localMemoryKib,
-            String compilerFlags) {
+            String compilerFlags,
+            Integer profiledRuns) {
 
         boolean matches(DeviceInfo device) {
             return (backend == null || backend.equals(device.backend()))
@@ -64,6 +66,7 @@ public record DeviceProfile(double memoryShare, List<String> forwardKernels, Opt
         List<String> forwardKernels = null;
         Optional<Long> localMemoryBytes = Optional.empty();
         Optional<String> compilerFlags = Optional.empty();
+        Integer profiledRuns = null;
         for (Entry entry : read(text)) {
             if (!entry.matches(device)) {
                 continue;
@@ -72,6 +75,7 @@ public record DeviceProfile(double memoryShare, List<String> forwardKernels, Opt
             forwardKernels = entry.forwardKernels() == null ? forwardKernels : entry.forwardKernels();
             localMemoryBytes = entry.localMemoryKib() == null ? localMemoryBytes : Optional.of(entry.localMemoryKib() << 10);
             compilerFlags = entry.compilerFlags() == null ? compilerFlags : Optional.of(entry.compilerFlags());
+            profiledRuns = entry.profiledRuns() == null ? profiledRuns : entry.profiledRuns();
         }
         if (memoryShare == null || !(memoryShare > 0 && memoryShare <= 1)) {
             throw wrong("gives " + device.name() + " the memory_share " + memoryShare + ", which must be above 0 and at most 1");
@@ -79,7 +83,10 @@ public record DeviceProfile(double memoryShare, List<String> forwardKernels, Opt
         if (forwardKernels == null || forwardKernels.isEmpty()) {
             throw wrong("gives " + device.name() + " no forward_kernels");
         }
-        return new DeviceProfile(memoryShare, List.copyOf(forwardKernels), localMemoryBytes, compilerFlags);
+        if (profiledRuns == null || profiledRuns < 1) {
+            throw wrong("gives " + device.name() + " the profiled_runs " + profiledRuns + ", which must be at least 1");
+        }
+        return new DeviceProfile(memoryShare, List.copyOf(forwardKernels), localMemoryBytes, compilerFlags, profiledRuns);
     }
 
     /** Bytes of a device's memory that TornadoVM may use, or -1 if its memory is not known. */

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
 import java.util.stream.Collectors;
@@ -48,8 +49,8 @@ public final class TornadoFlags {
         flags.add("--add-modules");
         flags.add("jdk.incubator.vector,tornado.runtime,tornado.annotation,tornado.drivers.common,"
                 + backends.stream().map(Backend::module).collect(Collectors.joining(",")));
-        flags.add("--enable-native-access=ALL-UNNAMED,"
-                + backends.stream().map(Backend::module).collect(Collectors.joining(",")));
+        flags.add("--enable-native-access=ALL-UNNAMED," + Arrays.stream(Backend.values())
+                .filter(backend -> isNeeded(backend, backends)).map(Backend::module).collect(Collectors.joining(",")));
         if (memoryBytes > 0) {
             flags.add("-Dtornado.device.memory=" + Math.max(1, memoryBytes >> 20) + "MB");
         }
@@ -91,13 +92,16 @@ public final class TornadoFlags {
 
     private static boolean isOfOtherDriver(String line, Collection<Backend> backends) {
         for (Backend backend : Backend.values()) {
-            boolean needed = backends.contains(backend)
-                    || backend == Backend.OPENCL && backends.contains(Backend.SPIRV); // whose driver builds on it
-            if (!needed && line.contains(backend.module()) || line.contains("tornado.drivers.metal")) {
+            if (!isNeeded(backend, backends) && line.contains(backend.module()) || line.contains("tornado.drivers.metal")) {
                 return true;
             }
         }
         return false;
+    }
+
+    private static boolean isNeeded(Backend backend, Collection<Backend> wanted) {
+        return wanted.contains(backend)
+                || backend == Backend.OPENCL && wanted.contains(Backend.SPIRV); // whose driver builds on it
     }
 
     private static String joined(List<Path> jars) {

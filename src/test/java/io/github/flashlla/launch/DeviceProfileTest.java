@@ -33,19 +33,20 @@ class DeviceProfileTest {
     @Test
     void laterMatchesReplaceEarlierOnes() {
         String text = """
-                - {memory_share: 0.5, forward_kernels: [a], local_memory_kib: 8}
+                - {memory_share: 0.5, forward_kernels: [a], local_memory_kib: 8, profiled_runs: 7}
                 - {backend: opencl, memory_share: 0.6}
                 - {type: gpu, forward_kernels: [b, c]}
                 - {vendor: nvidia, hardware: h200, compiler_flags: -x}
                 - {backend: cuda, memory_share: 0.7}
                 """;
-        assertEquals(new DeviceProfile(0.6, List.of("b", "c"), Optional.of(8192L), Optional.of("-x")), DeviceProfile.of(H200, text));
-        assertEquals(new DeviceProfile(0.6, List.of("a"), Optional.of(8192L), Optional.empty()), DeviceProfile.of(POCL, text));
+        assertEquals(new DeviceProfile(0.6, List.of("b", "c"), Optional.of(8192L), Optional.of("-x"), 7), DeviceProfile.of(H200, text));
+        assertEquals(new DeviceProfile(0.6, List.of("a"), Optional.of(8192L), Optional.empty(), 7), DeviceProfile.of(POCL, text));
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"[{memory_share: 0.5}]", "[{forward_kernels: [gpu]}]", "[{memory_share: 2, forward_kernels: [gpu]}]",
-        "[{memory_share: 0.5, forward_kernels: [gpu], tile: 3}]", "- [", "memory_share: 0.5"})
+        "[{memory_share: 0.5, forward_kernels: [gpu]}]", "[{memory_share: 0.5, forward_kernels: [gpu], profiled_runs: 0}]",
+        "[{memory_share: 0.5, forward_kernels: [gpu], profiled_runs: 9, tile: 3}]", "- [", "memory_share: 0.5"})
     void wrongOnesAreToldOf(String text) {
         String message = assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL, text)).getMessage();
         assertTrue(message.startsWith("devices.yaml of tornado-config"), message);

@@ -24,11 +24,12 @@ class GeneratedSourceTest {
     @CsvSource({
         "OPENCL, GPU, gpu,      64, forward",
         "OPENCL, GPU, gpu_wide, 128, forward",
+        "OPENCL, CPU, cpu,      128, forward",
         "CUDA,   GPU, gpu,      64, forward",
         "CUDA,   GPU, gpu_wide, 128, forward"})
     void forward(Backend backend, String type, String kernel, String headDim, String entry) throws Exception {
         String said = new TornadoChild(folder, backend).virtual(type)
-                .profiles("[{memory_share: 0.9, forward_kernels: [" + kernel + "]}]")
+                .profiles("[{memory_share: 0.9, profiled_runs: 9, forward_kernels: [" + kernel + "]}]")
                 .flag("-Dtornado.printKernel=True")
                 .run(Provocation.class, "plan", backend.name().toLowerCase(Locale.ROOT) + ":0", "100", headDim);
         assertEntries(said, "poison", "centre", entry);

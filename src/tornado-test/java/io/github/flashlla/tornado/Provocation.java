@@ -9,6 +9,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.verify.RandomInputs;
+import java.util.Arrays;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -40,11 +41,14 @@ public final class Provocation {
                             device.plan(shape, LlaOptions.defaults());
                         }
                     }
+                    case "kernelTimes" -> kernelTimes(device, shape, count);
                     case "besideAnother" -> besideAnother(args[1], count, () -> run(device, shape));
                     default -> throw new IllegalArgumentException(args[0]);
                 }
             }
-            System.out.println("done");
+            if (!args[0].equals("kernelTimes")) {
+                System.out.println("done");
+            }
         } catch (Exception e) {
             System.out.println(e.getClass().getSimpleName() + ": " + e.getMessage());
         }
@@ -72,6 +76,25 @@ public final class Provocation {
             LlaResult result = plan.newResult();
             plan.forward(inputs, result);
         }
+    }
+
+    /** Which runs of one plan have a kernel time; throws if their answers differ. */
+    private static void kernelTimes(Device device, AttentionShape shape, int runs) {
+        LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32);
+        StringBuilder times = new StringBuilder();
+        try (LlaPlan plan = device.plan(shape, LlaOptions.defaults())) {
+            float[] first = null;
+            for (int run = 0; run < runs; run++) {
+                LlaResult result = plan.newResult();
+                plan.forward(inputs, result);
+                first = first == null ? result.output().toFloatArray() : first;
+                if (!Arrays.equals(first, result.output().toFloatArray())) {
+                    throw new IllegalStateException("run " + run + " has another answer");
+                }
+                times.append(result.timing().kernelNanos() > 0 ? " timed" : result.timing().kernelNanos() == -1 ? " untimed" : " wrong");
+            }
+        }
+        System.out.println(times);
     }
 
     /** While a graph that is no concern of FlashLLA's holds this many floats. */

@@ -25,7 +25,7 @@ class ProvokedFailuresTest {
     /** TornadoVM checks no work-group's local memory: PoCL ends its JVM, CUDA returns zeros. */
     @Test
     void localMemoryBeyondTheLimit() throws Exception {
-        String said = openCl().profiles("[{memory_share: 0.9, " + GPU_KERNELS + ", local_memory_kib: 8}]")
+        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, " + GPU_KERNELS + ", local_memory_kib: 8}]")
                 .run(Provocation.class, "plan", "opencl:0", "64", "64");
         assertSays(said, "InvalidInputException: opencl:0", "cannot take", "bytes of local memory", "has 8192");
     }
@@ -36,12 +36,15 @@ class ProvokedFailuresTest {
         assertSays(said, "DeviceException: opencl:0 is short of memory", "Sq=2048", "of the 1048576");
     }
 
-    /** Memory held by other plans counts. */
+    /** Memory that open plans hold counts, and that of closed ones is free again. */
     @Test
     void plansShareTheBudget() throws Exception {
         String atOnce = openCl().flag("-Dtornado.device.memory=8MB")
                 .run(Provocation.class, "manyAtOnce", "opencl:0", "2048", "32", "6");
         assertSays(atOnce, "DeviceException: opencl:0 is short of memory", "held by other plans");
+        String inTurn = openCl().flag("-Dtornado.device.memory=8MB")
+                .run(Provocation.class, "oneAfterTheOther", "opencl:0", "2048", "32", "6");
+        assertSays(inTurn, "done");
     }
 
     /** Memory that others hold is seen by TornadoVM alone, in the midst of a run. */
@@ -62,14 +65,22 @@ class ProvokedFailuresTest {
     /** The driver's compiler gets the profile's flags, and what it says of them is told. */
     @Test
     void compilerFlagsThatTheDriverRejects() throws Exception {
-        String said = openCl().profiles("[{memory_share: 0.9, forward_kernels: [gpu_wide], compiler_flags: -no-such-flag}]")
+        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward_kernels: [gpu_wide], compiler_flags: -no-such-flag}]")
                 .run(Provocation.class, "plan", "opencl:0", "16", "16");
         assertSays(said, "DeviceException: opencl:0");
     }
 
+    /** Not a failure: runs beyond those that TornadoVM keeps a log of have no kernel time, and the same answer. */
+    @Test
+    void runsThatAreNotProfiled() throws Exception {
+        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 2, forward_kernels: [cpu, gpu]}]")
+                .run(Provocation.class, "kernelTimes", "opencl:0", "16", "16", "4");
+        assertSays(said, "timed timed untimed untimed");
+    }
+
     @Test
     void kernelsThatThereAreNot() throws Exception {
-        String said = openCl().profiles("[{memory_share: 0.9, forward_kernels: [fast]}]")
+        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward_kernels: [fast]}]")
                 .run(Provocation.class, "plan", "opencl:0", "16", "16");
         assertSays(said, "InvalidInputException: devices.yaml", "'fast'", "gpu_wide");
     }

@@ -100,23 +100,30 @@ final class TornadoRuntimeDevices {
     private static DeviceInfo info(String name, String backend, TornadoDevice device) {
         TornadoTargetDevice physical = device.getPhysicalDevice();
         return new DeviceInfo(name, backend, type(device), physical.getDeviceName().strip(), device.getPlatformName().strip(),
-                device.getDeviceOpenCLCVersion().strip(), device.getMaxGlobalMemory(), device.getDeviceLocalMemorySize(),
+                driver(device), device.getMaxGlobalMemory(), device.getDeviceLocalMemorySize(),
                 physical.getDeviceMaxComputeUnits(), precisions(backend, physical));
     }
 
     /** TornadoVM reaches matrix units through CUDA alone; compute capability 8.0 is its own bar for them. */
     private static List<DataType> precisions(String backend, TornadoTargetDevice physical) {
-        if (backend.equals("cuda")) {
-            try {
-                Object major = physical.getClass().getMethod("getComputeCapabilityMajor").invoke(physical);
-                if (major instanceof Integer capability && capability >= 8) {
-                    return List.of(DataType.FLOAT32, DataType.FLOAT16);
-                }
-            } catch (ReflectiveOperationException | RuntimeException e) {
-                // a virtual device, or a TornadoVM that tells it in another way: no matrix units known
-            }
+        return backend.equals("cuda") && told(physical, "getComputeCapabilityMajor") instanceof Integer capability && capability >= 8
+                ? List.of(DataType.FLOAT32, DataType.FLOAT16) : List.of(DataType.FLOAT32);
+    }
+
+    /** The driver's version where the backend tells it, and the language it compiles. */
+    private static String driver(TornadoDevice device) {
+        String language = device.getDeviceOpenCLCVersion().strip();
+        return told(device.getPhysicalDevice(), "getDriverVersion") instanceof String version && !version.isBlank()
+                ? version.strip() + ", " + language : language;
+    }
+
+    /** What a backend's own class tells beyond the common API; null where this one does not. */
+    private static Object told(TornadoTargetDevice physical, String method) {
+        try {
+            return physical.getClass().getMethod(method).invoke(physical);
+        } catch (ReflectiveOperationException | RuntimeException e) {
+            return null; // another backend, a virtual device, or a TornadoVM that tells it in another way
         }
-        return List.of(DataType.FLOAT32);
     }
 
     private static DeviceInfo.Type type(TornadoDevice device) {
