@@ -15,10 +15,12 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.OptionalInt;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * Runs a command line in a child JVM that can open a TornadoVM device.
@@ -91,9 +93,10 @@ public final class Relay {
             throws IOException {
         Path log = Files.createFile(folder.resolve("driver.log"));
         Path results = Files.createFile(folder.resolve("results"));
+        Path report = folder.resolve("hs_err.log");
         List<String> command = new ArrayList<>(java);
         command.addAll(1, List.of("-D" + DRIVER_LOG + "=" + log, "-D" + RESULTS + "=" + results,
-                "-XX:ErrorFile=" + folder.resolve("hs_err.log"), "-XX:-CreateCoredumpOnCrash"));
+                "-XX:ErrorFile=" + report, "-XX:-CreateCoredumpOnCrash"));
         command.add(mainClass.getName());
         command.addAll(args);
         Process child = TornadoFlags.process(TornadoSdk.find().orElseThrow(), command).redirectInput(ProcessBuilder.Redirect.INHERIT)
@@ -118,11 +121,22 @@ public final class Relay {
         } catch (IllegalStateException e) {
             return status; // this JVM was told to end, and its child with it
         }
-        if (status > 128) {
-            throw new DeviceException("the JVM that ran " + names + " was killed by signal " + (status - 128) + lastWords(log)
-                    + "; run flashlla doctor.");
+        Optional<String> crash = status > 128 ? Optional.of("was killed by signal " + (status - 128)) : crash(report);
+        if (crash.isPresent()) {
+            throw new DeviceException("the JVM that ran " + names + " " + crash.get() + lastWords(log) + "; run flashlla doctor.");
         }
         return status;
+    }
+
+    /** A JVM that crashes and must write no core ends with status 1, like any command that failed; its report tells. */
+    private static Optional<String> crash(Path report) throws IOException {
+        if (!Files.exists(report)) {
+            return Optional.empty();
+        }
+        try (Stream<String> lines = Files.lines(report, StandardCharsets.UTF_8)) {
+            return Optional.of("crashed in native code" + lines.filter(line -> line.startsWith("#  SIG")).findFirst()
+                    .map(line -> " (" + line.substring(1).strip().split(" ")[0] + ")").orElse(""));
+        }
     }
 
     /** With time to delete its unfinished files, which a driver that hangs does not get for ever. */
@@ -140,7 +154,7 @@ public final class Relay {
 
     private static String lastWords(Path log) throws IOException {
         List<String> lines = new String(Files.readAllBytes(log), StandardCharsets.UTF_8).lines().map(String::strip)
-                .filter(line -> !line.isEmpty() && !line.equals("#")).toList();
+                .filter(line -> !line.isEmpty() && !line.startsWith("#")).toList(); // nor HotSpot's own
         String tail = String.join(" / ", lines.subList(Math.max(0, lines.size() - 4), lines.size()));
         return tail.isEmpty() ? "" : "; its driver's last words: " + tail;
     }

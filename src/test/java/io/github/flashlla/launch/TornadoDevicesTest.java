@@ -29,9 +29,7 @@ import org.junit.jupiter.api.io.TempDir;
  * The tests of TornadoVM's devices, on every device that is here. Each device has a JVM of its own, started by the same code
  * and with the same flags as for a user; a backend that is not here is a skipped test with its reason. One line sums it up.
  *
- * <p>{@code -Dflashlla.require=opencl,spirv} makes the absence of a backend a failure. {@code -Dflashlla.slow=true} has the
- * forward pass tested through SPIR-V on a CPU too: TornadoVM's SPIR-V compiler takes the GPU kernel only, which needs minutes
- * of a core for each shape there.
+ * <p>{@code -Dflashlla.require=opencl,spirv} makes the absence of a backend a failure.
  */
 public class TornadoDevicesTest {
     private static final String RUNNER = "io.github.flashlla.tornado.DeviceTestRunner";
@@ -83,11 +81,7 @@ public class TornadoDevicesTest {
         List<Outcome> outcomes = new ArrayList<>();
         try {
             Path report = Files.createFile(folder.resolve(device.name().replace(':', '-')));
-            boolean slow = isSlow(device);
-            String ending = inOwnJvm(device, report, slow);
-            if (slow) {
-                outcomes.add(new Outcome("forward", Outcome.SKIPPED, "SPIR-V on a CPU compiles for minutes; -Dflashlla.slow=true"));
-            }
+            String ending = inOwnJvm(device, report);
             for (String line : Files.readAllLines(report)) {
                 outcomes.add(new ObjectMapper().readValue(line, Outcome.class));
             }
@@ -106,23 +100,16 @@ public class TornadoDevicesTest {
     }
 
     /** How the JVM ended, empty where it ended well. */
-    private static String inOwnJvm(DeviceInfo device, Path report, boolean slow) throws ClassNotFoundException {
+    private static String inOwnJvm(DeviceInfo device, Path report) throws ClassNotFoundException {
         try {
-            List<String> args = new ArrayList<>(List.of(device.name(), report.toString(), Integer.toString(LIMIT_SECONDS)));
-            if (slow) {
-                args.add("forward"); // tag of tests to leave out
-            }
             Class<?> runner = Class.forName(RUNNER, false, TornadoDevicesTest.class.getClassLoader());
-            OptionalInt status = Relay.run(List.of(device), runner, args);
+            OptionalInt status = Relay.run(List.of(device), runner,
+                    List.of(device.name(), report.toString(), Integer.toString(LIMIT_SECONDS)));
             int code = status.orElseThrow();
             return code == 0 ? "" : code == 3 ? "not done within " + LIMIT_SECONDS + " s" : "exit status " + code;
         } catch (DeviceException e) {
             return e.getMessage();
         }
-    }
-
-    private static boolean isSlow(DeviceInfo device) {
-        return device.backend().equals("spirv") && device.type() == DeviceInfo.Type.CPU && !Boolean.getBoolean("flashlla.slow");
     }
 
     private static String counts(List<Outcome> outcomes) {

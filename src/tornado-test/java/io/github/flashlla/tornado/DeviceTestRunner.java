@@ -2,7 +2,6 @@ package io.github.flashlla.tornado;
 
 import static org.junit.platform.engine.discovery.ClassNameFilter.includeClassNamePatterns;
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectPackage;
-import static org.junit.platform.launcher.TagFilter.excludeTags;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flashlla.launch.Relay;
@@ -38,7 +37,7 @@ public final class DeviceTestRunner {
 
     private DeviceTestRunner() {}
 
-    /** @param args device, file to write, seconds after which this JVM ends itself, and at will a tag of tests to leave out */
+    /** @param args device, file to write, seconds after which this JVM ends itself */
     public static void main(String[] args) throws IOException {
         Relay.adopt();
         System.setProperty(DEVICE, args[0]);
@@ -49,14 +48,11 @@ public final class DeviceTestRunner {
             }
         }, Long.parseLong(args[2]) * 1000);
         try (Writer out = Files.newBufferedWriter(Path.of(args[1]), StandardCharsets.UTF_8, StandardOpenOption.APPEND)) {
-            LauncherDiscoveryRequestBuilder request = LauncherDiscoveryRequestBuilder.request()
+            LauncherFactory.create().execute(LauncherDiscoveryRequestBuilder.request()
                     .selectors(selectPackage("io.github.flashlla.tornado"))
                     .filters(includeClassNamePatterns(".*OnDevice"))
-                    .configurationParameter("jqwik.database", "");
-            if (args.length > 3) {
-                request.filters(excludeTags(args[3]));
-            }
-            LauncherFactory.create().execute(request.build(), new Reporter(out));
+                    .configurationParameter("jqwik.database", "")
+                    .build(), new Reporter(out));
         }
         Runtime.getRuntime().halt(0); // drivers' exit handlers may hang
     }

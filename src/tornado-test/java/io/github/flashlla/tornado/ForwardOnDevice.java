@@ -21,14 +21,12 @@ import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The forward pass of one TornadoVM device against float64. */
-@Tag("forward")
 class ForwardOnDevice {
     private static final double BAR = 1e-4;
     private static final Path ROOT = Path.of(System.getProperty("flashlla.root", "."));

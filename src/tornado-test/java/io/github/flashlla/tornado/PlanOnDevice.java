@@ -24,11 +24,9 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** Open a device, plan for a shape, run many times. */
-@Tag("forward")
 class PlanOnDevice {
     private static final AttentionShape SHAPE = new AttentionShape(1, 2, 1, 70, 90, 32, 32);
     private static final LlaOptions OPTIONS = LlaOptions.defaults();

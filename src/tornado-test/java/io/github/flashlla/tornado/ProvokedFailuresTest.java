@@ -1,10 +1,18 @@
 package io.github.flashlla.tornado;
 
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.flashlla.DeviceException;
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.launch.Backend;
+import io.github.flashlla.launch.BackendSurvey;
+import io.github.flashlla.launch.Relay;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.List;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -60,6 +68,25 @@ class ProvokedFailuresTest {
     void kernelThatTakesNoTime() throws Exception {
         String said = new TornadoChild(folder, Backend.OPENCL).virtual("GPU").run(Provocation.class, "run", "opencl:0", "64", "64");
         assertSays(said, "DeviceException: opencl:0 returned without running its kernel");
+    }
+
+    /** A driver that takes its JVM down: the JVM ends with status 1, as if the command had failed, and says nothing. */
+    @Test
+    void driverThatCrashes() {
+        DeviceInfo device = BackendSurvey.all().devices().stream().findFirst()
+                .orElseGet(() -> Assumptions.abort("there is no TornadoVM device here"));
+        String message = assertThrows(DeviceException.class, () -> Relay.run(List.of(device), Crash.class, List.of())).getMessage();
+        assertTrue(message.contains(device.name() + " crashed in native code (SIGSEGV)"), message);
+        assertTrue(message.contains("last words: about to crash"), message);
+    }
+
+    /** Reads where nothing is. */
+    static final class Crash {
+        public static void main(String[] args) {
+            System.out.println("about to crash");
+            System.out.flush();
+            MemorySegment.ofAddress(8).reinterpret(Long.BYTES).get(ValueLayout.JAVA_LONG, 0);
+        }
     }
 
     /** The driver's compiler gets the profile's flags, and what it says of them is told. */

@@ -14,14 +14,12 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.tornado.examples.ProjectionExample;
 import io.github.flashlla.verify.Accuracy;
 import java.util.Random;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** LLA's tasks within a graph of the caller's. */
-@Tag("forward")
 class TaskGraphOnDevice {
     private static final AttentionShape SHAPE = new AttentionShape(1, 2, 1, 70, 70, 16, 16);
     private static final int WIDTH = 24;
