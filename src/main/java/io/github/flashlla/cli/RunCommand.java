@@ -42,7 +42,9 @@ import picocli.CommandLine.Spec;
             "Compute Local Linear Attention of .npy files.",
             "Files hold float16, float32 or float64, little-endian, C order, of shape (length, dim), (heads, length, dim) or "
                     + "(batch, heads, length, dim). What is written is float32 of the ranks of the files it belongs to. Prints shape, "
-                    + "device, time, iterations of the queries' solves, and their worst residual."},
+                    + "device, time, iterations of the queries' solves, and their worst residual.",
+            "Fewer queries than keys are the last ones, a chunk at a cache's end; a single one per head (and no --grad) is computed as "
+                    + "a decoding step, whose solve may be direct and then counts 0 iterations."},
         footerHeading = "%nExamples:%n",
         footer = {
             "  cd bench/data/attention",
@@ -176,9 +178,8 @@ public final class RunCommand implements Callable<Integer> {
                 GRADIENTS.forEach(name -> gradientFiles.put(name, outputs.add(outGrads.resolve(name))));
             }
             LlaInputs inputs = files.inputs();
-            try (LlaPlan plan = opened.plan(inputs.shape(), options)) {
-                LlaResult result = plan.newResult();
-                plan.forward(inputs, result);
+            try (LlaPlan plan = decodes(inputs, options) ? null : opened.plan(inputs.shape(), options)) {
+                LlaResult result = plan == null ? opened.decode(inputs, options) : forward(plan, inputs);
                 requireFinite(info, "output", result.output());
                 Accuracy.Sample sample = verify ? Accuracy.sampledError(inputs, options, result, VERIFIED_QUERIES) : null;
                 Npy.writeTo(oFile, result.output().as(DataType.FLOAT32).reshape(files.outputDims()));
@@ -200,6 +201,17 @@ public final class RunCommand implements Callable<Integer> {
             throw new DeviceException("there is not enough memory for " + files.inputs().shape() + " on " + info.name() + " ("
                     + e.getMessage() + "); FLASHLLA_JAVA_OPTS=-Xmx<size> gives Java more.", e);
         }
+    }
+
+    /** One query a head, as when a token is generated, is a decoding step: less work, and the same answer. */
+    private boolean decodes(LlaInputs inputs, LlaOptions options) {
+        return inputs.shape().queryLength() == 1 && grad == null && options.precision() == DataType.FLOAT32;
+    }
+
+    private static LlaResult forward(LlaPlan plan, LlaInputs inputs) {
+        LlaResult result = plan.newResult();
+        plan.forward(inputs, result);
+        return result;
     }
 
     private int report(DeviceInfo info, LlaOptions options, LlaResult result, Accuracy.Sample sample, Outputs outputs)

@@ -52,6 +52,29 @@ class RunCommandTest {
         assertTrue(out.toString().contains("against float64"), out::toString);
     }
 
+    /** The last query alone is decoded, and comes out as it does among the others. */
+    @Test
+    void oneQueryIsADecodingStep() throws IOException {
+        assertEquals(0, run("--verify"), err::toString);
+        Tensor all = Npy.read(folder.resolve("o.npy"));
+        Tensor queries = Npy.read(folder.resolve("q.npy"));
+        Tensor last = Tensor.allocate(queries.type(), 1, 4, 1, 16);
+        for (int head = 0; head < 4; head++) {
+            for (int d = 0; d < 16; d++) {
+                last.set(head * 16 + d, queries.get((head * 20 + 19) * 16 + d));
+            }
+        }
+        Npy.write(folder.resolve("q.npy"), last);
+        assertEquals(0, run("--verify"), err::toString);
+        Tensor one = Npy.read(folder.resolve("o.npy"));
+        assertArrayEquals(new long[] {1, 4, 1, 12}, one.dims());
+        for (int head = 0; head < 4; head++) {
+            for (int e = 0; e < 12; e++) {
+                assertEquals(all.get((head * 20 + 19) * 12 + e), one.get(head * 12 + e), 1e-4);
+            }
+        }
+    }
+
     @Test
     void theOutputHasTheRankOfTheQueries() {
         for (String name : new String[] {"q", "k", "v"}) {
