@@ -10,7 +10,7 @@ package io.github.flashlla;
  * <tr><th>method</th><th>flops</th><th>k read</th><th>v read</th></tr>
  * <tr><td>MOMENTS</td><td>D (D + 1) + 2 D Dv + 4 D + 2 Dv</td><td>1</td><td>1</td></tr>
  * <tr><td>COVARIANCE</td><td>D (D + 1) + 8 D + 2 Dv</td><td>2</td><td>1</td></tr>
- * <tr><td>MATRIX_FREE</td><td>(6 + 4 T) D + 2 Dv</td><td>2 + T</td><td>1</td></tr>
+ * <tr><td>MATRIX_FREE</td><td>(6 + 4 T) D + 2 Dv</td><td>1 + T</td><td>1</td></tr>
  * </table>
  */
 public enum DecodeMethod {
@@ -20,6 +20,9 @@ public enum DecodeMethod {
     MOMENTS,
     /** Accumulate sum w k k^T only, solve by Cholesky, then o = sum p (1 - a) v in a second read of k. */
     COVARIANCE,
-    /** Conjugate gradients that read k once an iteration, no D x D matrix. */
+    /**
+     * Conjugate gradients that read k once an iteration, no D x D matrix. The first step, along q, needs no read of its own and is no
+     * iteration. What is kept of every key in the meantime is three numbers a head.
+     */
     MATRIX_FREE
 }
