@@ -25,6 +25,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class JvmDecodeTest {
 
@@ -219,6 +220,35 @@ class JvmDecodeTest {
         }
     }
 
+    /** What a dropped token held is never multiplied again, not even by a weight of 0. */
+    @ParameterizedTest
+    @MethodSource("methods")
+    void droppedTokensLeaveNoTrace(DecodeMethod method) {
+        KvCacheShape shape = new KvCacheShape(1, 1, 300, 16, 16, DataType.FLOAT32);
+        Random random = new Random(3);
+        Tensor q = gaussian(random, DataType.FLOAT32, 1, 1, 1, 1, 16);
+        Tensor poison = Tensor.allocate(DataType.FLOAT32, 1, 200, 16);
+        poison.fill(Double.NaN);
+        try (JvmDevice device = Problems.device(new VectorKernels());
+                KvCache cache = device.kvCache(shape);
+                DecodePlan plan = cache.decodePlan(1, LlaOptions.defaults(), method)) {
+            LlaResult before = plan.newResult();
+            LlaResult after = plan.newResult();
+            fill(random, 1, new int[] {70}, cache);
+            plan.decode(q, before);
+            cache.append(0, poison, poison);
+            cache.truncate(0, 70);
+            plan.decode(q, after);
+            assertEquals(0, Errors.relative(after.output(), before.output()));
+            Tensor k = cache.keys(0);
+            cache.truncate(0, 10);
+            fill(random, 1, new int[] {130}, cache); // over where the poison was
+            plan.decode(q, after);
+            assertTrue(Double.isFinite(after.output().get(0)));
+            assertEquals(k.get(9 * 16 + 15), cache.keys(0).get(9 * 16 + 15));
+        }
+    }
+
     @Test
     void truncateAndResetForget() {
         KvCacheShape shape = new KvCacheShape(1, 1, 64, 16, 16, DataType.FLOAT32);
@@ -263,11 +293,26 @@ class JvmDecodeTest {
             Tensor large = Tensor.of(new float[] {1, 2, 3, 70000}, 1, 1, 4);
             message = assertThrows(InvalidInputException.class, () -> cache.append(0, large, large)).getMessage();
             assertTrue(message.contains("float16"), message);
+            Tensor nan = Tensor.of(new float[] {1, 2, 3, Float.NaN}, 1, 1, 4);
+            assertThrows(InvalidInputException.class, () -> cache.append(0, nan, nan));
             assertThrows(InvalidInputException.class, () -> cache.truncate(1, 7));
             assertThrows(InvalidInputException.class, () -> cache.length(2));
             assertThrows(InvalidInputException.class, () -> cache.decodePlan(0, LlaOptions.defaults()));
             assertThrows(InvalidInputException.class,
                     () -> new KvCacheShape(1, 1, 8, 4, 4, DataType.BFLOAT16));
+        }
+    }
+
+    /** The last row of forward, at lengths about a tile's and a slice's ends and at the longest. */
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2, 63, 64, 65, 2047, 16385, 131072})
+    void equalsTheLastRowOfForward(int length) {
+        Random random = new Random(length);
+        LlaInputs inputs = new LlaInputs(gaussian(random, DataType.FLOAT32, 1, 1, 2, 1, 64),
+                gaussian(random, DataType.FLOAT32, 1, 1, 1, length, 64), gaussian(random, DataType.FLOAT32, 1, 1, 1, length, 64), null);
+        try (JvmDevice device = Problems.device(new VectorKernels())) {
+            assertClose("o", device.decode(inputs, LlaOptions.defaults()).output(),
+                    device.forward(inputs, LlaOptions.defaults()).output(), 1e-4);
         }
     }
 
