@@ -16,4 +16,15 @@ public record Timing(long wallNanos, long kernelNanos, long copyInNanos, long co
     public static Timing ofWall(long wallNanos) {
         return new Timing(wallNanos, -1, 0, 0, 0);
     }
+
+    /** Of two runs, one after the other; -1 where either cannot tell. */
+    public Timing plus(Timing other) {
+        return new Timing(sum(wallNanos, other.wallNanos), sum(kernelNanos, other.kernelNanos),
+                sum(copyInNanos, other.copyInNanos), sum(copyOutNanos, other.copyOutNanos),
+                sum(compileNanos, other.compileNanos));
+    }
+
+    private static long sum(long a, long b) {
+        return a < 0 || b < 0 ? -1 : a + b;
+    }
 }

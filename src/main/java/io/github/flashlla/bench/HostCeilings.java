@@ -7,23 +7,34 @@ import java.util.Arrays;
 import java.util.concurrent.BrokenBarrierException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
-import java.util.function.DoubleSupplier;
+import java.util.function.IntToDoubleFunction;
 
 /** What this machine's processor reaches from Java: fused multiply-adds in registers, and a copy beyond every cache. */
 final class HostCeilings {
-    private static final double SECONDS = 0.1;
-    private static final int MIN_ROUNDS = 6;
-    private static final int MAX_ROUNDS = 100;
-    private static final int PATIENCE = 4;
+    /** Of one round: short, so that a busy machine leaves all cores to some of them. */
+    private static final double SECONDS = 0.02;
+    private static final int MIN_ROUNDS = 30;
+    private static final int MAX_ROUNDS = 500;
+    private static final int PATIENCE = 20;
     /** Interpreted vectors reach a fifth of it, compiled scalars ten times it. */
     private static final double COMPILED_FLOPS = 5e8;
-    private static final long COPY_BYTES = 64L << 20;
+    /** Of all threads together at most, read and written each. */
+    private static final long COPY_BYTES = 2L << 30;
+    private static final long THREAD_COPY_BYTES = 64L << 20;
 
     private HostCeilings() {}
 
     static Ceilings measure() {
         int threads = Runtime.getRuntime().availableProcessors();
-        return new Ceilings(best(threads, COMPILED_FLOPS, HostCeilings::fmaFlops) / 1e12, best(threads, 0, HostCeilings::copyBytes) / 1e9);
+        double flops = best(threads, COMPILED_FLOPS, thread -> fmaFlops());
+        try (Arena arena = Arena.ofShared()) {
+            long each = Math.min(THREAD_COPY_BYTES, COPY_BYTES / threads);
+            MemorySegment from = arena.allocate(threads * each, 64).fill((byte) 1);
+            MemorySegment to = arena.allocate(threads * each, 64).fill((byte) 2);
+            double bytes = best(threads, 0,
+                    thread -> copyBytes(from.asSlice(thread * each, each), to.asSlice(thread * each, each)));
+            return new Ceilings(flops / 1e12, bytes / 1e9);
+        }
     }
 
     /**
@@ -31,8 +42,9 @@ final class HostCeilings {
      * cores with its compilations: it goes on until some rounds in a row were no better.
      *
      * @param compiled rate of one thread that only compiled code reaches; a busy machine may take seconds to compile
+     * @param work of one thread in one round: how much it did
      */
-    private static double best(int threads, double compiled, DoubleSupplier work) {
+    private static double best(int threads, double compiled, IntToDoubleFunction work) {
         double best = 0;
         int since = 0;
         for (int round = 0; round < MAX_ROUNDS && (round < MIN_ROUNDS || since < PATIENCE || best < threads * compiled); round++) {
@@ -43,16 +55,21 @@ final class HostCeilings {
         return best;
     }
 
-    private static double together(int threads, DoubleSupplier work) {
+    /** Per second, from when the first thread starts until the last has ended. */
+    private static double together(int threads, IntToDoubleFunction work) {
         CyclicBarrier start = new CyclicBarrier(threads);
         CountDownLatch done = new CountDownLatch(threads);
-        double[] rates = new double[threads];
+        double[] amounts = new double[threads];
+        long[] begins = new long[threads];
+        long[] ends = new long[threads];
         for (int t = 0; t < threads; t++) {
             int thread = t;
             Thread.ofPlatform().daemon().start(() -> {
                 try {
                     start.await();
-                    rates[thread] = work.getAsDouble();
+                    begins[thread] = System.nanoTime();
+                    amounts[thread] = work.applyAsDouble(thread);
+                    ends[thread] = System.nanoTime();
                 } catch (InterruptedException | BrokenBarrierException e) {
                     Thread.currentThread().interrupt();
                 } finally {
@@ -65,31 +82,25 @@ final class HostCeilings {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
-        return Arrays.stream(rates).sum();
+        long nanos = Arrays.stream(ends).max().orElseThrow() - Arrays.stream(begins).min().orElseThrow();
+        return Arrays.stream(amounts).sum() / nanos * 1e9;
     }
 
     private static double fmaFlops() {
         try {
-            return VectorFma.flopsPerSecond(SECONDS);
+            return VectorFma.flops(SECONDS);
         } catch (LinkageError e) {
-            return ScalarFma.flopsPerSecond(SECONDS); // started without the Vector API's module
+            return ScalarFma.flops(SECONDS); // started without the Vector API's module
         }
     }
 
-    /** Bytes read and written per second by one thread of several that copy at once. */
-    private static double copyBytes() {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment from = arena.allocate(COPY_BYTES, 64).fill((byte) 1);
-            MemorySegment to = arena.allocate(COPY_BYTES, 64).fill((byte) 2);
-            long began = System.nanoTime();
-            double copied = 0;
-            double seconds;
-            do {
-                to.copyFrom(from);
-                copied += 2.0 * COPY_BYTES;
-                seconds = (System.nanoTime() - began) / 1e9;
-            } while (seconds < SECONDS);
-            return copied / seconds;
-        }
+    private static double copyBytes(MemorySegment from, MemorySegment to) {
+        long began = System.nanoTime();
+        double copied = 0;
+        do {
+            to.copyFrom(from);
+            copied += 2.0 * from.byteSize();
+        } while ((System.nanoTime() - began) / 1e9 < SECONDS);
+        return copied;
     }
 }

@@ -10,16 +10,15 @@ final class ScalarFma {
 
     private ScalarFma() {}
 
-    static double flopsPerSecond(double seconds) {
+    /** Flops done in a little more than this many seconds. */
+    static double flops(double seconds) {
         long began = System.nanoTime();
         long blocks = 0;
-        double passed;
         do {
             sink = block(1.0001f, 1e-7f);
             blocks++;
-            passed = (System.nanoTime() - began) / 1e9;
-        } while (passed < seconds);
-        return blocks * (double) BLOCK * 8 * 2 / passed;
+        } while ((System.nanoTime() - began) / 1e9 < seconds);
+        return blocks * (double) BLOCK * 8 * 2;
     }
 
     private static float block(float m, float c) {

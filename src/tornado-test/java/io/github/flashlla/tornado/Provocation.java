@@ -42,6 +42,7 @@ public final class Provocation {
                         }
                     }
                     case "kernelTimes" -> kernelTimes(device, shape, count);
+                    case "ceilings" -> device.measureCeilings().orElseThrow();
                     case "besideAnother" -> besideAnother(args[1], count, () -> run(device, shape));
                     default -> throw new IllegalArgumentException(args[0]);
                 }

@@ -11,6 +11,7 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.WorkerGrid1D;
+import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task3;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -19,11 +20,16 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 final class DeviceCeilings {
     private static final AtomicInteger GRAPHS = new AtomicInteger();
     private static final int GROUP = 256;
-    private static final int RUNS = 6;
 
-    /** Enough threads to fill a compute unit many times over; a GPU holds about 2048 at once, a CPU works them off. */
+    /** Runs go on until this many in a row were no better: on a CPU other work may hold up any of them. */
+    private static final int PATIENCE = 40;
+    private static final int MAX_RUNS = 200;
+
+    /** Enough threads to fill a GPU's compute unit many times over: it holds about 2048 at once. */
     private static final int GPU_THREADS_PER_UNIT = 1 << 14;
-    private static final int CPU_THREADS_PER_UNIT = 1 << 12;
+
+    /** On a CPU each is a long loop: a run of some milliseconds, in which a busy machine may well leave it the cores. */
+    private static final int CPU_THREADS_PER_UNIT = 64;
 
     /** Beyond the last cache: 256 MiB on a GPU, 64 MiB on a CPU. */
     private static final int GPU_COPY_ELEMENTS = 1 << 26;
@@ -33,54 +39,65 @@ final class DeviceCeilings {
 
     /** Empty where a loop does not run, which is for the plans to complain about. */
     static Optional<Ceilings> measure(TornadoRuntimeDevices.Entry entry) {
-        DeviceInfo info = entry.info();
-        boolean gpu = info.type() == DeviceInfo.Type.GPU;
+        int units = Math.max(1, entry.info().computeUnits());
+        boolean gpu = entry.info().type() == DeviceInfo.Type.GPU;
         try {
-            int threads = Math.max(1, info.computeUnits()) * (gpu ? GPU_THREADS_PER_UNIT : CPU_THREADS_PER_UNIT);
-            FloatArray factors = FloatArray.fromElements(1.0001f, 1e-7f);
-            double fmaNanos = bestNanos(entry, "multiplyAdd", factors, new FloatArray(threads));
-            int elements = gpu ? GPU_COPY_ELEMENTS : CPU_COPY_ELEMENTS;
-            while (elements > 1 << 20 && 16L * elements > info.memoryBytes()) {
-                elements /= 2;
-            }
-            FloatArray from = new FloatArray(elements);
-            from.init(1);
-            double copyNanos = bestNanos(entry, "copy", from, new FloatArray(elements));
-            return fmaNanos > 0 && copyNanos > 0
-                    ? Optional.of(new Ceilings(CeilingKernels.THREAD_FLOPS * (double) threads / fmaNanos * 1e9,
-                            2.0 * Float.BYTES * elements / copyNanos * 1e9))
-                    : Optional.empty();
+            double flops = gpu ? multiplyAdds(entry, CeilingKernels::multiplyAdd, units * GPU_THREADS_PER_UNIT, GROUP)
+                    * CeilingKernels.THREAD_FLOPS
+                    : multiplyAdds(entry, CeilingKernels::multiplyAddLanes, units * CPU_THREADS_PER_UNIT, 1)
+                            * CeilingKernels.LANES_THREAD_FLOPS;
+            double bytes = gpu ? copiedBytes(entry, CeilingKernels::copy, GPU_COPY_ELEMENTS, 1, GROUP)
+                    : copiedBytes(entry, CeilingKernels::copyShare, CPU_COPY_ELEMENTS, CeilingKernels.COPY_SHARE, 1);
+            return flops > 0 && bytes > 0 ? Optional.of(new Ceilings(flops, bytes)) : Optional.empty();
         } catch (Exception | LinkageError | InternalError e) {
             return Optional.empty();
         }
     }
 
-    /** Least kernel time of a few runs; 0 if the kernel did not write its last element. */
-    private static double bestNanos(TornadoRuntimeDevices.Entry entry, String task, FloatArray in, FloatArray out)
-            throws Exception {
-        String name = "ceiling" + GRAPHS.incrementAndGet();
-        System.setProperty(name + "." + task + ".device", entry.backendIndex() + ":" + entry.deviceIndex());
-        out.init(Float.NaN);
-        TaskGraph graph = new TaskGraph(name).transferToDevice(DataTransferMode.FIRST_EXECUTION, in, out);
-        if (task.equals("copy")) {
-            graph.task(task, CeilingKernels::copy, new KernelContext(), in, out);
-        } else {
-            graph.task(task, CeilingKernels::multiplyAdd, new KernelContext(), in, out);
+    /** Threads that run to their end per second. */
+    private static double multiplyAdds(TornadoRuntimeDevices.Entry entry, Task3<KernelContext, FloatArray, FloatArray> kernel,
+            int threads, int group) throws Exception {
+        FloatArray factors = FloatArray.fromElements(1.0001f, 1e-7f);
+        return threads * bestPerSecond(entry, kernel, factors, new FloatArray(threads), threads, group);
+    }
+
+    /** Bytes read and written per second; each thread moves {@code share} elements. */
+    private static double copiedBytes(TornadoRuntimeDevices.Entry entry, Task3<KernelContext, FloatArray, FloatArray> kernel,
+            int mostElements, int share, int group) throws Exception {
+        int elements = mostElements;
+        while (elements > 1 << 20 && 16L * elements > entry.info().memoryBytes()) {
+            elements /= 2;
         }
-        graph.transferToHost(DataTransferMode.UNDER_DEMAND, out);
-        WorkerGrid1D grid = new WorkerGrid1D(out.getSize());
-        grid.setLocalWork(entry.maxGroupThreads() > 0 ? Math.min(GROUP, entry.maxGroupThreads()) : GROUP, 1, 1);
+        FloatArray from = new FloatArray(elements);
+        from.init(1);
+        return 2.0 * Float.BYTES * elements
+                * bestPerSecond(entry, kernel, from, new FloatArray(elements), elements / share, group);
+    }
+
+    /** Runs per second of the kernel at its fastest; 0 if it did not write its last element. */
+    private static double bestPerSecond(TornadoRuntimeDevices.Entry entry, Task3<KernelContext, FloatArray, FloatArray> kernel,
+            FloatArray in, FloatArray out, int threads, int group) throws Exception {
+        String name = "ceiling" + GRAPHS.incrementAndGet();
+        System.setProperty(name + ".loop.device", entry.backendIndex() + ":" + entry.deviceIndex());
+        out.init(Float.NaN);
+        TaskGraph graph = new TaskGraph(name).transferToDevice(DataTransferMode.FIRST_EXECUTION, in, out)
+                .task("loop", kernel, new KernelContext(), in, out).transferToHost(DataTransferMode.UNDER_DEMAND, out);
+        WorkerGrid1D grid = new WorkerGrid1D(threads);
+        grid.setLocalWork(entry.maxGroupThreads() > 0 ? Math.min(group, entry.maxGroupThreads()) : group, 1, 1);
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
-            plan.withGridScheduler(new GridScheduler(name + "." + task, grid)).withDevice(entry.device())
+            plan.withGridScheduler(new GridScheduler(name + ".loop", grid)).withDevice(entry.device())
                     .withProfiler(ProfilerMode.SILENT);
             long best = Long.MAX_VALUE;
+            int since = 0;
             TornadoExecutionResult result = null;
-            for (int run = 0; run < RUNS; run++) {
+            for (int run = 0; run < MAX_RUNS && since < PATIENCE; run++) {
                 result = plan.execute();
-                best = Math.min(best, result.getProfilerResult().getDeviceKernelTime());
+                long nanos = result.getProfilerResult().getDeviceKernelTime();
+                since = nanos < 0.99 * best ? 0 : since + 1;
+                best = Math.min(best, nanos);
             }
             result.transferToHost(out);
-            return Float.isFinite(out.get(out.getSize() - 1)) ? best : 0;
+            return best > 0 && Float.isFinite(out.get(out.getSize() - 1)) ? 1e9 / best : 0;
         }
     }
 }

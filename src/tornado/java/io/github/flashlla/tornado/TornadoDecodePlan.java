@@ -178,7 +178,7 @@ final class TornadoDecodePlan implements DecodePlan {
         if (ways.get(way).method() == DecodeMethod.MATRIX_FREE && way + 1 < ways.size() && !solved(ways.get(way))) {
             stepsToWait = PATIENCE;
             way++;
-            times = run(way);
+            times = times.plus(run(way));
         }
         lastMethod = ways.get(way).method();
         store(ways.get(way), result);
@@ -212,22 +212,19 @@ final class TornadoDecodePlan implements DecodePlan {
     private Timing run(int way) {
         io.o().init(Float.NaN); // so that what the device fails to write is seen
         ways.get(way).facts().init(Float.NaN);
-        Timing times;
+        TornadoProfilerResult profile;
+        long start;
         try {
             update();
-            // profiler results are live views of the last run: copied at once
-            TornadoProfilerResult profile = plan.withGraph(1 + way).execute().getProfilerResult();
-            times = new Timing(0, profile.getDeviceKernelTime(), profile.getDeviceWriteTime(),
-                    profile.getDeviceReadTime(), compileNanos + profile.getCompileTime());
+            start = System.nanoTime();
+            profile = plan.withGraph(1 + way).execute().getProfilerResult();
         } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
             driverLog.check(deviceName);
             throw new DeviceException(deviceName + " failed to decode " + shape + ": "
                     + TornadoDeviceProvider.rootMessage(t), t);
         }
         driverLog.check(deviceName);
-        if (times.kernelNanos() <= 0) {
-            throw new DeviceException(deviceName + " returned without running its kernels (kernel time 0); run flashlla doctor.");
-        }
+        Timing times = ProfiledTimes.of(deviceName, profile, System.nanoTime() - start, compileNanos);
         compileNanos = 0;
         return times;
     }

@@ -2,16 +2,25 @@ package io.github.flashlla.tornado.kernels;
 
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.vectors.Float16;
 
 /** Loops that show what a device can do at most: multiply-adds without memory, and memory without arithmetic. */
 public final class CeilingKernels {
     /** Flops of one thread of {@link #multiplyAdd}: 16 chains, two flops a step. */
     public static final long THREAD_FLOPS = 2L * 16 * 2048;
 
+    private static final int LANE_STEPS = 1 << 14;
+
+    /** Flops of one thread of {@link #multiplyAddLanes}: 12 chains of 16 lanes. */
+    public static final long LANES_THREAD_FLOPS = 2L * 12 * Lanes.COUNT * LANE_STEPS;
+
+    /** Elements that one thread of {@link #copyShare} copies. */
+    public static final int COPY_SHARE = 1 << 18;
+
     private CeilingKernels() {}
 
     /**
-     * Sixteen independent chains of multiply-adds per thread, in scalars, since PTX keeps private arrays in memory.
+     * For a GPU: sixteen independent chains of multiply-adds per thread, in scalars, since PTX keeps private arrays in memory.
      *
      * @param in (2) multiplier and summand, read at run time so that no compiler knows them
      * @param out (global threads)
@@ -57,9 +66,63 @@ public final class CeilingKernels {
         out.set(id, a0 + a1 + a2 + a3 + a4 + a5 + a6 + a7 + (b0 + b1 + b2 + b3 + b4 + b5 + b6 + b7));
     }
 
-    /** One element per thread; {@code in} and {@code out} (global threads). */
+    /**
+     * For a CPU: twelve independent chains of sixteen lanes, which hide the latency of a core's multiply-adds, two at a time,
+     * also where the driver does not fuse them. Launched with local size 1.
+     *
+     * @param in (2) multiplier and summand, read at run time so that no compiler knows them
+     * @param out (global threads)
+     */
+    public static void multiplyAddLanes(KernelContext context, FloatArray in, FloatArray out) {
+        int id = context.globalIdx;
+        Float16 m = Lanes.spread(in.get(0));
+        Float16 c = Lanes.spread(in.get(1));
+        Float16 a0 = Lanes.spread(id);
+        Float16 a1 = Lanes.spread(id + 1);
+        Float16 a2 = Lanes.spread(id + 2);
+        Float16 a3 = Lanes.spread(id + 3);
+        Float16 a4 = Lanes.spread(id + 4);
+        Float16 a5 = Lanes.spread(id + 5);
+        Float16 a6 = Lanes.spread(id + 6);
+        Float16 a7 = Lanes.spread(id + 7);
+        Float16 a8 = Lanes.spread(id + 8);
+        Float16 a9 = Lanes.spread(id + 9);
+        Float16 a10 = Lanes.spread(id + 10);
+        Float16 a11 = Lanes.spread(id + 11);
+        int steps = LANE_STEPS + context.localIdx; // TornadoVM unrolls loops over constants in full; local ids are 0
+        for (int i = 0; i < steps; i++) {
+            a0 = Lanes.fma(a0, m, c);
+            a1 = Lanes.fma(a1, m, c);
+            a2 = Lanes.fma(a2, m, c);
+            a3 = Lanes.fma(a3, m, c);
+            a4 = Lanes.fma(a4, m, c);
+            a5 = Lanes.fma(a5, m, c);
+            a6 = Lanes.fma(a6, m, c);
+            a7 = Lanes.fma(a7, m, c);
+            a8 = Lanes.fma(a8, m, c);
+            a9 = Lanes.fma(a9, m, c);
+            a10 = Lanes.fma(a10, m, c);
+            a11 = Lanes.fma(a11, m, c);
+        }
+        Float16 sum = Float16.add(Float16.add(Float16.add(a0, a1), Float16.add(a2, a3)),
+                Float16.add(Float16.add(a4, a5), Float16.add(a6, a7)));
+        sum = Float16.add(sum, Float16.add(Float16.add(a8, a9), Float16.add(a10, a11)));
+        out.set(id, sum.get(0) + sum.get(1) + sum.get(2) + sum.get(3) + sum.get(4) + sum.get(5) + sum.get(6) + sum.get(7)
+                + (sum.get(8) + sum.get(9) + sum.get(10) + sum.get(11) + sum.get(12) + sum.get(13) + sum.get(14) + sum.get(15)));
+    }
+
+    /** One element per thread, for a GPU; {@code in} and {@code out} (global threads). */
     public static void copy(KernelContext context, FloatArray in, FloatArray out) {
         int id = context.globalIdx;
         out.set(id, in.get(id));
+    }
+
+    /** {@value #COPY_SHARE} neighbouring elements per thread, for a CPU, with local size 1. */
+    public static void copyShare(KernelContext context, FloatArray in, FloatArray out) {
+        int first = context.globalIdx * COPY_SHARE;
+        int share = COPY_SHARE + context.localIdx;
+        for (int i = 0; i < share; i++) {
+            out.set(first + i, in.get(first + i));
+        }
     }
 }
