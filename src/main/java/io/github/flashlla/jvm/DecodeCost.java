@@ -15,22 +15,22 @@ final class DecodeCost {
     static final double EXPECTED_ITERATIONS = 4;
 
     /** Keys of one head that are still in a cache when they are read again; more come from memory every time. */
-    private static final long CACHED_BYTES = 8 << 20;
+    static final long CACHED_BYTES = 8 << 20;
 
     /** One core's share of memory bandwidth, as time. */
-    private static final double MEMORY_NS_PER_BYTE = 0.07;
+    private static final double MEMORY_NS_PER_BYTE = 0.05;
 
     /** A dot product with every key, or a weighted sum of them, over D. */
-    private static final double PASS_NS = 0.04;
+    private static final double PASS_NS = 0.065;
 
     /** What an iteration does to a key's weight and slope, whatever D. */
-    private static final double KEPT_NS = 1;
+    private static final double KEPT_NS = 0.5;
 
     /** Multiply-adds into a D x D or D x Dv sum: 85 GFLOP/s. */
     private static final double SUM_NS_PER_FLOP = 1 / 85.0;
 
     /** Turning a tile and centring it, over D. */
-    private static final double TURN_NS = 0.35;
+    private static final double TURN_NS = 0.85;
 
     /** Cholesky in float64, over D^3. */
     private static final double SOLVE_NS = 0.2;
@@ -54,6 +54,11 @@ final class DecodeCost {
         return methods;
     }
 
+    /** One head's keys. */
+    static long keyBytes(KvCacheShape cache, int length) {
+        return (long) length * cache.headDim() * cache.type().bytes();
+    }
+
     /**
      * @param group query heads that share each read of a key
      * @param iterations expected of conjugate gradients
@@ -61,8 +66,7 @@ final class DecodeCost {
     static DecodeMethod choose(KvCacheShape cache, int group, int length, double iterations) {
         double d = cache.headDim();
         double dv = cache.valueDim();
-        long keyBytes = (long) length * cache.headDim() * cache.type().bytes();
-        double reread = keyBytes > CACHED_BYTES ? MEMORY_NS_PER_BYTE * d * cache.type().bytes() / group : 0;
+        double reread = keyBytes(cache, length) > CACHED_BYTES ? MEMORY_NS_PER_BYTE * d * cache.type().bytes() / group : 0;
         double covariance = d * (d + DecodeKernels.PAD) * SUM_NS_PER_FLOP + TURN_NS * d + SOLVE_NS * d * d * d / length
                 + PASS_NS * d + reread;
         double iterating = iterations * (2 * PASS_NS * d + KEPT_NS + reread) + PASS_NS * d;

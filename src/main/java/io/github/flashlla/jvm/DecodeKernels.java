@@ -21,11 +21,14 @@ interface DecodeKernels {
     /** Tokens of a tile, a multiple of {@value #PAD}; 64 keys of 64 floats are half of a core's first cache. */
     int TILE = 64;
 
-    /** dots[j] = (k[j] - c) . x for the tile's {@value #TILE} tokens, each difference taken before it is multiplied. */
-    void dots(int dim, MemorySegment k, long at, float[] c, float[] x, float[] dots);
+    /** dots[from + j] = (k[j] - c) . x for the tile's {@value #TILE} tokens, each difference taken before it is multiplied. */
+    void dots(int dim, MemorySegment k, long at, float[] c, float[] x, float[] dots, int from);
 
     /** lanes += coefficient[j] (k[j] - c), summed over tokens of the same lane. */
     void accumulate(int dim, MemorySegment k, long at, float[] c, float[] coefficient, float[] lanes);
+
+    /** Two such sums, {@code a} into {@code aLanes} and {@code b} into {@code bLanes}. */
+    void accumulate(int dim, MemorySegment k, long at, float[] c, float[] a, float[] b, float[] aLanes, float[] bLanes);
 
     /** sum[d] += sum of lanes[d]. */
     static void addLanes(int dim, float[] lanes, float[] sum) {
@@ -38,14 +41,32 @@ interface DecodeKernels {
         }
     }
 
-    /** float32 of {@code count} IEEE binary16 numbers, a multiple of {@value #PAD}. */
-    void widen(int count, MemorySegment half, long at, MemorySegment single);
+    /** float32 of a tile of {@code dim} rows of IEEE binary16 numbers, which lie as {@link #halfPosition} says. */
+    void widen(int dim, MemorySegment half, long at, MemorySegment single);
 
-    /** Largest of the first {@code n}, a multiple of {@value #PAD}. */
-    float max(int n, float[] values);
+    /**
+     * Where a tile's token lies in a row of float16: beside the one half a tile away, so that 32-bit integers hold them in pairs and
+     * shifts and masks take them apart. The Vector API's conversion of shorts is a few times slower, and until it is compiled goes
+     * through arrays, whose traces in the profile slow down every later kernel.
+     */
+    static int halfPosition(int token) {
+        return token % (TILE / 2) * 2 + token / (TILE / 2);
+    }
 
-    /** out[from + j] = e^(factor * (scores[from + j] - max)) for j &lt; n, a multiple of {@value #PAD}; returns their sum. */
-    float exponentials(int n, float[] scores, int from, float max, float factor, float[] out);
+    /** Largest of a tile's numbers, from {@code from} on. */
+    float max(float[] values, int from);
+
+    /** out[j] = factor * w[from + j] * (x[from + j] - shift) for a tile; returns their sum. */
+    float weigh(float[] w, int from, float factor, float[] x, float shift, float[] out);
+
+    /** out[from + j] = step * (x[from + j] - shift) for a tile. */
+    void scale(float[] x, int from, float step, float shift, float[] out);
+
+    /** out[from + j] += step * x[from + j] for a tile. */
+    void addScaled(float[] x, int from, float step, float[] out);
+
+    /** out[to + j] = e^(factor * (scores[from + j] - max)) for j &lt; n, a multiple of {@value #PAD}; returns their sum. */
+    float exponentials(int n, float[] scores, int from, float max, float factor, float[] out, int to);
 
     /** z[j] = root[j] (k[j] - c) and sum += root[j] z[j] for j &lt; n: with root = sqrt(w), z z^T sums to sum w (k - c)(k - c)^T. */
     void centre(int n, int dim, float[] k, float[] c, float[] root, float[] z, float[] sum);

@@ -12,11 +12,11 @@ final class DecodeScalarKernels implements DecodeKernels {
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     @Override
-    public void dots(int dim, MemorySegment k, long at, float[] c, float[] x, float[] dots) {
-        Arrays.fill(dots, 0, TILE, 0);
+    public void dots(int dim, MemorySegment k, long at, float[] c, float[] x, float[] dots, int from) {
+        Arrays.fill(dots, from, from + TILE, 0);
         for (int d = 0; d < dim; d++) {
             for (int j = 0; j < TILE; j++) {
-                dots[j] += (k.get(FLOAT, at + ((long) d * TILE + j) * Float.BYTES) - c[d]) * x[d];
+                dots[from + j] += (element(k, at, d, j) - c[d]) * x[d];
             }
         }
     }
@@ -26,35 +26,71 @@ final class DecodeScalarKernels implements DecodeKernels {
         for (int d = 0; d < dim; d++) {
             float sum = 0;
             for (int j = 0; j < TILE; j++) {
-                sum += coefficient[j] * (k.get(FLOAT, at + ((long) d * TILE + j) * Float.BYTES) - c[d]);
+                sum += coefficient[j] * (element(k, at, d, j) - c[d]);
             }
             lanes[d * PAD] += sum;
         }
     }
 
     @Override
-    public void widen(int count, MemorySegment half, long at, MemorySegment single) {
-        for (int i = 0; i < count; i++) {
-            float value = Float.float16ToFloat(half.get(SHORT, at + (long) i * Short.BYTES));
-            single.set(FLOAT, (long) i * Float.BYTES, value);
+    public void accumulate(int dim, MemorySegment k, long at, float[] c, float[] a, float[] b, float[] aLanes, float[] bLanes) {
+        accumulate(dim, k, at, c, a, aLanes);
+        accumulate(dim, k, at, c, b, bLanes);
+    }
+
+    private static float element(MemorySegment k, long at, int d, int j) {
+        return k.get(FLOAT, at + ((long) d * TILE + j) * Float.BYTES);
+    }
+
+    @Override
+    public void widen(int dim, MemorySegment half, long at, MemorySegment single) {
+        for (int d = 0; d < dim; d++) {
+            for (int j = 0; j < TILE; j++) {
+                short bits = half.get(SHORT, at + ((long) d * TILE + DecodeKernels.halfPosition(j)) * Short.BYTES);
+                single.set(FLOAT, ((long) d * TILE + j) * Float.BYTES, Float.float16ToFloat(bits));
+            }
         }
     }
 
     @Override
-    public float max(int n, float[] values) {
-        float max = values[0];
-        for (int j = 1; j < n; j++) {
+    public float max(float[] values, int from) {
+        float max = values[from];
+        for (int j = from + 1; j < from + TILE; j++) {
             max = Math.max(max, values[j]);
         }
         return max;
     }
 
     @Override
-    public float exponentials(int n, float[] scores, int from, float max, float factor, float[] out) {
+    public float weigh(float[] w, int from, float factor, float[] x, float shift, float[] out) {
         float sum = 0;
-        for (int j = from; j < from + n; j++) {
-            out[j] = (float) Math.exp(factor * (scores[j] - max));
+        for (int j = 0; j < TILE; j++) {
+            out[j] = factor * w[from + j] * (x[from + j] - shift);
             sum += out[j];
+        }
+        return sum;
+    }
+
+    @Override
+    public void scale(float[] x, int from, float step, float shift, float[] out) {
+        for (int j = from; j < from + TILE; j++) {
+            out[j] = step * (x[j] - shift);
+        }
+    }
+
+    @Override
+    public void addScaled(float[] x, int from, float step, float[] out) {
+        for (int j = from; j < from + TILE; j++) {
+            out[j] += step * x[j];
+        }
+    }
+
+    @Override
+    public float exponentials(int n, float[] scores, int from, float max, float factor, float[] out, int to) {
+        float sum = 0;
+        for (int j = 0; j < n; j++) {
+            out[to + j] = (float) Math.exp(factor * (scores[from + j] - max));
+            sum += out[to + j];
         }
         return sum;
     }

@@ -18,8 +18,11 @@ final class DecodeTiles {
     private static final float NEGLIGIBLE = -40;
 
     /** The score of a token that is not there: its weight is 0. */
-    private static final float ABSENT = -Float.MAX_VALUE;
+    private static final float ABSENT = -1e30f; // a number whose product with a weight of 0 is 0, and not NaN
 
+    private static final int LINE_BYTES = 64;
+
+    private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final JvmKvCache cache;
@@ -34,6 +37,8 @@ final class DecodeTiles {
     /** The tile at hand: where it lies. */
     private MemorySegment tile;
     private long at;
+    /** Keeps the compiler from leaving out what {@link #fetch} reads. */
+    int fetched;
     private final float[] origin;
     private final float[] key;
     private final float[] k;
@@ -43,9 +48,10 @@ final class DecodeTiles {
     private final float[] scores = new float[TILE];
     private final float[] weights = new float[TILE];
     private final float[] coefficients = new float[TILE];
-    private final float[] dots = new float[TILE];
+    private final float[][] headCoefficients;
 
-    DecodeTiles(JvmKvCache cache, DecodeKernels kernels) {
+    /** @param group query heads that share a key/value head */
+    DecodeTiles(JvmKvCache cache, DecodeKernels kernels, int group) {
         this.cache = cache;
         this.kernels = kernels;
         this.dim = cache.shape().headDim();
@@ -59,23 +65,40 @@ final class DecodeTiles {
         this.z = new float[TILE * rowDim];
         this.v = new float[TILE * valueRowDim];
         this.weightedV = new float[TILE * valueRowDim];
+        this.headCoefficients = new float[group][TILE];
     }
 
     long bytes() {
-        return widened.byteSize() + Float.BYTES * (origin.length + key.length + 2L * k.length + 2L * v.length + 4L * TILE);
+        long tokens = 2L * k.length + 2L * v.length + (3L + headCoefficients.length) * TILE;
+        return widened.byteSize() + Float.BYTES * (origin.length + key.length + tokens);
     }
 
     /** Makes a tile of keys or values the one at hand. */
     private void load(TokenTiles tiles, DecodeUnit unit, int token) {
         long offset = tiles.offset(unit.sequence(), unit.kvHead(), token);
+        fetch(tiles.segment(), offset, tiles.tileBytes());
         if (tiles.half()) {
-            kernels.widen(tiles.dim() * TILE, tiles.segment(), offset, widened);
+            kernels.widen(tiles.dim(), tiles.segment(), offset, widened);
             tile = widened;
             at = 0;
         } else {
             tile = tiles.segment();
             at = offset;
         }
+    }
+
+    /**
+     * Reads one number of every cache line, a line of each quarter in turn. A tile of 64 floats is four pages of memory, and a
+     * processor fetches ahead within each page that is being read: side by side they bring a core 20 GB/s, one after the other 12.
+     */
+    private void fetch(MemorySegment memory, long from, long bytes) {
+        long quarter = bytes / 4 / LINE_BYTES * LINE_BYTES;
+        int sum = 0;
+        for (long line = from; line < from + quarter; line += LINE_BYTES) {
+            sum += memory.get(INT, line) + memory.get(INT, line + quarter) + memory.get(INT, line + 2 * quarter)
+                    + memory.get(INT, line + 3 * quarter);
+        }
+        fetched = sum;
     }
 
     /** Turns the tile at hand into rows of {@code stride} floats. */
@@ -88,18 +111,22 @@ final class DecodeTiles {
         }
     }
 
-    /** Scores of the tile at hand into {@code scores}, and the largest. */
-    private float score(DecodeUnit.Head head, int n) {
-        kernels.dots(dim, tile, at, origin, head.scaledQ, scores);
-        Arrays.fill(scores, n, TILE, ABSENT);
-        return kernels.max(TILE, scores);
+    /** Scores of the tile at hand into {@code out}, from {@code to} on, and the largest. */
+    private float score(DecodeUnit.Head head, int n, float[] out, int to) {
+        kernels.dots(dim, tile, at, origin, head.scaledQ, out, to);
+        Arrays.fill(out, to + n, to + TILE, ABSENT);
+        return kernels.max(out, to);
     }
 
-    /** Moves the sums' reference to the heaviest key of the tile at hand where it leaps out; false where the tile is negligible. */
-    private boolean follow(DecodeSums s, float top) {
+    /**
+     * Moves the sums' reference to the heaviest key of the tile at hand where it leaps out; false where the tile is negligible.
+     *
+     * @param found the tile's scores, from {@code from} on
+     */
+    private boolean follow(DecodeSums s, float top, float[] found, int from) {
         if (top > s.max + DecodeSums.LEAP) {
             int j = 0;
-            while (scores[j] != top) {
+            while (found[from + j] != top) {
                 j++;
             }
             for (int d = 0; d < dim; d++) {
@@ -112,8 +139,7 @@ final class DecodeTiles {
 
     /** Adds tokens {@code from} to {@code to} - 1 to the sums of a direct solve, of every head. */
     void accumulateMoments(DecodeUnit unit, int from, int to, DecodeSums[] sums) {
-        for (int token = from; token < to; token += TILE) {
-            int n = Math.min(TILE, to - token);
+        visit(true, from, to, (token, n) -> {
             load(cache.k(), unit, token);
             boolean keysTurned = false;
             boolean valuesTurned = false;
@@ -122,16 +148,16 @@ final class DecodeTiles {
                 if (valuesTurned) { // the tile at hand is of values
                     load(cache.k(), unit, token);
                 }
-                float top = score(unit.head(h), n);
+                float top = score(unit.head(h), n, scores, 0);
                 unit.setTop(h, token, top);
-                if (!follow(s, top)) {
+                if (!follow(s, top, scores, 0)) {
                     continue;
                 }
                 if (!keysTurned) {
                     turn(n, dim, rowDim, k);
                     keysTurned = true;
                 }
-                kernels.exponentials(DecodeKernels.padded(n), scores, 0, s.max, 0.5f, weights);
+                kernels.exponentials(DecodeKernels.padded(n), scores, 0, s.max, 0.5f, weights, 0);
                 for (int j = 0; j < n; j++) {
                     s.omega += weights[j] * weights[j];
                 }
@@ -147,131 +173,134 @@ final class DecodeTiles {
                     kernels.product(n, rowDim, z, valueRowDim, weightedV, s.zv);
                 }
             }
+        });
+    }
+
+    /** A tile that a pass visits: its first token, and how many it holds. */
+    private interface Visit {
+        void of(int token, int n);
+    }
+
+    /**
+     * Visits the tiles of tokens {@code from} to {@code to} - 1, to and fro from pass to pass: what one pass read last, the next
+     * finds in a cache.
+     */
+    private static void visit(boolean forth, int from, int to, Visit visit) {
+        int tiles = Math.ceilDiv(to - from, TILE);
+        for (int i = 0; i < tiles; i++) {
+            int token = from + (forth ? i : tiles - 1 - i) * TILE;
+            visit.of(token, Math.min(TILE, to - token));
         }
     }
 
     /** o[h] += sum_j p_j (1 - (k_j - kbar) . x) v_j over a slice, by lane, after a direct solve. */
-    void output(DecodeUnit unit, int from, int to, float[][] o) {
-        for (int token = from; token < to; token += TILE) {
-            int n = Math.min(TILE, to - token);
+    void output(DecodeUnit unit, boolean forth, int from, int to, float[][] o) {
+        visit(forth, from, to, (token, n) -> {
+            boolean loaded = false;
             for (int h = 0; h < o.length; h++) {
                 DecodeUnit.Head head = unit.head(h);
                 if (unit.top(h, token) < head.max + NEGLIGIBLE) {
-                    continue;
-                }
-                load(cache.k(), unit, token);
-                score(head, n);
-                kernels.exponentials(TILE, scores, 0, head.max, 1, weights); // not less lse: at scores of 1e4 a float's ulp is 1e-3
-                kernels.dots(dim, tile, at, head.c, head.x, dots);
-                for (int j = 0; j < TILE; j++) {
-                    coefficients[j] = weights[j] * head.perWeight * (1 + head.shift - dots[j]);
-                }
-                load(cache.v(), unit, token);
-                kernels.accumulate(valueDim, tile, at, origin, coefficients, o[h]);
-            }
-        }
-    }
-
-    /** First pass of the matrix-free form: sums w, w z, w t z of every head; keeps the scores. */
-    void accumulate(DecodeUnit unit, int from, int to, DecodeSums[] sums) {
-        for (int token = from; token < to; token += TILE) {
-            int n = Math.min(TILE, to - token);
-            load(cache.k(), unit, token);
-            for (int h = 0; h < sums.length; h++) {
-                DecodeSums s = sums[h];
-                float top = score(unit.head(h), n);
-                unit.setTop(h, token, top);
-                System.arraycopy(scores, 0, unit.weights(h), token, TILE);
-                if (!follow(s, top)) {
-                    continue;
-                }
-                s.omega += kernels.exponentials(TILE, scores, 0, s.max, 1, weights);
-                kernels.accumulate(dim, tile, at, s.c, weights, s.zLanes);
-                float t = 0;
-                for (int j = 0; j < TILE; j++) {
-                    coefficients[j] = weights[j] * (scores[j] - s.max);
-                    t += coefficients[j];
-                }
-                s.t += t;
-                kernels.accumulate(dim, tile, at, s.c, coefficients, s.tzLanes);
-            }
-        }
-    }
-
-    /**
-     * An iteration's pass over a slice: ay[h] += sum_j p_j ((k_j - kbar) . y) (k_j - c), by lane, for the heads still iterating;
-     * keeps (k_j - c) . y.
-     */
-    void multiply(DecodeUnit unit, int from, int to, float[][] ay) {
-        for (int token = from; token < to; token += TILE) {
-            boolean loaded = false;
-            for (int h = 0; h < ay.length; h++) {
-                DecodeUnit.Head head = unit.head(h);
-                if (!head.active || !weigh(unit, h, token)) {
                     continue;
                 }
                 if (!loaded) {
                     load(cache.k(), unit, token);
                     loaded = true;
                 }
-                kernels.dots(dim, tile, at, head.c, head.y, dots);
-                System.arraycopy(dots, 0, unit.dots(h), token, TILE);
-                float[] w = unit.weights(h);
-                for (int j = 0; j < TILE; j++) {
-                    coefficients[j] = w[token + j] * head.perWeight * (dots[j] - head.shift);
+                score(head, n, scores, 0);
+                kernels.exponentials(TILE, scores, 0, head.max, 1, weights, 0); // not less lse: at 1e4 a float's ulp is 1e-3
+                kernels.dots(dim, tile, at, head.c, head.x, scores, 0);
+                kernels.weigh(weights, 0, -head.perWeight, scores, 1 + head.shift, headCoefficients[h]);
+            }
+            if (loaded) {
+                load(cache.v(), unit, token);
+            }
+            for (int h = 0; h < o.length; h++) {
+                if (unit.top(h, token) >= unit.head(h).max + NEGLIGIBLE) {
+                    kernels.accumulate(valueDim, tile, at, origin, headCoefficients[h], o[h]);
                 }
+            }
+        });
+    }
+
+    /** First pass of the matrix-free form: sums w, w z, w t z of every head; keeps the scores. */
+    void accumulate(DecodeUnit unit, int from, int to, DecodeSums[] sums) {
+        visit(true, from, to, (token, n) -> {
+            load(cache.k(), unit, token);
+            for (int h = 0; h < sums.length; h++) {
+                DecodeSums s = sums[h];
+                float[] kept = unit.weights(h);
+                float top = score(unit.head(h), n, kept, token);
+                unit.setTop(h, token, top);
+                if (!follow(s, top, kept, token)) {
+                    continue;
+                }
+                s.omega += kernels.exponentials(TILE, kept, token, s.max, 1, weights, 0);
+                System.arraycopy(kept, token, scores, 0, TILE);
+                s.t += kernels.weigh(weights, 0, 1, scores, s.max, coefficients);
+                kernels.accumulate(dim, tile, at, s.c, weights, coefficients, s.zLanes, s.tzLanes);
+            }
+        });
+    }
+
+    /**
+     * An iteration's pass over a slice: ay[h] += sum_j p_j ((k_j - kbar) . y) (k_j - c), by lane, for the heads still iterating;
+     * keeps (k_j - c) . y.
+     */
+    void multiply(DecodeUnit unit, boolean forth, int from, int to, float[][] ay) {
+        visit(forth, from, to, (token, n) -> {
+            boolean loaded = false;
+            for (int h = 0; h < ay.length; h++) {
+                DecodeUnit.Head head = unit.head(h);
+                if (!head.active || !weigh(unit, h, token, n)) {
+                    continue;
+                }
+                if (!loaded) {
+                    load(cache.k(), unit, token);
+                    loaded = true;
+                }
+                float[] products = unit.dots(h);
+                kernels.dots(dim, tile, at, head.c, head.y, products, token);
+                kernels.weigh(unit.weights(h), token, head.perWeight, products, head.shift, coefficients);
                 kernels.accumulate(dim, tile, at, head.c, coefficients, ay[h]);
             }
-        }
+        });
     }
 
     /** Last pass of the matrix-free form over a slice: as {@link #output}, with weights and products that are kept. */
-    void outputFromKept(DecodeUnit unit, int from, int to, float[][] o) {
-        for (int token = from; token < to; token += TILE) {
+    void outputFromKept(DecodeUnit unit, boolean forth, int from, int to, float[][] o) {
+        visit(forth, from, to, (token, n) -> {
             boolean loaded = false;
             for (int h = 0; h < o.length; h++) {
                 DecodeUnit.Head head = unit.head(h);
-                if (!weigh(unit, h, token)) {
+                if (!weigh(unit, h, token, n)) {
                     continue;
                 }
                 if (!loaded) {
                     load(cache.v(), unit, token);
                     loaded = true;
                 }
-                float[] w = unit.weights(h);
-                float[] slope = unit.slopes(h);
-                for (int j = 0; j < TILE; j++) {
-                    coefficients[j] = w[token + j] * head.perWeight * (1 + head.shift - slope[token + j]);
-                }
+                kernels.weigh(unit.weights(h), token, -head.perWeight, unit.slopes(h), 1 + head.shift, coefficients);
                 kernels.accumulate(valueDim, tile, at, origin, coefficients, o[h]);
             }
-        }
+        });
     }
 
     /**
      * Brings a tile's weights, relative to the head's heaviest key, and slopes (k_j - c) . x up to the last step; false where the
      * tile is negligible. In the first pass after the scores, the weights are still scores.
      */
-    private boolean weigh(DecodeUnit unit, int h, int token) {
+    private boolean weigh(DecodeUnit unit, int h, int token, int n) {
         DecodeUnit.Head head = unit.head(h);
         if (unit.top(h, token) < head.max + NEGLIGIBLE) {
             return false;
         }
         float[] w = unit.weights(h);
-        float[] slope = unit.slopes(h);
-        float step = head.step;
-        if (head.weighed) {
-            if (step != 0) {
-                float[] products = unit.dots(h);
-                for (int j = token; j < token + TILE; j++) {
-                    slope[j] += step * products[j];
-                }
-            }
-        } else {
-            for (int j = token; j < token + TILE; j++) {
-                slope[j] = w[j] == ABSENT ? 0 : step * (w[j] - head.max);
-            }
-            kernels.exponentials(TILE, w, token, head.max, 1, w);
+        if (!head.weighed) {
+            kernels.scale(w, token, head.step, head.max, unit.slopes(h));
+            Arrays.fill(unit.slopes(h), token + n, token + TILE, 0);
+            kernels.exponentials(TILE, w, token, head.max, 1, w, token);
+        } else if (head.step != 0) {
+            kernels.addScaled(unit.dots(h), token, head.step, unit.slopes(h));
         }
         return true;
     }

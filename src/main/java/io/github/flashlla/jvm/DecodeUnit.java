@@ -89,6 +89,8 @@ final class DecodeUnit {
     private int sequence;
     private int kvHead;
     private long pairIterations;
+    /** Which way the last pass went over a slice. */
+    private boolean forth;
 
     DecodeUnit(KvCacheShape cache, int group, LlaOptions options, int slices, DecodeMethod method) {
         int dim = DecodeKernels.padded(cache.headDim());
@@ -158,6 +160,7 @@ final class DecodeUnit {
         loadQueries(firstRow, q, ridge);
         makeRoom(length, iterates);
 
+        forth = true;
         DecodeSums[][] found = sums.get(method);
         threads.forEach((tiles, slice) -> {
             for (DecodeSums s : found[slice]) {
@@ -247,15 +250,16 @@ final class DecodeUnit {
     }
 
     private interface Walk {
-        void over(DecodeTiles tiles, DecodeUnit unit, int from, int to, float[][] partial);
+        void over(DecodeTiles tiles, DecodeUnit unit, boolean forth, int from, int to, float[][] partial);
     }
 
     private void overSlices(int length, Slices threads, Walk walk) {
+        forth = !forth;
         threads.forEach((tiles, slice) -> {
             for (float[] partial : partials[slice]) {
                 Arrays.fill(partial, 0);
             }
-            walk.over(tiles, this, start(slice, length), start(slice + 1, length), partials[slice]);
+            walk.over(tiles, this, forth, start(slice, length), start(slice + 1, length), partials[slice]);
         });
     }
 

@@ -6,7 +6,6 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
 /** {@link DecodeKernels} on the Vector API. Load this class only where the module {@code jdk.incubator.vector} is present. */
@@ -17,12 +16,10 @@ final class DecodeVectorKernels implements DecodeKernels {
     private static final int LANES = SPECIES.length();
     private static final long LANE_BYTES = LANES * (long) Float.BYTES;
     private static final long ROW_BYTES = TILE * (long) Float.BYTES;
-    private static final VectorSpecies<Integer> BITS_SPECIES = SPECIES.withLanes(int.class);
-    private static final VectorSpecies<Short> HALF_SPECIES =
-            VectorSpecies.of(short.class, VectorShape.forBitSize(SPECIES.vectorBitSize() / 2));
+    private static final VectorSpecies<Short> HALF_SPECIES = SPECIES.withLanes(short.class);
 
     @Override
-    public void dots(int dim, MemorySegment k, long at, float[] c, float[] x, float[] dots) {
+    public void dots(int dim, MemorySegment k, long at, float[] c, float[] x, float[] dots, int from) {
         for (int j = 0; j < TILE; j += 4 * LANES) {
             FloatVector s0 = FloatVector.zero(SPECIES);
             FloatVector s1 = s0;
@@ -38,10 +35,10 @@ final class DecodeVectorKernels implements DecodeKernels {
                 s3 = load(k, row + 3 * LANE_BYTES).sub(centre).fma(y, s3);
                 row += ROW_BYTES;
             }
-            s0.intoArray(dots, j);
-            s1.intoArray(dots, j + LANES);
-            s2.intoArray(dots, j + 2 * LANES);
-            s3.intoArray(dots, j + 3 * LANES);
+            s0.intoArray(dots, from + j);
+            s1.intoArray(dots, from + j + LANES);
+            s2.intoArray(dots, from + j + 2 * LANES);
+            s3.intoArray(dots, from + j + 3 * LANES);
         }
     }
 
@@ -65,39 +62,109 @@ final class DecodeVectorKernels implements DecodeKernels {
         }
     }
 
+    @Override
+    public void accumulate(int dim, MemorySegment k, long at, float[] c, float[] a, float[] b, float[] aLanes, float[] bLanes) {
+        for (int j = 0; j < TILE; j += 4 * LANES) {
+            FloatVector a0 = FloatVector.fromArray(SPECIES, a, j);
+            FloatVector a1 = FloatVector.fromArray(SPECIES, a, j + LANES);
+            FloatVector a2 = FloatVector.fromArray(SPECIES, a, j + 2 * LANES);
+            FloatVector a3 = FloatVector.fromArray(SPECIES, a, j + 3 * LANES);
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, j);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, j + LANES);
+            FloatVector b2 = FloatVector.fromArray(SPECIES, b, j + 2 * LANES);
+            FloatVector b3 = FloatVector.fromArray(SPECIES, b, j + 3 * LANES);
+            long row = at + (long) j * Float.BYTES;
+            for (int d = 0; d < dim; d++) {
+                FloatVector centre = FloatVector.broadcast(SPECIES, c[d]);
+                FloatVector z = load(k, row).sub(centre);
+                FloatVector aEven = z.mul(a0);
+                FloatVector bEven = z.mul(b0);
+                z = load(k, row + LANE_BYTES).sub(centre);
+                FloatVector aOdd = z.mul(a1);
+                FloatVector bOdd = z.mul(b1);
+                z = load(k, row + 2 * LANE_BYTES).sub(centre);
+                aEven = z.fma(a2, aEven);
+                bEven = z.fma(b2, bEven);
+                z = load(k, row + 3 * LANE_BYTES).sub(centre);
+                aOdd = z.fma(a3, aOdd);
+                bOdd = z.fma(b3, bOdd);
+                add(aEven.add(aOdd), aLanes, d * PAD);
+                add(bEven.add(bOdd), bLanes, d * PAD);
+                row += ROW_BYTES;
+            }
+        }
+    }
+
     private static FloatVector load(MemorySegment tile, long at) {
         return FloatVector.fromMemorySegment(SPECIES, tile, at, ByteOrder.LITTLE_ENDIAN);
     }
 
     /**
-     * A float16's exponent and fraction, moved to where float32 has its own, are the number times 2^-112, subnormal or not. Done by
-     * a vector at a time; the just-in-time compiler's own vectors of {@link Float#float16ToFloat} take twice as long.
+     * A float16's exponent and fraction, moved to where float32 has its own, are the number times 2^-112, subnormal or not.
+     *
+     * <p>Loaded as shorts and stored as longs for the just-in-time compiler's sake: until it has compiled them, reinterpreting casts
+     * of ints and floats store to arrays, and a compiler that has seen arrays in a profile makes stores to memory four times slower.
      */
     @Override
-    public void widen(int count, MemorySegment half, long at, MemorySegment single) {
-        for (int i = 0; i < count; i += LANES) {
-            IntVector bits = (IntVector) ShortVector.fromMemorySegment(HALF_SPECIES, half, at + (long) i * Short.BYTES,
-                    ByteOrder.LITTLE_ENDIAN).convertShape(VectorOperators.S2I, BITS_SPECIES, 0);
-            bits.lanewise(VectorOperators.LSHL, 13).and(0x8fffe000).reinterpretAsFloats().mul(0x1p112f)
-                    .intoMemorySegment(single, (long) i * Float.BYTES, ByteOrder.LITTLE_ENDIAN);
+    public void widen(int dim, MemorySegment half, long at, MemorySegment single) {
+        for (int d = 0; d < dim; d++) {
+            long to = d * ROW_BYTES;
+            for (int i = 0; i < TILE / 2; i += LANES) {
+                IntVector pair = ShortVector.fromMemorySegment(HALF_SPECIES, half, at + d * ROW_BYTES / 2 + (long) i * Integer.BYTES,
+                        ByteOrder.LITTLE_ENDIAN).reinterpretAsInts();
+                widen(pair.lanewise(VectorOperators.LSHL, 16), single, to + (long) i * Float.BYTES);
+                widen(pair, single, to + (long) (TILE / 2 + i) * Float.BYTES);
+            }
         }
     }
 
+    private static void widen(IntVector upperHalf, MemorySegment single, long at) {
+        upperHalf.lanewise(VectorOperators.ASHR, 3).and(0x8fffe000).reinterpretAsFloats().mul(0x1p112f).reinterpretAsLongs()
+                .intoMemorySegment(single, at, ByteOrder.LITTLE_ENDIAN);
+    }
+
     @Override
-    public float max(int n, float[] values) {
-        FloatVector max = FloatVector.fromArray(SPECIES, values, 0);
-        for (int j = LANES; j < n; j += LANES) {
-            max = max.max(FloatVector.fromArray(SPECIES, values, j));
+    public float max(float[] values, int from) {
+        FloatVector max = FloatVector.fromArray(SPECIES, values, from);
+        for (int j = LANES; j < TILE; j += LANES) {
+            max = max.max(FloatVector.fromArray(SPECIES, values, from + j));
         }
         return max.reduceLanes(VectorOperators.MAX);
     }
 
     @Override
-    public float exponentials(int n, float[] scores, int from, float max, float factor, float[] out) {
+    public float weigh(float[] w, int from, float factor, float[] x, float shift, float[] out) {
         FloatVector sum = FloatVector.zero(SPECIES);
-        for (int j = from; j < from + n; j += LANES) {
-            FloatVector e = VectorExp.exp(FloatVector.fromArray(SPECIES, scores, j).sub(max).mul(factor));
-            e.intoArray(out, j);
+        for (int j = 0; j < TILE; j += LANES) {
+            FloatVector product = FloatVector.fromArray(SPECIES, x, from + j).sub(shift)
+                    .mul(FloatVector.fromArray(SPECIES, w, from + j).mul(factor));
+            product.intoArray(out, j);
+            sum = sum.add(product);
+        }
+        return sum.reduceLanes(VectorOperators.ADD);
+    }
+
+    @Override
+    public void scale(float[] x, int from, float step, float shift, float[] out) {
+        for (int j = from; j < from + TILE; j += LANES) {
+            FloatVector.fromArray(SPECIES, x, j).sub(shift).mul(step).intoArray(out, j);
+        }
+    }
+
+    @Override
+    public void addScaled(float[] x, int from, float step, float[] out) {
+        for (int j = from; j < from + TILE; j += LANES) {
+            FloatVector.fromArray(SPECIES, x, j).fma(FloatVector.broadcast(SPECIES, step), FloatVector.fromArray(SPECIES, out, j))
+                    .intoArray(out, j);
+        }
+    }
+
+    @Override
+    public float exponentials(int n, float[] scores, int from, float max, float factor, float[] out, int to) {
+        FloatVector sum = FloatVector.zero(SPECIES);
+        for (int j = 0; j < n; j += LANES) {
+            FloatVector e = VectorExp.exp(FloatVector.fromArray(SPECIES, scores, from + j).sub(max).mul(factor));
+            e.intoArray(out, to + j);
             sum = sum.add(e);
         }
         return sum.reduceLanes(VectorOperators.ADD);

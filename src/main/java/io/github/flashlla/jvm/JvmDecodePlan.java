@@ -15,8 +15,8 @@ import java.util.stream.Stream;
 
 /**
  * Decoding on this JVM. Sequences and key/value heads are units of work, longest first, one thread each: a thread that has
- * just read a unit's keys finds them in cache when it reads them again. A unit longer than half a thread's fair share is
- * cut into slices instead, on all threads.
+ * just read a unit's keys finds them in cache when it reads them again. A unit longer than half a thread's fair share, or
+ * whose keys would not stay in the threads' common cache beside another thread's, is cut into slices instead, on all threads.
  */
 final class JvmDecodePlan implements DecodePlan {
 
@@ -52,7 +52,7 @@ final class JvmDecodePlan implements DecodePlan {
         this.tiles = new DecodeTiles[pool.threads()];
         this.units = new DecodeUnit[pool.threads()];
         for (int worker = 0; worker < pool.threads(); worker++) {
-            tiles[worker] = new DecodeTiles(cache, kernels);
+            tiles[worker] = new DecodeTiles(cache, kernels, shape.group());
             units[worker] = new DecodeUnit(cache.shape(), shape.group(), options, 1, method);
         }
         this.split = new DecodeUnit(cache.shape(), shape.group(), options, slices(), method);
@@ -77,7 +77,8 @@ final class JvmDecodePlan implements DecodePlan {
                 if (length == 0) {
                     storeEmpty(sequence, kvHead, result);
                 } else {
-                    boolean cutIt = length >= SHORTEST_SPLIT && 2L * length > share;
+                    boolean cutIt = length >= SHORTEST_SPLIT
+                            && (2L * length > share || DecodeCost.keyBytes(cache.shape(), length) > DecodeCost.CACHED_BYTES);
                     (cutIt ? cut : whole).add(new Work(sequence, kvHead, length));
                 }
             }

@@ -9,8 +9,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Keys or values of a cache: (B,Hkv,tiles,dim,{@value DecodeKernels#TILE}), a tile's tokens innermost. What a tile holds beyond its
- * sequence's last token is 0.
+ * Keys or values of a cache: (B,Hkv,tiles,dim,{@value DecodeKernels#TILE}), a tile's tokens innermost, in float16 in the order of
+ * {@link DecodeKernels#halfPosition}. What a tile holds beyond its sequence's last token is 0.
  */
 final class TokenTiles {
 
@@ -40,6 +40,10 @@ final class TokenTiles {
         return memory.segment();
     }
 
+    long tileBytes() {
+        return (long) dim * TILE * memory.type().bytes();
+    }
+
     /** Byte offset of the tile that holds a token. */
     long offset(int sequence, int kvHead, int token) {
         return element(sequence, kvHead, token - token % TILE, 0) * memory.type().bytes();
@@ -47,7 +51,8 @@ final class TokenTiles {
 
     private long element(int sequence, int kvHead, int token, int d) {
         long tile = ((long) sequence * shape.kvHeads() + kvHead) * tiles + token / TILE;
-        return (tile * dim + d) * TILE + token % TILE;
+        int position = half() ? DecodeKernels.halfPosition(token % TILE) : token % TILE;
+        return (tile * dim + d) * TILE + position;
     }
 
     /** Copies rows {@code row} and on of {@code source} (..., dim) to tokens {@code token} and on. */
@@ -55,13 +60,11 @@ final class TokenTiles {
         for (int from = 0; from < tokens;) {
             int n = Math.min(tokens - from, TILE - (token + from) % TILE);
             if ((token + from) % TILE == 0 && n < TILE) {
-                long bytes = (long) dim * TILE * memory.type().bytes();
-                memory.segment().asSlice(offset(sequence, kvHead, token + from), bytes).fill((byte) 0);
+                memory.segment().asSlice(offset(sequence, kvHead, token + from), tileBytes()).fill((byte) 0);
             }
             for (int d = 0; d < dim; d++) {
-                long to = element(sequence, kvHead, token + from, d);
-                for (int j = 0; j < n; j++) {
-                    memory.set(to + j, source.get((row + from + j) * dim + d));
+                for (int j = from; j < from + n; j++) {
+                    memory.set(element(sequence, kvHead, token + j, d), source.get((row + j) * dim + d));
                 }
             }
             from += n;
