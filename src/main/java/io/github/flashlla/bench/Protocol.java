@@ -1,19 +1,25 @@
 package io.github.flashlla.bench;
 
 import io.github.flashlla.InvalidInputException;
+import java.util.Arrays;
 
 /**
  * How one task is measured.
  *
  * @param repetitions timed runs, at least 1
- * @param sampleSeconds go on with timed runs for this long, so that short ones are known as well as long ones; 0 for
- *     {@code repetitions} exactly
+ * @param sampleSeconds go on with timed runs for this long, so that short ones are known as well as long ones, and three
+ *     times as long where they scatter; 0 for {@code repetitions} exactly
  * @param warmUpSeconds longest time to wait for run times to settle; at least one run warms up whatever it takes
  * @param timeLimitSeconds after which a task is stopped and marked so
  */
 public record Protocol(int repetitions, double sampleSeconds, double warmUpSeconds, double timeLimitSeconds) {
     /** At least five runs, two seconds of them, after at most three seconds of warm-up. */
     public static final Protocol DEFAULT = new Protocol(5, 2, 3, 300);
+
+    private static final double SCATTER = 0.05;
+
+    /** How many times as long runs that scatter may go on. */
+    private static final int PATIENCE = 3;
 
     /** More samples than this tell no more. */
     static final int ENOUGH = 50;
@@ -33,9 +39,18 @@ public record Protocol(int repetitions, double sampleSeconds, double warmUpSecon
         }
     }
 
-    /** Whether another timed run is wanted after {@code samples} that took {@code seconds} together. */
-    boolean wantsMore(int samples, double seconds) {
-        return samples < repetitions || samples < ENOUGH && seconds < sampleSeconds;
+    /** Whether another timed run is wanted after these, in nanoseconds. */
+    boolean wantsMore(long[] samples) {
+        double seconds = Arrays.stream(samples).sum() / 1e9;
+        return samples.length < repetitions
+                || samples.length < ENOUGH && (seconds < sampleSeconds || seconds < PATIENCE * sampleSeconds && scatter(samples));
+    }
+
+    /** Whether the slower half of the runs took much longer than the faster half: five such samples would hide a tenth. */
+    private static boolean scatter(long[] samples) {
+        long[] sorted = samples.clone();
+        Arrays.sort(sorted);
+        return sorted[sorted.length * 3 / 4] > (1 + SCATTER) * sorted[sorted.length / 4];
     }
 
     /** The same with exactly this many timed runs. */

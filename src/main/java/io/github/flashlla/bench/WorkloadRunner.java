@@ -150,8 +150,7 @@ public final class WorkloadRunner {
 
     private List<Run> timed(Runs runs) {
         List<Run> timed = new ArrayList<>();
-        long began = System.nanoTime();
-        while (protocol.wantsMore(timed.size(), (System.nanoTime() - began) / 1e9)) {
+        while (protocol.wantsMore(timed.stream().mapToLong(Run::wallNs).toArray())) {
             progress.phase("run " + (timed.size() + 1));
             timed.add(runs.next());
         }

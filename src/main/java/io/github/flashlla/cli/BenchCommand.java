@@ -6,6 +6,7 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.bench.BenchmarkListener;
 import io.github.flashlla.bench.BenchmarkRun;
 import io.github.flashlla.bench.Grid;
+import io.github.flashlla.bench.HostLoad;
 import io.github.flashlla.bench.Mode;
 import io.github.flashlla.bench.ProgressDisplay;
 import io.github.flashlla.bench.Protocol;
@@ -123,7 +124,8 @@ public final class BenchCommand implements Callable<Integer> {
     private List<String> dtype;
 
     @Option(names = {"-r", "--repetitions"}, paramLabel = "N",
-            description = "Timed runs of each workload (default: 5, and more of short ones until they took 2 s together)")
+            description = "Timed runs of each workload (default: 5, and more of short ones until they took 2 s together, "
+                    + "6 s where they scatter)")
     private Integer repetitions;
 
     @Option(names = "--warm-up", paramLabel = "S",
@@ -160,6 +162,7 @@ public final class BenchCommand implements Callable<Integer> {
         List<DeviceInfo> chosen = suite.devices() == null ? defaultDevices() : Devices.select(suite.devices());
         requireWritable();
         PrintWriter out = spec.commandLine().getOut();
+        HostLoad.complaint().ifPresent(complaint -> System.err.println("note: " + complaint));
 
         CountDownLatch printed = new CountDownLatch(1);
         try (ProgressDisplay display = new ProgressDisplay(System.err, suite.tasks(), chosen.size())) {

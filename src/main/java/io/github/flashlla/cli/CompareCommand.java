@@ -11,8 +11,10 @@ import io.github.flashlla.report.ComparisonPage;
 import io.github.flashlla.report.RecordNames;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -25,11 +27,12 @@ import picocli.CommandLine.Spec;
         description = {
             "Compare benchmark records, of this machine or others.",
             "Ratios are of times, with 95%% intervals from the samples (Hodges-Lehmann, Mann-Whitney). A difference "
-                    + "within chance, or no larger than two runs of the same differ by (--noise), is called none."},
+                    + "within chance, or no larger than two runs of the same differ by (--noise), or one that the fastest "
+                    + "fifth of the runs does not show, is called none."},
         footerHeading = "%nExamples:%n",
         footer = {
             "  flashlla compare before.json after.json --fail-on-regression 5",
-            "  flashlla compare cpu.json gpu.json --html report.html",
+            "  flashlla compare cpu.json gpu.json --html report.html --plot time.svg",
             "  flashlla compare all-devices.json --baseline jvm"})
 public final class CompareCommand implements Callable<Integer> {
 
@@ -39,6 +42,10 @@ public final class CompareCommand implements Callable<Integer> {
     @Option(names = "--html", paramLabel = "FILE",
             description = "Also write a page with charts that needs nothing but a browser")
     private Path html;
+
+    @Option(names = "--plot", paramLabel = "FILE",
+            description = "Also write the chart of time against length as an SVG file, of the workloads that most devices ran")
+    private Path plot;
 
     @Option(names = "--charts", paramLabel = "FOLDER", description = "Also write every chart as an SVG file into this folder")
     private Path charts;
@@ -74,12 +81,11 @@ public final class CompareCommand implements Callable<Integer> {
         if (regressionPercent != null) {
             requirePercent("--fail-on-regression", regressionPercent);
         }
-        if (html != null) {
-            for (Path file : files) {
-                OutputFile.requireDistinct(Map.of("--html", html), Map.of("RECORD", file));
-            }
-            OutputFile.requireWritable(html);
-        }
+        Map<String, Path> outputs = new LinkedHashMap<>();
+        outputs.put("--html", html);
+        outputs.put("--plot", plot);
+        files.forEach(file -> OutputFile.requireDistinct(outputs, Map.of("RECORD", file)));
+        outputs.values().stream().filter(Objects::nonNull).forEach(OutputFile::requireWritable);
         PrintWriter err = spec.commandLine().getErr();
         List<Named> records = RecordNames.read(files, err::println);
         Comparison comparison = Comparison.of(records, RecordNames.resolve(baseline, files, records), clock,
@@ -89,6 +95,10 @@ public final class CompareCommand implements Callable<Integer> {
         if (html != null) {
             ComparisonPage.write(html, comparison, err::println);
             err.println("wrote " + html);
+        }
+        if (plot != null) {
+            ComparisonPage.writePlot(plot, comparison);
+            err.println("wrote " + plot);
         }
         if (charts != null) {
             ComparisonPage.writeCharts(charts, comparison, err::println);

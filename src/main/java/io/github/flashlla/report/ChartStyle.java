@@ -18,6 +18,7 @@ import javax.xml.parsers.ParserConfigurationException;
 import org.apache.batik.svggen.SVGGeneratorContext;
 import org.apache.batik.svggen.SVGGraphics2D;
 import org.apache.batik.svggen.SVGIDGenerator;
+import org.knowm.xchart.XYSeries;
 import org.knowm.xchart.internal.chartpart.Chart;
 import org.knowm.xchart.style.AxesChartStyler;
 import org.knowm.xchart.style.Styler.LegendLayout;
@@ -35,11 +36,12 @@ final class ChartStyle {
 
     private static final Color INK = new Color(1, 2, 3);
     private static final Color GRID = new Color(2, 3, 4);
+    private static final Color SOFT = new Color(2, 3, 5);
     private static final Color PAPER = new Color(3, 4, 5);
     private static final Color[] SERIES = IntStream.range(0, COLORS).mapToObj(i -> new Color(4, 5, 10 + i))
             .toArray(Color[]::new);
     private static final Marker[] MARKERS = {SeriesMarkers.CIRCLE, SeriesMarkers.SQUARE, SeriesMarkers.TRIANGLE_UP,
-        SeriesMarkers.DIAMOND};
+        SeriesMarkers.DIAMOND, SeriesMarkers.TRIANGLE_DOWN}; // five beside eight colours: 40 series before two look the same
     private static final AtomicInteger DRAWN = new AtomicInteger();
 
     private ChartStyle() {}
@@ -67,6 +69,12 @@ final class ChartStyle {
         chart.getStyler().setXAxisMin(low).setXAxisMax(high).setXAxisTickMarkSpacingHint(45)
                 .setXAxisTickLabelsFormattingFunction(value -> value == Math.rint(value)
                         ? Numbers.plain(Math.scalb(1.0, value.intValue())) : "");
+    }
+
+    /** A line that is no measurement: dashed, without markers, not in the legend. */
+    static void guide(XYSeries series) {
+        series.setMarker(SeriesMarkers.NONE).setLineColor(SOFT).setLineStyle(new BasicStroke(1, BasicStroke.CAP_BUTT,
+                BasicStroke.JOIN_ROUND, 1, new float[] {4, 4}, 0)).setShowInLegend(false);
     }
 
     /** A tick's number at 1, 2 and 5 of a decade, or at its start only: {@code 200}, {@code 0.5}, {@code 1e-4}. */
@@ -97,9 +105,9 @@ final class ChartStyle {
 
     /** A chart for a file of its own, which no page gives its colours. */
     static String standalone(String svg) {
-        String colors = "<style>svg{--ink:#1b1f24;--grid:#d5d9df;--s0:#1f6feb;--s1:#d1490c;--s2:#1a7f37;--s3:#8250df;"
+        String colors = "<style>svg{--ink:#1b1f24;--grid:#d5d9df;--soft:#59636e;--s0:#1f6feb;--s1:#d1490c;--s2:#1a7f37;--s3:#8250df;"
                 + "--s4:#b08800;--s5:#0a7d8c;--s6:#bf3989;--s7:#6e7781}@media (prefers-color-scheme:dark){svg{--ink:#e4e8ed;"
-                + "--grid:#39424d;--s0:#6cb0ff;--s1:#ff9d6b;--s2:#67d67d;--s3:#c0a1ff;--s4:#e3c04a;--s5:#5ad1df;--s6:#ff8fcb;"
+                + "--grid:#39424d;--soft:#9aa5b1;--s0:#6cb0ff;--s1:#ff9d6b;--s2:#67d67d;--s3:#c0a1ff;--s4:#e3c04a;--s5:#5ad1df;--s6:#ff8fcb;"
                 + "--s7:#aeb7c1}}</style>";
         return svg.replaceFirst(">", ">" + colors) + "\n";
     }
@@ -144,6 +152,7 @@ final class ChartStyle {
                 + height + "\">");
         text = recolor(text, INK, "var(--ink)");
         text = recolor(text, GRID, "var(--grid)");
+        text = recolor(text, SOFT, "var(--soft)");
         text = recolor(text, PAPER, "none");
         for (int i = 0; i < COLORS; i++) {
             text = recolor(text, SERIES[i], "var(--s" + i + ")");

@@ -1,10 +1,12 @@
 package io.github.flashlla.report;
 
+import io.github.flashlla.report.Comparison.Clock;
 import io.github.flashlla.report.Comparison.Group;
 import io.github.flashlla.report.Comparison.Line;
 import io.github.flashlla.report.Comparison.Series;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -44,8 +46,9 @@ final class Charts {
      * One chart.
      *
      * @param svg an svg element, its text escaped
+     * @param series how many there are to see
      */
-    record Chart(String title, String caption, String svg) {}
+    record Chart(String title, String caption, String svg, int series) {}
 
     static List<Chart> of(Comparison comparison) {
         ChartFont.prepare();
@@ -68,27 +71,47 @@ final class Charts {
     }
 
     /** Time against length, per family of workloads with two lengths or more. */
-    private static List<Chart> scaling(Comparison comparison) {
+    static List<Chart> scaling(Comparison comparison) {
         Map<String, Map<String, TreeMap<Double, Double>>> families = new LinkedHashMap<>();
         Function<Line, String> naming = names(comparison);
         for (Line line : drawn(comparison)) {
             Workload w = line.measurement().workload();
             families.computeIfAbsent(w.family(), f -> new LinkedHashMap<>())
                     .computeIfAbsent(naming.apply(line), n -> new TreeMap<>())
-                    .put(Math.log(w.keyLength()) / Math.log(2), line.measurement().times().medianNs() / 1e6);
+                    .put(Math.log(w.keyLength()) / Math.log(2), comparison.medianNs(line) / 1e6);
         }
+        boolean kernels = comparison.clock() == Clock.KERNEL;
         List<Chart> charts = new ArrayList<>();
         families.forEach((family, series) -> {
             if (charts.size() == MAX_CHARTS || series.values().stream().noneMatch(points -> points.size() > 1)) {
                 return;
             }
-            XYChart chart = xy("key length S", "median time, ms", series.size());
+            XYChart chart = xy("key length S", kernels ? "kernel time, ms" : "median time, ms", series.size());
+            boolean decode = family.startsWith("decode");
             series.forEach((name, points) -> chart.addSeries(name, array(points.keySet()), array(points.values())));
+            guide(chart, series.values(), decode ? 1 : 2);
             ChartStyle.lengths(chart, series.values().stream().flatMap(p -> p.keySet().stream()).toList());
             ChartStyle.logarithmic(chart, false, series.values().stream().flatMap(p -> p.values().stream()).toList());
-            charts.add(new Chart("Time against length", family + ", both axes logarithmic", ChartStyle.svg(chart)));
+            charts.add(new Chart("Time against length", family + "; both axes logarithmic"
+                    + (kernels ? "; wall time where a device has no clock of its own" : "")
+                    + "; dashed: growth as " + (decode ? "S" : "S\u00b2"), ChartStyle.svg(chart), series.size()));
         });
         return charts;
+    }
+
+    /** A line of growth with a power of the length through the slowest series' last point, as far as there are others. */
+    private static void guide(XYChart chart, Collection<TreeMap<Double, Double>> series, int power) {
+        TreeMap<Double, Double> slowest = series.stream().max(Comparator.comparingDouble(points -> points.lastEntry().getValue()))
+                .orElseThrow();
+        double to = slowest.lastKey();
+        double end = slowest.lastEntry().getValue();
+        double least = series.stream().flatMap(points -> points.values().stream()).min(Double::compare).orElseThrow();
+        double from = Math.max(series.stream().mapToDouble(TreeMap::firstKey).min().orElseThrow(),
+                to - Math.log(end / least) / Math.log(2) / power);
+        if (from < to) {
+            ChartStyle.guide(chart.addSeries("growth", new double[] {from, to},
+                    new double[] {end * Math.pow(2, power * (from - to)), end}));
+        }
     }
 
     /** Measured working set against length, a line per mode and device, where there are two lengths or more. */
@@ -116,7 +139,7 @@ final class Charts {
             ChartStyle.lengths(chart, series.values().stream().flatMap(p -> p.keySet().stream()).toList());
             ChartStyle.logarithmic(chart, false, series.values().stream().flatMap(p -> p.values().stream()).toList());
             charts.add(new Chart("Working set against length", problem + ": what the Java heap held beyond q, k, v and o "
-                    + "after a run, measured; both axes logarithmic", ChartStyle.svg(chart)));
+                    + "after a run, measured; both axes logarithmic", ChartStyle.svg(chart), series.size()));
         });
         return charts;
     }
@@ -141,7 +164,7 @@ final class Charts {
         ChartStyle.logarithmic(chart, true, series.values().stream().flatMap(List::stream).map(p -> p[0]).toList());
         ChartStyle.logarithmic(chart, false, series.values().stream().flatMap(List::stream).map(p -> p[1]).toList());
         return List.of(new Chart("Speed against accuracy", "Every measurement: further up is faster, further left is more "
-                + "accurate.", ChartStyle.svg(chart)));
+                + "accurate.", ChartStyle.svg(chart), series.size()));
     }
 
     private static List<Chart> bars(Comparison comparison, String title, String caption, String unit,
@@ -171,7 +194,7 @@ final class Charts {
             }
             chart.getStyler().setAvailableSpaceFill(0.7).setYAxisDecimalPattern("#0.###");
             chart.getStyler().setYAxisMin(0.0).setXAxisLabelRotation(tilted ? 40 : 0);
-            charts.add(new Chart(title, caption, ChartStyle.svg(chart)));
+            charts.add(new Chart(title, caption, ChartStyle.svg(chart), names.size()));
         }
         return charts;
     }

@@ -16,9 +16,10 @@ import java.util.TreeSet;
  *
  * @param records the records, each under a name of its own
  * @param baseline what ratios are against
+ * @param clock which times are compared
  * @param groups one per workload, in order of first appearance, lengths of a family in order
  */
-public record Comparison(List<Named> records, String baseline, List<Group> groups) {
+public record Comparison(List<Named> records, String baseline, Clock clock, List<Group> groups) {
 
     /** Which of a measurement's times is compared. */
     public enum Clock {
@@ -92,7 +93,7 @@ public record Comparison(List<Named> records, String baseline, List<Group> group
             }
             groups.add(new Group(workload.getKey(), lines));
         }
-        Comparison comparison = new Comparison(records, baseline.name(), inOrder(groups));
+        Comparison comparison = new Comparison(records, baseline.name(), clock, inOrder(groups));
         comparison.requireCommonGround(baseline.name());
         return comparison;
     }
@@ -100,6 +101,12 @@ public record Comparison(List<Named> records, String baseline, List<Group> group
     /** Every line, in order. */
     public List<Line> lines() {
         return groups.stream().flatMap(group -> group.lines().stream()).toList();
+    }
+
+    /** Median of the time that is compared, in nanoseconds: the kernels' under {@link Clock#KERNEL} where the device has that. */
+    public double medianNs(Line line) {
+        Measurement.Times times = line.measurement().times();
+        return clock == Clock.KERNEL ? times.computeNs() : times.medianNs();
     }
 
     /** Lines whose measurement is not ok. */
@@ -174,15 +181,16 @@ public record Comparison(List<Named> records, String baseline, List<Group> group
         return String.join(", ", keys);
     }
 
+    /** A series goes by its device's name if no other record has that device, else by the record's and the device's. */
     private static List<Series> series(List<Named> records) {
-        Set<String> devices = new LinkedHashSet<>();
-        records.forEach(named -> named.record().devices().forEach(device -> devices.add(device.name())));
+        List<String> devices = records.stream().flatMap(named -> named.record().devices().stream()).map(DeviceFacts::name).toList();
+        Set<String> distinct = new LinkedHashSet<>(devices);
         List<Series> series = new ArrayList<>();
         for (Named named : records) {
             for (DeviceFacts device : named.record().devices()) {
                 String name = RecordFile.printable(device.name());
-                series.add(new Series(named, device.name(), records.size() == 1 ? name
-                        : devices.size() == 1 ? named.name() : named.name() + "/" + name));
+                series.add(new Series(named, device.name(), distinct.size() == devices.size() ? name
+                        : distinct.size() == 1 ? named.name() : named.name() + "/" + name));
             }
         }
         return series;

@@ -5,6 +5,7 @@ import com.samskivert.mustache.Template;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.report.Charts.Chart;
+import io.github.flashlla.report.Comparison.Clock;
 import io.github.flashlla.report.Comparison.Group;
 import io.github.flashlla.report.Comparison.Line;
 import io.github.flashlla.report.TimeRatio.Verdict;
@@ -16,6 +17,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -33,11 +35,16 @@ public final class ComparisonPage {
 
     /** Writes the page; {@code notes} hears, in a sentence each, of what had to be left out. */
     public static void write(Path file, Comparison comparison, Consumer<String> notes) {
+        write(file, "page", render(comparison, notes));
+    }
+
+    private static void write(Path file, String what, String content) {
         try (OutputFile output = OutputFile.create(file)) {
-            Files.writeString(output.temporary(), render(comparison, notes));
+            Files.writeString(output.temporary(), content);
             output.commit();
         } catch (IOException e) {
-            throw new InvalidInputException("the page " + file + " cannot be written (" + e.getMessage() + "); name a file elsewhere");
+            throw new InvalidInputException("the " + what + " " + file + " cannot be written (" + e.getMessage()
+                    + "); name a file elsewhere");
         }
     }
 
@@ -64,17 +71,34 @@ public final class ComparisonPage {
         }
     }
 
+    /**
+     * Writes one chart: time against length, of the workloads that most series measured.
+     *
+     * @throws InvalidInputException if no workload was measured at two lengths
+     */
+    public static void writePlot(Path file, Comparison comparison) {
+        ChartFont.prepare();
+        Chart plot = Charts.scaling(comparison).stream().max(Comparator.comparingInt(Chart::series))
+                .orElseThrow(() -> new InvalidInputException("there is nothing to plot against length: no workload was measured at two lengths"));
+        write(file, "plot", ChartStyle.standalone(plot.svg()));
+    }
+
     static String render(Comparison comparison, Consumer<String> notes) {
         Map<String, Object> page = new LinkedHashMap<>();
         page.put("title", String.join(" and ", comparison.records().stream().map(Comparison.Named::name).toList()));
         page.put("baseline", comparison.baseline());
+        page.put("clock", comparison.clock() == Clock.KERNEL ? "kernel times where both sides have them" : "wall times");
+        page.put("sources", comparison.records().stream().map(ComparisonPage::source).toList());
         page.put("summary", Summary.of(comparison));
-        page.put("groups", comparison.groups().stream().map(ComparisonPage::group).toList());
+        RatioBar bar = new RatioBar(comparison.lines());
+        page.put("groups", comparison.groups().stream().map(group -> group(group, bar)).toList());
         List<Chart> charts = draw(comparison, notes);
         page.put("charts", charts);
         page.put("hasCharts", !charts.isEmpty());
-        page.put("kernelClock", comparison.lines().stream()
-                .anyMatch(line -> line.measurement().times() != null && line.measurement().times().kernelNs() != null));
+        boolean kernelClock = comparison.lines().stream()
+                .anyMatch(line -> line.measurement().times() != null && line.measurement().times().kernelNs() != null);
+        page.put("kernelClock", kernelClock);
+        page.put("columns", kernelClock ? 11 : 10);
         page.put("failures", comparison.failures().stream().map(ComparisonMarkdown::failure).toList());
         page.put("hasFailures", !comparison.failures().isEmpty());
         page.put("records", comparison.records().stream().map(Comparison.Named::name).toList());
@@ -94,18 +118,29 @@ public final class ComparisonPage {
         }
     }
 
-    private static Map<String, Object> group(Group group) {
-        return Map.of("workload", group.workload().label(),
-                "lines", group.lines().stream().map(ComparisonPage::line).toList());
+    /** What was measured, and where and when: one line for each record. */
+    private static Map<String, Object> source(Comparison.Named named) {
+        BenchmarkRecord record = named.record();
+        String hardware = String.join(", ", record.devices().stream().map(DeviceFacts::hardware).distinct().toList());
+        String commit = record.environment().commit();
+        return Map.of("name", named.name(), "hardware", hardware, "made", record.created().substring(0, 10),
+                "commit", commit == null ? "" : commit.substring(0, Math.min(12, commit.length())));
     }
 
-    private static Map<String, Object> line(Line line) {
+    /** The way of solving stands beside the workload where all lines share it, else in each line. */
+    private static Map<String, Object> group(Group group, RatioBar bar) {
+        List<String> methods = group.lines().stream().map(line -> line.measurement().method().label()).distinct().toList();
+        return Map.of("workload", group.workload().label(), "method", methods.size() == 1 ? methods.getFirst() : "",
+                "lines", group.lines().stream().map(line -> line(line, methods.size() > 1, bar)).toList());
+    }
+
+    private static Map<String, Object> line(Line line, boolean withMethod, RatioBar bar) {
         Measurement m = line.measurement();
         Map<String, Object> cells = new LinkedHashMap<>();
         cells.put("series", line.series().label());
-        cells.put("method", m.method().label());
-        cells.put("time", m.times() == null ? "" : Numbers.time(m.times().medianNs()) + " \u00b1 "
-                + m.times().spreadWords());
+        cells.put("method", withMethod ? m.method().label() : "");
+        cells.put("time", m.times() == null ? "" : Numbers.time(m.times().medianNs()));
+        cells.put("spread", m.times() == null ? "" : "\u00b1 " + m.times().spreadWords());
         cells.put("kernel", m.times() == null || m.times().kernelMedianNs() == null ? ""
                 : Numbers.time(m.times().kernelMedianNs()));
         cells.put("transfers", m.times() == null || m.times().kernelMedianNs() == null || m.times().transferMedianNs() == null ? ""
@@ -115,6 +150,7 @@ public final class ComparisonPage {
         cells.put("first", m.times() == null || m.times().firstRunNs() == null ? ""
                 : Numbers.time(m.times().firstRunNs()));
         cells.put("ratio", line.ratio() == null ? "" : line.ratio().numbers());
+        cells.put("bar", line.ratio() == null ? "" : bar.svg(line.ratio()));
         cells.put("verdict", line.verdict());
         cells.put("kind", kind(line));
         cells.put("rate", m.rates() == null ? "" : Numbers.rate(m.rates().tflops()));

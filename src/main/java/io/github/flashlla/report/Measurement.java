@@ -106,7 +106,7 @@ public record Measurement(
 
         /** The spread for people, with a word where run times had not settled. */
         String spreadWords() {
-            return Numbers.percent(spread()) + (settled ? "" : " unsettled");
+            return Numbers.roughPercent(spread()) + (settled ? "" : " unsettled");
         }
 
         private static double quantile(long[] samples, double p) {

@@ -55,6 +55,11 @@ public final class Numbers {
         return digits(share * 100) + "%";
     }
 
+    /** A share that is itself an estimate: {@code 0.8%}, {@code 12%}. */
+    static String roughPercent(double share) {
+        return String.format(Locale.ROOT, Math.abs(share) < 0.0995 ? "%.1f%%" : "%.0f%%", share * 100);
+    }
+
     /** An error or residual: {@code 3.1e-6}. */
     public static String error(Double value) {
         return value == null ? "not finite" : value == 0 ? "0"

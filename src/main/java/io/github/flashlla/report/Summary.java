@@ -4,7 +4,6 @@ import io.github.flashlla.report.Comparison.Line;
 import io.github.flashlla.report.TimeRatio.Verdict;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 
 /** A comparison in a sentence per series. */
 final class Summary {
@@ -16,7 +15,8 @@ final class Summary {
             List<Line> lines = comparison.lines().stream().filter(line -> line.series().label().equals(label)).toList();
             List<TimeRatio> ratios = lines.stream().filter(line -> line.ratio() != null).map(Line::ratio).toList();
             if (!ratios.isEmpty()) {
-                sentences.add(sentence(label, comparison.baseline(), ratios));
+                boolean other = lines.stream().noneMatch(line -> line.measurement().method().operator().equals("lla"));
+                sentences.add(sentence(label + (other ? " (another operator)" : ""), comparison.baseline(), ratios));
             }
         }
         return sentences;
@@ -35,7 +35,8 @@ final class Summary {
         part(parts, count(ratios, Verdict.TOO_FEW_SAMPLES), "too few samples to tell");
         double mean = Math.exp(ratios.stream().mapToDouble(ratio -> Math.log(ratio.estimate())).average().orElse(0));
         return subject + String.join(", ", parts) + " of " + workloads(ratios.size())
-                + String.format(Locale.ROOT, "; geometric mean of the time ratios %.3g", mean);
+                + (ratios.size() == 1 ? "" : "; " + (mean < 1 ? Numbers.digits(1 / mean) + " times as fast" : Numbers.digits(mean)
+                        + " times as long") + " in the geometric mean");
     }
 
     private static long count(List<TimeRatio> ratios, Verdict verdict) {

@@ -5,13 +5,20 @@ import java.util.Locale;
 import org.apache.commons.statistics.descriptive.Median;
 import org.apache.commons.statistics.descriptive.Quantile;
 import org.apache.commons.statistics.inference.MannWhitneyUTest;
+import org.apache.commons.statistics.ranking.NaturalRanking;
+import org.apache.commons.statistics.ranking.TiesStrategy;
 
 /**
  * How many times as long one set of samples took as another, and whether that is more than chance.
  *
  * <p>The estimate is Hodges and Lehmann's on the logarithms: the median of all pairwise ratios. Its interval holds the
  * ratios that the Mann-Whitney test does not reject at 5%; it assumes no distribution, and one slow outlier cannot move
- * it far.
+ * it far. The test takes samples for independent; where neighbouring runs resemble each other, as they do when other work
+ * comes and goes, the interval is widened by the usual sqrt((1 + r) / (1 - r)) with r their correlation.
+ *
+ * <p>A difference is called one if three things hold: the interval leaves out 1, the estimate is beyond what two processes
+ * differ by though nothing changed, and the fast runs differ as well: other work slows some runs down, but the fastest fifth
+ * of a record is close to what the machine does undisturbed, and half of the difference at least must be seen there.
  *
  * @param estimate above 1 is slower than the baseline
  * @param low lower end of the 95% interval; 0 where the samples are too few for one
@@ -26,6 +33,15 @@ public record TimeRatio(double estimate, double low, double high, Verdict verdic
     public static final double CPU_NOISE = 0.09;
 
     private static final double SIGNIFICANCE = 0.05;
+
+    /** The share of runs that are fast. */
+    private static final double FAST = 0.2;
+
+    /** Fewer samples say nothing about their correlation. */
+    private static final int CORRELATED_SAMPLES = 10;
+
+    /** No more than a factor of 4.4 on the interval. */
+    private static final double MAX_CORRELATION = 0.9;
 
     /** The exact test is used up to here: beyond, only every nth sorted sample would matter anyway. */
     private static final int MAX_SAMPLES = 400;
@@ -53,11 +69,14 @@ public record TimeRatio(double estimate, double low, double high, Verdict verdic
         if (cut < 0) {
             return new TimeRatio(estimate, 0, Double.POSITIVE_INFINITY, Verdict.TOO_FEW_SAMPLES);
         }
-        double low = Math.exp(differences[cut]);
-        double high = Math.exp(differences[differences.length - 1 - cut]);
+        double widening = Math.max(widening(baseline), widening(candidate));
+        double low = estimate * Math.exp(widening * (differences[cut] - Math.log(estimate)));
+        double high = estimate * Math.exp(widening * (differences[differences.length - 1 - cut] - Math.log(estimate)));
+        double fast = quantile(cand, FAST) - quantile(base, FAST);
         double margin = Math.log1p(Math.max(noise, Math.min(CPU_NOISE, (spread(base) + spread(cand)) / 4)));
-        boolean large = Math.abs(Math.log(estimate)) > margin;
-        Verdict verdict = large && low > 1 ? Verdict.SLOWER : large && high < 1 ? Verdict.FASTER : Verdict.SAME;
+        double difference = Math.log(estimate);
+        Verdict verdict = difference > margin && low > 1 && fast > difference / 2 ? Verdict.SLOWER
+                : difference < -margin && high < 1 && fast < difference / 2 ? Verdict.FASTER : Verdict.SAME;
         return new TimeRatio(estimate, low, high, verdict);
     }
 
@@ -77,7 +96,7 @@ public record TimeRatio(double estimate, double low, double high, Verdict verdic
     }
 
     private static String ratio(double value) {
-        return value >= 100 ? Numbers.digits(value) : String.format(Locale.ROOT, value < 0.1 ? "%.3f" : "%.2f", value);
+        return value >= 100 ? Numbers.digits(value) : String.format(Locale.ROOT, value < 0.5 ? "%.3f" : "%.2f", value);
     }
 
     /** Largest U statistic that the two-sided test still rejects at these sample sizes; -1 where it rejects none. */
@@ -114,9 +133,29 @@ public record TimeRatio(double estimate, double low, double high, Verdict verdic
         return logs;
     }
 
+    /** How much wider an interval is than that of independent samples. */
+    private static double widening(long[] samples) {
+        if (samples.length < CORRELATED_SAMPLES) {
+            return 1;
+        }
+        double[] ranks = new NaturalRanking(TiesStrategy.AVERAGE).apply(Arrays.stream(samples).asDoubleStream().toArray());
+        double mean = (samples.length + 1) / 2.0;
+        double together = 0;
+        double each = 0;
+        for (int i = 0; i < ranks.length; i++) {
+            each += (ranks[i] - mean) * (ranks[i] - mean);
+            together += i == 0 ? 0 : (ranks[i] - mean) * (ranks[i - 1] - mean);
+        }
+        double correlation = each == 0 ? 0 : Math.clamp(together / each, 0, MAX_CORRELATION);
+        return Math.sqrt((1 + correlation) / (1 - correlation));
+    }
+
+    private static double quantile(double[] values, double p) {
+        return Quantile.withDefaults().evaluate(values, p);
+    }
+
     /** Half the distance from the 20th to the 80th percentile of logarithms: a share. */
     private static double spread(double[] logs) {
-        Quantile quantile = Quantile.withDefaults();
-        return (quantile.evaluate(logs, 0.8) - quantile.evaluate(logs, 0.2)) / 2;
+        return (quantile(logs, 0.8) - quantile(logs, 0.2)) / 2;
     }
 }

@@ -90,7 +90,7 @@ class ComparisonTest {
         BenchmarkRecord gpu = Records.record("gpu", List.of(
                 Records.measurement("cuda:0", Records.workload(1024), Records.samples(1, 5, 2))));
         Comparison comparison = compare(null, Records.jvm("cpu", 1, 1), gpu);
-        assertEquals(List.of("cpu/jvm", "gpu/cuda:0"), comparison.labels());
+        assertEquals(List.of("jvm", "cuda:0"), comparison.labels());
         assertTrue(comparison.lines().get(1).verdict().endsWith("x faster"));
     }
 
@@ -140,6 +140,23 @@ class ComparisonTest {
             assertTrue(page.contains(part), part);
         }
         assertFalse(page.contains("rgb(4,5,1"), "a marker colour was not given its meaning");
+    }
+
+    @Test
+    void plotIsOneChartThatStandsAlone() {
+        Path plot = folder.resolve("time.svg");
+        Run run = run(write("a", Records.jvm("a", 1, 1)), write("b", Records.jvm("b", 1, 2)), "--plot", plot.toString());
+        assertEquals(0, run.status, run.err);
+        String svg = read(plot);
+        assertTrue(svg.startsWith("<svg") && svg.contains("</svg") && svg.contains("--s1:"), svg.substring(0, 80));
+        assertEquals(2, run(folder.resolve("a.json"), folder.resolve("b.json"), "--plot", plot.toString(), "--html",
+                plot.toString()).status, "two outputs in one file");
+        Path single = write("c", Records.record("c", List.of(
+                Records.measurement("jvm", Records.workload(1024), Records.samples(1, 5, 2)))));
+        Run nothing = run(single, single, "--plot", folder.resolve("none.svg").toString());
+        assertEquals(2, nothing.status);
+        assertTrue(nothing.err.contains("two lengths"), nothing.err);
+        assertFalse(Files.exists(folder.resolve("none.svg")));
     }
 
     private static Comparison compare(String baseline, BenchmarkRecord... records) {

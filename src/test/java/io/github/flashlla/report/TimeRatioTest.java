@@ -76,6 +76,32 @@ class TimeRatioTest {
         assertEquals(Verdict.SAME, TimeRatio.of(base, other, TimeRatio.DEFAULT_NOISE).verdict());
     }
 
+    /** The fastest runs tell what the machine does when it is left alone. */
+    @Test
+    void otherWorkDuringMostRunsIsNoDifference() {
+        long[] base = Records.samples(100, 20, 1);
+        long[] disturbed = Records.samples(100, 20, 2);
+        for (int i = 6; i < 20; i++) {
+            disturbed[i] = disturbed[i] * 3 / 2;
+        }
+        TimeRatio ratio = TimeRatio.of(base, disturbed, TimeRatio.CPU_NOISE);
+        assertTrue(ratio.estimate() > 1.3, ratio.toString());
+        assertEquals(Verdict.SAME, ratio.verdict());
+        assertEquals(Verdict.SAME, TimeRatio.of(disturbed, base, TimeRatio.CPU_NOISE).verdict());
+    }
+
+    /** Runs that resemble their neighbours count for less than as many independent ones. */
+    @Test
+    void intervalOfCorrelatedRunsIsWider() {
+        long[] base = Records.samples(100, 40, 1);
+        long[] other = Records.samples(100, 40, 2);
+        TimeRatio independent = TimeRatio.of(base, other, 0);
+        Arrays.sort(other);
+        TimeRatio drifting = TimeRatio.of(base, other, 0);
+        assertEquals(independent.estimate(), drifting.estimate());
+        assertTrue(Math.log(drifting.high() / drifting.low()) > 2 * Math.log(independent.high() / independent.low()));
+    }
+
     @Test
     void differenceBelowTheNoiseIsNone() {
         long[] base = LongStream.range(0, 30).map(i -> 1_000_000 + i).toArray();
