@@ -63,8 +63,8 @@ final class BackwardKeyBlock {
      */
     void run(long kvHead, int j0, int count, KeyValueHead keyValues, BackwardHead[] heads, int firstHead,
             LlaGradients gradients) {
-        TensorRows.transpose(keyValues.keys, j0, count, dim, k);
-        TensorRows.transpose(keyValues.values, j0, count, valueDim, v);
+        TensorRows.transpose(keyValues.floats, keyValues.keys, j0, count, dim, k);
+        TensorRows.transpose(keyValues.floats, keyValues.values, j0, count, valueDim, v);
         Arrays.fill(dk, 0);
         Arrays.fill(dv, 0);
         int firstQuery = causal ? Math.max(0, j0 - (shape.keyLength() - shape.queryLength())) : 0;

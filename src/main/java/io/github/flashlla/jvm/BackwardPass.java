@@ -8,7 +8,6 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
-import java.util.Arrays;
 
 /**
  * The backward pass and its buffers. Heads are taken in waves of just enough key/value heads to keep every thread busy,
@@ -37,8 +36,7 @@ final class BackwardPass {
         this.wave = wave(shape, pool.threads());
         this.queryBlocks = Math.ceilDiv(shape.queryLength(), ROWS);
         this.keyBlocks = Math.ceilDiv(shape.keyLength(), ROWS);
-        this.keyValues = new KeyValueHead[wave];
-        Arrays.setAll(keyValues, slot -> new KeyValueHead(shape));
+        this.keyValues = KeyValueHead.allocate(shape, wave);
         this.heads = new BackwardHead[wave * shape.group()];
         for (int head = 0; head < heads.length; head++) {
             heads[head] = new BackwardHead(shape);
@@ -84,12 +82,12 @@ final class BackwardPass {
         pool.forEach(pool.threads(), (long) count * group, (worker, index) -> {
             BackwardHead own = heads[(int) index];
             long head = (long) first * group + index;
-            TensorRows.loadHead(inputs.q(), head, shape.queryLength(), shape.headDim(), own.scaledQ);
+            TensorRows.loadHead(inputs.q(), head, shape.queryLength(), shape.headDim(), own.scaledQ, 0);
             for (int at = 0; at < own.scaledQ.length; at++) {
                 own.scaledQ[at] *= scale;
             }
-            TensorRows.loadHead(gradOutput, head, shape.queryLength(), shape.valueDim(), own.g);
-            TensorRows.loadHead(saved.x(), head, shape.queryLength(), shape.headDim(), own.x);
+            TensorRows.loadHead(gradOutput, head, shape.queryLength(), shape.valueDim(), own.g, 0);
+            TensorRows.loadHead(saved.x(), head, shape.queryLength(), shape.headDim(), own.x, 0);
         });
     }
 

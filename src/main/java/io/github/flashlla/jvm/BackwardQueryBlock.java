@@ -102,13 +102,11 @@ final class BackwardQueryBlock {
     void run(long head, int i0, int rows, BackwardHead own, KeyValueHead keyValues, LlaInputs inputs, LlaResult saved, LlaGradients gradients) {
         long firstRow = head * shape.queryLength() + i0;
         long firstQ = firstRow * shape.headDim();
-        float[] keys = keyValues.keys;
-        float[] values = keyValues.values;
         begin(firstRow, i0, rows, own, keyValues, inputs, saved);
-        weights.restore(a.scaledQ, keys, logSumExp);
-        gather(keys, values);
+        weights.restore(a.scaledQ, logSumExp);
+        gather(keyValues);
         int iterations = solve(rows);
-        emit(keys, values);
+        emit(keyValues);
 
         kernels.dot(dim, u, x, lanes);
         for (int row = 0; row < rows; row++) {
@@ -132,10 +130,10 @@ final class BackwardQueryBlock {
 
     private void begin(long firstRow, int i0, int rows, BackwardHead own, KeyValueHead keyValues, LlaInputs inputs,
             LlaResult saved) {
-        a.begin(keyValues.keys);
-        TensorRows.transpose(own.scaledQ, i0, rows, dim, a.scaledQ);
-        TensorRows.transpose(own.g, i0, rows, valueDim, g);
-        TensorRows.transpose(own.x, i0, rows, dim, x);
+        a.begin(keyValues);
+        TensorRows.transpose(own.scaledQ, 0, i0, rows, dim, a.scaledQ);
+        TensorRows.transpose(own.g, 0, i0, rows, valueDim, g);
+        TensorRows.transpose(own.x, 0, i0, rows, dim, x);
         TensorRows.loadTransposed(saved.kbar(), firstRow * shape.headDim(), rows, shape.headDim(), a.kbar, rowBuffer);
         TensorRows.load(saved.logSumExp(), firstRow, logSumExp, 0, rows);
         for (int d = 0; d < dim; d++) {
@@ -148,7 +146,7 @@ final class BackwardQueryBlock {
         if (inputs.ridge() != null) {
             TensorRows.load(inputs.ridge(), firstRow, a.ridge, 0, rows);
         }
-        weights.begin(shape, options.causal(), i0, rows);
+        weights.begin(shape, options.causal(), i0, rows, keyValues);
     }
 
     /**
@@ -157,12 +155,12 @@ final class BackwardQueryBlock {
      * <p>The sum of w is 0 but for rounding. Subtracting it all the same takes the rounding of Gbar out of c: where one key
      * has nearly all the weight, c is a small difference, and without this dlambda is off by 2e-2 on such rows.
      */
-    private void gather(float[] keys, float[] values) {
+    private void gather(KeyValueHead head) {
         Arrays.fill(gbar, 0);
         Arrays.fill(lanes, 0);
         for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
-            int p = weights.tile(a.scaledQ, keys, j0);
-            int at = products(values, j0);
+            int p = weights.tile(a.scaledQ, j0);
+            int at = products(head, j0);
             kernels.weigh(weights.tileRows(j0), weights.p(), p, gv, at, lanes, w, 0, gbar);
         }
         for (int lane = 0; lane < ROWS; lane++) {
@@ -171,10 +169,10 @@ final class BackwardQueryBlock {
         Arrays.fill(c, 0);
         for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
-            int p = weights.tile(a.scaledQ, keys, j0);
-            int at = keepWeights ? j0 * ROWS : products(values, j0);
+            int p = weights.tile(a.scaledQ, j0);
+            int at = keepWeights ? j0 * ROWS : products(head, j0);
             kernels.weigh(m, weights.p(), p, gv, at, hShift, w, 0, lanes);
-            kernels.accumulate(m, dim, keys, j0 * dim, dim, w, 0, c);
+            kernels.accumulate(m, dim, head.floats, head.keys + j0 * dim, dim, w, 0, c);
         }
         for (int lane = 0; lane < ROWS; lane++) {
             lanes[lane] = -lanes[lane];
@@ -183,9 +181,9 @@ final class BackwardQueryBlock {
     }
 
     /** G_ij = g_i . v_j of the tile at key {@code j0}; returns its position in {@code gv}. */
-    private int products(float[] values, int j0) {
+    private int products(KeyValueHead head, int j0) {
         int at = keepWeights ? j0 * ROWS : 0;
-        kernels.multiply(weights.tileRows(j0), valueDim, values, j0 * valueDim, valueDim, g, gv, at);
+        kernels.multiply(weights.tileRows(j0), valueDim, head.floats, head.values + j0 * valueDim, valueDim, g, gv, at);
         return at;
     }
 
@@ -210,7 +208,7 @@ final class BackwardQueryBlock {
     }
 
     /** mu, and dq in c. */
-    private void emit(float[] keys, float[] values) {
+    private void emit(KeyValueHead head) {
         kernels.dot(dim, x, a.kbar, xKbar);
         kernels.dot(dim, u, a.kbar, hShift);
         for (int lane = 0; lane < ROWS; lane++) {
@@ -220,12 +218,12 @@ final class BackwardQueryBlock {
         Arrays.fill(c, 0);
         for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
-            int p = weights.tile(a.scaledQ, keys, j0);
-            int at = keepWeights ? j0 * ROWS : products(values, j0);
-            kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, x, weights.p(), p, 1, -1, xKbar, w, 0);
-            kernels.multiplyAdd(m, dim, keys, j0 * dim, dim, u, gv, at);
+            int p = weights.tile(a.scaledQ, j0);
+            int at = keepWeights ? j0 * ROWS : products(head, j0);
+            kernels.multiplyWeighted(m, dim, head.floats, head.keys + j0 * dim, dim, x, weights.p(), p, 1, -1, xKbar, w, 0);
+            kernels.multiplyAdd(m, dim, head.floats, head.keys + j0 * dim, dim, u, gv, at);
             kernels.weigh(m, w, 0, gv, at, hShift, w, 0, mu);
-            kernels.accumulate(m, dim, keys, j0 * dim, dim, w, 0, c);
+            kernels.accumulate(m, dim, head.floats, head.keys + j0 * dim, dim, w, 0, c);
         }
         for (int d = 0; d < dim; d++) {
             for (int lane = 0; lane < ROWS; lane++) {

@@ -25,6 +25,7 @@ final class BlockWeights {
     private final float[] tileMax;
     private final float[] rescale = new float[ROWS];
     private final int[] visible = new int[ROWS];
+    private KeyValueHead head;
     private int keys;
     private int seenByAll;
 
@@ -62,8 +63,9 @@ final class BlockWeights {
         return Math.ceilDiv(keys, TILE_KEYS);
     }
 
-    /** Takes on queries i0 to i0+rows-1. */
-    void begin(AttentionShape shape, boolean causal, int i0, int rows) {
+    /** Takes on queries i0 to i0+rows-1 and the keys of their head. */
+    void begin(AttentionShape shape, boolean causal, int i0, int rows, KeyValueHead keyValues) {
+        head = keyValues;
         keys = 0;
         seenByAll = Integer.MAX_VALUE;
         Arrays.fill(visible, 0);
@@ -98,24 +100,23 @@ final class BlockWeights {
      * Pass 1: online softmax over all tiles.
      *
      * @param q scale times the queries {@code [dim][lane]}
-     * @param k keys, row-major, padded
      * @param kbar receives the weighted mean keys
      */
-    void softmax(float[] q, float[] k, float[] kbar) {
+    void softmax(float[] q, float[] kbar) {
         Arrays.fill(max, -Float.MAX_VALUE); // finite, so that a row without keys gives weights of 0 and not NaN
         Arrays.fill(total, 0);
         Arrays.fill(kbar, 0);
         for (int j0 = 0; j0 < keys; j0 += TILE_KEYS) {
             int m = tileRows(j0);
             int at = kept ? j0 * ROWS : 0;
-            scores(q, k, j0, m, at);
+            scores(q, j0, m, at);
             if (kernels.softmaxStep(m, p, at, max, total, rescale)) {
                 kernels.scale(dim, kbar, 0, rescale);
             }
             if (kept) {
                 System.arraycopy(max, 0, tileMax, j0 / TILE_KEYS * ROWS, ROWS);
             }
-            kernels.accumulate(m, dim, k, j0 * dim, dim, p, at, kbar);
+            kernels.accumulate(m, dim, head.floats, head.keys + j0 * dim, dim, p, at, kbar);
         }
         invertTotal();
         kernels.scale(dim, kbar, 0, factor);
@@ -128,7 +129,7 @@ final class BlockWeights {
      * Instead of {@link #softmax}, where the log-sum-exp is known already. Weights are divided by what they add up to, so
      * that the rounding of a large log-sum-exp does not leave a row's weights all too large or too small.
      */
-    void restore(float[] q, float[] k, float[] logSumExp) {
+    void restore(float[] q, float[] logSumExp) {
         for (int lane = 0; lane < ROWS; lane++) {
             max[lane] = visible[lane] > 0 ? logSumExp[lane] : 0;
         }
@@ -137,7 +138,7 @@ final class BlockWeights {
         for (int j0 = 0; j0 < keys; j0 += TILE_KEYS) {
             int m = tileRows(j0);
             int at = kept ? j0 * ROWS : 0;
-            scores(q, k, j0, m, at);
+            scores(q, j0, m, at);
             kernels.weights(m, p, at, max, factor, total);
         }
         invertTotal();
@@ -164,18 +165,18 @@ final class BlockWeights {
     }
 
     /** Position in {@link #p()} of the weights of the tile at key {@code j0}, computing them if they were not kept. */
-    int tile(float[] q, float[] k, int j0) {
+    int tile(float[] q, int j0) {
         if (kept) {
             return j0 * ROWS;
         }
         int m = tileRows(j0);
-        scores(q, k, j0, m, 0);
+        scores(q, j0, m, 0);
         kernels.weights(m, p, 0, max, factor, rescale);
         return 0;
     }
 
-    private void scores(float[] q, float[] k, int j0, int m, int at) {
-        kernels.multiply(m, dim, k, j0 * dim, dim, q, p, at);
+    private void scores(float[] q, int j0, int m, int at) {
+        kernels.multiply(m, dim, head.floats, head.keys + j0 * dim, dim, q, p, at);
         if (j0 + m > seenByAll) {
             for (int i = 0; i < m; i++) {
                 for (int lane = 0; lane < ROWS; lane++) {

@@ -84,9 +84,8 @@ final class ForwardBlock {
      * @param keyValues this head's keys and values
      */
     void run(long head, int i0, int rows, KeyValueHead keyValues, LlaInputs inputs, LlaResult result) {
-        float[] keys = keyValues.keys;
         float[] centre = keyValues.centre;
-        a.begin(keys);
+        a.begin(keyValues);
         long firstRow = head * shape.queryLength() + i0;
         long firstQ = firstRow * shape.headDim();
         TensorRows.loadTransposed(inputs.q(), firstQ, rows, shape.headDim(), q, rowBuffer);
@@ -97,11 +96,11 @@ final class ForwardBlock {
         if (inputs.ridge() != null) {
             TensorRows.load(inputs.ridge(), firstRow, a.ridge, 0, rows);
         }
-        weights.begin(shape, options.causal(), i0, rows);
+        weights.begin(shape, options.causal(), i0, rows, keyValues);
 
-        weights.softmax(a.scaledQ, keys, a.kbar);
+        weights.softmax(a.scaledQ, a.kbar);
         int iterations = solve(rows, centre);
-        output(rows, keys, keyValues.values);
+        output(rows, keyValues);
 
         for (int row = 0; row < rows; row++) {
             pairIterations += (long) iterations * weights.visible(row);
@@ -165,16 +164,16 @@ final class ForwardBlock {
      * <p>The factors of v add up to 1, but for the rounding of kbar, which shifts all of a row's a_ij alike. What is missing of
      * 1 belongs to vbar, so those rows take one more sum. It makes them ten times as exact where few keys carry the weight.
      */
-    private void output(int rows, float[] keys, float[] values) {
+    private void output(int rows, KeyValueHead head) {
         kernels.dot(dim, x, a.kbar, xKbar);
         Arrays.fill(output, 0);
         Arrays.fill(sum, 0);
         for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
-            int p = weights.tile(a.scaledQ, keys, j0);
-            kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, x, weights.p(), p, 1, -1, xKbar, w, 0);
+            int p = weights.tile(a.scaledQ, j0);
+            kernels.multiplyWeighted(m, dim, head.floats, head.keys + j0 * dim, dim, x, weights.p(), p, 1, -1, xKbar, w, 0);
             kernels.sum(m, w, 0, sum);
-            kernels.accumulate(m, valueDim, values, j0 * valueDim, valueDim, w, 0, output);
+            kernels.accumulate(m, valueDim, head.floats, head.values + j0 * valueDim, valueDim, w, 0, output);
         }
         boolean any = false;
         for (int lane = 0; lane < ROWS; lane++) {
@@ -186,8 +185,9 @@ final class ForwardBlock {
         if (any) {
             Arrays.fill(vbar, 0);
             for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
-                int p = weights.tile(a.scaledQ, keys, j0);
-                kernels.accumulate(weights.tileRows(j0), valueDim, values, j0 * valueDim, valueDim, weights.p(), p, vbar);
+                int p = weights.tile(a.scaledQ, j0);
+                kernels.accumulate(weights.tileRows(j0), valueDim, head.floats, head.values + j0 * valueDim, valueDim, weights.p(), p,
+                        vbar);
             }
             kernels.addScaled(valueDim, output, sum, vbar);
         }

@@ -48,11 +48,7 @@ final class JvmPlan implements LlaPlan {
         if (KeyValueHead.bytes(shape) > 2L * Integer.MAX_VALUE) {
             throw new InvalidInputException("jvm: one head of " + shape + " takes more than 2^32 bytes; use fewer keys");
         }
-        this.keyValues = orTellMemory(workspaceBytes, () -> {
-            KeyValueHead[] made = new KeyValueHead[heads];
-            Arrays.setAll(made, head -> new KeyValueHead(shape));
-            return made;
-        });
+        this.keyValues = orTellMemory(workspaceBytes, () -> KeyValueHead.allocate(shape, heads));
         this.blocks = orTellMemory(workspaceBytes, () -> {
             ForwardBlock[] made = new ForwardBlock[workers];
             Arrays.setAll(made, worker -> new ForwardBlock(kernels, shape, options, keepWeights));

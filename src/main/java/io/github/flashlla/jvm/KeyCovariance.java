@@ -17,7 +17,7 @@ final class KeyCovariance implements ConjugateGradient.Operator {
     private final float[] w;
     private final float[] centre = new float[ROWS];
     private final float[] sum = new float[ROWS];
-    private float[] keys;
+    private KeyValueHead head;
 
     /** Scale times the block's queries {@code [dim][lane]}. */
     final float[] scaledQ;
@@ -36,9 +36,9 @@ final class KeyCovariance implements ConjugateGradient.Operator {
         this.kbar = new float[dim * ROWS];
     }
 
-    /** Takes on the keys (Sk,D), row-major and padded, of the block's head. */
-    void begin(float[] newKeys) {
-        keys = newKeys;
+    /** Takes on the keys of the block's head. */
+    void begin(KeyValueHead keyValues) {
+        head = keyValues;
     }
 
     /**
@@ -50,9 +50,10 @@ final class KeyCovariance implements ConjugateGradient.Operator {
         Arrays.fill(inverse, 0);
         for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
-            int p = weights.tile(scaledQ, keys, j0);
+            int p = weights.tile(scaledQ, j0);
             for (int i = 0; i < m * dim; i++) {
-                squaredTile[i] = keys[j0 * dim + i] * keys[j0 * dim + i];
+                float k = head.floats[head.keys + j0 * dim + i];
+                squaredTile[i] = k * k;
             }
             kernels.accumulate(m, dim, squaredTile, 0, dim, weights.p(), p, inverse);
         }
@@ -77,10 +78,10 @@ final class KeyCovariance implements ConjugateGradient.Operator {
         Arrays.fill(sum, 0);
         for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
-            int p = weights.tile(scaledQ, keys, j0);
-            kernels.multiplyWeighted(m, dim, keys, j0 * dim, dim, y, weights.p(), p, 0, 1, centre, w, 0);
+            int p = weights.tile(scaledQ, j0);
+            kernels.multiplyWeighted(m, dim, head.floats, head.keys + j0 * dim, dim, y, weights.p(), p, 0, 1, centre, w, 0);
             kernels.sum(m, w, 0, sum);
-            kernels.accumulate(m, dim, keys, j0 * dim, dim, w, 0, ay);
+            kernels.accumulate(m, dim, head.floats, head.keys + j0 * dim, dim, w, 0, ay);
         }
         for (int lane = 0; lane < ROWS; lane++) {
             sum[lane] = -sum[lane];

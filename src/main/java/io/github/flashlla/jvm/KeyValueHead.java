@@ -13,24 +13,45 @@ import java.util.Arrays;
  */
 final class KeyValueHead {
 
-    /** k_j - centre (Sk,D) */
-    final float[] keys;
-    /** (Sk,Dv) */
-    final float[] values;
+    /** Heads share an array up to this many floats, for G1 gives a large array whole regions: one each would take up to twice its size. */
+    private static final int SHARED_FLOATS = 1 << 26;
+
+    /** Keys, values and those of other heads. */
+    final float[] floats;
+    /** Where k_j - centre (Sk,D) begin. */
+    final int keys;
+    /** Where v_j (Sk,Dv) begin. */
+    final int values;
     /** Mean key (D) */
     final float[] centre;
 
     private final AttentionShape shape;
     private final double[] sum;
 
-    KeyValueHead(AttentionShape shape) {
-        this.shape = shape;
-        int length = TileKernels.padded(shape.keyLength());
+    private KeyValueHead(AttentionShape shape, float[] floats, int keys) {
         int dim = TileKernels.padded(shape.headDim());
-        keys = new float[Math.multiplyExact(length, dim)];
-        values = new float[Math.multiplyExact(length, TileKernels.padded(shape.valueDim()))];
-        centre = new float[dim];
-        sum = new double[dim];
+        this.shape = shape;
+        this.floats = floats;
+        this.keys = keys;
+        this.values = keys + TileKernels.padded(shape.keyLength()) * dim;
+        this.centre = new float[dim];
+        this.sum = new double[dim];
+    }
+
+    /** Room for {@code count} heads. */
+    static KeyValueHead[] allocate(AttentionShape shape, int count) {
+        int each = Math.multiplyExact(TileKernels.padded(shape.keyLength()),
+                TileKernels.padded(shape.headDim()) + TileKernels.padded(shape.valueDim()));
+        int sharing = Math.max(1, SHARED_FLOATS / each);
+        KeyValueHead[] heads = new KeyValueHead[count];
+        float[] floats = null;
+        for (int head = 0; head < count; head++) {
+            if (head % sharing == 0) {
+                floats = new float[Math.min(sharing, count - head) * each];
+            }
+            heads[head] = new KeyValueHead(shape, floats, head % sharing * each);
+        }
+        return heads;
     }
 
     static long bytes(AttentionShape shape) {
@@ -43,12 +64,12 @@ final class KeyValueHead {
     void load(LlaInputs inputs, long kvHead) {
         int length = shape.keyLength();
         int dim = TileKernels.padded(shape.headDim());
-        TensorRows.loadHead(inputs.v(), kvHead, length, shape.valueDim(), values);
-        TensorRows.loadHead(inputs.k(), kvHead, length, shape.headDim(), keys);
+        TensorRows.loadHead(inputs.v(), kvHead, length, shape.valueDim(), floats, values);
+        TensorRows.loadHead(inputs.k(), kvHead, length, shape.headDim(), floats, keys);
         Arrays.fill(sum, 0);
         for (int j = 0; j < length; j++) {
             for (int d = 0; d < dim; d++) {
-                sum[d] += keys[j * dim + d];
+                sum[d] += floats[keys + j * dim + d];
             }
         }
         for (int d = 0; d < dim; d++) {
@@ -56,7 +77,7 @@ final class KeyValueHead {
         }
         for (int j = 0; j < length; j++) {
             for (int d = 0; d < dim; d++) {
-                keys[j * dim + d] -= centre[d];
+                floats[keys + j * dim + d] -= centre[d];
             }
         }
     }

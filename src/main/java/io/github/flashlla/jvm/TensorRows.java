@@ -30,15 +30,15 @@ final class TensorRows {
         }
     }
 
-    /** Copies one head (length,dim) of a tensor into rows padded to {@link TileKernels#padded}, leaving the padding. */
-    static void loadHead(Tensor tensor, long head, int rows, int dim, float[] target) {
+    /** Copies one head (length,dim) of a tensor to position {@code at}, rows padded to {@link TileKernels#padded}, leaving the padding. */
+    static void loadHead(Tensor tensor, long head, int rows, int dim, float[] target, int at) {
         long from = head * rows * dim;
         int stride = TileKernels.padded(dim);
         if (dim == stride) {
-            load(tensor, from, target, 0, rows * dim);
+            load(tensor, from, target, at, rows * dim);
         } else {
             for (int row = 0; row < rows; row++) {
-                load(tensor, from + (long) row * dim, target, row * stride, dim);
+                load(tensor, from + (long) row * dim, target, at + row * stride, dim);
             }
         }
     }
@@ -54,12 +54,12 @@ final class TensorRows {
         }
     }
 
-    /** The same from an array: rows {@code first} and on of a row-major array of {@code dim} floats per row. */
-    static void transpose(float[] source, int first, int rows, int dim, float[] target) {
+    /** The same from an array: rows {@code first} and on of those that begin at {@code at}, {@code dim} floats each. */
+    static void transpose(float[] source, int at, int first, int rows, int dim, float[] target) {
         Arrays.fill(target, 0);
         for (int row = 0; row < rows; row++) {
             for (int d = 0; d < dim; d++) {
-                target[d * TileKernels.ROWS + row] = source[(first + row) * dim + d];
+                target[d * TileKernels.ROWS + row] = source[at + (first + row) * dim + d];
             }
         }
     }
