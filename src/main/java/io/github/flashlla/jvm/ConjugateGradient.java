@@ -7,6 +7,11 @@ import static io.github.flashlla.jvm.TileKernels.ROWS;
  *
  * <p>A row freezes (its step length is 0) once ||r|| &lt;= tolerance ||b||, so what it returns does not depend on which rows
  * share its block; the block stops when all its rows are frozen.
+ *
+ * <p>Residuals are orthogonal to all earlier ones until rounding builds up along the directions that were solved first, and
+ * float32 then takes iterations to remove what it had removed before. So the first {@value #KEPT} residuals are kept, and their
+ * part taken off each later one: iterations are those of exact arithmetic, whatever the order of sums. To keep a residual
+ * costs an iteration as much as a key does.
  */
 final class ConjugateGradient {
 
@@ -16,8 +21,13 @@ final class ConjugateGradient {
         void apply(float[] y, float[] ay);
     }
 
+    private static final int KEPT = 24;
+
     private final TileKernels kernels;
     private final int dim;
+    private final float[][] kept;
+    private final float[][] keptRz;
+    private final float[][] part;
     private final float[] r;
     private final float[] y;
     private final float[] ay;
@@ -43,10 +53,19 @@ final class ConjugateGradient {
         y = new float[dim * ROWS];
         ay = new float[dim * ROWS];
         z = new float[dim * ROWS];
+        int most = kept(dim);
+        kept = new float[most][dim * ROWS];
+        keptRz = new float[most][ROWS];
+        part = new float[most][ROWS];
     }
 
-    long bytes() {
-        return 4L * dim * ROWS * Float.BYTES;
+    /** There are no more than D orthogonal vectors. */
+    private static int kept(int dim) {
+        return Math.min(KEPT, dim);
+    }
+
+    static long bytes(int dim) {
+        return (4L + kept(dim)) * dim * ROWS * Float.BYTES;
     }
 
     /**
@@ -83,6 +102,10 @@ final class ConjugateGradient {
         int iteration = 0;
         while (left > 0 && iteration < maxIterations) {
             iteration++;
+            if (iteration <= kept.length) {
+                System.arraycopy(r, 0, kept[iteration - 1], 0, r.length);
+                System.arraycopy(rz, 0, keptRz[iteration - 1], 0, ROWS);
+            }
             a.apply(y, ay);
             kernels.dot(dim, y, ay, yAy);
             for (int lane = 0; lane < ROWS; lane++) {
@@ -96,6 +119,8 @@ final class ConjugateGradient {
             kernels.addScaled(dim, x, step, y);
             negate(step);
             kernels.addScaled(dim, r, step, ay);
+            precondition(inverseDiagonal);
+            orthogonalize(direction(inverseDiagonal), Math.min(iteration, kept.length));
             kernels.dot(dim, r, r, turn);
             for (int lane = 0; lane < ROWS; lane++) {
                 if (active[lane]) {
@@ -119,6 +144,19 @@ final class ConjugateGradient {
             residual[lane] = bb[lane] == 0 ? 0 : (float) Math.sqrt((double) rr[lane] / bb[lane]); // NaN stays NaN
         }
         return iteration;
+    }
+
+    /** Takes the part of the first {@code n} residuals off r, in the inner product in which they are orthogonal. */
+    private void orthogonalize(float[] direction, int n) {
+        for (int i = 0; i < n; i++) {
+            kernels.dot(dim, kept[i], direction, part[i]);
+            for (int lane = 0; lane < ROWS; lane++) {
+                part[i][lane] = active[lane] ? -part[i][lane] / keptRz[i][lane] : 0;
+            }
+        }
+        for (int i = 0; i < n; i++) {
+            kernels.addScaled(dim, r, part[i], kept[i]);
+        }
     }
 
     private float[] direction(float[] inverseDiagonal) {

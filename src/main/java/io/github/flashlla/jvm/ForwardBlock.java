@@ -64,10 +64,10 @@ final class ForwardBlock {
 
     /** Bytes of one block's scratch memory. */
     static long bytes(AttentionShape shape, LlaOptions options, boolean keepWeights) {
-        long dim = TileKernels.padded(shape.headDim());
-        long vectors = (9 + (options.preconditioner() == Preconditioner.JACOBI ? 3 : 0)) * dim
+        int dim = TileKernels.padded(shape.headDim());
+        long vectors = (5 + (options.preconditioner() == Preconditioner.JACOBI ? 3 : 0)) * dim
                 + TileKernels.padded(shape.valueDim()) + TILE_KEYS;
-        return BlockWeights.bytes(shape.keyLength(), keepWeights) + vectors * ROWS * Float.BYTES;
+        return BlockWeights.bytes(shape.keyLength(), keepWeights) + ConjugateGradient.bytes(dim) + vectors * ROWS * Float.BYTES;
     }
 
     /** Iterations of the blocks run since the last call, summed over the visible pairs they ran on. */

@@ -12,6 +12,7 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
+import io.github.flashlla.verify.ExactIterations;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -113,6 +114,26 @@ class JvmForwardTest {
         }
     }
 
+    static Stream<Arguments> goldenCasesAndKernels() {
+        return GoldenCase.all().stream().flatMap(c -> kernels().stream().map(k -> Arguments.of(c, k)));
+    }
+
+    /** Whatever the order of the loops' sums. */
+    @ParameterizedTest(name = "{0} {1}")
+    @MethodSource("goldenCasesAndKernels")
+    void iterationsAreThoseOfExactArithmetic(GoldenCase golden, TileKernels kernels) {
+        try (JvmDevice device = Problems.device(kernels, 2, true)) {
+            assertExactIterations(golden.inputs(), golden.options(), device.forward(golden.inputs(), golden.options()), 1);
+        }
+    }
+
+    private static void assertExactIterations(LlaInputs inputs, LlaOptions options, LlaResult result, int every) {
+        ExactIterations exact = new ExactIterations(inputs, options);
+        for (int row = 0; row < result.iterations().length; row += every) {
+            assertEquals(exact.of(row), result.iterations()[row], 1, "query " + row);
+        }
+    }
+
     /** A trained head group; the oracle solves every 29th query. */
     @ParameterizedTest
     @CsvSource({"1", "0.1"})
@@ -136,6 +157,7 @@ class JvmForwardTest {
             }
             double error = Math.sqrt(difference / norm);
             assertTrue(error <= 1e-4, "off by " + error);
+            assertExactIterations(inputs, options, result, 29);
         }
     }
 
