@@ -104,7 +104,11 @@ public final class CompareCommand implements Callable<Integer> {
             ComparisonPage.writeCharts(charts, comparison, err::println);
         }
         err.flush();
-        return regressionPercent == null ? 0 : gate(comparison.regressions(regressionPercent / 100), err);
+        if (regressionPercent == null) {
+            return 0;
+        }
+        comparison.gaps().forEach(gap -> err.println("note: " + gap));
+        return gate(comparison.regressions(regressionPercent / 100), err);
     }
 
     private int gate(List<Line> regressions, PrintWriter err) {

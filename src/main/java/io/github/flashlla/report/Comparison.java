@@ -134,6 +134,25 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
                                 && line.ratio().estimate() > 1 + share)).toList();
     }
 
+    /** A sentence for each record that lacks workloads of the baseline: what is not there cannot be a regression. */
+    public List<String> gaps() {
+        Set<Workload> base = baselineWorkloads();
+        List<String> sentences = new ArrayList<>();
+        for (Named named : records) {
+            long there = named.record().measurements().stream().map(Measurement::workload).filter(base::contains).distinct().count();
+            if (there < base.size()) {
+                sentences.add(named.name() + " holds " + there + " of the " + base.size() + " workloads of the baseline " + baseline);
+            }
+        }
+        return sentences;
+    }
+
+    private Set<Workload> baselineWorkloads() {
+        Set<Workload> base = new LinkedHashSet<>();
+        lines().stream().filter(Line::baseline).forEach(line -> base.add(line.measurement().workload()));
+        return base;
+    }
+
     private static Line line(Entry entry, Measurement against, Clock clock, Double noise) {
         Measurement m = entry.measurement();
         boolean self = against == m;
@@ -154,14 +173,16 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
 
     /** A record whose measurements all miss the baseline's workloads does not belong here. */
     private void requireCommonGround(String baselineName) {
-        Set<Workload> base = new LinkedHashSet<>();
-        lines().stream().filter(Line::baseline).forEach(line -> base.add(line.measurement().workload()));
+        Set<Workload> base = baselineWorkloads();
         if (base.isEmpty()) {
             throw new InvalidInputException("the baseline " + baselineName + " holds no measurements to compare with");
         }
         for (Named named : records) {
             List<Measurement> own = named.record().measurements();
-            if (!own.isEmpty() && own.stream().map(Measurement::workload).noneMatch(base::contains)) {
+            if (own.isEmpty()) {
+                throw new InvalidInputException(named.name() + " holds no measurements: its run ended before the first one");
+            }
+            if (own.stream().map(Measurement::workload).noneMatch(base::contains)) {
                 throw new InvalidInputException(named.name() + " cannot be compared with the baseline " + baselineName
                         + ": they have no workload in common; the first ones differ in "
                         + difference(base.iterator().next(), own.getFirst().workload()));

@@ -50,7 +50,7 @@ public final class RecordFile {
             if (Files.size(file) > MAX_BYTES) {
                 throw new InvalidInputException(what + " is larger than 64 MiB, which no record is");
             }
-            String text = Files.readString(file, StandardCharsets.UTF_8);
+            String text = Files.readString(file, StandardCharsets.UTF_8).replaceFirst("^\uFEFF", ""); // some editors mark UTF-8
             if (text.isBlank()) {
                 throw new InvalidInputException(what + " is empty");
             }
@@ -105,7 +105,8 @@ public final class RecordFile {
 
     private static String problem(JacksonException e) {
         String text = e.getOriginalMessage().lines().findFirst().orElse("unreadable")
-                .replaceFirst(" \\(start marker at .*", ""); // Jackson's own account of the source says nothing here
+                .replaceFirst("(?s) \\(start marker at .*", "").replaceFirst(", from `[^`]*`\\)", ")")
+                .replaceFirst("(?s): enable `.*", "").replaceFirst("(?s) \\(bound as .*", " the end of the document");
         return printable(text) + (e.getLocation() == null || e.getLocation().getLineNr() < 1 ? ""
                 : " (line " + e.getLocation().getLineNr() + ")");
     }

@@ -38,8 +38,9 @@ final class RecordSchema {
         }
         if (!errors.isEmpty()) {
             Error first = errors.getFirst();
+            String place = first.getInstanceLocation().toString();
             throw new InvalidInputException(what + " does not follow the record schema: at "
-                    + RecordFile.printable(first.getInstanceLocation().toString()) + ", "
+                    + (place.isEmpty() ? "its top" : RecordFile.printable(place)) + ", "
                     + RecordFile.printable(first.getMessage())
                     + (errors.size() > 1 ? " (and " + (errors.size() - 1) + " more)" : ""));
         }

@@ -49,6 +49,18 @@ class ComparisonTest {
     }
 
     @Test
+    void gateTellsOfWhatIsMissing() {
+        Path a = write("a", Records.jvm("a", 1, 1));
+        Path part = write("part", Records.record("part", Records.jvm("part", 1, 2).measurements().subList(0, 1)));
+        Run gated = run(a, part, "--fail-on-regression", "5");
+        assertEquals(0, gated.status, gated.err);
+        assertTrue(gated.err.contains("note: part holds 1 of the 2 workloads of the baseline a"), gated.err);
+        Run nothing = run(a, write("none", Records.record("none", List.of())));
+        assertEquals(2, nothing.status);
+        assertTrue(nothing.err.contains("none holds no measurements"), nothing.err);
+    }
+
+    @Test
     void outputsDoNotFallOnRecords() throws java.io.IOException {
         Path a = write("a", Records.jvm("a", 1, 1));
         Path b = write("b", Records.jvm("b", 1, 2));

@@ -111,6 +111,8 @@ class RecordFileTest {
         bad.put("ok with a missed bar", edited(root -> ((ObjectNode) first(root).get("accuracy")).put("error", 0.5)));
         bad.put("ok without a finite error", edited(root -> ((ObjectNode) first(root).get("accuracy")).remove("error")));
         bad.put("wrong with times", edited(root -> first(root).put("status", "wrong").put("message", "off")));
+        bad.put("ceiling that makes a share infinite", edited(root -> ((ObjectNode) root.get("devices").get(0).get("ceilings"))
+                .put("fma_tflops", 1e-308)));
         bad.put("unknown status", edited(root -> first(root).put("status", "great")));
         bad.put("unknown device", edited(root -> first(root).put("device", "\u001b[2Jghost")));
         bad.put("measured twice", edited(root -> ((ArrayNode) root.get("measurements")).add(first(root).deepCopy())));
@@ -120,6 +122,7 @@ class RecordFileTest {
             InvalidInputException e = assertThrows(InvalidInputException.class, () -> read(entry.getValue()));
             assertEquals(1, e.getMessage().lines().count(), e.getMessage());
             assertTrue(e.getMessage().contains("record.json"), e.getMessage());
+            assertFalse(e.getMessage().matches(".*(Feature|Constraints|fasterxml).*"), "words of the program's own: " + e.getMessage());
             assertTrue(e.getMessage().length() < 700 && !e.getMessage().contains("\u001b"), e.getMessage());
             Path html = folder.resolve("page.html");
             StringWriter out = new StringWriter();
@@ -130,6 +133,11 @@ class RecordFileTest {
             assertEquals("", out.toString());
             assertFalse(Files.exists(html));
         }));
+    }
+
+    @Test
+    void markOfUtf8IsNoPartOfTheText() throws IOException {
+        assertEquals("base", read("\uFEFF" + text()).name());
     }
 
     @Test
