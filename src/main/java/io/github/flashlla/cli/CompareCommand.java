@@ -66,8 +66,8 @@ public final class CompareCommand implements Callable<Integer> {
     private Double noisePercent;
 
     @Option(names = "--clock", paramLabel = "CLOCK", defaultValue = "wall", completionCandidates = Clocks.class,
-            description = "Time to compare: wall (of the host, transfers included) or kernel (of the device, where both "
-                    + "have it) (default: ${DEFAULT-VALUE})")
+            description = "Time to compare: wall (of the host, transfers included) or kernel (by the device's clock; wall "
+                    + "where it has none, as jvm) (default: ${DEFAULT-VALUE})")
     private Clock clock;
 
     @Spec

@@ -25,7 +25,7 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
     public enum Clock {
         /** Host time of a run, transfers included. */
         WALL,
-        /** The device's own account of its kernels, where it has one. */
+        /** The device's own account of its kernels; host time where it has no clock, as one that computes where its data is. */
         KERNEL
     }
 
@@ -166,9 +166,11 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
     }
 
     private static TimeRatio ratio(Measurement base, Measurement m, Clock clock, double noise) {
-        boolean kernel = clock == Clock.KERNEL && base.times().kernelNs() != null && m.times().kernelNs() != null;
-        return kernel ? TimeRatio.of(base.times().kernelNs(), m.times().kernelNs(), noise)
-                : TimeRatio.of(base.times().wallNs(), m.times().wallNs(), noise);
+        return TimeRatio.of(samples(base, clock), samples(m, clock), noise);
+    }
+
+    private static long[] samples(Measurement m, Clock clock) {
+        return clock == Clock.KERNEL && m.times().kernelNs() != null ? m.times().kernelNs() : m.times().wallNs();
     }
 
     /** A record whose measurements all miss the baseline's workloads does not belong here. */

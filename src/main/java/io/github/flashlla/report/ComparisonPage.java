@@ -87,7 +87,7 @@ public final class ComparisonPage {
         Map<String, Object> page = new LinkedHashMap<>();
         page.put("title", String.join(" and ", comparison.records().stream().map(Comparison.Named::name).toList()));
         page.put("baseline", comparison.baseline());
-        page.put("clock", comparison.clock() == Clock.KERNEL ? "kernel times where both sides have them" : "wall times");
+        page.put("clock", comparison.clock() == Clock.KERNEL ? "kernel times, or wall times where a device has no clock of its own" : "wall times");
         page.put("sources", comparison.records().stream().map(ComparisonPage::source).toList());
         page.put("summary", Summary.of(comparison));
         RatioBar bar = new RatioBar(comparison.lines());

@@ -107,6 +107,19 @@ class ComparisonTest {
     }
 
     @Test
+    void kernelClockComparesKernelsWithWhatComputesWhereItsDataIs() {
+        Measurement jvm = Records.measurement("jvm", Records.workload(1024), Records.samples(100, 5, 1));
+        Measurement gpu = Records.measurement("cuda:0", Records.workload(1024), Records.samples(50, 5, 2));
+        Measurement.Times t = gpu.times();
+        Measurement timed = new Measurement(gpu.device(), gpu.workload(), gpu.method(), gpu.status(), null, Measurement.Times.of(t.planNs(),
+                t.firstRunNs(), t.compileNs(), t.warmUpRuns(), true, t.wallNs(), Records.samples(10, 5, 3), null, null), gpu.rates(),
+                gpu.accuracy(), gpu.solve(), null, gpu.memory());
+        List<Named> records = List.of(new Named("all", Records.record("all", List.of(jvm, timed))));
+        assertEquals(0.5, Comparison.of(records, "jvm", Clock.WALL, null).lines().get(1).ratio().estimate(), 0.05);
+        assertEquals(0.1, Comparison.of(records, "jvm", Clock.KERNEL, null).lines().get(1).ratio().estimate(), 0.01);
+    }
+
+    @Test
     void unknownBaselineAndForeignWorkloadsAreRefused() {
         InvalidInputException unknown = assertThrows(InvalidInputException.class,
                 () -> compare("nobody", Records.jvm("a", 1, 1), Records.jvm("b", 1, 2)));
