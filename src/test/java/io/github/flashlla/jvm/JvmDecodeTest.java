@@ -100,7 +100,7 @@ class JvmDecodeTest {
     @ParameterizedTest(name = "{0} {1}")
     @MethodSource("methodsAndKernels")
     void raggedBatch(DecodeMethod method, TileKernels kernels) {
-        int[] lengths = {1, 0, 2, 63, 64, 65, 700, 2500};
+        int[] lengths = {1, 0, 2, 63, 127, 128, 129, 700, 2500};
         KvCacheShape shape = new KvCacheShape(lengths.length, 2, 2500, 64, 64, DataType.FLOAT32);
         compare(kernels, shape, 6, lengths, method, LlaOptions.defaults(), 1, true, 1e-4);
     }
