@@ -1,14 +1,11 @@
 package io.github.flashlla.report;
 
 import io.github.flashlla.report.Comparison.Clock;
-import io.github.flashlla.report.Comparison.Group;
 import io.github.flashlla.report.Comparison.Line;
-import io.github.flashlla.report.Comparison.Series;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -73,7 +70,7 @@ final class Charts {
     /** Time against length, per family of workloads with two lengths or more. */
     static List<Chart> scaling(Comparison comparison) {
         Map<String, Map<String, TreeMap<Double, Double>>> families = new LinkedHashMap<>();
-        Function<Line, String> naming = names(comparison);
+        Function<Line, String> naming = comparison.names();
         for (Line line : drawn(comparison)) {
             Workload w = line.measurement().workload();
             families.computeIfAbsent(w.family(), f -> new LinkedHashMap<>())
@@ -117,7 +114,7 @@ final class Charts {
     /** Measured working set against length, a line per mode and device, where there are two lengths or more. */
     private static List<Chart> workingSet(Comparison comparison) {
         Map<String, Map<String, TreeMap<Double, Double>>> problems = new LinkedHashMap<>();
-        Function<Line, String> naming = names(comparison);
+        Function<Line, String> naming = comparison.names();
         for (Line line : drawn(comparison)) {
             Measurement m = line.measurement();
             if (m.memory() != null && m.memory().workingSetBytes() != null && m.memory().workingSetBytes() > 0) {
@@ -169,7 +166,7 @@ final class Charts {
 
     private static List<Chart> bars(Comparison comparison, String title, String caption, String unit,
             Function<Measurement, Double> value) {
-        Function<Line, String> naming = names(comparison);
+        Function<Line, String> naming = comparison.names();
         Map<Workload, Map<String, Double>> values = new LinkedHashMap<>();
         Set<String> names = new LinkedHashSet<>();
         for (Line line : drawn(comparison)) {
@@ -210,17 +207,6 @@ final class Charts {
 
     private static List<Line> drawn(Comparison comparison) {
         return comparison.lines().stream().filter(line -> line.measurement().status() == Status.OK).toList();
-    }
-
-    /** The series, and the way of solving where one series has several for a workload. */
-    private static Function<Line, String> names(Comparison comparison) {
-        Set<Series> several = new HashSet<>();
-        for (Group group : comparison.groups()) {
-            Set<Series> here = new HashSet<>();
-            group.lines().stream().map(Line::series).filter(series -> !here.add(series)).forEach(several::add);
-        }
-        return line -> line.series().label()
-                + (several.contains(line.series()) ? ", " + line.measurement().method().label() : "");
     }
 
     private static XYChart xy(String x, String y, int series) {

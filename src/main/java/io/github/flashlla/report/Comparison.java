@@ -3,12 +3,15 @@ package io.github.flashlla.report;
 import io.github.flashlla.InvalidInputException;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Function;
 
 /**
  * Several records side by side: per workload one line for every record, device and way of solving, each with its ratio
@@ -20,6 +23,8 @@ import java.util.TreeSet;
  * @param groups one per workload, in order of first appearance, lengths of a family in order
  */
 public record Comparison(List<Named> records, String baseline, Clock clock, List<Group> groups) {
+
+    private static final double MANY_ERRORS = 10;
 
     /** Which of a measurement's times is compared. */
     public enum Clock {
@@ -58,8 +63,16 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
             if (baseline) {
                 return "baseline";
             }
-            String yardstick = measurement.method().operator().equals("lla") ? "" : " (another operator)";
-            return ratio == null ? "not compared" : ratio.words() + yardstick;
+            return ratio == null ? "not compared" : ratio.words() + reservation();
+        }
+
+        /** What speed was paid for with: another operator, or an answer ten times as far off. */
+        private String reservation() {
+            if (!measurement.method().operator().equals(against.method().operator())) {
+                return " (another operator)";
+            }
+            double errors = measurement.accuracy().error() / against.accuracy().error();
+            return errors >= MANY_ERRORS && Double.isFinite(errors) ? " (" + Numbers.digits(errors) + " times the error)" : "";
         }
     }
 
@@ -114,11 +127,27 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
         return lines().stream().filter(line -> line.measurement().status() != Status.OK).toList();
     }
 
-    /** Labels of all series, in order of first appearance. */
-    public List<String> labels() {
-        Set<String> labels = new LinkedHashSet<>();
-        lines().forEach(line -> labels.add(line.series().label()));
-        return List.copyOf(labels);
+    /** Names of lines: the series', with what tells its ways of solving apart where it has several for a workload. */
+    Function<Line, String> names() {
+        Map<Series, Set<Method>> methods = new HashMap<>();
+        Set<Series> several = new HashSet<>();
+        for (Group group : groups) {
+            Set<Series> here = new HashSet<>();
+            for (Line line : group.lines()) {
+                methods.computeIfAbsent(line.series(), s -> new HashSet<>()).add(line.measurement().method());
+                if (!here.add(line.series())) {
+                    several.add(line.series());
+                }
+            }
+        }
+        return line -> {
+            if (!several.contains(line.series())) {
+                return line.series().label();
+            }
+            List<String> telling = line.measurement().method().parts().stream().filter(part -> !methods.get(line.series()).stream()
+                    .allMatch(method -> method.parts().contains(part))).toList();
+            return line.series().label() + ", " + String.join(" ", telling);
+        };
     }
 
     /**

@@ -1,5 +1,8 @@
 package io.github.flashlla.report;
 
+import java.util.ArrayList;
+import java.util.List;
+
 /**
  * How a workload was solved; measurements that differ only here solve the same problem at another accuracy or cost.
  *
@@ -16,22 +19,27 @@ public record Method(
 
     /** One line for people, such as {@code tol 1e-3 float32}. */
     public String label() {
-        StringBuilder text = new StringBuilder();
+        return String.join(" ", parts());
+    }
+
+    /** The pieces of {@link #label()}. */
+    List<String> parts() {
+        List<String> parts = new ArrayList<>();
         if (!operator.equals("lla")) {
-            text.append(operator).append(' ');
+            parts.add(operator);
         }
         if (tolerance != null) {
-            text.append("tol ").append(Numbers.plain(tolerance)).append(' ');
+            parts.add("tol " + Numbers.plain(tolerance));
         } else if (maxIterations != null) {
-            text.append(maxIterations).append(" iterations ");
+            parts.add(maxIterations + " iterations");
         }
         if (preconditioner != null && !preconditioner.equals("none")) {
-            text.append(preconditioner).append(' ');
+            parts.add(preconditioner);
         }
-        text.append(dataType);
+        parts.add(dataType + (precision == null ? "" : ","));
         if (precision != null) {
-            text.append(", ").append(precision).append(" products");
+            parts.add(precision + " products");
         }
-        return text.toString();
+        return parts;
     }
 }

@@ -3,22 +3,26 @@ package io.github.flashlla.report;
 import io.github.flashlla.report.Comparison.Line;
 import io.github.flashlla.report.TimeRatio.Verdict;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 
-/** A comparison in a sentence per series. */
+/** A comparison in a sentence per series and way of solving. */
 final class Summary {
     private Summary() {}
 
     static List<String> of(Comparison comparison) {
         List<String> sentences = new ArrayList<>();
-        for (String label : comparison.labels()) {
-            List<Line> lines = comparison.lines().stream().filter(line -> line.series().label().equals(label)).toList();
+        Map<String, List<Line>> byName = comparison.lines().stream()
+                .collect(Collectors.groupingBy(comparison.names(), LinkedHashMap::new, Collectors.toList()));
+        byName.forEach((label, lines) -> {
             List<TimeRatio> ratios = lines.stream().filter(line -> line.ratio() != null).map(Line::ratio).toList();
             if (!ratios.isEmpty()) {
                 boolean other = lines.stream().noneMatch(line -> line.measurement().method().operator().equals("lla"));
                 sentences.add(sentence(label + (other ? " (another operator)" : ""), comparison.baseline(), ratios));
             }
-        }
+        });
         return sentences;
     }
 

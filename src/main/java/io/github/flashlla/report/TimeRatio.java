@@ -96,7 +96,7 @@ public record TimeRatio(double estimate, double low, double high, Verdict verdic
     }
 
     private static String ratio(double value) {
-        return value >= 100 ? Numbers.digits(value) : String.format(Locale.ROOT, value < 0.5 ? "%.3f" : "%.2f", value);
+        return value >= 100 || value < 0.5 ? Numbers.digits(value) : String.format(Locale.ROOT, "%.2f", value);
     }
 
     /** Largest U statistic that the two-sided test still rejects at these sample sizes; -1 where it rejects none. */

@@ -102,7 +102,7 @@ class ComparisonTest {
         BenchmarkRecord gpu = Records.record("gpu", List.of(
                 Records.measurement("cuda:0", Records.workload(1024), Records.samples(1, 5, 2))));
         Comparison comparison = compare(null, Records.jvm("cpu", 1, 1), gpu);
-        assertEquals(List.of("jvm", "cuda:0"), comparison.labels());
+        assertEquals(List.of("jvm", "cuda:0"), comparison.lines().stream().map(comparison.names()).distinct().toList());
         assertTrue(comparison.lines().get(1).verdict().endsWith("x faster"));
     }
 
@@ -117,6 +117,22 @@ class ComparisonTest {
         List<Named> records = List.of(new Named("all", Records.record("all", List.of(jvm, timed))));
         assertEquals(0.5, Comparison.of(records, "jvm", Clock.WALL, null).lines().get(1).ratio().estimate(), 0.05);
         assertEquals(0.1, Comparison.of(records, "jvm", Clock.KERNEL, null).lines().get(1).ratio().estimate(), 0.01);
+    }
+
+    @Test
+    void waysOfSolvingAreToldApartByWhatDiffers() {
+        List<Measurement> measurements = new ArrayList<>();
+        for (double tolerance : new double[] {1e-3, 1e-1}) {
+            Measurement m = Records.measurement("jvm", Records.workload(1024), Records.samples(tolerance < 0.01 ? 100 : 50, 5, 1));
+            measurements.add(new Measurement(m.device(), m.workload(), new Method("lla", tolerance, 64, "none", "float32", null), m.status(),
+                    null, m.times(), m.rates(), new Measurement.AccuracyCheck(tolerance / 4, 1, 48), m.solve(), null, m.memory()));
+        }
+        BenchmarkRecord record = Records.record("a", measurements);
+        Comparison comparison = compare(null, record, Records.record("b", List.of(measurements.getFirst())));
+        assertEquals(List.of("a, tol 1e-3", "a, tol 0.1", "b"), comparison.lines().stream().map(comparison.names()).toList());
+        Measurement rough = measurements.getLast();
+        assertEquals("2.00x faster (100 times the error)", new Line(comparison.lines().getFirst().series(), rough, false,
+                TimeRatio.of(measurements.getFirst().times().wallNs(), rough.times().wallNs(), 0.02), measurements.getFirst()).verdict());
     }
 
     @Test
