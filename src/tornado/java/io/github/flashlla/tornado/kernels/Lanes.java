@@ -5,8 +5,9 @@ import uk.ac.manchester.tornado.api.types.vectors.Float16;
 /**
  * Sixteen lanes of float32: what kernels for CPUs compute with, beside {@link Float16}'s own sums, differences and products.
  *
- * <p>Most are written lane by lane. That is how TornadoVM gives every backend fused multiply-adds, comparisons and integers,
- * which its vector types lack, and the driver's compiler makes one instruction of the sixteen (an AVX-512 one where it can).
+ * <p>What the vector types lack, comparisons and integers, is written lane by lane, which the driver's compiler makes one
+ * instruction of the sixteen (an AVX-512 one where it can), or, if its vectorisers are off as in PoCL 5, some fifty. What
+ * kernels spend their time in, {@link #fma} above all, must therefore be {@code Float16}'s own operations.
  * Methods of {@code Float16} such as {@code mult(Float16, float)}, and vectors in private arrays with an index that is no
  * constant, are best left alone: the former are slow, the latter are compiled to a wrong index.
  */
@@ -25,26 +26,17 @@ final class Lanes {
     }
 
     /**
-     * a b + c, fused. In a loop, load operands one iteration ahead: drivers take a vector that is only read lane by lane apart
-     * into scalar loads, but not one that a loop carries.
+     * a b + c, fused where the driver contracts across statements. In a loop, load operands one iteration ahead: in SPIR-V the
+     * product is made lane by lane, and drivers take a vector that is only read so apart into scalar loads, but not one that a
+     * loop carries.
      */
     static Float16 fma(Float16 a, Float16 b, Float16 c) {
-        return new Float16(a.get(0) * b.get(0) + c.get(0), a.get(1) * b.get(1) + c.get(1),
-                a.get(2) * b.get(2) + c.get(2), a.get(3) * b.get(3) + c.get(3),
-                a.get(4) * b.get(4) + c.get(4), a.get(5) * b.get(5) + c.get(5),
-                a.get(6) * b.get(6) + c.get(6), a.get(7) * b.get(7) + c.get(7),
-                a.get(8) * b.get(8) + c.get(8), a.get(9) * b.get(9) + c.get(9),
-                a.get(10) * b.get(10) + c.get(10), a.get(11) * b.get(11) + c.get(11),
-                a.get(12) * b.get(12) + c.get(12), a.get(13) * b.get(13) + c.get(13),
-                a.get(14) * b.get(14) + c.get(14), a.get(15) * b.get(15) + c.get(15));
+        return Float16.add(Float16.mult(a, b), c);
     }
 
     /** a - b; {@code Float16.sub} of a vector that a loop carries is a difference of integers in SPIR-V. */
     static Float16 sub(Float16 a, Float16 b) {
-        return new Float16(a.get(0) - b.get(0), a.get(1) - b.get(1), a.get(2) - b.get(2), a.get(3) - b.get(3),
-                a.get(4) - b.get(4), a.get(5) - b.get(5), a.get(6) - b.get(6), a.get(7) - b.get(7),
-                a.get(8) - b.get(8), a.get(9) - b.get(9), a.get(10) - b.get(10), a.get(11) - b.get(11),
-                a.get(12) - b.get(12), a.get(13) - b.get(13), a.get(14) - b.get(14), a.get(15) - b.get(15));
+        return Float16.add(a, Float16.mult(b, spread(-1f)));
     }
 
     static Float16 max(Float16 a, Float16 b) {
