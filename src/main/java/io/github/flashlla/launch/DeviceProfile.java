@@ -28,6 +28,10 @@ public record DeviceProfile(double memoryShare, List<String> forwardKernels, Opt
             .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
             .build();
 
+    private record Parsed(String text, List<Entry> entries) {}
+
+    private static volatile Parsed parsed;
+
     /** One entry of the file. */
     private record Entry(
             String backend,
@@ -94,7 +98,17 @@ public record DeviceProfile(double memoryShare, List<String> forwardKernels, Opt
         return device.memoryBytes() < 0 ? -1 : (long) (device.memoryBytes() * of(device).memoryShare());
     }
 
+    /** A plan asks for its device's profile several times; the file changes hardly ever. */
     private static List<Entry> read(String text) {
+        Parsed last = parsed;
+        if (last == null || !last.text().equals(text)) {
+            last = new Parsed(text, parse(text));
+            parsed = last;
+        }
+        return last.entries();
+    }
+
+    private static List<Entry> parse(String text) {
         try {
             return YAML.readValue(text, new TypeReference<List<Entry>>() {});
         } catch (JsonProcessingException e) {

@@ -4,6 +4,7 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
+import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
@@ -42,6 +43,8 @@ public final class Provocation {
                         }
                     }
                     case "kernelTimes" -> kernelTimes(device, shape, count);
+                    case "decode" -> device.kvCache(new KvCacheShape(1, 1, shape.keyLength(), shape.headDim(), shape.headDim(),
+                            DataType.FLOAT32)).decodePlan(1, LlaOptions.defaults());
                     case "ceilings" -> device.measureCeilings().orElseThrow();
                     case "besideAnother" -> besideAnother(args[1], count, () -> run(device, shape));
                     default -> throw new IllegalArgumentException(args[0]);

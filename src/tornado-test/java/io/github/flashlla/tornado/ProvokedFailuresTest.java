@@ -55,6 +55,12 @@ class ProvokedFailuresTest {
         assertSays(inTurn, "done");
     }
 
+    @Test
+    void cacheBeyondTheBudget() throws Exception {
+        String said = openCl().flag("-Dtornado.device.memory=4MB").run(Provocation.class, "decode", "opencl:0", "16384", "64");
+        assertSays(said, "DeviceException: opencl:0 is short of memory", "capacity=16384", "of the 4194304");
+    }
+
     /** Memory that others hold is seen by TornadoVM alone, in the midst of a run. */
     @Test
     void deviceOutOfMemory() throws Exception {

@@ -9,6 +9,7 @@ import io.github.flashlla.tornado.kernels.DecodeKernels;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Locale;
+import java.util.stream.IntStream;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
@@ -24,7 +25,12 @@ final class CacheRows {
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
+    /** Elements that one thread copies at a time. */
+    private static final int PART = 1 << 16;
+
     private final int dim;
+    /** Neighbours of a row that are neighbours here, too. */
+    private final int lanes;
     private final boolean rounds;
     private final boolean halves;
     /** The elements; the array of the other type is one element long. */
@@ -36,6 +42,7 @@ final class CacheRows {
             throw new InvalidInputException(tooMany);
         }
         this.dim = dim;
+        this.lanes = DecodeKernels.lanes(dim);
         this.rounds = rounds;
         this.halves = halves;
         this.single = new FloatArray(halves ? 1 : (int) rows * dim);
@@ -77,47 +84,73 @@ final class CacheRows {
         return (long) Float.BYTES * single.getSize() + (long) Short.BYTES * half.getSize();
     }
 
-    float get(int row, int d) {
-        int at = DecodeKernels.index(row, d, dim);
-        return halves ? Float.float16ToFloat(half.getSegment().getAtIndex(SHORT, at)) : single.getSegment().getAtIndex(FLOAT, at);
-    }
-
-    void put(int row, int d, float value) {
-        int at = DecodeKernels.index(row, d, dim);
-        if (halves) {
-            half.getSegment().setAtIndex(SHORT, at, Float.floatToFloat16(value));
-        } else {
-            single.getSegment().setAtIndex(FLOAT, at, rounds ? Float.float16ToFloat(Float.floatToFloat16(value)) : value);
-        }
-    }
-
     /** Copies rows of {@code source} (..., dim). */
     void put(int row, Tensor source, long sourceRow, int rows) {
-        for (int r = 0; r < rows; r++) {
-            for (int d = 0; d < dim; d++) {
-                put(row + r, d, (float) source.get((sourceRow + r) * dim + d));
+        inParts(rows, (from, count) -> {
+            float[] values = new float[count * dim];
+            source.copyTo((sourceRow + from) * dim, values, 0, values.length);
+            if (halves) {
+                short[] bits = new short[values.length];
+                for (int i = 0; i < bits.length; i++) {
+                    bits[i] = Float.floatToFloat16(values[i]);
+                }
+                MemorySegment to = half.getSegment();
+                eachPiece(row + from, count, (at, piece) -> MemorySegment.copy(bits, piece, to, SHORT, (long) at * Short.BYTES, lanes));
+                return;
             }
-        }
+            for (int i = 0; rounds && i < values.length; i++) {
+                values[i] = Float.float16ToFloat(Float.floatToFloat16(values[i]));
+            }
+            MemorySegment to = single.getSegment();
+            eachPiece(row + from, count, (at, piece) -> MemorySegment.copy(values, piece, to, FLOAT, (long) at * Float.BYTES, lanes));
+        });
     }
 
+    /** @param target float32 */
     void copyTo(Tensor target, long targetRow, int row, int rows) {
-        for (int r = 0; r < rows; r++) {
-            for (int d = 0; d < dim; d++) {
-                target.set((targetRow + r) * dim + d, get(row + r, d));
+        inParts(rows, (from, count) -> {
+            MemorySegment to = target.segment().asSlice((targetRow + from) * dim * Float.BYTES, (long) count * dim * Float.BYTES);
+            if (halves) {
+                MemorySegment bits = half.getSegment();
+                eachPiece(row + from, count, (at, piece) -> {
+                    for (int lane = 0; lane < lanes; lane++) {
+                        to.setAtIndex(FLOAT, piece + lane, Float.float16ToFloat(bits.getAtIndex(SHORT, at + lane)));
+                    }
+                });
+                return;
             }
-        }
+            MemorySegment values = single.getSegment();
+            eachPiece(row + from, count, (at, piece) -> MemorySegment.copy(values, (long) at * Float.BYTES, to,
+                    (long) piece * Float.BYTES, (long) lanes * Float.BYTES));
+        });
     }
 
     /** Copies a row to {@code staged}, whose rows are one after the other. */
     void stage(int row, CacheRows staged, int stagedRow) {
+        MemorySegment from = halves ? half.getSegment() : single.getSegment();
         MemorySegment to = halves ? staged.half.getSegment() : staged.single.getSegment();
-        for (int d = 0; d < dim; d++) {
-            long at = (long) stagedRow * dim + d;
-            if (halves) {
-                to.setAtIndex(SHORT, at, half.getSegment().getAtIndex(SHORT, DecodeKernels.index(row, d, dim)));
-            } else {
-                to.setAtIndex(FLOAT, at, single.getSegment().getAtIndex(FLOAT, DecodeKernels.index(row, d, dim)));
+        long width = halves ? Short.BYTES : Float.BYTES;
+        long start = (long) stagedRow * dim;
+        eachPiece(row, 1, (at, piece) -> MemorySegment.copy(from, at * width, to, (start + piece) * width, lanes * width));
+    }
+
+    /** Parts of rows, side by side where there are several. */
+    private void inParts(int rows, Piece part) {
+        int each = Math.max(1, PART / dim);
+        IntStream parts = IntStream.range(0, Math.ceilDiv(rows, each));
+        (rows > each ? parts.parallel() : parts).forEach(n -> part.of(n * each, Math.min(each, rows - n * each)));
+    }
+
+    /** Calls with where each run of neighbouring elements lies, and where it belongs in row-major order from {@code row} on. */
+    private void eachPiece(int row, int rows, Piece piece) {
+        for (int r = 0; r < rows; r++) {
+            for (int d = 0; d < dim; d += lanes) {
+                piece.of(DecodeKernels.index(row + r, d, dim), r * dim + d);
             }
         }
+    }
+
+    private interface Piece {
+        void of(int first, int second);
     }
 }
