@@ -14,7 +14,7 @@ import java.util.Optional;
 import me.tongfei.progressbar.ConsoleProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
-import me.tongfei.progressbar.ProgressBarStyle;
+import me.tongfei.progressbar.ProgressState;
 
 /**
  * Shows on standard error what runs now and how long the rest will take: a moving bar on a terminal, else a line per
@@ -22,6 +22,7 @@ import me.tongfei.progressbar.ProgressBarStyle;
  */
 public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     private static final int TERMINAL_WIDTH = 110;
+    private static final int BAR_WIDTH = 20;
 
     private final PrintStream out;
     private final int tasks;
@@ -29,6 +30,8 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     private final ProgressBar bar;
     private final long began = System.nanoTime();
     private double doneWork;
+    /** From the beginning to the end of the task that ended last. */
+    private long doneNanos;
     private int done;
     private String device = "";
     private String label = "";
@@ -39,8 +42,7 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
         this.tasks = tasks.size() * devices;
         this.totalWork = tasks.stream().mapToDouble(Task::guessedSeconds).sum() * devices;
         this.bar = !onTerminal() ? null : new ProgressBarBuilder().setTaskName("bench").setInitialMax(1000)
-                .setStyle(ProgressBarStyle.ASCII).setUpdateIntervalMillis(200).hideEta()
-                .setEtaFunction(state -> left()).clearDisplayOnFinish()
+                .setUpdateIntervalMillis(200).setRenderer(this::render).clearDisplayOnFinish()
                 .setConsumer(new ConsoleProgressBarConsumer(out, TERMINAL_WIDTH)).build();
     }
 
@@ -70,6 +72,7 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     public void measured(Task task, Measurement m, BenchmarkRecord soFar) {
         done++;
         doneWork += task.guessedSeconds();
+        doneNanos = System.nanoTime() - began;
         if (bar != null) {
             bar.stepTo(Math.round(1000 * doneWork / totalWork));
         } else {
@@ -94,12 +97,22 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
         }
     }
 
+    /** What the rest takes if it goes on as what has ended did. */
     private Optional<Duration> left() {
         if (doneWork == 0) {
             return Optional.empty();
         }
-        double passed = System.nanoTime() - began;
-        return Optional.of(Duration.ofNanos((long) (passed / doneWork * (totalWork - doneWork))));
+        double rest = doneNanos / doneWork * (totalWork - doneWork);
+        return Optional.of(Duration.ofNanos((long) Math.max(0, rest - (System.nanoTime() - began - doneNanos))));
+    }
+
+    /** {@code 3/9 [=======             ] 18 s, about 14 s left: jvm fwd 1x8x1024x64 ...} */
+    private String render(ProgressState state, int width) {
+        int filled = (int) Math.round(BAR_WIDTH * Math.clamp(state.getNormalizedProgress(), 0, 1));
+        String text = Math.min(done + 1, tasks) + "/" + tasks + " [" + "=".repeat(filled) + " ".repeat(BAR_WIDTH - filled) + "] "
+                + seconds(state.getTotalElapsed()) + left().map(time -> ", about " + seconds(time) + " left").orElse("") + ":"
+                + state.getExtraMessage();
+        return text.length() <= width ? text : text.substring(0, Math.max(0, width));
     }
 
     private static String seconds(Duration time) {
