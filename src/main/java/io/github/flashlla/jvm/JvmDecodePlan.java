@@ -84,9 +84,8 @@ final class JvmDecodePlan implements DecodePlan {
             }
         }
         lastMethod = methodFor(longest);
-        for (Work work : cut) {
-            split.run(work.sequence, work.kvHead, work.length, methodFor(work.length), this::onAllThreads, q, ridge,
-                    result);
+        if (!cut.isEmpty()) {
+            onAllThreads(cut, q, ridge, result);
         }
         whole.sort(Comparator.comparingInt(Work::length).reversed());
         pool.forEach(Math.min(pool.threads(), whole.size()), whole.size(), (worker, index) -> {
@@ -99,8 +98,22 @@ final class JvmDecodePlan implements DecodePlan {
         result.setTiming(Timing.ofWall(System.nanoTime() - start));
     }
 
-    private void onAllThreads(DecodeUnit.Job job) {
-        pool.forEach(pool.threads(), slices(), (worker, slice) -> job.run(tiles[worker], (int) slice));
+    private void onAllThreads(List<Work> cut, Tensor q, Tensor ridge, LlaResult result) {
+        DecodeTeam team = new DecodeTeam(slices());
+        pool.forEach(pool.threads(), pool.threads(), (worker, index) -> {
+            if (index > 0) {
+                team.help(tiles[worker]);
+                return;
+            }
+            try {
+                for (Work work : cut) {
+                    split.run(work.sequence, work.kvHead, work.length, methodFor(work.length),
+                            job -> team.run(tiles[worker], job), q, ridge, result);
+                }
+            } finally {
+                team.dismiss();
+            }
+        });
     }
 
     private DecodeMethod methodFor(int length) {
