@@ -35,6 +35,7 @@ import java.util.zip.ZipOutputStream;
  *   flashlla/tornado-config   flags and device profiles, read from here
  *   flashlla/tornadovm        jars and libraries of the TornadoVM SDK
  *   flashlla/golden, bench    test vectors, suites and data
+ *   flashlla/commit           what it was packed from, for records
  * </pre>
  *
  * <p>The runtime and the jars inside are stored plain, and the archive as a whole is packed by xz: smaller by a third than
@@ -81,6 +82,10 @@ public final class Bundle {
             }
             if (Files.exists(root.resolve("LICENSE"))) {
                 copy(root.resolve("LICENSE"), top.resolve("LICENSE"));
+            }
+            Optional<String> commit = SourceCommit.of(root);
+            if (commit.isPresent()) {
+                Files.writeString(top.resolve(SourceCommit.FILE), commit.get() + "\n");
             }
             if (sdk.isPresent()) {
                 progress.accept("TornadoVM " + sdk.get().version());
