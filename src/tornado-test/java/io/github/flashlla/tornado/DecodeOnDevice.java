@@ -78,12 +78,12 @@ class DecodeOnDevice {
         }
     }
 
-    /** One token to 131072, another sequence always behind, and what a rejected draft leaves. */
+    /** A long context, what a rejected draft leaves, and one token to a thousand, another sequence always behind. */
     @ParameterizedTest(name = "{0} {1} D={2} Dv={3} H={4}")
     @CsvSource({
         "MATRIX_FREE, FLOAT32, 16, 16, 2",
         "COVARIANCE,  FLOAT16, 12, 20, 2"})
-    void growsToLongContexts(DecodeMethod method, DataType type, int headDim, int valueDim, int heads) {
+    void takesContextsOfAllLengths(DecodeMethod method, DataType type, int headDim, int valueDim, int heads) {
         KvCacheShape shape = new KvCacheShape(2, 1, 131072, headDim, valueDim, type);
         LlaOptions options = FEW_ITERATIONS.withKeepState(true);
         Random random = new Random(7);
@@ -91,6 +91,14 @@ class DecodeOnDevice {
                 KvCache reference = new ReferenceKvCache(shape);
                 DecodePlan plan = cache.decodePlan(heads, options, method);
                 DecodePlan exact = reference.decodePlan(heads, options)) {
+            append(random, 0, 131072, cache, reference);
+            compare(random, plan, exact, null, "length 131072");
+            cache.truncate(0, 37);
+            reference.truncate(0, 37);
+            append(random, 0, 3, cache, reference);
+            compare(random, plan, exact, null, "after a truncation");
+            cache.truncate(0, 0);
+            reference.truncate(0, 0);
             for (int length : new int[] {1, 2, 63, 64, 65, 1000}) {
                 append(random, 0, length - cache.length(0), cache, reference);
                 compare(random, plan, exact, null, "length " + length);
@@ -99,12 +107,29 @@ class DecodeOnDevice {
                     append(random, 1, 1 + length / 3, cache, reference);
                 }
             }
-            cache.truncate(0, 37);
-            reference.truncate(0, 37);
-            append(random, 0, 3, cache, reference);
-            compare(random, plan, exact, null, "after a truncation");
-            append(random, 0, 131072 - 40, cache, reference);
-            compare(random, plan, exact, null, "length 131072");
+        }
+    }
+
+    /** Heads that share keys, some of them solved long before others; on CUDA, what runs on matrix units. */
+    @ParameterizedTest(name = "H={0} Hkv={1}")
+    @CsvSource({"3, 1", "4, 2", "16, 2"})
+    void sharesKeysAmongHeads(int heads, int kvHeads) {
+        KvCacheShape shape = new KvCacheShape(2, kvHeads, 3000, 64, 64, DataType.FLOAT16);
+        LlaOptions options = LlaOptions.defaults().withTolerance(1e-5).withMaxIterations(6).withKeepState(true);
+        Random random = new Random(10);
+        try (KvCache cache = device.kvCache(shape);
+                KvCache reference = new ReferenceKvCache(shape);
+                DecodePlan plan = cache.decodePlan(heads, options, DecodeMethod.MATRIX_FREE);
+                DecodePlan exact = reference.decodePlan(heads, options)) {
+            Tensor ridges = Tensor.allocate(DataType.FLOAT32, plan.shape().rowDims());
+            for (int row = 0; row < ridges.size(); row++) {
+                ridges.set(row, new double[] {10, 1000, 30, 100}[row % 4]);
+            }
+            append(random, 1, 1, cache, reference);
+            for (int length : new int[] {31, 32, 33, 700, 3000}) {
+                append(random, 0, length - cache.length(0), cache, reference);
+                compare(random, plan, exact, ridges, "length " + length);
+            }
         }
     }
 

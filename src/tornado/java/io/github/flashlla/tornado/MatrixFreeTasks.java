@@ -1,36 +1,48 @@
 package io.github.flashlla.tornado;
 
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.tornado.kernels.DecodeKernels;
+import io.github.flashlla.tornado.kernels.MatrixDecode;
 import io.github.flashlla.tornado.kernels.MatrixFreeDecode;
+import java.util.ArrayList;
+import java.util.List;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
-/** gather -> begin -> (multiply -> advance) as often as is launched -> output -> merge, as in {@link MatrixFreeDecode}. */
+/**
+ * gather -> begin -> (multiply -> advance) as often as is launched -> output -> merge, as in {@link MatrixFreeDecode}; where there are
+ * matrix units for the cache, gather -> begin -> (multiply -> finish -> advance) -> merge, as in {@link MatrixDecode}.
+ */
 final class MatrixFreeTasks implements DecodeTasks {
 
     /**
      * Iterations launched. One that nothing is left to do for takes a few microseconds; where these are too few, the covariance form
      * is likely to be the faster one anyway.
      */
-    static final int MOST_ITERATIONS = 6;
+    static final int MOST_ITERATIONS = 5;
 
     private static final int GROUPS_PER_GPU_UNIT = 24;
     private static final int GROUPS_PER_CORE = 2;
+    /** Work-groups of {@link MatrixDecode} that a multiprocessor of compute capability 9.0 holds at once: all run, and end, together. */
+    private static final int MATRIX_GROUPS_PER_UNIT = 12;
+    private static final int FINISHING_GROUPS_PER_UNIT = 6;
 
     private final TornadoKvCache cache;
     private final AttentionShape shape;
     private final LlaOptions options;
     private final DecodeArrays io;
+    private final boolean matrixUnits;
     private final int heads;
     private final int threads;
     private final int splits;
+    private final int finishingSplits;
     private final int tiles;
     private final int iterations;
     private final FloatArray scores;
@@ -41,24 +53,33 @@ final class MatrixFreeTasks implements DecodeTasks {
     private final FloatArray facts;
     private final FloatArray ayParts;
     private final FloatArray oParts;
+    private final FloatArray work;
 
     MatrixFreeTasks(TornadoKvCache cache, AttentionShape shape, LlaOptions options, DeviceInfo device, DecodeArrays io) {
         this.cache = cache;
         this.shape = shape;
         this.options = options;
         this.io = io;
+        this.matrixUnits = matrixUnits(cache, shape, device);
         this.heads = headsPerGroup(shape);
-        this.threads = threads(device);
+        this.threads = matrixUnits ? MatrixDecode.THREADS : threads(device);
         int dim = shape.headDim();
-        int tile = MatrixFreeDecode.tile(dim, threads);
+        int tile = matrixUnits ? MatrixDecode.TILE : MatrixFreeDecode.tile(dim, threads);
         this.tiles = Math.ceilDiv(shape.keyLength(), tile);
         int units = units();
-        int wanted = Math.max(1, device.computeUnits())
-                * (device.type() == DeviceInfo.Type.CPU ? GROUPS_PER_CORE : GROUPS_PER_GPU_UNIT);
-        this.splits = Math.clamp(Math.ceilDiv(wanted, units), 1, Math.max(1, tiles / 4));
+        int computeUnits = Math.max(1, device.computeUnits());
+        int most = Math.max(1, tiles / 4);
+        if (matrixUnits) {
+            this.splits = Math.clamp(computeUnits * MATRIX_GROUPS_PER_UNIT / units, 1, most);
+            this.finishingSplits = Math.clamp(computeUnits * FINISHING_GROUPS_PER_UNIT / units, 1, most);
+        } else {
+            int groups = device.type() == DeviceInfo.Type.CPU ? GROUPS_PER_CORE : GROUPS_PER_GPU_UNIT;
+            this.splits = Math.clamp(Math.ceilDiv(computeUnits * groups, units), 1, most);
+            this.finishingSplits = splits;
+        }
         this.iterations = Math.min(MOST_ITERATIONS, options.maxIterations());
         int rows = shape.batch() * shape.heads();
-        int kept = Math.toIntExact((long) rows * tiles * tile);
+        int kept = matrixUnits ? 1 : Math.toIntExact((long) rows * tiles * tile);
         this.scores = new FloatArray(kept);
         this.products = new FloatArray(kept);
         this.slopes = new FloatArray(kept);
@@ -66,7 +87,14 @@ final class MatrixFreeTasks implements DecodeTasks {
         this.state = new FloatArray(rows * MatrixFreeDecode.VECTORS * dim);
         this.facts = new FloatArray(rows * MatrixFreeDecode.FACTS);
         this.ayParts = new FloatArray(rows * splits * (dim + 1));
-        this.oParts = new FloatArray(rows * splits * dim);
+        this.oParts = new FloatArray(rows * finishingSplits * (matrixUnits ? 2 * dim : dim));
+        int warps = units * Math.max(splits, MatrixDecode.WARPS * finishingSplits);
+        this.work = new FloatArray(matrixUnits ? warps * MatrixDecode.SCRATCH : 1);
+    }
+
+    private static boolean matrixUnits(TornadoKvCache cache, AttentionShape shape, DeviceInfo device) {
+        return device.precisions().contains(DataType.FLOAT16) && cache.k().halves() && shape.headDim() == MatrixDecode.DIM
+                && shape.valueDim() == MatrixDecode.DIM && MatrixDecode.localBytes() <= device.localMemoryBytes();
     }
 
     /** Whether the kernels take this shape, and the device their work-groups. */
@@ -100,13 +128,18 @@ final class MatrixFreeTasks implements DecodeTasks {
 
     @Override
     public String[] names() {
-        String[] names = new String[4 + 2 * iterations];
-        System.arraycopy(new String[] {"gather", "begin", "output", "merge"}, 0, names, 0, 4);
-        for (int pass = 0; pass < iterations; pass++) {
-            names[4 + 2 * pass] = "multiply" + pass;
-            names[5 + 2 * pass] = "advance" + pass;
+        List<String> names = new ArrayList<>(List.of("gather", "begin", "merge"));
+        if (!matrixUnits) {
+            names.add("output");
         }
-        return names;
+        for (int pass = 0; pass < iterations; pass++) {
+            names.add("multiply" + pass);
+            names.add("advance" + pass);
+            if (matrixUnits) {
+                names.add("finish" + pass);
+            }
+        }
+        return names.toArray(String[]::new);
     }
 
     @Override
@@ -120,23 +153,37 @@ final class MatrixFreeTasks implements DecodeTasks {
         float tolerance = (float) options.tolerance();
         int groups = units() * splits;
         int queries = shape.batch() * shape.heads();
-        TaskGraph tasks = graph.task("gather", MatrixFreeDecode::gather, context, k32, k16, io.scaledQ(), io.lengths(), scores, sums, binary16, dim,
-                        rows, shape.kvHeads(), group, heads, splits, tiles, threads)
-                .task("begin", MatrixFreeDecode::begin, context, k32, k16, io.q(), io.ridges(), io.lengths(), sums, state, facts,
-                        binary16, dim, rows, shape.heads(), group, splits, (float) options.scaleFor(dim), tolerance);
         DecodeTasks.workers(grids, name + ".gather", groups, threads);
         DecodeTasks.workers(grids, name + ".begin", queries, 64);
+        DecodeTasks.workers(grids, name + ".merge", Math.ceilDiv(io.o().getSize(), 64), 64);
+        TaskGraph tasks = matrixUnits
+                ? graph.task("gather", MatrixDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, work, rows,
+                        shape.kvHeads(), group, heads, splits)
+                : graph.task("gather", MatrixFreeDecode::gather, context, k32, k16, io.scaledQ(), io.lengths(), scores, sums,
+                        binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads);
+        tasks = tasks.task("begin", MatrixFreeDecode::begin, context, k32, k16, io.q(), io.ridges(), io.lengths(), sums, state, facts,
+                binary16, dim, rows, shape.heads(), group, splits, (float) options.scaleFor(dim), tolerance, iterations);
         for (int pass = 0; pass < iterations; pass++) {
-            tasks = tasks.task("multiply" + pass, MatrixFreeDecode::multiply, context, k32, k16, io.lengths(), scores, products,
-                            slopes, state, facts, ayParts, binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles,
-                            threads, pass)
-                    .task("advance" + pass, MatrixFreeDecode::advance, context, io.q(), io.ridges(), ayParts, state, facts, dim,
-                            heads, splits, tolerance, pass);
+            if (matrixUnits) {
+                tasks = tasks.task("multiply" + pass, MatrixDecode::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts,
+                                ayParts, work, rows, shape.kvHeads(), group, heads, splits, pass)
+                        .task("finish" + pass, MatrixDecode::finish, context, k16, cache.v().half, io.scaledQ(), io.lengths(), state,
+                                facts, ayParts, oParts, work, rows, shape.kvHeads(), group, heads, finishingSplits, pass);
+                DecodeTasks.workers(grids, name + ".finish" + pass, units() * finishingSplits, MatrixDecode.WARPS * MatrixDecode.THREADS);
+            } else {
+                tasks = tasks.task("multiply" + pass, MatrixFreeDecode::multiply, context, k32, k16, io.lengths(), scores, products,
+                        slopes, state, facts, ayParts, binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads,
+                        pass);
+            }
+            tasks = tasks.task("advance" + pass, MatrixFreeDecode::advance, context, io.q(), io.ridges(), ayParts, state, facts, dim,
+                    heads, splits, finishingSplits, tolerance, pass, iterations);
             DecodeTasks.workers(grids, name + ".multiply" + pass, groups, threads);
             DecodeTasks.workers(grids, name + ".advance" + pass, queries, 64);
         }
+        if (matrixUnits) {
+            return tasks.task("merge", MatrixDecode::merge, context, oParts, facts, io.o(), finishingSplits);
+        }
         DecodeTasks.workers(grids, name + ".output", groups, threads);
-        DecodeTasks.workers(grids, name + ".merge", Math.ceilDiv(io.o().getSize(), 64), 64);
         return tasks.task("output", MatrixFreeDecode::output, context, cache.v().single, cache.v().half, io.lengths(), scores,
                         products, slopes, facts, oParts, binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads)
                 .task("merge", DecodeKernels::merge, context, oParts, io.o(), dim, splits);
@@ -144,7 +191,7 @@ final class MatrixFreeTasks implements DecodeTasks {
 
     @Override
     public Object[] scratch() {
-        return new Object[] {scores, products, slopes, sums, ayParts, oParts};
+        return new Object[] {scores, products, slopes, sums, ayParts, oParts, work};
     }
 
     @Override
@@ -190,7 +237,7 @@ final class MatrixFreeTasks implements DecodeTasks {
     @Override
     public long bytes() {
         return (long) Float.BYTES * (3L * scores.getSize() + sums.getSize() + state.getSize() + facts.getSize()
-                + ayParts.getSize() + oParts.getSize());
+                + ayParts.getSize() + oParts.getSize() + work.getSize());
     }
 
     @Override

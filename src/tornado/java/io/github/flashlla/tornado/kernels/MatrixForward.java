@@ -651,7 +651,7 @@ public final class MatrixForward {
         return TornadoMath.exp(scale * scratch.get(at) - max) * (offset + beta * scratch.get(at + 1024));
     }
 
-    private static int packed(float lo, float hi) {
+    static int packed(float lo, float hi) {
         HalfFloat low = new HalfFloat(lo);
         HalfFloat high = new HalfFloat(hi);
         return (low.getHalfFloatValue() & 0xFFFF) | ((high.getHalfFloatValue() & 0xFFFF) << 16);

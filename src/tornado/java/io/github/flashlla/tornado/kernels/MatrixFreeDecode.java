@@ -45,17 +45,17 @@ public final class MatrixFreeDecode {
     public static final int VECTORS = 6;
     public static final int X = 0;
     public static final int KBAR = 1;
-    private static final int R = 2;
-    private static final int Y = 3;
+    static final int R = 2;
+    static final int Y = 3;
     private static final int ZBAR = 4;
     private static final int AQ = 5;
 
     /** Numbers of a head in {@code facts}; the first are those of {@link DecodeKernels}. */
-    public static final int FACTS = 15;
-    private static final int TOP = 0;
-    private static final int PER_WEIGHT = 1;
+    public static final int FACTS = 18;
+    static final int TOP = 0;
+    static final int PER_WEIGHT = 1;
     /** sum p (z.x): what the mean of a must be taken off. */
-    private static final int MEAN = 2;
+    static final int MEAN = 2;
     public static final int LSE = 3;
     public static final int RESIDUAL = 4;
     public static final int ITERATIONS = 5;
@@ -63,14 +63,25 @@ public final class MatrixFreeDecode {
     private static final int BB = 7;
     private static final int QAQ = 8;
     /** Length of the first step, over scale. */
-    private static final int FIRST_STEP = 9;
-    private static final int STEP = 10;
+    static final int FIRST_STEP = 9;
+    static final int STEP = 10;
     /** Passes that the unit took. */
-    private static final int PASSES = 11;
+    static final int PASSES = 11;
     /** Whether the head iterates: before an even pass, before an odd one. */
     private static final int ACTIVE = 12;
     /** zbar.y of the next pass */
-    private static final int MEAN_PRODUCT = 14;
+    static final int MEAN_PRODUCT = 14;
+    /** What {@link MatrixDecode} does next for the head: before an even pass, before an odd one. */
+    private static final int PLAN = 15;
+    /** Length of the step of the last pass that computed outputs. */
+    static final int FINISHING_STEP = 17;
+
+    // plans; a unit follows the first of these that one of its heads has
+    static final int MULTIPLY = 1;
+    static final int FINISH = 2;
+
+    /** A pass is taken for the last one where the residual expected after it is this part of the tolerance, or less. */
+    private static final float SURE = 0.5f;
 
     /** A weight may be e^this before it becomes the reference. */
     private static final float LEAP = 8;
@@ -304,7 +315,7 @@ public final class MatrixFreeDecode {
      */
     public static void begin(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray q, FloatArray ridges,
             IntArray lengths, FloatArray sums, FloatArray state, FloatArray facts, int binary16, int dim, int capacity,
-            int heads, int group, int splits, float scale, float tolerance) {
+            int heads, int group, int splits, float scale, float tolerance, int launched) {
         int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int head = context.groupIdx;
@@ -386,6 +397,10 @@ public final class MatrixFreeDecode {
         if (rr > tolerance * tolerance * bb) {
             active = 1;
         }
+        float plan = FINISH;
+        if (active > 0 && launched > 1 && rr * rr > SURE * SURE * tolerance * tolerance * bb * bb) {
+            plan = MULTIPLY;
+        }
         float meanProduct = 0;
         for (int d = 0; d < dim; d++) {
             meanProduct += mean[d] * (right[d] - step * product[d] - alongQ * query[d]);
@@ -412,17 +427,32 @@ public final class MatrixFreeDecode {
             facts.set(fact + PASSES, 0);
             facts.set(fact + ACTIVE, active);
             facts.set(fact + ACTIVE + 1, 0);
+            facts.set(fact + PLAN, plan);
+            facts.set(fact + PLAN + 1, 0);
+            facts.set(fact + FINISHING_STEP, 0);
             facts.set(fact + MEAN_PRODUCT, active * meanProduct);
         }
     }
 
     /** Whether a unit has anything left to solve before a pass. */
-    private static float unitActive(FloatArray facts, int unit, int hw, int pass) {
+    static float unitActive(FloatArray facts, int unit, int hw, int pass) {
         float active = 0;
         for (int h = 0; h < hw; h++) {
             active = Math.max(active, facts.get((unit * hw + h) * FACTS + ACTIVE + pass % 2));
         }
         return active;
+    }
+
+    /** What a unit's heads are to go through in a pass; 0 for nothing. */
+    static int unitPlan(FloatArray facts, int unit, int hw, int pass) {
+        float far = 0;
+        float near = 0;
+        for (int h = 0; h < hw; h++) {
+            float plan = facts.get((unit * hw + h) * FACTS + PLAN + pass % 2);
+            far = Math.max(far, plan * (FINISH - plan)); // 1 for the one, 0 for the other
+            near = Math.max(near, plan);
+        }
+        return (int) (near * (1 - far) + MULTIPLY * far);
     }
 
     /**
@@ -555,7 +585,7 @@ public final class MatrixFreeDecode {
 
     /** A step of the solve, and the next direction, conjugate to the last and to q. One work-group a head. */
     public static void advance(KernelContext context, FloatArray q, FloatArray ridges, FloatArray parts, FloatArray state,
-            FloatArray facts, int dim, int hw, int splits, float tolerance, int pass) {
+            FloatArray facts, int dim, int hw, int splits, int finishing, float tolerance, int pass, int launched) {
         int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int head = context.groupIdx;
@@ -563,6 +593,8 @@ public final class MatrixFreeDecode {
         int vectors = head * VECTORS * dim;
         float passed = unitActive(facts, head / hw, hw, pass);
         float active = facts.get(fact + ACTIVE + pass % 2);
+        int unitsPlan = unitPlan(facts, head / hw, hw, pass);
+        int summed = unitsPlan == FINISH ? finishing : splits;
         float ridge = ridges.get(head);
         float[] ay = context.allocateFloatLocalArray(dim);
         float[] localR = context.allocateFloatLocalArray(dim);
@@ -572,13 +604,13 @@ public final class MatrixFreeDecode {
         float[] localMean = context.allocateFloatLocalArray(dim);
 
         float excess = 0;
-        for (int s = 0; s < splits * (int) active; s++) {
-            excess += parts.get((head * splits + s) * (dim + 1) + dim);
+        for (int s = 0; s < summed * (int) active; s++) {
+            excess += parts.get((head * summed + s) * (dim + 1) + dim);
         }
         for (int d = me; d < dim; d += threads) {
             float sum = 0;
-            for (int s = 0; s < splits * (int) active; s++) {
-                sum += parts.get((head * splits + s) * (dim + 1) + d);
+            for (int s = 0; s < summed * (int) active; s++) {
+                sum += parts.get((head * summed + s) * (dim + 1) + d);
             }
             float y = state.get(vectors + Y * dim + d);
             // sum p (d - zbar.y) is 0 but for rounding; about zbar it does no harm
@@ -620,6 +652,19 @@ public final class MatrixFreeDecode {
             goesOn = 0;
         }
         float turn = rr / Math.max(oldRr, 1e-30f);
+        float plan = facts.get(fact + PLAN + pass % 2); // of a head that waits for others
+        if (active > 0) {
+            plan = FINISH;
+        }
+        if (unitsPlan == FINISH) {
+            plan = 0;
+        }
+        if (goesOn > 0) {
+            plan = FINISH;
+            if (pass + 2 < launched && rr * turn > SURE * SURE * tolerance * tolerance * bb) {
+                plan = MULTIPLY;
+            }
+        }
         float meanProduct = 0;
         for (int d = 0; d < dim; d++) {
             meanProduct += localMean[d] * (localR[d] - step * ay[d] + turn * localY[d] - alongQ * localQ[d]);
@@ -642,6 +687,10 @@ public final class MatrixFreeDecode {
             facts.set(fact + RR, rr);
             facts.set(fact + PASSES, passes + passed);
             facts.set(fact + ACTIVE + (pass + 1) % 2, goesOn);
+            facts.set(fact + PLAN + (pass + 1) % 2, plan);
+            if (unitsPlan == FINISH) {
+                facts.set(fact + FINISHING_STEP, step);
+            }
             if (passed > 0) {
                 facts.set(fact + STEP, step);
             }

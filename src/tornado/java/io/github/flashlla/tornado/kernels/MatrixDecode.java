@@ -1,0 +1,899 @@
+package io.github.flashlla.tornado.kernels;
+
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.enums.MMAShape;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.HalfFloat;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * {@link MatrixFreeDecode} on half-precision matrix units (CUDA, compute capability 8.0 on): float16 cache, D = Dv = {@value #DIM},
+ * up to {@value #HEADS} heads that share a key/value head. Arithmetic costs so little there that nothing is kept of a key: every
+ * pass computes its score anew, and memory is read for k and v alone.
+ *
+ * <pre>
+ *   gather   k      -> per split sum w, sum w z, sum w t z
+ *   begin    splits -> the first step, along q                                        ({@link MatrixFreeDecode#begin})
+ *   multiply k      -> per split A y                                                  as long as the solve has far to go
+ *   finish   k, v   -> per split A y, sum p (1 - z.x) v and sum p (z.y) v             in the iteration that is to be the last
+ *   advance  splits -> x, r, the next y, and which of the two comes next              ({@link MatrixFreeDecode#advance})
+ *   merge           -> o, of x and of the last step along y
+ * </pre>
+ *
+ * <p>Keys are exact in float16. What they are multiplied with, queries, directions and weights, is split into two float16 numbers
+ * that hold 22 digits together, so that products are as good as float32's.
+ *
+ * <p>A work-group is one warp, or two. A warp copies tiles of {@value #TILE} keys to local memory as (D / 8, key, 8), and reads them
+ * in two ways:
+ *
+ * <pre>
+ *   scores   A = 16 x 16: row r holds 8 dims of key 2r, then of key 2r + 1;   B = 16 x 8: column 2h has q_h in its upper half,
+ *            column 2h + 1 in its lower;   S (r, 2h + e) = q_h . k of key 2r + e
+ *   sums     A = weights, 16 x 16 keys: a row for each head and half of a number;   B = 16 keys x 8 dims
+ * </pre>
+ *
+ * <p>Fragments cannot be read, only stored to global memory (as in {@link MatrixForward}): S and the sums go through a scratch area.
+ * Of S a lane has head {@code lane % 4}, and keys 2r, 2r + 1, 2r + 16 and 2r + 17 with r = lane / 4.
+ */
+public final class MatrixDecode {
+
+    /** D and Dv. */
+    public static final int DIM = 64;
+
+    /** Most heads of a unit. */
+    public static final int HEADS = 4;
+
+    /** Keys of a tile; splits begin at a multiple of it. */
+    public static final int TILE = 32;
+
+    public static final int THREADS = 32;
+
+    /** Warps of a work-group of {@link #finish}, where they share what keys are multiplied with. */
+    public static final int WARPS = 2;
+
+    /** Floats of scratch for a warp: three products of a tile, then two sums. */
+    public static final int SCRATCH = 3 * 128 + 2 * 16 * DIM;
+    private static final int SUMS = 3 * 128;
+    private static final int OTHER_SUMS = SUMS + 16 * DIM;
+
+    /** int words of 32 keys by 8 dims in local memory, and of what keeps blocks in other banks. */
+    private static final int BLOCK = TILE * 8 / 2 + 16;
+    private static final int BUFFER = DIM / 8 * BLOCK;
+
+    /** How far the largest score of a split may lie above that of its first tile. */
+    private static final float MARGIN = 6;
+
+    /** Added and taken off again, leaves a number below 1 with the 11 digits that float16 can hold. */
+    private static final float ROUNDER = 6144f;
+
+    /** Products of weights and slopes are divided by it, so that the larger half of such a number is below 1. */
+    private static final float RANGE = 32;
+
+    private MatrixDecode() {}
+
+    /** Bytes of local memory. */
+    public static int localBytes() {
+        return (WARPS * (2 * BUFFER + 2 * 128) + 6 * 512) * Integer.BYTES + 2 * WARPS * THREADS * Float.BYTES;
+    }
+
+    /**
+     * The first sums of every head and split.
+     *
+     * @param scaledQ (B,H,D), times the scale
+     * @param lengths (B)
+     * @param sums out (B*H,splits,2 D + 3): sum w z, sum w t z, the score of weight 1, sum w, sum w t; z = k less the first key
+     * @param scratch {@value #SCRATCH} for each warp
+     * @param capacity rows of a sequence in the cache
+     */
+    public static void gather(KernelContext context, HalfFloatArray k, FloatArray scaledQ, IntArray lengths, FloatArray sums,
+            FloatArray scratch, int capacity, int kvHeads, int group, int hw, int splits) {
+        int[] tile = context.allocateIntLocalArray(2 * BUFFER);
+        int[] weights = context.allocateIntLocalArray(2 * 128);
+        float[] shared = context.allocateFloatLocalArray(3 * THREADS);
+        int lane = context.localIdx;
+        int quad = lane & 3;
+        int pair = lane >> 2;
+        int unit = context.groupIdx / splits;
+        int split = context.groupIdx % splits;
+        int kvUnit = unit / (group / hw);
+        int length = lengths.get(kvUnit / kvHeads);
+        int perSplit = ((length + splits - 1) / splits + TILE - 1) / TILE * TILE;
+        int from = Math.min(split * perSplit, length);
+        int to = Math.min(from + perSplit, length);
+        int count = (to - from + TILE - 1) / TILE;
+        int base = kvUnit * capacity;
+        int area = context.groupIdx * SCRATCH;
+        int own = pair * 8 + 2 * quad;
+        int mine = (lane >> 4) * BLOCK + (lane & 15);
+        int first = (base + from) * DIM + 2 * lane;
+
+        int row = (unit * hw + Math.min(quad, hw - 1)) * DIM;
+        float largest = 0;
+        float common = 0; // q.c
+        for (int d = 0; d < DIM; d++) {
+            float value = scaledQ.get(row + d);
+            largest = Math.max(largest, Math.abs(value));
+            common += value * k.get(DecodeKernels.index(base, d, DIM)).getFloat32();
+        }
+        float inverse = largest > 0 ? 1 / largest : 0;
+        for (int n = 0; n < 16; n++) {
+            int at = n * 32 + lane;
+            float value = scaledQ.get(row + (at >> 6) * 8 + ((at >> 2) & 7)) * inverse;
+            float high = (value + ROUNDER) - ROUNDER;
+            int upper = 1 - ((at >> 5) & 1);
+            tile[at] = MatrixForward.packed(upper * high, (1 - upper) * high);
+            tile[512 + at] = MatrixForward.packed(upper * (value - high), (1 - upper) * (value - high));
+        }
+        context.localBarrier();
+        HalfFloat[] q0 = context.mmaLoadB(tile, 16, 0);
+        HalfFloat[] q1 = context.mmaLoadB(tile, 16, 256);
+        HalfFloat[] q2 = context.mmaLoadB(tile, 16, 512);
+        HalfFloat[] q3 = context.mmaLoadB(tile, 16, 768);
+        HalfFloat[] q4 = context.mmaLoadB(tile, 16, 1024);
+        HalfFloat[] q5 = context.mmaLoadB(tile, 16, 1280);
+        HalfFloat[] q6 = context.mmaLoadB(tile, 16, 1536);
+        HalfFloat[] q7 = context.mmaLoadB(tile, 16, 1792);
+        HalfFloat[] l0 = context.mmaLoadB(tile, 16, 2048);
+        HalfFloat[] l1 = context.mmaLoadB(tile, 16, 2304);
+        HalfFloat[] l2 = context.mmaLoadB(tile, 16, 2560);
+        HalfFloat[] l3 = context.mmaLoadB(tile, 16, 2816);
+        HalfFloat[] l4 = context.mmaLoadB(tile, 16, 3072);
+        HalfFloat[] l5 = context.mmaLoadB(tile, 16, 3328);
+        HalfFloat[] l6 = context.mmaLoadB(tile, 16, 3584);
+        HalfFloat[] l7 = context.mmaLoadB(tile, 16, 3840);
+        context.localBarrier();
+
+        float reference = DecodeKernels.LOWEST;
+        if (count > 0) {
+            copy(context, tile, mine, k, first);
+            context.asyncCopyCommit();
+            context.asyncCopyWaitGroup(0);
+            if (from + TILE > to) { // rows beyond the end may hold anything; each lane clears what it copied
+                for (int n = 0; n < 32; n++) {
+                    if (from + (n >> 2) * 4 + ((lane >> 2) & 3) >= to) {
+                        tile[mine + (n & 3) * (2 * BLOCK) + (n >> 2) * 16] = 0;
+                    }
+                }
+            }
+            context.localBarrier();
+            products(context, tile, 0, q0, q1, q2, q3, q4, q5, q6, q7, l0, l1, l2, l3, l4, l5, l6, l7, scratch, area);
+            int key = from + 2 * pair;
+            float some = Math.max(scratch.get(area + own) + hidden(key, to), scratch.get(area + own + 1) + hidden(key + 1, to));
+            float others = Math.max(scratch.get(area + own + 64) + hidden(key + 16, to),
+                    scratch.get(area + own + 65) + hidden(key + 17, to));
+            shared[lane] = Math.max(some, others);
+            context.localBarrier();
+            for (int r = 0; r < 8; r++) {
+                reference = Math.max(reference, shared[4 * r + quad]);
+            }
+            reference = reference * largest - common + MARGIN;
+        }
+        float omega = 0;
+        float sumT = 0;
+        int again = 1;
+        while (again > 0) { // at most twice: with a reference that some score exceeds by too much, and with that score
+            float top = DecodeKernels.LOWEST;
+            omega = 0;
+            sumT = 0;
+            float[] a0 = context.mmaFragment(0f);
+            float[] a1 = context.mmaFragment(0f);
+            float[] a2 = context.mmaFragment(0f);
+            float[] a3 = context.mmaFragment(0f);
+            float[] a4 = context.mmaFragment(0f);
+            float[] a5 = context.mmaFragment(0f);
+            float[] a6 = context.mmaFragment(0f);
+            float[] a7 = context.mmaFragment(0f);
+            context.localBarrier();
+            if (count > 0) {
+                copy(context, tile, mine, k, first);
+            }
+            context.asyncCopyCommit();
+            for (int t = 0; t < count; t++) {
+                int buffer = (t & 1) * BUFFER;
+                context.asyncCopyWaitGroup(0);
+                if (from + t * TILE + TILE > to) { // rows beyond the end may hold anything; each lane clears what it copied
+                    for (int n = 0; n < 32; n++) {
+                        if (from + t * TILE + (n >> 2) * 4 + ((lane >> 2) & 3) >= to) {
+                            tile[buffer + mine + (n & 3) * (2 * BLOCK) + (n >> 2) * 16] = 0;
+                        }
+                    }
+                }
+                context.localBarrier();
+                if (t + 1 < count) {
+                    copy(context, tile, BUFFER - buffer + mine, k, first + (t + 1) * (TILE * DIM));
+                }
+                context.asyncCopyCommit();
+                int key = from + t * TILE + 2 * pair;
+                products(context, tile, buffer * 4, q0, q1, q2, q3, q4, q5, q6, q7, l0, l1, l2, l3, l4, l5, l6, l7, scratch, area);
+                float s0 = scratch.get(area + own) * largest - common + hidden(key, to);
+                float s1 = scratch.get(area + own + 1) * largest - common + hidden(key + 1, to);
+                float s2 = scratch.get(area + own + 64) * largest - common + hidden(key + 16, to);
+                float s3 = scratch.get(area + own + 65) * largest - common + hidden(key + 17, to);
+                top = Math.max(top, Math.max(Math.max(s0, s1), Math.max(s2, s3)));
+                s0 = s0 - reference;
+                s1 = s1 - reference;
+                s2 = s2 - reference;
+                s3 = s3 - reference;
+                float w0 = TornadoMath.exp(s0);
+                float w1 = TornadoMath.exp(s1);
+                float w2 = TornadoMath.exp(s2);
+                float w3 = TornadoMath.exp(s3);
+                omega += (w0 + w1) + (w2 + w3);
+                float high0 = (w0 + ROUNDER) - ROUNDER;
+                float high1 = (w1 + ROUNDER) - ROUNDER;
+                float high2 = (w2 + ROUNDER) - ROUNDER;
+                float high3 = (w3 + ROUNDER) - ROUNDER;
+                int slot = quad * 8 + pair;
+                weights[slot] = MatrixForward.packed(high0, high1);
+                weights[slot + 128] = MatrixForward.packed(high2, high3);
+                weights[slot + 32] = MatrixForward.packed(w0 - high0, w1 - high1);
+                weights[slot + 160] = MatrixForward.packed(w2 - high2, w3 - high3);
+                w0 = w0 * s0;
+                w1 = w1 * s1;
+                w2 = w2 * s2;
+                w3 = w3 * s3;
+                sumT += (w0 + w1) + (w2 + w3);
+                high0 = (w0 + ROUNDER) - ROUNDER;
+                high1 = (w1 + ROUNDER) - ROUNDER;
+                high2 = (w2 + ROUNDER) - ROUNDER;
+                high3 = (w3 + ROUNDER) - ROUNDER;
+                weights[slot + 64] = MatrixForward.packed(high0, high1);
+                weights[slot + 192] = MatrixForward.packed(high2, high3);
+                weights[slot + 96] = MatrixForward.packed(w0 - high0, w1 - high1);
+                weights[slot + 224] = MatrixForward.packed(w2 - high2, w3 - high3);
+                context.localBarrier();
+                HalfFloat[] wa = context.mmaLoadA(weights, 16, 0);
+                HalfFloat[] wb = context.mmaLoadA(weights, 16, 512);
+                a0 = plus(context, wa, wb, tile, buffer * 4, a0);
+                a1 = plus(context, wa, wb, tile, (buffer + BLOCK) * 4, a1);
+                a2 = plus(context, wa, wb, tile, (buffer + 2 * BLOCK) * 4, a2);
+                a3 = plus(context, wa, wb, tile, (buffer + 3 * BLOCK) * 4, a3);
+                a4 = plus(context, wa, wb, tile, (buffer + 4 * BLOCK) * 4, a4);
+                a5 = plus(context, wa, wb, tile, (buffer + 5 * BLOCK) * 4, a5);
+                a6 = plus(context, wa, wb, tile, (buffer + 6 * BLOCK) * 4, a6);
+                a7 = plus(context, wa, wb, tile, (buffer + 7 * BLOCK) * 4, a7);
+            }
+            store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area + SUMS);
+            context.localBarrier();
+            shared[lane] = top;
+            context.localBarrier();
+            for (int r = 0; r < 8; r++) {
+                top = Math.max(top, shared[4 * r + quad]);
+            }
+            shared[THREADS + lane] = top - reference;
+            context.localBarrier();
+            float over = 0;
+            for (int r = 0; r < 4; r++) {
+                over = Math.max(over, shared[THREADS + r]);
+            }
+            again = over > 0 ? 1 : 0;
+            reference = over > 0 ? top : reference;
+        }
+        shared[lane] = omega;
+        shared[THREADS + lane] = sumT;
+        shared[2 * THREADS + lane] = reference;
+        context.localBarrier();
+        int width = 2 * DIM + 3;
+        int out = (unit * hw * splits + split) * width;
+        for (int h = 0; h < hw; h++) {
+            float totalOmega = 0;
+            float totalT = 0;
+            for (int r = 0; r < 8; r++) {
+                totalOmega += shared[4 * r + h];
+                totalT += shared[THREADS + 4 * r + h];
+            }
+            for (int d = lane; d < DIM; d += THREADS) {
+                int at = area + SUMS + (d >> 3) * 128 + h * 8 + (d & 7);
+                float c = k.get(DecodeKernels.index(base, d, DIM)).getFloat32();
+                sums.set(out + h * splits * width + d, scratch.get(at) + scratch.get(at + 32) - totalOmega * c);
+                sums.set(out + h * splits * width + DIM + d, scratch.get(at + 64) + scratch.get(at + 96) - totalT * c);
+            }
+            if (lane == 0) {
+                sums.set(out + h * splits * width + 2 * DIM, shared[2 * THREADS + h]);
+                sums.set(out + h * splits * width + 2 * DIM + 1, totalOmega);
+                sums.set(out + h * splits * width + 2 * DIM + 2, totalT);
+            }
+        }
+    }
+
+    /**
+     * A y of every head and split but for the ridge, of units that are not near their end.
+     *
+     * @param parts out (B*H,splits,D+1): sum p (z.y - zbar.y) z, and without the z
+     * @param pass 0 and on
+     */
+    public static void multiply(KernelContext context, HalfFloatArray k, FloatArray scaledQ, IntArray lengths, FloatArray state,
+            FloatArray facts, FloatArray parts, FloatArray scratch, int capacity, int kvHeads, int group, int hw, int splits,
+            int pass) {
+        int[] tile = context.allocateIntLocalArray(2 * BUFFER);
+        int[] weights = context.allocateIntLocalArray(2 * 128);
+        float[] shared = context.allocateFloatLocalArray(2 * THREADS);
+        int lane = context.localIdx;
+        int quad = lane & 3;
+        int pair = lane >> 2;
+        int unit = context.groupIdx / splits;
+        int split = context.groupIdx % splits;
+        int kvUnit = unit / (group / hw);
+        if (MatrixFreeDecode.unitPlan(facts, unit, hw, pass) == MatrixFreeDecode.MULTIPLY) {
+            int length = lengths.get(kvUnit / kvHeads);
+            int perSplit = ((length + splits - 1) / splits + TILE - 1) / TILE * TILE;
+            int from = Math.min(split * perSplit, length);
+            int to = Math.min(from + perSplit, length);
+            int count = (to - from + TILE - 1) / TILE;
+            int base = kvUnit * capacity;
+            int area = context.groupIdx * SCRATCH;
+            int own = area + pair * 8 + 2 * quad;
+            int place = (lane >> 4) * BLOCK + (lane & 15);
+            int first = (base + from) * DIM + 2 * lane;
+
+            int head = unit * hw + Math.min(quad, hw - 1);
+            int fact = head * MatrixFreeDecode.FACTS;
+            int row = head * DIM;
+            int vector = (head * MatrixFreeDecode.VECTORS + MatrixFreeDecode.Y) * DIM;
+            float largestQ = 0;
+            float largestY = 0;
+            float commonQ = 0; // q.c
+            float commonY = 0;
+            for (int d = 0; d < DIM; d++) {
+                float c = k.get(DecodeKernels.index(base, d, DIM)).getFloat32();
+                float q = scaledQ.get(row + d);
+                float y = state.get(vector + d);
+                largestQ = Math.max(largestQ, Math.abs(q));
+                largestY = Math.max(largestY, Math.abs(y));
+                commonQ += q * c;
+                commonY += y * c;
+            }
+            float inverseQ = largestQ > 0 ? 1 / largestQ : 0;
+            float inverseY = largestY > 0 ? 1 / largestY : 0;
+            for (int n = 0; n < 16; n++) {
+                int at = n * 32 + lane;
+                int d = (at >> 6) * 8 + ((at >> 2) & 7);
+                int upper = 1 - ((at >> 5) & 1);
+                float q = scaledQ.get(row + d) * inverseQ;
+                float y = state.get(vector + d) * inverseY;
+                float qHigh = (q + ROUNDER) - ROUNDER;
+                tile[at] = MatrixForward.packed(upper * qHigh, (1 - upper) * qHigh);
+                tile[512 + at] = MatrixForward.packed(upper * (q - qHigh), (1 - upper) * (q - qHigh));
+                float yHigh = (y + ROUNDER) - ROUNDER;
+                tile[1024 + at] = MatrixForward.packed(upper * yHigh, (1 - upper) * yHigh);
+                tile[1536 + at] = MatrixForward.packed(upper * (y - yHigh), (1 - upper) * (y - yHigh));
+            }
+            weights[64 + lane] = 0; // rows without a head
+            weights[96 + lane] = 0;
+            weights[192 + lane] = 0;
+            weights[224 + lane] = 0;
+            context.localBarrier();
+            HalfFloat[] q0 = context.mmaLoadB(tile, 16, 0);
+            HalfFloat[] q1 = context.mmaLoadB(tile, 16, 256);
+            HalfFloat[] q2 = context.mmaLoadB(tile, 16, 512);
+            HalfFloat[] q3 = context.mmaLoadB(tile, 16, 768);
+            HalfFloat[] q4 = context.mmaLoadB(tile, 16, 1024);
+            HalfFloat[] q5 = context.mmaLoadB(tile, 16, 1280);
+            HalfFloat[] q6 = context.mmaLoadB(tile, 16, 1536);
+            HalfFloat[] q7 = context.mmaLoadB(tile, 16, 1792);
+            HalfFloat[] l0 = context.mmaLoadB(tile, 16, 2048);
+            HalfFloat[] l1 = context.mmaLoadB(tile, 16, 2304);
+            HalfFloat[] l2 = context.mmaLoadB(tile, 16, 2560);
+            HalfFloat[] l3 = context.mmaLoadB(tile, 16, 2816);
+            HalfFloat[] l4 = context.mmaLoadB(tile, 16, 3072);
+            HalfFloat[] l5 = context.mmaLoadB(tile, 16, 3328);
+            HalfFloat[] l6 = context.mmaLoadB(tile, 16, 3584);
+            HalfFloat[] l7 = context.mmaLoadB(tile, 16, 3840);
+            HalfFloat[] y0 = context.mmaLoadB(tile, 16, 4096);
+            HalfFloat[] y1 = context.mmaLoadB(tile, 16, 4352);
+            HalfFloat[] y2 = context.mmaLoadB(tile, 16, 4608);
+            HalfFloat[] y3 = context.mmaLoadB(tile, 16, 4864);
+            HalfFloat[] y4 = context.mmaLoadB(tile, 16, 5120);
+            HalfFloat[] y5 = context.mmaLoadB(tile, 16, 5376);
+            HalfFloat[] y6 = context.mmaLoadB(tile, 16, 5632);
+            HalfFloat[] y7 = context.mmaLoadB(tile, 16, 5888);
+            HalfFloat[] m0 = context.mmaLoadB(tile, 16, 6144);
+            HalfFloat[] m1 = context.mmaLoadB(tile, 16, 6400);
+            HalfFloat[] m2 = context.mmaLoadB(tile, 16, 6656);
+            HalfFloat[] m3 = context.mmaLoadB(tile, 16, 6912);
+            HalfFloat[] m4 = context.mmaLoadB(tile, 16, 7168);
+            HalfFloat[] m5 = context.mmaLoadB(tile, 16, 7424);
+            HalfFloat[] m6 = context.mmaLoadB(tile, 16, 7680);
+            HalfFloat[] m7 = context.mmaLoadB(tile, 16, 7936);
+            context.localBarrier();
+
+            float top = facts.get(fact + MatrixFreeDecode.TOP);
+            float mean = facts.get(fact + MatrixFreeDecode.MEAN_PRODUCT);
+            float small = inverseY / RANGE;
+            float excess = 0;
+            float[] a0 = context.mmaFragment(0f);
+            float[] a1 = context.mmaFragment(0f);
+            float[] a2 = context.mmaFragment(0f);
+            float[] a3 = context.mmaFragment(0f);
+            float[] a4 = context.mmaFragment(0f);
+            float[] a5 = context.mmaFragment(0f);
+            float[] a6 = context.mmaFragment(0f);
+            float[] a7 = context.mmaFragment(0f);
+            if (count > 0) {
+                copy(context, tile, place, k, first);
+            }
+            context.asyncCopyCommit();
+            for (int t = 0; t < count; t++) {
+                int buffer = (t & 1) * BUFFER;
+                context.asyncCopyWaitGroup(0);
+                if (from + t * TILE + TILE > to) { // rows beyond the end may hold anything; each lane clears what it copied
+                    for (int n = 0; n < 32; n++) {
+                        if (from + t * TILE + (n >> 2) * 4 + ((lane >> 2) & 3) >= to) {
+                            tile[buffer + place + (n & 3) * (2 * BLOCK) + (n >> 2) * 16] = 0;
+                        }
+                    }
+                }
+                context.localBarrier();
+                if (t + 1 < count) {
+                    copy(context, tile, BUFFER - buffer + place, k, first + (t + 1) * (TILE * DIM));
+                }
+                context.asyncCopyCommit();
+                int key = from + t * TILE + 2 * pair;
+                products(context, tile, buffer * 4, q0, q1, q2, q3, q4, q5, q6, q7, l0, l1, l2, l3, l4, l5, l6, l7, scratch, area);
+                products(context, tile, buffer * 4, y0, y1, y2, y3, y4, y5, y6, y7, m0, m1, m2, m3, m4, m5, m6, m7, scratch,
+                        area + 128);
+                float s0 = scratch.get(own) * largestQ - commonQ + hidden(key, to);
+                float s1 = scratch.get(own + 1) * largestQ - commonQ + hidden(key + 1, to);
+                float s2 = scratch.get(own + 64) * largestQ - commonQ + hidden(key + 16, to);
+                float s3 = scratch.get(own + 65) * largestQ - commonQ + hidden(key + 17, to);
+                float d0 = scratch.get(own + 128) * largestY - commonY;
+                float d1 = scratch.get(own + 129) * largestY - commonY;
+                float d2 = scratch.get(own + 192) * largestY - commonY;
+                float d3 = scratch.get(own + 193) * largestY - commonY;
+                d0 = TornadoMath.exp(s0 - top) * (d0 - mean);
+                d1 = TornadoMath.exp(s1 - top) * (d1 - mean);
+                d2 = TornadoMath.exp(s2 - top) * (d2 - mean);
+                d3 = TornadoMath.exp(s3 - top) * (d3 - mean);
+                excess += (d0 + d1) + (d2 + d3);
+                d0 = d0 * small;
+                d1 = d1 * small;
+                d2 = d2 * small;
+                d3 = d3 * small;
+                int slot = quad * 8 + pair;
+                float d0High = (d0 + ROUNDER) - ROUNDER;
+                float d1High = (d1 + ROUNDER) - ROUNDER;
+                float d2High = (d2 + ROUNDER) - ROUNDER;
+                float d3High = (d3 + ROUNDER) - ROUNDER;
+                weights[slot] = MatrixForward.packed(d0High, d1High);
+                weights[slot + 128] = MatrixForward.packed(d2High, d3High);
+                weights[slot + 32] = MatrixForward.packed(d0 - d0High, d1 - d1High);
+                weights[slot + 160] = MatrixForward.packed(d2 - d2High, d3 - d3High);
+                context.localBarrier();
+                HalfFloat[] wa = context.mmaLoadA(weights, 16, 0);
+                HalfFloat[] wb = context.mmaLoadA(weights, 16, 512);
+                a0 = plus(context, wa, wb, tile, (buffer) * 4, a0);
+                a1 = plus(context, wa, wb, tile, (buffer + BLOCK) * 4, a1);
+                a2 = plus(context, wa, wb, tile, (buffer + 2 * BLOCK) * 4, a2);
+                a3 = plus(context, wa, wb, tile, (buffer + 3 * BLOCK) * 4, a3);
+                a4 = plus(context, wa, wb, tile, (buffer + 4 * BLOCK) * 4, a4);
+                a5 = plus(context, wa, wb, tile, (buffer + 5 * BLOCK) * 4, a5);
+                a6 = plus(context, wa, wb, tile, (buffer + 6 * BLOCK) * 4, a6);
+                a7 = plus(context, wa, wb, tile, (buffer + 7 * BLOCK) * 4, a7);
+            }
+            store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area + SUMS);
+            shared[lane] = excess;
+            shared[THREADS + lane] = largestY * RANGE;
+            context.localBarrier();
+            int out = (unit * hw * splits + split) * (DIM + 1);
+            for (int h = 0; h < hw; h++) {
+                float perWeight = facts.get((unit * hw + h) * MatrixFreeDecode.FACTS + MatrixFreeDecode.PER_WEIGHT);
+                float total = 0;
+                for (int r = 0; r < 8; r++) {
+                    total += shared[4 * r + h];
+                }
+                float size = shared[THREADS + h];
+                for (int d = lane; d < DIM; d += THREADS) {
+                    int at = area + SUMS + (d >> 3) * 128 + h * 8 + (d & 7);
+                    float c = k.get(DecodeKernels.index(base, d, DIM)).getFloat32();
+                    parts.set(out + h * splits * (DIM + 1) + d,
+                            perWeight * (size * (scratch.get(at) + scratch.get(at + 32)) - total * c));
+                }
+                if (lane == 0) {
+                    parts.set(out + h * splits * (DIM + 1) + DIM, perWeight * total);
+                }
+            }
+        }
+    }
+
+    /**
+     * What {@link #multiply} does, and of the output what belongs to x and what belongs to y, of units whose last iteration this is
+     * likely to be, or that had no need of one.
+     *
+     * @param parts out (B*H,splits,D+1), as in {@link #multiply}
+     * @param outputs out (B*H,splits,2 D): sum p (1 - a) v with a = z.x less its mean; sum p (z.y - zbar.y) v
+     * @param pass 0 and on
+     */
+    public static void finish(KernelContext context, HalfFloatArray k, HalfFloatArray v, FloatArray scaledQ, IntArray lengths,
+            FloatArray state, FloatArray facts, FloatArray parts, FloatArray outputs, FloatArray scratch, int capacity, int kvHeads,
+            int group, int hw, int splits, int pass) {
+        int[] tile = context.allocateIntLocalArray(WARPS * 2 * BUFFER); // of each warp: keys, values
+        int[] factors = context.allocateIntLocalArray(6 * 512); // q, x and y, for which registers are too few
+        int[] weights = context.allocateIntLocalArray(WARPS * 2 * 128);
+        float[] shared = context.allocateFloatLocalArray(2 * WARPS * THREADS);
+        int me = context.localIdx;
+        int warp = me >> 5;
+        int lane = me & 31;
+        int quad = lane & 3;
+        int pair = lane >> 2;
+        int unit = context.groupIdx / splits;
+        int split = context.groupIdx % splits;
+        int kvUnit = unit / (group / hw);
+        if (MatrixFreeDecode.unitPlan(facts, unit, hw, pass) == MatrixFreeDecode.FINISH) {
+            int length = lengths.get(kvUnit / kvHeads);
+            int perSplit = ((length + splits - 1) / splits + TILE - 1) / TILE * TILE;
+            int from = Math.min(split * perSplit, length);
+            int to = Math.min(from + perSplit, length);
+            int count = (to - from + TILE - 1) / TILE;
+            int base = kvUnit * capacity;
+            int area = (context.groupIdx * WARPS + warp) * SCRATCH;
+            int own = area + pair * 8 + 2 * quad;
+            int keys = warp * 2 * BUFFER;
+            int place = keys + (lane >> 4) * BLOCK + (lane & 15);
+            int first = (base + from) * DIM + 2 * lane;
+
+            int head = unit * hw + Math.min(quad, hw - 1);
+            int fact = head * MatrixFreeDecode.FACTS;
+            int row = head * DIM;
+            int vector = (head * MatrixFreeDecode.VECTORS + MatrixFreeDecode.Y) * DIM;
+            int solution = (head * MatrixFreeDecode.VECTORS + MatrixFreeDecode.X) * DIM;
+            float largestQ = 0;
+            float largestY = 0;
+            float commonQ = 0; // q.c
+            float commonY = 0;
+            for (int d = 0; d < DIM; d++) {
+                float c = k.get(DecodeKernels.index(base, d, DIM)).getFloat32();
+                float q = scaledQ.get(row + d);
+                float y = state.get(vector + d);
+                largestQ = Math.max(largestQ, Math.abs(q));
+                largestY = Math.max(largestY, Math.abs(y));
+                commonQ += q * c;
+                commonY += y * c;
+            }
+            float inverseQ = largestQ > 0 ? 1 / largestQ : 0;
+            float inverseY = largestY > 0 ? 1 / largestY : 0;
+            float largestX = 0;
+            float commonX = 0;
+            for (int d = 0; d < DIM; d++) {
+                float x = state.get(solution + d);
+                largestX = Math.max(largestX, Math.abs(x));
+                commonX += x * k.get(DecodeKernels.index(base, d, DIM)).getFloat32();
+            }
+            float inverseX = largestX > 0 ? 1 / largestX : 0;
+            for (int n = 0; n < 16 / WARPS; n++) {
+                int at = n * WARPS * THREADS + me;
+                int d = (at >> 6) * 8 + ((at >> 2) & 7);
+                int upper = 1 - ((at >> 5) & 1);
+                float q = scaledQ.get(row + d) * inverseQ;
+                float x = state.get(solution + d) * inverseX;
+                float y = state.get(vector + d) * inverseY;
+                float qHigh = (q + ROUNDER) - ROUNDER;
+                factors[at] = MatrixForward.packed(upper * qHigh, (1 - upper) * qHigh);
+                factors[512 + at] = MatrixForward.packed(upper * (q - qHigh), (1 - upper) * (q - qHigh));
+                float xHigh = (x + ROUNDER) - ROUNDER;
+                factors[1024 + at] = MatrixForward.packed(upper * xHigh, (1 - upper) * xHigh);
+                factors[1536 + at] = MatrixForward.packed(upper * (x - xHigh), (1 - upper) * (x - xHigh));
+                float yHigh = (y + ROUNDER) - ROUNDER;
+                factors[2048 + at] = MatrixForward.packed(upper * yHigh, (1 - upper) * yHigh);
+                factors[2560 + at] = MatrixForward.packed(upper * (y - yHigh), (1 - upper) * (y - yHigh));
+            }
+            context.localBarrier();
+
+            float top = facts.get(fact + MatrixFreeDecode.TOP);
+            // of z.x, where MEAN takes the part of x along q from t and not from z.q
+            float mean = 1 + facts.get(fact + MatrixFreeDecode.MEAN) + facts.get(fact + MatrixFreeDecode.FIRST_STEP) * top;
+            float meanY = facts.get(fact + MatrixFreeDecode.MEAN_PRODUCT);
+            float small = inverseY / RANGE;
+            float excess = 0;
+            float[] a0 = context.mmaFragment(0f);
+            float[] a1 = context.mmaFragment(0f);
+            float[] a2 = context.mmaFragment(0f);
+            float[] a3 = context.mmaFragment(0f);
+            float[] a4 = context.mmaFragment(0f);
+            float[] a5 = context.mmaFragment(0f);
+            float[] a6 = context.mmaFragment(0f);
+            float[] a7 = context.mmaFragment(0f);
+            float[] o0 = context.mmaFragment(0f);
+            float[] o1 = context.mmaFragment(0f);
+            float[] o2 = context.mmaFragment(0f);
+            float[] o3 = context.mmaFragment(0f);
+            float[] o4 = context.mmaFragment(0f);
+            float[] o5 = context.mmaFragment(0f);
+            float[] o6 = context.mmaFragment(0f);
+            float[] o7 = context.mmaFragment(0f);
+            if (warp < count) {
+                copy(context, tile, place, k, first + warp * (TILE * DIM));
+            }
+            context.asyncCopyCommit();
+            if (warp < count) {
+                copy(context, tile, BUFFER + place, v, first + warp * (TILE * DIM));
+            }
+            context.asyncCopyCommit();
+            for (int round = 0; round < (count + WARPS - 1) / WARPS; round++) {
+                int t = round * WARPS + warp;
+                int key = from + t * TILE + 2 * pair;
+                context.asyncCopyWaitGroup(1); // the keys are there, the values on their way
+                if (from + t * TILE + TILE > to) { // rows beyond the end may hold anything; each lane clears what it copied
+                    for (int n = 0; n < 32; n++) {
+                        if (from + t * TILE + (n >> 2) * 4 + ((lane >> 2) & 3) >= to) {
+                            tile[place + (n & 3) * (2 * BLOCK) + (n >> 2) * 16] = 0;
+                        }
+                    }
+                }
+                context.localBarrier();
+                products(context, tile, keys * 4, factors, scratch, area);
+                float s0 = scratch.get(own) * largestQ - commonQ + hidden(key, to);
+                float s1 = scratch.get(own + 1) * largestQ - commonQ + hidden(key + 1, to);
+                float s2 = scratch.get(own + 64) * largestQ - commonQ + hidden(key + 16, to);
+                float s3 = scratch.get(own + 65) * largestQ - commonQ + hidden(key + 17, to);
+                float x0 = scratch.get(own + 128) * largestX - commonX;
+                float x1 = scratch.get(own + 129) * largestX - commonX;
+                float x2 = scratch.get(own + 192) * largestX - commonX;
+                float x3 = scratch.get(own + 193) * largestX - commonX;
+                float d0 = scratch.get(own + 256) * largestY - commonY;
+                float d1 = scratch.get(own + 257) * largestY - commonY;
+                float d2 = scratch.get(own + 320) * largestY - commonY;
+                float d3 = scratch.get(own + 321) * largestY - commonY;
+                s0 = TornadoMath.exp(s0 - top);
+                s1 = TornadoMath.exp(s1 - top);
+                s2 = TornadoMath.exp(s2 - top);
+                s3 = TornadoMath.exp(s3 - top);
+                d0 = s0 * (d0 - meanY);
+                d1 = s1 * (d1 - meanY);
+                d2 = s2 * (d2 - meanY);
+                d3 = s3 * (d3 - meanY);
+                excess += (d0 + d1) + (d2 + d3);
+                d0 = d0 * small;
+                d1 = d1 * small;
+                d2 = d2 * small;
+                d3 = d3 * small;
+                x0 = s0 * (mean - x0) * (1 / RANGE);
+                x1 = s1 * (mean - x1) * (1 / RANGE);
+                x2 = s2 * (mean - x2) * (1 / RANGE);
+                x3 = s3 * (mean - x3) * (1 / RANGE);
+                int slot = warp * 256 + quad * 8 + pair;
+                float d0High = (d0 + ROUNDER) - ROUNDER;
+                float d1High = (d1 + ROUNDER) - ROUNDER;
+                float d2High = (d2 + ROUNDER) - ROUNDER;
+                float d3High = (d3 + ROUNDER) - ROUNDER;
+                weights[slot] = MatrixForward.packed(d0High, d1High);
+                weights[slot + 128] = MatrixForward.packed(d2High, d3High);
+                weights[slot + 32] = MatrixForward.packed(d0 - d0High, d1 - d1High);
+                weights[slot + 160] = MatrixForward.packed(d2 - d2High, d3 - d3High);
+                float x0High = (x0 + ROUNDER) - ROUNDER;
+                float x1High = (x1 + ROUNDER) - ROUNDER;
+                float x2High = (x2 + ROUNDER) - ROUNDER;
+                float x3High = (x3 + ROUNDER) - ROUNDER;
+                weights[slot + 64] = MatrixForward.packed(x0High, x1High);
+                weights[slot + 192] = MatrixForward.packed(x2High, x3High);
+                weights[slot + 96] = MatrixForward.packed(x0 - x0High, x1 - x1High);
+                weights[slot + 224] = MatrixForward.packed(x2 - x2High, x3 - x3High);
+                context.localBarrier();
+                HalfFloat[] wa = context.mmaLoadA(weights, 16, warp * 1024);
+                HalfFloat[] wb = context.mmaLoadA(weights, 16, warp * 1024 + 512);
+                a0 = plus(context, wa, wb, tile, keys * 4, a0);
+                a1 = plus(context, wa, wb, tile, (keys + BLOCK) * 4, a1);
+                a2 = plus(context, wa, wb, tile, (keys + 2 * BLOCK) * 4, a2);
+                a3 = plus(context, wa, wb, tile, (keys + 3 * BLOCK) * 4, a3);
+                a4 = plus(context, wa, wb, tile, (keys + 4 * BLOCK) * 4, a4);
+                a5 = plus(context, wa, wb, tile, (keys + 5 * BLOCK) * 4, a5);
+                a6 = plus(context, wa, wb, tile, (keys + 6 * BLOCK) * 4, a6);
+                a7 = plus(context, wa, wb, tile, (keys + 7 * BLOCK) * 4, a7);
+                context.localBarrier();
+                if (t + WARPS < count) {
+                    copy(context, tile, place, k, first + (t + WARPS) * (TILE * DIM));
+                }
+                context.asyncCopyCommit();
+                context.asyncCopyWaitGroup(1); // the values are there, the next keys on their way
+                if (from + t * TILE + TILE > to) { // rows beyond the end may hold anything; each lane clears what it copied
+                    for (int n = 0; n < 32; n++) {
+                        if (from + t * TILE + (n >> 2) * 4 + ((lane >> 2) & 3) >= to) {
+                            tile[BUFFER + place + (n & 3) * (2 * BLOCK) + (n >> 2) * 16] = 0;
+                        }
+                    }
+                }
+                context.localBarrier();
+                o0 = plus(context, wa, wb, tile, (keys + BUFFER) * 4, o0);
+                o1 = plus(context, wa, wb, tile, (keys + BUFFER + BLOCK) * 4, o1);
+                o2 = plus(context, wa, wb, tile, (keys + BUFFER + 2 * BLOCK) * 4, o2);
+                o3 = plus(context, wa, wb, tile, (keys + BUFFER + 3 * BLOCK) * 4, o3);
+                o4 = plus(context, wa, wb, tile, (keys + BUFFER + 4 * BLOCK) * 4, o4);
+                o5 = plus(context, wa, wb, tile, (keys + BUFFER + 5 * BLOCK) * 4, o5);
+                o6 = plus(context, wa, wb, tile, (keys + BUFFER + 6 * BLOCK) * 4, o6);
+                o7 = plus(context, wa, wb, tile, (keys + BUFFER + 7 * BLOCK) * 4, o7);
+                context.localBarrier();
+                if (t + WARPS < count) {
+                    copy(context, tile, BUFFER + place, v, first + (t + WARPS) * (TILE * DIM));
+                }
+                context.asyncCopyCommit();
+            }
+            store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area + SUMS);
+            store(context, o0, o1, o2, o3, o4, o5, o6, o7, scratch, area + OTHER_SUMS);
+            shared[me] = excess;
+            shared[WARPS * THREADS + me] = largestY * RANGE;
+            context.localBarrier();
+            int out = unit * hw * splits + split;
+            for (int h = 0; h < hw; h++) {
+                float perWeight = facts.get((unit * hw + h) * MatrixFreeDecode.FACTS + MatrixFreeDecode.PER_WEIGHT);
+                float total = 0;
+                for (int r = 0; r < 8 * WARPS; r++) {
+                    total += shared[4 * r + h];
+                }
+                float size = shared[WARPS * THREADS + h];
+                int part = (out + h * splits) * (DIM + 1);
+                int output = (out + h * splits) * (2 * DIM);
+                for (int d = me; d < DIM; d += WARPS * THREADS) {
+                    int at = context.groupIdx * WARPS * SCRATCH + (d >> 3) * 128 + h * 8 + (d & 7);
+                    float ay = 0;
+                    float along = 0;
+                    float whole = 0;
+                    for (int w = 0; w < WARPS; w++) {
+                        int sums = at + w * SCRATCH + SUMS;
+                        int outputSums = at + w * SCRATCH + OTHER_SUMS;
+                        ay += scratch.get(sums) + scratch.get(sums + 32);
+                        along += scratch.get(outputSums) + scratch.get(outputSums + 32);
+                        whole += scratch.get(outputSums + 64) + scratch.get(outputSums + 96);
+                    }
+                    float c = k.get(DecodeKernels.index(base, d, DIM)).getFloat32();
+                    parts.set(part + d, perWeight * (size * ay - total * c));
+                    outputs.set(output + d, perWeight * RANGE * whole);
+                    outputs.set(output + DIM + d, perWeight * size * along);
+                }
+                if (me == 0) {
+                    parts.set(part + DIM, perWeight * total);
+                }
+            }
+        }
+    }
+
+    /**
+     * The output: what {@link #finish} left, with the last step. One thread an element of o.
+     *
+     * @param outputs (B*H,splits,2 D)
+     * @param o out (B,H,D)
+     */
+    public static void merge(KernelContext context, FloatArray outputs, FloatArray facts, FloatArray o, int splits) {
+        int n = context.globalIdx;
+        if (n < o.getSize()) {
+            int head = n / DIM;
+            float whole = 0;
+            float along = 0;
+            for (int s = 0; s < splits; s++) {
+                int at = (head * splits + s) * (2 * DIM) + n % DIM;
+                whole += outputs.get(at);
+                along += outputs.get(at + DIM);
+            }
+            o.set(n, whole - facts.get(head * MatrixFreeDecode.FACTS + MatrixFreeDecode.FINISHING_STEP) * along);
+        }
+    }
+
+    /** 0 for a key before {@code to}, low enough for no weight otherwise. */
+    private static float hidden(int key, int to) {
+        return Math.min(0, to - 1 - key) * 1e29f;
+    }
+
+    /** A tile of {@value #TILE} rows from the cache, whose order is that of {@link DecodeKernels#index}: 4 rows by 8 by 8 dims. */
+    private static void copy(KernelContext context, int[] tile, int to, HalfFloatArray rows, int from) {
+        for (int n = 0; n < 32; n++) {
+            context.asyncCopyToLocal(tile, to + (n & 3) * (2 * BLOCK) + (n >> 2) * 16, rows, from + n * 64);
+        }
+    }
+
+    /** 4 heads with 32 keys. */
+    private static void products(KernelContext context, int[] tile, int at, HalfFloat[] q0, HalfFloat[] q1, HalfFloat[] q2,
+            HalfFloat[] q3, HalfFloat[] q4, HalfFloat[] q5, HalfFloat[] q6, HalfFloat[] q7, HalfFloat[] l0, HalfFloat[] l1,
+            HalfFloat[] l2, HalfFloat[] l3, HalfFloat[] l4, HalfFloat[] l5, HalfFloat[] l6, HalfFloat[] l7, FloatArray out,
+            int to) {
+        HalfFloat[] k0 = context.mmaLoadA(tile, 16, at);
+        HalfFloat[] k1 = context.mmaLoadA(tile, 16, at + 4 * BLOCK);
+        HalfFloat[] k2 = context.mmaLoadA(tile, 16, at + 8 * BLOCK);
+        HalfFloat[] k3 = context.mmaLoadA(tile, 16, at + 12 * BLOCK);
+        HalfFloat[] k4 = context.mmaLoadA(tile, 16, at + 16 * BLOCK);
+        HalfFloat[] k5 = context.mmaLoadA(tile, 16, at + 20 * BLOCK);
+        HalfFloat[] k6 = context.mmaLoadA(tile, 16, at + 24 * BLOCK);
+        HalfFloat[] k7 = context.mmaLoadA(tile, 16, at + 28 * BLOCK);
+        float[] s = context.mmaFragment(0f);
+        s = context.mma(k0, l0, s, MMAShape.M16N8K16);
+        s = context.mma(k1, l1, s, MMAShape.M16N8K16);
+        s = context.mma(k2, l2, s, MMAShape.M16N8K16);
+        s = context.mma(k3, l3, s, MMAShape.M16N8K16);
+        s = context.mma(k4, l4, s, MMAShape.M16N8K16);
+        s = context.mma(k5, l5, s, MMAShape.M16N8K16);
+        s = context.mma(k6, l6, s, MMAShape.M16N8K16);
+        s = context.mma(k7, l7, s, MMAShape.M16N8K16);
+        s = context.mma(k0, q0, s, MMAShape.M16N8K16);
+        s = context.mma(k1, q1, s, MMAShape.M16N8K16);
+        s = context.mma(k2, q2, s, MMAShape.M16N8K16);
+        s = context.mma(k3, q3, s, MMAShape.M16N8K16);
+        s = context.mma(k4, q4, s, MMAShape.M16N8K16);
+        s = context.mma(k5, q5, s, MMAShape.M16N8K16);
+        s = context.mma(k6, q6, s, MMAShape.M16N8K16);
+        s = context.mma(k7, q7, s, MMAShape.M16N8K16);
+        context.mmaStore(s, out, 0, to, 8);
+    }
+
+    /** The same for q, x and y, which are in local memory. */
+    private static void products(KernelContext context, int[] tile, int at, int[] factors, FloatArray out, int to) {
+        float[] s = context.mmaFragment(0f);
+        float[] x = context.mmaFragment(0f);
+        float[] y = context.mmaFragment(0f);
+        HalfFloat[] k0 = context.mmaLoadA(tile, 16, at);
+        s = context.mma(k0, context.mmaLoadB(factors, 16, 2048), s, MMAShape.M16N8K16);
+        s = context.mma(k0, context.mmaLoadB(factors, 16, 0), s, MMAShape.M16N8K16);
+        x = context.mma(k0, context.mmaLoadB(factors, 16, 6144), x, MMAShape.M16N8K16);
+        x = context.mma(k0, context.mmaLoadB(factors, 16, 4096), x, MMAShape.M16N8K16);
+        y = context.mma(k0, context.mmaLoadB(factors, 16, 10240), y, MMAShape.M16N8K16);
+        y = context.mma(k0, context.mmaLoadB(factors, 16, 8192), y, MMAShape.M16N8K16);
+        HalfFloat[] k1 = context.mmaLoadA(tile, 16, at + 4 * BLOCK);
+        s = context.mma(k1, context.mmaLoadB(factors, 16, 2304), s, MMAShape.M16N8K16);
+        s = context.mma(k1, context.mmaLoadB(factors, 16, 256), s, MMAShape.M16N8K16);
+        x = context.mma(k1, context.mmaLoadB(factors, 16, 6400), x, MMAShape.M16N8K16);
+        x = context.mma(k1, context.mmaLoadB(factors, 16, 4352), x, MMAShape.M16N8K16);
+        y = context.mma(k1, context.mmaLoadB(factors, 16, 10496), y, MMAShape.M16N8K16);
+        y = context.mma(k1, context.mmaLoadB(factors, 16, 8448), y, MMAShape.M16N8K16);
+        HalfFloat[] k2 = context.mmaLoadA(tile, 16, at + 8 * BLOCK);
+        s = context.mma(k2, context.mmaLoadB(factors, 16, 2560), s, MMAShape.M16N8K16);
+        s = context.mma(k2, context.mmaLoadB(factors, 16, 512), s, MMAShape.M16N8K16);
+        x = context.mma(k2, context.mmaLoadB(factors, 16, 6656), x, MMAShape.M16N8K16);
+        x = context.mma(k2, context.mmaLoadB(factors, 16, 4608), x, MMAShape.M16N8K16);
+        y = context.mma(k2, context.mmaLoadB(factors, 16, 10752), y, MMAShape.M16N8K16);
+        y = context.mma(k2, context.mmaLoadB(factors, 16, 8704), y, MMAShape.M16N8K16);
+        HalfFloat[] k3 = context.mmaLoadA(tile, 16, at + 12 * BLOCK);
+        s = context.mma(k3, context.mmaLoadB(factors, 16, 2816), s, MMAShape.M16N8K16);
+        s = context.mma(k3, context.mmaLoadB(factors, 16, 768), s, MMAShape.M16N8K16);
+        x = context.mma(k3, context.mmaLoadB(factors, 16, 6912), x, MMAShape.M16N8K16);
+        x = context.mma(k3, context.mmaLoadB(factors, 16, 4864), x, MMAShape.M16N8K16);
+        y = context.mma(k3, context.mmaLoadB(factors, 16, 11008), y, MMAShape.M16N8K16);
+        y = context.mma(k3, context.mmaLoadB(factors, 16, 8960), y, MMAShape.M16N8K16);
+        HalfFloat[] k4 = context.mmaLoadA(tile, 16, at + 16 * BLOCK);
+        s = context.mma(k4, context.mmaLoadB(factors, 16, 3072), s, MMAShape.M16N8K16);
+        s = context.mma(k4, context.mmaLoadB(factors, 16, 1024), s, MMAShape.M16N8K16);
+        x = context.mma(k4, context.mmaLoadB(factors, 16, 7168), x, MMAShape.M16N8K16);
+        x = context.mma(k4, context.mmaLoadB(factors, 16, 5120), x, MMAShape.M16N8K16);
+        y = context.mma(k4, context.mmaLoadB(factors, 16, 11264), y, MMAShape.M16N8K16);
+        y = context.mma(k4, context.mmaLoadB(factors, 16, 9216), y, MMAShape.M16N8K16);
+        HalfFloat[] k5 = context.mmaLoadA(tile, 16, at + 20 * BLOCK);
+        s = context.mma(k5, context.mmaLoadB(factors, 16, 3328), s, MMAShape.M16N8K16);
+        s = context.mma(k5, context.mmaLoadB(factors, 16, 1280), s, MMAShape.M16N8K16);
+        x = context.mma(k5, context.mmaLoadB(factors, 16, 7424), x, MMAShape.M16N8K16);
+        x = context.mma(k5, context.mmaLoadB(factors, 16, 5376), x, MMAShape.M16N8K16);
+        y = context.mma(k5, context.mmaLoadB(factors, 16, 11520), y, MMAShape.M16N8K16);
+        y = context.mma(k5, context.mmaLoadB(factors, 16, 9472), y, MMAShape.M16N8K16);
+        HalfFloat[] k6 = context.mmaLoadA(tile, 16, at + 24 * BLOCK);
+        s = context.mma(k6, context.mmaLoadB(factors, 16, 3584), s, MMAShape.M16N8K16);
+        s = context.mma(k6, context.mmaLoadB(factors, 16, 1536), s, MMAShape.M16N8K16);
+        x = context.mma(k6, context.mmaLoadB(factors, 16, 7680), x, MMAShape.M16N8K16);
+        x = context.mma(k6, context.mmaLoadB(factors, 16, 5632), x, MMAShape.M16N8K16);
+        y = context.mma(k6, context.mmaLoadB(factors, 16, 11776), y, MMAShape.M16N8K16);
+        y = context.mma(k6, context.mmaLoadB(factors, 16, 9728), y, MMAShape.M16N8K16);
+        HalfFloat[] k7 = context.mmaLoadA(tile, 16, at + 28 * BLOCK);
+        s = context.mma(k7, context.mmaLoadB(factors, 16, 3840), s, MMAShape.M16N8K16);
+        s = context.mma(k7, context.mmaLoadB(factors, 16, 1792), s, MMAShape.M16N8K16);
+        x = context.mma(k7, context.mmaLoadB(factors, 16, 7936), x, MMAShape.M16N8K16);
+        x = context.mma(k7, context.mmaLoadB(factors, 16, 5888), x, MMAShape.M16N8K16);
+        y = context.mma(k7, context.mmaLoadB(factors, 16, 12032), y, MMAShape.M16N8K16);
+        y = context.mma(k7, context.mmaLoadB(factors, 16, 9984), y, MMAShape.M16N8K16);
+        context.mmaStore(s, out, 0, to, 8);
+        context.mmaStore(x, out, 0, to + 128, 8);
+        context.mmaStore(y, out, 0, to + 256, 8);
+    }
+
+    /** Adds weights of 32 keys times 8 of their dims. */
+    private static float[] plus(KernelContext context, HalfFloat[] wa, HalfFloat[] wb, int[] tile, int at, float[] sum) {
+        float[] half = context.mma(wa, context.mmaLoadB(tile, 16, at), sum, MMAShape.M16N8K16);
+        return context.mma(wb, context.mmaLoadB(tile, 16, at + 256), half, MMAShape.M16N8K16);
+    }
+
+    private static void store(KernelContext context, float[] a0, float[] a1, float[] a2, float[] a3, float[] a4, float[] a5,
+            float[] a6, float[] a7, FloatArray out, int to) {
+        context.mmaStore(a0, out, 0, to, 8);
+        context.mmaStore(a1, out, 0, to + 128, 8);
+        context.mmaStore(a2, out, 0, to + 256, 8);
+        context.mmaStore(a3, out, 0, to + 384, 8);
+        context.mmaStore(a4, out, 0, to + 512, 8);
+        context.mmaStore(a5, out, 0, to + 640, 8);
+        context.mmaStore(a6, out, 0, to + 768, 8);
+        context.mmaStore(a7, out, 0, to + 896, 8);
+    }
+}
