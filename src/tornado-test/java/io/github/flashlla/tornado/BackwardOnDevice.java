@@ -22,6 +22,7 @@ import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.GoldenCase;
 import io.github.flashlla.verify.RandomInputs;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
@@ -39,6 +40,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 /** The gradients of one TornadoVM device against float64. */
 class BackwardOnDevice {
     private static final double BAR = 3e-4;
+    private static final Set<String> FEW = Set.of("grouped", "peaked", "per-query-ridge");
 
     private static Device device;
 
@@ -60,7 +62,8 @@ class BackwardOnDevice {
     @ParameterizedTest(name = "{0}")
     @MethodSource("goldenCases")
     void golden(GoldenCase golden) {
-        assumeQuickToCompile();
+        Assumptions.assumeTrue(device.info().type() != DeviceInfo.Type.CPU || FEW.contains(golden.name()),
+                "a CPU takes 3 to 10 s to compile each case; flashlla verify runs this one");
         LlaInputs inputs = golden.inputs().as(DataType.FLOAT32);
         AttentionShape shape = inputs.shape();
         Tensor g = golden.tensor("g").as(DataType.FLOAT32);
@@ -82,10 +85,9 @@ class BackwardOnDevice {
         }
     }
 
-    /** Beyond q, k, v and o a plan holds twice their bytes at most, g and the gradients included. */
+    /** Beyond q, k, v and o a plan holds twice their bytes at most, g and the gradients included; on CPUs more of small ones. */
     @Test
     void holdsLittleBesideTheTensors() {
-        assumeQuickToCompile();
         AttentionShape shape = AttentionShape.square(1, 1, 64, 64);
         LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32, 1);
         try (LlaPlan plan = device.plan(shape, keeping(LlaOptions.defaults()))) {
@@ -93,7 +95,8 @@ class BackwardOnDevice {
             plan.forward(inputs, saved);
             plan.backward(inputs, saved, RandomInputs.gradient(shape), plan.newGradients());
             long held = plan.workspaceBytes() + shape.tensorBytes(Float.BYTES);
-            assertTrue(held <= 2 * shape.tensorBytes(Float.BYTES), held + " bytes");
+            long scratch = device.info().type() == DeviceInfo.Type.CPU ? 2 * CpuWorkers.SMALL : 0;
+            assertTrue(held <= 2 * shape.tensorBytes(Float.BYTES) + scratch, held + " bytes");
         }
     }
 
@@ -103,7 +106,6 @@ class BackwardOnDevice {
         "1, 2, 1, 40, 70, 256, 256, true, NONE"})
     void raggedShapes(int batch, int heads, int kvHeads, int queries, int keys, int dim, int valueDim, boolean causal,
             Preconditioner preconditioner) {
-        assumeQuickToCompile();
         AttentionShape shape = new AttentionShape(batch, heads, kvHeads, queries, keys, dim, valueDim);
         LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32, 7).withRidge(TestDevice.ridges(shape, 0.3, 10, 8));
         LlaOptions options = keeping(LlaOptions.defaults().withCausal(causal).withPreconditioner(preconditioner));
@@ -173,12 +175,6 @@ class BackwardOnDevice {
         String message = assertThrows(InvalidInputException.class,
                 () -> plan.backward(inputs, saved, g, plan.newGradients())).getMessage();
         assertTrue(message.contains(said), message);
-    }
-
-    /** The kernels for GPUs take a CPU 40 s to compile for each shape: on CPUs the graph of the caller's is the one that is run. */
-    private static void assumeQuickToCompile() {
-        Assumptions.assumeFalse(device.info().type() == DeviceInfo.Type.CPU,
-                "the backward kernels take a CPU most of a minute to compile for each shape; flashlla verify runs this case");
     }
 
     private static LlaOptions keeping(LlaOptions options) {

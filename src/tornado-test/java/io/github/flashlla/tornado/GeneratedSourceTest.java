@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -41,6 +42,13 @@ class GeneratedSourceTest {
         String said = new TornadoChild(folder, backend).virtual("GPU").flag("-Dtornado.printKernel=True")
                 .run(Provocation.class, "backward", backend.name().toLowerCase(Locale.ROOT) + ":0", "100", headDim);
         assertEntries(said, "poison", "poison", "poison", "solve", "queries", "keys");
+    }
+
+    @Test
+    void backwardOnACpu() throws Exception {
+        String said = new TornadoChild(folder, Backend.OPENCL).virtual("CPU").flag("-Dtornado.printKernel=True")
+                .run(Provocation.class, "backward", "opencl:0", "100", "64");
+        assertEntries(said, "poison", "poison", "poison", "queries", "keys");
     }
 
     private static void assertEntries(String said, String... expected) {

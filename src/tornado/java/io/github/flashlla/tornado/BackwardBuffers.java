@@ -18,6 +18,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * @param dk (B,Hkv,Sk,D)
  * @param dv (B,Hkv,Sk,Dv)
  * @param dridge (B,H,Sq)
+ * @param scratch what the kernels compute in, if they need global memory for that; otherwise one element
  */
 public record BackwardBuffers(
         LlaBuffers forward,
@@ -28,12 +29,14 @@ public record BackwardBuffers(
         FloatArray dq,
         FloatArray dk,
         FloatArray dv,
-        FloatArray dridge) {
+        FloatArray dridge,
+        FloatArray scratch) {
 
     /** All arrays but forward's new. */
-    static BackwardBuffers allocate(AttentionShape shape, LlaBuffers forward, boolean jacobi) {
-        return over(shape, forward, jacobi, LlaBuffers.array(shape.outputDims()), LlaBuffers.array(shape.queryDims()),
-                LlaBuffers.array(shape.keyDims()), LlaBuffers.array(shape.valueDims()), LlaBuffers.array(shape.rowDims()));
+    static BackwardBuffers allocate(AttentionShape shape, LlaBuffers forward, boolean jacobi, long scratchFloats) {
+        return over(shape, forward, jacobi, scratchFloats, LlaBuffers.array(shape.outputDims()),
+                LlaBuffers.array(shape.queryDims()), LlaBuffers.array(shape.keyDims()), LlaBuffers.array(shape.valueDims()),
+                LlaBuffers.array(shape.rowDims()));
     }
 
     /**
@@ -41,8 +44,8 @@ public record BackwardBuffers(
      *
      * @param dridge null for one of its own
      */
-    static BackwardBuffers over(AttentionShape shape, LlaBuffers forward, boolean jacobi, FloatArray g, FloatArray dq,
-            FloatArray dk, FloatArray dv, FloatArray dridge) {
+    static BackwardBuffers over(AttentionShape shape, LlaBuffers forward, boolean jacobi, long scratchFloats, FloatArray g,
+            FloatArray dq, FloatArray dk, FloatArray dv, FloatArray dridge) {
         LlaBuffers.require("g", g, shape.outputDims());
         LlaBuffers.require("dq", dq, shape.queryDims());
         LlaBuffers.require("dk", dk, shape.keyDims());
@@ -51,15 +54,16 @@ public record BackwardBuffers(
         LlaBuffers.require("dridge", ridge, shape.rowDims());
         return new BackwardBuffers(forward, g, LlaBuffers.array(shape.rows() * (jacobi ? 2 : 1), shape.headDim()),
                 LlaBuffers.array(shape.rows(), GpuBackward.ROW_SCALARS),
-                LlaBuffers.array(shape.batch(), shape.kvHeads(), shape.keyLength()), dq, dk, dv, ridge);
+                LlaBuffers.array(shape.batch(), shape.kvHeads(), shape.keyLength()), dq, dk, dv, ridge,
+                LlaBuffers.array(Math.max(1, scratchFloats)));
     }
 
     /** Bytes beyond forward's, g and the gradients. */
     public long workspaceBytes() {
-        return ((long) u.getSize() + rows.getSize() + visited.getSize()) * Float.BYTES;
+        return ((long) u.getSize() + rows.getSize() + visited.getSize() + scratch.getSize()) * Float.BYTES;
     }
 
-    /** The same in floats, before anything is allocated. */
+    /** The same in floats and without the scratch memory, before anything is allocated. */
     static long workspaceFloats(AttentionShape shape, boolean jacobi) {
         return shape.rows() * ((jacobi ? 2L : 1L) * shape.headDim() + GpuBackward.ROW_SCALARS)
                 + (long) shape.batch() * shape.kvHeads() * shape.keyLength();

@@ -3,14 +3,65 @@ package io.github.flashlla.tornado;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.LlaOptions;
+import io.github.flashlla.tornado.kernels.CpuBackwardKeys;
+import io.github.flashlla.tornado.kernels.CpuBackwardQueries;
+import io.github.flashlla.tornado.kernels.CpuTiles;
 import io.github.flashlla.tornado.kernels.GpuBackward;
 import io.github.flashlla.tornado.kernels.GpuBackwardKeys;
 import io.github.flashlla.tornado.kernels.GpuBackwardQueries;
 import io.github.flashlla.tornado.kernels.GpuBackwardSolve;
 import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** One way to compute the backward pass on a device: its tasks, how they are launched, and what they need of the device. */
 enum BackwardKernel {
+    /** A block of queries, then a block of keys, per work-item, one per lane; every head dim and preconditioner. */
+    CPU {
+        @Override
+        boolean suits(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+            return device.type() == DeviceInfo.Type.CPU;
+        }
+
+        @Override
+        int blockRows(AttentionShape shape) {
+            return CpuTiles.ROWS;
+        }
+
+        @Override
+        int groupThreads(AttentionShape shape) {
+            return 1;
+        }
+
+        @Override
+        int localBytes(AttentionShape shape) {
+            return 0;
+        }
+
+        @Override
+        long scratchFloats(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+            return Math.max(CpuWorkers.backwardQueries(device, shape, options).floats(),
+                    CpuWorkers.backwardKeys(device, shape, options).floats());
+        }
+
+        @Override
+        void append(TaskAppender tasks, DeviceInfo device, BackwardBuffers b, AttentionShape s, LlaOptions options) {
+            LlaBuffers f = b.forward();
+            IntArray sizes = CpuWorkers.sizes(s, options);
+            FloatArray settings = CpuWorkers.settings(s, options);
+            CpuWorkers queries = CpuWorkers.backwardQueries(device, s, options);
+            CpuWorkers keys = CpuWorkers.backwardKeys(device, s, options);
+            tasks.transferOnce(sizes, settings);
+            tasks.task("lla_backward_queries", TaskAppender.groups(queries.count(), 1), graph -> graph.task(
+                    "lla_backward_queries", CpuBackwardQueries::queries, new KernelContext(), f.q(), f.k(), f.v(), f.ridge(),
+                    f.centre(), b.g(), f.logSumExp(), f.kbar(), f.x(), b.u(), b.rows(), b.dq(), b.dridge(), b.scratch(),
+                    sizes, settings, ForwardKernel.flags(options), queries.keepWeights()));
+            tasks.task("lla_backward_keys", TaskAppender.groups(keys.count(), 1), graph -> graph.task(
+                    "lla_backward_keys", CpuBackwardKeys::keys, new KernelContext(), f.q(), f.k(), f.v(), f.centre(), b.g(),
+                    f.x(), b.u(), b.rows(), b.dk(), b.dv(), b.visited(), b.scratch(), sizes, settings,
+                    ForwardKernel.flags(options), s.group()));
+        }
+    },
     /** Work-group tiles in local memory; every head dim and preconditioner. */
     GPU {
         @Override
@@ -34,7 +85,7 @@ enum BackwardKernel {
         }
 
         @Override
-        void append(TaskAppender tasks, BackwardBuffers b, AttentionShape s, LlaOptions options) {
+        void append(TaskAppender tasks, DeviceInfo device, BackwardBuffers b, AttentionShape s, LlaOptions options) {
             LlaBuffers f = b.forward();
             float scale = (float) options.scaleFor(s.headDim());
             int flags = ForwardKernel.flags(options);
@@ -71,6 +122,11 @@ enum BackwardKernel {
     /** Local memory of one work-group. */
     abstract int localBytes(AttentionShape shape);
 
+    /** Floats of global memory that the work-groups compute in. */
+    long scratchFloats(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+        return 0;
+    }
+
     /** Adds the tasks. */
-    abstract void append(TaskAppender tasks, BackwardBuffers buffers, AttentionShape shape, LlaOptions options);
+    abstract void append(TaskAppender tasks, DeviceInfo device, BackwardBuffers buffers, AttentionShape shape, LlaOptions options);
 }

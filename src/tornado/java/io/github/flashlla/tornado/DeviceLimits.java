@@ -70,8 +70,8 @@ final class DeviceLimits {
     }
 
     /** Bytes of device memory that a backward pass needs beside its forward pass: g, the gradients and work arrays. */
-    static long backwardMemoryBytes(AttentionShape shape, boolean jacobi) {
-        return shape.tensorBytes(Float.BYTES) + (shape.rows() + BackwardBuffers.workspaceFloats(shape, jacobi)) * Float.BYTES;
+    static long backwardMemoryBytes(AttentionShape shape, BackwardBuffers buffers) {
+        return shape.tensorBytes(Float.BYTES) + shape.rows() * Float.BYTES + buffers.workspaceBytes();
     }
 
     /** Bytes of device memory that a forward pass needs, all arrays together. */

@@ -7,6 +7,7 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.tornado.kernels.CpuForward;
+import io.github.flashlla.tornado.kernels.CpuTiles;
 import io.github.flashlla.tornado.kernels.GpuForward;
 import io.github.flashlla.tornado.kernels.GpuWideForward;
 import io.github.flashlla.tornado.kernels.MatrixForward;
@@ -15,6 +16,9 @@ import java.util.Locale;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.WorkerGrid;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * One way to compute the forward pass on a device: the task, how it is launched, and what it needs of the device.
@@ -29,7 +33,7 @@ enum ForwardKernel {
 
         @Override
         int blockRows(AttentionShape shape) {
-            return CpuForward.ROWS;
+            return CpuTiles.ROWS;
         }
 
         @Override
@@ -44,21 +48,22 @@ enum ForwardKernel {
 
         @Override
         long scratchFloats(DeviceInfo device, AttentionShape shape, LlaOptions options) {
-            return CpuWorkers.of(device, shape, options).floats();
+            return CpuWorkers.forward(device, shape, options).floats();
         }
 
         @Override
         WorkerGrid grid(DeviceInfo device, AttentionShape shape, LlaOptions options) {
-            return TaskAppender.groups(CpuWorkers.of(device, shape, options).count(), 1);
+            return TaskAppender.groups(CpuWorkers.forward(device, shape, options).count(), 1);
         }
 
         @Override
         void append(TaskGraph graph, String task, DeviceInfo device, LlaBuffers b, AttentionShape s, LlaOptions options) {
-            int keep = CpuWorkers.of(device, s, options).keepWeights() ? CpuForward.KEEP_WEIGHTS : 0;
+            IntArray sizes = CpuWorkers.sizes(s, options);
+            FloatArray settings = CpuWorkers.settings(s, options);
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, sizes, settings);
             graph.task(task, CpuForward::forward, new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.centre(), b.o(),
-                    b.logSumExp(), b.kbar(), b.x(), b.stats(), b.scratch(), s.queryLength(), s.keyLength(), s.headDim(),
-                    s.valueDim(), (float) options.scaleFor(s.headDim()), flags(options) | keep, (float) options.tolerance(),
-                    options.maxIterations());
+                    b.logSumExp(), b.kbar(), b.x(), b.stats(), b.scratch(), sizes, settings,
+                    flags(options), CpuWorkers.forward(device, s, options).keepWeights());
         }
     },
     /** Half-precision matrix units; for those who ask for float16, on devices that have them. */

@@ -38,12 +38,11 @@ public final class LlaBackwardTasks {
     private final float[] residual;
     private String graphName;
 
-    private LlaBackwardTasks(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options,
-            BackwardBuffers buffers, boolean ownsRidge) {
-        this.device = device;
-        this.shape = shape;
-        this.options = options;
-        this.kernel = DeviceLimits.chooseBackward(device, shape, options);
+    private LlaBackwardTasks(LlaTasks forward, BackwardKernel kernel, BackwardBuffers buffers, boolean ownsRidge) {
+        this.device = forward.entry();
+        this.shape = forward.shape();
+        this.options = forward.options();
+        this.kernel = kernel;
         this.buffers = buffers;
         this.ownsRidge = ownsRidge;
         this.iterations = new int[Math.toIntExact(shape.rows())];
@@ -63,18 +62,29 @@ public final class LlaBackwardTasks {
      */
     public static LlaBackwardTasks of(LlaTasks forward, FloatArray g, FloatArray dq, FloatArray dk, FloatArray dv,
             FloatArray dridge) {
-        AttentionShape shape = forward.shape();
         LlaBuffers f = forward.buffers();
-        BackwardBuffers buffers = BackwardBuffers.over(shape, f, LlaTasks.isJacobi(forward.options()), g, dq, dk, dv, dridge);
+        BackwardKernel kernel = kernel(forward);
+        BackwardBuffers buffers = BackwardBuffers.over(forward.shape(), f, LlaTasks.isJacobi(forward.options()),
+                scratchFloats(forward, kernel), g, dq, dk, dv, dridge);
         LlaTasks.requireDistinct("q, k, v, ridge, o, g, dq, dk, dv and dridge", f.q(), f.k(), f.v(), f.ridge(), f.o(), g, dq, dk,
                 dv, buffers.dridge());
-        return new LlaBackwardTasks(forward.entry(), shape, forward.options(), buffers, dridge == null);
+        return new LlaBackwardTasks(forward, kernel, buffers, dridge == null);
     }
 
     /** The same over arrays that are all its own, but for forward's. */
     static LlaBackwardTasks of(LlaTasks forward) {
-        BackwardBuffers buffers = BackwardBuffers.allocate(forward.shape(), forward.buffers(), LlaTasks.isJacobi(forward.options()));
-        return new LlaBackwardTasks(forward.entry(), forward.shape(), forward.options(), buffers, false);
+        BackwardKernel kernel = kernel(forward);
+        BackwardBuffers buffers = BackwardBuffers.allocate(forward.shape(), forward.buffers(),
+                LlaTasks.isJacobi(forward.options()), scratchFloats(forward, kernel));
+        return new LlaBackwardTasks(forward, kernel, buffers, false);
+    }
+
+    private static BackwardKernel kernel(LlaTasks forward) {
+        return DeviceLimits.chooseBackward(forward.entry(), forward.shape(), forward.options());
+    }
+
+    private static long scratchFloats(LlaTasks forward, BackwardKernel kernel) {
+        return kernel.scratchFloats(forward.entry().info(), forward.shape(), forward.options());
     }
 
     /** The arrays given and the work arrays. */
@@ -101,7 +111,8 @@ public final class LlaBackwardTasks {
         }
         graphName = graph.getTaskGraphName();
         // named so that they are freed with the plan; none but the first is read before it is written
-        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.rows(), buffers.visited(), buffers.u());
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.rows(), buffers.visited(), buffers.u(),
+                buffers.scratch());
         if (ownsRidge) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.dridge());
         }
@@ -109,7 +120,7 @@ public final class LlaBackwardTasks {
         tasks.poison("lla_backward_poison_state", poison, buffers.rows(), buffers.visited());
         tasks.poison("lla_backward_poison_queries", poison, buffers.dq(), buffers.dridge());
         tasks.poison("lla_backward_poison_keys", poison, buffers.dk(), buffers.dv());
-        kernel.append(tasks, buffers, shape, options);
+        kernel.append(tasks, device.info(), buffers, shape, options);
     }
 
     /**
@@ -168,7 +179,7 @@ public final class LlaBackwardTasks {
 
     /** Bytes on the device beyond forward's, g and the gradients included. */
     long memoryBytes() {
-        return DeviceLimits.backwardMemoryBytes(shape, LlaTasks.isJacobi(options));
+        return DeviceLimits.backwardMemoryBytes(shape, buffers);
     }
 
     /** Bytes on the device beyond forward's, g and the gradients. */

@@ -7,6 +7,7 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.WorkerGrid;
 import uk.ac.manchester.tornado.api.WorkerGrid1D;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** Adds tasks behind those that a graph has, each checked against its device and with a launch size of its own. */
@@ -42,6 +43,11 @@ final class TaskAppender {
             System.clearProperty(property);
         }
         grids.addWorkerGrid(id, grid);
+    }
+
+    /** Names arrays that the tasks read, copied to the device before its first run. */
+    void transferOnce(Object... arrays) {
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays);
     }
 
     /**
