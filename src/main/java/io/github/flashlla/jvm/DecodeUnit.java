@@ -348,7 +348,11 @@ final class DecodeUnit {
         }
         double rr = dot64(head.r, head.r);
         head.iterations = iteration;
-        turn(head, rr, rr / head.rr);
+        boolean anew = iteration == cache.headDim();
+        if (anew) { // but for rounding it would have ended: of few keys at a small ridge, the free product A q may not be exact enough
+            head.qAq = 0;
+        }
+        turn(head, rr, anew ? 0 : rr / head.rr);
     }
 
     /** The next direction, conjugate to the last one and to q; none where the residual {@code rr} is small enough. */

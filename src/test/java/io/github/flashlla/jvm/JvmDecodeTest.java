@@ -141,6 +141,16 @@ class JvmDecodeTest {
                 LlaOptions.defaults().withRidge(0.1).withMaxIterations(1000), 5, false, 1e-3);
     }
 
+    /** Conjugate to an inexact A q, iterations need not end within D; begun anew, they do. */
+    @Test
+    void fewKeysAtASmallRidgeEnd() {
+        for (int length : new int[] {2, 3, 5, 17}) {
+            KvCacheShape shape = new KvCacheShape(1, 1, length, 64, 64, DataType.FLOAT32);
+            compare(new VectorKernels(), shape, 2, new int[] {length}, DecodeMethod.MATRIX_FREE,
+                    LlaOptions.defaults().withRidge(0.01).withMaxIterations(128), 1, false, 2e-4);
+        }
+    }
+
     /** Long enough that sums in float32 would show their rounding. */
     @Test
     void longContext() {
