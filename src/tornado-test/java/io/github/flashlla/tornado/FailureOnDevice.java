@@ -1,7 +1,6 @@
 package io.github.flashlla.tornado;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.AttentionShape;
@@ -100,14 +99,13 @@ class FailureOnDevice {
         refusedOrRight(plan.execute());
     }
 
-    /** The driver refuses this launch, and says so on standard output alone. */
+    /** Drivers that refuse groups which do not fill the grid say so on standard output alone; others launch what there is. */
     @Test
-    void launchThatTheDriverRefuses() {
+    void launchThatADriverMayRefuse() {
         assumeItsJvmSurvives();
         grids.get(GRAPH + ".lla_centre").setLocalWork(7, 1, 1);
         plan.withGridScheduler(grids);
-        String message = assertThrows(DeviceException.class, () -> lla.check(plan.execute())).getMessage();
-        assertTrue(message.contains("failed in its driver") && message.contains("clEnqueueNDRangeKernel"), message);
+        refusedOrRight(plan.execute());
     }
 
     private static void assumeItsJvmSurvives() {

@@ -135,7 +135,7 @@ class ForwardOnDevice {
         for (long n = 0; n < result.output().size(); n++) {
             assertEquals(inputs.v().get(n % 7), result.output().get(n), 1e-6);
         }
-        assertEquals(0, result.maxIterations());
+        assertTrue(result.maxIterations() <= 1, "iterations " + result.maxIterations());
     }
 
     /** Skips what no kernel of the device is written for, with the device's own words. */

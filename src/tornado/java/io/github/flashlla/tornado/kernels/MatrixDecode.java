@@ -62,14 +62,20 @@ public final class MatrixDecode {
     private static final int BLOCK = TILE * 8 / 2 + 16;
     private static final int BUFFER = DIM / 8 * BLOCK;
 
-    /** How far the largest score of a split may lie above that of its first tile. */
-    private static final float MARGIN = 6;
+    /**
+     * How far the largest score of a split may lie above that of its first tile. Two halves of a number hold 23 binary digits after
+     * the point, of which every unit of this costs a weight 1.4; with too small a margin, splits are read twice.
+     */
+    private static final float MARGIN = 3;
 
     /** Added and taken off again, leaves a number below 1 with the 11 digits that float16 can hold. */
     private static final float ROUNDER = 6144f;
 
-    /** Products of weights and slopes are divided by it, so that the larger half of such a number is below 1. */
+    /** Weights times a product with y are divided by it, so that the larger half of such a number is below 1. */
     private static final float RANGE = 32;
+
+    /** What weights of values, p (1 - a), are divided by. */
+    private static final float VALUE_RANGE = 4;
 
     private MatrixDecode() {}
 
@@ -83,7 +89,7 @@ public final class MatrixDecode {
      *
      * @param scaledQ (B,H,D), times the scale
      * @param lengths (B)
-     * @param sums out (B*H,splits,2 D + 3): sum w z, sum w t z, the score of weight 1, sum w, sum w t; z = k less the first key
+     * @param sums out (B*H,splits,2 D + 3): sum w z, sum w t z, the largest score, sum w, sum w t; z = k less the first key
      * @param scratch {@value #SCRATCH} for each warp
      * @param capacity rows of a sequence in the cache
      */
@@ -91,7 +97,7 @@ public final class MatrixDecode {
             FloatArray scratch, int capacity, int kvHeads, int group, int hw, int splits) {
         int[] tile = context.allocateIntLocalArray(2 * BUFFER);
         int[] weights = context.allocateIntLocalArray(2 * 128);
-        float[] shared = context.allocateFloatLocalArray(3 * THREADS);
+        float[] shared = context.allocateFloatLocalArray(4 * THREADS);
         int lane = context.localIdx;
         int quad = lane & 3;
         int pair = lane >> 2;
@@ -172,6 +178,7 @@ public final class MatrixDecode {
         }
         float omega = 0;
         float sumT = 0;
+        float best = reference;
         int again = 1;
         while (again > 0) { // at most twice: with a reference that some score exceeds by too much, and with that score
             float top = DecodeKernels.LOWEST;
@@ -270,10 +277,13 @@ public final class MatrixDecode {
             }
             again = over > 0 ? 1 : 0;
             reference = over > 0 ? top : reference;
+            best = top;
         }
+        context.localBarrier();
         shared[lane] = omega;
         shared[THREADS + lane] = sumT;
-        shared[2 * THREADS + lane] = reference;
+        shared[2 * THREADS + lane] = best;
+        shared[3 * THREADS + lane] = reference - best;
         context.localBarrier();
         int width = 2 * DIM + 3;
         int out = (unit * hw * splits + split) * width;
@@ -284,16 +294,20 @@ public final class MatrixDecode {
                 totalOmega += shared[4 * r + h];
                 totalT += shared[THREADS + 4 * r + h];
             }
+            float rise = shared[3 * THREADS + h]; // from the largest score, which weights are taken from after this kernel
+            float factor = TornadoMath.exp(rise);
             for (int d = lane; d < DIM; d += THREADS) {
                 int at = area + SUMS + (d >> 3) * 128 + h * 8 + (d & 7);
                 float c = k.get(DecodeKernels.index(base, d, DIM)).getFloat32();
-                sums.set(out + h * splits * width + d, scratch.get(at) + scratch.get(at + 32) - totalOmega * c);
-                sums.set(out + h * splits * width + DIM + d, scratch.get(at + 64) + scratch.get(at + 96) - totalT * c);
+                float sumZ = scratch.get(at) + scratch.get(at + 32) - totalOmega * c;
+                float sumTz = scratch.get(at + 64) + scratch.get(at + 96) - totalT * c;
+                sums.set(out + h * splits * width + d, factor * sumZ);
+                sums.set(out + h * splits * width + DIM + d, factor * (sumTz + rise * sumZ));
             }
             if (lane == 0) {
                 sums.set(out + h * splits * width + 2 * DIM, shared[2 * THREADS + h]);
-                sums.set(out + h * splits * width + 2 * DIM + 1, totalOmega);
-                sums.set(out + h * splits * width + 2 * DIM + 2, totalT);
+                sums.set(out + h * splits * width + 2 * DIM + 1, factor * totalOmega);
+                sums.set(out + h * splits * width + 2 * DIM + 2, factor * (totalT + rise * totalOmega));
             }
         }
     }
@@ -648,10 +662,10 @@ public final class MatrixDecode {
                 d1 = d1 * small;
                 d2 = d2 * small;
                 d3 = d3 * small;
-                x0 = s0 * (mean - x0) * (1 / RANGE);
-                x1 = s1 * (mean - x1) * (1 / RANGE);
-                x2 = s2 * (mean - x2) * (1 / RANGE);
-                x3 = s3 * (mean - x3) * (1 / RANGE);
+                x0 = s0 * (mean - x0) * (1 / VALUE_RANGE);
+                x1 = s1 * (mean - x1) * (1 / VALUE_RANGE);
+                x2 = s2 * (mean - x2) * (1 / VALUE_RANGE);
+                x3 = s3 * (mean - x3) * (1 / VALUE_RANGE);
                 int slot = warp * 256 + quad * 8 + pair;
                 float d0High = (d0 + ROUNDER) - ROUNDER;
                 float d1High = (d1 + ROUNDER) - ROUNDER;
@@ -737,7 +751,7 @@ public final class MatrixDecode {
                     }
                     float c = k.get(DecodeKernels.index(base, d, DIM)).getFloat32();
                     parts.set(part + d, perWeight * (size * ay - total * c));
-                    outputs.set(output + d, perWeight * RANGE * whole);
+                    outputs.set(output + d, perWeight * VALUE_RANGE * whole);
                     outputs.set(output + DIM + d, perWeight * size * along);
                 }
                 if (me == 0) {
