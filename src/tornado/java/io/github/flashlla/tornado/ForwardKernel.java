@@ -152,11 +152,16 @@ enum ForwardKernel {
         }
 
         @Override
+        long scratchFloats(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+            return keptResiduals(shape, options) * shape.rows() * shape.headDim();
+        }
+
+        @Override
         void append(TaskGraph graph, String task, DeviceInfo device, LlaBuffers b, AttentionShape s, LlaOptions options) {
             graph.task(task, GpuForward::forward, new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.centre(), b.o(),
-                    b.logSumExp(), b.kbar(), b.x(), b.stats(), s.group(), s.queryLength(), s.keyLength(),
-                    s.headDim(), s.valueDim(), (float) options.scaleFor(s.headDim()), flags(options),
-                    (float) options.tolerance(), options.maxIterations());
+                    b.logSumExp(), b.kbar(), b.x(), b.stats(), b.scratch(), s.queryLength(), s.keyLength(),
+                    s.headDim(), s.valueDim(), (float) options.scaleFor(s.headDim()),
+                    flags(options) + GpuForward.KEPT * keptResiduals(s, options), (float) options.tolerance(), options.maxIterations());
         }
     },
     /** Work-group tiles in local memory, register tiles in arrays; every head dim and preconditioner. */
@@ -182,11 +187,16 @@ enum ForwardKernel {
         }
 
         @Override
+        long scratchFloats(DeviceInfo device, AttentionShape shape, LlaOptions options) {
+            return keptResiduals(shape, options) * shape.rows() * shape.headDim();
+        }
+
+        @Override
         void append(TaskGraph graph, String task, DeviceInfo device, LlaBuffers b, AttentionShape s, LlaOptions options) {
             graph.task(task, GpuWideForward::forward, new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.centre(), b.o(),
-                    b.logSumExp(), b.kbar(), b.x(), b.stats(), s.group(), s.queryLength(), s.keyLength(),
-                    s.headDim(), s.valueDim(), (float) options.scaleFor(s.headDim()), flags(options),
-                    (float) options.tolerance(), options.maxIterations());
+                    b.logSumExp(), b.kbar(), b.x(), b.stats(), b.scratch(), s.queryLength(), s.keyLength(),
+                    s.headDim(), s.valueDim(), (float) options.scaleFor(s.headDim()),
+                    flags(options) + GpuForward.KEPT * keptResiduals(s, options), (float) options.tolerance(), options.maxIterations());
         }
     };
 
@@ -239,6 +249,19 @@ enum ForwardKernel {
     }
 
     private static final int PACK_THREADS = 256;
+    private static final int MOST_KEPT = 24;
+    private static final int FEWEST_KEPT = 4;
+    private static final long KEPT_BYTES = 16 << 20;
+
+    /**
+     * Residuals that kernels for GPUs keep: as many as a few megabytes hold. Large problems keep none, since each is as large
+     * as q; nor do those with a tolerance that is reached before rounding counts.
+     */
+    private static int keptResiduals(AttentionShape shape, LlaOptions options) {
+        long fitting = KEPT_BYTES / (shape.rows() * shape.headDim() * Float.BYTES);
+        int kept = (int) Math.min(Math.min(MOST_KEPT, fitting), Math.min(shape.headDim(), options.maxIterations()));
+        return kept < Math.min(FEWEST_KEPT, shape.headDim()) || options.tolerance() > 1e-4 ? 0 : kept;
+    }
 
     /** Bits that the kernels of both passes know. */
     static int flags(LlaOptions options) {

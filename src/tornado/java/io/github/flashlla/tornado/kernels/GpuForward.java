@@ -32,6 +32,11 @@ public final class GpuForward {
     public static final int MAX_DIM = 64;
     /** Bit of {@code flags}: query i sees keys j &lt;= i + (Sk - Sq) only. */
     public static final int CAUSAL = 1;
+    /**
+     * {@code flags} from this bit on: how many of the first residuals to keep and to take off each later one, to which they are
+     * orthogonal but for rounding. Left in, it takes iterations of its own.
+     */
+    public static final int KEPT = 256;
 
     private static final float LOW = -1e30f;
 
@@ -75,10 +80,10 @@ public final class GpuForward {
      * @param x out (B,H,Sq,D), and behind it as much again for the residual when D &gt; Dv; otherwise {@code o}, which is
      *     written last, holds the residual
      * @param stats out (B,H,Sq,2): iterations, relative residual
-     * @param group query heads per key/value head
+     * @param earlier (n,B,H,Sq,D): the first n residuals, each divided by its length; n is {@code flags / KEPT}
      */
     public static void forward(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray ridge, FloatArray centre,
-            FloatArray o, FloatArray lse, FloatArray kbar, FloatArray x, FloatArray stats, int group, int Sq, int Sk,
+            FloatArray o, FloatArray lse, FloatArray kbar, FloatArray x, FloatArray stats, FloatArray earlier, int Sq, int Sk,
             int D, int Dv, float scale, int flags, float tol, int maxIterations) {
         // all of these fold to constants: scalars are compiled in
         int widest = Math.max(D, Dv);
@@ -89,6 +94,8 @@ public final class GpuForward {
         int bn = 4 * TX;
         int mask = TX - 1; // rows whose low bits differ permute their columns differently
         int slot = bm * TX; // one float per row and column thread: room for a row-wise sum; wt holds four of them
+        int kept = flags / KEPT;
+        int group = lse.getSize() / Sq * D / centre.getSize();
         int behind = lse.getSize() * D; // where the residual starts in x when o cannot hold it
         float[] qt = ctx.allocateFloatLocalArray(4096);
         float[] yt = ctx.allocateFloatLocalArray(4096);
@@ -778,7 +785,13 @@ public final class GpuForward {
                                     pick8(e, a10, a11, a12, a13, a14, a15, a16, a17),
                                     pick8(e, a20, a21, a22, a23, a24, a25, a26, a27),
                                     pick8(e, a30, a31, a32, a33, a34, a35, a36, a37)) + pick(i, ridge0, ridge1, ridge2, ridge3) * y - excess * kbar.get(at);
-                            float r = residual(o, x, row0 + row, d, D, Dv, behind) - alpha * ay;
+                            float r = residual(o, x, row0 + row, d, D, Dv, behind);
+                            if (kept > 0) { // apart, so that it is not compiled where none is kept
+                                if (iteration < kept) {
+                                    earlier.set(iteration * behind + at, rho[i] > 0f ? r / TornadoMath.sqrt(rho[i]) : 0f);
+                                }
+                            }
+                            r -= alpha * ay;
                             x.set(at, x.get(at) + alpha * y);
                             setResidual(o, x, row0 + row, d, D, Dv, behind, r);
                             sum += r * r;
@@ -788,6 +801,46 @@ public final class GpuForward {
                 }
                 ctx.localBarrier();
                 iteration++;
+                if (kept > 0) {
+                    int n = Math.min(iteration, kept);
+                    for (int n0 = 0; n0 < n; n0++) {
+                        int from = n0 * behind;
+                        int place = (n0 & 1) * slot; // the other one may still be read
+                        for (int i = 0; i < 4; i++) {
+                            int row = ty + TY * i;
+                            float sum = 0f;
+                            for (int e = 0; e < 8; e++) {
+                                int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
+                                if (i0 + row < Sq && d < D) {
+                                    sum += earlier.get(from + (row0 + row) * D + d) * residual(o, x, row0 + row, d, D, Dv, behind);
+                                }
+                            }
+                            wt[place + row * TX + tx] = sum;
+                        }
+                        ctx.localBarrier();
+                        for (int i = 0; i < 4; i++) {
+                            int row = ty + TY * i;
+                            float part = 0f;
+                            for (int t = 0; t < TX; t++) {
+                                part += wt[place + row * TX + t];
+                            }
+                            float sum = 0f;
+                            for (int e = 0; e < 8; e++) {
+                                int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
+                                if (i0 + row < Sq && d < D) {
+                                    float r = residual(o, x, row0 + row, d, D, Dv, behind);
+                                    if (residual[i] > tol) {
+                                        r -= part * earlier.get(from + (row0 + row) * D + d);
+                                        setResidual(o, x, row0 + row, d, D, Dv, behind, r);
+                                    }
+                                    sum += r * r;
+                                }
+                            }
+                            wt[2 * slot + row * TX + tx] = sum;
+                        }
+                    }
+                    ctx.localBarrier();
+                }
                 for (int i = 0; i < 4; i++) {
                     int row = ty + TY * i;
                     float rr = 0f;

@@ -71,10 +71,10 @@ public final class GpuWideForward {
      * @param x out (B,H,Sq,D); behind it as much again for the diagonal with {@link #JACOBI}, and for the residual when
      *     D &gt; Dv; otherwise {@code o}, which is written last, holds the residual
      * @param stats out (B,H,Sq,2): iterations, relative residual
-     * @param group query heads per key/value head
+     * @param earlier (n,B,H,Sq,D): the first n residuals, each divided by the root of r.z; n is {@code flags / GpuForward.KEPT}
      */
     public static void forward(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray ridge,
-            FloatArray centre, FloatArray o, FloatArray lse, FloatArray kbar, FloatArray x, FloatArray stats, int group, int Sq, int Sk,
+            FloatArray centre, FloatArray o, FloatArray lse, FloatArray kbar, FloatArray x, FloatArray stats, FloatArray earlier, int Sq, int Sk,
             int D, int Dv, float scale, int flags, float tol, int maxIterations) {
         // all of these fold to constants: scalars are compiled in
         int widest = Math.max(D, Dv);
@@ -85,6 +85,8 @@ public final class GpuWideForward {
         int bm = 8 * R;
         int bn = 8 * C;
         int slot = 8 * bm; // one float per row and column thread: room for a row-wise sum, four of them in wt
+        int kept = flags / GpuForward.KEPT;
+        int group = lse.getSize() / Sq * D / centre.getSize();
         int diagonal = lse.getSize() * D; // where it starts in x
         int behind = (flags & JACOBI) != 0 ? 2 * diagonal : diagonal; // where the residual does when o cannot hold it
 
@@ -397,7 +399,13 @@ public final class GpuWideForward {
                         if (i0 + row < Sq && d < D) {
                             int at = (row0 + row) * D + d;
                             x.set(at, x.get(at) + alpha * yt[row * dp + (d ^ ty)]);
-                            float r = residual(o, x, row0 + row, d, D, Dv, behind) - alpha * (acc[i * CW + c] - excess[i] * kbar.get(at));
+                            float r = residual(o, x, row0 + row, d, D, Dv, behind);
+                            if (kept > 0) { // apart, so that it is not compiled where none is kept
+                                if (iteration < kept) {
+                                    earlier.set(iteration * diagonal + at, rho[i] > 0f ? r / TornadoMath.sqrt(rho[i]) : 0f);
+                                }
+                            }
+                            r -= alpha * (acc[i * CW + c] - excess[i] * kbar.get(at));
                             setResidual(o, x, row0 + row, d, D, Dv, behind, r);
                             float z = r;
                             if ((flags & JACOBI) != 0) {
@@ -412,6 +420,59 @@ public final class GpuWideForward {
                 }
                 ctx.localBarrier();
                 iteration++;
+                if (kept > 0) {
+                    int n = Math.min(iteration, kept);
+                    for (int e = 0; e < n; e++) {
+                        int from = e * diagonal;
+                        int place = (e & 1) * slot; // the other one may still be read
+                        for (int i = 0; i < R; i++) {
+                            int row = ty + 8 * i;
+                            float sum = 0f;
+                            for (int c = 0; c < CW; c++) {
+                                int d = tx + 8 * c;
+                                if (i0 + row < Sq && d < D) {
+                                    int at = (row0 + row) * D + d;
+                                    float z = residual(o, x, row0 + row, d, D, Dv, behind);
+                                    if ((flags & JACOBI) != 0) {
+                                        z = z / x.get(diagonal + at);
+                                    }
+                                    sum += earlier.get(from + at) * z;
+                                }
+                            }
+                            wt[place + row * 8 + tx] = sum;
+                        }
+                        ctx.localBarrier();
+                        for (int i = 0; i < R; i++) {
+                            int row = ty + 8 * i;
+                            float part = 0f;
+                            for (int t = 0; t < 8; t++) {
+                                part += wt[place + row * 8 + t];
+                            }
+                            float rSum = 0f;
+                            float zSum = 0f;
+                            for (int c = 0; c < CW; c++) {
+                                int d = tx + 8 * c;
+                                if (i0 + row < Sq && d < D) {
+                                    int at = (row0 + row) * D + d;
+                                    float r = residual(o, x, row0 + row, d, D, Dv, behind);
+                                    if (residual[i] > tol) {
+                                        r -= part * earlier.get(from + at);
+                                        setResidual(o, x, row0 + row, d, D, Dv, behind, r);
+                                    }
+                                    float z = r;
+                                    if ((flags & JACOBI) != 0) {
+                                        z = r / x.get(diagonal + at);
+                                    }
+                                    rSum += r * r;
+                                    zSum += r * z;
+                                }
+                            }
+                            wt[2 * slot + row * 8 + tx] = rSum;
+                            wt[3 * slot + row * 8 + tx] = zSum;
+                        }
+                    }
+                    ctx.localBarrier();
+                }
                 for (int i = 0; i < R; i++) {
                     int row = ty + 8 * i;
                     float rSum = 0f;
