@@ -95,7 +95,7 @@ class BackwardOnDevice {
             plan.forward(inputs, saved);
             plan.backward(inputs, saved, RandomInputs.gradient(shape), plan.newGradients());
             long held = plan.workspaceBytes() + shape.tensorBytes(Float.BYTES);
-            long scratch = device.info().type() == DeviceInfo.Type.CPU ? 2 * CpuWorkers.SMALL : 0;
+            long scratch = device.info().type() == DeviceInfo.Type.CPU ? 2 * CpuWorkers.SMALL : ForwardKernel.KEPT_BYTES;
             assertTrue(held <= 2 * shape.tensorBytes(Float.BYTES) + scratch, held + " bytes");
         }
     }

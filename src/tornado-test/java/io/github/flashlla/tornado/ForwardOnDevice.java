@@ -13,6 +13,7 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
 import io.github.flashlla.verify.Accuracy;
+import io.github.flashlla.verify.ExactIterations;
 import io.github.flashlla.verify.GoldenCase;
 import io.github.flashlla.verify.RandomInputs;
 import java.lang.foreign.MemorySegment;
@@ -50,7 +51,9 @@ class ForwardOnDevice {
     @ParameterizedTest(name = "{0}")
     @MethodSource("goldenCases")
     void golden(GoldenCase golden) {
-        LlaResult result = forward(golden.inputs().as(DataType.FLOAT32), golden.options());
+        LlaInputs inputs = golden.inputs().as(DataType.FLOAT32);
+        LlaResult result = forward(inputs, golden.options());
+        assertExactIterations(inputs, golden.options(), result, 1);
         assertError(golden.isPeaked() ? 1e-3 : BAR, Accuracy.relativeError(result.output(), golden.tensor("o")));
         assertError(BAR, Accuracy.relativeError(visible(result.logSumExp()), visible(golden.tensor("lse"))));
     }
@@ -89,6 +92,7 @@ class ForwardOnDevice {
         LlaOptions options = LlaOptions.defaults().withRidge(ridge);
         LlaResult result = forward(inputs, options);
         assertError(BAR, Accuracy.sampledError(inputs, options, result, 1 + 1024 / 29).error());
+        assertExactIterations(inputs, options, result, 29);
     }
 
     /** The first head alone: all four take a core of a CPU a minute. */
@@ -145,6 +149,14 @@ class ForwardOnDevice {
         } catch (InvalidInputException e) {
             Assumptions.assumeFalse(e.getMessage().contains("cannot take"), e.getMessage());
             throw e;
+        }
+    }
+
+    /** Within one, as jvm has them: kept residuals leave nothing to the order of sums. */
+    private static void assertExactIterations(LlaInputs inputs, LlaOptions options, LlaResult result, int every) {
+        ExactIterations exact = new ExactIterations(inputs, options);
+        for (int row = 0; row < result.iterations().length; row += every) {
+            assertEquals(exact.of(row), result.iterations()[row], 1, "query " + row);
         }
     }
 

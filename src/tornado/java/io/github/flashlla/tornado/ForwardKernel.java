@@ -251,7 +251,8 @@ enum ForwardKernel {
     private static final int PACK_THREADS = 256;
     private static final int MOST_KEPT = 24;
     private static final int FEWEST_KEPT = 4;
-    private static final long KEPT_BYTES = 16 << 20;
+    /** Most that they may take together. */
+    static final long KEPT_BYTES = 16 << 20;
 
     /**
      * Residuals that kernels for GPUs keep: as many as a few megabytes hold. Large problems keep none, since each is as large

@@ -12,6 +12,9 @@ import uk.ac.manchester.tornado.api.types.vectors.Float16;
  * Conjugate gradients for a block of queries, one per lane, between sweeps over the keys that apply A: the part of both
  * passes that sees no keys.
  *
+ * <p>The part of the first {@value #KEPT} residuals is taken off each later one, to which they are orthogonal but for rounding.
+ * Left in, it takes iterations of its own, and their number depends on the order of sums.
+ *
  * <p>A query freezes once ||r|| &lt;= tol ||b||: its steps are 0 from then on. What belongs to the solve lies together in
  * the worker's scratch memory, from a position called {@code state}:
  *
@@ -20,6 +23,7 @@ import uk.ac.manchester.tornado.api.types.vectors.Float16;
  *   mean      D rows: kbar, relative to the keys' centre
  *   x, r, y   D rows each: solution, residual, direction
  *   inverse   D rows: 1 / diag(A), with {@link GpuWideForward#JACOBI} only
+ *   kept      the first residuals, D rows each, and for each a row of r.z and one of its part in the latest residual
  *   sums      D rows, or Dv where those are more: sum_j w_ij k_j of the last sweep
  * </pre>
  */
@@ -53,12 +57,18 @@ final class CpuSolve {
     /** The first row for what a pass has of its own. */
     static final int OWN = 18;
     static final int STATE_ROWS = 22;
+    private static final int KEPT = 24;
 
     private CpuSolve() {}
 
     /** Rows of a solve's scratch memory up to the sums. */
     static int rows(int dims, int jacobi) {
-        return STATE_ROWS + 4 * dims + (jacobi != 0 ? dims : 0);
+        return STATE_ROWS + (4 + (jacobi != 0 ? 1 : 0) + kept(dims)) * dims + 2 * kept(dims);
+    }
+
+    /** Residuals kept: there are no more than D orthogonal ones. */
+    private static int kept(int dims) {
+        return Math.min(KEPT, dims);
     }
 
     // positions, from that of the state and the padded head dim
@@ -81,6 +91,10 @@ final class CpuSolve {
 
     static int inverse(int state, int dims) {
         return state + (STATE_ROWS + 4 * dims) * VECTORS;
+    }
+
+    private static int kept(int state, int dims, int jacobi) {
+        return state + (STATE_ROWS + (4 + (jacobi != 0 ? 1 : 0)) * dims) * VECTORS;
     }
 
     static int sums(int state, int dims, int jacobi) {
@@ -168,6 +182,19 @@ final class CpuSolve {
         int ys = y(state, dims);
         int inverse = inverse(state, dims);
         int sums = sums(state, dims, jacobi);
+        int kept = kept(state, dims, jacobi);
+        int products = kept + kept(dims) * dims * VECTORS;
+        int parts = products + kept(dims) * VECTORS;
+        int earlier = Math.min(iteration, kept(dims));
+        if (iteration <= kept(dims)) {
+            int into = kept + (iteration - 1) * dims * VECTORS;
+            for (int h = 0; h < vectors; h++) {
+                for (int d = 0; d < depth; d++) {
+                    t.set(into + d * VECTORS + h, t.get(rs + d * VECTORS + h));
+                }
+                t.set(products + (iteration - 1) * VECTORS + h, t.get(state + RZ * VECTORS + h));
+            }
+        }
         for (int h = 0; h < vectors; h++) {
             Float16 sum = t.get(state + SUM * VECTORS + h);
             Float16 ridges = t.get(state + RIDGE * VECTORS + h);
@@ -196,13 +223,48 @@ final class CpuSolve {
         }
         for (int h = 0; h < vectors; h++) {
             Float16 step = t.get(state + STEP * VECTORS + h);
-            Float16 rr = Lanes.spread(0f);
-            Float16 rz = Lanes.spread(0f);
             for (int d = 0; d < depth; d++) {
                 int at = d * VECTORS + h;
                 t.set(xs + at, Float16.add(t.get(xs + at), Float16.mult(step, t.get(ys + at))));
                 Float16 r = Lanes.sub(t.get(rs + at), Float16.mult(step, t.get(sums + at)));
                 t.set(rs + at, r);
+                // z in place of A y, which has done its work
+                if (jacobi != 0) {
+                    r = Float16.mult(r, t.get(inverse + at));
+                }
+                t.set(sums + at, r);
+            }
+            for (int i = 0; i < earlier; i++) {
+                Float16 part = Lanes.spread(0f);
+                int from = kept + i * dims * VECTORS + h;
+                for (int d = 0; d < depth; d++) {
+                    part = Float16.add(part, Float16.mult(t.get(from + d * VECTORS), t.get(sums + d * VECTORS + h)));
+                }
+                t.set(parts + i * VECTORS + h, part);
+            }
+        }
+        for (int lane = 0; lane < lanes; lane++) {
+            float active = scratch.get((state + ACTIVE * VECTORS) * Lanes.COUNT + lane);
+            for (int i = 0; i < earlier; i++) {
+                int at = (parts + i * VECTORS) * Lanes.COUNT + lane;
+                float product = scratch.get((products + i * VECTORS) * Lanes.COUNT + lane);
+                scratch.set(at, -active * scratch.get(at) / Math.max(product, TINY));
+            }
+        }
+        for (int h = 0; h < vectors; h++) {
+            for (int i = 0; i < earlier; i++) {
+                Float16 part = t.get(parts + i * VECTORS + h);
+                int from = kept + i * dims * VECTORS + h;
+                for (int d = 0; d < depth; d++) {
+                    int at = rs + d * VECTORS + h;
+                    t.set(at, Float16.add(t.get(at), Float16.mult(part, t.get(from + d * VECTORS))));
+                }
+            }
+            Float16 rr = Lanes.spread(0f);
+            Float16 rz = Lanes.spread(0f);
+            for (int d = 0; d < depth; d++) {
+                int at = d * VECTORS + h;
+                Float16 r = t.get(rs + at);
                 rr = Float16.add(rr, Float16.mult(r, r));
                 if (jacobi != 0) {
                     rz = Float16.add(rz, Float16.mult(Float16.mult(r, t.get(inverse + at)), r));
