@@ -66,7 +66,7 @@ public final class MatrixDecode {
      * How far the largest score of a split may lie above that of its first tile. Two halves of a number hold 23 binary digits after
      * the point, of which every unit of this costs a weight 1.4; with too small a margin, splits are read twice.
      */
-    private static final float MARGIN = 3;
+    private static final float MARGIN = 5;
 
     /** Added and taken off again, leaves a number below 1 with the 11 digits that float16 can hold. */
     private static final float ROUNDER = 6144f;
