@@ -68,6 +68,8 @@ public final class LlaBackwardTasks {
                 scratchFloats(forward, kernel), g, dq, dk, dv, dridge);
         LlaTasks.requireDistinct("q, k, v, ridge, o, g, dq, dk, dv and dridge", f.q(), f.k(), f.v(), f.ridge(), f.o(), g, dq, dk,
                 dv, buffers.dridge());
+        forward.entry().memory().requireFree(forward.shape(),
+                forward.memoryBytes() + DeviceLimits.backwardMemoryBytes(forward.shape(), buffers));
         return new LlaBackwardTasks(forward, kernel, buffers, dridge == null);
     }
 
