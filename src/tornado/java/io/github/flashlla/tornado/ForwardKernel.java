@@ -153,7 +153,7 @@ enum ForwardKernel {
 
         @Override
         long scratchFloats(DeviceInfo device, AttentionShape shape, LlaOptions options) {
-            return keptResiduals(shape, options) * shape.rows() * shape.headDim();
+            return keptFloats(shape, options);
         }
 
         @Override
@@ -188,7 +188,7 @@ enum ForwardKernel {
 
         @Override
         long scratchFloats(DeviceInfo device, AttentionShape shape, LlaOptions options) {
-            return keptResiduals(shape, options) * shape.rows() * shape.headDim();
+            return keptFloats(shape, options);
         }
 
         @Override
@@ -253,6 +253,11 @@ enum ForwardKernel {
     private static final int FEWEST_KEPT = 4;
     /** Most that they may take together. */
     static final long KEPT_BYTES = 16 << 20;
+
+    /** Floats of the residuals kept. */
+    private static long keptFloats(AttentionShape shape, LlaOptions options) {
+        return keptResiduals(shape, options) * shape.rows() * shape.headDim();
+    }
 
     /**
      * Residuals that kernels for GPUs keep: as many as a few megabytes hold. Large problems keep none, since each is as large

@@ -10,7 +10,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * {@link MatrixFreeDecode} on half-precision matrix units (CUDA, compute capability 8.0 on): float16 cache, D = Dv = {@value #DIM},
- * up to {@value #HEADS} heads that share a key/value head. Arithmetic costs so little there that nothing is kept of a key: every
+ * up to {@value MatrixFreeDecode#HEADS} heads that share a key/value head. Arithmetic costs so little there that nothing is kept of a key: every
  * pass computes its score anew, and memory is read for k and v alone.
  *
  * <pre>
@@ -42,9 +42,6 @@ public final class MatrixDecode {
     /** D and Dv. */
     public static final int DIM = 64;
 
-    /** Most heads of a unit. */
-    public static final int HEADS = 4;
-
     /** Keys of a tile; splits begin at a multiple of it. */
     public static final int TILE = 32;
 
@@ -67,9 +64,6 @@ public final class MatrixDecode {
      * the point, of which every unit of this costs a weight 1.4; with too small a margin, splits are read twice.
      */
     private static final float MARGIN = 5;
-
-    /** Added and taken off again, leaves a number below 1 with the 11 digits that float16 can hold. */
-    private static final float ROUNDER = 6144f;
 
     /** Weights times a product with y are divided by it, so that the larger half of such a number is below 1. */
     private static final float RANGE = 32;
@@ -105,7 +99,7 @@ public final class MatrixDecode {
         int split = context.groupIdx % splits;
         int kvUnit = unit / (group / hw);
         int length = lengths.get(kvUnit / kvHeads);
-        int perSplit = ((length + splits - 1) / splits + TILE - 1) / TILE * TILE;
+        int perSplit = MatrixFreeDecode.keysPerSplit(length, splits, TILE);
         int from = Math.min(split * perSplit, length);
         int to = Math.min(from + perSplit, length);
         int count = (to - from + TILE - 1) / TILE;
@@ -127,7 +121,7 @@ public final class MatrixDecode {
         for (int n = 0; n < 16; n++) {
             int at = n * 32 + lane;
             float value = scaledQ.get(row + (at >> 6) * 8 + ((at >> 2) & 7)) * inverse;
-            float high = (value + ROUNDER) - ROUNDER;
+            float high = MatrixForward.high(value);
             int upper = 1 - ((at >> 5) & 1);
             tile[at] = MatrixForward.packed(upper * high, (1 - upper) * high);
             tile[512 + at] = MatrixForward.packed(upper * (value - high), (1 - upper) * (value - high));
@@ -228,10 +222,10 @@ public final class MatrixDecode {
                 float w2 = TornadoMath.exp(s2);
                 float w3 = TornadoMath.exp(s3);
                 omega += (w0 + w1) + (w2 + w3);
-                float high0 = (w0 + ROUNDER) - ROUNDER;
-                float high1 = (w1 + ROUNDER) - ROUNDER;
-                float high2 = (w2 + ROUNDER) - ROUNDER;
-                float high3 = (w3 + ROUNDER) - ROUNDER;
+                float high0 = MatrixForward.high(w0);
+                float high1 = MatrixForward.high(w1);
+                float high2 = MatrixForward.high(w2);
+                float high3 = MatrixForward.high(w3);
                 int slot = quad * 8 + pair;
                 weights[slot] = MatrixForward.packed(high0, high1);
                 weights[slot + 128] = MatrixForward.packed(high2, high3);
@@ -242,10 +236,10 @@ public final class MatrixDecode {
                 w2 = w2 * s2;
                 w3 = w3 * s3;
                 sumT += (w0 + w1) + (w2 + w3);
-                high0 = (w0 + ROUNDER) - ROUNDER;
-                high1 = (w1 + ROUNDER) - ROUNDER;
-                high2 = (w2 + ROUNDER) - ROUNDER;
-                high3 = (w3 + ROUNDER) - ROUNDER;
+                high0 = MatrixForward.high(w0);
+                high1 = MatrixForward.high(w1);
+                high2 = MatrixForward.high(w2);
+                high3 = MatrixForward.high(w3);
                 weights[slot + 64] = MatrixForward.packed(high0, high1);
                 weights[slot + 192] = MatrixForward.packed(high2, high3);
                 weights[slot + 96] = MatrixForward.packed(w0 - high0, w1 - high1);
@@ -262,7 +256,7 @@ public final class MatrixDecode {
                 a6 = plus(context, wa, wb, tile, (buffer + 6 * BLOCK) * 4, a6);
                 a7 = plus(context, wa, wb, tile, (buffer + 7 * BLOCK) * 4, a7);
             }
-            store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area + SUMS);
+            MatrixForward.store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area + SUMS);
             context.localBarrier();
             shared[lane] = top;
             context.localBarrier();
@@ -332,7 +326,7 @@ public final class MatrixDecode {
         int kvUnit = unit / (group / hw);
         if (MatrixFreeDecode.unitPlan(facts, unit, hw, pass) == MatrixFreeDecode.MULTIPLY) {
             int length = lengths.get(kvUnit / kvHeads);
-            int perSplit = ((length + splits - 1) / splits + TILE - 1) / TILE * TILE;
+            int perSplit = MatrixFreeDecode.keysPerSplit(length, splits, TILE);
             int from = Math.min(split * perSplit, length);
             int to = Math.min(from + perSplit, length);
             int count = (to - from + TILE - 1) / TILE;
@@ -367,10 +361,10 @@ public final class MatrixDecode {
                 int upper = 1 - ((at >> 5) & 1);
                 float q = scaledQ.get(row + d) * inverseQ;
                 float y = state.get(vector + d) * inverseY;
-                float qHigh = (q + ROUNDER) - ROUNDER;
+                float qHigh = MatrixForward.high(q);
                 tile[at] = MatrixForward.packed(upper * qHigh, (1 - upper) * qHigh);
                 tile[512 + at] = MatrixForward.packed(upper * (q - qHigh), (1 - upper) * (q - qHigh));
-                float yHigh = (y + ROUNDER) - ROUNDER;
+                float yHigh = MatrixForward.high(y);
                 tile[1024 + at] = MatrixForward.packed(upper * yHigh, (1 - upper) * yHigh);
                 tile[1536 + at] = MatrixForward.packed(upper * (y - yHigh), (1 - upper) * (y - yHigh));
             }
@@ -466,10 +460,10 @@ public final class MatrixDecode {
                 d2 = d2 * small;
                 d3 = d3 * small;
                 int slot = quad * 8 + pair;
-                float d0High = (d0 + ROUNDER) - ROUNDER;
-                float d1High = (d1 + ROUNDER) - ROUNDER;
-                float d2High = (d2 + ROUNDER) - ROUNDER;
-                float d3High = (d3 + ROUNDER) - ROUNDER;
+                float d0High = MatrixForward.high(d0);
+                float d1High = MatrixForward.high(d1);
+                float d2High = MatrixForward.high(d2);
+                float d3High = MatrixForward.high(d3);
                 weights[slot] = MatrixForward.packed(d0High, d1High);
                 weights[slot + 128] = MatrixForward.packed(d2High, d3High);
                 weights[slot + 32] = MatrixForward.packed(d0 - d0High, d1 - d1High);
@@ -486,7 +480,7 @@ public final class MatrixDecode {
                 a6 = plus(context, wa, wb, tile, (buffer + 6 * BLOCK) * 4, a6);
                 a7 = plus(context, wa, wb, tile, (buffer + 7 * BLOCK) * 4, a7);
             }
-            store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area + SUMS);
+            MatrixForward.store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area + SUMS);
             shared[lane] = excess;
             shared[THREADS + lane] = largestY * RANGE;
             context.localBarrier();
@@ -536,7 +530,7 @@ public final class MatrixDecode {
         int kvUnit = unit / (group / hw);
         if (MatrixFreeDecode.unitPlan(facts, unit, hw, pass) == MatrixFreeDecode.FINISH) {
             int length = lengths.get(kvUnit / kvHeads);
-            int perSplit = ((length + splits - 1) / splits + TILE - 1) / TILE * TILE;
+            int perSplit = MatrixFreeDecode.keysPerSplit(length, splits, TILE);
             int from = Math.min(split * perSplit, length);
             int to = Math.min(from + perSplit, length);
             int count = (to - from + TILE - 1) / TILE;
@@ -582,13 +576,13 @@ public final class MatrixDecode {
                 float q = scaledQ.get(row + d) * inverseQ;
                 float x = state.get(solution + d) * inverseX;
                 float y = state.get(vector + d) * inverseY;
-                float qHigh = (q + ROUNDER) - ROUNDER;
+                float qHigh = MatrixForward.high(q);
                 factors[at] = MatrixForward.packed(upper * qHigh, (1 - upper) * qHigh);
                 factors[512 + at] = MatrixForward.packed(upper * (q - qHigh), (1 - upper) * (q - qHigh));
-                float xHigh = (x + ROUNDER) - ROUNDER;
+                float xHigh = MatrixForward.high(x);
                 factors[1024 + at] = MatrixForward.packed(upper * xHigh, (1 - upper) * xHigh);
                 factors[1536 + at] = MatrixForward.packed(upper * (x - xHigh), (1 - upper) * (x - xHigh));
-                float yHigh = (y + ROUNDER) - ROUNDER;
+                float yHigh = MatrixForward.high(y);
                 factors[2048 + at] = MatrixForward.packed(upper * yHigh, (1 - upper) * yHigh);
                 factors[2560 + at] = MatrixForward.packed(upper * (y - yHigh), (1 - upper) * (y - yHigh));
             }
@@ -667,18 +661,18 @@ public final class MatrixDecode {
                 x2 = s2 * (mean - x2) * (1 / VALUE_RANGE);
                 x3 = s3 * (mean - x3) * (1 / VALUE_RANGE);
                 int slot = warp * 256 + quad * 8 + pair;
-                float d0High = (d0 + ROUNDER) - ROUNDER;
-                float d1High = (d1 + ROUNDER) - ROUNDER;
-                float d2High = (d2 + ROUNDER) - ROUNDER;
-                float d3High = (d3 + ROUNDER) - ROUNDER;
+                float d0High = MatrixForward.high(d0);
+                float d1High = MatrixForward.high(d1);
+                float d2High = MatrixForward.high(d2);
+                float d3High = MatrixForward.high(d3);
                 weights[slot] = MatrixForward.packed(d0High, d1High);
                 weights[slot + 128] = MatrixForward.packed(d2High, d3High);
                 weights[slot + 32] = MatrixForward.packed(d0 - d0High, d1 - d1High);
                 weights[slot + 160] = MatrixForward.packed(d2 - d2High, d3 - d3High);
-                float x0High = (x0 + ROUNDER) - ROUNDER;
-                float x1High = (x1 + ROUNDER) - ROUNDER;
-                float x2High = (x2 + ROUNDER) - ROUNDER;
-                float x3High = (x3 + ROUNDER) - ROUNDER;
+                float x0High = MatrixForward.high(x0);
+                float x1High = MatrixForward.high(x1);
+                float x2High = MatrixForward.high(x2);
+                float x3High = MatrixForward.high(x3);
                 weights[slot + 64] = MatrixForward.packed(x0High, x1High);
                 weights[slot + 192] = MatrixForward.packed(x2High, x3High);
                 weights[slot + 96] = MatrixForward.packed(x0 - x0High, x1 - x1High);
@@ -722,8 +716,8 @@ public final class MatrixDecode {
                 }
                 context.asyncCopyCommit();
             }
-            store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area + SUMS);
-            store(context, o0, o1, o2, o3, o4, o5, o6, o7, scratch, area + OTHER_SUMS);
+            MatrixForward.store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area + SUMS);
+            MatrixForward.store(context, o0, o1, o2, o3, o4, o5, o6, o7, scratch, area + OTHER_SUMS);
             shared[me] = excess;
             shared[WARPS * THREADS + me] = largestY * RANGE;
             context.localBarrier();
@@ -897,17 +891,5 @@ public final class MatrixDecode {
     private static float[] plus(KernelContext context, HalfFloat[] wa, HalfFloat[] wb, int[] tile, int at, float[] sum) {
         float[] half = context.mma(wa, context.mmaLoadB(tile, 16, at), sum, MMAShape.M16N8K16);
         return context.mma(wb, context.mmaLoadB(tile, 16, at + 256), half, MMAShape.M16N8K16);
-    }
-
-    private static void store(KernelContext context, float[] a0, float[] a1, float[] a2, float[] a3, float[] a4, float[] a5,
-            float[] a6, float[] a7, FloatArray out, int to) {
-        context.mmaStore(a0, out, 0, to, 8);
-        context.mmaStore(a1, out, 0, to + 128, 8);
-        context.mmaStore(a2, out, 0, to + 256, 8);
-        context.mmaStore(a3, out, 0, to + 384, 8);
-        context.mmaStore(a4, out, 0, to + 512, 8);
-        context.mmaStore(a5, out, 0, to + 640, 8);
-        context.mmaStore(a6, out, 0, to + 768, 8);
-        context.mmaStore(a7, out, 0, to + 896, 8);
     }
 }

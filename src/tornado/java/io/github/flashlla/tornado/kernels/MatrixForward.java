@@ -328,14 +328,7 @@ public final class MatrixForward {
                         }
                     }
                     ctx.mmaStore(total, scratch, 0, areaS, 8);
-                    ctx.mmaStore(a0, scratch, 0, areaU, 8);
-                    ctx.mmaStore(a1, scratch, 0, areaU + 128, 8);
-                    ctx.mmaStore(a2, scratch, 0, areaU + 256, 8);
-                    ctx.mmaStore(a3, scratch, 0, areaU + 384, 8);
-                    ctx.mmaStore(a4, scratch, 0, areaU + 512, 8);
-                    ctx.mmaStore(a5, scratch, 0, areaU + 640, 8);
-                    ctx.mmaStore(a6, scratch, 0, areaU + 768, 8);
-                    ctx.mmaStore(a7, scratch, 0, areaU + 896, 8);
+                    store(ctx, a0, a1, a2, a3, a4, a5, a6, a7, scratch, areaU);
                     float totalA = scratch.get(areaS + own);
                     float totalB = scratch.get(areaS + own + 64);
                     float lA = state[WEIGHT + rowA];
@@ -551,8 +544,8 @@ public final class MatrixForward {
                             int at = n * 128 + lower * 64 + own;
                             int i = lower == 0 ? iA : iB;
                             float inverse = lower == 0 ? inverseA : inverseB;
-                            float lo = (scratch.get(areaY + at) * inverse + ROUNDER) - ROUNDER;
-                            float hi = (scratch.get(areaY + at + 1) * inverse + ROUNDER) - ROUNDER;
+                            float lo = high(scratch.get(areaY + at) * inverse);
+                            float hi = high(scratch.get(areaY + at + 1) * inverse);
                             scratch.set(areaY + at, lo);
                             scratch.set(areaY + at + 1, hi);
                             wt[warp * 512 + (n >> 1) * 128 + (lane >> 2) * 8 + lower * 64 + (n & 1) * 4 + quad] = packed(lo, hi);
@@ -649,6 +642,24 @@ public final class MatrixForward {
 
     private static float weight(FloatArray scratch, int at, float scale, float max, float offset, float beta) {
         return TornadoMath.exp(scale * scratch.get(at) - max) * (offset + beta * scratch.get(at + 1024));
+    }
+
+    /** A number below 1 with as many of its digits as float16 can hold: {@link #ROUNDER} added and taken off again. */
+    static float high(float value) {
+        return (value + ROUNDER) - ROUNDER;
+    }
+
+    /** Eight fragments of 16 x 8, one after the other. */
+    static void store(KernelContext ctx, float[] a0, float[] a1, float[] a2, float[] a3, float[] a4, float[] a5, float[] a6, float[] a7,
+            FloatArray out, int to) {
+        ctx.mmaStore(a0, out, 0, to, 8);
+        ctx.mmaStore(a1, out, 0, to + 128, 8);
+        ctx.mmaStore(a2, out, 0, to + 256, 8);
+        ctx.mmaStore(a3, out, 0, to + 384, 8);
+        ctx.mmaStore(a4, out, 0, to + 512, 8);
+        ctx.mmaStore(a5, out, 0, to + 640, 8);
+        ctx.mmaStore(a6, out, 0, to + 768, 8);
+        ctx.mmaStore(a7, out, 0, to + 896, 8);
     }
 
     static int packed(float lo, float hi) {

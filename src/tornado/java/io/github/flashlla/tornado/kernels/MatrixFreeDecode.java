@@ -96,6 +96,11 @@ public final class MatrixFreeDecode {
         return threads / (dim / DIMS) * KEYS;
     }
 
+    /** Keys of a split: whole tiles, as evenly as they go; the last splits have fewer, or none. */
+    static int keysPerSplit(int length, int splits, int tile) {
+        return ((length + splits - 1) / splits + tile - 1) / tile * tile;
+    }
+
     /** Floats of local memory that the largest kernel needs. */
     public static int localFloats(int dim, int hw, int threads) {
         int keyLanes = threads / (dim / DIMS);
@@ -129,7 +134,7 @@ public final class MatrixFreeDecode {
         int split = context.groupIdx % splits;
         int kvUnit = unit / (group / hw);
         int length = lengths.get(kvUnit / kvHeads);
-        int perSplit = ((length + splits - 1) / splits + tile - 1) / tile * tile;
+        int perSplit = keysPerSplit(length, splits, tile);
         int from = Math.min(split * perSplit, length);
         int to = Math.min(from + perSplit, length);
         int base = kvUnit * capacity;
@@ -481,7 +486,7 @@ public final class MatrixFreeDecode {
         int kvUnit = unit / (group / hw);
         int active = (int) unitActive(facts, unit, hw, pass);
         int length = lengths.get(kvUnit / kvHeads) * active;
-        int perSplit = ((length + splits - 1) / splits + tile - 1) / tile * tile;
+        int perSplit = keysPerSplit(length, splits, tile);
         int from = Math.min(split * perSplit, length);
         int to = Math.min(from + perSplit, length);
         int base = kvUnit * capacity;
@@ -719,7 +724,7 @@ public final class MatrixFreeDecode {
         int split = context.groupIdx % splits;
         int kvUnit = unit / (group / hw);
         int length = lengths.get(kvUnit / kvHeads);
-        int perSplit = ((length + splits - 1) / splits + tile - 1) / tile * tile;
+        int perSplit = keysPerSplit(length, splits, tile);
         int from = Math.min(split * perSplit, length);
         int to = Math.min(from + perSplit, length);
         int base = kvUnit * capacity;
