@@ -2,8 +2,10 @@ package io.github.flashlla.tornado;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
+import io.github.flashlla.DecodePlan;
 import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
+import io.github.flashlla.KvCache;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
@@ -45,6 +47,11 @@ public final class Provocation {
                     case "kernelTimes" -> kernelTimes(device, shape, count);
                     case "decode" -> device.kvCache(new KvCacheShape(1, 1, shape.keyLength(), shape.headDim(), shape.headDim(),
                             DataType.FLOAT32)).decodePlan(1, LlaOptions.defaults());
+                    case "decodeOneAfterTheOther" -> {
+                        for (int n = 0; n < count; n++) {
+                            decode(device, shape);
+                        }
+                    }
                     case "ceilings" -> device.measureCeilings().orElseThrow();
                     case "besideAnother" -> besideAnother(args[1], count, () -> run(device, shape));
                     default -> throw new IllegalArgumentException(args[0]);
@@ -79,6 +86,16 @@ public final class Provocation {
         try (LlaPlan plan = device.plan(shape, LlaOptions.defaults())) {
             LlaResult result = plan.newResult();
             plan.forward(inputs, result);
+        }
+    }
+
+    /** A step whose graph is not the last one that its plan has. */
+    private static void decode(Device device, AttentionShape shape) {
+        KvCacheShape cached = new KvCacheShape(1, 1, shape.keyLength(), shape.headDim(), shape.headDim(), DataType.FLOAT32);
+        LlaInputs inputs = RandomInputs.normal(new AttentionShape(1, 1, 1, 1, 100, shape.headDim(), shape.headDim()), DataType.FLOAT32);
+        try (KvCache cache = device.kvCache(cached); DecodePlan plan = cache.decodePlan(1, LlaOptions.defaults())) {
+            cache.append(inputs.k(), inputs.v());
+            plan.decode(inputs.q(), plan.newResult());
         }
     }
 

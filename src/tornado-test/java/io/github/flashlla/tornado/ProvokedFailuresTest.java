@@ -61,6 +61,14 @@ class ProvokedFailuresTest {
         assertSays(said, "DeviceException: opencl:0 is short of memory", "capacity=16384", "of the 4194304");
     }
 
+    /** TornadoVM frees those graphs of a plan that it is told to, and reports what is left over in the midst of a run. */
+    @Test
+    void decodePlansGiveTheirMemoryBack() throws Exception {
+        String said = openCl().flag("-Dtornado.device.memory=8MB")
+                .run(Provocation.class, "decodeOneAfterTheOther", "opencl:0", "4096", "64", "6");
+        assertSays(said, "done");
+    }
+
     /** Memory that others hold is seen by TornadoVM alone, in the midst of a run. */
     @Test
     void deviceOutOfMemory() throws Exception {

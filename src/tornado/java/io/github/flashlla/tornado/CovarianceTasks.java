@@ -55,12 +55,12 @@ final class CovarianceTasks implements DecodeTasks {
     }
 
     @Override
-    public String[] names() {
+    public String[] names(int graph) {
         return new String[] {"scan", "covariance", "solve", "output", "merge"};
     }
 
     @Override
-    public TaskGraph append(TaskGraph graph, String name, GridScheduler grids, KernelContext context) {
+    public TaskGraph append(int graph, TaskGraph tasks, String name, GridScheduler grids, KernelContext context) {
         FloatArray k32 = cache.k().single;
         var k16 = cache.k().half;
         int binary16 = cache.k().halves() ? 1 : 0;
@@ -69,7 +69,7 @@ final class CovarianceTasks implements DecodeTasks {
         int group = shape.group();
         int hw = grid.headsPerGroup();
         int splits = grid.splits();
-        TaskGraph tasks = graph.task("scan", DecodeKernels::scan, context, k32, k16, io.scaledQ(), io.lengths(), topScore, topKey, binary16, dim,
+        tasks = tasks.task("scan", DecodeKernels::scan, context, k32, k16, io.scaledQ(), io.lengths(), topScore, topKey, binary16, dim,
                         rows, shape.kvHeads(), group, hw, splits)
                 .task("covariance", DecodeKernels::covariance, context, k32, k16, io.scaledQ(), io.lengths(), topScore, topKey,
                         sums, sumZ, centre, binary16, dim, rows, shape.kvHeads(), group, hw, splits, grid.chunks());

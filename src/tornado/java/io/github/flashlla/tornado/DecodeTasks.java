@@ -11,8 +11,13 @@ interface DecodeTasks {
 
     DecodeMethod method();
 
-    /** Names of the tasks. */
-    String[] names();
+    /** Graphs that the tasks are spread over. The second and on are run only while {@link #unfinished}. */
+    default int graphs() {
+        return 1;
+    }
+
+    /** Names of a graph's tasks. */
+    String[] names(int graph);
 
     /** Arrays that stay on the device. */
     Object[] scratch();
@@ -20,8 +25,8 @@ interface DecodeTasks {
     /** Arrays that tasks write in part only, or not at all for an empty sequence: the device gets the host's first. */
     FloatArray[] results();
 
-    /** Adds this method's tasks and their grids. */
-    TaskGraph append(TaskGraph graph, String graphName, GridScheduler grids, KernelContext context);
+    /** Adds the tasks of one of this method's graphs and their grids. */
+    TaskGraph append(int graph, TaskGraph tasks, String graphName, GridScheduler grids, KernelContext context);
 
     /** Arrays that the host reads whatever the options. */
     FloatArray facts();
@@ -33,6 +38,11 @@ interface DecodeTasks {
     float logSumExp(int row);
 
     float residual(int row);
+
+    /** Whether the graph that has just run leaves a head something to do for the next one. */
+    default boolean unfinished(int row, int graph) {
+        return false;
+    }
 
     int iterations(int row);
 

@@ -252,7 +252,7 @@ enum ForwardKernel {
     private static final int MOST_KEPT = 24;
     private static final int FEWEST_KEPT = 4;
     /** Most that they may take together. */
-    static final long KEPT_BYTES = 16 << 20;
+    static final long KEPT_BYTES = 8 << 20;
 
     /** Floats of the residuals kept. */
     private static long keptFloats(AttentionShape shape, LlaOptions options) {

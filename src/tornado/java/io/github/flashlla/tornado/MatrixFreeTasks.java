@@ -19,14 +19,16 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 /**
  * gather -> begin -> (multiply -> advance) as often as is launched -> output -> merge, as in {@link MatrixFreeDecode}; where there are
  * matrix units for the cache, gather -> begin -> (multiply -> finish -> advance) -> merge, as in {@link MatrixDecode}.
+ *
+ * <p>The first graph has the {@value #FIRST_ITERATIONS} iterations that most long contexts do with, the second the rest: a task that
+ * has nothing to do still takes some microseconds to start, and a second to compile.
  */
 final class MatrixFreeTasks implements DecodeTasks {
 
-    /**
-     * Iterations launched. One that nothing is left to do for takes a few microseconds; where these are too few, the covariance form
-     * is likely to be the faster one anyway.
-     */
+    /** Iterations of both graphs. Where these are too few, the covariance form is likely to be the faster one anyway. */
     static final int MOST_ITERATIONS = 5;
+
+    private static final int FIRST_ITERATIONS = 2;
 
     private static final int GROUPS_PER_GPU_UNIT = 24;
     private static final int GROUPS_PER_CORE = 2;
@@ -78,7 +80,7 @@ final class MatrixFreeTasks implements DecodeTasks {
             this.finishingSplits = splits;
         }
         this.iterations = Math.min(MOST_ITERATIONS, options.maxIterations());
-        int rows = shape.batch() * shape.heads();
+        int rows = queries();
         int kept = matrixUnits ? 1 : Math.toIntExact((long) rows * tiles * tile);
         this.scores = new FloatArray(kept);
         this.products = new FloatArray(kept);
@@ -118,7 +120,11 @@ final class MatrixFreeTasks implements DecodeTasks {
     }
 
     private int units() {
-        return shape.batch() * shape.heads() / heads;
+        return queries() / heads;
+    }
+
+    private int queries() {
+        return shape.batch() * shape.heads();
     }
 
     @Override
@@ -127,12 +133,31 @@ final class MatrixFreeTasks implements DecodeTasks {
     }
 
     @Override
-    public String[] names() {
-        List<String> names = new ArrayList<>(List.of("gather", "begin", "merge"));
+    public int graphs() {
+        return iterations > FIRST_ITERATIONS ? 2 : 1;
+    }
+
+    /** The first iteration that a graph is no longer for. */
+    private int end(int graph) {
+        return graph == graphs() - 1 ? iterations : FIRST_ITERATIONS;
+    }
+
+    @Override
+    public boolean unfinished(int row, int graph) {
+        int next = (matrixUnits ? MatrixFreeDecode.PLAN : MatrixFreeDecode.ACTIVE) + end(graph) % 2;
+        return end(graph) < iterations && facts.get(row * MatrixFreeDecode.FACTS + next) > 0;
+    }
+
+    @Override
+    public String[] names(int graph) {
+        List<String> names = new ArrayList<>(List.of("merge"));
+        if (graph == 0) {
+            names.addAll(List.of("gather", "begin"));
+        }
         if (!matrixUnits) {
             names.add("output");
         }
-        for (int pass = 0; pass < iterations; pass++) {
+        for (int pass = graph * FIRST_ITERATIONS; pass < end(graph); pass++) {
             names.add("multiply" + pass);
             names.add("advance" + pass);
             if (matrixUnits) {
@@ -143,49 +168,69 @@ final class MatrixFreeTasks implements DecodeTasks {
     }
 
     @Override
-    public TaskGraph append(TaskGraph graph, String name, GridScheduler grids, KernelContext context) {
+    public TaskGraph append(int graph, TaskGraph tasks, String name, GridScheduler grids, KernelContext context) {
+        if (graph == 0) {
+            tasks = appendStart(tasks, name, grids, context);
+        }
+        for (int pass = graph * FIRST_ITERATIONS; pass < end(graph); pass++) {
+            tasks = appendIteration(tasks, name, grids, context, pass);
+        }
+        return appendOutput(tasks, name, grids, context);
+    }
+
+    private TaskGraph appendStart(TaskGraph tasks, String name, GridScheduler grids, KernelContext context) {
         FloatArray k32 = cache.k().single;
         HalfFloatArray k16 = cache.k().half;
         int binary16 = cache.k().halves() ? 1 : 0;
         int dim = shape.headDim();
         int rows = cache.rowsPerSequence();
         int group = shape.group();
-        float tolerance = (float) options.tolerance();
-        int groups = units() * splits;
-        int queries = shape.batch() * shape.heads();
-        DecodeTasks.workers(grids, name + ".gather", groups, threads);
-        DecodeTasks.workers(grids, name + ".begin", queries, 64);
-        DecodeTasks.workers(grids, name + ".merge", Math.ceilDiv(io.o().getSize(), 64), 64);
-        TaskGraph tasks = matrixUnits
-                ? graph.task("gather", MatrixDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, work, rows,
+        DecodeTasks.workers(grids, name + ".gather", units() * splits, threads);
+        DecodeTasks.workers(grids, name + ".begin", queries(), 64);
+        tasks = matrixUnits
+                ? tasks.task("gather", MatrixDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, work, rows,
                         shape.kvHeads(), group, heads, splits)
-                : graph.task("gather", MatrixFreeDecode::gather, context, k32, k16, io.scaledQ(), io.lengths(), scores, sums,
+                : tasks.task("gather", MatrixFreeDecode::gather, context, k32, k16, io.scaledQ(), io.lengths(), scores, sums,
                         binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads);
-        tasks = tasks.task("begin", MatrixFreeDecode::begin, context, k32, k16, io.q(), io.ridges(), io.lengths(), sums, state, facts,
-                binary16, dim, rows, shape.heads(), group, splits, (float) options.scaleFor(dim), tolerance, iterations);
-        for (int pass = 0; pass < iterations; pass++) {
-            if (matrixUnits) {
-                tasks = tasks.task("multiply" + pass, MatrixDecode::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts,
-                                ayParts, work, rows, shape.kvHeads(), group, heads, splits, pass)
-                        .task("finish" + pass, MatrixDecode::finish, context, k16, cache.v().half, io.scaledQ(), io.lengths(), state,
-                                facts, ayParts, oParts, work, rows, shape.kvHeads(), group, heads, finishingSplits, pass);
-                DecodeTasks.workers(grids, name + ".finish" + pass, units() * finishingSplits, MatrixDecode.WARPS * MatrixDecode.THREADS);
-            } else {
-                tasks = tasks.task("multiply" + pass, MatrixFreeDecode::multiply, context, k32, k16, io.lengths(), scores, products,
-                        slopes, state, facts, ayParts, binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads,
-                        pass);
-            }
-            tasks = tasks.task("advance" + pass, MatrixFreeDecode::advance, context, io.q(), io.ridges(), ayParts, state, facts, dim,
-                    heads, splits, finishingSplits, tolerance, pass, iterations);
-            DecodeTasks.workers(grids, name + ".multiply" + pass, groups, threads);
-            DecodeTasks.workers(grids, name + ".advance" + pass, queries, 64);
+        return tasks.task("begin", MatrixFreeDecode::begin, context, k32, k16, io.q(), io.ridges(), io.lengths(), sums, state, facts,
+                binary16, dim, rows, shape.heads(), group, splits, (float) options.scaleFor(dim), (float) options.tolerance(),
+                iterations);
+    }
+
+    private TaskGraph appendIteration(TaskGraph tasks, String name, GridScheduler grids, KernelContext context, int pass) {
+        FloatArray k32 = cache.k().single;
+        HalfFloatArray k16 = cache.k().half;
+        int binary16 = cache.k().halves() ? 1 : 0;
+        int dim = shape.headDim();
+        int rows = cache.rowsPerSequence();
+        int group = shape.group();
+        DecodeTasks.workers(grids, name + ".multiply" + pass, units() * splits, threads);
+        DecodeTasks.workers(grids, name + ".advance" + pass, queries(), 64);
+        if (matrixUnits) {
+            DecodeTasks.workers(grids, name + ".finish" + pass, units() * finishingSplits, MatrixDecode.WARPS * MatrixDecode.THREADS);
+            tasks = tasks.task("multiply" + pass, MatrixDecode::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts,
+                            ayParts, work, rows, shape.kvHeads(), group, heads, splits, pass)
+                    .task("finish" + pass, MatrixDecode::finish, context, k16, cache.v().half, io.scaledQ(), io.lengths(), state,
+                            facts, ayParts, oParts, work, rows, shape.kvHeads(), group, heads, finishingSplits, pass);
+        } else {
+            tasks = tasks.task("multiply" + pass, MatrixFreeDecode::multiply, context, k32, k16, io.lengths(), scores, products,
+                    slopes, state, facts, ayParts, binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads,
+                    pass);
         }
+        return tasks.task("advance" + pass, MatrixFreeDecode::advance, context, io.q(), io.ridges(), ayParts, state, facts, dim,
+                heads, splits, finishingSplits, (float) options.tolerance(), pass, iterations);
+    }
+
+    private TaskGraph appendOutput(TaskGraph tasks, String name, GridScheduler grids, KernelContext context) {
+        DecodeTasks.workers(grids, name + ".merge", Math.ceilDiv(io.o().getSize(), 64), 64);
         if (matrixUnits) {
             return tasks.task("merge", MatrixDecode::merge, context, oParts, facts, io.o(), finishingSplits);
         }
-        DecodeTasks.workers(grids, name + ".output", groups, threads);
+        int dim = shape.headDim();
+        DecodeTasks.workers(grids, name + ".output", units() * splits, threads);
         return tasks.task("output", MatrixFreeDecode::output, context, cache.v().single, cache.v().half, io.lengths(), scores,
-                        products, slopes, facts, oParts, binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads)
+                        products, slopes, facts, oParts, cache.k().halves() ? 1 : 0, dim, cache.rowsPerSequence(), shape.kvHeads(),
+                        shape.group(), heads, splits, tiles, threads)
                 .task("merge", DecodeKernels::merge, context, oParts, io.o(), dim, splits);
     }
 

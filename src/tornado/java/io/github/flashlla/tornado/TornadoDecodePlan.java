@@ -21,6 +21,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -28,7 +29,6 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoProfilerResult;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
-import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -37,7 +37,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <pre>
  *   llaAppend   staged tokens -> append -> k, v              run while the device lacks tokens
- *   llaDecode   q, ridge, lengths -> ... -> o, facts         one for each method that may be used, {@link DecodeTasks}
+ *   llaDecode   q, ridge, lengths -> ... -> o, facts         one or more for each method that may be used, {@link DecodeTasks}
  * </pre>
  *
  * <p>Where the choice is this plan's, the covariance form takes contexts shorter than D and ridges below {@value #SMALL_RIDGE}, and
@@ -54,6 +54,7 @@ final class TornadoDecodePlan implements DecodePlan {
     private static final int PATIENCE = 64;
 
     private final TornadoKvCache cache;
+    private final TornadoRuntimeDevices.Entry entry;
     private final String deviceName;
     private final String appendGraph = "llaAppend" + GRAPHS.incrementAndGet();
     private final String decodeGraph = "llaDecode" + GRAPHS.get();
@@ -72,6 +73,8 @@ final class TornadoDecodePlan implements DecodePlan {
     private final DecodeArrays io;
     /** In the order of the plan's graphs, after the one that appends. */
     private final List<DecodeTasks> ways = new ArrayList<>();
+    /** Where each one's graphs begin. */
+    private final List<Integer> firstGraphs = new ArrayList<>();
     /** Tokens of each sequence that are on the device as they are on the host; -1 before anything is. */
     private final int[] onDevice;
     private TornadoExecutionPlan plan;
@@ -82,6 +85,7 @@ final class TornadoDecodePlan implements DecodePlan {
     TornadoDecodePlan(TornadoKvCache cache, TornadoRuntimeDevices.Entry entry, int heads, LlaOptions options,
             DecodeMethod method) {
         this.cache = cache;
+        this.entry = entry;
         this.deviceName = entry.info().name();
         this.options = options;
         this.method = method;
@@ -143,36 +147,57 @@ final class TornadoDecodePlan implements DecodePlan {
         GridScheduler grids = new GridScheduler();
         CacheRows k = cache.k();
         CacheRows v = cache.v();
-        ImmutableTaskGraph[] graphs = new ImmutableTaskGraph[1 + ways.size()];
-        graphs[0] = new TaskGraph(appendGraph)
+        List<ImmutableTaskGraph> graphs = new ArrayList<>();
+        graphs.add(new TaskGraph(appendGraph)
                 .transferToDevice(FIRST_EXECUTION, k.single, k.half, v.single, v.half)
                 .transferToDevice(EVERY_EXECUTION, target, stagedK.single, stagedK.half, stagedV.single, stagedV.half)
                 .task("append", DecodeKernels::append, context, target, stagedK.single, stagedK.half, stagedV.single, stagedV.half,
                         k.single, k.half, v.single, v.half, k.halves() ? 1 : 0, c.headDim(), c.valueDim(),
                         cache.rowsPerSequence(), c.kvHeads())
                 .persistOnDevice(k.single, k.half, v.single, v.half)
-                .snapshot();
+                .snapshot());
         int elements = target.getSize() * c.kvHeads() * Math.max(c.headDim(), c.valueDim());
         DecodeTasks.workers(grids, appendGraph + ".append", Math.ceilDiv(elements, 64), 64);
-        for (int way = 0; way < ways.size(); way++) {
-            DecodeTasks tasks = ways.get(way);
-            String name = decodeGraph + tasks.method().name().charAt(0);
-            for (String task : tasks.names()) {
-                System.setProperty(name + "." + task + ".device", index);
+        for (DecodeTasks tasks : ways) {
+            firstGraphs.add(graphs.size());
+            for (int graph = 0; graph < tasks.graphs(); graph++) {
+                graphs.add(graph(tasks, graph, index, grids, context));
             }
-            TaskGraph graph = new TaskGraph(name)
-                    .consumeFromDevice(appendGraph, k.single, k.half, v.single, v.half)
+        }
+        return new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new)).withDevice(entry.device())
+                .withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
+    }
+
+    private ImmutableTaskGraph graph(DecodeTasks tasks, int graph, String deviceIndex, GridScheduler grids, KernelContext context) {
+        CacheRows k = cache.k();
+        CacheRows v = cache.v();
+        String method = decodeGraph + tasks.method().name().charAt(0);
+        String name = method + graph;
+        for (String task : tasks.names(graph)) {
+            System.setProperty(name + "." + task + ".device", deviceIndex);
+        }
+        TaskGraph built = new TaskGraph(name);
+        if (graph == 0) {
+            built = built.consumeFromDevice(appendGraph, k.single, k.half, v.single, v.half)
                     .transferToDevice(FIRST_EXECUTION, tasks.scratch())
                     .transferToDevice(EVERY_EXECUTION, io.lengths(), io.q(), io.scaledQ(), io.ridges(), io.o())
                     .transferToDevice(EVERY_EXECUTION, (Object[]) tasks.results());
-            graph = tasks.append(graph, name, grids, context).transferToHost(EVERY_EXECUTION, io.o(), tasks.facts());
-            if (options.keepState()) {
-                graph = graph.transferToHost(EVERY_EXECUTION, (Object[]) tasks.state());
-            }
-            graphs[1 + way] = graph.snapshot();
+        } else {
+            // TornadoVM hands on what the graph that ran last has, the cache included
+            built = built.consumeFromDevice(method + (graph - 1), k.single, k.half, v.single, v.half)
+                    .consumeFromDevice(method + (graph - 1), kept(tasks));
         }
-        return new TornadoExecutionPlan(graphs).withDevice(entry.device()).withGridScheduler(grids)
-                .withProfiler(ProfilerMode.SILENT);
+        built = tasks.append(graph, built, name, grids, context).transferToHost(EVERY_EXECUTION, io.o(), tasks.facts());
+        if (options.keepState()) {
+            built = built.transferToHost(EVERY_EXECUTION, (Object[]) tasks.state());
+        }
+        return (graph + 1 < tasks.graphs() ? built.persistOnDevice(kept(tasks)) : built).snapshot();
+    }
+
+    /** What a method's later graphs find on the device. */
+    private Object[] kept(DecodeTasks tasks) {
+        Stream<Object> inputs = Stream.of(io.lengths(), io.q(), io.scaledQ(), io.ridges(), io.o());
+        return Stream.concat(inputs, Stream.concat(Arrays.stream(tasks.scratch()), Arrays.stream(tasks.results()))).toArray();
     }
 
     @Override
@@ -220,7 +245,26 @@ final class TornadoDecodePlan implements DecodePlan {
         return true;
     }
 
+    /** Runs as many of a method's graphs as it takes. */
     private Timing run(int way) {
+        DecodeTasks tasks = ways.get(way);
+        Timing times = runGraph(way, 0);
+        for (int graph = 0; graph + 1 < tasks.graphs() && unfinished(tasks, graph); graph++) {
+            times = times.plus(runGraph(way, graph + 1));
+        }
+        return times;
+    }
+
+    private boolean unfinished(DecodeTasks tasks, int graph) {
+        for (int row = 0; row < io.ridges().getSize(); row++) {
+            if (tasks.unfinished(row, graph)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private Timing runGraph(int way, int graph) {
         if (runs == profiledRuns) {
             plan.withoutProfiler(); // it keeps a log of every run
         }
@@ -231,7 +275,7 @@ final class TornadoDecodePlan implements DecodePlan {
         try {
             update();
             start = System.nanoTime();
-            profile = plan.withGraph(1 + way).execute().getProfilerResult();
+            profile = entry.inTurn(() -> plan.withGraph(firstGraphs.get(way) + graph).execute().getProfilerResult());
         } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
             driverLog.check(deviceName);
             throw new DeviceException(deviceName + " failed to decode " + shape + ": "
@@ -248,7 +292,7 @@ final class TornadoDecodePlan implements DecodePlan {
     }
 
     /** Brings the device's copy of the cache up to the host's. */
-    private void update() {
+    private void update() throws Exception {
         int row = 0;
         boolean first = onDevice[0] < 0;
         for (int sequence = 0; sequence < onDevice.length; sequence++) {
@@ -268,11 +312,11 @@ final class TornadoDecodePlan implements DecodePlan {
         }
     }
 
-    private void append(int rows) {
+    private void append(int rows) throws Exception {
         for (int row = rows; row < target.getSize(); row++) {
             target.set(row, -1);
         }
-        plan.withGraph(0).execute();
+        entry.inTurn(() -> plan.withGraph(0).execute());
     }
 
     /** Tokens from {@code length} on are no longer what the device has. */
@@ -350,16 +394,24 @@ final class TornadoDecodePlan implements DecodePlan {
 
     @Override
     public void close() {
-        if (plan != null) {
-            try {
-                plan.close();
-            } catch (TornadoExecutionPlanException e) {
-                throw new DeviceException(deviceName + ": cannot free the memory of a decode plan", e);
-            } finally {
-                plan = null;
-                memory.release(heldBytes);
-                cache.closed(this);
-            }
+        if (plan == null) {
+            return;
+        }
+        TornadoExecutionPlan closing = plan;
+        plan = null;
+        memory.release(heldBytes);
+        cache.closed(this);
+        try {
+            entry.inTurn(() -> {
+                // a plan frees the graph that was chosen last; a method's later graphs own nothing
+                closing.withGraph(0).freeDeviceMemory();
+                for (int graph : firstGraphs) {
+                    closing.withGraph(graph).freeDeviceMemory();
+                }
+                return null;
+            });
+        } catch (Exception e) {
+            throw new DeviceException(deviceName + ": cannot free the memory of a decode plan: " + e.getMessage(), e);
         }
     }
 }

@@ -419,26 +419,29 @@ public final class MatrixDecode {
             float[] a5 = context.mmaFragment(0f);
             float[] a6 = context.mmaFragment(0f);
             float[] a7 = context.mmaFragment(0f);
+            int stride = stride(pass);
+            int u = pass % 2 == 0 ? count - 1 : 0;
             if (count > 0) {
-                copy(context, tile, place, k, first);
+                copy(context, tile, place, k, first + u * (TILE * DIM));
             }
             context.asyncCopyCommit();
             for (int t = 0; t < count; t++) {
                 int buffer = (t & 1) * BUFFER;
                 context.asyncCopyWaitGroup(0);
-                if (from + t * TILE + TILE > to) { // rows beyond the end may hold anything; each lane clears what it copied
+                if (from + u * TILE + TILE > to) { // rows beyond the end may hold anything; each lane clears what it copied
                     for (int n = 0; n < 32; n++) {
-                        if (from + t * TILE + (n >> 2) * 4 + ((lane >> 2) & 3) >= to) {
+                        if (from + u * TILE + (n >> 2) * 4 + ((lane >> 2) & 3) >= to) {
                             tile[buffer + place + (n & 3) * (2 * BLOCK) + (n >> 2) * 16] = 0;
                         }
                     }
                 }
                 context.localBarrier();
                 if (t + 1 < count) {
-                    copy(context, tile, BUFFER - buffer + place, k, first + (t + 1) * (TILE * DIM));
+                    copy(context, tile, BUFFER - buffer + place, k, first + (u + stride) * (TILE * DIM));
                 }
                 context.asyncCopyCommit();
-                int key = from + t * TILE + 2 * pair;
+                int key = from + u * TILE + 2 * pair;
+                u = u + stride;
                 products(context, tile, buffer * 4, q0, q1, q2, q3, q4, q5, q6, q7, l0, l1, l2, l3, l4, l5, l6, l7, scratch, area);
                 products(context, tile, buffer * 4, y0, y1, y2, y3, y4, y5, y6, y7, m0, m1, m2, m3, m4, m5, m6, m7, scratch,
                         area + 128);
@@ -610,16 +613,18 @@ public final class MatrixDecode {
             float[] o5 = context.mmaFragment(0f);
             float[] o6 = context.mmaFragment(0f);
             float[] o7 = context.mmaFragment(0f);
-            if (warp < count) {
-                copy(context, tile, place, k, first + warp * (TILE * DIM));
+            int rounds = (count + WARPS - 1) / WARPS;
+            int stride = WARPS * stride(pass);
+            int t = warp + (pass % 2 == 0 ? Math.max(rounds - 1, 0) * WARPS : 0);
+            if (t < count) {
+                copy(context, tile, place, k, first + t * (TILE * DIM));
             }
             context.asyncCopyCommit();
-            if (warp < count) {
-                copy(context, tile, BUFFER + place, v, first + warp * (TILE * DIM));
+            if (t < count) {
+                copy(context, tile, BUFFER + place, v, first + t * (TILE * DIM));
             }
             context.asyncCopyCommit();
-            for (int round = 0; round < (count + WARPS - 1) / WARPS; round++) {
-                int t = round * WARPS + warp;
+            for (int round = 0; round < rounds; round++) {
                 int key = from + t * TILE + 2 * pair;
                 context.asyncCopyWaitGroup(1); // the keys are there, the values on their way
                 if (from + t * TILE + TILE > to) { // rows beyond the end may hold anything; each lane clears what it copied
@@ -689,8 +694,8 @@ public final class MatrixDecode {
                 a6 = plus(context, wa, wb, tile, (keys + 6 * BLOCK) * 4, a6);
                 a7 = plus(context, wa, wb, tile, (keys + 7 * BLOCK) * 4, a7);
                 context.localBarrier();
-                if (t + WARPS < count) {
-                    copy(context, tile, place, k, first + (t + WARPS) * (TILE * DIM));
+                if (round + 1 < rounds && t + stride < count) {
+                    copy(context, tile, place, k, first + (t + stride) * (TILE * DIM));
                 }
                 context.asyncCopyCommit();
                 context.asyncCopyWaitGroup(1); // the values are there, the next keys on their way
@@ -711,10 +716,11 @@ public final class MatrixDecode {
                 o6 = plus(context, wa, wb, tile, (keys + BUFFER + 6 * BLOCK) * 4, o6);
                 o7 = plus(context, wa, wb, tile, (keys + BUFFER + 7 * BLOCK) * 4, o7);
                 context.localBarrier();
-                if (t + WARPS < count) {
-                    copy(context, tile, BUFFER + place, v, first + (t + WARPS) * (TILE * DIM));
+                if (round + 1 < rounds && t + stride < count) {
+                    copy(context, tile, BUFFER + place, v, first + (t + stride) * (TILE * DIM));
                 }
                 context.asyncCopyCommit();
+                t = t + stride;
             }
             MatrixForward.store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area + SUMS);
             MatrixForward.store(context, o0, o1, o2, o3, o4, o5, o6, o7, scratch, area + OTHER_SUMS);
@@ -774,6 +780,11 @@ public final class MatrixDecode {
             }
             o.set(n, whole - facts.get(head * MatrixFreeDecode.FACTS + MatrixFreeDecode.FINISHING_STEP) * along);
         }
+    }
+
+    /** Passes go to and fro over a split: what the last one read last is still in the device's cache. {@link #gather} goes forward. */
+    private static int stride(int pass) {
+        return 2 * (pass % 2) - 1;
     }
 
     /** 0 for a key before {@code to}, low enough for no weight otherwise. */

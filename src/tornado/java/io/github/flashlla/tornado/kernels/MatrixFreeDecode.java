@@ -68,11 +68,11 @@ public final class MatrixFreeDecode {
     /** Passes that the unit took. */
     static final int PASSES = 11;
     /** Whether the head iterates: before an even pass, before an odd one. */
-    private static final int ACTIVE = 12;
+    public static final int ACTIVE = 12;
     /** zbar.y of the next pass */
     static final int MEAN_PRODUCT = 14;
     /** What {@link MatrixDecode} does next for the head: before an even pass, before an odd one. */
-    private static final int PLAN = 15;
+    public static final int PLAN = 15;
     /** Length of the step of the last pass that computed outputs. */
     static final int FINISHING_STEP = 17;
 
