@@ -34,8 +34,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *   sums     A = weights, 16 x 16 keys: a row for each head and half of a number;   B = 16 keys x 8 dims
  * </pre>
  *
- * <p>Fragments cannot be read, only stored to global memory (as in {@link MatrixForward}): S and the sums go through a scratch area.
- * Of S a lane has head {@code lane % 4}, and keys 2r, 2r + 1, 2r + 16 and 2r + 17 with r = lane / 4.
+ * <p>Fragments cannot be read, only stored (as in {@link MatrixForward}): S goes through local memory, the sums of a split through
+ * global. Of S a lane has head {@code lane % 4}, and keys 2r, 2r + 1, 2r + 16 and 2r + 17 with r = lane / 4.
  */
 public final class MatrixDecode {
 
@@ -50,10 +50,9 @@ public final class MatrixDecode {
     /** Warps of a work-group of {@link #finish}, where they share what keys are multiplied with. */
     public static final int WARPS = 2;
 
-    /** Floats of scratch for a warp: three products of a tile, then two sums. */
-    public static final int SCRATCH = 3 * 128 + 2 * 16 * DIM;
-    private static final int SUMS = 3 * 128;
-    private static final int OTHER_SUMS = SUMS + 16 * DIM;
+    /** Floats of scratch for a warp: two sums. */
+    public static final int SCRATCH = 2 * 16 * DIM;
+    private static final int OTHER_SUMS = 16 * DIM;
 
     /** int words of 32 keys by 8 dims in local memory, and of what keeps blocks in other banks. */
     private static final int BLOCK = TILE * 8 / 2 + 16;
@@ -75,7 +74,8 @@ public final class MatrixDecode {
 
     /** Bytes of local memory. */
     public static int localBytes() {
-        return (WARPS * (2 * BUFFER + 2 * 128) + 6 * 512) * Integer.BYTES + 2 * WARPS * THREADS * Float.BYTES;
+        return (WARPS * (2 * BUFFER + 2 * 128) + 6 * 512) * Integer.BYTES
+                + (2 * WARPS * THREADS + MatrixForward.HEADER + WARPS * 3 * 128) * Float.BYTES;
     }
 
     /**
@@ -92,6 +92,8 @@ public final class MatrixDecode {
         int[] tile = context.allocateIntLocalArray(2 * BUFFER);
         int[] weights = context.allocateIntLocalArray(2 * 128);
         float[] shared = context.allocateFloatLocalArray(4 * THREADS);
+        float[] products = context.allocateFloatLocalArray(MatrixForward.HEADER + 128);
+        FloatArray productsOut = MatrixForward.stored(products);
         int lane = context.localIdx;
         int quad = lane & 3;
         int pair = lane >> 2;
@@ -105,7 +107,7 @@ public final class MatrixDecode {
         int count = (to - from + TILE - 1) / TILE;
         int base = kvUnit * capacity;
         int area = context.groupIdx * SCRATCH;
-        int own = pair * 8 + 2 * quad;
+        int own = MatrixForward.HEADER + pair * 8 + 2 * quad;
         int mine = (lane >> 4) * BLOCK + (lane & 15);
         int first = (base + from) * DIM + 2 * lane;
 
@@ -158,11 +160,11 @@ public final class MatrixDecode {
                 }
             }
             context.localBarrier();
-            products(context, tile, 0, q0, q1, q2, q3, q4, q5, q6, q7, l0, l1, l2, l3, l4, l5, l6, l7, scratch, area);
+            products(context, tile, 0, q0, q1, q2, q3, q4, q5, q6, q7, l0, l1, l2, l3, l4, l5, l6, l7, productsOut, 0);
             int key = from + 2 * pair;
-            float some = Math.max(scratch.get(area + own) + hidden(key, to), scratch.get(area + own + 1) + hidden(key + 1, to));
-            float others = Math.max(scratch.get(area + own + 64) + hidden(key + 16, to),
-                    scratch.get(area + own + 65) + hidden(key + 17, to));
+            float some = Math.max(products[own] + hidden(key, to), products[own + 1] + hidden(key + 1, to));
+            float others = Math.max(products[own + 64] + hidden(key + 16, to),
+                    products[own + 65] + hidden(key + 17, to));
             shared[lane] = Math.max(some, others);
             context.localBarrier();
             for (int r = 0; r < 8; r++) {
@@ -207,11 +209,11 @@ public final class MatrixDecode {
                 }
                 context.asyncCopyCommit();
                 int key = from + t * TILE + 2 * pair;
-                products(context, tile, buffer * 4, q0, q1, q2, q3, q4, q5, q6, q7, l0, l1, l2, l3, l4, l5, l6, l7, scratch, area);
-                float s0 = scratch.get(area + own) * largest - common + hidden(key, to);
-                float s1 = scratch.get(area + own + 1) * largest - common + hidden(key + 1, to);
-                float s2 = scratch.get(area + own + 64) * largest - common + hidden(key + 16, to);
-                float s3 = scratch.get(area + own + 65) * largest - common + hidden(key + 17, to);
+                products(context, tile, buffer * 4, q0, q1, q2, q3, q4, q5, q6, q7, l0, l1, l2, l3, l4, l5, l6, l7, productsOut, 0);
+                float s0 = products[own] * largest - common + hidden(key, to);
+                float s1 = products[own + 1] * largest - common + hidden(key + 1, to);
+                float s2 = products[own + 64] * largest - common + hidden(key + 16, to);
+                float s3 = products[own + 65] * largest - common + hidden(key + 17, to);
                 top = Math.max(top, Math.max(Math.max(s0, s1), Math.max(s2, s3)));
                 s0 = s0 - reference;
                 s1 = s1 - reference;
@@ -256,7 +258,7 @@ public final class MatrixDecode {
                 a6 = plus(context, wa, wb, tile, (buffer + 6 * BLOCK) * 4, a6);
                 a7 = plus(context, wa, wb, tile, (buffer + 7 * BLOCK) * 4, a7);
             }
-            MatrixForward.store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area + SUMS);
+            MatrixForward.store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area);
             context.localBarrier();
             shared[lane] = top;
             context.localBarrier();
@@ -291,7 +293,7 @@ public final class MatrixDecode {
             float rise = shared[3 * THREADS + h]; // from the largest score, which weights are taken from after this kernel
             float factor = TornadoMath.exp(rise);
             for (int d = lane; d < DIM; d += THREADS) {
-                int at = area + SUMS + (d >> 3) * 128 + h * 8 + (d & 7);
+                int at = area + (d >> 3) * 128 + h * 8 + (d & 7);
                 float c = k.get(DecodeKernels.index(base, d, DIM)).getFloat32();
                 float sumZ = scratch.get(at) + scratch.get(at + 32) - totalOmega * c;
                 float sumTz = scratch.get(at + 64) + scratch.get(at + 96) - totalT * c;
@@ -318,6 +320,8 @@ public final class MatrixDecode {
         int[] tile = context.allocateIntLocalArray(2 * BUFFER);
         int[] weights = context.allocateIntLocalArray(2 * 128);
         float[] shared = context.allocateFloatLocalArray(2 * THREADS);
+        float[] products = context.allocateFloatLocalArray(MatrixForward.HEADER + 128);
+        FloatArray productsOut = MatrixForward.stored(products);
         int lane = context.localIdx;
         int quad = lane & 3;
         int pair = lane >> 2;
@@ -332,7 +336,7 @@ public final class MatrixDecode {
             int count = (to - from + TILE - 1) / TILE;
             int base = kvUnit * capacity;
             int area = context.groupIdx * SCRATCH;
-            int own = area + pair * 8 + 2 * quad;
+            int own = MatrixForward.HEADER + pair * 8 + 2 * quad;
             int place = (lane >> 4) * BLOCK + (lane & 15);
             int first = (base + from) * DIM + 2 * lane;
 
@@ -442,21 +446,16 @@ public final class MatrixDecode {
                 context.asyncCopyCommit();
                 int key = from + u * TILE + 2 * pair;
                 u = u + stride;
-                products(context, tile, buffer * 4, q0, q1, q2, q3, q4, q5, q6, q7, l0, l1, l2, l3, l4, l5, l6, l7, scratch, area);
-                products(context, tile, buffer * 4, y0, y1, y2, y3, y4, y5, y6, y7, m0, m1, m2, m3, m4, m5, m6, m7, scratch,
-                        area + 128);
-                float s0 = scratch.get(own) * largestQ - commonQ + hidden(key, to);
-                float s1 = scratch.get(own + 1) * largestQ - commonQ + hidden(key + 1, to);
-                float s2 = scratch.get(own + 64) * largestQ - commonQ + hidden(key + 16, to);
-                float s3 = scratch.get(own + 65) * largestQ - commonQ + hidden(key + 17, to);
-                float d0 = scratch.get(own + 128) * largestY - commonY;
-                float d1 = scratch.get(own + 129) * largestY - commonY;
-                float d2 = scratch.get(own + 192) * largestY - commonY;
-                float d3 = scratch.get(own + 193) * largestY - commonY;
-                d0 = TornadoMath.exp(s0 - top) * (d0 - mean);
-                d1 = TornadoMath.exp(s1 - top) * (d1 - mean);
-                d2 = TornadoMath.exp(s2 - top) * (d2 - mean);
-                d3 = TornadoMath.exp(s3 - top) * (d3 - mean);
+                products(context, tile, buffer * 4, q0, q1, q2, q3, q4, q5, q6, q7, l0, l1, l2, l3, l4, l5, l6, l7, productsOut, 0);
+                float d0 = TornadoMath.exp(products[own] * largestQ - commonQ + hidden(key, to) - top);
+                float d1 = TornadoMath.exp(products[own + 1] * largestQ - commonQ + hidden(key + 1, to) - top);
+                float d2 = TornadoMath.exp(products[own + 64] * largestQ - commonQ + hidden(key + 16, to) - top);
+                float d3 = TornadoMath.exp(products[own + 65] * largestQ - commonQ + hidden(key + 17, to) - top);
+                products(context, tile, buffer * 4, y0, y1, y2, y3, y4, y5, y6, y7, m0, m1, m2, m3, m4, m5, m6, m7, productsOut, 0);
+                d0 = d0 * (products[own] * largestY - commonY - mean);
+                d1 = d1 * (products[own + 1] * largestY - commonY - mean);
+                d2 = d2 * (products[own + 64] * largestY - commonY - mean);
+                d3 = d3 * (products[own + 65] * largestY - commonY - mean);
                 excess += (d0 + d1) + (d2 + d3);
                 d0 = d0 * small;
                 d1 = d1 * small;
@@ -483,7 +482,7 @@ public final class MatrixDecode {
                 a6 = plus(context, wa, wb, tile, (buffer + 6 * BLOCK) * 4, a6);
                 a7 = plus(context, wa, wb, tile, (buffer + 7 * BLOCK) * 4, a7);
             }
-            MatrixForward.store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area + SUMS);
+            MatrixForward.store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area);
             shared[lane] = excess;
             shared[THREADS + lane] = largestY * RANGE;
             context.localBarrier();
@@ -496,7 +495,7 @@ public final class MatrixDecode {
                 }
                 float size = shared[THREADS + h];
                 for (int d = lane; d < DIM; d += THREADS) {
-                    int at = area + SUMS + (d >> 3) * 128 + h * 8 + (d & 7);
+                    int at = area + (d >> 3) * 128 + h * 8 + (d & 7);
                     float c = k.get(DecodeKernels.index(base, d, DIM)).getFloat32();
                     parts.set(out + h * splits * (DIM + 1) + d,
                             perWeight * (size * (scratch.get(at) + scratch.get(at + 32)) - total * c));
@@ -523,6 +522,8 @@ public final class MatrixDecode {
         int[] factors = context.allocateIntLocalArray(6 * 512); // q, x and y, for which registers are too few
         int[] weights = context.allocateIntLocalArray(WARPS * 2 * 128);
         float[] shared = context.allocateFloatLocalArray(2 * WARPS * THREADS);
+        float[] products = context.allocateFloatLocalArray(MatrixForward.HEADER + WARPS * 3 * 128);
+        FloatArray productsOut = MatrixForward.stored(products);
         int me = context.localIdx;
         int warp = me >> 5;
         int lane = me & 31;
@@ -539,7 +540,7 @@ public final class MatrixDecode {
             int count = (to - from + TILE - 1) / TILE;
             int base = kvUnit * capacity;
             int area = (context.groupIdx * WARPS + warp) * SCRATCH;
-            int own = area + pair * 8 + 2 * quad;
+            int own = MatrixForward.HEADER + warp * (3 * 128) + pair * 8 + 2 * quad;
             int keys = warp * 2 * BUFFER;
             int place = keys + (lane >> 4) * BLOCK + (lane & 15);
             int first = (base + from) * DIM + 2 * lane;
@@ -635,19 +636,19 @@ public final class MatrixDecode {
                     }
                 }
                 context.localBarrier();
-                products(context, tile, keys * 4, factors, scratch, area);
-                float s0 = scratch.get(own) * largestQ - commonQ + hidden(key, to);
-                float s1 = scratch.get(own + 1) * largestQ - commonQ + hidden(key + 1, to);
-                float s2 = scratch.get(own + 64) * largestQ - commonQ + hidden(key + 16, to);
-                float s3 = scratch.get(own + 65) * largestQ - commonQ + hidden(key + 17, to);
-                float x0 = scratch.get(own + 128) * largestX - commonX;
-                float x1 = scratch.get(own + 129) * largestX - commonX;
-                float x2 = scratch.get(own + 192) * largestX - commonX;
-                float x3 = scratch.get(own + 193) * largestX - commonX;
-                float d0 = scratch.get(own + 256) * largestY - commonY;
-                float d1 = scratch.get(own + 257) * largestY - commonY;
-                float d2 = scratch.get(own + 320) * largestY - commonY;
-                float d3 = scratch.get(own + 321) * largestY - commonY;
+                products(context, tile, keys * 4, factors, productsOut, warp * (3 * 128));
+                float s0 = products[own] * largestQ - commonQ + hidden(key, to);
+                float s1 = products[own + 1] * largestQ - commonQ + hidden(key + 1, to);
+                float s2 = products[own + 64] * largestQ - commonQ + hidden(key + 16, to);
+                float s3 = products[own + 65] * largestQ - commonQ + hidden(key + 17, to);
+                float x0 = products[own + 128] * largestX - commonX;
+                float x1 = products[own + 129] * largestX - commonX;
+                float x2 = products[own + 192] * largestX - commonX;
+                float x3 = products[own + 193] * largestX - commonX;
+                float d0 = products[own + 256] * largestY - commonY;
+                float d1 = products[own + 257] * largestY - commonY;
+                float d2 = products[own + 320] * largestY - commonY;
+                float d3 = products[own + 321] * largestY - commonY;
                 s0 = TornadoMath.exp(s0 - top);
                 s1 = TornadoMath.exp(s1 - top);
                 s2 = TornadoMath.exp(s2 - top);
@@ -722,7 +723,7 @@ public final class MatrixDecode {
                 context.asyncCopyCommit();
                 t = t + stride;
             }
-            MatrixForward.store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area + SUMS);
+            MatrixForward.store(context, a0, a1, a2, a3, a4, a5, a6, a7, scratch, area);
             MatrixForward.store(context, o0, o1, o2, o3, o4, o5, o6, o7, scratch, area + OTHER_SUMS);
             shared[me] = excess;
             shared[WARPS * THREADS + me] = largestY * RANGE;
@@ -743,7 +744,7 @@ public final class MatrixDecode {
                     float along = 0;
                     float whole = 0;
                     for (int w = 0; w < WARPS; w++) {
-                        int sums = at + w * SCRATCH + SUMS;
+                        int sums = at + w * SCRATCH;
                         int outputSums = at + w * SCRATCH + OTHER_SUMS;
                         ay += scratch.get(sums) + scratch.get(sums + 32);
                         along += scratch.get(outputSums) + scratch.get(outputSums + 32);

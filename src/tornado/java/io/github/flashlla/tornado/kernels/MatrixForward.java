@@ -19,8 +19,9 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
  *   S (16 x 64) = q k^T    U (16 x 64) = y k^T    w = p (alpha + beta (U - y.kbar))    sum += w K
  * </pre>
  *
- * <p>TornadoVM's fragments cannot be read, only stored to global memory in a known layout: a lane stores its elements of S and U to a
- * scratch area of its warp and reads the same elements back. Row sums of the rounded w come from one more product, with ones. The
+ * <p>TornadoVM's fragments cannot be read, only stored in a known layout: a lane stores its elements of S and of U to local memory
+ * ({@link #stored}) and reads the same elements back, which costs the stores alone, since the driver's compiler then knows what it
+ * reads. What a sweep leaves goes through a scratch area of the warp in global memory. Row sums of the rounded w come from one more product, with ones. The
  * rounding of y is part of the direction, so that what is rounded costs iterations and not accuracy.
  */
 public final class MatrixForward {
@@ -37,6 +38,9 @@ public final class MatrixForward {
     public static final int GROUPS_PER_UNIT = 3;
     /** Floats of scratch for a work-group: S, U, residual and y of each warp. */
     public static final int SCRATCH = 4 * 4 * 16 * MAX_DIM;
+
+    /** Elements in front of an array's own. */
+    static final int HEADER = 4;
 
     private static final float LOW = -1e30f;
     /** Tiles looked at for a first idea of the largest score. */
@@ -65,7 +69,7 @@ public final class MatrixForward {
 
     /** Bytes of local memory. */
     public static int localBytes() {
-        return (2 * TILE + 4 * 512 + 64) * Integer.BYTES + (3 * 256 + 7 * BLOCK) * Float.BYTES;
+        return (2 * TILE + 4 * 512 + 64) * Integer.BYTES + (3 * 256 + 7 * BLOCK + HEADER + 4 * 128) * Float.BYTES;
     }
 
     /**
@@ -125,6 +129,8 @@ public final class MatrixForward {
         int[] ones = ctx.allocateIntLocalArray(64);
         float[] red = ctx.allocateFloatLocalArray(3 * 256);
         float[] state = ctx.allocateFloatLocalArray(7 * BLOCK);
+        float[] products = ctx.allocateFloatLocalArray(HEADER + 4 * 128); // of S or U, 16 x 8, of each warp
+        FloatArray blockOut = stored(products);
 
         int tid = ctx.localIdx;
         int warp = tid >> 5;
@@ -139,6 +145,7 @@ public final class MatrixForward {
         int areaR = areaS + 2048;
         int areaY = areaS + 3072;
         int wtBytes = warp * 2048;
+        int mine = HEADER + warp * 128 + own;
 
         // 8; not a constant to the compilers, which would unroll, and take twice the registers for half the warps
         int parts = 8 + (ctx.groupIdx >> 30);
@@ -202,13 +209,12 @@ public final class MatrixForward {
                     ctx.asyncCopyWaitGroup(0);
                     ctx.localBarrier();
                     for (int c = 0; c < parts; c++) {
-                        products(ctx, tile, c * 256, q0, q1, q2, q3, scratch, areaS + c * 128);
-                        int from = areaS + own + c * 128;
+                        products(ctx, tile, c * 256, q0, q1, q2, q3, blockOut, warp * 128);
                         int j = t * BLOCK + c * 8 + (quad << 1);
-                        mA = Math.max(mA, scale * scratch.get(from) + hidden(j, seesA));
-                        mA = Math.max(mA, scale * scratch.get(from + 1) + hidden(j + 1, seesA));
-                        mB = Math.max(mB, scale * scratch.get(from + 64) + hidden(j, seesB));
-                        mB = Math.max(mB, scale * scratch.get(from + 65) + hidden(j + 1, seesB));
+                        mA = Math.max(mA, scale * products[mine] + hidden(j, seesA));
+                        mA = Math.max(mA, scale * products[mine + 1] + hidden(j + 1, seesA));
+                        mB = Math.max(mB, scale * products[mine + 64] + hidden(j, seesB));
+                        mB = Math.max(mB, scale * products[mine + 65] + hidden(j + 1, seesB));
                     }
                 }
                 red[atA + quad] = mA;
@@ -277,18 +283,17 @@ public final class MatrixForward {
                         int slot = warp * 512 + (lane >> 2) * 8 + quad;
                         int j = t * BLOCK + (quad << 1);
                         for (int n = 0; n < parts; n++) {
-                            int from = areaS + n * 128 + own;
                             int key = j + n * 8;
                             float w0;
                             float w1;
                             float w2;
                             float w3;
                             if (mode == MEAN) {
-                                products(ctx, tile, buffer * 4 + n * 256, q0, q1, q2, q3, scratch, areaS + n * 128);
-                                float s0 = scale * scratch.get(from) + hidden(key, seesA);
-                                float s1 = scale * scratch.get(from + 1) + hidden(key + 1, seesA);
-                                float s2 = scale * scratch.get(from + 64) + hidden(key, seesB);
-                                float s3 = scale * scratch.get(from + 65) + hidden(key + 1, seesB);
+                                products(ctx, tile, buffer * 4 + n * 256, q0, q1, q2, q3, blockOut, warp * 128);
+                                float s0 = scale * products[mine] + hidden(key, seesA);
+                                float s1 = scale * products[mine + 1] + hidden(key + 1, seesA);
+                                float s2 = scale * products[mine + 64] + hidden(key, seesB);
+                                float s3 = scale * products[mine + 65] + hidden(key + 1, seesB);
                                 topA = Math.max(topA, Math.max(s0, s1));
                                 topB = Math.max(topB, Math.max(s2, s3));
                                 w0 = TornadoMath.exp(s0 - mA);
@@ -296,11 +301,21 @@ public final class MatrixForward {
                                 w2 = TornadoMath.exp(s2 - mB);
                                 w3 = TornadoMath.exp(s3 - mB);
                             } else {
-                                bothProducts(ctx, tile, buffer * 4 + n * 256, q0, q1, q2, q3, y0, y1, y2, y3, scratch, areaS + n * 128);
-                                w0 = weight(scratch, from, scale, mA, offsetA, betaA);
-                                w1 = weight(scratch, from + 1, scale, mA, offsetA, betaA);
-                                w2 = weight(scratch, from + 64, scale, mB, offsetB, betaB);
-                                w3 = weight(scratch, from + 65, scale, mB, offsetB, betaB);
+                                int at = buffer * 4 + n * 256;
+                                HalfFloat[] k0 = ctx.mmaLoadB(tile, 16, at);
+                                HalfFloat[] k1 = ctx.mmaLoadB(tile, 16, at + 2048);
+                                HalfFloat[] k2 = ctx.mmaLoadB(tile, 16, at + 4096);
+                                HalfFloat[] k3 = ctx.mmaLoadB(tile, 16, at + 6144);
+                                product(ctx, q0, q1, q2, q3, k0, k1, k2, k3, blockOut, warp * 128);
+                                w0 = TornadoMath.exp(scale * products[mine] - mA);
+                                w1 = TornadoMath.exp(scale * products[mine + 1] - mA);
+                                w2 = TornadoMath.exp(scale * products[mine + 64] - mB);
+                                w3 = TornadoMath.exp(scale * products[mine + 65] - mB);
+                                product(ctx, y0, y1, y2, y3, k0, k1, k2, k3, blockOut, warp * 128);
+                                w0 = w0 * (offsetA + betaA * products[mine]);
+                                w1 = w1 * (offsetA + betaA * products[mine + 1]);
+                                w2 = w2 * (offsetB + betaB * products[mine + 64]);
+                                w3 = w3 * (offsetB + betaB * products[mine + 65]);
                             }
                             if (t >= full) {
                                 w0 = key < seesA ? w0 : 0f;
@@ -602,35 +617,30 @@ public final class MatrixForward {
         return Math.min(0, sees - 1 - j) * 1e31f;
     }
 
-    /** 16 queries with 8 keys. */
-    private static void products(KernelContext ctx, int[] tile, int at, HalfFloat[] a0, HalfFloat[] a1, HalfFloat[] a2, HalfFloat[] a3,
-            FloatArray scratch, int to) {
-        float[] s = ctx.mmaFragment(0f);
-        s = ctx.mma(a0, ctx.mmaLoadB(tile, 16, at), s, MMAShape.M16N8K16);
-        s = ctx.mma(a1, ctx.mmaLoadB(tile, 16, at + 2048), s, MMAShape.M16N8K16);
-        s = ctx.mma(a2, ctx.mmaLoadB(tile, 16, at + 4096), s, MMAShape.M16N8K16);
-        s = ctx.mma(a3, ctx.mmaLoadB(tile, 16, at + 6144), s, MMAShape.M16N8K16);
-        ctx.mmaStore(s, scratch, 0, to, 8);
+    /**
+     * A local array as what a fragment can be stored to. TornadoVM knows stores to its global arrays alone, but writes them as an
+     * address, {@link #HEADER} elements further, whatever the address is: a store of a fragment to global memory costs twice its bytes
+     * of the second cache's rate.
+     */
+    static FloatArray stored(Object localArray) {
+        return (FloatArray) localArray; // never run as Java
     }
 
-    private static void bothProducts(KernelContext ctx, int[] tile, int at, HalfFloat[] q0, HalfFloat[] q1, HalfFloat[] q2, HalfFloat[] q3,
-            HalfFloat[] y0, HalfFloat[] y1, HalfFloat[] y2, HalfFloat[] y3, FloatArray scratch, int to) {
-        HalfFloat[] k0 = ctx.mmaLoadB(tile, 16, at);
-        HalfFloat[] k1 = ctx.mmaLoadB(tile, 16, at + 2048);
-        HalfFloat[] k2 = ctx.mmaLoadB(tile, 16, at + 4096);
-        HalfFloat[] k3 = ctx.mmaLoadB(tile, 16, at + 6144);
+    /** 16 queries with 8 keys. */
+    private static void products(KernelContext ctx, int[] tile, int at, HalfFloat[] a0, HalfFloat[] a1, HalfFloat[] a2, HalfFloat[] a3,
+            FloatArray out, int to) {
+        product(ctx, a0, a1, a2, a3, ctx.mmaLoadB(tile, 16, at), ctx.mmaLoadB(tile, 16, at + 2048), ctx.mmaLoadB(tile, 16, at + 4096),
+                ctx.mmaLoadB(tile, 16, at + 6144), out, to);
+    }
+
+    private static void product(KernelContext ctx, HalfFloat[] a0, HalfFloat[] a1, HalfFloat[] a2, HalfFloat[] a3,
+            HalfFloat[] k0, HalfFloat[] k1, HalfFloat[] k2, HalfFloat[] k3, FloatArray out, int to) {
         float[] s = ctx.mmaFragment(0f);
-        s = ctx.mma(q0, k0, s, MMAShape.M16N8K16);
-        s = ctx.mma(q1, k1, s, MMAShape.M16N8K16);
-        s = ctx.mma(q2, k2, s, MMAShape.M16N8K16);
-        s = ctx.mma(q3, k3, s, MMAShape.M16N8K16);
-        ctx.mmaStore(s, scratch, 0, to, 8);
-        float[] u = ctx.mmaFragment(0f);
-        u = ctx.mma(y0, k0, u, MMAShape.M16N8K16);
-        u = ctx.mma(y1, k1, u, MMAShape.M16N8K16);
-        u = ctx.mma(y2, k2, u, MMAShape.M16N8K16);
-        u = ctx.mma(y3, k3, u, MMAShape.M16N8K16);
-        ctx.mmaStore(u, scratch, 0, to + 1024, 8);
+        s = ctx.mma(a0, k0, s, MMAShape.M16N8K16);
+        s = ctx.mma(a1, k1, s, MMAShape.M16N8K16);
+        s = ctx.mma(a2, k2, s, MMAShape.M16N8K16);
+        s = ctx.mma(a3, k3, s, MMAShape.M16N8K16);
+        ctx.mmaStore(s, out, 0, to, 8);
     }
 
     private static void copyTile(KernelContext ctx, int[] tile, int to, HalfFloatArray tiles, int from) {
@@ -638,10 +648,6 @@ public final class MatrixForward {
         for (int c = 0; c < TILE / 2; c += THREADS) {
             ctx.asyncCopyToLocal(tile, to + c, tiles, at + 2 * c);
         }
-    }
-
-    private static float weight(FloatArray scratch, int at, float scale, float max, float offset, float beta) {
-        return TornadoMath.exp(scale * scratch.get(at) - max) * (offset + beta * scratch.get(at + 1024));
     }
 
     /** A number below 1 with as many of its digits as float16 can hold: {@link #ROUNDER} added and taken off again. */
