@@ -83,6 +83,24 @@ class ForwardOnDevice {
         }
     }
 
+    /** Products of float16 where the device has units for them: lengths that fill no tile, all ways to share and mask keys. */
+    @ParameterizedTest
+    @CsvSource({
+        "1, 2, 1,  33,  97, 17, 60, true",
+        "2, 3, 3,  70, 129, 64, 36, false",
+        "1, 4, 2, 130,  67, 32, 64, true",
+        "1, 2, 2, 700, 700, 64, 64, true"})
+    void float16Products(int batch, int heads, int kvHeads, int queries, int keys, int dim, int valueDim, boolean causal) {
+        Assumptions.assumeTrue(device.info().precisions().contains(DataType.FLOAT16), "no matrix units");
+        AttentionShape shape = new AttentionShape(batch, heads, kvHeads, queries, keys, dim, valueDim);
+        LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT16, 11).withRidge(TestDevice.ridges(shape, 1, 10, 12));
+        LlaOptions options = LlaOptions.defaults().withCausal(causal).withPrecision(DataType.FLOAT16).withTolerance(1e-3)
+                .withMaxIterations(300);
+        LlaResult result = forward(inputs, options);
+        assertError(5e-3, Accuracy.relativeError(result.output(), TestDevice.expected(inputs, options)));
+        assertTrue(result.worstResidual() <= options.tolerance(), "residual " + result.worstResidual());
+    }
+
     /** Queries, keys and values of a trained model, at two ridges; every 29th query is held against float64. */
     @ParameterizedTest
     @CsvSource({"1", "0.1"})

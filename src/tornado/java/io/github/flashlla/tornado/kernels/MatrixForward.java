@@ -39,6 +39,10 @@ public final class MatrixForward {
     /** Floats of scratch for a work-group: S, U, residual and y of each warp. */
     public static final int SCRATCH = 4 * 4 * 16 * MAX_DIM;
 
+    /** Floats of local memory for 16 x 8 products: 8 rows are {@value #LEADING} apart. */
+    private static final int PRODUCT = 144;
+    private static final int LEADING = 9;
+
     /** Elements in front of an array's own. */
     static final int HEADER = 4;
 
@@ -69,7 +73,7 @@ public final class MatrixForward {
 
     /** Bytes of local memory. */
     public static int localBytes() {
-        return (2 * TILE + 4 * 512 + 64) * Integer.BYTES + (3 * 256 + 7 * BLOCK + HEADER + 4 * 128) * Float.BYTES;
+        return (2 * TILE + 4 * 512 + 64) * Integer.BYTES + (3 * 256 + 7 * BLOCK + HEADER + 4 * PRODUCT) * Float.BYTES;
     }
 
     /**
@@ -129,7 +133,7 @@ public final class MatrixForward {
         int[] ones = ctx.allocateIntLocalArray(64);
         float[] red = ctx.allocateFloatLocalArray(3 * 256);
         float[] state = ctx.allocateFloatLocalArray(7 * BLOCK);
-        float[] products = ctx.allocateFloatLocalArray(HEADER + 4 * 128); // of S or U, 16 x 8, of each warp
+        float[] products = ctx.allocateFloatLocalArray(HEADER + 4 * PRODUCT); // of S or U, 16 x 8, of each warp
         FloatArray blockOut = stored(products);
 
         int tid = ctx.localIdx;
@@ -145,10 +149,14 @@ public final class MatrixForward {
         int areaR = areaS + 2048;
         int areaY = areaS + 3072;
         int wtBytes = warp * 2048;
-        int mine = HEADER + warp * 128 + own;
+        // a lane's four elements of S or U lie together in local memory, in other banks than those of any other lane
+        int blockRow = -(lane >> 2);
+        int blockColumn = warp * PRODUCT + 2 * lane + (lane >> 4) - 2 * quad;
+        int mine = HEADER + warp * PRODUCT + 2 * lane + (lane >> 4);
 
         // 8; not a constant to the compilers, which would unroll, and take twice the registers for half the warps
         int parts = 8 + (ctx.groupIdx >> 30);
+        int pairs = 4 + (ctx.groupIdx >> 30);
 
         int heads = lse.getSize() / Sq;
         int blocks = (Sq + BLOCK - 1) / BLOCK;
@@ -209,12 +217,12 @@ public final class MatrixForward {
                     ctx.asyncCopyWaitGroup(0);
                     ctx.localBarrier();
                     for (int c = 0; c < parts; c++) {
-                        products(ctx, tile, c * 256, q0, q1, q2, q3, blockOut, warp * 128);
+                        products(ctx, tile, c * 256, q0, q1, q2, q3, blockOut, blockRow, blockColumn);
                         int j = t * BLOCK + c * 8 + (quad << 1);
                         mA = Math.max(mA, scale * products[mine] + hidden(j, seesA));
                         mA = Math.max(mA, scale * products[mine + 1] + hidden(j + 1, seesA));
-                        mB = Math.max(mB, scale * products[mine + 64] + hidden(j, seesB));
-                        mB = Math.max(mB, scale * products[mine + 65] + hidden(j + 1, seesB));
+                        mB = Math.max(mB, scale * products[mine + 72] + hidden(j, seesB));
+                        mB = Math.max(mB, scale * products[mine + 73] + hidden(j + 1, seesB));
                     }
                 }
                 red[atA + quad] = mA;
@@ -282,50 +290,81 @@ public final class MatrixForward {
                         ctx.asyncCopyCommit();
                         int slot = warp * 512 + (lane >> 2) * 8 + quad;
                         int j = t * BLOCK + (quad << 1);
-                        for (int n = 0; n < parts; n++) {
-                            int key = j + n * 8;
-                            float w0;
-                            float w1;
-                            float w2;
-                            float w3;
+                        for (int n = 0; n < pairs; n++) { // two blocks of keys at a time: what one waits for, the other computes
+                            int key = j + n * 16;
+                            int at = buffer * 4 + n * 512;
+                            HalfFloat[] k0 = ctx.mmaLoadB(tile, 16, at);
+                            HalfFloat[] k1 = ctx.mmaLoadB(tile, 16, at + 2048);
+                            HalfFloat[] k2 = ctx.mmaLoadB(tile, 16, at + 4096);
+                            HalfFloat[] k3 = ctx.mmaLoadB(tile, 16, at + 6144);
+                            HalfFloat[] k4 = ctx.mmaLoadB(tile, 16, at + 256);
+                            HalfFloat[] k5 = ctx.mmaLoadB(tile, 16, at + 2304);
+                            HalfFloat[] k6 = ctx.mmaLoadB(tile, 16, at + 4352);
+                            HalfFloat[] k7 = ctx.mmaLoadB(tile, 16, at + 6400);
+                            product(ctx, q0, q1, q2, q3, k0, k1, k2, k3, blockOut, blockRow, blockColumn);
+                            float w0 = scale * products[mine];
+                            float w1 = scale * products[mine + 1];
+                            float w2 = scale * products[mine + 72];
+                            float w3 = scale * products[mine + 73];
+                            product(ctx, q0, q1, q2, q3, k4, k5, k6, k7, blockOut, blockRow, blockColumn);
+                            float w4 = scale * products[mine];
+                            float w5 = scale * products[mine + 1];
+                            float w6 = scale * products[mine + 72];
+                            float w7 = scale * products[mine + 73];
+                            float u0 = 0f;
+                            float u1 = 0f;
+                            float u2 = 0f;
+                            float u3 = 0f;
+                            float u4 = 0f;
+                            float u5 = 0f;
+                            float u6 = 0f;
+                            float u7 = 0f;
                             if (mode == MEAN) {
-                                products(ctx, tile, buffer * 4 + n * 256, q0, q1, q2, q3, blockOut, warp * 128);
-                                float s0 = scale * products[mine] + hidden(key, seesA);
-                                float s1 = scale * products[mine + 1] + hidden(key + 1, seesA);
-                                float s2 = scale * products[mine + 64] + hidden(key, seesB);
-                                float s3 = scale * products[mine + 65] + hidden(key + 1, seesB);
-                                topA = Math.max(topA, Math.max(s0, s1));
-                                topB = Math.max(topB, Math.max(s2, s3));
-                                w0 = TornadoMath.exp(s0 - mA);
-                                w1 = TornadoMath.exp(s1 - mA);
-                                w2 = TornadoMath.exp(s2 - mB);
-                                w3 = TornadoMath.exp(s3 - mB);
+                                w0 = w0 + hidden(key, seesA);
+                                w1 = w1 + hidden(key + 1, seesA);
+                                w2 = w2 + hidden(key, seesB);
+                                w3 = w3 + hidden(key + 1, seesB);
+                                w4 = w4 + hidden(key + 8, seesA);
+                                w5 = w5 + hidden(key + 9, seesA);
+                                w6 = w6 + hidden(key + 8, seesB);
+                                w7 = w7 + hidden(key + 9, seesB);
+                                topA = Math.max(topA, Math.max(Math.max(w0, w1), Math.max(w4, w5)));
+                                topB = Math.max(topB, Math.max(Math.max(w2, w3), Math.max(w6, w7)));
                             } else {
-                                int at = buffer * 4 + n * 256;
-                                HalfFloat[] k0 = ctx.mmaLoadB(tile, 16, at);
-                                HalfFloat[] k1 = ctx.mmaLoadB(tile, 16, at + 2048);
-                                HalfFloat[] k2 = ctx.mmaLoadB(tile, 16, at + 4096);
-                                HalfFloat[] k3 = ctx.mmaLoadB(tile, 16, at + 6144);
-                                product(ctx, q0, q1, q2, q3, k0, k1, k2, k3, blockOut, warp * 128);
-                                w0 = TornadoMath.exp(scale * products[mine] - mA);
-                                w1 = TornadoMath.exp(scale * products[mine + 1] - mA);
-                                w2 = TornadoMath.exp(scale * products[mine + 64] - mB);
-                                w3 = TornadoMath.exp(scale * products[mine + 65] - mB);
-                                product(ctx, y0, y1, y2, y3, k0, k1, k2, k3, blockOut, warp * 128);
-                                w0 = w0 * (offsetA + betaA * products[mine]);
-                                w1 = w1 * (offsetA + betaA * products[mine + 1]);
-                                w2 = w2 * (offsetB + betaB * products[mine + 64]);
-                                w3 = w3 * (offsetB + betaB * products[mine + 65]);
+                                product(ctx, y0, y1, y2, y3, k0, k1, k2, k3, blockOut, blockRow, blockColumn);
+                                u0 = products[mine];
+                                u1 = products[mine + 1];
+                                u2 = products[mine + 72];
+                                u3 = products[mine + 73];
+                                product(ctx, y0, y1, y2, y3, k4, k5, k6, k7, blockOut, blockRow, blockColumn);
+                                u4 = products[mine];
+                                u5 = products[mine + 1];
+                                u6 = products[mine + 72];
+                                u7 = products[mine + 73];
                             }
+                            w0 = TornadoMath.exp(w0 - mA) * (offsetA + betaA * u0);
+                            w1 = TornadoMath.exp(w1 - mA) * (offsetA + betaA * u1);
+                            w2 = TornadoMath.exp(w2 - mB) * (offsetB + betaB * u2);
+                            w3 = TornadoMath.exp(w3 - mB) * (offsetB + betaB * u3);
+                            w4 = TornadoMath.exp(w4 - mA) * (offsetA + betaA * u4);
+                            w5 = TornadoMath.exp(w5 - mA) * (offsetA + betaA * u5);
+                            w6 = TornadoMath.exp(w6 - mB) * (offsetB + betaB * u6);
+                            w7 = TornadoMath.exp(w7 - mB) * (offsetB + betaB * u7);
                             if (t >= full) {
                                 w0 = key < seesA ? w0 : 0f;
                                 w1 = key + 1 < seesA ? w1 : 0f;
                                 w2 = key < seesB ? w2 : 0f;
                                 w3 = key + 1 < seesB ? w3 : 0f;
+                                w4 = key + 8 < seesA ? w4 : 0f;
+                                w5 = key + 9 < seesA ? w5 : 0f;
+                                w6 = key + 8 < seesB ? w6 : 0f;
+                                w7 = key + 9 < seesB ? w7 : 0f;
                             }
-                            int to = slot + (n >> 1) * 128 + (n & 1) * 4;
+                            int to = slot + n * 128;
                             wt[to] = packed(w0, w1);
                             wt[to + 64] = packed(w2, w3);
+                            wt[to + 4] = packed(w4, w5);
+                            wt[to + 68] = packed(w6, w7);
                         }
                         ctx.localBarrier();
                         for (int c = 0; c < 4; c++) {
@@ -628,19 +667,19 @@ public final class MatrixForward {
 
     /** 16 queries with 8 keys. */
     private static void products(KernelContext ctx, int[] tile, int at, HalfFloat[] a0, HalfFloat[] a1, HalfFloat[] a2, HalfFloat[] a3,
-            FloatArray out, int to) {
+            FloatArray out, int row, int column) {
         product(ctx, a0, a1, a2, a3, ctx.mmaLoadB(tile, 16, at), ctx.mmaLoadB(tile, 16, at + 2048), ctx.mmaLoadB(tile, 16, at + 4096),
-                ctx.mmaLoadB(tile, 16, at + 6144), out, to);
+                ctx.mmaLoadB(tile, 16, at + 6144), out, row, column);
     }
 
     private static void product(KernelContext ctx, HalfFloat[] a0, HalfFloat[] a1, HalfFloat[] a2, HalfFloat[] a3,
-            HalfFloat[] k0, HalfFloat[] k1, HalfFloat[] k2, HalfFloat[] k3, FloatArray out, int to) {
+            HalfFloat[] k0, HalfFloat[] k1, HalfFloat[] k2, HalfFloat[] k3, FloatArray out, int row, int column) {
         float[] s = ctx.mmaFragment(0f);
         s = ctx.mma(a0, k0, s, MMAShape.M16N8K16);
         s = ctx.mma(a1, k1, s, MMAShape.M16N8K16);
         s = ctx.mma(a2, k2, s, MMAShape.M16N8K16);
         s = ctx.mma(a3, k3, s, MMAShape.M16N8K16);
-        ctx.mmaStore(s, out, 0, to, 8);
+        ctx.mmaStore(s, out, row, column, LEADING);
     }
 
     private static void copyTile(KernelContext ctx, int[] tile, int to, HalfFloatArray tiles, int from) {
