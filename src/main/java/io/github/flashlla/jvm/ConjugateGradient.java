@@ -65,7 +65,7 @@ final class ConjugateGradient {
     }
 
     static long bytes(int dim) {
-        return (4L + kept(dim)) * dim * ROWS * Float.BYTES;
+        return ((4L + kept(dim)) * dim + 2L * kept(dim) + 9) * ROWS * Float.BYTES;
     }
 
     /**

@@ -9,6 +9,8 @@ import io.github.flashlla.launch.DeviceProfile;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
+import java.util.function.ToIntFunction;
 import java.util.stream.LongStream;
 
 /** Checks a problem against a device before anything is compiled, since drivers fail late, silently or fatally. */
@@ -27,46 +29,55 @@ final class DeviceLimits {
 
     static ForwardKernel choose(DeviceInfo device, int maxGroupThreads, DeviceProfile profile, AttentionShape shape,
             LlaOptions options) {
-        long localMemory = localMemory(device, profile);
+        GroupLimits limits = GroupLimits.of(device, profile, maxGroupThreads);
         List<ForwardKernel> suited = profile.forwardKernels().stream().map(ForwardKernel::of)
                 .filter(kernel -> kernel.suits(device, shape, options)).toList();
-        for (ForwardKernel kernel : suited) {
-            if (fits(kernel.localBytes(shape), localMemory) && fits(kernel.groupThreads(shape), maxGroupThreads)) {
-                return kernel;
-            }
-        }
-        String why = suited.isEmpty() ? "of the kernels that its profile names, " + profile.forwardKernels()
-                + ", none is written for " + options.precision() + " with " + options.preconditioner()
-                + " preconditioning at these head dims"
-                : suited.stream().min(Comparator.comparingInt(kernel -> kernel.localBytes(shape)))
-                        .map(least -> "a work-group needs " + least.localBytes(shape) + " bytes of local memory and "
-                                + least.groupThreads(shape) + " threads, but the device has " + localMemory + " and "
-                                + maxGroupThreads).orElseThrow();
-        throw new InvalidInputException(device.name() + " (" + device.hardware() + ") cannot take " + shape + ": " + why
-                + "; use a smaller head dim, another device, or another profile in tornado-config.");
+        return limits.first(suited, kernel -> kernel.localBytes(shape), kernel -> kernel.groupThreads(shape))
+                .orElseThrow(() -> new InvalidInputException(device.name() + " (" + device.hardware() + ") cannot take " + shape
+                        + ": " + (suited.isEmpty() ? "of the kernels that its profile names, " + profile.forwardKernels()
+                                + ", none is written for " + options.precision() + " with " + options.preconditioner()
+                                + " preconditioning at these head dims"
+                                : limits.refusal(suited, kernel -> kernel.localBytes(shape), kernel -> kernel.groupThreads(shape)))
+                        + "; use a smaller head dim, another device, or another profile in tornado-config."));
     }
 
     /** The first backward kernel that suits the shape and fits the device. */
     static BackwardKernel chooseBackward(TornadoRuntimeDevices.Entry entry, AttentionShape shape, LlaOptions options) {
-        long localMemory = localMemory(entry.info(), DeviceProfile.of(entry.info()));
-        for (BackwardKernel kernel : BackwardKernel.values()) {
-            if (kernel.suits(entry.info(), shape, options) && fits(kernel.localBytes(shape), localMemory)
-                    && fits(kernel.groupThreads(shape), entry.maxGroupThreads())) {
-                return kernel;
-            }
-        }
-        BackwardKernel least = Arrays.stream(BackwardKernel.values())
-                .filter(kernel -> kernel.suits(entry.info(), shape, options))
-                .min(Comparator.comparingInt(kernel -> kernel.localBytes(shape))).orElseThrow();
-        throw new InvalidInputException(entry.info().name() + " (" + entry.info().hardware()
-                + ") cannot take the backward pass of " + shape + ": a work-group needs " + least.localBytes(shape)
-                + " bytes of local memory and " + least.groupThreads(shape) + " threads, but the device has " + localMemory
-                + " and " + entry.maxGroupThreads() + "; use a smaller head dim or another device.");
+        DeviceInfo device = entry.info();
+        GroupLimits limits = GroupLimits.of(device, DeviceProfile.of(device), entry.maxGroupThreads());
+        List<BackwardKernel> suited = Arrays.stream(BackwardKernel.values())
+                .filter(kernel -> kernel.suits(device, shape, options)).toList();
+        return limits.first(suited, kernel -> kernel.localBytes(shape), kernel -> kernel.groupThreads(shape))
+                .orElseThrow(() -> new InvalidInputException(device.name() + " (" + device.hardware()
+                        + ") cannot take the backward pass of " + shape + ": "
+                        + limits.refusal(suited, kernel -> kernel.localBytes(shape), kernel -> kernel.groupThreads(shape))
+                        + "; use a smaller head dim or another device."));
     }
 
-    private static long localMemory(DeviceInfo device, DeviceProfile profile) {
-        return profile.localMemoryBytes().map(most -> device.localMemoryBytes() > 0
-                ? Math.min(most, device.localMemoryBytes()) : most).orElse(device.localMemoryBytes());
+    /**
+     * What a device gives one work-group.
+     *
+     * @param localBytes of local memory; at most 0 if the device does not tell
+     */
+    private record GroupLimits(long localBytes, int threads) {
+
+        static GroupLimits of(DeviceInfo device, DeviceProfile profile, int threads) {
+            long deviceBytes = device.localMemoryBytes();
+            return new GroupLimits(profile.localMemoryBytes()
+                    .map(most -> deviceBytes > 0 ? Math.min(most, deviceBytes) : most).orElse(deviceBytes), threads);
+        }
+
+        <K> Optional<K> first(List<K> kernels, ToIntFunction<K> localBytes, ToIntFunction<K> threads) {
+            return kernels.stream().filter(kernel -> fits(localBytes.applyAsInt(kernel), this.localBytes)
+                    && fits(threads.applyAsInt(kernel), this.threads)).findFirst();
+        }
+
+        /** Why the least demanding of them does not fit. */
+        <K> String refusal(List<K> kernels, ToIntFunction<K> localBytes, ToIntFunction<K> threads) {
+            K least = kernels.stream().min(Comparator.comparingInt(localBytes)).orElseThrow();
+            return "a work-group needs " + localBytes.applyAsInt(least) + " bytes of local memory and "
+                    + threads.applyAsInt(least) + " threads, but the device has " + this.localBytes + " and " + this.threads;
+        }
     }
 
     /** Bytes of device memory that a backward pass needs beside its forward pass: g, the gradients and work arrays. */

@@ -40,8 +40,10 @@ final class FloatArrays {
             to.segment().copyFrom(elements(from).asSlice(0, to.byteSize()));
             return;
         }
-        for (int i = 0; i < to.size(); i++) {
-            to.set(i, from.get(i));
-        }
+        LongStream.range(0, Math.ceilDiv(to.size(), BLOCK)).parallel().forEach(block -> {
+            for (long i = block * BLOCK; i < Math.min(to.size(), (block + 1) * BLOCK); i++) {
+                to.set(i, from.get((int) i));
+            }
+        });
     }
 }

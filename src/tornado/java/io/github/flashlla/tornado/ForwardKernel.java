@@ -249,7 +249,6 @@ enum ForwardKernel {
     }
 
     private static final int PACK_THREADS = 256;
-    private static final int MOST_KEPT = 24;
     private static final int FEWEST_KEPT = 4;
     /** Most that they may take together. */
     static final long KEPT_BYTES = 8 << 20;
@@ -265,7 +264,7 @@ enum ForwardKernel {
      */
     private static int keptResiduals(AttentionShape shape, LlaOptions options) {
         long fitting = KEPT_BYTES / (shape.rows() * shape.headDim() * Float.BYTES);
-        int kept = (int) Math.min(Math.min(MOST_KEPT, fitting), Math.min(shape.headDim(), options.maxIterations()));
+        int kept = (int) Math.min(Math.min(GpuForward.MOST_KEPT, fitting), Math.min(shape.headDim(), options.maxIterations()));
         return kept < Math.min(FEWEST_KEPT, shape.headDim()) || options.tolerance() > 1e-4 ? 0 : kept;
     }
 

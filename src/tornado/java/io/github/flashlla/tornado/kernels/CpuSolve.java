@@ -12,7 +12,7 @@ import uk.ac.manchester.tornado.api.types.vectors.Float16;
  * Conjugate gradients for a block of queries, one per lane, between sweeps over the keys that apply A: the part of both
  * passes that sees no keys.
  *
- * <p>The part of the first {@value #KEPT} residuals is taken off each later one, to which they are orthogonal but for rounding.
+ * <p>The part of the first {@value GpuForward#MOST_KEPT} residuals is taken off each later one, to which they are orthogonal but for rounding.
  * Left in, it takes iterations of its own, and their number depends on the order of sums.
  *
  * <p>A query freezes once ||r|| &lt;= tol ||b||: its steps are 0 from then on. What belongs to the solve lies together in
@@ -57,7 +57,7 @@ final class CpuSolve {
     /** The first row for what a pass has of its own. */
     static final int OWN = 18;
     static final int STATE_ROWS = 22;
-    private static final int KEPT = 24;
+    private static final int KEPT = GpuForward.MOST_KEPT;
 
     private CpuSolve() {}
 

@@ -37,6 +37,8 @@ public final class GpuForward {
      * orthogonal but for rounding. Left in, it takes iterations of its own.
      */
     public static final int KEPT = 256;
+    /** Residuals of a solve that any kernel keeps at most; jvm keeps as many. */
+    public static final int MOST_KEPT = 24;
 
     private static final float LOW = -1e30f;
 
