@@ -249,9 +249,9 @@ enum ForwardKernel {
     }
 
     private static final int PACK_THREADS = 256;
-    private static final int FEWEST_KEPT = 4;
+    private static final int FEWEST_KEPT = 8;
     /** Most that they may take together. */
-    static final long KEPT_BYTES = 8 << 20;
+    static final long KEPT_BYTES = 16 << 20;
 
     /** Floats of the residuals kept. */
     private static long keptFloats(AttentionShape shape, LlaOptions options) {
