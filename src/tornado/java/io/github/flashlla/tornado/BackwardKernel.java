@@ -15,7 +15,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** One way to compute the backward pass on a device: its tasks, how they are launched, and what they need of the device. */
-enum BackwardKernel {
+enum BackwardKernel implements GroupNeeds {
     /** A block of queries, then a block of keys, per work-item, one per lane; every head dim and preconditioner. */
     CPU {
         @Override
@@ -29,12 +29,12 @@ enum BackwardKernel {
         }
 
         @Override
-        int groupThreads(AttentionShape shape) {
+        public int groupThreads(AttentionShape shape) {
             return 1;
         }
 
         @Override
-        int localBytes(AttentionShape shape) {
+        public int localBytes(AttentionShape shape) {
             return 0;
         }
 
@@ -75,12 +75,12 @@ enum BackwardKernel {
         }
 
         @Override
-        int groupThreads(AttentionShape shape) {
+        public int groupThreads(AttentionShape shape) {
             return GpuBackward.THREADS;
         }
 
         @Override
-        int localBytes(AttentionShape shape) {
+        public int localBytes(AttentionShape shape) {
             return GpuBackward.localBytes(paddedDim(shape));
         }
 
@@ -115,12 +115,6 @@ enum BackwardKernel {
 
     /** Queries that iterate together. */
     abstract int blockRows(AttentionShape shape);
-
-    /** Threads of one work-group. */
-    abstract int groupThreads(AttentionShape shape);
-
-    /** Local memory of one work-group. */
-    abstract int localBytes(AttentionShape shape);
 
     /** Floats of global memory that the work-groups compute in. */
     long scratchFloats(DeviceInfo device, AttentionShape shape, LlaOptions options) {

@@ -10,7 +10,6 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
-import java.util.function.ToIntFunction;
 import java.util.stream.LongStream;
 
 /** Checks a problem against a device before anything is compiled, since drivers fail late, silently or fatally. */
@@ -32,13 +31,13 @@ final class DeviceLimits {
         GroupLimits limits = GroupLimits.of(device, profile, maxGroupThreads);
         List<ForwardKernel> suited = profile.forwardKernels().stream().map(ForwardKernel::of)
                 .filter(kernel -> kernel.suits(device, shape, options)).toList();
-        return limits.first(suited, kernel -> kernel.localBytes(shape), kernel -> kernel.groupThreads(shape))
-                .orElseThrow(() -> new InvalidInputException(device.name() + " (" + device.hardware() + ") cannot take " + shape
-                        + ": " + (suited.isEmpty() ? "of the kernels that its profile names, " + profile.forwardKernels()
-                                + ", none is written for " + options.precision() + " with " + options.preconditioner()
-                                + " preconditioning at these head dims"
-                                : limits.refusal(suited, kernel -> kernel.localBytes(shape), kernel -> kernel.groupThreads(shape)))
-                        + "; use a smaller head dim, another device, or another profile in tornado-config."));
+        return limits.first(suited, shape).orElseThrow(() -> {
+            String why = suited.isEmpty() ? "of the kernels that its profile names, " + profile.forwardKernels()
+                    + ", none is written for " + options.precision() + " with " + options.preconditioner()
+                    + " preconditioning at these head dims" : limits.refusal(suited, shape);
+            return new InvalidInputException(device.name() + " (" + device.hardware() + ") cannot take " + shape + ": " + why
+                    + "; use a smaller head dim, another device, or another profile in tornado-config.");
+        });
     }
 
     /** The first backward kernel that suits the shape and fits the device. */
@@ -47,11 +46,9 @@ final class DeviceLimits {
         GroupLimits limits = GroupLimits.of(device, DeviceProfile.of(device), entry.maxGroupThreads());
         List<BackwardKernel> suited = Arrays.stream(BackwardKernel.values())
                 .filter(kernel -> kernel.suits(device, shape, options)).toList();
-        return limits.first(suited, kernel -> kernel.localBytes(shape), kernel -> kernel.groupThreads(shape))
-                .orElseThrow(() -> new InvalidInputException(device.name() + " (" + device.hardware()
-                        + ") cannot take the backward pass of " + shape + ": "
-                        + limits.refusal(suited, kernel -> kernel.localBytes(shape), kernel -> kernel.groupThreads(shape))
-                        + "; use a smaller head dim or another device."));
+        return limits.first(suited, shape).orElseThrow(() -> new InvalidInputException(device.name() + " (" + device.hardware()
+                + ") cannot take the backward pass of " + shape + ": " + limits.refusal(suited, shape)
+                + "; use a smaller head dim or another device."));
     }
 
     /**
@@ -67,16 +64,16 @@ final class DeviceLimits {
                     .map(most -> deviceBytes > 0 ? Math.min(most, deviceBytes) : most).orElse(deviceBytes), threads);
         }
 
-        <K> Optional<K> first(List<K> kernels, ToIntFunction<K> localBytes, ToIntFunction<K> threads) {
-            return kernels.stream().filter(kernel -> fits(localBytes.applyAsInt(kernel), this.localBytes)
-                    && fits(threads.applyAsInt(kernel), this.threads)).findFirst();
+        <K extends GroupNeeds> Optional<K> first(List<K> kernels, AttentionShape shape) {
+            return kernels.stream().filter(kernel -> fits(kernel.localBytes(shape), localBytes)
+                    && fits(kernel.groupThreads(shape), threads)).findFirst();
         }
 
         /** Why the least demanding of them does not fit. */
-        <K> String refusal(List<K> kernels, ToIntFunction<K> localBytes, ToIntFunction<K> threads) {
-            K least = kernels.stream().min(Comparator.comparingInt(localBytes)).orElseThrow();
-            return "a work-group needs " + localBytes.applyAsInt(least) + " bytes of local memory and "
-                    + threads.applyAsInt(least) + " threads, but the device has " + this.localBytes + " and " + this.threads;
+        String refusal(List<? extends GroupNeeds> kernels, AttentionShape shape) {
+            GroupNeeds least = kernels.stream().min(Comparator.comparingInt(kernel -> kernel.localBytes(shape))).orElseThrow();
+            return "a work-group needs " + least.localBytes(shape) + " bytes of local memory and " + least.groupThreads(shape)
+                    + " threads, but the device has " + localBytes + " and " + threads;
         }
     }
 

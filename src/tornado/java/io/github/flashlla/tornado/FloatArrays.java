@@ -9,7 +9,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** Copies between tensors and TornadoVM's arrays. */
 final class FloatArrays {
-    private static final int BLOCK = 1 << 16;
+    private static final long BLOCK = 1 << 16;
 
     private FloatArrays() {}
 
@@ -25,12 +25,10 @@ final class FloatArrays {
             elements.copyFrom(from.segment());
             return;
         }
-        long size = from.size();
-        LongStream.range(0, Math.ceilDiv(size, BLOCK)).parallel().forEach(block -> {
-            long at = block * BLOCK;
-            float[] values = new float[(int) Math.min(BLOCK, size - at)];
-            from.copyTo(at, values, 0, values.length);
-            MemorySegment.copy(values, 0, elements, ValueLayout.JAVA_FLOAT, at * Float.BYTES, values.length);
+        inBlocks(from.size(), (at, count) -> {
+            float[] values = new float[count];
+            from.copyTo(at, values, 0, count);
+            MemorySegment.copy(values, 0, elements, ValueLayout.JAVA_FLOAT, at * Float.BYTES, count);
         });
     }
 
@@ -40,10 +38,19 @@ final class FloatArrays {
             to.segment().copyFrom(elements(from).asSlice(0, to.byteSize()));
             return;
         }
-        LongStream.range(0, Math.ceilDiv(to.size(), BLOCK)).parallel().forEach(block -> {
-            for (long i = block * BLOCK; i < Math.min(to.size(), (block + 1) * BLOCK); i++) {
+        inBlocks(to.size(), (at, count) -> {
+            for (long i = at; i < at + count; i++) {
                 to.set(i, from.get((int) i));
             }
         });
+    }
+
+    private interface Block {
+        void of(long at, int count);
+    }
+
+    private static void inBlocks(long size, Block block) {
+        LongStream.range(0, Math.ceilDiv(size, BLOCK)).parallel()
+                .forEach(n -> block.of(n * BLOCK, (int) Math.min(BLOCK, size - n * BLOCK)));
     }
 }

@@ -23,7 +23,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 /**
  * One way to compute the forward pass on a device: the task, how it is launched, and what it needs of the device.
  */
-enum ForwardKernel {
+enum ForwardKernel implements GroupNeeds {
     /** A block of queries per work-item, one query per lane; every head dim and preconditioner. */
     CPU {
         @Override
@@ -37,12 +37,12 @@ enum ForwardKernel {
         }
 
         @Override
-        int groupThreads(AttentionShape shape) {
+        public int groupThreads(AttentionShape shape) {
             return 1;
         }
 
         @Override
-        int localBytes(AttentionShape shape) {
+        public int localBytes(AttentionShape shape) {
             return 0;
         }
 
@@ -80,12 +80,12 @@ enum ForwardKernel {
         }
 
         @Override
-        int groupThreads(AttentionShape shape) {
+        public int groupThreads(AttentionShape shape) {
             return MatrixForward.THREADS;
         }
 
         @Override
-        int localBytes(AttentionShape shape) {
+        public int localBytes(AttentionShape shape) {
             return MatrixForward.localBytes();
         }
 
@@ -142,12 +142,12 @@ enum ForwardKernel {
         }
 
         @Override
-        int groupThreads(AttentionShape shape) {
+        public int groupThreads(AttentionShape shape) {
             return GpuForward.THREADS;
         }
 
         @Override
-        int localBytes(AttentionShape shape) {
+        public int localBytes(AttentionShape shape) {
             return GpuForward.localBytes(GpuForward.paddedDim(shape.headDim(), shape.valueDim()));
         }
 
@@ -177,12 +177,12 @@ enum ForwardKernel {
         }
 
         @Override
-        int groupThreads(AttentionShape shape) {
+        public int groupThreads(AttentionShape shape) {
             return GpuWideForward.THREADS;
         }
 
         @Override
-        int localBytes(AttentionShape shape) {
+        public int localBytes(AttentionShape shape) {
             return GpuWideForward.localBytes(GpuWideForward.paddedDim(shape.headDim(), shape.valueDim()));
         }
 
@@ -220,12 +220,6 @@ enum ForwardKernel {
 
     /** Queries that iterate together. */
     abstract int blockRows(AttentionShape shape);
-
-    /** Threads of one work-group. */
-    abstract int groupThreads(AttentionShape shape);
-
-    /** Local memory of one work-group. */
-    abstract int localBytes(AttentionShape shape);
 
     /** Floats of global memory that the work-groups compute in. */
     long scratchFloats(DeviceInfo device, AttentionShape shape, LlaOptions options) {

@@ -403,7 +403,7 @@ final class TornadoDecodePlan implements DecodePlan {
         cache.closed(this);
         try {
             entry.inTurn(() -> {
-                // a plan frees the graph that was chosen last; a method's later graphs own nothing
+                // one by one: what a method's later graphs name is the first one's, and TornadoVM does not free it twice
                 closing.withGraph(0).freeDeviceMemory();
                 for (int graph : firstGraphs) {
                     closing.withGraph(graph).freeDeviceMemory();

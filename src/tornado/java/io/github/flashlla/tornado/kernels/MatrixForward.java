@@ -36,12 +36,13 @@ public final class MatrixForward {
     public static final int TILES = 3;
     /** Work-groups that a multiprocessor of compute capability 9.0 holds at once, by registers. */
     public static final int GROUPS_PER_UNIT = 3;
-    /** Floats of scratch for a work-group: S, U, residual and y of each warp. */
+    /** Floats of scratch for a work-group: row sums, A y, residual and y of each warp. */
     public static final int SCRATCH = 4 * 4 * 16 * MAX_DIM;
 
-    /** Floats of local memory for 16 x 8 products: 8 rows are {@value #LEADING} apart. */
+    /** Floats of local memory for 16 x 8 products, whose rows are {@value #LEADING} apart. */
     private static final int PRODUCT = 144;
     private static final int LEADING = 9;
+    private static final int NEXT_ROW = 8 * LEADING; // from a lane's first row to its second
 
     /** Elements in front of an array's own. */
     static final int HEADER = 4;
@@ -154,7 +155,7 @@ public final class MatrixForward {
         int blockColumn = warp * PRODUCT + 2 * lane + (lane >> 4) - 2 * quad;
         int mine = HEADER + warp * PRODUCT + 2 * lane + (lane >> 4);
 
-        // 8; not a constant to the compilers, which would unroll, and take twice the registers for half the warps
+        // 8 and 4; no constants to the compilers, which would unroll, and take twice the registers for half the warps
         int parts = 8 + (ctx.groupIdx >> 30);
         int pairs = 4 + (ctx.groupIdx >> 30);
 
@@ -221,8 +222,8 @@ public final class MatrixForward {
                         int j = t * BLOCK + c * 8 + (quad << 1);
                         mA = Math.max(mA, scale * products[mine] + hidden(j, seesA));
                         mA = Math.max(mA, scale * products[mine + 1] + hidden(j + 1, seesA));
-                        mB = Math.max(mB, scale * products[mine + 72] + hidden(j, seesB));
-                        mB = Math.max(mB, scale * products[mine + 73] + hidden(j + 1, seesB));
+                        mB = Math.max(mB, scale * products[mine + NEXT_ROW] + hidden(j, seesB));
+                        mB = Math.max(mB, scale * products[mine + NEXT_ROW + 1] + hidden(j + 1, seesB));
                     }
                 }
                 red[atA + quad] = mA;
@@ -304,13 +305,13 @@ public final class MatrixForward {
                             product(ctx, q0, q1, q2, q3, k0, k1, k2, k3, blockOut, blockRow, blockColumn);
                             float w0 = scale * products[mine];
                             float w1 = scale * products[mine + 1];
-                            float w2 = scale * products[mine + 72];
-                            float w3 = scale * products[mine + 73];
+                            float w2 = scale * products[mine + NEXT_ROW];
+                            float w3 = scale * products[mine + NEXT_ROW + 1];
                             product(ctx, q0, q1, q2, q3, k4, k5, k6, k7, blockOut, blockRow, blockColumn);
                             float w4 = scale * products[mine];
                             float w5 = scale * products[mine + 1];
-                            float w6 = scale * products[mine + 72];
-                            float w7 = scale * products[mine + 73];
+                            float w6 = scale * products[mine + NEXT_ROW];
+                            float w7 = scale * products[mine + NEXT_ROW + 1];
                             float u0 = 0f;
                             float u1 = 0f;
                             float u2 = 0f;
@@ -334,13 +335,13 @@ public final class MatrixForward {
                                 product(ctx, y0, y1, y2, y3, k0, k1, k2, k3, blockOut, blockRow, blockColumn);
                                 u0 = products[mine];
                                 u1 = products[mine + 1];
-                                u2 = products[mine + 72];
-                                u3 = products[mine + 73];
+                                u2 = products[mine + NEXT_ROW];
+                                u3 = products[mine + NEXT_ROW + 1];
                                 product(ctx, y0, y1, y2, y3, k4, k5, k6, k7, blockOut, blockRow, blockColumn);
                                 u4 = products[mine];
                                 u5 = products[mine + 1];
-                                u6 = products[mine + 72];
-                                u7 = products[mine + 73];
+                                u6 = products[mine + NEXT_ROW];
+                                u7 = products[mine + NEXT_ROW + 1];
                             }
                             w0 = TornadoMath.exp(w0 - mA) * (offsetA + betaA * u0);
                             w1 = TornadoMath.exp(w1 - mA) * (offsetA + betaA * u1);
