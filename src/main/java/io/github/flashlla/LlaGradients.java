@@ -11,6 +11,8 @@ public final class LlaGradients {
     private final Tensor dridge;
     private final int[] iterations;
     private final float[] residual;
+    private final float[] recurrenceResidual;
+    private int recomputedRows;
     private Timing timing = Timing.NONE;
     private long pairIterations;
 
@@ -24,7 +26,9 @@ public final class LlaGradients {
         this.iterations = new int[Math.toIntExact(shape.rows())];
         this.residual = new float[iterations.length];
         Arrays.fill(iterations, -1);
+        this.recurrenceResidual = new float[iterations.length];
         Arrays.fill(residual, Float.NaN);
+        Arrays.fill(recurrenceResidual, Float.NaN);
     }
 
     private static Tensor poisoned(DataType type, long[] dims) {
@@ -62,9 +66,28 @@ public final class LlaGradients {
         return iterations;
     }
 
-    /** ||r|| / ||c|| of the second solve per query at its end, (B,H,Sq) row-major. */
+    /** ||A u + c|| / ||c|| of the second solve per query, (B,H,Sq) row-major; see {@link LlaResult#residual()}. */
     public float[] residual() {
         return residual;
+    }
+
+    /** The second solve's residual as its recurrence carries it, (B,H,Sq) row-major. */
+    public float[] recurrenceResidual() {
+        return recurrenceResidual;
+    }
+
+    /** Queries whose part was computed in float64, since float32 could not carry them. */
+    public int recomputedRows() {
+        return recomputedRows;
+    }
+
+    public void setRecomputedRows(int rows) {
+        this.recomputedRows = rows;
+    }
+
+    /** How far one query's second solve can be trusted. */
+    public SolveState state(int row, double tolerance) {
+        return SolveState.of(residual[row], recurrenceResidual[row], tolerance);
     }
 
     public Timing timing() {

@@ -16,6 +16,9 @@ public final class LlaResult {
     private final Tensor x;
     private final int[] iterations;
     private final float[] residual;
+    private final float[] recurrenceResidual;
+    private final float[] roundingError;
+    private int recomputedRows;
     private Timing timing = Timing.NONE;
     private long pairIterations;
 
@@ -33,7 +36,11 @@ public final class LlaResult {
         this.iterations = new int[Math.toIntExact(shape.rows())];
         this.residual = new float[iterations.length];
         Arrays.fill(iterations, -1);
+        this.recurrenceResidual = new float[iterations.length];
+        this.roundingError = new float[iterations.length];
         Arrays.fill(residual, Float.NaN);
+        Arrays.fill(recurrenceResidual, Float.NaN);
+        Arrays.fill(roundingError, Float.NaN);
     }
 
     private static Tensor poisoned(DataType type, long[] dims) {
@@ -75,9 +82,58 @@ public final class LlaResult {
         return iterations;
     }
 
-    /** ||r|| / ||kbar - q|| per query at its end, as the recurrence carries it, (B,H,Sq) row-major. */
+    /**
+     * ||A x - b|| / ||b|| with b = kbar - q per query, (B,H,Sq) row-major: the true one where rounding can matter, elsewhere
+     * the recurrence's plus a bound of its rounding.
+     */
     public float[] residual() {
         return residual;
+    }
+
+    /** The residual as the recurrence of conjugate gradients carries it, (B,H,Sq) row-major. */
+    public float[] recurrenceResidual() {
+        return recurrenceResidual;
+    }
+
+    /** Estimate of the float32 rounding error ||o_i - exact|| of each query's output, in units of o, (B,H,Sq) row-major. */
+    public float[] roundingError() {
+        return roundingError;
+    }
+
+    /** Queries that were computed in float64, since float32 could not carry them. */
+    public int recomputedRows() {
+        return recomputedRows;
+    }
+
+    public void setRecomputedRows(int rows) {
+        this.recomputedRows = rows;
+    }
+
+    /** How far one query's solve can be trusted. */
+    public SolveState state(int row, double tolerance) {
+        return SolveState.of(residual[row], recurrenceResidual[row], tolerance);
+    }
+
+    /** Queries in a state. */
+    public long count(SolveState state, double tolerance) {
+        long count = 0;
+        for (int row = 0; row < residual.length; row++) {
+            count += state(row, tolerance) == state ? 1 : 0;
+        }
+        return count;
+    }
+
+    /** Estimate of ||o - exact|| / ||o|| over the whole output, from {@link #roundingError()}. */
+    public double estimatedError() {
+        double square = 0;
+        for (float error : roundingError) {
+            square += (double) error * error;
+        }
+        double norm = 0;
+        for (long i = 0; i < output.size(); i++) {
+            norm += output.get(i) * output.get(i);
+        }
+        return square == 0 ? 0 : Math.sqrt(square / norm);
     }
 
     /** Times of the run that wrote this. */
