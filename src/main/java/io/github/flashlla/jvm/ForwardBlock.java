@@ -8,6 +8,7 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Preconditioner;
+import io.github.flashlla.precise.SolveSizes;
 import java.util.Arrays;
 
 /** FlashLLA's three passes over the keys for one block of queries, with one thread's scratch memory. */
@@ -83,7 +84,8 @@ final class ForwardBlock {
      * @param head b * H + h
      * @param keyValues this head's keys and values
      */
-    void run(long head, int i0, int rows, KeyValueHead keyValues, LlaInputs inputs, LlaResult result) {
+    void run(long head, int i0, int rows, KeyValueHead keyValues, LlaInputs inputs, LlaResult result,
+            SolveSizes sizes) {
         float[] centre = keyValues.centre;
         a.begin(keyValues);
         long firstRow = head * shape.queryLength() + i0;
@@ -106,6 +108,7 @@ final class ForwardBlock {
             pairIterations += (long) iterations * weights.visible(row);
             logSumExp[row] = logSumExp(row, centre);
         }
+        measure(rows, (int) firstRow, sizes);
         TensorRows.storeTransposed(output, rows, shape.valueDim(), result.output(), firstRow * shape.valueDim(), rowBuffer);
         TensorRows.store(logSumExp, 0, rows, result.logSumExp(), firstRow);
         if (result.keepsState()) {
@@ -119,6 +122,21 @@ final class ForwardBlock {
         }
         System.arraycopy(solver.iterations, 0, result.iterations(), (int) firstRow, rows);
         System.arraycopy(solver.residual, 0, result.residual(), (int) firstRow, rows);
+    }
+
+    /** Keys and kbar are relative to the same centre, so the entropy's terms lack it alike. */
+    private void measure(int rows, int firstRow, SolveSizes sizes) {
+        kernels.dot(dim, x, x, xKbar);
+        kernels.dot(dim, b, b, sum);
+        for (int row = 0; row < rows; row++) {
+            sizes.x()[firstRow + row] = (float) Math.sqrt(xKbar[row]);
+            sizes.b()[firstRow + row] = (float) Math.sqrt(sum[row]);
+        }
+        kernels.dot(dim, a.scaledQ, a.kbar, sum);
+        for (int row = 0; row < rows; row++) {
+            double entropy = weights.max[row] + Math.log(weights.total[row]) - sum[row];
+            sizes.effectiveKeys()[firstRow + row] = (float) Math.exp(entropy);
+        }
     }
 
     /** Of the keys as given: relative to their centre every score lacks scale q.centre. */

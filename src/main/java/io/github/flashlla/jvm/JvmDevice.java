@@ -7,6 +7,7 @@ import io.github.flashlla.KvCache;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
+import io.github.flashlla.precise.PrecisePlan;
 
 /**
  * This JVM as a device: float32, one thread per processor, on the Vector API where its module is present and in plain
@@ -35,7 +36,7 @@ public final class JvmDevice implements Device {
     @Override
     public LlaPlan plan(AttentionShape shape, LlaOptions options) {
         options.requirePrecisionOf(info);
-        return new JvmPlan(pool, kernels, shape, options, mayKeepWeights);
+        return new PrecisePlan(info.name(), options, o -> new JvmPlan(pool, kernels, shape, o, mayKeepWeights));
     }
 
     @Override

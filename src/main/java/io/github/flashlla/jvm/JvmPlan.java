@@ -8,15 +8,16 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
-import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
+import io.github.flashlla.precise.FloatPlan;
+import io.github.flashlla.precise.SolveSizes;
 import java.util.Arrays;
 import java.util.function.Supplier;
 
 /** One shape on this JVM: float32 copies of keys and values, and scratch memory for each thread. */
-final class JvmPlan implements LlaPlan {
+final class JvmPlan implements FloatPlan {
 
     /** Kept weights may always take this much over all threads, and twice the bytes of q, k, v and o beyond it. */
     private static final long KEPT_WEIGHTS_BYTES = 64L << 20;
@@ -28,6 +29,7 @@ final class JvmPlan implements LlaPlan {
     private final LlaOptions options;
     private final int blocksPerHead;
     private final int workers;
+    private final SolveSizes sizes;
     private long workspaceBytes;
     private KeyValueHead[] keyValues;
     private ForwardBlock[] blocks;
@@ -42,6 +44,7 @@ final class JvmPlan implements LlaPlan {
         this.options = options;
         this.blocksPerHead = Math.ceilDiv(shape.queryLength(), ROWS);
         this.workers = (int) Math.min(pool.threads(), blockCount());
+        this.sizes = SolveSizes.of(Math.toIntExact(shape.rows()));
         boolean keepWeights = keepsWeights(1, workers);
         int heads = Math.multiplyExact(shape.batch(), shape.kvHeads());
         this.workspaceBytes = heads * KeyValueHead.bytes(shape) + workers * ForwardBlock.bytes(shape, options, keepWeights);
@@ -85,7 +88,7 @@ final class JvmPlan implements LlaPlan {
             int i0 = block * ROWS;
             int kvHead = (int) (head / shape.group());
             blocks[worker].run(head, i0, Math.min(ROWS, shape.queryLength() - i0), keyValues[kvHead],
-                    inputs, result);
+                    inputs, result, sizes);
         });
         long pairIterations = 0;
         for (ForwardBlock block : blocks) {
@@ -118,6 +121,11 @@ final class JvmPlan implements LlaPlan {
         }
         gradients.setPairIterations(backward.run(inputs, saved, gradOutput, gradients));
         gradients.setTiming(Timing.ofWall(System.nanoTime() - start));
+    }
+
+    @Override
+    public SolveSizes solveSizes(LlaInputs inputs) {
+        return sizes;
     }
 
     /** Whether {@code strips} floats per (row, key) of a block may be kept on each of {@code threads}. */

@@ -1,0 +1,263 @@
+package io.github.flashlla.precise;
+
+import java.util.Arrays;
+
+/**
+ * One query in float64: the centred form of docs/operator.md with A formed and factored by Cholesky. Work n D^2 + D^3 / 3.
+ *
+ * <p>Every product is with k_j - kbar: where x is large, x.k - x.kbar loses what x.(k - kbar) keeps.
+ */
+final class DoubleRow {
+    private static final int REFINEMENTS = 2;
+    /** A ridge this many times ||k||^2 makes A the ridge times I to float64. */
+    private static final double RIDGE_ALONE = 0x1p60;
+
+    private final int d;
+    private final int dv;
+    private final double scale;
+    private final double[] a;
+    private final double[] r;
+    private final double[] step;
+    final double[] kbar;
+    final double[] x;
+    private final double[] u;
+    private double[] z = new double[0];
+    private double[] p = new double[0];
+    private double[] slope = new double[0];
+    private double[] gv = new double[0];
+    private double[] b = new double[0];
+    private double[] k;
+    private double[] v;
+    private double[] q;
+    private int n;
+    private double ridge;
+    private boolean factored;
+    double logSumExp;
+    /** ||A x - (kbar - q)|| / ||kbar - q|| */
+    double residual;
+    /** The same of the second solve. */
+    double secondResidual;
+
+    DoubleRow(int headDim, int valueDim, double scale) {
+        this.d = headDim;
+        this.dv = valueDim;
+        this.scale = scale;
+        this.a = new double[d * d];
+        this.r = new double[d];
+        this.step = new double[d];
+        this.kbar = new double[d];
+        this.x = new double[d];
+        this.u = new double[d];
+    }
+
+    /** Floating-point operations of a forward row. */
+    static long work(int visible, int headDim) {
+        return (long) visible * headDim * (headDim + 10L) + (long) headDim * headDim * headDim / 3;
+    }
+
+    /**
+     * Weights, kbar and x.
+     *
+     * @param keys k row-major from position 0, {@code visible} rows of them seen
+     */
+    void solve(double[] query, double[] keys, double[] values, int visible, double rowRidge) {
+        q = query;
+        k = keys;
+        v = values;
+        n = visible;
+        ridge = rowRidge;
+        if (p.length < n) {
+            z = new double[n * d];
+            p = new double[n];
+            slope = new double[n];
+            gv = new double[n];
+            b = new double[n];
+        }
+        weights();
+        double largest = 0;
+        for (int j = 0; j < n; j++) {
+            double square = 0;
+            for (int c = 0; c < d; c++) {
+                double difference = k[j * d + c] - kbar[c];
+                z[j * d + c] = difference;
+                square += difference * difference;
+            }
+            largest = Math.max(largest, square);
+        }
+        factored = ridge < RIDGE_ALONE * largest;
+        if (factored) {
+            factor();
+        }
+        double[] right = new double[d];
+        for (int c = 0; c < d; c++) {
+            right[c] = kbar[c] - q[c];
+        }
+        residual = refined(right, x);
+        for (int j = 0; j < n; j++) {
+            slope[j] = dot(x, 0, z, j * d, d);
+        }
+    }
+
+    private void weights() {
+        double max = Double.NEGATIVE_INFINITY;
+        for (int j = 0; j < n; j++) {
+            p[j] = scale * dot(q, 0, k, j * d, d);
+            max = Math.max(max, p[j]);
+        }
+        double total = 0;
+        for (int j = 0; j < n; j++) {
+            p[j] = Math.exp(p[j] - max);
+            total += p[j];
+        }
+        Arrays.fill(kbar, 0);
+        for (int j = 0; j < n; j++) {
+            p[j] /= total;
+            add(kbar, p[j], k, j * d);
+        }
+        logSumExp = max + Math.log(total);
+    }
+
+    /** A = sum p z z^T + ridge I, and its Cholesky factor in place; no pivot is below the ridge but for rounding. */
+    private void factor() {
+        Arrays.fill(a, 0);
+        for (int j = 0; j < n; j++) {
+            for (int row = 0; row < d; row++) {
+                double weight = p[j] * z[j * d + row];
+                for (int c = 0; c <= row; c++) {
+                    a[row * d + c] += weight * z[j * d + c];
+                }
+            }
+        }
+        for (int row = 0; row < d; row++) {
+            a[row * d + row] += ridge;
+        }
+        for (int row = 0; row < d; row++) {
+            for (int c = 0; c <= row; c++) {
+                double sum = a[row * d + c] - dot(a, row * d, a, c * d, c);
+                a[row * d + c] = row == c ? Math.sqrt(Math.max(sum, ridge)) : sum / a[c * d + c];
+            }
+        }
+    }
+
+    /** Solves A solution = right, with steps of refinement; returns the relative residual. */
+    private double refined(double[] right, double[] solution) {
+        Arrays.fill(solution, 0);
+        double norm = Math.sqrt(dot(right, 0, right, 0, d));
+        if (norm == 0) {
+            return 0;
+        }
+        double best = 1;
+        double[] better = new double[d];
+        System.arraycopy(right, 0, r, 0, d);
+        for (int pass = 0; pass <= REFINEMENTS; pass++) {
+            backSubstitute(r, step);
+            for (int c = 0; c < d; c++) {
+                better[c] = solution[c] + step[c];
+            }
+            residual(right, better);
+            double relative = Math.sqrt(dot(r, 0, r, 0, d)) / norm;
+            if (!(relative < best)) {
+                break; // the last good solution stays
+            }
+            best = relative;
+            System.arraycopy(better, 0, solution, 0, d);
+        }
+        return best;
+    }
+
+    /** r = right - A y */
+    private void residual(double[] right, double[] y) {
+        for (int c = 0; c < d; c++) {
+            r[c] = right[c] - ridge * y[c];
+        }
+        for (int j = 0; j < n; j++) {
+            add(r, -p[j] * dot(y, 0, z, j * d, d), z, j * d);
+        }
+    }
+
+    private void backSubstitute(double[] right, double[] solution) {
+        if (!factored) {
+            for (int c = 0; c < d; c++) {
+                solution[c] = right[c] / ridge;
+            }
+            return;
+        }
+        for (int row = 0; row < d; row++) {
+            solution[row] = (right[row] - dot(a, row * d, solution, 0, row)) / a[row * d + row];
+        }
+        for (int row = d - 1; row >= 0; row--) {
+            solution[row] /= a[row * d + row];
+            for (int c = 0; c < row; c++) {
+                solution[c] -= a[row * d + c] * solution[row];
+            }
+        }
+    }
+
+    /** o (Dv) */
+    void output(double[] o) {
+        Arrays.fill(o, 0);
+        for (int j = 0; j < n; j++) {
+            add(o, p[j] * (1 - slope[j]), v, j * dv);
+        }
+    }
+
+    /**
+     * Gradients of this query's part of the loss; adds to those of keys and values.
+     *
+     * @param g dL/do (Dv)
+     * @param dq receives dL/dq (D)
+     * @param dk (n,D) grows by this query's part
+     * @param dvalues (n,Dv) likewise
+     * @return dL/dridge
+     */
+    double backward(double[] g, double[] dq, double[] dk, double[] dvalues) {
+        double mean = 0;
+        for (int j = 0; j < n; j++) {
+            gv[j] = dot(g, 0, v, j * dv, dv);
+            mean += p[j] * gv[j];
+        }
+        double[] c = new double[d];
+        for (int j = 0; j < n; j++) {
+            gv[j] -= mean; // from here on G - Gbar
+            add(c, -p[j] * gv[j], z, j * d);
+        }
+        secondResidual = refined(c, u);
+        double mu = 0;
+        for (int j = 0; j < n; j++) {
+            b[j] = gv[j] + dot(u, 0, z, j * d, d);
+            mu += p[j] * (1 - slope[j]) * b[j];
+        }
+        Arrays.fill(dq, 0);
+        for (int j = 0; j < n; j++) {
+            double weighed = p[j] * (1 - slope[j]);
+            double ds = scale * (weighed * b[j] - p[j] * mu);
+            add(dq, ds, z, j * d); // dS adds up to 0, so z does as well as k
+            for (int i = 0; i < d; i++) {
+                dk[j * d + i] += ds * q[i] + weighed * u[i] - p[j] * b[j] * x[i];
+            }
+            for (int i = 0; i < dv; i++) {
+                dvalues[j * dv + i] += weighed * g[i];
+            }
+        }
+        add(dq, -1, u, 0);
+        double dridge = 0; // -u.x with u = -sum p b z / ridge: x is large where u is rounding
+        for (int j = 0; j < n; j++) {
+            dridge += p[j] * b[j] * slope[j] / ridge;
+        }
+        return dridge;
+    }
+
+    private static void add(double[] to, double factor, double[] from, int at) {
+        for (int i = 0; i < to.length; i++) {
+            to[i] += factor * from[at + i];
+        }
+    }
+
+    private static double dot(double[] left, int atLeft, double[] right, int atRight, int count) {
+        double sum = 0;
+        for (int i = 0; i < count; i++) {
+            sum += left[atLeft + i] * right[atRight + i];
+        }
+        return sum;
+    }
+}

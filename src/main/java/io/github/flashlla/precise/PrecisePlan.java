@@ -1,0 +1,224 @@
+package io.github.flashlla.precise;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DeviceException;
+import io.github.flashlla.LlaGradients;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaPlan;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.Timing;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.function.Function;
+
+/**
+ * A device's float32 plan, whose result says how far it can be trusted: problems in other units are brought into float32's range
+ * first, and queries that float32 does not carry are computed in float64 on the host afterwards.
+ */
+public final class PrecisePlan implements LlaPlan {
+    private final String device;
+    private final Function<LlaOptions, FloatPlan> factory;
+    private final FloatPlan plan;
+    /** For problems whose units differ; null until one comes. */
+    private FloatPlan rescaled;
+    private int rescaledBy;
+    private LlaInputs lastInputs;
+    private LlaResult lastResult;
+    private LlaResult lastScaledResult;
+    private LlaInputs lastScaledInputs;
+    private Units lastUnits;
+    private BitSet lastDoubtful;
+
+    /**
+     * @param device name for messages
+     * @param factory makes the device's plan for options
+     */
+    public PrecisePlan(String device, LlaOptions options, Function<LlaOptions, FloatPlan> factory) {
+        this.device = device;
+        this.factory = factory;
+        this.plan = factory.apply(options);
+    }
+
+    @Override
+    public AttentionShape shape() {
+        return plan.shape();
+    }
+
+    @Override
+    public LlaOptions options() {
+        return plan.options();
+    }
+
+    @Override
+    public void forward(LlaInputs inputs, LlaResult result) {
+        if (!inputs.shape().equals(shape()) || !result.shape().equals(shape())) {
+            plan.forward(inputs, result); // has the words for it
+            return;
+        }
+        lastInputs = null;
+        long start = System.nanoTime();
+        Units units = Units.of(inputs, options());
+        FloatPlan used = planFor(units);
+        if (units.equals(Units.AS_GIVEN)) {
+            used.forward(inputs, result);
+            lastScaledInputs = inputs;
+            lastScaledResult = result;
+        } else {
+            lastScaledInputs = units.inputs(inputs);
+            lastScaledResult = used.newResult();
+            used.forward(lastScaledInputs, lastScaledResult);
+        }
+        LlaResult found = lastScaledResult;
+        LlaOptions scaledOptions = units.options(options(), shape().headDim());
+        RowTrust trust = new RowTrust(lastScaledInputs, scaledOptions);
+        BitSet doubtful = trust.judge(found, trust.allCarried() ? null : used.solveSizes(lastScaledInputs));
+        DoubleRows rows = new DoubleRows(inputs, options());
+        BitSet chosen = rows.affordable(doubtful);
+        if (found != result) {
+            units.restore(found, result);
+            System.arraycopy(found.recurrenceResidual(), 0, result.recurrenceResidual(), 0, result.recurrenceResidual().length);
+            for (int row = 0; row < result.roundingError().length; row++) {
+                result.roundingError()[row] = Math.scalb(found.roundingError()[row], units.value());
+            }
+            chosen.stream().forEach(row -> clear(found.x(), row));
+        }
+        rows.forward(chosen, result);
+        requireFinite(result);
+        lastInputs = inputs;
+        lastResult = result;
+        lastUnits = units;
+        lastDoubtful = chosen;
+        result.setTiming(since(start, found.timing()));
+    }
+
+    private FloatPlan planFor(Units units) {
+        if (units.key() == 0) {
+            return plan;
+        }
+        if (rescaled != null && rescaledBy != units.key()) {
+            rescaled.close();
+            rescaled = null;
+        }
+        if (rescaled == null) {
+            rescaled = factory.apply(units.options(options(), shape().headDim()));
+            rescaledBy = units.key();
+        }
+        return rescaled;
+    }
+
+    private void clear(Tensor x, int row) {
+        for (int c = 0; x != null && c < shape().headDim(); c++) {
+            x.set((long) row * shape().headDim() + c, 0);
+        }
+    }
+
+    private static Timing since(long start, Timing timing) {
+        return new Timing(System.nanoTime() - start, timing.kernelNanos(), timing.copyInNanos(), timing.copyOutNanos(),
+                timing.compileNanos());
+    }
+
+    private void requireFinite(LlaResult result) {
+        long at = result.output().firstNonFinite();
+        if (at >= 0) {
+            throw new DeviceException(device + " computed " + result.output().get(at) + " at " + result.output().coordinates(at)
+                    + "; check that the inputs are finite, and their scores within float32's range.");
+        }
+    }
+
+    @Override
+    public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
+        boolean ours = saved == lastResult && lastInputs != null && sameTensors(inputs, lastInputs);
+        if (!saved.keepsState() || !inputs.shape().equals(shape()) || !saved.shape().equals(shape())
+                || !gradients.shape().equals(shape())
+                || !Arrays.equals(gradOutput.dims(), shape().outputDims())) {
+            plan.backward(inputs, saved, gradOutput, gradients); // has the words for it
+            return;
+        }
+        long start = System.nanoTime();
+        if (!ours) {
+            LlaResult again = plan.newResult();
+            forward(inputs, again);
+        }
+        LlaResult from = lastScaledResult;
+        Units units = lastUnits;
+        int loss = Units.beyondWindow(Magnitude.largest(gradOutput));
+        Tensor g = loss == 0 ? gradOutput : Units.times(gradOutput, -loss);
+        DoubleRows rows = new DoubleRows(inputs, options());
+        FloatPlan used = planFor(units);
+        BitSet chosen = run(used, rows, from, g, gradients);
+        int both = units.value() + loss;
+        rescale(gradients.dq(), both - units.key());
+        rescale(gradients.dk(), both - units.key());
+        rescale(gradients.dv(), loss);
+        rescale(gradients.dridge(), both - 2 * units.key());
+        rows.backward(chosen, gradOutput, gradients);
+        for (Tensor tensor : new Tensor[] {gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge()}) {
+            if (tensor.firstNonFinite() >= 0) {
+                throw new DeviceException(device + " computed gradients that are not finite; inputs or gradient may be beyond "
+                        + "what float32 holds.");
+            }
+        }
+        gradients.setTiming(since(start, gradients.timing()));
+    }
+
+    /** The device's run without what it cannot carry, and again without what this run showed it cannot; returns what is left out. */
+    private BitSet run(FloatPlan used, DoubleRows rows, LlaResult from, Tensor g, LlaGradients gradients) {
+        BitSet left = lastDoubtful;
+        for (int attempt = 0;; attempt++) {
+            BitSet more = (BitSet) left.clone();
+            try {
+                used.backward(lastScaledInputs, from, left.isEmpty() ? g : rows.without(left, g), gradients);
+                int[] iterations = gradients.iterations();
+                for (int row = 0; row < iterations.length; row++) {
+                    float recurrence = gradients.residual()[row];
+                    gradients.recurrenceResidual()[row] = recurrence;
+                    if (!(recurrence <= options().tolerance()) && iterations[row] >= shape().headDim()) {
+                        more.set(row);
+                    }
+                }
+                if (gradients.dk().firstNonFinite() >= 0 || gradients.dq().firstNonFinite() >= 0) {
+                    more.set(0, iterations.length);
+                }
+            } catch (DeviceException e) { // numbers that are not finite
+                if (left.isEmpty() || attempt > 0) {
+                    throw e;
+                }
+                more.set(0, gradients.iterations().length);
+            }
+            if (more.equals(left) || attempt > 0 || !rows.affordable(more).equals(more)) {
+                return left;
+            }
+            if (more.cardinality() == gradients.iterations().length) { // nothing is left to the device
+                gradients.dk().fill(0);
+                gradients.dv().fill(0);
+                return more;
+            }
+            left = more;
+        }
+    }
+
+    private static void rescale(Tensor tensor, int exponent) {
+        if (exponent != 0) {
+            Units.copy(tensor, tensor, exponent);
+        }
+    }
+
+    private static boolean sameTensors(LlaInputs one, LlaInputs other) {
+        return one.q() == other.q() && one.k() == other.k() && one.v() == other.v() && one.ridge() == other.ridge();
+    }
+
+    @Override
+    public long workspaceBytes() {
+        return plan.workspaceBytes() + (rescaled == null ? 0 : rescaled.workspaceBytes());
+    }
+
+    @Override
+    public void close() {
+        plan.close();
+        if (rescaled != null) {
+            rescaled.close();
+        }
+    }
+}

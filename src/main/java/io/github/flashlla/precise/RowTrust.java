@@ -1,0 +1,113 @@
+package io.github.flashlla.precise;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaResult;
+import java.util.BitSet;
+
+/**
+ * How far float32 carries each query, and which queries it does not carry.
+ *
+ * <p>x has size ||b|| / ridge along directions that no key spans, where x.k and x.kbar are equal and large: their difference
+ * loses eps ||x|| ||k||. That goes into A x as eps ||x|| ||k||^2, averaged over the keys that share the weight, and into o as
+ * it is. A score is off by eps |scale| ||q|| ||k||, and so is its weight.
+ */
+final class RowTrust {
+    private static final double EPS = 0x1p-24;
+    /** Largest relative error of o that is left to float32: a quarter of the bar of 1e-4. */
+    private static final double OUTPUT_BAR = 2.5e-5;
+    /** Squares of smaller or larger numbers leave float32's range. */
+    private static final double SMALLEST = 0x1p-50;
+    private static final double LARGEST = 0x1p50;
+
+    private final AttentionShape shape;
+    private final LlaInputs inputs;
+    private final LlaOptions options;
+    private final double scale;
+    private final double[] keySize;
+    private final double querySize;
+
+    RowTrust(LlaInputs inputs, LlaOptions options) {
+        this.shape = inputs.shape();
+        this.inputs = inputs;
+        this.options = options;
+        this.scale = Math.abs(options.scaleFor(shape.headDim()));
+        this.keySize = Magnitude.keys(inputs.k(), shape);
+        this.querySize = Magnitude.largest(inputs.q()) * Math.sqrt(shape.headDim());
+    }
+
+    private double key(int row) {
+        int head = row / shape.queryLength();
+        return keySize[head / shape.heads() * shape.kvHeads() + head % shape.heads() / shape.group()];
+    }
+
+    double ridge(int row) {
+        return inputs.ridge() == null ? options.ridge() : inputs.ridge().get(row);
+    }
+
+    private static double outputError(double x, double key, double score) {
+        return EPS * (1 + 2 * x * key + 0.5 * score);
+    }
+
+    /** Whether no row can be in doubt, whatever x is: ||x|| is at most ||b|| / ridge. */
+    boolean allCarried() {
+        double key = 0;
+        for (double size : keySize) {
+            key = Math.max(key, size);
+        }
+        double ridge = options.ridge();
+        if (inputs.ridge() != null) {
+            ridge = Double.MAX_VALUE;
+            for (int row = 0; row < shape.rows(); row++) {
+                ridge = Math.min(ridge, ridge(row));
+            }
+        }
+        double x = (key + querySize) / ridge;
+        return key > SMALLEST && key < LARGEST && ridge < LARGEST && ridge > SMALLEST && EPS * key * key / ridge <= options.tolerance() / 4
+                && outputError(x, key, scale * querySize * key) <= OUTPUT_BAR;
+    }
+
+    /**
+     * Raises residuals by what rounding adds, estimates each output's error, and lists the queries that float32 does not carry.
+     *
+     * @param sizes null where {@link #allCarried}
+     */
+    BitSet judge(LlaResult result, SolveSizes sizes) {
+        BitSet doubtful = new BitSet();
+        int rows = result.residual().length;
+        int dv = shape.valueDim();
+        double[] norms = new double[rows];
+        double sum = 0;
+        for (int row = 0; row < rows; row++) {
+            norms[row] = Magnitude.norm(result.output(), (long) row * dv, dv);
+            sum += Double.isFinite(norms[row]) ? norms[row] * norms[row] : 0;
+        }
+        double typical = Math.sqrt(sum / Math.max(1, rows));
+        for (int row = 0; row < rows; row++) {
+            float recurrence = result.residual()[row];
+            result.recurrenceResidual()[row] = recurrence;
+            int visible = shape.visibleKeys(row % shape.queryLength(), options.causal());
+            double key = key(row);
+            double x = sizes == null ? (key + querySize) / ridge(row) : sizes.x()[row];
+            double b = sizes == null ? key + querySize : sizes.b()[row];
+            double averaged = sizes == null ? 1 : Math.min(1, 2 / Math.sqrt(sizes.effectiveKeys()[row]));
+            double bound = b == 0 || visible <= 1 ? 0 : EPS * (1 + x * key * key * averaged / b);
+            double query = sizes == null ? querySize : Magnitude.norm(inputs.q(), (long) row * shape.headDim(), shape.headDim());
+            double error = visible <= 1 ? EPS : outputError(x, key, scale * query * key);
+            result.residual()[row] = (float) (recurrence + bound);
+            result.roundingError()[row] = (float) (error * Math.max(norms[row], typical));
+            boolean finite = Double.isFinite(norms[row]) && Float.isFinite(recurrence) && Double.isFinite(x) && Double.isFinite(b);
+            boolean stuck = recurrence > options.tolerance() && result.iterations()[row] >= Math.min(shape.headDim(), visible);
+            boolean outOfRange = visible > 1 && sizes != null && (outOfRange(b) || outOfRange(x) || outOfRange(key) || outOfRange(ridge(row)));
+            if (visible > 0 && (!finite || stuck || outOfRange || bound > options.tolerance() / 4 + EPS || error > OUTPUT_BAR)) {
+                doubtful.set(row);
+            }
+        }
+        return doubtful;
+    }
+
+    private static boolean outOfRange(double size) {
+        return !(size > SMALLEST && size < LARGEST);
+    }
+}

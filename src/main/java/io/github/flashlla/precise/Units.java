@@ -1,0 +1,83 @@
+package io.github.flashlla.precise;
+
+import io.github.flashlla.DataType;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
+
+/**
+ * Powers of two that bring a problem into the middle of float32's range. k, q to f k, f q with scale / f^2 and ridge f^2 leaves o
+ * as it is, and o is linear in v; powers of two round nothing.
+ *
+ * @param key exponent of f: keys and queries are divided by 2^key
+ * @param value values are divided by 2^value
+ */
+record Units(int key, int value) {
+    /** Sizes within 2^-WINDOW to 2^WINDOW stay as they are. */
+    private static final int WINDOW = 20;
+    /** Exponents of a ridge that float32's squares still carry beside keys of size 1. */
+    private static final int RIDGE = 60;
+    private static final int SCALE = 120;
+
+    static final Units AS_GIVEN = new Units(0, 0);
+
+    static Units of(LlaInputs inputs, LlaOptions options) {
+        int key = beyondWindow(Math.max(Magnitude.largest(inputs.q()), Magnitude.largest(inputs.k())));
+        if (key != 0) {
+            int ridge = Math.getExponent(inputs.ridge() == null ? options.ridge() : Magnitude.largest(inputs.ridge()));
+            int scale = Math.getExponent(options.scaleFor(inputs.shape().headDim()));
+            key = Math.clamp(key, Math.floorDiv(ridge - RIDGE, 2), Math.floorDiv(ridge + RIDGE, 2));
+            key = Math.clamp(key, Math.floorDiv(-SCALE - scale, 2), Math.floorDiv(SCALE - scale, 2));
+        }
+        return new Units(key, beyondWindow(Magnitude.largest(inputs.v())));
+    }
+
+    /** Exponent to divide by; 0 where the size is ordinary. */
+    static int beyondWindow(float largest) {
+        if (largest == 0 || !Float.isFinite(largest)) {
+            return 0;
+        }
+        int exponent = largest < Float.MIN_NORMAL ? -127 : Math.getExponent(largest);
+        return Math.abs(exponent) <= WINDOW ? 0 : exponent;
+    }
+
+    LlaInputs inputs(LlaInputs given) {
+        if (equals(AS_GIVEN)) {
+            return given;
+        }
+        return new LlaInputs(times(given.q(), -key), times(given.k(), -key), times(given.v(), -value),
+                given.ridge() == null ? null : times(given.ridge(), -2 * key));
+    }
+
+    LlaOptions options(LlaOptions given, int headDim) {
+        return key == 0 ? given
+                : given.withScale(Math.scalb(given.scaleFor(headDim), 2 * key)).withRidge(Math.scalb(given.ridge(), -2 * key));
+    }
+
+    /** A result of the problem in these units, in those that it was given in. */
+    void restore(LlaResult from, LlaResult to) {
+        copy(from.output(), to.output(), value);
+        copy(from.logSumExp(), to.logSumExp(), 0);
+        if (to.keepsState()) {
+            copy(from.kbar(), to.kbar(), key);
+            copy(from.x(), to.x(), -key);
+        }
+        System.arraycopy(from.iterations(), 0, to.iterations(), 0, to.iterations().length);
+        System.arraycopy(from.residual(), 0, to.residual(), 0, to.residual().length);
+        to.setPairIterations(from.pairIterations());
+        to.setTiming(from.timing());
+    }
+
+    static Tensor times(Tensor tensor, int exponent) {
+        Tensor scaled = Tensor.allocate(DataType.FLOAT32, tensor.dims());
+        copy(tensor, scaled, exponent);
+        return scaled;
+    }
+
+    static void copy(Tensor from, Tensor to, int exponent) {
+        for (long i = 0; i < from.size(); i++) {
+            to.set(i, Math.scalb(from.get(i), exponent));
+        }
+    }
+}
