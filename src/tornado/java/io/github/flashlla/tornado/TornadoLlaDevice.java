@@ -7,6 +7,7 @@ import io.github.flashlla.KvCache;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
+import io.github.flashlla.precise.PrecisePlan;
 import java.util.Optional;
 
 /** One device of one TornadoVM backend. Plans of several threads may run on it at once, each on its own thread. */
@@ -24,7 +25,7 @@ final class TornadoLlaDevice implements Device {
 
     @Override
     public LlaPlan plan(AttentionShape shape, LlaOptions options) {
-        return new TornadoPlan(entry, shape, options);
+        return new PrecisePlan(entry.info().name(), options, o -> new TornadoPlan(entry, shape, o));
     }
 
     @Override

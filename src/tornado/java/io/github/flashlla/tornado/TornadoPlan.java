@@ -6,17 +6,20 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
-import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
 import io.github.flashlla.launch.DeviceProfile;
+import io.github.flashlla.precise.FloatPlan;
+import io.github.flashlla.precise.SolveSizes;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.TornadoProfilerResult;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
@@ -26,9 +29,9 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * One shape on one TornadoVM device: arrays allocated and the kernel compiled once, then run many times.
  *
  * <p>No result leaves here that the kernel did not write: the per-query statistics are NaN before each run and must all
- * have been written after it, the kernel must have taken time by the device's clock, and the output must be finite.
+ * have been written after it, and the kernel must have taken time by the device's clock.
  */
-final class TornadoPlan implements LlaPlan {
+final class TornadoPlan implements FloatPlan {
     private static final AtomicInteger GRAPHS = new AtomicInteger();
 
     private static final int FORWARD = 0;
@@ -53,6 +56,7 @@ final class TornadoPlan implements LlaPlan {
     /** What the device's arrays hold forward's answer to. */
     private LlaInputs lastInputs;
     private LlaResult lastResult;
+    private TornadoExecutionResult lastExecution;
     private long compileNanos;
     private boolean closed;
 
@@ -78,6 +82,8 @@ final class TornadoPlan implements LlaPlan {
             if (options.keepState()) {
                 graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.kbar(), buffers.x());
                 graph.persistOnDevice(buffers.keptForBackward());
+            } else {
+                graph.transferToHost(DataTransferMode.UNDER_DEMAND, buffers.kbar(), buffers.x());
             }
             backward = options.keepState() ? new TornadoBackward(tasks, name, grids) : null;
         } catch (InvalidInputException e) {
@@ -197,7 +203,6 @@ final class TornadoPlan implements LlaPlan {
         buffers.stats().init(Float.NaN); // to be seen if nothing is copied back
         Timing timing = execute(FORWARD);
         tasks.checkStatistics();
-        requireFiniteOutput();
         return timing;
     }
 
@@ -209,7 +214,8 @@ final class TornadoPlan implements LlaPlan {
         TornadoProfilerResult profile;
         long start = System.nanoTime();
         try {
-            profile = entry.inTurn(() -> plan.withGraph(graph).execute().getProfilerResult());
+            lastExecution = entry.inTurn(() -> plan.withGraph(graph).execute());
+            profile = lastExecution.getProfilerResult();
         } catch (Throwable e) {
             throw failure("failed", plan, e);
         }
@@ -240,14 +246,34 @@ final class TornadoPlan implements LlaPlan {
         result.setPairIterations(tasks.pairIterations());
     }
 
-    private void requireFiniteOutput() {
-        FloatArray o = buffers.o();
-        for (int i = 0; i < o.getSize(); i++) {
-            if (!Float.isFinite(o.get(i))) {
-                throw new DeviceException(device + " computed " + o.get(i) + " at output element " + i
-                        + "; check that the inputs are finite, and their scores within float32's range.");
+    @Override
+    public SolveSizes solveSizes(LlaInputs inputs) {
+        if (!options.keepState()) {
+            try {
+                entry.inTurn(() -> lastExecution.transferToHost(buffers.kbar(), buffers.x()));
+            } catch (Throwable e) {
+                throw failure("could not read its solutions", plan, e);
             }
+            driverLog.check(device);
         }
+        SolveSizes sizes = SolveSizes.of(Math.toIntExact(shape.rows()));
+        double scale = options.scaleFor(shape.headDim());
+        IntStream.range(0, sizes.x().length).parallel().forEach(row -> {
+            double xx = 0;
+            double bb = 0;
+            double score = 0;
+            for (int at = row * shape.headDim(); at < (row + 1) * shape.headDim(); at++) {
+                double q = buffers.q().get(at);
+                double kbar = buffers.kbar().get(at);
+                xx += (double) buffers.x().get(at) * buffers.x().get(at);
+                bb += (kbar - q) * (kbar - q);
+                score += scale * q * kbar;
+            }
+            sizes.x()[row] = (float) Math.sqrt(xx);
+            sizes.b()[row] = (float) Math.sqrt(bb);
+            sizes.effectiveKeys()[row] = (float) Math.max(1, Math.exp(buffers.logSumExp().get(row) - score));
+        });
+        return sizes;
     }
 
     private void requireShape(String what, AttentionShape given) {
