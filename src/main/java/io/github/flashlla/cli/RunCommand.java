@@ -13,6 +13,7 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.SolveState;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
@@ -20,6 +21,7 @@ import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.launch.Relay;
 import io.github.flashlla.report.Numbers;
 import io.github.flashlla.verify.Accuracy;
+import io.github.flashlla.verify.GradientSample;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -57,6 +59,8 @@ public final class RunCommand implements Callable<Integer> {
     private static final int VERIFIED_QUERIES = 256;
     private static final double VERIFY_FLOOR = 1e-4;
     private static final double VERIFY_FLOOR_FLOAT16 = 5e-3;
+    private static final double GRADIENT_FLOOR = 1e-3;
+    private static final double GRADIENT_FLOOR_FLOAT16 = 1e-2;
     private static final double PER_TOLERANCE = 10;
     private static final List<String> GRADIENTS = List.of("dq.npy", "dk.npy", "dv.npy", "dlambda.npy");
 
@@ -116,8 +120,11 @@ public final class RunCommand implements Callable<Integer> {
     @Option(names = "--stats", paramLabel = "S.json", description = "Write shape, times (ms), iterations and residuals as JSON")
     private Path stats;
 
-    @Option(names = "--verify", description = "Hold up to 256 queries against float64, and write nothing if they are off")
+    @Option(names = "--verify", description = "Hold up to 256 queries, and gradients, against float64, and write nothing if they are off")
     private boolean verify;
+
+    @Option(names = "--allow-unsolved", description = "Write what there is where queries did not reach --tol, instead of failing")
+    private boolean allowUnsolved;
 
     @Spec
     private CommandSpec spec;
@@ -183,8 +190,11 @@ public final class RunCommand implements Callable<Integer> {
                 requireFinite(info, "output", result.output());
                 Accuracy.Sample sample = verify ? Accuracy.sampledError(inputs, options, result, VERIFIED_QUERIES) : null;
                 Npy.writeTo(oFile, result.output().as(DataType.FLOAT32).reshape(files.outputDims()));
+                LlaGradients gradients = null;
+                GradientSample gradientSample = null;
                 if (grad != null) {
-                    LlaGradients gradients = backward(plan, inputs, result, files.gradient(), info);
+                    gradients = backward(plan, inputs, result, files.gradient(), info);
+                    gradientSample = verify ? GradientSample.of(inputs, options, files.gradient(), gradients, VERIFIED_QUERIES) : null;
                     write(gradientFiles.get("dq.npy"), gradients.dq(), files.q(), info);
                     write(gradientFiles.get("dk.npy"), gradients.dk(), files.k(), info);
                     write(gradientFiles.get("dv.npy"), gradients.dv(), files.v(), info);
@@ -193,9 +203,9 @@ public final class RunCommand implements Callable<Integer> {
                 }
                 if (statsFile != null) {
                     new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT)
-                            .writeValue(statsFile.temporary().toFile(), stats(info, options, result, sample));
+                            .writeValue(statsFile.temporary().toFile(), stats(info, options, result, gradients, sample, gradientSample));
                 }
-                return report(info, options, result, sample, outputs);
+                return report(info, options, result, gradients, sample, gradientSample, outputs);
             }
         } catch (OutOfMemoryError e) {
             throw new DeviceException("there is not enough memory for " + files.inputs().shape() + " on " + info.name() + " ("
@@ -214,23 +224,51 @@ public final class RunCommand implements Callable<Integer> {
         return result;
     }
 
-    private int report(DeviceInfo info, LlaOptions options, LlaResult result, Accuracy.Sample sample, Outputs outputs)
-            throws IOException {
+    private int report(DeviceInfo info, LlaOptions options, LlaResult result, LlaGradients gradients, Accuracy.Sample sample,
+            GradientSample gradientSample, Outputs outputs) throws IOException {
         PrintWriter err = spec.commandLine().getErr();
-        spec.commandLine().getOut().println(summary(info, result, sample));
+        spec.commandLine().getOut().println(summary(info, result, sample, gradientSample));
         spec.commandLine().getOut().flush();
-        if (sample != null && !(sample.error() <= bar(options))) {
+        if (sample != null && !(sample.error() <= bar(options, VERIFY_FLOOR, VERIFY_FLOOR_FLOAT16))) {
             err.printf(Locale.ROOT, "flashlla: the output misses float64 by %.2e, more than %.1e; nothing was written.%n", sample.error(),
-                    bar(options));
+                    bar(options, VERIFY_FLOOR, VERIFY_FLOOR_FLOAT16));
             return 1;
         }
-        long unsolved = unsolved(options, result);
-        if (unsolved > 0) {
-            err.printf(Locale.ROOT, "flashlla: %d of %d queries did not reach --tol %s; a larger --max-iter or --ridge may help.%n", unsolved,
-                    result.shape().rows(), Numbers.plain(options.tolerance()));
+        if (gradientSample != null && !(gradientSample.error() <= bar(options, GRADIENT_FLOOR, GRADIENT_FLOOR_FLOAT16))) {
+            err.printf(Locale.ROOT, "flashlla: the gradients miss float64 by %.2e, more than %.1e; nothing was written.%n",
+                    gradientSample.error(), bar(options, GRADIENT_FLOOR, GRADIENT_FLOOR_FLOAT16));
+            return 1;
+        }
+        if (gradientSample != null && !gradientSample.whole()) {
+            err.println("flashlla: of the gradients, dq and dlambda of " + VERIFIED_QUERIES + " queries were held against float64; "
+                    + "dk and dv need every query, and this problem is too large for that.");
+        }
+        long unsolved = result.count(SolveState.UNSOLVED, options.tolerance());
+        long second = unsolvedGradients(options, gradients);
+        if (unsolved + second > 0) {
+            err.printf(Locale.ROOT, "flashlla: %d of %d queries did not reach --tol %s%s; a larger --max-iter or --ridge may help%s.%n",
+                    Math.max(unsolved, second), result.shape().rows(), Numbers.plain(options.tolerance()),
+                    unsolved > 0 ? "" : " in the solve of the gradients",
+                    allowUnsolved ? "" : "; nothing was written (--allow-unsolved writes what there is)");
+            if (!allowUnsolved) {
+                return 1;
+            }
+        }
+        double estimate = result.estimatedError();
+        if (estimate > bar(options, VERIFY_FLOOR, VERIFY_FLOOR_FLOAT16)) {
+            err.printf(Locale.ROOT, "flashlla: warning: rounding may put the output off by %.1e; a larger --ridge makes it more exact.%n",
+                    estimate);
         }
         outputs.commit();
         return 0;
+    }
+
+    private static long unsolvedGradients(LlaOptions options, LlaGradients gradients) {
+        long count = 0;
+        for (int row = 0; gradients != null && row < gradients.residual().length; row++) {
+            count += gradients.state(row, options.tolerance()) == SolveState.UNSOLVED ? 1 : 0;
+        }
+        return count;
     }
 
     /** Of the shape of the file that it is the gradient by. */
@@ -259,8 +297,8 @@ public final class RunCommand implements Callable<Integer> {
     }
 
     /** A solve to the tolerance is off by some multiples of it. */
-    private static double bar(LlaOptions options) {
-        double floor = options.precision() == DataType.FLOAT16 ? VERIFY_FLOOR_FLOAT16 : VERIFY_FLOOR;
+    private static double bar(LlaOptions options, double float32Floor, double float16Floor) {
+        double floor = options.precision() == DataType.FLOAT16 ? float16Floor : float32Floor;
         return Math.max(floor, PER_TOLERANCE * options.tolerance());
     }
 
@@ -280,15 +318,19 @@ public final class RunCommand implements Callable<Integer> {
         OutputFile.requireDistinct(outputs, inputs);
     }
 
-    private static String summary(DeviceInfo info, LlaResult result, Accuracy.Sample sample) {
+    private static String summary(DeviceInfo info, LlaResult result, Accuracy.Sample sample, GradientSample gradients) {
         String verified = sample == null ? ""
                 : String.format(Locale.ROOT, ", error %.2e against float64 on %d queries", sample.error(), sample.queries());
-        return String.format(Locale.ROOT, "%s on %s: %.1f ms, iterations %d/%.1f/%d (min/mean/max), worst residual %.2e%s",
+        String verifiedGradients = gradients == null ? "" : String.format(Locale.ROOT, ", of gradients %.2e", gradients.error());
+        String recomputed = result.recomputedRows() == 0 ? ""
+                : String.format(Locale.ROOT, ", %d queries in float64", result.recomputedRows());
+        return String.format(Locale.ROOT, "%s on %s: %.1f ms, iterations %d/%.1f/%d (min/mean/max), worst residual %.2e%s%s%s",
                 result.shape(), info.name(), result.timing().wallNanos() / 1e6, result.minIterations(), result.meanIterations(),
-                result.maxIterations(), result.worstResidual(), verified);
+                result.maxIterations(), result.worstResidual(), recomputed, verified, verifiedGradients);
     }
 
-    private static Map<String, Object> stats(DeviceInfo info, LlaOptions options, LlaResult result, Accuracy.Sample sample) {
+    private static Map<String, Object> stats(DeviceInfo info, LlaOptions options, LlaResult result, LlaGradients gradients,
+            Accuracy.Sample sample, GradientSample gradientSample) {
         Map<String, Object> all = new LinkedHashMap<>();
         all.put("shape", result.shape());
         all.put("device", info);
@@ -298,20 +340,23 @@ public final class RunCommand implements Callable<Integer> {
         all.put("kernel_ms", result.timing().kernelNanos() < 0 ? null : result.timing().kernelNanos() / 1e6);
         all.put("iterations", Map.of("min", result.minIterations(), "mean", result.meanIterations(), "max", result.maxIterations()));
         all.put("worst_residual", result.worstResidual());
-        all.put("unsolved_queries", unsolved(options, result));
+        all.put("unsolved_queries", result.count(SolveState.UNSOLVED, options.tolerance()));
+        all.put("queries_limited_by_rounding", result.count(SolveState.LIMITED_BY_ROUNDING, options.tolerance()));
+        all.put("queries_in_float64", result.recomputedRows());
+        all.put("estimated_error", result.estimatedError());
+        if (gradients != null) {
+            all.put("unsolved_gradient_queries", unsolvedGradients(options, gradients));
+            all.put("gradient_queries_in_float64", gradients.recomputedRows());
+        }
         if (sample != null) {
             all.put("error", sample.error());
             all.put("verified_queries", sample.queries());
         }
-        return all;
-    }
-
-    private static long unsolved(LlaOptions options, LlaResult result) {
-        long count = 0;
-        for (float residual : result.residual()) {
-            count += residual <= options.tolerance() ? 0 : 1;
+        if (gradientSample != null) {
+            all.put("gradient_error", gradientSample.error());
+            all.put("verified_all_gradients", gradientSample.whole());
         }
-        return count;
+        return all;
     }
 
     /** Files that all appear when everything is done, or none of them. */

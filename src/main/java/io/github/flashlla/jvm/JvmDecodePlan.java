@@ -2,12 +2,13 @@ package io.github.flashlla.jvm;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DecodeMethod;
-import io.github.flashlla.DecodePlan;
 import io.github.flashlla.KvCache;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
+import io.github.flashlla.precise.FloatDecodePlan;
+import io.github.flashlla.precise.SolveSizes;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -18,7 +19,7 @@ import java.util.stream.Stream;
  * just read a unit's keys finds them in cache when it reads them again. A unit longer than half a thread's fair share, or
  * whose keys would not stay in the threads' common cache beside another thread's, is cut into slices instead, on all threads.
  */
-final class JvmDecodePlan implements DecodePlan {
+final class JvmDecodePlan implements FloatDecodePlan {
 
     /** Below this many tokens a unit is not worth waking other threads for: they cost tens of microseconds. */
     private static final int SHORTEST_SPLIT = 2048;
@@ -37,6 +38,7 @@ final class JvmDecodePlan implements DecodePlan {
     private final DecodeTiles[] tiles;
     private final DecodeUnit[] units;
     private final DecodeUnit split;
+    private final SolveSizes sizes;
     private DecodeMethod lastMethod;
     /** Iterations a key that the last step took: what the next step expects. */
     private double expectedIterations = DecodeCost.EXPECTED_ITERATIONS;
@@ -49,6 +51,7 @@ final class JvmDecodePlan implements DecodePlan {
         this.options = options;
         this.method = method;
         this.lastMethod = method;
+        this.sizes = SolveSizes.of(Math.toIntExact(shape.rows()));
         this.tiles = new DecodeTiles[pool.threads()];
         this.units = new DecodeUnit[pool.threads()];
         for (int worker = 0; worker < pool.threads(); worker++) {
@@ -91,7 +94,7 @@ final class JvmDecodePlan implements DecodePlan {
         pool.forEach(Math.min(pool.threads(), whole.size()), whole.size(), (worker, index) -> {
             Work work = whole.get((int) index);
             units[worker].run(work.sequence, work.kvHead, work.length, methodFor(work.length),
-                    job -> job.run(tiles[worker], 0), q, ridge, result);
+                    job -> job.run(tiles[worker], 0), q, ridge, result, sizes);
         });
         result.setPairIterations(takePairIterations());
         expectedIterations = expect(result.pairIterations(), Stream.concat(whole.stream(), cut.stream()));
@@ -108,7 +111,7 @@ final class JvmDecodePlan implements DecodePlan {
             try {
                 for (Work work : cut) {
                     split.run(work.sequence, work.kvHead, work.length, methodFor(work.length),
-                            job -> team.run(tiles[worker], job), q, ridge, result);
+                            job -> team.run(tiles[worker], job), q, ridge, result, sizes);
                 }
             } finally {
                 team.dismiss();
@@ -153,6 +156,11 @@ final class JvmDecodePlan implements DecodePlan {
             result.iterations()[row] = 0;
             result.residual()[row] = 0;
         }
+    }
+
+    @Override
+    public SolveSizes solveSizes() {
+        return sizes;
     }
 
     @Override

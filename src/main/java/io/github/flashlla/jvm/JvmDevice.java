@@ -36,7 +36,7 @@ public final class JvmDevice implements Device {
     @Override
     public LlaPlan plan(AttentionShape shape, LlaOptions options) {
         options.requirePrecisionOf(info);
-        return new PrecisePlan(info.name(), options, o -> new JvmPlan(pool, kernels, shape, o, mayKeepWeights));
+        return new PrecisePlan(info.name(), shape, options, o -> new JvmPlan(pool, kernels, shape, o, mayKeepWeights));
     }
 
     @Override

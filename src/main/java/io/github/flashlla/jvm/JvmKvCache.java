@@ -7,6 +7,7 @@ import io.github.flashlla.DeviceException;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.precise.PreciseDecodePlan;
 import io.github.flashlla.spi.AbstractKvCache;
 import java.lang.foreign.Arena;
 
@@ -81,7 +82,7 @@ final class JvmKvCache extends AbstractKvCache {
     @Override
     public DecodePlan decodePlan(int heads, LlaOptions options, DecodeMethod method) {
         requireOpen();
-        return new JvmDecodePlan(this, pool, kernels, heads, options, method);
+        return new PreciseDecodePlan(this, new JvmDecodePlan(this, pool, kernels, heads, options, method));
     }
 
     @Override

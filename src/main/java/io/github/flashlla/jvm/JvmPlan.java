@@ -47,7 +47,7 @@ final class JvmPlan implements FloatPlan {
         this.sizes = SolveSizes.of(Math.toIntExact(shape.rows()));
         boolean keepWeights = keepsWeights(1, workers);
         int heads = Math.multiplyExact(shape.batch(), shape.kvHeads());
-        this.workspaceBytes = heads * KeyValueHead.bytes(shape) + workers * ForwardBlock.bytes(shape, options, keepWeights);
+        this.workspaceBytes = 3L * Float.BYTES * shape.rows() + heads * KeyValueHead.bytes(shape) + workers * ForwardBlock.bytes(shape, options, keepWeights);
         if (KeyValueHead.bytes(shape) > 2L * Integer.MAX_VALUE) {
             throw new InvalidInputException("jvm: one head of " + shape + " takes more than 2^32 bytes; use fewer keys");
         }

@@ -81,25 +81,27 @@ final class DoubleRows {
     }
 
     void forward(BitSet rows, LlaResult result) {
-        int d = shape.headDim();
-        forEach(rows, false, (row, index, q, k, v) -> {
-            double[] o = new double[shape.valueDim()];
-            row.output(o);
-            store(result.output(), (long) index * o.length, o);
-            result.logSumExp().set(index, row.logSumExp);
-            result.residual()[index] = (float) row.residual;
-            result.recurrenceResidual()[index] = (float) row.residual;
-            double norm = 0;
-            for (double value : o) {
-                norm += value * value;
-            }
-            result.roundingError()[index] = (float) (0x1p-24 * Math.sqrt(norm));
-            if (result.keepsState()) {
-                store(result.kbar(), (long) index * d, row.kbar);
-                store(result.x(), (long) index * d, row.x);
-            }
-        });
+        forEach(rows, false, (row, index, q, k, v) -> write(row, index, shape, result));
         result.setRecomputedRows(rows.cardinality());
+    }
+
+    /** Writes what {@code row} found as query {@code index} of a result. */
+    static void write(DoubleRow row, int index, AttentionShape shape, LlaResult result) {
+        double[] o = new double[shape.valueDim()];
+        row.output(o);
+        store(result.output(), (long) index * o.length, o);
+        result.logSumExp().set(index, row.logSumExp);
+        result.residual()[index] = (float) row.residual;
+        result.recurrenceResidual()[index] = (float) row.residual;
+        double norm = 0;
+        for (double value : o) {
+            norm += value * value;
+        }
+        result.roundingError()[index] = (float) (0x1p-24 * Math.sqrt(norm));
+        if (result.keepsState()) {
+            store(result.kbar(), (long) index * shape.headDim(), row.kbar);
+            store(result.x(), (long) index * shape.headDim(), row.x);
+        }
     }
 
     /** Writes dq and dridge of {@code rows}, and adds their part to dk and dv, which lack it. */
@@ -140,7 +142,7 @@ final class DoubleRows {
         return copy;
     }
 
-    private static double[] values(Tensor tensor, long from, int count) {
+    static double[] values(Tensor tensor, long from, int count) {
         double[] values = new double[count];
         for (int i = 0; i < count; i++) {
             values[i] = tensor.get(from + i);

@@ -19,6 +19,7 @@ import java.util.function.Function;
  */
 public final class PrecisePlan implements LlaPlan {
     private final String device;
+    private final LlaOptions options;
     private final Function<LlaOptions, FloatPlan> factory;
     private final FloatPlan plan;
     /** For problems whose units differ; null until one comes. */
@@ -35,10 +36,11 @@ public final class PrecisePlan implements LlaPlan {
      * @param device name for messages
      * @param factory makes the device's plan for options
      */
-    public PrecisePlan(String device, LlaOptions options, Function<LlaOptions, FloatPlan> factory) {
+    public PrecisePlan(String device, AttentionShape shape, LlaOptions options, Function<LlaOptions, FloatPlan> factory) {
         this.device = device;
-        this.factory = factory;
-        this.plan = factory.apply(options);
+        this.options = options;
+        this.factory = given -> factory.apply(RowTrust.tightened(given, shape.headDim()));
+        this.plan = this.factory.apply(options);
     }
 
     @Override
@@ -48,7 +50,7 @@ public final class PrecisePlan implements LlaPlan {
 
     @Override
     public LlaOptions options() {
-        return plan.options();
+        return options;
     }
 
     @Override
@@ -122,8 +124,9 @@ public final class PrecisePlan implements LlaPlan {
     private void requireFinite(LlaResult result) {
         long at = result.output().firstNonFinite();
         if (at >= 0) {
-            throw new DeviceException(device + " computed " + result.output().get(at) + " at " + result.output().coordinates(at)
-                    + "; check that the inputs are finite, and their scores within float32's range.");
+            throw new DeviceException("the output of " + device + " holds " + result.output().get(at) + " at "
+                    + result.output().coordinates(at) + "; nothing of it can be used. Inputs, scale or ridge may be beyond what "
+                    + "float32 holds.");
         }
     }
 

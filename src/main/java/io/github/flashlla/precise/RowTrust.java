@@ -4,7 +4,9 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
 import java.util.BitSet;
+import java.util.function.IntUnaryOperator;
 
 /**
  * How far float32 carries each query, and which queries it does not carry.
@@ -22,19 +24,39 @@ final class RowTrust {
     private static final double LARGEST = 0x1p50;
 
     private final AttentionShape shape;
-    private final LlaInputs inputs;
+    private final Tensor q;
+    private final Tensor ridges;
     private final LlaOptions options;
     private final double scale;
     private final double[] keySize;
     private final double querySize;
+    private final IntUnaryOperator visible;
 
     RowTrust(LlaInputs inputs, LlaOptions options) {
-        this.shape = inputs.shape();
-        this.inputs = inputs;
+        this(inputs.shape(), inputs.q(), inputs.ridge(), options, Magnitude.keys(inputs.k(), inputs.shape()),
+                row -> inputs.shape().visibleKeys(row % inputs.shape().queryLength(), options.causal()));
+    }
+
+    /**
+     * @param ridges one per query, or null
+     * @param keySize largest ||k|| of each key/value head (B,Hkv)
+     * @param visible keys that a query sees
+     */
+    RowTrust(AttentionShape shape, Tensor q, Tensor ridges, LlaOptions options, double[] keySize, IntUnaryOperator visible) {
+        this.shape = shape;
+        this.q = q;
+        this.ridges = ridges;
         this.options = options;
         this.scale = Math.abs(options.scaleFor(shape.headDim()));
-        this.keySize = Magnitude.keys(inputs.k(), shape);
-        this.querySize = Magnitude.largest(inputs.q()) * Math.sqrt(shape.headDim());
+        this.keySize = keySize;
+        this.querySize = Magnitude.largest(q) * Math.sqrt(shape.headDim());
+        this.visible = visible;
+    }
+
+    /** Conjugate gradients stop early enough that the recurrence's residual and the rounding of an ordinary problem stay within the tolerance. */
+    static LlaOptions tightened(LlaOptions options, int headDim) {
+        double rounding = EPS * (1 + 4.0 * headDim / Math.min(1, options.ridge()));
+        return options.withTolerance(options.tolerance() - Math.min(options.tolerance() / 4, rounding));
     }
 
     private double key(int row) {
@@ -43,7 +65,7 @@ final class RowTrust {
     }
 
     double ridge(int row) {
-        return inputs.ridge() == null ? options.ridge() : inputs.ridge().get(row);
+        return ridges == null ? options.ridge() : ridges.get(row);
     }
 
     private static double outputError(double x, double key, double score) {
@@ -57,7 +79,7 @@ final class RowTrust {
             key = Math.max(key, size);
         }
         double ridge = options.ridge();
-        if (inputs.ridge() != null) {
+        if (ridges != null) {
             ridge = Double.MAX_VALUE;
             for (int row = 0; row < shape.rows(); row++) {
                 ridge = Math.min(ridge, ridge(row));
@@ -87,20 +109,22 @@ final class RowTrust {
         for (int row = 0; row < rows; row++) {
             float recurrence = result.residual()[row];
             result.recurrenceResidual()[row] = recurrence;
-            int visible = shape.visibleKeys(row % shape.queryLength(), options.causal());
+            int visible = this.visible.applyAsInt(row);
             double key = key(row);
             double x = sizes == null ? (key + querySize) / ridge(row) : sizes.x()[row];
             double b = sizes == null ? key + querySize : sizes.b()[row];
             double averaged = sizes == null ? 1 : Math.min(1, 2 / Math.sqrt(sizes.effectiveKeys()[row]));
             double bound = b == 0 || visible <= 1 ? 0 : EPS * (1 + x * key * key * averaged / b);
-            double query = sizes == null ? querySize : Magnitude.norm(inputs.q(), (long) row * shape.headDim(), shape.headDim());
+            double query = sizes == null ? querySize : Magnitude.norm(q, (long) row * shape.headDim(), shape.headDim());
             double error = visible <= 1 ? EPS : outputError(x, key, scale * query * key);
             result.residual()[row] = (float) (recurrence + bound);
             result.roundingError()[row] = (float) (error * Math.max(norms[row], typical));
             boolean finite = Double.isFinite(norms[row]) && Float.isFinite(recurrence) && Double.isFinite(x) && Double.isFinite(b);
-            boolean stuck = recurrence > options.tolerance() && result.iterations()[row] >= Math.min(shape.headDim(), visible);
+            boolean lifted = recurrence <= options.tolerance() && recurrence + bound > options.tolerance();
+            boolean capped = recurrence > options.tolerance() && result.iterations()[row] < Math.min(shape.headDim(), visible);
+            boolean stuck = recurrence > options.tolerance() && !capped;
             boolean outOfRange = visible > 1 && sizes != null && (outOfRange(b) || outOfRange(x) || outOfRange(key) || outOfRange(ridge(row)));
-            if (visible > 0 && (!finite || stuck || outOfRange || bound > options.tolerance() / 4 + EPS || error > OUTPUT_BAR)) {
+            if (visible > 0 && (!finite || !capped && (stuck || lifted || outOfRange || bound > options.tolerance() / 4 + EPS || error > OUTPUT_BAR))) { // what the cap ended stays as it is
                 doubtful.set(row);
             }
         }

@@ -16,11 +16,14 @@ public abstract class AbstractKvCache implements KvCache {
 
     private final KvCacheShape shape;
     private final int[] lengths;
+    /** Largest ||k|| up to each token, (B,Hkv,capacity): dropping tokens leaves no trace. */
+    private final float[][] largestUpTo;
     private boolean closed;
 
     protected AbstractKvCache(KvCacheShape shape) {
         this.shape = shape;
         this.lengths = new int[shape.batch()];
+        this.largestUpTo = new float[shape.batch() * shape.kvHeads()][0];
     }
 
     /**
@@ -72,6 +75,38 @@ public abstract class AbstractKvCache implements KvCache {
         for (int sequence = first; sequence < first + sequences; sequence++) {
             lengths[sequence] += (int) tokens;
         }
+        measure(first, sequences, (int) tokens, k);
+    }
+
+    private void measure(int first, int sequences, int tokens, Tensor k) {
+        float[] key = new float[shape.headDim()];
+        for (int head = 0; head < sequences * shape.kvHeads(); head++) {
+            int at = first * shape.kvHeads() + head;
+            int length = lengths[at / shape.kvHeads()] - tokens;
+            float largest = length == 0 ? 0 : largestUpTo[at][length - 1];
+            if (largestUpTo[at].length < length + tokens) {
+                largestUpTo[at] = Arrays.copyOf(largestUpTo[at], Math.min(shape.capacity(), 2 * (length + tokens)));
+            }
+            for (int token = 0; token < tokens; token++) {
+                k.copyTo(((long) head * tokens + token) * key.length, key, 0, key.length);
+                double square = 0;
+                for (float element : key) {
+                    square += (double) element * element;
+                }
+                largest = Math.max(largest, (float) Math.sqrt(square));
+                largestUpTo[at][length + token] = largest;
+            }
+        }
+    }
+
+    /** Largest ||k|| of each sequence and head, (B,Hkv): what rounding grows with. */
+    public final double[] largestKeys() {
+        double[] largest = new double[largestUpTo.length];
+        for (int at = 0; at < largest.length; at++) {
+            int length = lengths[at / shape.kvHeads()];
+            largest[at] = length == 0 ? 0 : largestUpTo[at][length - 1];
+        }
+        return largest;
     }
 
     @Override

@@ -237,15 +237,50 @@ class RunCommandTest {
 
     @Test
     void anAnswerThatIsNoNumberFailsAndWritesNothing() {
-        assertEquals(1, run("--ridge", "1e300"));
-        assertTrue(err.toString().contains("holds NaN at [0, 0, 0, 0]"), err::toString);
+        Tensor q = Npy.read(folder.resolve("q.npy"));
+        q.fill(1e4);
+        Npy.write(folder.resolve("q.npy"), q);
+        Tensor v = Npy.read(folder.resolve("v.npy"));
+        for (long i = 0; i < v.size(); i++) {
+            v.set(i, v.get(i) * 1e37); // extrapolated to a query far from its keys, beyond 3.4e38
+        }
+        Npy.write(folder.resolve("v.npy"), v);
+        assertEquals(1, run("--scale", "1e-6", "--ridge", "1e-3"));
+        assertTrue(err.toString().contains("beyond what float32 holds"), err::toString);
         assertFalse(Files.exists(folder.resolve("o.npy")));
     }
 
     @Test
     void solvesThatDidNotConvergeAreCounted() {
-        assertEquals(0, run("--max-iter", "1"));
+        assertEquals(1, run("--max-iter", "1"));
         assertTrue(err.toString().contains("of 80 queries did not reach --tol 1e-5"), err::toString);
+        assertFalse(Files.exists(folder.resolve("o.npy")), "an unsolved answer must be asked for");
+        assertEquals(0, run("--max-iter", "1", "--allow-unsolved"));
+        assertTrue(Files.exists(folder.resolve("o.npy")));
+    }
+
+    /** Four keys in 64 dims at a ridge of 1e-3: float32 alone is off by 1e-3 and does not notice. */
+    @Test
+    void fewKeysAtASmallRidgeMeetTheBar() {
+        for (String ridge : new String[] {"1e-3", "1e-6", "1e-10"}) {
+            fewKeys("q", 1, 1);
+            fewKeys("k", 1, 0);
+            fewKeys("v", 2, 0);
+            fewKeys("g", 3, 1);
+            assertEquals(0, run("--ridge", ridge, "--verify"), () -> ridge + ": " + err);
+        }
+        assertEquals(0, run("--ridge", "1e-3", "--verify", "--grad", file("g.npy"), "--out-grads", file("grads")), err::toString);
+    }
+
+    private void fewKeys(String name, int step, int cosine) {
+        Tensor tensor = Tensor.allocate(DataType.FLOAT32, 1, 1, 4, 64);
+        for (int t = 0; t < 4; t++) {
+            for (int i = 0; i < 64; i++) {
+                double angle = (t + 1) * (step * i + 1.0);
+                tensor.set(t * 64L + i, cosine == 1 ? Math.cos(angle) : Math.sin(angle));
+            }
+        }
+        Npy.write(folder.resolve(name + ".npy"), tensor);
     }
 
     private void gradient() {

@@ -2,10 +2,10 @@ package io.github.flashlla.tornado;
 
 import static uk.ac.manchester.tornado.api.enums.DataTransferMode.EVERY_EXECUTION;
 import static uk.ac.manchester.tornado.api.enums.DataTransferMode.FIRST_EXECUTION;
+import static uk.ac.manchester.tornado.api.enums.DataTransferMode.UNDER_DEMAND;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DecodeMethod;
-import io.github.flashlla.DecodePlan;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.KvCache;
@@ -15,6 +15,8 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
 import io.github.flashlla.launch.DeviceProfile;
+import io.github.flashlla.precise.FloatDecodePlan;
+import io.github.flashlla.precise.SolveSizes;
 import io.github.flashlla.tornado.kernels.DecodeKernels;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -27,6 +29,7 @@ import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.TornadoProfilerResult;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -44,7 +47,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * whatever the matrix-free form turns out not to solve in the iterations that it launches: such a step is done again, and the
  * following {@value #PATIENCE} are not tried.
  */
-final class TornadoDecodePlan implements DecodePlan {
+final class TornadoDecodePlan implements FloatDecodePlan {
 
     private static final AtomicInteger GRAPHS = new AtomicInteger();
 
@@ -78,6 +81,8 @@ final class TornadoDecodePlan implements DecodePlan {
     /** Tokens of each sequence that are on the device as they are on the host; -1 before anything is. */
     private final int[] onDevice;
     private TornadoExecutionPlan plan;
+    private TornadoExecutionResult lastExecution;
+    private int lastWay;
     private DecodeMethod lastMethod;
     private int stepsToWait;
     private long compileNanos;
@@ -188,9 +193,7 @@ final class TornadoDecodePlan implements DecodePlan {
                     .consumeFromDevice(method + (graph - 1), kept(tasks));
         }
         built = tasks.append(graph, built, name, grids, context).transferToHost(EVERY_EXECUTION, io.o(), tasks.facts());
-        if (options.keepState()) {
-            built = built.transferToHost(EVERY_EXECUTION, (Object[]) tasks.state());
-        }
+        built = built.transferToHost(options.keepState() ? EVERY_EXECUTION : UNDER_DEMAND, (Object[]) tasks.state());
         return (graph + 1 < tasks.graphs() ? built.persistOnDevice(kept(tasks)) : built).snapshot();
     }
 
@@ -216,6 +219,7 @@ final class TornadoDecodePlan implements DecodePlan {
             way++;
             times = times.plus(run(way));
         }
+        lastWay = way;
         lastMethod = ways.get(way).method();
         store(ways.get(way), result);
         result.setTiming(new Timing(System.nanoTime() - start, times.kernelNanos(), times.copyInNanos(),
@@ -275,7 +279,8 @@ final class TornadoDecodePlan implements DecodePlan {
         try {
             update();
             start = System.nanoTime();
-            profile = entry.inTurn(() -> plan.withGraph(firstGraphs.get(way) + graph).execute().getProfilerResult());
+            lastExecution = entry.inTurn(() -> plan.withGraph(firstGraphs.get(way) + graph).execute());
+            profile = lastExecution.getProfilerResult();
         } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
             driverLog.check(deviceName);
             throw new DeviceException(deviceName + " failed to decode " + shape + ": "
@@ -361,6 +366,37 @@ final class TornadoDecodePlan implements DecodePlan {
             }
         }
         result.setPairIterations(pairIterations);
+    }
+
+    @Override
+    public SolveSizes solveSizes() {
+        DecodeTasks way = ways.get(lastWay);
+        if (!options.keepState()) {
+            try {
+                entry.inTurn(() -> lastExecution.transferToHost((Object[]) way.state()));
+            } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
+                throw new DeviceException(deviceName + " could not read its solutions: " + TornadoDeviceProvider.rootMessage(t), t);
+            }
+            driverLog.check(deviceName);
+        }
+        SolveSizes sizes = SolveSizes.of(io.ridges().getSize());
+        double scale = options.scaleFor(shape.headDim());
+        for (int row = 0; row < io.ridges().getSize(); row++) {
+            double xx = 0;
+            double bb = 0;
+            double score = 0;
+            for (int d = 0; d < shape.headDim(); d++) {
+                double q = io.q().get(row * shape.headDim() + d);
+                double kbar = way.kbar(row, d);
+                xx += (double) way.x(row, d) * way.x(row, d);
+                bb += (kbar - q) * (kbar - q);
+                score += scale * q * kbar;
+            }
+            sizes.x()[row] = (float) Math.sqrt(xx);
+            sizes.b()[row] = (float) Math.sqrt(bb);
+            sizes.effectiveKeys()[row] = (float) Math.max(1, Math.exp(way.logSumExp(row) - score));
+        }
+        return sizes;
     }
 
     @Override

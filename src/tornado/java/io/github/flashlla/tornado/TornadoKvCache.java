@@ -8,6 +8,7 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.precise.PreciseDecodePlan;
 import io.github.flashlla.spi.AbstractKvCache;
 import java.util.ArrayList;
 import java.util.List;
@@ -115,7 +116,7 @@ final class TornadoKvCache extends AbstractKvCache {
         }
         TornadoDecodePlan plan = new TornadoDecodePlan(this, entry, heads, options, method);
         plans.add(plan);
-        return plan;
+        return new PreciseDecodePlan(this, plan);
     }
 
     @Override

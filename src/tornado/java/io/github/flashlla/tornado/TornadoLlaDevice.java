@@ -25,7 +25,7 @@ final class TornadoLlaDevice implements Device {
 
     @Override
     public LlaPlan plan(AttentionShape shape, LlaOptions options) {
-        return new PrecisePlan(entry.info().name(), options, o -> new TornadoPlan(entry, shape, o));
+        return new PrecisePlan(entry.info().name(), shape, options, o -> new TornadoPlan(entry, shape, o));
     }
 
     @Override

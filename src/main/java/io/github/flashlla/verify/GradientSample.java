@@ -1,0 +1,92 @@
+package io.github.flashlla.verify;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.LlaGradients;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.reference.ExactQuery;
+import java.util.Arrays;
+import java.util.stream.LongStream;
+
+/**
+ * Gradients held against float64: all of them where that takes seconds, else dq and dridge of a sample of queries.
+ *
+ * @param error the largest relative error ||found - exact|| / ||exact|| of dq, dk, dv and dridge; NaN if something is not finite
+ * @param whole whether dk and dv were held, too: they need every query
+ */
+public record GradientSample(double error, boolean whole) {
+    /** Float64 operations that a check may take. */
+    private static final double MOST_WORK = 5e10;
+
+    /** @param queries how many to hold where not all of them can be */
+    public static GradientSample of(LlaInputs inputs, LlaOptions options, Tensor gradOutput, LlaGradients found, int queries) {
+        AttentionShape shape = inputs.shape();
+        int d = shape.headDim();
+        int dv = shape.valueDim();
+        boolean whole = (double) shape.rows() * shape.keyLength() * d * d <= MOST_WORK;
+        long step = whole ? 1 : Math.max(1, shape.rows() / queries);
+        Miss dq = new Miss();
+        Miss dridge = new Miss();
+        double[] dk = new double[whole ? Math.toIntExact(found.dk().size()) : 0];
+        double[] dvalues = new double[whole ? Math.toIntExact(found.dv().size()) : 0];
+        LongStream.range(0, shape.rows()).filter(row -> row % step == 0)
+                .filter(row -> shape.visibleKeys((int) (row % shape.queryLength()), options.causal()) > 0).forEach(row -> {
+                    ExactQuery query = new ExactQuery(shape, options, inputs, row);
+                    query.backward(ExactQuery.values(gradOutput, row * dv, dv));
+                    dq.add(found.dq(), row * d, query.dq());
+                    dridge.add(found.dridge(), row, new double[] {query.dridge()});
+                    if (whole) {
+                        addKeys(shape, query, row, dk, dvalues);
+                    }
+                });
+        double worst = Math.max(dq.relative(), dridge.relative()); // Math.max keeps NaN
+        if (whole) {
+            Miss keys = new Miss();
+            keys.add(found.dk(), 0, dk);
+            Miss values = new Miss();
+            values.add(found.dv(), 0, dvalues);
+            worst = Math.max(worst, Math.max(keys.relative(), values.relative()));
+        }
+        return new GradientSample(worst, whole);
+    }
+
+    private static void addKeys(AttentionShape shape, ExactQuery query, long row, double[] dk, double[] dvalues) {
+        int d = shape.headDim();
+        int dv = shape.valueDim();
+        long head = row / shape.queryLength();
+        long kvHead = head / shape.heads() * shape.kvHeads() + head % shape.heads() / shape.group();
+        double[] key = new double[d];
+        double[] value = new double[dv];
+        for (int j = 0; query.sees(j); j++) {
+            Arrays.fill(key, 0);
+            Arrays.fill(value, 0);
+            query.addDk(j, key);
+            query.addDv(j, value);
+            for (int c = 0; c < d; c++) {
+                dk[(int) ((kvHead * shape.keyLength() + j) * d + c)] += key[c];
+            }
+            for (int c = 0; c < dv; c++) {
+                dvalues[(int) ((kvHead * shape.keyLength() + j) * dv + c)] += value[c];
+            }
+        }
+    }
+
+    /** Sums of squares of a difference and of what it is relative to. */
+    private static final class Miss {
+        private double miss;
+        private double size;
+
+        void add(Tensor found, long at, double[] want) {
+            for (int i = 0; i < want.length; i++) {
+                double difference = found.get(at + i) - want[i];
+                miss += difference * difference;
+                size += want[i] * want[i];
+            }
+        }
+
+        double relative() {
+            return miss == 0 ? 0 : Math.sqrt(miss / size);
+        }
+    }
+}
