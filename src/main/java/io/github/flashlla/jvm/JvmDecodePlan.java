@@ -8,6 +8,9 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
+import io.github.flashlla.spi.Checks;
+import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.spi.ExclusiveUse;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -29,6 +32,7 @@ final class JvmDecodePlan implements DecodePlan {
 
     private record Work(int sequence, int kvHead, int length) {}
 
+    private final ExclusiveUse use;
     private final JvmKvCache cache;
     private final WorkerPool pool;
     private final AttentionShape shape;
@@ -41,8 +45,9 @@ final class JvmDecodePlan implements DecodePlan {
     /** Iterations a key that the last step took: what the next step expects. */
     private double expectedIterations = DecodeCost.EXPECTED_ITERATIONS;
 
-    JvmDecodePlan(JvmKvCache cache, WorkerPool pool, DecodeKernels kernels, int heads, LlaOptions options,
+    JvmDecodePlan(DeviceState device, JvmKvCache cache, WorkerPool pool, DecodeKernels kernels, int heads, LlaOptions options,
             DecodeMethod method) {
+        this.use = ExclusiveUse.ofDecodePlan(device);
         this.cache = cache;
         this.pool = pool;
         this.shape = cache.shape().step(heads);
@@ -64,7 +69,13 @@ final class JvmDecodePlan implements DecodePlan {
 
     @Override
     public void decode(Tensor q, Tensor ridge, LlaResult result) {
+        use.run(() -> cache.exclusively(() -> step(q, ridge, result)));
+    }
+
+    private void step(Tensor q, Tensor ridge, LlaResult result) {
         cache.requireStep(shape, q, ridge, result);
+        Checks.requireShared("q", q);
+        Checks.requireShared("the ridge", ridge);
         long start = System.nanoTime();
         List<Work> whole = new ArrayList<>();
         List<Work> cut = new ArrayList<>();
@@ -185,5 +196,7 @@ final class JvmDecodePlan implements DecodePlan {
     }
 
     @Override
-    public void close() {}
+    public void close() {
+        use.close(() -> { }); // what it holds is the garbage collector's
+    }
 }

@@ -7,6 +7,7 @@ import io.github.flashlla.KvCache;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
+import io.github.flashlla.spi.DeviceState;
 
 /**
  * This JVM as a device: float32, one thread per processor, on the Vector API where its module is present and in plain
@@ -17,6 +18,7 @@ public final class JvmDevice implements Device {
     private final DeviceInfo info;
     private final TileKernels kernels;
     private final WorkerPool pool;
+    private final DeviceState state;
     private final boolean mayKeepWeights;
 
     /** @param mayKeepWeights whether plans may keep a block's weights where memory allows it */
@@ -25,6 +27,7 @@ public final class JvmDevice implements Device {
         this.kernels = kernels;
         this.mayKeepWeights = mayKeepWeights;
         this.pool = new WorkerPool(threads);
+        this.state = new DeviceState(info.name());
     }
 
     @Override
@@ -34,18 +37,20 @@ public final class JvmDevice implements Device {
 
     @Override
     public LlaPlan plan(AttentionShape shape, LlaOptions options) {
+        state.requireOpen();
         options.requirePrecisionOf(info);
-        return new JvmPlan(pool, kernels, shape, options, mayKeepWeights);
+        return new JvmPlan(state, pool, kernels, shape, options, mayKeepWeights);
     }
 
     @Override
     public KvCache kvCache(KvCacheShape shape) {
-        return new JvmKvCache(pool, kernels.decode(), shape);
+        return new JvmKvCache(state, pool, kernels.decode(), shape);
     }
 
     /** Stops the threads; plans of this device cannot run any more. */
     @Override
     public void close() {
+        state.close();
         pool.close();
     }
 }

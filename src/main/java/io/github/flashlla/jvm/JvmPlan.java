@@ -12,6 +12,9 @@ import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
+import io.github.flashlla.spi.Checks;
+import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.spi.ExclusiveUse;
 import java.util.Arrays;
 import java.util.function.Supplier;
 
@@ -21,6 +24,7 @@ final class JvmPlan implements LlaPlan {
     /** Kept weights may always take this much over all threads, and twice the bytes of q, k, v and o beyond it. */
     private static final long KEPT_WEIGHTS_BYTES = 64L << 20;
 
+    private final ExclusiveUse use;
     private final WorkerPool pool;
     private final TileKernels kernels;
     private final boolean mayKeepWeights;
@@ -33,8 +37,9 @@ final class JvmPlan implements LlaPlan {
     private ForwardBlock[] blocks;
     private BackwardPass backward;
 
-    JvmPlan(WorkerPool pool, TileKernels kernels, AttentionShape shape, LlaOptions options,
+    JvmPlan(DeviceState device, WorkerPool pool, TileKernels kernels, AttentionShape shape, LlaOptions options,
             boolean mayKeepWeights) {
+        this.use = ExclusiveUse.ofPlan(device);
         this.pool = pool;
         this.kernels = kernels;
         this.mayKeepWeights = mayKeepWeights;
@@ -72,9 +77,14 @@ final class JvmPlan implements LlaPlan {
 
     @Override
     public void forward(LlaInputs inputs, LlaResult result) {
-        requireOpen();
         requireShape("the inputs", inputs.shape());
         requireShape("the result", result.shape());
+        Checks.requireRidges(inputs.ridge());
+        Checks.requireShared(inputs);
+        use.run(() -> runForward(inputs, result));
+    }
+
+    private void runForward(LlaInputs inputs, LlaResult result) {
         long start = System.nanoTime();
         pool.forEach(Math.min(pool.threads(), keyValues.length), keyValues.length,
                 (worker, head) -> keyValues[(int) head].load(inputs, head));
@@ -98,7 +108,6 @@ final class JvmPlan implements LlaPlan {
     /** {@inheritDoc} The first call allocates the backward pass's buffers, which the plan then keeps. */
     @Override
     public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
-        requireOpen();
         requireShape("the inputs", inputs.shape());
         requireShape("the saved result", saved.shape());
         requireShape("the gradients", gradients.shape());
@@ -109,6 +118,13 @@ final class JvmPlan implements LlaPlan {
             throw new InvalidInputException("jvm: the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
                     + ", but the output has " + Tensor.shapeString(shape.outputDims()));
         }
+        Checks.requireRidges(inputs.ridge());
+        Checks.requireShared(inputs);
+        Checks.requireShared("the output's gradient", gradOutput);
+        use.run(() -> runBackward(inputs, saved, gradOutput, gradients));
+    }
+
+    private void runBackward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
         long start = System.nanoTime();
         if (backward == null) {
             boolean keepWeights = keepsWeights(2, pool.threads());
@@ -142,12 +158,6 @@ final class JvmPlan implements LlaPlan {
         }
     }
 
-    private void requireOpen() {
-        if (keyValues == null) {
-            throw new IllegalStateException("jvm: this plan is closed; make a new one from its device");
-        }
-    }
-
     @Override
     public long workspaceBytes() {
         return workspaceBytes;
@@ -155,8 +165,10 @@ final class JvmPlan implements LlaPlan {
 
     @Override
     public void close() {
-        keyValues = null;
-        blocks = null;
-        backward = null;
+        use.close(() -> {
+            keyValues = null;
+            blocks = null;
+            backward = null;
+        });
     }
 }

@@ -11,8 +11,10 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
 import io.github.flashlla.launch.DeviceProfile;
+import io.github.flashlla.spi.Checks;
+import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.spi.ExclusiveUse;
 import java.util.Arrays;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -34,6 +36,7 @@ final class TornadoPlan implements LlaPlan {
     private static final int FORWARD = 0;
     private static final int BACKWARD = 1;
 
+    private final ExclusiveUse use;
     private final TornadoRuntimeDevices.Entry entry;
     private final String device;
     private final AttentionShape shape;
@@ -45,7 +48,6 @@ final class TornadoPlan implements LlaPlan {
     /** Null where no state is kept. */
     private final TornadoBackward backward;
     private final TornadoExecutionPlan plan;
-    private final AtomicBoolean running = new AtomicBoolean();
     private final int profiledRuns;
     private int runs;
     private long heldBytes;
@@ -54,9 +56,9 @@ final class TornadoPlan implements LlaPlan {
     private LlaInputs lastInputs;
     private LlaResult lastResult;
     private long compileNanos;
-    private boolean closed;
 
-    TornadoPlan(TornadoRuntimeDevices.Entry entry, AttentionShape shape, LlaOptions options) {
+    TornadoPlan(DeviceState state, TornadoRuntimeDevices.Entry entry, AttentionShape shape, LlaOptions options) {
+        this.use = ExclusiveUse.ofPlan(state);
         this.entry = entry;
         this.device = entry.info().name();
         this.shape = shape;
@@ -124,7 +126,8 @@ final class TornadoPlan implements LlaPlan {
         if (result.keepsState() && !options.keepState()) {
             throw new InvalidInputException("this result keeps state for backward, but the plan's options do not");
         }
-        exclusively(() -> {
+        Checks.requireRidges(inputs.ridge());
+        use.run(() -> {
             long start = System.nanoTime();
             Timing timing = forward(inputs);
             store(result);
@@ -152,7 +155,8 @@ final class TornadoPlan implements LlaPlan {
             throw new InvalidInputException(device + ": the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
                     + ", but the output has " + Tensor.shapeString(shape.outputDims()));
         }
-        exclusively(() -> {
+        Checks.requireRidges(inputs.ridge());
+        use.run(() -> {
             long start = System.nanoTime();
             if (!backwardCompiled) {
                 hold(backward.memoryBytes());
@@ -174,20 +178,6 @@ final class TornadoPlan implements LlaPlan {
 
     private static boolean sameTensors(LlaInputs one, LlaInputs other) {
         return one.q() == other.q() && one.k() == other.k() && one.v() == other.v() && one.ridge() == other.ridge();
-    }
-
-    private void exclusively(Runnable pass) {
-        if (!running.compareAndSet(false, true)) {
-            throw new IllegalStateException(device + ": this plan runs on another thread; make a plan for each thread");
-        }
-        try {
-            if (closed) {
-                throw new IllegalStateException(device + ": this plan is closed; make a new one from its device");
-            }
-            pass.run();
-        } finally {
-            running.set(false);
-        }
     }
 
     private Timing forward(LlaInputs inputs) {
@@ -258,6 +248,7 @@ final class TornadoPlan implements LlaPlan {
 
     /** @param unusable null before there is one */
     private DeviceException failure(String what, TornadoExecutionPlan unusable, Throwable e) {
+        use.abandon();
         release();
         DeviceException shortage = memory.refusal(shape, heldBytes, e);
         try {
@@ -276,7 +267,6 @@ final class TornadoPlan implements LlaPlan {
     }
 
     private void release() {
-        closed = true;
         memory.release(heldBytes);
     }
 
@@ -287,9 +277,10 @@ final class TornadoPlan implements LlaPlan {
 
     @Override
     public void close() {
-        if (closed) {
-            return;
-        }
+        use.close(this::free);
+    }
+
+    private void free() {
         release();
         try {
             entry.inTurn(() -> {
