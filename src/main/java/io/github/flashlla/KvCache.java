@@ -17,13 +17,14 @@ package io.github.flashlla;
  * }
  * }</pre>
  *
- * <p>For one thread at a time, together with its plans.
+ * <p>For one thread at a time, together with its plans: what comes from a second one meanwhile is refused with an
+ * {@link IllegalStateException}, and so is every use once the cache or its device is closed.
  */
 public interface KvCache extends AutoCloseable {
 
     KvCacheShape shape();
 
-    /** Tokens that a sequence holds, 0 to capacity. */
+    /** Tokens that a sequence holds, 0 to capacity; 0 once the cache is closed. */
     int length(int sequence);
 
     /**

@@ -1,5 +1,6 @@
 package io.github.flashlla;
 
+import io.github.flashlla.spi.Checks;
 import java.util.Arrays;
 
 /**
@@ -69,13 +70,8 @@ public record LlaInputs(Tensor q, Tensor k, Tensor v, Tensor ridge) {
         requireFinite("v", v);
         if (ridge != null) {
             requireFinite("ridge", ridge);
-            for (long i = 0; i < ridge.size(); i++) {
-                if (!(ridge.get(i) > 0)) {
-                    throw new InvalidInputException("the ridge at " + ridge.coordinates(i) + " is " + ridge.get(i)
-                            + "; every ridge must be greater than 0");
-                }
-            }
         }
+        Checks.requireRidges(ridge);
     }
 
     private static void requireFinite(String name, Tensor tensor) {

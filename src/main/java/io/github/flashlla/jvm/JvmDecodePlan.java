@@ -9,6 +9,9 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
 import io.github.flashlla.precise.FloatDecodePlan;
 import io.github.flashlla.precise.SolveSizes;
+import io.github.flashlla.spi.Checks;
+import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.spi.ExclusiveUse;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -30,6 +33,7 @@ final class JvmDecodePlan implements FloatDecodePlan {
 
     private record Work(int sequence, int kvHead, int length) {}
 
+    private final ExclusiveUse use;
     private final JvmKvCache cache;
     private final WorkerPool pool;
     private final AttentionShape shape;
@@ -43,8 +47,9 @@ final class JvmDecodePlan implements FloatDecodePlan {
     /** Iterations a key that the last step took: what the next step expects. */
     private double expectedIterations = DecodeCost.EXPECTED_ITERATIONS;
 
-    JvmDecodePlan(JvmKvCache cache, WorkerPool pool, DecodeKernels kernels, int heads, LlaOptions options,
+    JvmDecodePlan(DeviceState device, JvmKvCache cache, WorkerPool pool, DecodeKernels kernels, int heads, LlaOptions options,
             DecodeMethod method) {
+        this.use = ExclusiveUse.ofDecodePlan(device);
         this.cache = cache;
         this.pool = pool;
         this.shape = cache.shape().step(heads);
@@ -67,7 +72,13 @@ final class JvmDecodePlan implements FloatDecodePlan {
 
     @Override
     public void decode(Tensor q, Tensor ridge, LlaResult result) {
+        use.run(() -> cache.exclusively(() -> step(q, ridge, result)));
+    }
+
+    private void step(Tensor q, Tensor ridge, LlaResult result) {
         cache.requireStep(shape, q, ridge, result);
+        Checks.requireShared("q", q);
+        Checks.requireShared("the ridge", ridge);
         long start = System.nanoTime();
         List<Work> whole = new ArrayList<>();
         List<Work> cut = new ArrayList<>();
@@ -159,6 +170,11 @@ final class JvmDecodePlan implements FloatDecodePlan {
     }
 
     @Override
+    public ExclusiveUse use() {
+        return use;
+    }
+
+    @Override
     public SolveSizes solveSizes() {
         return sizes;
     }
@@ -193,5 +209,7 @@ final class JvmDecodePlan implements FloatDecodePlan {
     }
 
     @Override
-    public void close() {}
+    public void close() {
+        use.close(() -> { }); // what it holds is the garbage collector's
+    }
 }

@@ -8,6 +8,7 @@ import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.precise.PrecisePlan;
+import io.github.flashlla.spi.DeviceState;
 
 /**
  * This JVM as a device: float32, one thread per processor, on the Vector API where its module is present and in plain
@@ -18,6 +19,7 @@ public final class JvmDevice implements Device {
     private final DeviceInfo info;
     private final TileKernels kernels;
     private final WorkerPool pool;
+    private final DeviceState state;
     private final boolean mayKeepWeights;
 
     /** @param mayKeepWeights whether plans may keep a block's weights where memory allows it */
@@ -26,6 +28,7 @@ public final class JvmDevice implements Device {
         this.kernels = kernels;
         this.mayKeepWeights = mayKeepWeights;
         this.pool = new WorkerPool(threads);
+        this.state = new DeviceState(info.name());
     }
 
     @Override
@@ -35,18 +38,20 @@ public final class JvmDevice implements Device {
 
     @Override
     public LlaPlan plan(AttentionShape shape, LlaOptions options) {
+        state.requireOpen();
         options.requirePrecisionOf(info);
-        return new PrecisePlan(info.name(), shape, options, o -> new JvmPlan(pool, kernels, shape, o, mayKeepWeights));
+        return new PrecisePlan(info.name(), shape, options, o -> new JvmPlan(state, pool, kernels, shape, o, mayKeepWeights));
     }
 
     @Override
     public KvCache kvCache(KvCacheShape shape) {
-        return new JvmKvCache(pool, kernels.decode(), shape);
+        return new JvmKvCache(state, pool, kernels.decode(), shape);
     }
 
     /** Stops the threads; plans of this device cannot run any more. */
     @Override
     public void close() {
+        state.close();
         pool.close();
     }
 }

@@ -9,19 +9,22 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.precise.PreciseDecodePlan;
 import io.github.flashlla.spi.AbstractKvCache;
+import io.github.flashlla.spi.DeviceState;
 import java.lang.foreign.Arena;
 
 /** Keys and values in off-heap memory, in {@link TokenTiles}. */
 final class JvmKvCache extends AbstractKvCache {
 
+    private final DeviceState device;
     private final WorkerPool pool;
     private final DecodeKernels kernels;
     private final Arena arena = Arena.ofShared();
     private final TokenTiles k;
     private final TokenTiles v;
 
-    JvmKvCache(WorkerPool pool, DecodeKernels kernels, KvCacheShape shape) {
-        super(shape);
+    JvmKvCache(DeviceState device, WorkerPool pool, DecodeKernels kernels, KvCacheShape shape) {
+        super(shape, device);
+        this.device = device;
         this.pool = pool;
         this.kernels = kernels;
         try {
@@ -70,19 +73,20 @@ final class JvmKvCache extends AbstractKvCache {
     }
 
     private Tensor copyOf(TokenTiles tiles, int sequence) {
-        requireOpen();
         int length = length(sequence);
         Tensor copy = Tensor.allocate(DataType.FLOAT32, 1, shape().kvHeads(), length, tiles.dim());
-        for (int head = 0; head < shape().kvHeads(); head++) {
-            tiles.copyTo(copy, (long) head * length, sequence, head, length);
-        }
+        exclusively(() -> {
+            for (int head = 0; head < shape().kvHeads(); head++) {
+                tiles.copyTo(copy, (long) head * length, sequence, head, length);
+            }
+        });
         return copy;
     }
 
     @Override
     public DecodePlan decodePlan(int heads, LlaOptions options, DecodeMethod method) {
         requireOpen();
-        return new PreciseDecodePlan(this, new JvmDecodePlan(this, pool, kernels, heads, options, method));
+        return new PreciseDecodePlan(this, new JvmDecodePlan(device, this, pool, kernels, heads, options, method));
     }
 
     @Override

@@ -13,6 +13,9 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
 import io.github.flashlla.precise.FloatPlan;
 import io.github.flashlla.precise.SolveSizes;
+import io.github.flashlla.spi.Checks;
+import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.spi.ExclusiveUse;
 import java.util.Arrays;
 import java.util.function.Supplier;
 
@@ -22,6 +25,7 @@ final class JvmPlan implements FloatPlan {
     /** Kept weights may always take this much over all threads, and twice the bytes of q, k, v and o beyond it. */
     private static final long KEPT_WEIGHTS_BYTES = 64L << 20;
 
+    private final ExclusiveUse use;
     private final WorkerPool pool;
     private final TileKernels kernels;
     private final boolean mayKeepWeights;
@@ -35,8 +39,9 @@ final class JvmPlan implements FloatPlan {
     private ForwardBlock[] blocks;
     private BackwardPass backward;
 
-    JvmPlan(WorkerPool pool, TileKernels kernels, AttentionShape shape, LlaOptions options,
+    JvmPlan(DeviceState device, WorkerPool pool, TileKernels kernels, AttentionShape shape, LlaOptions options,
             boolean mayKeepWeights) {
+        this.use = ExclusiveUse.ofPlan(device);
         this.pool = pool;
         this.kernels = kernels;
         this.mayKeepWeights = mayKeepWeights;
@@ -75,9 +80,14 @@ final class JvmPlan implements FloatPlan {
 
     @Override
     public void forward(LlaInputs inputs, LlaResult result) {
-        requireOpen();
         requireShape("the inputs", inputs.shape());
         requireShape("the result", result.shape());
+        Checks.requireRidges(inputs.ridge());
+        Checks.requireShared(inputs);
+        use.run(() -> runForward(inputs, result));
+    }
+
+    private void runForward(LlaInputs inputs, LlaResult result) {
         long start = System.nanoTime();
         pool.forEach(Math.min(pool.threads(), keyValues.length), keyValues.length,
                 (worker, head) -> keyValues[(int) head].load(inputs, head));
@@ -101,7 +111,6 @@ final class JvmPlan implements FloatPlan {
     /** {@inheritDoc} The first call allocates the backward pass's buffers, which the plan then keeps. */
     @Override
     public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
-        requireOpen();
         requireShape("the inputs", inputs.shape());
         requireShape("the saved result", saved.shape());
         requireShape("the gradients", gradients.shape());
@@ -112,6 +121,13 @@ final class JvmPlan implements FloatPlan {
             throw new InvalidInputException("jvm: the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
                     + ", but the output has " + Tensor.shapeString(shape.outputDims()));
         }
+        Checks.requireRidges(inputs.ridge());
+        Checks.requireShared(inputs);
+        Checks.requireShared("the output's gradient", gradOutput);
+        use.run(() -> runBackward(inputs, saved, gradOutput, gradients));
+    }
+
+    private void runBackward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
         long start = System.nanoTime();
         if (backward == null) {
             boolean keepWeights = keepsWeights(2, pool.threads());
@@ -121,6 +137,11 @@ final class JvmPlan implements FloatPlan {
         }
         gradients.setPairIterations(backward.run(inputs, saved, gradOutput, gradients));
         gradients.setTiming(Timing.ofWall(System.nanoTime() - start));
+    }
+
+    @Override
+    public ExclusiveUse use() {
+        return use;
     }
 
     @Override
@@ -150,12 +171,6 @@ final class JvmPlan implements FloatPlan {
         }
     }
 
-    private void requireOpen() {
-        if (keyValues == null) {
-            throw new IllegalStateException("jvm: this plan is closed; make a new one from its device");
-        }
-    }
-
     @Override
     public long workspaceBytes() {
         return workspaceBytes;
@@ -163,8 +178,10 @@ final class JvmPlan implements FloatPlan {
 
     @Override
     public void close() {
-        keyValues = null;
-        blocks = null;
-        backward = null;
+        use.close(() -> {
+            keyValues = null;
+            blocks = null;
+            backward = null;
+        });
     }
 }

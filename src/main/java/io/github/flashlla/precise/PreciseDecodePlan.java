@@ -22,6 +22,10 @@ public final class PreciseDecodePlan implements DecodePlan {
 
     @Override
     public void decode(Tensor q, Tensor ridge, LlaResult result) {
+        plan.use().run(() -> cache.exclusively(() -> decodeAlone(q, ridge, result)));
+    }
+
+    private void decodeAlone(Tensor q, Tensor ridge, LlaResult result) {
         plan.decode(q, ridge, result);
         RowTrust trust = new RowTrust(shape(), q, ridge, options(), cache.largestKeys(), row -> cache.length(row / shape().heads()));
         BitSet doubtful = trust.judge(result, trust.allCarried() ? null : plan.solveSizes());

@@ -55,6 +55,10 @@ public final class PrecisePlan implements LlaPlan {
 
     @Override
     public void forward(LlaInputs inputs, LlaResult result) {
+        plan.use().run(() -> forwardAlone(inputs, result));
+    }
+
+    private void forwardAlone(LlaInputs inputs, LlaResult result) {
         if (!inputs.shape().equals(shape()) || !result.shape().equals(shape())) {
             plan.forward(inputs, result); // has the words for it
             return;
@@ -132,6 +136,10 @@ public final class PrecisePlan implements LlaPlan {
 
     @Override
     public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
+        plan.use().run(() -> backwardAlone(inputs, saved, gradOutput, gradients));
+    }
+
+    private void backwardAlone(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
         boolean ours = saved == lastResult && lastInputs != null && sameTensors(inputs, lastInputs);
         if (!saved.keepsState() || !inputs.shape().equals(shape()) || !saved.shape().equals(shape())
                 || !gradients.shape().equals(shape())
@@ -142,7 +150,7 @@ public final class PrecisePlan implements LlaPlan {
         long start = System.nanoTime();
         if (!ours) {
             LlaResult again = plan.newResult();
-            forward(inputs, again);
+            forwardAlone(inputs, again);
         }
         LlaResult from = lastScaledResult;
         Units units = lastUnits;

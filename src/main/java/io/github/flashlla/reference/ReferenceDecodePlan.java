@@ -10,17 +10,21 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
+import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.spi.ExclusiveUse;
 
 /** {@link DecodeMoments} for every sequence and head of a cache. */
 final class ReferenceDecodePlan implements DecodePlan {
+    private final ExclusiveUse use;
     private final ReferenceKvCache cache;
     private final AttentionShape shape;
     private final LlaOptions options;
 
-    ReferenceDecodePlan(ReferenceKvCache cache, int heads, LlaOptions options, DecodeMethod method) {
+    ReferenceDecodePlan(DeviceState device, ReferenceKvCache cache, int heads, LlaOptions options, DecodeMethod method) {
         if (method != DecodeMethod.AUTO && method != DecodeMethod.MOMENTS) {
             throw new InvalidInputException("reference: decodes by MOMENTS only, not " + method);
         }
+        this.use = ExclusiveUse.ofDecodePlan(device);
         this.cache = cache;
         this.shape = cache.shape().step(heads);
         this.options = options;
@@ -28,6 +32,10 @@ final class ReferenceDecodePlan implements DecodePlan {
 
     @Override
     public void decode(Tensor q, Tensor ridge, LlaResult result) {
+        use.run(() -> cache.exclusively(() -> step(q, ridge, result)));
+    }
+
+    private void step(Tensor q, Tensor ridge, LlaResult result) {
         cache.requireStep(shape, q, ridge, result);
         long start = System.nanoTime();
         for (int sequence = 0; sequence < shape.batch(); sequence++) {
@@ -104,5 +112,7 @@ final class ReferenceDecodePlan implements DecodePlan {
     }
 
     @Override
-    public void close() {}
+    public void close() {
+        use.close(() -> { }); // nothing is held
+    }
 }

@@ -7,6 +7,7 @@ import io.github.flashlla.KvCache;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
+import io.github.flashlla.spi.DeviceState;
 
 /**
  * The oracle: every query's A formed and solved directly in float64, on inputs as they are. Results are float64, 0
@@ -14,9 +15,11 @@ import io.github.flashlla.LlaPlan;
  */
 final class ReferenceDevice implements Device {
     private final DeviceInfo info;
+    private final DeviceState state;
 
     ReferenceDevice(DeviceInfo info) {
         this.info = info;
+        this.state = new DeviceState(info.name());
     }
 
     @Override
@@ -26,16 +29,17 @@ final class ReferenceDevice implements Device {
 
     @Override
     public LlaPlan plan(AttentionShape shape, LlaOptions options) {
-        return new ReferencePlan(shape, options);
+        state.requireOpen();
+        return new ReferencePlan(state, shape, options);
     }
 
     @Override
     public KvCache kvCache(KvCacheShape shape) {
-        return new ReferenceKvCache(shape);
+        return new ReferenceKvCache(shape, state);
     }
 
     @Override
     public void close() {
-        // nothing is held
+        state.close(); // nothing is held
     }
 }

@@ -7,15 +7,22 @@ import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.spi.AbstractKvCache;
+import io.github.flashlla.spi.DeviceState;
 import java.util.Arrays;
 
 /** A cache that is decoded in float64. It rounds what it stores as its shape says, like any other. */
 public final class ReferenceKvCache extends AbstractKvCache {
+    private final DeviceState device;
     private final Tensor k;
     private final Tensor v;
 
     public ReferenceKvCache(KvCacheShape shape) {
-        super(shape);
+        this(shape, new DeviceState("reference"));
+    }
+
+    ReferenceKvCache(KvCacheShape shape, DeviceState device) {
+        super(shape, device);
+        this.device = device;
         this.k = Tensor.allocate(shape.type(), shape.batch(), shape.kvHeads(), shape.capacity(), shape.headDim());
         this.v = Tensor.allocate(shape.type(), shape.batch(), shape.kvHeads(), shape.capacity(), shape.valueDim());
     }
@@ -69,15 +76,18 @@ public final class ReferenceKvCache extends AbstractKvCache {
     private Tensor copyOf(Tensor cache, int sequence, int dim) {
         int length = length(sequence);
         Tensor copy = Tensor.allocate(DataType.FLOAT32, 1, shape().kvHeads(), length, dim);
-        for (int head = 0; head < shape().kvHeads(); head++) {
-            copy(cache, row(sequence, head, 0), copy, (long) head * length, length, dim);
-        }
+        exclusively(() -> {
+            for (int head = 0; head < shape().kvHeads(); head++) {
+                copy(cache, row(sequence, head, 0), copy, (long) head * length, length, dim);
+            }
+        });
         return copy;
     }
 
     @Override
     public DecodePlan decodePlan(int heads, LlaOptions options, DecodeMethod method) {
-        return new ReferenceDecodePlan(this, heads, options, method);
+        requireOpen();
+        return new ReferenceDecodePlan(device, this, heads, options, method);
     }
 
     @Override

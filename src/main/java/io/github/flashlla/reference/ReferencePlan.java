@@ -11,15 +11,20 @@ import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
+import io.github.flashlla.spi.Checks;
+import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.spi.ExclusiveUse;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /** One shape on the reference, query by query. */
 final class ReferencePlan implements LlaPlan {
+    private final ExclusiveUse use;
     private final AttentionShape shape;
     private final LlaOptions options;
 
-    ReferencePlan(AttentionShape shape, LlaOptions options) {
+    ReferencePlan(DeviceState device, AttentionShape shape, LlaOptions options) {
+        this.use = ExclusiveUse.ofPlan(device);
         this.shape = shape;
         this.options = options;
         long have = Runtime.getRuntime().maxMemory();
@@ -53,6 +58,12 @@ final class ReferencePlan implements LlaPlan {
     public void forward(LlaInputs inputs, LlaResult result) {
         requireShape("the inputs", inputs.shape());
         requireShape("the result", result.shape());
+        Checks.requireRidges(inputs.ridge());
+        Checks.requireShared(inputs);
+        use.run(() -> runForward(inputs, result));
+    }
+
+    private void runForward(LlaInputs inputs, LlaResult result) {
         long start = System.nanoTime();
         LongStream.range(0, shape.rows()).parallel().forEach(row -> {
             double[] o = new double[shape.valueDim()];
@@ -88,6 +99,13 @@ final class ReferencePlan implements LlaPlan {
             throw new InvalidInputException("the gradient of the output has shape " + Tensor.shapeString(gradOutput.dims())
                     + ", but the output has " + Tensor.shapeString(shape.outputDims()));
         }
+        Checks.requireRidges(inputs.ridge());
+        Checks.requireShared(inputs);
+        Checks.requireShared("the output's gradient", gradOutput);
+        use.run(() -> runBackward(inputs, gradOutput, gradients));
+    }
+
+    private void runBackward(LlaInputs inputs, Tensor gradOutput, LlaGradients gradients) {
         long start = System.nanoTime();
         // a head of keys and values at a time, its queries in order: sums are the same from run to run
         IntStream.range(0, shape.batch() * shape.kvHeads()).parallel()
@@ -151,6 +169,6 @@ final class ReferencePlan implements LlaPlan {
 
     @Override
     public void close() {
-        // nothing is held
+        use.close(() -> { }); // nothing is held
     }
 }

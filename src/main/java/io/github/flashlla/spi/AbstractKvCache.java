@@ -18,10 +18,12 @@ public abstract class AbstractKvCache implements KvCache {
     private final int[] lengths;
     /** Largest ||k|| up to each token, (B,Hkv,capacity): dropping tokens leaves no trace. */
     private final float[][] largestUpTo;
-    private boolean closed;
+    private final ExclusiveUse use;
 
-    protected AbstractKvCache(KvCacheShape shape) {
+    protected AbstractKvCache(KvCacheShape shape, DeviceState device) {
+        device.requireOpen();
         this.shape = shape;
+        this.use = ExclusiveUse.ofCache(device);
         this.lengths = new int[shape.batch()];
         this.largestUpTo = new float[shape.batch() * shape.kvHeads()][0];
     }
@@ -48,17 +50,18 @@ public abstract class AbstractKvCache implements KvCache {
 
     @Override
     public final void append(int sequence, Tensor k, Tensor v) {
-        requireSequence(sequence);
-        append(sequence, 1, prepend(k), prepend(v), "(Hkv,n,D)");
+        use.run(() -> {
+            requireSequence(sequence);
+            append(sequence, 1, prepend(k), prepend(v), "(Hkv,n,D)");
+        });
     }
 
     @Override
     public final void append(Tensor k, Tensor v) {
-        append(0, shape.batch(), k, v, "(B,Hkv,n,D)");
+        use.run(() -> append(0, shape.batch(), k, v, "(B,Hkv,n,D)"));
     }
 
     private void append(int first, int sequences, Tensor k, Tensor v, String wanted) {
-        requireOpen();
         long tokens = k.rank() == 4 ? k.dim(2) : 0;
         requireDims("k", k, wanted, sequences, shape.kvHeads(), tokens, shape.headDim());
         requireDims("v", v, wanted + " with Dv in place of D", sequences, shape.kvHeads(), tokens, shape.valueDim());
@@ -111,6 +114,10 @@ public abstract class AbstractKvCache implements KvCache {
 
     @Override
     public final void truncate(int sequence, int length) {
+        use.run(() -> drop(sequence, length));
+    }
+
+    private void drop(int sequence, int length) {
         requireSequence(sequence);
         if (length < 0 || length > lengths[sequence]) {
             throw new InvalidInputException("sequence " + sequence + " of the key/value cache cannot be truncated to "
@@ -122,9 +129,11 @@ public abstract class AbstractKvCache implements KvCache {
 
     @Override
     public final void reset() {
-        for (int sequence = 0; sequence < lengths.length; sequence++) {
-            truncate(sequence, 0);
-        }
+        use.run(() -> {
+            for (int sequence = 0; sequence < lengths.length; sequence++) {
+                drop(sequence, 0);
+            }
+        });
     }
 
     /** Told of tokens that are no longer held: those from {@code length} on. */
@@ -135,16 +144,19 @@ public abstract class AbstractKvCache implements KvCache {
 
     @Override
     public final void close() {
-        if (!closed) {
-            closed = true;
+        use.close(() -> {
+            Arrays.fill(lengths, 0);
             release();
-        }
+        });
     }
 
     public final void requireOpen() {
-        if (closed) {
-            throw new IllegalStateException("the key/value cache has been closed");
-        }
+        use.requireOpen();
+    }
+
+    /** What reads the cache, a decoding step above all: nobody changes or closes it meanwhile. */
+    public final void exclusively(Runnable reading) {
+        use.run(reading);
     }
 
     /** Checks what a decoding step is given against its sizes. */
@@ -158,14 +170,7 @@ public abstract class AbstractKvCache implements KvCache {
             throw new InvalidInputException("the ridge has shape " + Tensor.shapeString(ridge.dims())
                     + ", but this decode plan takes (B,H,1) = " + Tensor.shapeString(step.rowDims()));
         }
-        if (ridge != null) {
-            for (long i = 0; i < ridge.size(); i++) {
-                if (!(ridge.get(i) > 0) || Double.isInfinite(ridge.get(i))) {
-                    throw new InvalidInputException("the ridge at " + ridge.coordinates(i) + " is " + ridge.get(i)
-                            + "; every ridge must be finite and greater than 0");
-                }
-            }
-        }
+        Checks.requireRidges(ridge);
         if (!result.shape().equals(step)) {
             throw new InvalidInputException("the result is of shape " + result.shape() + ", but this decode plan needs "
                     + step + ": make it with newResult()");

@@ -108,10 +108,22 @@ class BackwardOnDevice {
             Preconditioner preconditioner) {
         AttentionShape shape = new AttentionShape(batch, heads, kvHeads, queries, keys, dim, valueDim);
         LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32, 7).withRidge(TestDevice.ridges(shape, 0.3, 10, 8));
-        LlaOptions options = keeping(LlaOptions.defaults().withCausal(causal).withPreconditioner(preconditioner));
-        Tensor g = RandomInputs.gradient(shape);
+        assertRight(inputs, keeping(LlaOptions.defaults().withCausal(causal).withPreconditioner(preconditioner)));
+    }
+
+    /** Masks must hold where the largest product has the least score. */
+    @ParameterizedTest
+    @CsvSource({"9, 9, 16, 16, true", "40, 67, 20, 12, false"})
+    void negativeScale(int queries, int keys, int dim, int valueDim, boolean causal) {
+        AttentionShape shape = new AttentionShape(1, 2, 1, queries, keys, dim, valueDim);
+        assertRight(RandomInputs.normal(shape, DataType.FLOAT32, 9),
+                keeping(LlaOptions.defaults().withScale(-0.25).withCausal(causal)));
+    }
+
+    private static void assertRight(LlaInputs inputs, LlaOptions options) {
+        Tensor g = RandomInputs.gradient(inputs.shape());
         LlaGradients want = expected(inputs, options, g);
-        try (LlaPlan plan = device.plan(shape, options)) {
+        try (LlaPlan plan = device.plan(inputs.shape(), options)) {
             LlaResult saved = plan.newResult();
             plan.forward(inputs, saved);
             LlaGradients found = plan.newGradients();

@@ -155,6 +155,30 @@ class DecodeOnDevice {
         }
     }
 
+    /** A loop over one dim is none, and a negative scale makes the least product the largest score. */
+    @ParameterizedTest(name = "{0} D={1} Dv={2} scale {3}")
+    @CsvSource({
+        "COVARIANCE,  1,  1,  1",
+        "COVARIANCE,  1,  8,  -0.5",
+        "COVARIANCE,  1,  57, 1",
+        "COVARIANCE,  2,  1,  -0.5",
+        "COVARIANCE,  12, 20, -0.25",
+        "MATRIX_FREE, 16, 16, -0.25"})
+    void takesOneDimAndNegativeScales(DecodeMethod method, int headDim, int valueDim, double scale) {
+        KvCacheShape shape = new KvCacheShape(1, 1, 70, headDim, valueDim, DataType.FLOAT32);
+        LlaOptions options = FEW_ITERATIONS.withScale(scale).withKeepState(true);
+        Random random = new Random(12);
+        try (KvCache cache = device.kvCache(shape);
+                KvCache reference = new ReferenceKvCache(shape);
+                DecodePlan plan = cache.decodePlan(2, options, method);
+                DecodePlan exact = reference.decodePlan(2, options)) {
+            for (int length : new int[] {9, 70}) {
+                append(random, 0, length - cache.length(0), cache, reference);
+                compare(random, plan, exact, null, "length " + length);
+            }
+        }
+    }
+
     /** A step of the last query, and that query among all. */
     @Test
     void equalsTheLastRowOfForward() {

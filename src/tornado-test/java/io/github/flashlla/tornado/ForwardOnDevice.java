@@ -83,6 +83,20 @@ class ForwardOnDevice {
         }
     }
 
+    /** Masks must hold where the largest product has the least score: keys that fill no tile, and such that not all queries see. */
+    @ParameterizedTest
+    @CsvSource({
+        "1, 1, 1,   9,   9,  16,  16, true",
+        "1, 2, 1,  33,  97,  17,  60, true",
+        "1, 2, 2,  40,  67,  64,  64, false",
+        "1, 1, 1,  20,  70, 256, 256, true"})
+    void negativeScale(int batch, int heads, int kvHeads, int queries, int keys, int dim, int valueDim, boolean causal) {
+        AttentionShape shape = new AttentionShape(batch, heads, kvHeads, queries, keys, dim, valueDim);
+        LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32, 9);
+        LlaOptions options = LlaOptions.defaults().withScale(-0.25).withCausal(causal).withMaxIterations(300);
+        assertError(BAR, Accuracy.relativeError(forward(inputs, options).output(), TestDevice.expected(inputs, options)));
+    }
+
     /** Products of float16 where the device has units for them: lengths that fill no tile, all ways to share and mask keys. */
     @ParameterizedTest
     @CsvSource({

@@ -73,11 +73,7 @@ final class CovarianceTasks implements DecodeTasks {
                         rows, shape.kvHeads(), group, hw, splits)
                 .task("covariance", DecodeKernels::covariance, context, k32, k16, io.scaledQ(), io.lengths(), topScore, topKey,
                         sums, sumZ, centre, binary16, dim, rows, shape.kvHeads(), group, hw, splits, grid.chunks());
-        tasks = grid.localSolve()
-                ? tasks.task("solve", DecodeKernels::solve, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ,
-                        centre, a, x, kbar, facts, dim, hw, shape.heads(), splits)
-                : tasks.task("solve", DecodeKernels::solveInGlobal, context, io.q(), io.ridges(), io.lengths(), topScore, sums,
-                        sumZ, centre, a, x, kbar, facts, dim, hw, shape.heads(), splits);
+        tasks = appendSolve(tasks, context);
         int units = grid.units(shape);
         DecodeTasks.workers(grids, name + ".scan", units * splits, grid.threads());
         DecodeTasks.workers(grids, name + ".covariance", units * splits * grid.chunks(), grid.covarianceThreads());
@@ -88,6 +84,21 @@ final class CovarianceTasks implements DecodeTasks {
                         io.lengths(), centre, x, facts, parts, binary16, dim, shape.valueDim(), rows, shape.kvHeads(), group, hw,
                         splits)
                 .task("merge", DecodeKernels::merge, context, parts, io.o(), shape.valueDim(), splits);
+    }
+
+    private TaskGraph appendSolve(TaskGraph tasks, KernelContext context) {
+        int dim = shape.headDim();
+        int hw = grid.headsPerGroup();
+        int splits = grid.splits();
+        if (dim == 1) {
+            return tasks.task("solve", DecodeKernels::solveOneDim, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ,
+                    centre, x, kbar, facts, hw, shape.heads(), splits);
+        }
+        return grid.localSolve()
+                ? tasks.task("solve", DecodeKernels::solve, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ,
+                        centre, a, x, kbar, facts, dim, hw, shape.heads(), splits)
+                : tasks.task("solve", DecodeKernels::solveInGlobal, context, io.q(), io.ridges(), io.lengths(), topScore, sums,
+                        sumZ, centre, a, x, kbar, facts, dim, hw, shape.heads(), splits);
     }
 
     @Override

@@ -17,6 +17,8 @@ import io.github.flashlla.Timing;
 import io.github.flashlla.launch.DeviceProfile;
 import io.github.flashlla.precise.FloatDecodePlan;
 import io.github.flashlla.precise.SolveSizes;
+import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornado.kernels.DecodeKernels;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -56,6 +58,7 @@ final class TornadoDecodePlan implements FloatDecodePlan {
 
     private static final int PATIENCE = 64;
 
+    private final ExclusiveUse use;
     private final TornadoKvCache cache;
     private final TornadoRuntimeDevices.Entry entry;
     private final String deviceName;
@@ -87,8 +90,9 @@ final class TornadoDecodePlan implements FloatDecodePlan {
     private int stepsToWait;
     private long compileNanos;
 
-    TornadoDecodePlan(TornadoKvCache cache, TornadoRuntimeDevices.Entry entry, int heads, LlaOptions options,
+    TornadoDecodePlan(DeviceState device, TornadoKvCache cache, TornadoRuntimeDevices.Entry entry, int heads, LlaOptions options,
             DecodeMethod method) {
+        this.use = ExclusiveUse.ofDecodePlan(device);
         this.cache = cache;
         this.entry = entry;
         this.deviceName = entry.info().name();
@@ -205,10 +209,11 @@ final class TornadoDecodePlan implements FloatDecodePlan {
 
     @Override
     public void decode(Tensor query, Tensor ridge, LlaResult result) {
+        use.run(() -> cache.exclusively(() -> step(query, ridge, result)));
+    }
+
+    private void step(Tensor query, Tensor ridge, LlaResult result) {
         cache.requireStep(shape, query, ridge, result);
-        if (plan == null) {
-            throw new IllegalStateException(deviceName + ": this decode plan is closed; make a new one from its cache");
-        }
         long start = System.nanoTime();
         loadQueries(query, ridge);
         stepsToWait = Math.max(0, stepsToWait - 1);
@@ -369,6 +374,11 @@ final class TornadoDecodePlan implements FloatDecodePlan {
     }
 
     @Override
+    public ExclusiveUse use() {
+        return use;
+    }
+
+    @Override
     public SolveSizes solveSizes() {
         DecodeTasks way = ways.get(lastWay);
         if (!options.keepState()) {
@@ -430,9 +440,10 @@ final class TornadoDecodePlan implements FloatDecodePlan {
 
     @Override
     public void close() {
-        if (plan == null) {
-            return;
-        }
+        use.close(this::free);
+    }
+
+    private void free() {
         TornadoExecutionPlan closing = plan;
         plan = null;
         memory.release(heldBytes);

@@ -10,6 +10,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.precise.PreciseDecodePlan;
 import io.github.flashlla.spi.AbstractKvCache;
+import io.github.flashlla.spi.DeviceState;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -19,6 +20,7 @@ import java.util.List;
  */
 final class TornadoKvCache extends AbstractKvCache {
 
+    private final DeviceState device;
     private final TornadoRuntimeDevices.Entry entry;
     private final String deviceName;
     private final List<TornadoDecodePlan> plans = new ArrayList<>();
@@ -26,8 +28,9 @@ final class TornadoKvCache extends AbstractKvCache {
     private final CacheRows k;
     private final CacheRows v;
 
-    TornadoKvCache(TornadoRuntimeDevices.Entry entry, KvCacheShape shape) {
-        super(shape);
+    TornadoKvCache(DeviceState device, TornadoRuntimeDevices.Entry entry, KvCacheShape shape) {
+        super(shape, device);
+        this.device = device;
         this.entry = entry;
         this.deviceName = entry.info().name();
         this.capacity = CacheRows.capacity(shape);
@@ -99,12 +102,13 @@ final class TornadoKvCache extends AbstractKvCache {
     }
 
     private Tensor copyOf(CacheRows rows, int sequence, int dim) {
-        requireOpen();
         int length = length(sequence);
         Tensor copy = Tensor.allocate(DataType.FLOAT32, 1, shape().kvHeads(), length, dim);
-        for (int head = 0; head < shape().kvHeads(); head++) {
-            rows.copyTo(copy, (long) head * length, row(sequence, head, 0), length);
-        }
+        exclusively(() -> {
+            for (int head = 0; head < shape().kvHeads(); head++) {
+                rows.copyTo(copy, (long) head * length, row(sequence, head, 0), length);
+            }
+        });
         return copy;
     }
 
@@ -114,7 +118,7 @@ final class TornadoKvCache extends AbstractKvCache {
         if (method == DecodeMethod.MOMENTS) {
             throw new InvalidInputException(deviceName + ": decodes by COVARIANCE or MATRIX_FREE, not " + method);
         }
-        TornadoDecodePlan plan = new TornadoDecodePlan(this, entry, heads, options, method);
+        TornadoDecodePlan plan = new TornadoDecodePlan(device, this, entry, heads, options, method);
         plans.add(plan);
         return new PreciseDecodePlan(this, plan);
     }

@@ -8,14 +8,17 @@ import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.precise.PrecisePlan;
+import io.github.flashlla.spi.DeviceState;
 import java.util.Optional;
 
 /** One device of one TornadoVM backend. Plans of several threads may run on it at once, each on its own thread. */
 final class TornadoLlaDevice implements Device {
     private final TornadoRuntimeDevices.Entry entry;
+    private final DeviceState state;
 
     TornadoLlaDevice(TornadoRuntimeDevices.Entry entry) {
         this.entry = entry;
+        this.state = new DeviceState(entry.info().name());
     }
 
     @Override
@@ -25,12 +28,13 @@ final class TornadoLlaDevice implements Device {
 
     @Override
     public LlaPlan plan(AttentionShape shape, LlaOptions options) {
-        return new PrecisePlan(entry.info().name(), shape, options, o -> new TornadoPlan(entry, shape, o));
+        state.requireOpen();
+        return new PrecisePlan(entry.info().name(), shape, options, o -> new TornadoPlan(state, entry, shape, o));
     }
 
     @Override
     public KvCache kvCache(KvCacheShape shape) {
-        return new TornadoKvCache(entry, shape);
+        return new TornadoKvCache(state, entry, shape);
     }
 
     @Override
@@ -40,6 +44,7 @@ final class TornadoLlaDevice implements Device {
 
     @Override
     public void close() {
+        state.close();
         // TornadoVM keeps its contexts for the life of the JVM; plans free their own memory
     }
 }

@@ -12,8 +12,10 @@ import io.github.flashlla.Timing;
 import io.github.flashlla.launch.DeviceProfile;
 import io.github.flashlla.precise.FloatPlan;
 import io.github.flashlla.precise.SolveSizes;
+import io.github.flashlla.spi.Checks;
+import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.spi.ExclusiveUse;
 import java.util.Arrays;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -37,6 +39,7 @@ final class TornadoPlan implements FloatPlan {
     private static final int FORWARD = 0;
     private static final int BACKWARD = 1;
 
+    private final ExclusiveUse use;
     private final TornadoRuntimeDevices.Entry entry;
     private final String device;
     private final AttentionShape shape;
@@ -48,7 +51,6 @@ final class TornadoPlan implements FloatPlan {
     /** Null where no state is kept. */
     private final TornadoBackward backward;
     private final TornadoExecutionPlan plan;
-    private final AtomicBoolean running = new AtomicBoolean();
     private final int profiledRuns;
     private int runs;
     private long heldBytes;
@@ -58,9 +60,9 @@ final class TornadoPlan implements FloatPlan {
     private LlaResult lastResult;
     private TornadoExecutionResult lastExecution;
     private long compileNanos;
-    private boolean closed;
 
-    TornadoPlan(TornadoRuntimeDevices.Entry entry, AttentionShape shape, LlaOptions options) {
+    TornadoPlan(DeviceState state, TornadoRuntimeDevices.Entry entry, AttentionShape shape, LlaOptions options) {
+        this.use = ExclusiveUse.ofPlan(state);
         this.entry = entry;
         this.device = entry.info().name();
         this.shape = shape;
@@ -130,7 +132,8 @@ final class TornadoPlan implements FloatPlan {
         if (result.keepsState() && !options.keepState()) {
             throw new InvalidInputException("this result keeps state for backward, but the plan's options do not");
         }
-        exclusively(() -> {
+        Checks.requireRidges(inputs.ridge());
+        use.run(() -> {
             long start = System.nanoTime();
             Timing timing = forward(inputs);
             store(result);
@@ -158,7 +161,8 @@ final class TornadoPlan implements FloatPlan {
             throw new InvalidInputException(device + ": the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
                     + ", but the output has " + Tensor.shapeString(shape.outputDims()));
         }
-        exclusively(() -> {
+        Checks.requireRidges(inputs.ridge());
+        use.run(() -> {
             long start = System.nanoTime();
             if (!backwardCompiled) {
                 hold(backward.memoryBytes());
@@ -180,20 +184,6 @@ final class TornadoPlan implements FloatPlan {
 
     private static boolean sameTensors(LlaInputs one, LlaInputs other) {
         return one.q() == other.q() && one.k() == other.k() && one.v() == other.v() && one.ridge() == other.ridge();
-    }
-
-    private void exclusively(Runnable pass) {
-        if (!running.compareAndSet(false, true)) {
-            throw new IllegalStateException(device + ": this plan runs on another thread; make a plan for each thread");
-        }
-        try {
-            if (closed) {
-                throw new IllegalStateException(device + ": this plan is closed; make a new one from its device");
-            }
-            pass.run();
-        } finally {
-            running.set(false);
-        }
     }
 
     private Timing forward(LlaInputs inputs) {
@@ -247,6 +237,11 @@ final class TornadoPlan implements FloatPlan {
     }
 
     @Override
+    public ExclusiveUse use() {
+        return use;
+    }
+
+    @Override
     public SolveSizes solveSizes(LlaInputs inputs) {
         if (!options.keepState()) {
             try {
@@ -284,6 +279,7 @@ final class TornadoPlan implements FloatPlan {
 
     /** @param unusable null before there is one */
     private DeviceException failure(String what, TornadoExecutionPlan unusable, Throwable e) {
+        use.abandon();
         release();
         DeviceException shortage = memory.refusal(shape, heldBytes, e);
         try {
@@ -302,7 +298,6 @@ final class TornadoPlan implements FloatPlan {
     }
 
     private void release() {
-        closed = true;
         memory.release(heldBytes);
     }
 
@@ -313,9 +308,10 @@ final class TornadoPlan implements FloatPlan {
 
     @Override
     public void close() {
-        if (closed) {
-            return;
-        }
+        use.close(this::free);
+    }
+
+    private void free() {
         release();
         try {
             entry.inTurn(() -> {

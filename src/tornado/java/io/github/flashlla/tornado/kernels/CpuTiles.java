@@ -204,17 +204,21 @@ public final class CpuTiles {
      * @return the largest score of each lane, or {@code least} where that is larger
      */
     static Float16 scores(VectorFloat16 t, int tile, int m, float scale, int sees, int unseen, int j0, Float16 least) {
+        float factor = scale;
         if (unseen > 0) {
+            // after scaling: a negative scale would turn far below every score into far above
             Float16 seen = t.get(sees);
             for (int i = 0; i < m; i++) {
                 int at = tile + i * VECTORS;
-                t.set(at, Float16.add(t.get(at), masked(seen, Lanes.spread(j0 + i + 1f))));
+                Float16 s = Float16.mult(t.get(at), Lanes.spread(scale));
+                t.set(at, Float16.add(s, masked(seen, Lanes.spread(j0 + i + 1f))));
             }
+            factor = 1f;
         }
         Float16 max = least;
         for (int i = 0; i < m; i++) {
             int at = tile + i * VECTORS;
-            Float16 s = Float16.mult(t.get(at), Lanes.spread(scale));
+            Float16 s = Float16.mult(t.get(at), Lanes.spread(factor));
             t.set(at, s);
             max = Lanes.max(max, s);
         }

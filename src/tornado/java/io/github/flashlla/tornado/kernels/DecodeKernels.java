@@ -472,6 +472,42 @@ public final class DecodeKernels {
         }
     }
 
+    /** {@link #solve} for D = 1, whose A is a number: TornadoVM compiles no loop that it knows to be empty. */
+    public static void solveOneDim(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray topScore,
+            FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray x, FloatArray kbar, FloatArray facts, int hw, int heads,
+            int splits) {
+        int head = context.groupIdx;
+        if (context.localIdx == 0) {
+            float top = LOWEST;
+            float omega = 0;
+            float sumOfZ = 0;
+            float sumOfSquares = 0;
+            for (int s = 0; s < splits; s++) {
+                int part = head * splits + s;
+                top = Math.max(top, topScore.get(part));
+                sumOfZ += sumZ.get(2 * part);
+                omega += sumZ.get(2 * part + 1);
+                sumOfSquares += sums.get((head / hw * splits + s) * STRIP * STRIP * hw + head % hw);
+            }
+            float some = Math.min(lengths.get(head / heads), 1); // 0 for an empty sequence: everything below is then 0
+            float perWeight = some / Math.max(omega, 1e-30f);
+            float ridge = ridges.get(head);
+            float zbar = sumOfZ * perWeight;
+            float b = some * ((centre.get(head) - q.get(head)) + zbar);
+            // in exact arithmetic no variance is below 0
+            float a = Math.max(sumOfSquares * perWeight - zbar * zbar, 0f) + ridge;
+            float solution = b / a;
+            float residual = a * solution - b;
+            x.set(head, solution);
+            kbar.set(head, some * (centre.get(head) + zbar));
+            facts.set(head * 5, top);
+            facts.set(head * 5 + 1, perWeight);
+            facts.set(head * 5 + 2, 1 + zbar * solution);
+            facts.set(head * 5 + 3, top + TornadoMath.log(Math.max(omega, 1e-30f)));
+            facts.set(head * 5 + 4, TornadoMath.sqrt(residual * residual / Math.max(b * b, 1e-30f)));
+        }
+    }
+
     /**
      * {@link #solve} for head dims whose triangle exceeds local memory: the factor overwrites A's lower triangle in {@code a},
      * and the residual is taken against its upper triangle and diagonal, which stay.

@@ -1,0 +1,26 @@
+package io.github.flashlla.spi;
+
+/** Whether a device is open. Its plans and caches ask. */
+public final class DeviceState {
+    private final String device;
+    private volatile boolean closed;
+
+    public DeviceState(String device) {
+        this.device = device;
+    }
+
+    String device() {
+        return device;
+    }
+
+    /** @throws IllegalStateException if the device is closed */
+    public void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException(device + ": the device is closed; open it anew");
+        }
+    }
+
+    public void close() {
+        closed = true;
+    }
+}

@@ -1,0 +1,97 @@
+package io.github.flashlla.spi;
+
+import java.util.concurrent.atomic.AtomicReference;
+
+/**
+ * What a plan or cache asks before it does anything: that it and its device are open, and that no other thread is at it. Its
+ * memory is its own, so that two threads at once would give wrong numbers and no exception. A use within a use of the same
+ * thread is let through.
+ */
+public final class ExclusiveUse {
+    private final DeviceState device;
+    private final String busy;
+    private final String gone;
+    private final AtomicReference<Thread> user = new AtomicReference<>();
+    private volatile boolean closed;
+
+    private ExclusiveUse(DeviceState device, String busy, String gone) {
+        this.device = device;
+        this.busy = device.device() + ": " + busy;
+        this.gone = device.device() + ": " + gone;
+    }
+
+    public static ExclusiveUse ofPlan(DeviceState device) {
+        return new ExclusiveUse(device, "this plan runs on another thread; make a plan for each thread",
+                "this plan is closed; make a new one from its device");
+    }
+
+    public static ExclusiveUse ofDecodePlan(DeviceState device) {
+        return new ExclusiveUse(device, "this decode plan runs on another thread; make a cache and a plan for each thread",
+                "this decode plan is closed; make a new one from its cache");
+    }
+
+    public static ExclusiveUse ofCache(DeviceState device) {
+        return new ExclusiveUse(device, "this key/value cache is in use on another thread; make a cache for each thread",
+                "this key/value cache is closed; make a new one from its device");
+    }
+
+    /** @throws IllegalStateException if it or its device is closed, or another thread uses it */
+    public void run(Runnable use) {
+        boolean entered = enter();
+        try {
+            requireOpen();
+            use.run();
+        } finally {
+            leave(entered);
+        }
+    }
+
+    /**
+     * Closes it, its device being open or not; later calls do nothing.
+     *
+     * @throws IllegalStateException if another thread uses it
+     */
+    public void close(Runnable release) {
+        if (closed) {
+            return;
+        }
+        boolean entered = enter();
+        try {
+            if (!closed) {
+                closed = true;
+                release.run();
+            }
+        } finally {
+            leave(entered);
+        }
+    }
+
+    /** For what a failure has left of no further use. */
+    public void abandon() {
+        closed = true;
+    }
+
+    /** @throws IllegalStateException if it or its device is closed */
+    public void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException(gone);
+        }
+        device.requireOpen();
+    }
+
+    private boolean enter() {
+        if (user.get() == Thread.currentThread()) {
+            return false;
+        }
+        if (!user.compareAndSet(null, Thread.currentThread())) {
+            throw new IllegalStateException(busy);
+        }
+        return true;
+    }
+
+    private void leave(boolean entered) {
+        if (entered) {
+            user.set(null);
+        }
+    }
+}
