@@ -88,9 +88,9 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
             return false;
         };
         LlaGradients other = want.gradients();
-        double k = units ? 1 / f : 1;
+        double k = units ? 1 / f : sign ? -1 : 1;
         Terms terms = Terms.of(problem, want);
-        check = worse(check, part(whose + "dq", mine.dq(), other.dq(), (sign ? -1 : 1) * k * g, rows, gradientBar, false, terms.dq, row));
+        check = worse(check, part(whose + "dq", mine.dq(), other.dq(), k * g, rows, gradientBar, false, terms.dq, row));
         check = worse(check, part(whose + "dk", mine.dk(), other.dk(), k * g, kvHeads, gradientBar, false, terms.dk, head));
         check = worse(check, part(whose + "dv", mine.dv(), other.dv(), g, kvHeads, gradientBar, false, terms.dv, head));
         return worse(check, part(whose + "dlambda", mine.dridge(), other.dridge(), k * k * g, rows, gradientBar, false, terms.dridge, row));

@@ -47,7 +47,7 @@ public record RandomProblem(long seed, Family family, Mode mode, Twin twin, int 
         VALUES,
         /** g times f: gradients times f. */
         GRADIENT,
-        /** q and the scale negated: o stays. */
+        /** q and k negated: o stays. (The scale and q negated keep the scores, but not kbar - q.) */
         SIGN
     }
 
@@ -120,8 +120,7 @@ public record RandomProblem(long seed, Family family, Mode mode, Twin twin, int 
                             in.ridge() == null ? null : times(f * f, in.ridge())), g, lengths);
             case VALUES -> with(new LlaInputs(in.q(), in.k(), times(f, in.v()), in.ridge()), g, lengths);
             case GRADIENT -> with(in, times(f, g), lengths);
-            case SIGN -> new RandomProblem(seed, family, mode, twin, exponent, options.withScale(-scale),
-                    new LlaInputs(times(-1, in.q()), in.k(), in.v(), in.ridge()), g, lengths);
+            case SIGN -> with(new LlaInputs(times(-1, in.q()), times(-1, in.k()), in.v(), in.ridge()), g, lengths);
         };
     }
 
