@@ -7,11 +7,14 @@ import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.launch.Relay;
 import io.github.flashlla.verify.GoldenCase;
+import io.github.flashlla.verify.RandomVerification;
 import io.github.flashlla.verify.Verification;
 import io.github.flashlla.verify.Verification.Outcome;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.OptionalInt;
@@ -27,8 +30,10 @@ import picocli.CommandLine.Spec;
 @Command(name = "verify", sortOptions = false,
         description = "Hold devices against float64: test vectors, and random problems that differ every time. Exit status 1 on any miss.",
         footerHeading = "%nExamples:%n",
-        footer = {"  flashlla verify", "  flashlla verify --device all", "  flashlla verify --device opencl:0 --seed 7"})
+        footer = {"  flashlla verify", "  flashlla verify --device all", "  flashlla verify --device opencl:0 --seed 7",
+            "  flashlla verify --random 1000 --minutes 5 --save wrong"})
 public final class VerifyCommand implements Callable<Integer> {
+    private static final double MOST_MINUTES = 1e6;
 
     @Option(names = "--device", split = ",", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
             description = "Devices: names, backends, cpu, gpu or all (default: ${DEFAULT-VALUE})")
@@ -40,27 +45,92 @@ public final class VerifyCommand implements Callable<Integer> {
     @Option(names = "--seed", paramLabel = "N", description = "Seed of the random problems, to see a miss again (default: a new one)")
     private Long seed;
 
+    @Option(names = "--random", paramLabel = "N", description = "Hold this many random problems of every kind against float64 instead: "
+            + "sizes, options, modes and numbers all drawn (default: the test vectors and a few problems)")
+    private Long random;
+
+    @Option(names = "--minutes", paramLabel = "M", description = "End the random problems after this time (default: when all are done)")
+    private Double minutes;
+
+    @Option(names = "--save", paramLabel = "DIR", description = "Folder for the arrays of random problems that are wrong, each with the "
+            + "command that runs it (default: they are not kept)")
+    private Path save;
+
     @Spec
     private CommandSpec spec;
 
     @Override
     public Integer call() {
-        List<GoldenCase> cases = GoldenCase.all(golden == null ? ownVectors() : golden);
+        requireFits();
+        List<GoldenCase> cases = random != null ? List.of() : GoldenCase.all(golden == null ? ownVectors() : golden);
         long used = seed == null ? ThreadLocalRandom.current().nextLong(1, 1_000_000) : seed;
         int status = 0;
         for (DeviceInfo info : Devices.select(devices)) {
             try {
                 // a device in a JVM of its own verifies itself there, with the same seed
-                List<String> again = Stream.concat(Stream.of("verify", "--device", info.name(), "--seed", Long.toString(used)),
-                        golden == null ? Stream.empty() : Stream.of("--golden", golden.toString())).toList();
+                List<String> again = again(info, used);
                 OptionalInt child = Relay.run(List.of(info), FlashLla.class, again);
-                status = Math.max(status, child.isPresent() ? child.getAsInt() : verify(info, cases, used));
+                status = Math.max(status, child.isPresent() ? child.getAsInt()
+                        : random != null ? verifyRandom(info, used) : verify(info, cases, used));
             } catch (DeviceException e) {
                 spec.commandLine().getErr().println("flashlla: " + e.getMessage());
                 status = Math.max(status, 1);
             }
         }
         return status;
+    }
+
+    private void requireFits() {
+        if (random == null && (minutes != null || save != null)) {
+            throw new InvalidInputException((minutes != null ? "--minutes" : "--save") + " is for --random.");
+        }
+        if (random != null && golden != null) {
+            throw new InvalidInputException("--random and --golden exclude each other: random problems, or test vectors.");
+        }
+        if (random != null && random < 1) {
+            throw new InvalidInputException("--random must be at least 1, not " + random + ".");
+        }
+        if (minutes != null && !(minutes > 0 && minutes <= MOST_MINUTES)) {
+            throw new InvalidInputException("--minutes must be above 0 and at most " + (long) MOST_MINUTES + ", not " + minutes + ".");
+        }
+    }
+
+    private List<String> again(DeviceInfo info, long used) {
+        List<String> again = new ArrayList<>(List.of("verify", "--device", info.name(), "--seed", Long.toString(used)));
+        add(again, "--golden", golden);
+        add(again, "--random", random);
+        add(again, "--minutes", minutes);
+        add(again, "--save", save);
+        return again;
+    }
+
+    private static void add(List<String> line, String option, Object value) {
+        if (value != null) {
+            line.addAll(List.of(option, value.toString()));
+        }
+    }
+
+    private int verifyRandom(DeviceInfo info, long used) {
+        PrintWriter out = spec.commandLine().getOut();
+        Duration atMost = Duration.ofMillis((long) ((minutes == null ? MOST_MINUTES : minutes) * 60_000));
+        boolean compiles = !List.of("jvm", "reference").contains(info.backend());
+        try (Device device = Devices.open(info.name())) {
+            RandomVerification counts = RandomVerification.run(device, random, used, atMost, compiles, failure -> {
+                out.println("wrong: " + failure.drawn());
+                out.println("  " + failure.check());
+                if (failure.smallest() != failure.drawn()) {
+                    out.println("  still wrong: " + failure.smallest());
+                }
+                out.println("  " + RandomVerification.command(info.name(), failure.drawn()));
+                if (save != null) {
+                    out.println("  saved in " + RandomVerification.save(save, info.name(), failure));
+                }
+                out.flush();
+            });
+            out.println(info.name() + ": " + counts.summary(used));
+            out.flush();
+            return counts.wrong() == 0 ? 0 : 1;
+        }
     }
 
     private int verify(DeviceInfo info, List<GoldenCase> cases, long used) {

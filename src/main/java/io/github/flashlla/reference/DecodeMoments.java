@@ -109,14 +109,24 @@ public final class DecodeMoments {
             }
         }
         LinearSolverDense<DMatrixRMaj> cholesky = LinearSolverFactory_DDRM.symmPosDef(dim);
-        if (!cholesky.setA(a)) {
-            throw new InvalidInputException("the ridge " + ridge
-                    + " is too small for these keys: A is not positive definite in float64; raise it");
+        DMatrixRMaj factor = a.copy();
+        boolean solved = cholesky.setA(factor);
+        if (solved) {
+            DMatrixRMaj solution = new DMatrixRMaj(dim, 1);
+            cholesky.solve(b.copy(), solution);
+            System.arraycopy(solution.data, 0, x, 0, dim);
+            solved = Arrays.stream(x).allMatch(Double::isFinite);
         }
-        DMatrixRMaj solution = new DMatrixRMaj(dim, 1);
-        cholesky.solve(b, solution);
-        for (int i = 0; i < dim; i++) {
-            x[i] = solution.get(i, 0);
+        if (!solved) { // A is singular to rounding: no pivot is below the ridge
+            Extended lower = new Extended(dim * dim);
+            Extended right = new Extended(dim);
+            System.arraycopy(a.data, 0, lower.hi, 0, dim * dim);
+            System.arraycopy(b.data, 0, right.hi, 0, dim);
+            System.arraycopy(new ExtendedCholesky(lower, dim, ridge).solve(right).hi, 0, x, 0, dim);
+            if (!Arrays.stream(x).allMatch(Double::isFinite)) {
+                throw new InvalidInputException("the solve of a query leaves float64's range: raise the ridge " + ridge
+                        + ", or bring q and k to smaller numbers");
+            }
         }
         for (int e = 0; e < valueDim; e++) {
             double vbar = v[e] / omega;

@@ -1,0 +1,77 @@
+package io.github.flashlla.verify;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.flashlla.Device;
+import io.github.flashlla.Devices;
+import io.github.flashlla.verify.ProblemCheck.Kind;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ThreadLocalRandom;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Random problems, others every time. */
+@Tag("random")
+class RandomVerificationTest {
+    private static final int PROBLEMS = 400;
+    private static final Duration MOST = Duration.ofSeconds(40);
+
+    @Test
+    void jvmIsRightOrSaysThatItIsNot() {
+        long seed = ThreadLocalRandom.current().nextLong(1L << 40);
+        List<String> wrong = new ArrayList<>();
+        try (Device device = Devices.open("jvm")) {
+            RandomVerification counts = RandomVerification.run(device, PROBLEMS, seed, MOST, false, failure -> wrong.add(failure.drawn() + "\n  "
+                    + failure.check() + "\n  still wrong: " + failure.smallest() + "\n  " + RandomVerification.command("jvm", failure.drawn())));
+            System.out.println("jvm: " + counts.summary(seed));
+            assertTrue(wrong.isEmpty(), counts.summary(seed) + "\n" + String.join("\n", wrong));
+        }
+    }
+
+    /** Both are float64: a problem that is wrong here is a mistake in the check. */
+    @Test
+    void theReferenceIsRight() {
+        long seed = ThreadLocalRandom.current().nextLong(1L << 40);
+        List<String> wrong = new ArrayList<>();
+        try (Device device = Devices.open("reference")) {
+            RandomVerification counts = RandomVerification.run(device, 100, seed, Duration.ofSeconds(15), false,
+                    failure -> wrong.add(failure.drawn() + "\n  " + failure.check()));
+            assertTrue(wrong.isEmpty(), counts.summary(seed) + "\n" + String.join("\n", wrong));
+        }
+    }
+
+    @Test
+    void aSeedRepeatsItsProblem() {
+        RandomProblem problem = RandomProblem.draw(123456789);
+        RandomProblem again = RandomProblem.draw(123456789);
+        assertEquals(problem.toString(), again.toString());
+        assertEquals(0, Accuracy.relativeError(again.inputs().k(), problem.inputs().k()));
+        // the lower bits draw other numbers for the same plan
+        RandomProblem other = RandomProblem.draw(123456788);
+        assertEquals(problem.shape(), other.shape());
+        assertEquals(problem.options(), other.options());
+        assertTrue(Accuracy.relativeError(other.inputs().k(), problem.inputs().k()) > 0);
+    }
+
+    @Test
+    void whatFailsIsMadeSmall(@TempDir Path folder) throws Exception {
+        RandomProblem problem = RandomProblem.draw(5L << RandomProblem.DATA_BITS);
+        int keys = Math.min(2, problem.shape().keyLength());
+        RandomProblem smallest = ProblemShrinker.shrink(problem, part -> part.shape().keyLength() >= keys);
+        assertEquals(1, smallest.shape().batch());
+        assertEquals(1, smallest.shape().headDim());
+        assertEquals(1, smallest.shape().queryLength());
+        Path saved = RandomVerification.save(folder, "jvm", new RandomVerification.Failure(problem, smallest,
+                new ProblemCheck(Kind.WRONG, "o", 1, 1e-4)));
+        String text = Files.readString(saved.resolve("command.txt"));
+        assertTrue(text.contains("flashlla verify --device jvm --random 1 --seed " + problem.seed()), text);
+        assertTrue(text.contains("flashlla run --device jvm --q q.npy"), text);
+        assertTrue(Files.exists(saved.resolve("q.npy")) && Files.exists(saved.resolve("v.npy")));
+    }
+}
