@@ -221,7 +221,7 @@ public final class BenchCommand implements Callable<Integer> {
             RecordFile.write(recordFile, record);
             recordFailure = null; // the whole of it is there again
         } catch (InvalidInputException e) {
-            recordFailure = e.getMessage(); // said at the end: what is measured is worth more than the file
+            recordFailure = e.getMessage().replaceFirst("\\.$", ""); // said at the end: what is measured is worth more than the file
         }
     }
 

@@ -71,7 +71,7 @@ public final class Doctor {
         try {
             examine(found.get());
         } catch (DeviceException e) {
-            problem("TornadoVM SDK", e.getMessage(), "install the SDK again");
+            problem("TornadoVM SDK", e.getMessage(), "without it there are the devices jvm and reference");
         }
     }
 

@@ -72,7 +72,11 @@ public record TornadoSdk(Path home) {
 
     /** Version, such as {@code 5.2.0-jdk25}, or {@code unknown}. */
     public String version() {
-        return module("tornado.api").map(ModuleReference::descriptor).flatMap(d -> d.rawVersion()).orElse("unknown");
+        try {
+            return module("tornado.api").map(ModuleReference::descriptor).flatMap(d -> d.rawVersion()).orElse("unknown");
+        } catch (DeviceException e) {
+            return "unknown"; // a damaged SDK is its own devices' trouble, and no record's
+        }
     }
 
     /** Whether it was installed with this backend's driver. */
