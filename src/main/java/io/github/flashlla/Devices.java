@@ -1,5 +1,6 @@
 package io.github.flashlla;
 
+import io.github.flashlla.io.Printable;
 import io.github.flashlla.spi.DeviceProvider;
 import io.github.flashlla.spi.DeviceProvider.Absence;
 import io.github.flashlla.spi.DeviceProvider.Discovery;
@@ -107,7 +108,13 @@ public final class Devices {
                 return;
             }
             backends.addAll(provider.backends());
-            Discovery discovery = provider.discover();
+            Discovery discovery;
+            try {
+                discovery = provider.discover();
+            } catch (RuntimeException e) {
+                provider.backends().forEach(backend -> absences.add(new Absence(backend, "could not be asked for its devices: " + e.getMessage())));
+                return;
+            }
             for (DeviceInfo info : discovery.devices()) {
                 infos.put(info.name(), info);
                 owners.put(info.name(), provider);
@@ -120,7 +127,7 @@ public final class Devices {
             String backend = backendOf(selector);
             String why = absences.stream().filter(a -> a.backend().equals(backend)).map(a -> " (" + a.reason() + ")")
                     .findFirst().orElse("");
-            return "no device matches '" + selector + "'" + why + "; there are " + there + ", and the groups all, cpu and gpu";
+            return "no device matches '" + Printable.text(selector) + "'" + why + "; there are " + there + ", and the groups all, cpu and gpu";
         }
     }
 }

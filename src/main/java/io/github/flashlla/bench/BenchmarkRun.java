@@ -95,6 +95,10 @@ public final class BenchmarkRun {
                 giveUp(device, left, visit.unusableStatus, visit.unusable);
                 return;
             }
+            if (losses == MAX_LOSSES && !visit.opened) {
+                giveUp(device, left, Status.CRASHED, visit.loss + ", " + MAX_LOSSES + " times in a row");
+                return;
+            }
             if (losses == MAX_LOSSES) {
                 giveUp(device, left, Status.FAILED, "not run: the device lost " + MAX_LOSSES + " processes in a row");
                 return;
@@ -124,6 +128,8 @@ public final class BenchmarkRun {
         private int finished;
         private boolean opened;
         private boolean lost;
+        /** How it was lost. */
+        private String loss;
         private String unusable;
         private Status unusableStatus = Status.FAILED;
 
@@ -226,11 +232,12 @@ public final class BenchmarkRun {
 
         private void lose(Status status, String message) {
             lost = true;
+            loss = message;
             if (opened) {
                 Task task = tasks.get(finished++);
                 add(task, Measurement.missing(device.name(), task.workload(), task.method(), status, message));
-            } else {
-                unusable = message;
+            } else if (status == Status.TIMEOUT) {
+                unusable = message; // who hung for minutes is not waited for again
                 unusableStatus = status;
             }
         }
@@ -238,4 +245,5 @@ public final class BenchmarkRun {
         private static long after(double seconds) {
             return System.nanoTime() + (long) (seconds * 1e9);
         }
-    }}
+    }
+}

@@ -5,6 +5,7 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
+import io.github.flashlla.io.Printable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -149,7 +150,7 @@ public record Grid(
             case "float32" -> DataType.FLOAT32;
             case "float16" -> DataType.FLOAT16;
             case "bfloat16" -> DataType.BFLOAT16;
-            default -> throw new InvalidInputException("there is no element type '" + name
+            default -> throw new InvalidInputException("there is no element type '" + Printable.text(name)
                     + "'; use float32, float16 or bfloat16");
         };
     }
@@ -158,7 +159,7 @@ public record Grid(
         try {
             return Preconditioner.valueOf(name.toUpperCase(Locale.ROOT));
         } catch (IllegalArgumentException e) {
-            throw new InvalidInputException("there is no preconditioner '" + name + "'; use none or jacobi");
+            throw new InvalidInputException("there is no preconditioner '" + Printable.text(name) + "'; use none or jacobi");
         }
     }
 }

@@ -1,6 +1,8 @@
 package io.github.flashlla.bench;
 
+import com.sun.management.OperatingSystemMXBean;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -16,6 +18,12 @@ final class HostMemory {
     /** Physical memory in bytes; null where the system does not tell. */
     static Long physicalBytes() {
         return fileKilobytes(Path.of("/proc/meminfo"), "MemTotal:");
+    }
+
+    /** Memory that this process may use in bytes, which a container may have less of than its machine; null where that is not known. */
+    static Long usableBytes() {
+        return ManagementFactory.getOperatingSystemMXBean() instanceof OperatingSystemMXBean system && system.getTotalMemorySize() > 0
+                ? Long.valueOf(system.getTotalMemorySize()) : physicalBytes();
     }
 
     private static Long fileKilobytes(Path file, String key) {

@@ -3,6 +3,7 @@ package io.github.flashlla.bench;
 import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.Printable;
 import java.util.List;
 
 /** Which passes a workload times. */
@@ -55,6 +56,6 @@ public enum Mode {
                 return mode;
             }
         }
-        throw new InvalidInputException("there is no mode '" + label + "'; use fwd, bwd, fwd+bwd, decode, naive or memory");
+        throw new InvalidInputException("there is no mode '" + Printable.text(label) + "'; use fwd, bwd, fwd+bwd, decode, naive or memory");
     }
 }

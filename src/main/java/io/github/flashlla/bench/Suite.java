@@ -10,16 +10,16 @@ import com.fasterxml.jackson.databind.exc.MismatchedInputException;
 import com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.Printable;
+import io.github.flashlla.io.SmallFile;
 import java.io.CharConversionException;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /**
  * What one run of the benchmark measures: every task on every device.
@@ -31,7 +31,7 @@ import java.util.Set;
  */
 public record Suite(String name, List<String> devices, List<Task> tasks, Protocol protocol) {
 
-    private static final long MAX_BYTES = 1 << 20;
+    private static final int MAX_MEBIBYTES = 1;
 
     private static final YAMLMapper YAML = YAMLMapper.builder()
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
@@ -46,6 +46,10 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
             "a list of keys and values", Integer.class, "a whole number", Double.class, "a number", Boolean.class, "true or false",
             String.class, "text", List.class, "a list");
 
+    public Suite {
+        tasks = List.copyOf(new LinkedHashSet<>(tasks)); // what is listed twice is measured once
+    }
+
     /**
      * Reads a suite from YAML (or JSON, which is YAML too).
      *
@@ -53,19 +57,13 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
      */
     public static Suite read(Path file) {
         try {
-            if (Files.isDirectory(file)) {
-                throw new InvalidInputException("suite " + file + " is a folder; name a file");
-            }
-            if (Files.size(file) > MAX_BYTES) {
-                throw new InvalidInputException("suite " + file + " is larger than 1 MiB, which no suite is");
-            }
-            SuiteFile content = YAML.readValue(file.toFile(), SuiteFile.class);
+            SuiteFile content = YAML.readValue(SmallFile.read(file, "suite " + file, MAX_MEBIBYTES), SuiteFile.class);
             if (content == null) {
                 throw new InvalidInputException("suite " + file + " is empty");
             }
             return content.suite(stem(file));
         } catch (UnrecognizedPropertyException e) {
-            throw new InvalidInputException("suite " + file + " has the unknown key '" + e.getPropertyName() + "'"
+            throw new InvalidInputException("suite " + file + " has the unknown key '" + Printable.text(e.getPropertyName()) + "'"
                     + at(e) + "; known here are " + e.getKnownPropertyIds().stream().map(Object::toString).sorted().toList());
         } catch (JsonMappingException e) {
             if (e.getCause() instanceof InvalidInputException invalid) {
@@ -104,7 +102,7 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
         for (JsonMappingException.Reference step : e.getPath()) {
             place.append(step.getFieldName() == null ? "[" + step.getIndex() + "]" : (place.isEmpty() ? "" : ".") + step.getFieldName());
         }
-        return place.isEmpty() ? "the file" : place.toString();
+        return place.isEmpty() ? "the file" : Printable.text(place.toString());
     }
 
     private static String at(JacksonException e) {
@@ -112,7 +110,7 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
     }
 
     private static String firstLine(JacksonException e) {
-        return e.getOriginalMessage().lines().findFirst().orElse("unreadable").replaceFirst("^java[\\w.]*: ", "");
+        return Printable.text(e.getOriginalMessage().lines().findFirst().orElse("unreadable").replaceFirst("^java[\\w.]*: ", ""));
     }
 
     private static String stem(Path file) {
@@ -133,7 +131,7 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
             if (workloads == null || workloads.isEmpty()) {
                 throw new InvalidInputException("it lists no workloads");
             }
-            Set<Task> tasks = new LinkedHashSet<>();
+            List<Task> tasks = new ArrayList<>();
             for (Grid grid : workloads) {
                 if (grid == null) {
                     throw new InvalidInputException("an entry of workloads is empty");
@@ -141,7 +139,7 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
                 tasks.addAll(grid.tasks());
             }
             Protocol usual = Protocol.DEFAULT;
-            return new Suite(name == null ? otherName : name, devices, new ArrayList<>(tasks), new Protocol(
+            return new Suite(name == null ? otherName : name, devices, tasks, new Protocol(
                     repetitions == null ? usual.repetitions() : repetitions,
                     sampleS != null ? sampleS : repetitions == null ? usual.sampleSeconds() : 0,
                     warmUpS == null ? usual.warmUpSeconds() : warmUpS,

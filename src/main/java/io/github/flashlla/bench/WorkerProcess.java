@@ -30,19 +30,31 @@ final class WorkerProcess implements AutoCloseable {
     WorkerProcess(List<String> javaCommand, String device, List<Task> tasks, Protocol protocol) throws IOException {
         folder = new ScratchFolder("bench");
         log = folder.resolve("log");
+        try {
+            events = order(device, tasks, protocol);
+            process = start(javaCommand);
+        } catch (IOException | RuntimeException e) {
+            folder.close(); // nobody else can: a signal may have deleted half of it while it was filled
+            throw e;
+        }
+    }
+
+    private RandomAccessFile order(String device, List<Task> tasks, Protocol protocol) throws IOException {
         Path eventFile = Files.createFile(folder.resolve("events.jsonl"));
-        Path order = folder.resolve("order.json");
-        RecordJson.COMPACT.writeValue(order.toFile(), new WorkerOrder(device, tasks, protocol, eventFile.toString()));
+        RecordJson.COMPACT.writeValue(folder.resolve("order.json").toFile(), new WorkerOrder(device, tasks, protocol, eventFile.toString()));
+        return new RandomAccessFile(eventFile.toFile(), "r");
+    }
+
+    private Process start(List<String> javaCommand) throws IOException {
         List<String> command = new ArrayList<>(javaCommand);
         command.addAll(1, List.of("-D" + DRIVER_LOG + "=" + log, "-XX:ErrorFile=" + folder.resolve("hs_err.log"),
                 "-XX:-CreateCoredumpOnCrash"));
         command.add(Worker.class.getName());
-        command.add(order.toString());
-        events = new RandomAccessFile(eventFile.toFile(), "r");
+        command.add(folder.resolve("order.json").toString());
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
         // where TornadoVM looks for its settings, also when the SDK was found elsewhere
         TornadoSdk.find().ifPresent(sdk -> builder.environment().put("TORNADOVM_HOME", sdk.home().toString()));
-        process = builder.start();
+        return builder.start();
     }
 
     long pid() {

@@ -64,10 +64,15 @@ public final class WorkloadRunner {
         } catch (DeviceException e) {
             return missing(task, Status.FAILED, e.getMessage());
         } catch (OutOfMemoryError e) {
-            return missing(task, Status.FAILED, "out of host memory: " + e.getMessage());
+            return missing(task, Status.FAILED, "out of host memory of " + Numbers.bytes(Runtime.getRuntime().maxMemory())
+                    + " of heap and " + describe(HostMemory.usableBytes()) + " in all; shorten it, or split the batch or the heads");
         } catch (RuntimeException | LinkageError | AssertionError | InternalError e) {
             return missing(task, Status.FAILED, e.toString());
         }
+    }
+
+    private static String describe(Long bytes) {
+        return bytes == null ? "an unknown size" : Numbers.bytes(bytes);
     }
 
     private Measurement missing(Task task, Status status, String message) {
@@ -75,6 +80,7 @@ public final class WorkloadRunner {
     }
 
     private Measurement measure(Task task) {
+        SizeLimits.require(task, facts.name(), HostMemory.usableBytes());
         progress.phase("inputs");
         LlaInputs inputs = RandomInputs.normal(task.shape(), task.dataType());
         Tensor gradOutput = task.mode().hasBackward() ? RandomInputs.gradient(task.shape()) : null;

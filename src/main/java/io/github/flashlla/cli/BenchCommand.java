@@ -156,6 +156,9 @@ public final class BenchCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
+    /** Why the record could not be written the last time, or null. */
+    private String recordFailure;
+
     @Override
     public Integer call() {
         Suite suite = suite();
@@ -175,6 +178,10 @@ public final class BenchCommand implements Callable<Integer> {
             BenchmarkRecord record = run.run();
             display.close();
             finish(record, out);
+            if (recordFailure != null) {
+                System.err.println("flashlla: " + recordFailure + "; the results above are all there is of it.");
+                return 1;
+            }
             return record.complete() && record.measurements().stream().allMatch(m -> m.status() == Status.OK) ? 0 : 1;
         } finally {
             printed.countDown();
@@ -207,8 +214,14 @@ public final class BenchCommand implements Callable<Integer> {
 
     /** A record of nothing replaces none of an earlier run. */
     private void keep(BenchmarkRecord record) {
-        if (recordFile != null && !record.measurements().isEmpty()) {
+        if (recordFile == null || record.measurements().isEmpty()) {
+            return;
+        }
+        try {
             RecordFile.write(recordFile, record);
+            recordFailure = null; // the whole of it is there again
+        } catch (InvalidInputException e) {
+            recordFailure = e.getMessage().replaceFirst("\\.$", ""); // said at the end: what is measured is worth more than the file
         }
     }
 

@@ -2,15 +2,16 @@ package io.github.flashlla.cli;
 
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.Printable;
 import io.github.flashlla.launch.Relay;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
-import java.util.Locale;
-import java.util.regex.Pattern;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -33,7 +34,8 @@ public final class FlashLla {
 
     public static void main(String[] args) {
         Relay.adopt();
-        System.exit(commandLine().execute(args));
+        PrintWriter out = new PrintWriter(System.out, false, System.out.charset());
+        System.exit(execute(commandLine().setOut(out), args));
     }
 
     /**
@@ -44,7 +46,18 @@ public final class FlashLla {
      * @return the exit status
      */
     public static int execute(PrintWriter out, PrintWriter err, String... args) {
-        return commandLine().setOut(out).setErr(err).execute(args);
+        return execute(commandLine().setOut(out).setErr(err), args);
+    }
+
+    /** A command whose results went nowhere has failed, however well it computed. */
+    private static int execute(CommandLine line, String... args) {
+        int status = line.execute(args);
+        if (line.getOut().checkError()) {
+            line.getErr().println("flashlla: standard output cannot be written, so results are lost: its disk is full, or its reader is gone.");
+            line.getErr().flush();
+            return status == 0 ? 1 : status;
+        }
+        return status;
     }
 
     static CommandLine commandLine() {
@@ -56,9 +69,13 @@ public final class FlashLla {
                 .registerConverter(Path.class, FlashLla::path)
                 .setParameterExceptionHandler((e, args) -> {
                     CommandLine line = e.getCommandLine();
-                    line.getErr().println("flashlla: " + sentence(usageProblem(e, flashlla) + "; see '" + line.getCommandSpec().qualifiedName()
+                    line.getErr().println("flashlla: " + sentence(Printable.sentence(WrongUsage.text(e, flashlla, args)) + "; see '" + line.getCommandSpec().qualifiedName()
                             + " --help'"));
                     return CommandLine.ExitCode.USAGE;
+                })
+                .setExecutionStrategy(parsed -> {
+                    WrongUsage.requireWholeLists(parsed);
+                    return new CommandLine.RunLast().execute(parsed);
                 })
                 .setExecutionExceptionHandler((e, line, parsed) -> {
                     line.getErr().println("flashlla: " + sentence(problem(e)));
@@ -71,26 +88,28 @@ public final class FlashLla {
         if (text.isEmpty()) {
             throw new CommandLine.TypeConversionException("it is empty, but a file was expected");
         }
-        return Path.of(text);
-    }
-
-    private static String usageProblem(CommandLine.ParameterException e, CommandLine flashlla) {
-        if (e instanceof CommandLine.UnmatchedArgumentException unmatched && e.getCommandLine() == flashlla && !unmatched.isUnknownOption()) {
-            return "there is no command '" + unmatched.getUnmatched().getFirst() + "'; there are "
-                    + String.join(", ", flashlla.getSubcommands().keySet());
+        try {
+            Path path = Path.of(text);
+            if (text.indexOf('\uFFFD') < 0 || Files.exists(path)) {
+                return path;
+            }
+        } catch (InvalidPathException e) {
+            if (text.indexOf('\0') >= 0) {
+                throw new CommandLine.TypeConversionException("'" + text + "' is no file's name");
+            }
         }
-        return Pattern.compile("expected one of \\[.*?]").matcher(e.getMessage().lines().findFirst().orElse("a wrong command line"))
-                .replaceFirst(values -> values.group().toLowerCase(Locale.ROOT));
+        throw new CommandLine.TypeConversionException("'" + text + "' is no name in " + System.getProperty("sun.jnu.encoding")
+                + ", the encoding of this locale; rename the file, or set LC_ALL to the locale that its name was written in");
     }
 
     /** What happened, for a person; of what nobody foresaw, where. */
     private static String problem(Exception e) {
         if (e instanceof InvalidInputException || e instanceof DeviceException) {
-            return e.getMessage();
+            return Printable.sentence(e.getMessage());
         }
         Throwable cause = e instanceof UncheckedIOException ? e.getCause() : e;
         if (cause instanceof FileSystemException file) {
-            return file.getFile() + " cannot be read or written ("
+            return Printable.sentence(file.getFile()) + " cannot be read or written ("
                     + (file.getReason() != null ? file.getReason() : file.getClass().getSimpleName()) + ")";
         }
         if (cause instanceof IOException) {

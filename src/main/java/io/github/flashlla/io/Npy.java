@@ -2,6 +2,7 @@ package io.github.flashlla.io;
 
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.Tensor;
+import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -17,6 +18,8 @@ import java.nio.file.StandardOpenOption;
  * <p>Every failure is an {@link InvalidInputException} that names the file and says what is wrong, in one sentence.
  */
 public final class Npy {
+    /** A header may claim what it likes, and memory goes by the claim where there is no size to hold it against. */
+    private static final long MAX_PIPE_BYTES = 1L << 30;
     private static final int CHUNK_BYTES = 1 << 24;
 
     private Npy() {}
@@ -28,6 +31,9 @@ public final class Npy {
         }
         try (FileChannel in = FileChannel.open(file, StandardOpenOption.READ)) {
             NpyHeader header = NpyHeader.read(in, file);
+            if (!Files.isRegularFile(file)) {
+                return readPipe(in, header, file);
+            }
             long present = in.size() - header.dataOffset();
             if (present < header.byteSize()) {
                 throw new InvalidInputException(file + " is truncated: its shape " + Tensor.shapeString(header.dims())
@@ -51,6 +57,30 @@ public final class Npy {
         } catch (OutOfMemoryError e) {
             throw new InvalidInputException(file + " does not fit in memory.");
         }
+    }
+
+    /** A pipe, which does not tell its size before it ends. */
+    private static Tensor readPipe(FileChannel in, NpyHeader header, Path file) throws IOException {
+        if (header.byteSize() > MAX_PIPE_BYTES) {
+            throw new InvalidInputException(file + " is a pipe whose shape " + Tensor.shapeString(header.dims())
+                    + " needs more than 1 GiB; name a file.");
+        }
+        Tensor tensor = Tensor.allocate(header.type(), header.dims());
+        try {
+            transfer(tensor.segment(), buffer -> {
+                if (in.read(buffer) < 0) {
+                    throw new EOFException();
+                }
+            });
+        } catch (EOFException e) {
+            throw new InvalidInputException(file + " is truncated: it ends before the " + header.byteSize() + " bytes that its shape "
+                    + Tensor.shapeString(header.dims()) + " needs.");
+        }
+        if (in.read(ByteBuffer.allocate(1)) > 0) {
+            throw new InvalidInputException(file + " holds more bytes than its shape " + Tensor.shapeString(header.dims())
+                    + " needs; it is broken.");
+        }
+        return tensor;
     }
 
     /**

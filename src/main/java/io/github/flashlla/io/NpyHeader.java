@@ -12,7 +12,7 @@ import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.regex.Matcher;
+import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 
 /**
@@ -35,7 +35,7 @@ record NpyHeader(DataType type, long[] dims, long dataOffset) {
     private static final Pattern DESCR = Pattern.compile("['\"]descr['\"]\\s*:\\s*(?:['\"]([^'\"]*)['\"]|(\\[))");
     private static final Pattern FORTRAN = Pattern.compile("['\"]fortran_order['\"]\\s*:\\s*(True|False)");
     private static final Pattern SHAPE = Pattern.compile("['\"]shape['\"]\\s*:\\s*\\(([^)]*)\\)");
-    private static final Pattern SIZE = Pattern.compile("-?[0-9]+");
+    private static final Pattern SIZE = Pattern.compile("-?[0-9]+L?");
 
     long byteSize() {
         return Arrays.stream(dims).reduce(type.bytes(), Math::multiplyExact);
@@ -73,10 +73,10 @@ record NpyHeader(DataType type, long[] dims, long dataOffset) {
     }
 
     private static NpyHeader parse(String text, long offset, Path file) {
-        Matcher descr = DESCR.matcher(text);
-        Matcher fortran = FORTRAN.matcher(text);
-        Matcher shape = SHAPE.matcher(text);
-        if (!descr.find() || !fortran.find() || !shape.find()) {
+        MatchResult descr = last(DESCR, text);
+        MatchResult fortran = last(FORTRAN, text);
+        MatchResult shape = last(SHAPE, text);
+        if (descr == null || fortran == null || shape == null) {
             throw bad(file, "has a header without descr, fortran_order or shape; it is broken");
         }
         DataType type = type(descr.group(1), file);
@@ -84,6 +84,11 @@ record NpyHeader(DataType type, long[] dims, long dataOffset) {
             throw bad(file, "is in Fortran order; supported is " + SUPPORTED + " (save numpy.ascontiguousarray(a))");
         }
         return new NpyHeader(type, dims(shape.group(1), type, file), offset);
+    }
+
+    /** Of a key that is there twice, Python and so NumPy take the last value. */
+    private static MatchResult last(Pattern pattern, String text) {
+        return pattern.matcher(text).results().reduce((first, second) -> second).orElse(null);
     }
 
     private static DataType type(String descr, Path file) {
@@ -97,7 +102,7 @@ record NpyHeader(DataType type, long[] dims, long dataOffset) {
             default -> {
                 String what = descr.contains("O") ? "the object dtype '" : descr.startsWith(">") ? "the big-endian dtype '"
                         : "the dtype '";
-                throw bad(file, "holds " + what + descr + "'; supported is " + SUPPORTED);
+                throw bad(file, "holds " + what + Printable.text(descr) + "'; supported is " + SUPPORTED);
             }
         };
     }
@@ -112,16 +117,16 @@ record NpyHeader(DataType type, long[] dims, long dataOffset) {
         for (int axis = 0; axis < parts.length; axis++) {
             String part = parts[axis].strip();
             if (!SIZE.matcher(part).matches()) {
-                throw bad(file, "has the shape (" + shape + "), which is no list of sizes");
+                throw bad(file, "has the shape (" + Printable.text(shape) + "), which is no list of sizes");
             }
             if (part.startsWith("-")) {
-                throw bad(file, "claims the negative size " + part + " in its shape (" + shape + ")");
+                throw bad(file, "claims the negative size " + Printable.text(part) + " in its shape (" + Printable.text(shape) + ")");
             }
             try {
-                dims[axis] = Long.parseLong(part);
+                dims[axis] = Long.parseLong(part.replace("L", "")); // Python 2 wrote 6L
                 bytes = Math.multiplyExact(bytes, dims[axis]);
             } catch (NumberFormatException | ArithmeticException e) {
-                throw bad(file, "claims the shape (" + shape + "), more than any memory holds");
+                throw bad(file, "claims the shape (" + Printable.text(shape) + "), more than any memory holds");
             }
         }
         return dims;

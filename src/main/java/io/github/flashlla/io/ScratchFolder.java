@@ -43,11 +43,13 @@ public final class ScratchFolder implements AutoCloseable {
 
     /** As far as it can: a child that still writes into it is not worth failing for. */
     private synchronized void delete() {
-        for (Path file : files()) {
-            try {
-                Files.deleteIfExists(file);
-            } catch (IOException e) {
-                continue;
+        for (int i = 0; i < 3 && Files.exists(folder); i++) { // again, for what came while the first pass went
+            for (Path file : files()) {
+                try {
+                    Files.deleteIfExists(file);
+                } catch (IOException e) {
+                    continue;
+                }
             }
         }
     }

@@ -1,10 +1,12 @@
 package io.github.flashlla.launch;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.io.ScratchFolder;
 import io.github.flashlla.spi.DeviceProvider.Absence;
 import io.github.flashlla.spi.DeviceProvider.Discovery;
+import java.io.File;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -44,7 +46,17 @@ public final class BackendSurvey {
             return Optional.of("this build has no TornadoVM kernels, since no SDK was there when it was made; build again with "
                     + "./mvnw package");
         }
-        if (!sdk.get().has(backend)) {
+        if (sdk.get().home().toString().contains(File.pathSeparator)) {
+            return Optional.of("the TornadoVM SDK lies at " + sdk.get().home() + ", but Java splits paths at a colon; move it to a folder "
+                    + "without one");
+        }
+        boolean there;
+        try {
+            there = sdk.get().has(backend);
+        } catch (DeviceException e) {
+            return Optional.of(e.getMessage()); // a damaged SDK takes its backends along, and no other device
+        }
+        if (!there) {
             return Optional.of("the TornadoVM SDK at " + sdk.get().home() + " was installed without it; install one with "
                     + "'sdk install tornadovm', version <version>-" + backend.id() + " or -full");
         }

@@ -49,8 +49,19 @@ public final class Bundle {
     private static final String LAUNCHER = """
             #!/bin/sh
             # Starts FlashLLA with the Java runtime and the TornadoVM that lie beside it.
-            here=$(dirname "$(readlink -f "$0")")/..
-            here=$(cd "$here" && pwd)
+            unset CDPATH # with it, cd prints where it went, or goes elsewhere
+            # Java takes file names in the locale's encoding, and cannot name what ASCII has no letters for
+            case $(locale charmap 2>/dev/null || true) in
+                ANSI_X3.4-1968 | US-ASCII | '') LC_ALL=C.UTF-8; export LC_ALL ;;
+            esac
+            here=$(dirname -- "$(readlink -f -- "$0")")/..
+            here=$(cd -P -- "$here" && pwd -P)
+            case $here in
+                *:*)
+                    echo "flashlla: the bundle lies in $here, but Java splits paths at a colon; move it to a folder without one." >&2
+                    exit 1
+                    ;;
+            esac
             [ -d "$here/tornadovm" ] && export TORNADOVM_HOME="$here/tornadovm"
             : "${FLASHLLA_TORNADO_CONFIG:=$here/tornado-config}"
             export FLASHLLA_TORNADO_CONFIG

@@ -1,5 +1,6 @@
 package io.github.flashlla.launch;
 
+import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.spi.DeviceProvider.Absence;
 import io.github.flashlla.spi.DeviceProvider.Discovery;
@@ -67,7 +68,14 @@ public final class Doctor {
             note("TornadoVM SDK", TornadoSdk.absence(), "without it there are the devices jvm and reference");
             return;
         }
-        TornadoSdk sdk = found.get();
+        try {
+            examine(found.get());
+        } catch (DeviceException e) {
+            problem("TornadoVM SDK", e.getMessage(), "without it there are the devices jvm and reference");
+        }
+    }
+
+    private void examine(TornadoSdk sdk) {
         List<String> drivers = Stream.of(Backend.values()).filter(sdk::has).map(Backend::id).toList();
         ok("TornadoVM SDK", sdk.version() + " at " + sdk.home() + " with " + String.join(", ", drivers));
         try {

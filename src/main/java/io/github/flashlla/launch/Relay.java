@@ -108,7 +108,7 @@ public final class Relay {
             do {
                 ended = child.waitFor(20, TimeUnit.MILLISECONDS);
                 in.transferTo(System.out); // to the end of what is written so far
-                System.out.flush();
+                System.out.flush(); // whether it could be written is asked when the command has ended
             } while (!ended);
         } catch (InterruptedException e) {
             child.destroyForcibly();

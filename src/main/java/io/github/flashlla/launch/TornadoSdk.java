@@ -8,6 +8,7 @@ import java.lang.module.ModuleDescriptor.Requires;
 import java.lang.module.ModuleFinder;
 import java.lang.module.ModuleReference;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Collection;
@@ -33,8 +34,13 @@ public record TornadoSdk(Path home) {
     /** The SDK at TORNADOVM_HOME, else where SDKMAN puts it. */
     public static Optional<TornadoSdk> find() {
         String set = System.getenv("TORNADOVM_HOME");
-        Path home = set != null && !set.isBlank() ? Path.of(set)
-                : Path.of(System.getProperty("user.home"), ".sdkman", "candidates", "tornadovm", "current");
+        Path home;
+        try {
+            home = set != null && !set.isBlank() ? Path.of(set)
+                    : Path.of(System.getProperty("user.home"), ".sdkman", "candidates", "tornadovm", "current");
+        } catch (InvalidPathException e) {
+            return Optional.empty(); // a name that the locale's encoding has no letters for
+        }
         TornadoSdk sdk = new TornadoSdk(home);
         return Files.isDirectory(sdk.jarFolder()) ? Optional.of(sdk) : Optional.empty();
     }
@@ -42,7 +48,7 @@ public record TornadoSdk(Path home) {
     /** Why {@link #find} found none, in one sentence. */
     public static String absence() {
         String set = System.getenv("TORNADOVM_HOME");
-        return set != null && !set.isBlank() ? "TORNADOVM_HOME is " + set + ", which has no share/java/tornado; set it to a TornadoVM SDK"
+        return set != null && !set.isBlank() ? "TORNADOVM_HOME is " + set + ", which has no share/java/tornado that Java can read; set it to a TornadoVM SDK"
                 : "no TornadoVM SDK; " + HOW_TO_GET;
     }
 
@@ -66,7 +72,11 @@ public record TornadoSdk(Path home) {
 
     /** Version, such as {@code 5.2.0-jdk25}, or {@code unknown}. */
     public String version() {
-        return module("tornado.api").map(ModuleReference::descriptor).flatMap(d -> d.rawVersion()).orElse("unknown");
+        try {
+            return module("tornado.api").map(ModuleReference::descriptor).flatMap(d -> d.rawVersion()).orElse("unknown");
+        } catch (DeviceException e) {
+            return "unknown"; // a damaged SDK is its own devices' trouble, and no record's
+        }
     }
 
     /** Whether it was installed with this backend's driver. */
@@ -107,6 +117,8 @@ public record TornadoSdk(Path home) {
                     .toList();
         } catch (IOException e) {
             throw new UncheckedIOException("cannot list " + upgradeFolder(), e);
+        } catch (FindException e) {
+            throw damaged(e);
         }
     }
 
@@ -114,8 +126,12 @@ public record TornadoSdk(Path home) {
         try {
             return ModuleFinder.of(jarFolder()).find(name);
         } catch (FindException e) {
-            throw new DeviceException("the TornadoVM SDK at " + home + " has a jar that cannot be read (" + e.getMessage()
-                    + "); install it again", e);
+            throw damaged(e);
         }
+    }
+
+    private DeviceException damaged(FindException e) {
+        return new DeviceException("the TornadoVM SDK at " + home + " has a jar that cannot be read (" + e.getMessage()
+                + "); install it again", e);
     }
 }

@@ -1,6 +1,7 @@
 package io.github.flashlla.report;
 
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.Printable;
 import io.github.flashlla.report.Comparison.Entry;
 import io.github.flashlla.report.Comparison.Named;
 import io.github.flashlla.report.Comparison.Series;
@@ -46,7 +47,7 @@ final class Baseline {
         }
         List<String> known = new ArrayList<>(records.stream().map(Named::name).toList());
         series.stream().map(Series::label).filter(label -> !known.contains(label)).forEach(known::add);
-        throw new InvalidInputException("there is no baseline '" + RecordFile.printable(wanted) + "'; there are "
+        throw new InvalidInputException("there is no baseline '" + Printable.text(wanted) + "'; there are "
                 + String.join(", ", known));
     }
 

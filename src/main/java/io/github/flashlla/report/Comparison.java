@@ -1,6 +1,7 @@
 package io.github.flashlla.report;
 
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.Printable;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -240,7 +241,7 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
         List<Series> series = new ArrayList<>();
         for (Named named : records) {
             for (DeviceFacts device : named.record().devices()) {
-                String name = RecordFile.printable(device.name());
+                String name = Printable.text(device.name());
                 series.add(new Series(named, device.name(), distinct.size() == devices.size() ? name
                         : distinct.size() == 1 ? named.name() : named.name() + "/" + name));
             }

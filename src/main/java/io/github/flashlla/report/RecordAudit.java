@@ -1,6 +1,7 @@
 package io.github.flashlla.report;
 
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.Printable;
 import io.github.flashlla.LlaWork;
 import io.github.flashlla.report.Measurement.Rates;
 import io.github.flashlla.report.Measurement.Times;
@@ -27,7 +28,7 @@ final class RecordAudit {
         Set<String> devices = new HashSet<>();
         for (DeviceFacts device : record.devices()) {
             if (!devices.add(device.name())) {
-                throw new InvalidInputException(what + " describes the device " + RecordFile.printable(device.name())
+                throw new InvalidInputException(what + " describes the device " + Printable.text(device.name())
                         + " twice");
             }
         }
@@ -38,7 +39,7 @@ final class RecordAudit {
             Measurement m = record.measurements().get(i);
             String where = what + ", measurement " + i + ": ";
             if (!devices.contains(m.device())) {
-                throw new InvalidInputException(where + "its device " + RecordFile.printable(m.device())
+                throw new InvalidInputException(where + "its device " + Printable.text(m.device())
                         + " is not among the record's devices");
             }
             if (!seen.add(List.of(m.device(), m.workload(), m.method()))) {

@@ -4,8 +4,11 @@ import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.io.OutputFile;
+import io.github.flashlla.io.Printable;
+import io.github.flashlla.io.SmallFile;
 import java.io.IOException;
-import java.nio.charset.MalformedInputException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
@@ -20,7 +23,7 @@ import java.util.function.Consumer;
 /** Reads and writes records; what is read has passed the schema and the checks of {@link RecordAudit}. */
 public final class RecordFile {
     /** No run of the benchmark writes more. */
-    private static final long MAX_BYTES = 64L << 20;
+    private static final int MAX_MEBIBYTES = 64;
 
     private RecordFile() {}
 
@@ -42,15 +45,10 @@ public final class RecordFile {
      * @throws InvalidInputException saying what is wrong with the file, in one sentence
      */
     public static BenchmarkRecord read(Path file, Consumer<String> notes) {
-        String what = "record " + printable(file.toString());
+        String what = "record " + Printable.text(file.toString());
         try {
-            if (Files.isDirectory(file)) {
-                throw new InvalidInputException(what + " is a folder; name a file");
-            }
-            if (Files.size(file) > MAX_BYTES) {
-                throw new InvalidInputException(what + " is larger than 64 MiB, which no record is");
-            }
-            String text = Files.readString(file, StandardCharsets.UTF_8).replaceFirst("^\uFEFF", ""); // some editors mark UTF-8
+            String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(SmallFile.read(file, what, MAX_MEBIBYTES))).toString()
+                    .replaceFirst("^\uFEFF", ""); // some editors mark UTF-8
             if (text.isBlank()) {
                 throw new InvalidInputException(what + " is empty");
             }
@@ -61,7 +59,7 @@ public final class RecordFile {
             return parts.size() == 1 ? parts.getFirst() : join(what, parts);
         } catch (NoSuchFileException e) {
             throw new InvalidInputException(what + " does not exist");
-        } catch (MalformedInputException e) {
+        } catch (CharacterCodingException e) {
             throw new InvalidInputException(what + " is not JSON: it is not even UTF-8 text");
         } catch (IOException e) {
             throw new InvalidInputException(what + " cannot be read (" + reason(e) + ")");
@@ -107,18 +105,12 @@ public final class RecordFile {
         String text = e.getOriginalMessage().lines().findFirst().orElse("unreadable")
                 .replaceFirst("(?s) \\(start marker at .*", "").replaceFirst(", from `[^`]*`\\)", ")")
                 .replaceFirst("(?s): enable `.*", "").replaceFirst("(?s) \\(bound as .*", " the end of the document");
-        return printable(text) + (e.getLocation() == null || e.getLocation().getLineNr() < 1 ? ""
+        return Printable.text(text) + (e.getLocation() == null || e.getLocation().getLineNr() < 1 ? ""
                 : " (line " + e.getLocation().getLineNr() + ")");
     }
 
     private static String reason(IOException e) {
         return e instanceof AccessDeniedException ? "access denied"
                 : e instanceof NoSuchFileException ? "no such folder" : e.getMessage();
-    }
-
-    /** Foreign text for a message: short, and free of what would steer a terminal. */
-    static String printable(String text) {
-        String clean = text.replaceAll("\\p{C}+", " ");
-        return clean.length() > 200 ? clean.substring(0, 200) + "..." : clean;
     }
 }

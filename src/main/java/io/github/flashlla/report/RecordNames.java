@@ -1,6 +1,7 @@
 package io.github.flashlla.report;
 
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.Printable;
 import io.github.flashlla.report.Comparison.Named;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -25,7 +26,7 @@ public final class RecordNames {
         Set<String> taken = new HashSet<>();
         List<Named> named = new ArrayList<>();
         for (int i = 0; i < records.size(); i++) {
-            String name = RecordFile.printable(distinct ? own.get(i) : stem(files.get(i)));
+            String name = Printable.text(distinct ? own.get(i) : stem(files.get(i)));
             String unique = name;
             for (int n = 2; !taken.add(unique); n++) {
                 unique = name + "#" + n;

@@ -6,6 +6,7 @@ import com.networknt.schema.Schema;
 import com.networknt.schema.SchemaRegistry;
 import com.networknt.schema.SpecificationVersion;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.Printable;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -26,7 +27,7 @@ final class RecordSchema {
             throw new InvalidInputException(what + " is JSON, but not a benchmark record: it has no schema_version");
         }
         if (!version.isInt() || version.intValue() != BenchmarkRecord.SCHEMA_VERSION) {
-            throw new InvalidInputException(what + " follows schema version " + RecordFile.printable(version.toString())
+            throw new InvalidInputException(what + " follows schema version " + Printable.text(version.toString())
                     + ", but this program reads version " + BenchmarkRecord.SCHEMA_VERSION
                     + "; make the record again with this version");
         }
@@ -40,8 +41,8 @@ final class RecordSchema {
             Error first = errors.getFirst();
             String place = first.getInstanceLocation().toString();
             throw new InvalidInputException(what + " does not follow the record schema: at "
-                    + (place.isEmpty() ? "its top" : RecordFile.printable(place)) + ", "
-                    + RecordFile.printable(first.getMessage())
+                    + (place.isEmpty() ? "its top" : Printable.text(place)) + ", "
+                    + Printable.text(first.getMessage())
                     + (errors.size() > 1 ? " (and " + (errors.size() - 1) + " more)" : ""));
         }
     }

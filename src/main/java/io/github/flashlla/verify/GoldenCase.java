@@ -7,9 +7,11 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
+import io.github.flashlla.io.Printable;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -39,9 +41,40 @@ public record GoldenCase(Path folder, double scale, boolean causal) {
         Path file = folder.resolve("case.json");
         try {
             JsonNode parameters = new ObjectMapper().readTree(file.toFile());
-            return new GoldenCase(folder, parameters.required("scale").asDouble(), parameters.required("causal").asBoolean());
+            JsonNode scale = parameters.path("scale");
+            JsonNode causal = parameters.path("causal");
+            if (!scale.isNumber() || !Double.isFinite(scale.asDouble()) || scale.asDouble() == 0) {
+                throw new InvalidInputException(file + " has no scale that is a number, finite and not 0; correct it");
+            }
+            if (!causal.isBoolean()) {
+                throw new InvalidInputException(file + " has no causal that is true or false; correct it");
+            }
+            GoldenCase golden = new GoldenCase(folder, scale.asDouble(), causal.asBoolean());
+            golden.requireStates();
+            return golden;
         } catch (IOException | IllegalArgumentException e) {
-            throw new InvalidInputException(file + " is not a test case's description: " + e.getMessage().lines().findFirst().orElse(""));
+            throw new InvalidInputException(file + " is not a test case's description: " + Printable.text(e.getMessage().lines().findFirst().orElse("")));
+        }
+    }
+
+    /** What no pass returns as its answer, but the case says of how it came about: there or not, it must not be broken. */
+    private void requireStates() {
+        for (String state : List.of("x", "kbar", "lse")) {
+            Path file = folder.resolve(state + ".npy");
+            if (!Files.exists(file)) {
+                continue;
+            }
+            Tensor stored = Npy.read(file);
+            long[] q = tensor("q").dims();
+            long[] want = state.equals("lse") ? Arrays.copyOf(q, q.length - 1) : q;
+            if (!Arrays.equals(stored.dims(), want)) {
+                throw new InvalidInputException(file + " has shape " + Tensor.shapeString(stored.dims()) + ", but its case needs "
+                        + Tensor.shapeString(want) + "; write it again");
+            }
+            long bad = stored.firstNonFinite();
+            if (bad >= 0) {
+                throw new InvalidInputException(file + " holds " + stored.get(bad) + " at " + stored.coordinates(bad) + "; write it again");
+            }
         }
     }
 

@@ -65,6 +65,69 @@ class BenchCommandTest {
         assertTrue(Files.readString(page).contains("<svg"));
     }
 
+    @Test
+    void aValueThatIsListedTwiceIsMeasuredOnce() {
+        Path file = folder.resolve("record.json");
+        Run run = run("--device", "jvm", "--seq", "16,16", "--ridge", "1,1.0", "--heads", "1", "--head-dim", "8", "-r", "1", "--warm-up", "0.05",
+                "--record", file.toString());
+        assertEquals(0, run.status, run.err);
+        assertEquals(1, RecordFile.read(file, note -> { }).measurements().size());
+    }
+
+    @Test
+    void emptyElementsAndWrongNumbersAreNamedAsTyped() {
+        for (String list : List.of("16,", "16,,32", ",16")) {
+            Run run = run("--device", "jvm", "--seq", list);
+            assertEquals(2, run.status, run.err);
+            assertTrue(run.err.startsWith("flashlla: --"), run.err);
+            assertTrue(run.err.contains(" " + list + " is a list with an empty element"), run.err);
+        }
+        for (String wrong : List.of("--seq 1e3", "--context 1e3", "--ridge x", "--mode x", "-r x", "--causal x", "-o x", "--record \0")) {
+            String[] words = wrong.split(" ");
+            Run run = run("--device", "jvm", words[0], words[1]);
+            assertEquals(2, run.status, run.err);
+            assertEquals(1, run.err.lines().count(), run.err);
+            assertTrue(run.err.contains("'" + words[0] + "'"), run.err);
+            assertTrue(!run.err.contains("java") && !run.err.contains("Exception"), run.err);
+        }
+    }
+
+    @Test
+    void aRecordThatCannotBeWrittenAnyMoreCostsNoResults() throws IOException {
+        Path place = Files.createDirectory(folder.resolve("place"));
+        Path file = place.resolve("record.json");
+        Thread spoiler = Thread.ofPlatform().start(() -> {
+            for (int i = 0; i < 3000 && !Files.exists(file); i++) {
+                java.util.concurrent.locks.LockSupport.parkNanos(10_000_000);
+            }
+            try {
+                Files.deleteIfExists(file);
+                Files.deleteIfExists(place);
+            } catch (IOException e) {
+                throw new java.io.UncheckedIOException(e);
+            }
+        });
+        Run run = run("--device", "jvm", "--seq", "16,32", "--heads", "1", "--head-dim", "8", "-r", "3", "--warm-up", "0.5", "--record",
+                file.toString());
+        assertTrue(!spoiler.isAlive());
+        assertEquals(1, run.status, run.err);
+        assertTrue(run.out.contains("1x1x16x8") && run.out.contains("1x1x32x8"), run.out);
+    }
+
+    @Test
+    void sizesThatCannotBeAreRefusedAtOnce() {
+        long began = System.nanoTime();
+        Run run = run("--device", "jvm", "--mode", "decode", "--context", "2000000000", "--heads", "512", "-r", "1", "-o", "csv");
+        assertEquals(1, run.status, run.err);
+        assertTrue(run.out.contains("refused") && run.out.contains("TiB of host memory"), run.out);
+        assertTrue(System.nanoTime() - began < 30e9);
+        Task wide = new Task(Mode.FWD, io.github.flashlla.AttentionShape.square(1, 512, 131072, 64), io.github.flashlla.LlaOptions.defaults(),
+                io.github.flashlla.DataType.FLOAT32);
+        String said = org.junit.jupiter.api.Assertions.assertThrows(io.github.flashlla.InvalidInputException.class,
+                () -> SizeLimits.require(wide, "opencl:0", null)).getMessage();
+        assertTrue(said.contains("2^31") && said.contains("16 GiB"), said);
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"--seq 0", "--device nobody", "--tol 2", "-r 0", "--time-limit -1", "--heads 8 --kv-heads 3",
         "--suite none.yaml", "--suite none.yaml --seq 5", "--record no/such/folder/file.json", "--html no/such/page.html", "--html /proc/page.html",

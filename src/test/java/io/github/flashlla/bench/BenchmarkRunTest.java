@@ -107,6 +107,22 @@ class BenchmarkRunTest {
     }
 
     @Test
+    void deviceWhoseProcessDiesWhileOpeningGetsAnother() {
+        BenchmarkRecord once = new BenchmarkRun(new Suite("faulty", null, tasks(32, 64), QUICK), devices("lateborn"), new BenchmarkListener() { },
+                device -> {
+                    List<String> command = faultyJava(device);
+                    command.add("-D" + FaultyDeviceProvider.MARK + "=" + folder.resolve("mark"));
+                    return command;
+                }).run();
+        assertEquals(List.of(Status.OK, Status.OK), statuses(once));
+
+        BenchmarkRecord always = run(QUICK, "deadborn");
+        assertEquals(List.of(Status.CRASHED, Status.CRASHED, Status.CRASHED), statuses(always));
+        String message = always.measurements().getFirst().message();
+        assertTrue(message.contains("status 78") && message.contains("before the device was open") && message.contains("3 times"), message);
+    }
+
+    @Test
     void stopKeepsWhatIsDone() {
         BenchmarkRun[] run = new BenchmarkRun[1];
         BenchmarkListener stopper = new BenchmarkListener() {

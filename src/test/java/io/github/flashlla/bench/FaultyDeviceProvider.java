@@ -20,8 +20,10 @@ import java.util.List;
 @AutoService(DeviceProvider.class)
 public final class FaultyDeviceProvider implements DeviceProvider {
     static final String PROPERTY = "flashlla.test.faulty";
+    /** System property: the file by which a lateborn device's processes know that they are not the first. */
+    static final String MARK = "flashlla.test.mark";
     static final int FATAL_LENGTH = 48;
-    static final List<String> FAULTS = List.of("crash", "hang", "wrong", "nan", "fail", "unopenable", "late");
+    static final List<String> FAULTS = List.of("crash", "hang", "wrong", "nan", "fail", "unopenable", "late", "deadborn", "lateborn");
 
     static DeviceInfo info(String fault) {
         return new DeviceInfo("faulty:" + fault, "faulty", DeviceInfo.Type.ACCELERATOR, "none", "none", fault, -1, -1,
@@ -46,7 +48,20 @@ public final class FaultyDeviceProvider implements DeviceProvider {
         if (fault.equals("unopenable")) {
             throw new DeviceException("the driver is older than its library");
         }
+        if (fault.equals("deadborn") || fault.equals("lateborn") && isFirst()) {
+            System.err.println("driver: no");
+            Runtime.getRuntime().halt(78);
+        }
         return new FaultyDevice(fault, Devices.open("jvm"));
+    }
+
+    /** Whether no process before this one opened the device. */
+    private static boolean isFirst() {
+        try {
+            return new java.io.File(System.getProperty(MARK)).createNewFile();
+        } catch (java.io.IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        }
     }
 
     private record FaultyDevice(String fault, Device jvm) implements Device {
@@ -110,6 +125,7 @@ public final class FaultyDeviceProvider implements DeviceProvider {
                         jvm.forward(inputs, result); // right while it is watched, then nothing at all
                     }
                 }
+                case "lateborn" -> jvm.forward(inputs, result);
                 default -> throw new IllegalStateException(fault);
             }
         }

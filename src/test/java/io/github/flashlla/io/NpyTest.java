@@ -95,6 +95,44 @@ class NpyTest {
     }
 
     @Test
+    void sizesOfPython2AndKeysThatAreThereTwiceAreReadAsNumPyDoes() throws IOException {
+        assertArrayEquals(new long[] {2, 2}, Npy.read(file("'descr': '<f4', 'fortran_order': False, 'shape': (2L, 2L), ", 1, 16)).dims());
+        assertArrayEquals(new long[] {4}, Npy.read(file("'shape': (2, 2), 'descr': '<f4', 'fortran_order': False, 'shape': (4,), ", 1, 16))
+                .dims());
+    }
+
+    @Test
+    void textOfAHeaderIsPrintableAndShort() throws IOException {
+        for (String text : java.util.List.of("6\u001b[2J\r\nflashlla: done", "x".repeat(60_000), "-" + "1".repeat(60_000), "1".repeat(60_000))) {
+            Path file = file("'descr': '<f4', 'fortran_order': False, 'shape': (" + text + ", 8), ", 1, 16);
+            String said = assertThrows(InvalidInputException.class, () -> Npy.read(file)).getMessage();
+            assertTrue(said.length() < 1000 && said.codePoints().noneMatch(Character::isISOControl), said);
+        }
+    }
+
+    @Test
+    void pipesAreReadAndHeldToTheirShape() throws Exception {
+        byte[] whole = Files.readAllBytes(file("'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), ", 1, 16));
+        assertArrayEquals(new long[] {2, 2}, Npy.read(pipe(whole)).dims());
+        assertRefused(pipe(java.util.Arrays.copyOf(whole, whole.length - 1)), "truncated");
+        assertRefused(pipe(java.util.Arrays.copyOf(whole, whole.length + 1)), "more bytes");
+        assertRefused(pipe(Files.readAllBytes(file("'descr': '<f4', 'fortran_order': False, 'shape': (1000, 1000, 1000), ", 1, 0))), "1 GiB");
+    }
+
+    private Path pipe(byte[] content) throws Exception {
+        Path pipe = folder.resolve("pipe" + java.util.UUID.randomUUID());
+        assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
+        Thread.ofPlatform().daemon().start(() -> {
+            try {
+                Files.write(pipe, content, java.nio.file.StandardOpenOption.WRITE);
+            } catch (IOException e) {
+                return; // the reader had enough
+            }
+        });
+        return pipe;
+    }
+
+    @Test
     void aTruncatedHeaderIsRefused() throws IOException {
         Path whole = file("'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), ", 1, 16);
         byte[] bytes = Files.readAllBytes(whole);

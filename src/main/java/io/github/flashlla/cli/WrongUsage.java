@@ -1,0 +1,66 @@
+package io.github.flashlla.cli;
+
+import io.github.flashlla.io.Printable;
+import java.util.List;
+import java.util.Locale;
+import java.util.regex.Pattern;
+import picocli.CommandLine;
+import picocli.CommandLine.Model.ArgSpec;
+import picocli.CommandLine.Model.OptionSpec;
+
+/** Says what is wrong with a command line, in the words that were typed. */
+final class WrongUsage {
+    private static final Pattern VALUES = Pattern.compile("expected one of \\[.*?]");
+    /** How picocli names a converter's exception. */
+    private static final Pattern EXCEPTION = Pattern.compile("(?s)cannot convert '.*' to \\w+ \\([\\w.$]+: (.*)\\)$");
+
+    private WrongUsage() {}
+
+    static String text(CommandLine.ParameterException e, CommandLine flashlla, String[] args) {
+        if (e instanceof CommandLine.UnmatchedArgumentException unmatched && e.getCommandLine() == flashlla && !unmatched.isUnknownOption()) {
+            return "there is no command '" + unmatched.getUnmatched().getFirst() + "'; there are "
+                    + String.join(", ", flashlla.getSubcommands().keySet());
+        }
+        String text = e.getMessage().isBlank() ? "a wrong command line" : e.getMessage().strip();
+        if (e.getArgSpec() instanceof OptionSpec option) {
+            for (int i = 0; i < args.length; i++) {
+                for (String name : option.names()) {
+                    String value = args[i].startsWith(name + "=") ? args[i].substring(name.length() + 1)
+                            : args[i].equals(name) && i + 1 < args.length ? args[i + 1] : null;
+                    if (value != null && isBroken(option, value)) {
+                        return brokenList(name, value);
+                    }
+                    if (value != null) {
+                        text = text.replace("'" + option.longestName() + "'", "'" + name + "'");
+                    }
+                }
+            }
+        }
+        text = EXCEPTION.matcher(text).replaceFirst("$1").replaceFirst(" is not an? (int|long)$", " is not a whole number")
+                .replaceFirst(" is not a (double|float)$", " is not a number").replaceFirst(" is not a boolean$", " is not true or false");
+        return VALUES.matcher(text).replaceFirst(values -> values.group().toLowerCase(Locale.ROOT));
+    }
+
+    /** A comma too many is a mistake wherever it stands; the parser drops those at the end. */
+    static void requireWholeLists(CommandLine.ParseResult parsed) {
+        for (CommandLine.ParseResult part = parsed; part != null; part = part.subcommand()) {
+            for (OptionSpec option : part.matchedOptionsSet()) {
+                List<String> values = option.originalStringValues();
+                for (String value : values) {
+                    if (isBroken(option, value)) {
+                        throw new CommandLine.ParameterException(part.commandSpec().commandLine(), brokenList(option.longestName(), value),
+                                option, value);
+                    }
+                }
+            }
+        }
+    }
+
+    private static boolean isBroken(ArgSpec option, String value) {
+        return ",".equals(option.splitRegex()) && List.of(value.split(",", -1)).stream().anyMatch(String::isBlank);
+    }
+
+    private static String brokenList(String option, String value) {
+        return option + " " + Printable.text(value) + " is a list with an empty element; leave it out";
+    }
+}
