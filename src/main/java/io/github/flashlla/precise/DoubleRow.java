@@ -33,6 +33,8 @@ final class DoubleRow {
     private double ridge;
     private boolean factored;
     double logSumExp;
+    /** Relative rounding error of o in float64: eps ||x|| ||k||, as in {@link RowTrust}. */
+    double rounding;
     /** ||A x - (kbar - q)|| / ||kbar - q|| */
     double residual;
     /** The same of the second solve. */
@@ -93,6 +95,7 @@ final class DoubleRow {
             right[c] = kbar[c] - q[c];
         }
         residual = refined(right, x);
+        rounding = 0x1p-52 * Math.sqrt(dot(x, 0, x, 0, d)) * Math.sqrt(largest);
         for (int j = 0; j < n; j++) {
             slope[j] = dot(x, 0, z, j * d, d);
         }

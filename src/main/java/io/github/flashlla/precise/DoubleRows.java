@@ -49,7 +49,7 @@ final class DoubleRows {
     }
 
     private double ridge(int row) {
-        return inputs.ridge() == null ? options.ridge() : inputs.ridge().get(row);
+        return inputs.ridge() == null ? options.ridge() : (float) inputs.ridge().get(row);
     }
 
     private interface RowTask {
@@ -97,7 +97,7 @@ final class DoubleRows {
         for (double value : o) {
             norm += value * value;
         }
-        result.roundingError()[index] = (float) (0x1p-24 * Math.sqrt(norm));
+        result.roundingError()[index] = (float) ((0x1p-24 + row.rounding) * Math.sqrt(norm));
         if (result.keepsState()) {
             store(result.kbar(), (long) index * shape.headDim(), row.kbar);
             store(result.x(), (long) index * shape.headDim(), row.x);
@@ -145,7 +145,7 @@ final class DoubleRows {
     static double[] values(Tensor tensor, long from, int count) {
         double[] values = new double[count];
         for (int i = 0; i < count; i++) {
-            values[i] = tensor.get(from + i);
+            values[i] = (float) tensor.get(from + i); // as every device reads it
         }
         return values;
     }

@@ -158,7 +158,9 @@ public final class PrecisePlan implements LlaPlan {
         Tensor g = loss == 0 ? gradOutput : Units.times(gradOutput, -loss);
         DoubleRows rows = new DoubleRows(inputs, options());
         FloatPlan used = planFor(units);
-        BitSet chosen = run(used, rows, from, g, gradients);
+        BitSet saturated = RowTrust.saturated(shape(), options(), used.solveSizes(lastScaledInputs));
+        saturated.or(lastDoubtful);
+        BitSet chosen = run(used, rows, rows.affordable(saturated), from, g, gradients);
         int both = units.value() + loss;
         rescale(gradients.dq(), both - units.key());
         rescale(gradients.dk(), both - units.key());
@@ -175,8 +177,8 @@ public final class PrecisePlan implements LlaPlan {
     }
 
     /** The device's run without what it cannot carry, and again without what this run showed it cannot; returns what is left out. */
-    private BitSet run(FloatPlan used, DoubleRows rows, LlaResult from, Tensor g, LlaGradients gradients) {
-        BitSet left = lastDoubtful;
+    private BitSet run(FloatPlan used, DoubleRows rows, BitSet doubtful, LlaResult from, Tensor g, LlaGradients gradients) {
+        BitSet left = doubtful;
         for (int attempt = 0;; attempt++) {
             BitSet more = (BitSet) left.clone();
             try {

@@ -19,6 +19,8 @@ final class RowTrust {
     private static final double EPS = 0x1p-24;
     /** Largest relative error of o that is left to float32: a quarter of the bar of 1e-4. */
     private static final double OUTPUT_BAR = 2.5e-5;
+    private static final int FEW_KEYS = 4;
+    private static final double NEARLY_ONE = 1.03;
     /** Squares of smaller or larger numbers leave float32's range. */
     private static final double SMALLEST = 0x1p-50;
     private static final double LARGEST = 0x1p50;
@@ -55,7 +57,8 @@ final class RowTrust {
 
     /** Conjugate gradients stop early enough that the recurrence's residual and the rounding of an ordinary problem stay within the tolerance. */
     static LlaOptions tightened(LlaOptions options, int headDim) {
-        double rounding = EPS * (1 + 4.0 * headDim / Math.min(1, options.ridge()));
+        double keys = Math.sqrt(headDim) / Math.abs(options.scaleFor(headDim)); // ||k||^2 where scores are about 1
+        double rounding = EPS * (1 + 4 * keys / options.ridge());
         return options.withTolerance(options.tolerance() - Math.min(options.tolerance() / 4, rounding));
     }
 
@@ -129,6 +132,21 @@ final class RowTrust {
             }
         }
         return doubtful;
+    }
+
+    /**
+     * Queries whose gradients are small differences: one key has nearly all of the weight, or few keys are seen. Their c, and
+     * u.x, cancel to less than float32 keeps.
+     */
+    static BitSet saturated(AttentionShape shape, LlaOptions options, SolveSizes sizes) {
+        BitSet rows = new BitSet();
+        for (int row = 0; row < sizes.effectiveKeys().length; row++) {
+            int visible = shape.visibleKeys(row % shape.queryLength(), options.causal());
+            if (visible > 1 && (visible <= FEW_KEYS || sizes.effectiveKeys()[row] < NEARLY_ONE)) {
+                rows.set(row);
+            }
+        }
+        return rows;
     }
 
     private static boolean outOfRange(double size) {
