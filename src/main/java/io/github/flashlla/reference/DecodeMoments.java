@@ -15,6 +15,9 @@ import org.ejml.interfaces.linsol.LinearSolverDense;
  * loses fewest digits.
  */
 public final class DecodeMoments {
+    /** Sum of the second moments over the ridge up to which float64 has ten digits left. */
+    private static final double CARRIED = 1e5;
+
     private final double[] origin;
     private final int valueDim;
     private double max = Double.NEGATIVE_INFINITY;
@@ -97,14 +100,16 @@ public final class DecodeMoments {
         double[] o = new double[valueDim];
         double[] x = new double[dim];
         if (omega == 0) {
-            return new Step(o, kbar, x, Double.NEGATIVE_INFINITY);
+            return new Step(o, kbar, x, Double.NEGATIVE_INFINITY, true);
         }
+        double trace = 0;
         DMatrixRMaj a = new DMatrixRMaj(dim, dim);
         DMatrixRMaj b = new DMatrixRMaj(dim, 1);
         for (int i = 0; i < dim; i++) {
             kbar[i] = origin[i] + z[i] / omega;
             b.set(i, 0, kbar[i] - q[i]);
             for (int j = 0; j < dim; j++) {
+                trace += i == j ? zz[i * dim + i] / omega : 0;
                 a.set(i, j, zz[i * dim + j] / omega - z[i] / omega * (z[j] / omega) + (i == j ? ridge : 0));
             }
         }
@@ -135,7 +140,7 @@ public final class DecodeMoments {
                 o[e] -= (zv[i * valueDim + e] / omega - z[i] / omega * vbar) * x[i];
             }
         }
-        return new Step(o, kbar, x, max + Math.log(omega));
+        return new Step(o, kbar, x, max + Math.log(omega), solved && trace <= CARRIED * ridge);
     }
 
     /**
@@ -145,6 +150,7 @@ public final class DecodeMoments {
      * @param kbar weighted mean key (D)
      * @param x solution of A x = kbar - q (D)
      * @param logSumExp log of the total weight; -infinity where no key was seen
+     * @param carried whether float64 moments carry it: not where the keys' sizes are far above the ridge
      */
-    public record Step(double[] o, double[] kbar, double[] x, double logSumExp) {}
+    public record Step(double[] o, double[] kbar, double[] x, double logSumExp, boolean carried) {}
 }

@@ -58,21 +58,26 @@ public final class ExactQuery {
 
     /** @param row position of the query in (B,H,Sq), row-major; it must see a key */
     public ExactQuery(AttentionShape shape, LlaOptions options, LlaInputs inputs, long row) {
-        this.d = shape.headDim();
-        this.dv = shape.valueDim();
-        this.scale = options.scaleFor(d);
-        this.visible = shape.visibleKeys((int) (row % shape.queryLength()), options.causal());
-        long head = row / shape.queryLength();
-        long kvHead = head / shape.heads() * shape.kvHeads() + head % shape.heads() / shape.group();
-        this.q = values(inputs.q(), row * d, d);
-        this.k = values(inputs.k(), kvHead * shape.keyLength() * d, visible * d);
-        this.v = values(inputs.v(), kvHead * shape.keyLength() * dv, visible * dv);
+        this(values(inputs.q(), row * shape.headDim(), shape.headDim()),
+                seen(shape, options, inputs.k(), row, shape.headDim()), seen(shape, options, inputs.v(), row, shape.valueDim()),
+                shape.valueDim(), options.scaleFor(shape.headDim()), inputs.ridge() == null ? options.ridge() : inputs.ridge().get(row));
+    }
+
+    /** @param k keys that the query sees, row-major, at least one; {@code v} their values */
+    ExactQuery(double[] q, double[] k, double[] v, int valueDim, double scale, double ridge) {
+        this.d = q.length;
+        this.dv = valueDim;
+        this.scale = scale;
+        this.visible = k.length / d;
+        this.q = q;
+        this.k = k;
+        this.v = v;
+        this.ridge = ridge;
         this.p = weights();
         this.kbar = new double[d];
         for (int j = 0; j < visible; j++) {
             add(kbar, p[j], k, j * d);
         }
-        this.ridge = inputs.ridge() == null ? options.ridge() : inputs.ridge().get(row);
         this.z = new double[visible * d];
         double farthest = 0;
         for (int j = 0; j < visible; j++) {
@@ -89,6 +94,14 @@ public final class ExactQuery {
         this.x = new double[d];
         this.a = doubtful ? new double[visible] : solve(right, x, 1);
         extendIfDoubtful();
+    }
+
+    /** The rows of keys or values that a query sees. */
+    private static double[] seen(AttentionShape shape, LlaOptions options, Tensor rows, long row, int width) {
+        int visible = shape.visibleKeys((int) (row % shape.queryLength()), options.causal());
+        long head = row / shape.queryLength();
+        long kvHead = head / shape.heads() * shape.kvHeads() + head % shape.heads() / shape.group();
+        return values(rows, kvHead * shape.keyLength() * width, visible * width);
     }
 
     private void extendIfDoubtful() {

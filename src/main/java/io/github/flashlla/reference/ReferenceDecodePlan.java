@@ -13,7 +13,7 @@ import io.github.flashlla.Timing;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
 
-/** {@link DecodeMoments} for every sequence and head of a cache. */
+/** {@link DecodeMoments} for every sequence and head of a cache; {@link ExactQuery} where float64 moments do not carry it. */
 final class ReferenceDecodePlan implements DecodePlan {
     private final ExclusiveUse use;
     private final ReferenceKvCache cache;
@@ -63,7 +63,11 @@ final class ReferenceDecodePlan implements DecodePlan {
             }
             moments.add(scale * score, key, cache.value(sequence, kvHead, token));
         }
-        DecodeMoments.Step step = moments.solve(query, ridge == null ? options.ridge() : ridge.get(row));
+        double own = ridge == null ? options.ridge() : ridge.get(row);
+        DecodeMoments.Step step = moments.solve(query, own);
+        if (!step.carried()) {
+            step = exact(sequence, kvHead, query, own);
+        }
         set(result.output(), row, step.o());
         result.logSumExp().set(row, step.logSumExp());
         if (result.keepsState()) {
@@ -72,6 +76,19 @@ final class ReferenceDecodePlan implements DecodePlan {
         }
         result.iterations()[row] = 0;
         result.residual()[row] = 0;
+    }
+
+    /** From the keys themselves, where their moments have lost the answer. */
+    private DecodeMoments.Step exact(int sequence, int kvHead, double[] query, double ridge) {
+        int length = cache.length(sequence);
+        double[] keys = new double[length * query.length];
+        double[] values = new double[length * shape.valueDim()];
+        for (int token = 0; token < length; token++) {
+            System.arraycopy(cache.key(sequence, kvHead, token), 0, keys, token * query.length, query.length);
+            System.arraycopy(cache.value(sequence, kvHead, token), 0, values, token * shape.valueDim(), shape.valueDim());
+        }
+        ExactQuery exact = new ExactQuery(query, keys, values, shape.valueDim(), options.scaleFor(query.length), ridge);
+        return new DecodeMoments.Step(exact.output(), exact.kbar(), exact.x(), exact.logSumExp(), true);
     }
 
     private static void set(Tensor tensor, long row, double[] values) {

@@ -27,6 +27,9 @@ public record RandomProblem(long seed, Family family, Mode mode, Twin twin, int 
     private static final int WIDE = 48;
     private static final double LARGEST_UNIT = 1e12;
 
+    /** Keys above this and a small ridge leave the float64 reference too few digits of its own. */
+    private static final double LARGEST_KEY = 1e8;
+
     /** What is run. */
     public enum Mode {
         FORWARD, GRADIENTS, DECODE
@@ -71,6 +74,7 @@ public record RandomProblem(long seed, Family family, Mode mode, Twin twin, int 
         double unit = 1;
         if (family == Family.UNITS || family == Family.KEYS_OF_ANY_SIZE) {
             unit = Math.pow(LARGEST_UNIT, 2 * random.nextDouble() - 1);
+            unit = family == Family.UNITS ? unit : Math.min(unit, LARGEST_KEY);
             // scores stay as they are: those of millions have no digits in float32
             scale = (Double.isNaN(scale) ? 1 / Math.sqrt(d) : scale) / (unit * unit);
             ridge = family == Family.UNITS ? ridge * unit * unit : ridge;
