@@ -30,6 +30,7 @@ public final class PrecisePlan implements LlaPlan {
     private LlaResult lastScaledResult;
     private LlaInputs lastScaledInputs;
     private Units lastUnits;
+    private RowTrust lastTrust;
     private BitSet lastDoubtful;
 
     /**
@@ -95,6 +96,7 @@ public final class PrecisePlan implements LlaPlan {
         lastInputs = inputs;
         lastResult = result;
         lastUnits = units;
+        lastTrust = trust;
         lastDoubtful = chosen;
         result.setTiming(since(start, found.timing()));
     }
@@ -158,9 +160,9 @@ public final class PrecisePlan implements LlaPlan {
         Tensor g = loss == 0 ? gradOutput : Units.times(gradOutput, -loss);
         DoubleRows rows = new DoubleRows(inputs, options());
         FloatPlan used = planFor(units);
-        BitSet saturated = RowTrust.saturated(shape(), options(), used.solveSizes(lastScaledInputs));
-        saturated.or(lastDoubtful);
-        BitSet chosen = run(used, rows, rows.affordable(saturated), from, g, gradients);
+        BitSet cancelling = lastTrust.cancelling(used.solveSizes(lastScaledInputs));
+        cancelling.or(lastDoubtful);
+        BitSet chosen = run(used, rows, rows.affordable(cancelling), from, g, gradients);
         int both = units.value() + loss;
         rescale(gradients.dq(), both - units.key());
         rescale(gradients.dk(), both - units.key());

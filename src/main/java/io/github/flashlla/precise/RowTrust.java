@@ -20,6 +20,9 @@ final class RowTrust {
     /** Largest relative error of o that is left to float32: a quarter of the bar of 1e-4. */
     private static final double OUTPUT_BAR = 2.5e-5;
     private static final int FEW_KEYS = 4;
+    private static final double EXACT_TOLERANCE = 1e-4;
+    private static final double SMALL_RIDGE = 1.0 / 16;
+    private static final double OUTSIDE = 0.3;
     private static final double NEARLY_ONE = 1.03;
     /** Squares of smaller or larger numbers leave float32's range. */
     private static final double SMALLEST = 0x1p-50;
@@ -135,14 +138,17 @@ final class RowTrust {
     }
 
     /**
-     * Queries whose gradients are small differences: one key has nearly all of the weight, or few keys are seen. Their c, and
-     * u.x, cancel to less than float32 keeps.
+     * Queries whose gradients are small differences: one key has nearly all of the weight, few keys are seen, or, at tolerances
+     * that ask for it, most of b lies outside the span of keys, so that u.x cancels.
      */
-    static BitSet saturated(AttentionShape shape, LlaOptions options, SolveSizes sizes) {
+    BitSet cancelling(SolveSizes sizes) {
         BitSet rows = new BitSet();
         for (int row = 0; row < sizes.effectiveKeys().length; row++) {
-            int visible = shape.visibleKeys(row % shape.queryLength(), options.causal());
-            if (visible > 1 && (visible <= FEW_KEYS || sizes.effectiveKeys()[row] < NEARLY_ONE)) {
+            int seen = visible.applyAsInt(row);
+            double key = key(row);
+            boolean outside = options.tolerance() <= EXACT_TOLERANCE && ridge(row) < SMALL_RIDGE * key * key
+                    && sizes.x()[row] * ridge(row) > OUTSIDE * sizes.b()[row];
+            if (seen > 1 && (seen <= FEW_KEYS || sizes.effectiveKeys()[row] < NEARLY_ONE || outside)) {
                 rows.set(row);
             }
         }
