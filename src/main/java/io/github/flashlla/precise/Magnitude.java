@@ -54,13 +54,24 @@ final class Magnitude {
         return most;
     }
 
-    /** ||row|| */
-    static double norm(Tensor tensor, long from, int dim) {
-        double square = 0;
-        for (int i = 0; i < dim; i++) {
-            double value = tensor.get(from + i);
-            square += value * value;
-        }
-        return Math.sqrt(square);
+    /** ||row|| of each row of {@code dim} elements. */
+    static double[] rowNorms(Tensor tensor, int dim) {
+        int rows = Math.toIntExact(tensor.size() / dim);
+        double[] norms = new double[rows];
+        int perChunk = Math.max(1, CHUNK / dim);
+        IntStream.range(0, Math.ceilDiv(rows, perChunk)).parallel().forEach(chunk -> {
+            int first = chunk * perChunk;
+            int count = Math.min(perChunk, rows - first);
+            float[] values = new float[count * dim];
+            tensor.copyTo((long) first * dim, values, 0, values.length);
+            for (int row = 0; row < count; row++) {
+                double square = 0;
+                for (int at = row * dim; at < (row + 1) * dim; at++) {
+                    square += (double) values[at] * values[at];
+                }
+                norms[first + row] = Math.sqrt(square);
+            }
+        });
+        return norms;
     }
 }

@@ -27,7 +27,7 @@ public final class PreciseDecodePlan implements DecodePlan {
 
     private void decodeAlone(Tensor q, Tensor ridge, LlaResult result) {
         plan.decode(q, ridge, result);
-        RowTrust trust = new RowTrust(shape(), q, ridge, options(), cache.largestKeys(), row -> cache.length(row / shape().heads()));
+        RowTrust trust = new RowTrust(shape(), q, Magnitude.largest(q), ridge, options(), cache.largestKeys(), row -> cache.length(row / shape().heads()));
         BitSet doubtful = trust.judge(result, trust.allCarried() ? null : plan.solveSizes());
         result.setRecomputedRows(0);
         long work = 0;

@@ -66,7 +66,8 @@ public final class PrecisePlan implements LlaPlan {
         }
         lastInputs = null;
         long start = System.nanoTime();
-        Units units = Units.of(inputs, options());
+        float largestQuery = Magnitude.largest(inputs.q());
+        Units units = Units.of(inputs, options(), largestQuery);
         FloatPlan used = planFor(units);
         if (units.equals(Units.AS_GIVEN)) {
             used.forward(inputs, result);
@@ -79,7 +80,7 @@ public final class PrecisePlan implements LlaPlan {
         }
         LlaResult found = lastScaledResult;
         LlaOptions scaledOptions = units.options(options(), shape().headDim());
-        RowTrust trust = new RowTrust(lastScaledInputs, scaledOptions);
+        RowTrust trust = new RowTrust(lastScaledInputs, scaledOptions, Math.scalb(largestQuery, -units.key()));
         BitSet doubtful = trust.judge(found, trust.allCarried() ? null : used.solveSizes(lastScaledInputs));
         DoubleRows rows = new DoubleRows(inputs, options());
         BitSet chosen = rows.affordable(doubtful);
@@ -92,7 +93,9 @@ public final class PrecisePlan implements LlaPlan {
             chosen.stream().forEach(row -> clear(found.x(), row));
         }
         rows.forward(chosen, result);
-        requireFinite(result);
+        if (!doubtful.isEmpty()) { // a row that is not finite is in doubt
+            requireFinite(result);
+        }
         lastInputs = inputs;
         lastResult = result;
         lastUnits = units;

@@ -37,8 +37,9 @@ final class RowTrust {
     private final double querySize;
     private final IntUnaryOperator visible;
 
-    RowTrust(LlaInputs inputs, LlaOptions options) {
-        this(inputs.shape(), inputs.q(), inputs.ridge(), options, Magnitude.keys(inputs.k(), inputs.shape()),
+    /** @param largestQuery largest element of q */
+    RowTrust(LlaInputs inputs, LlaOptions options, double largestQuery) {
+        this(inputs.shape(), inputs.q(), largestQuery, inputs.ridge(), options, Magnitude.keys(inputs.k(), inputs.shape()),
                 row -> inputs.shape().visibleKeys(row % inputs.shape().queryLength(), options.causal()));
     }
 
@@ -47,14 +48,14 @@ final class RowTrust {
      * @param keySize largest ||k|| of each key/value head (B,Hkv)
      * @param visible keys that a query sees
      */
-    RowTrust(AttentionShape shape, Tensor q, Tensor ridges, LlaOptions options, double[] keySize, IntUnaryOperator visible) {
+    RowTrust(AttentionShape shape, Tensor q, double largestQuery, Tensor ridges, LlaOptions options, double[] keySize, IntUnaryOperator visible) {
         this.shape = shape;
         this.q = q;
         this.ridges = ridges;
         this.options = options;
         this.scale = Math.abs(options.scaleFor(shape.headDim()));
         this.keySize = keySize;
-        this.querySize = Magnitude.largest(q) * Math.sqrt(shape.headDim());
+        this.querySize = largestQuery * Math.sqrt(shape.headDim());
         this.visible = visible;
     }
 
@@ -105,12 +106,12 @@ final class RowTrust {
         BitSet doubtful = new BitSet();
         int rows = result.residual().length;
         int dv = shape.valueDim();
-        double[] norms = new double[rows];
+        double[] norms = Magnitude.rowNorms(result.output(), dv);
         double sum = 0;
         for (int row = 0; row < rows; row++) {
-            norms[row] = Magnitude.norm(result.output(), (long) row * dv, dv);
             sum += Double.isFinite(norms[row]) ? norms[row] * norms[row] : 0;
         }
+        double[] queries = sizes == null ? null : Magnitude.rowNorms(q, shape.headDim());
         double typical = Math.sqrt(sum / Math.max(1, rows));
         for (int row = 0; row < rows; row++) {
             float recurrence = result.residual()[row];
@@ -120,16 +121,18 @@ final class RowTrust {
             double x = sizes == null ? (key + querySize) / ridge(row) : sizes.x()[row];
             double b = sizes == null ? key + querySize : sizes.b()[row];
             double averaged = sizes == null ? 1 : Math.min(1, 2 / Math.sqrt(sizes.effectiveKeys()[row]));
-            double bound = b == 0 || visible <= 1 ? 0 : EPS * (1 + x * key * key * averaged / b);
-            double query = sizes == null ? querySize : Magnitude.norm(q, (long) row * shape.headDim(), shape.headDim());
-            double error = visible <= 1 ? EPS : outputError(x, key, scale * query * key);
+            double bound = b == 0 || visible == 0 ? 0 : EPS * (1 + x * key * key * averaged / b);
+            double query = queries == null ? querySize : queries[row];
+            double error = outputError(x, key, scale * query * key);
             result.residual()[row] = (float) (recurrence + bound);
             result.roundingError()[row] = (float) (error * Math.max(norms[row], typical));
             boolean finite = Double.isFinite(norms[row]) && Float.isFinite(recurrence) && Double.isFinite(x) && Double.isFinite(b);
             boolean lifted = recurrence <= options.tolerance() && recurrence + bound > options.tolerance();
-            boolean capped = recurrence > options.tolerance() && result.iterations()[row] < Math.min(shape.headDim(), visible);
+            int iterations = result.iterations()[row]; // 0: a direct solve
+            boolean capped = recurrence > options.tolerance() && iterations >= options.maxIterations()
+                    && iterations < Math.min(shape.headDim(), visible);
             boolean stuck = recurrence > options.tolerance() && !capped;
-            boolean outOfRange = visible > 1 && sizes != null && (outOfRange(b) || outOfRange(x) || outOfRange(key) || outOfRange(ridge(row)));
+            boolean outOfRange = sizes != null && (outOfRange(b) || outOfRange(x) || outOfRange(key) || outOfRange(ridge(row)));
             if (visible > 0 && (!finite || !capped && (stuck || lifted || outOfRange || bound > options.tolerance() / 4 + EPS || error > OUTPUT_BAR))) { // what the cap ended stays as it is
                 doubtful.set(row);
             }

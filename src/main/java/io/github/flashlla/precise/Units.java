@@ -22,8 +22,9 @@ record Units(int key, int value) {
 
     static final Units AS_GIVEN = new Units(0, 0);
 
-    static Units of(LlaInputs inputs, LlaOptions options) {
-        int key = beyondWindow(Math.max(Magnitude.largest(inputs.q()), Magnitude.largest(inputs.k())));
+    /** @param largestQuery largest element of q */
+    static Units of(LlaInputs inputs, LlaOptions options, float largestQuery) {
+        int key = beyondWindow(Math.max(largestQuery, Magnitude.largest(inputs.k())));
         if (key != 0) {
             int ridge = Math.getExponent(inputs.ridge() == null ? options.ridge() : Magnitude.largest(inputs.ridge()));
             int scale = Math.getExponent(options.scaleFor(inputs.shape().headDim()));

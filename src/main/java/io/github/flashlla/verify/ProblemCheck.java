@@ -123,7 +123,7 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
             return new ProblemCheck(Kind.WRONG, name + " is not finite", Double.NaN, bar);
         }
         // what is 0 but for rounding has no relative error; a float32 below 2^-126 has few digits
-        double floor = Math.scalb(1.0, -126) * Math.sqrt(want.size());
+        double floor = Math.scalb(1.0, -126) * Math.max(1, Math.abs(factor)) * Math.sqrt(want.size());
         if (Math.sqrt(square(want)) < NOTHING * terms) {
             floor = Math.max(floor, NOISE * Math.abs(factor) * terms);
         }
