@@ -21,6 +21,8 @@ final class DoubleRow {
     final double[] kbar;
     final double[] x;
     private final double[] u;
+    private final double[] better;
+    private final double[] right;
     private double[] z = new double[0];
     private double[] p = new double[0];
     private double[] slope = new double[0];
@@ -50,6 +52,8 @@ final class DoubleRow {
         this.kbar = new double[d];
         this.x = new double[d];
         this.u = new double[d];
+        this.better = new double[d];
+        this.right = new double[d];
     }
 
     /** Floating-point operations of a forward row. */
@@ -69,11 +73,12 @@ final class DoubleRow {
         n = visible;
         ridge = rowRidge;
         if (p.length < n) {
-            z = new double[n * d];
-            p = new double[n];
-            slope = new double[n];
-            gv = new double[n];
-            b = new double[n];
+            int room = 2 * n;
+            z = new double[room * d];
+            p = new double[room];
+            slope = new double[room];
+            gv = new double[room];
+            b = new double[room];
         }
         weights();
         double largest = 0;
@@ -90,7 +95,6 @@ final class DoubleRow {
         if (factored) {
             factor();
         }
-        double[] right = new double[d];
         for (int c = 0; c < d; c++) {
             right[c] = kbar[c] - q[c];
         }
@@ -142,22 +146,21 @@ final class DoubleRow {
         }
     }
 
-    /** Solves A solution = right, with steps of refinement; returns the relative residual. */
-    private double refined(double[] right, double[] solution) {
+    /** Solves A solution = of, with steps of refinement; returns the relative residual. */
+    private double refined(double[] of, double[] solution) {
         Arrays.fill(solution, 0);
-        double norm = Math.sqrt(dot(right, 0, right, 0, d));
+        double norm = Math.sqrt(dot(of, 0, of, 0, d));
         if (norm == 0) {
             return 0;
         }
         double best = 1;
-        double[] better = new double[d];
-        System.arraycopy(right, 0, r, 0, d);
+        System.arraycopy(of, 0, r, 0, d);
         for (int pass = 0; pass <= REFINEMENTS; pass++) {
             backSubstitute(r, step);
             for (int c = 0; c < d; c++) {
                 better[c] = solution[c] + step[c];
             }
-            residual(right, better);
+            residual(of, better);
             double relative = Math.sqrt(dot(r, 0, r, 0, d)) / norm;
             if (!(relative < best)) {
                 break; // the last good solution stays
@@ -219,7 +222,8 @@ final class DoubleRow {
             gv[j] = dot(g, 0, v, j * dv, dv);
             mean += p[j] * gv[j];
         }
-        double[] c = new double[d];
+        double[] c = right;
+        Arrays.fill(c, 0);
         for (int j = 0; j < n; j++) {
             gv[j] -= mean; // from here on G - Gbar
             add(c, -p[j] * gv[j], z, j * d);

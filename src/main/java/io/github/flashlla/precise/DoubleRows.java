@@ -1,12 +1,12 @@
 package io.github.flashlla.precise;
 
 import io.github.flashlla.AttentionShape;
-import io.github.flashlla.DataType;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.stream.IntStream;
 
@@ -18,8 +18,28 @@ final class DoubleRows {
     private final AttentionShape shape;
     private final LlaInputs inputs;
     private final LlaOptions options;
+    private final ThreadLocal<Scratch> scratch;
 
-    DoubleRows(LlaInputs inputs, LlaOptions options) {
+    /** One thread's memory, which a plan keeps from run to run. */
+    static final class Scratch {
+        final DoubleRow row;
+        double[] k = new double[0];
+        double[] v = new double[0];
+        double[] dk = new double[0];
+        double[] dv = new double[0];
+
+        Scratch(DoubleRow row) {
+            this.row = row;
+        }
+    }
+
+    static ThreadLocal<Scratch> scratch(AttentionShape shape, LlaOptions options) {
+        return ThreadLocal.withInitial(
+                () -> new Scratch(new DoubleRow(shape.headDim(), shape.valueDim(), options.scaleFor(shape.headDim()))));
+    }
+
+    DoubleRows(LlaInputs inputs, LlaOptions options, ThreadLocal<Scratch> scratch) {
+        this.scratch = scratch;
         this.shape = inputs.shape();
         this.inputs = inputs;
         this.options = options;
@@ -53,35 +73,47 @@ final class DoubleRows {
     }
 
     private interface RowTask {
-        void run(DoubleRow row, int index, double[] q, double[] k, double[] v);
+        void run(DoubleRow row, int index, Scratch head);
     }
 
-    /** Key/value heads side by side, or one head's rows where there is but one; {@code inOrder} keeps a head's rows in order. */
-    private void forEach(BitSet rows, boolean inOrder, RowTask task) {
+    private interface HeadTask {
+        void run(int kvHead, int keys, Scratch head);
+    }
+
+    /** Key/value heads side by side, or one head's rows where there is but one and they may be out of order. */
+    private void forEach(BitSet rows, boolean inOrder, HeadTask before, RowTask task, HeadTask after) {
+        if (rows.isEmpty()) {
+            return;
+        }
         int heads = shape.batch() * shape.kvHeads();
         IntStream stream = IntStream.range(0, heads);
         (heads > 1 ? stream.parallel() : stream).forEach(kvHead -> {
             int[] own = rows.stream().filter(row -> kvHead(row) == kvHead).toArray();
+            if (own.length == 0) {
+                return;
+            }
             int most = 0;
             for (int row : own) {
                 most = Math.max(most, visible(row));
             }
-            double[] k = values(inputs.k(), (long) kvHead * shape.keyLength() * shape.headDim(), most * shape.headDim());
-            double[] v = values(inputs.v(), (long) kvHead * shape.keyLength() * shape.valueDim(), most * shape.valueDim());
-            ThreadLocal<DoubleRow> scratch = ThreadLocal.withInitial(
-                    () -> new DoubleRow(shape.headDim(), shape.valueDim(), options.scaleFor(shape.headDim())));
+            Scratch head = scratch.get();
+            head.k = values(inputs.k(), (long) kvHead * shape.keyLength() * shape.headDim(), most * shape.headDim(), head.k);
+            head.v = values(inputs.v(), (long) kvHead * shape.keyLength() * shape.valueDim(), most * shape.valueDim(), head.v);
+            before.run(kvHead, most, head);
             IntStream indices = IntStream.of(own);
             (inOrder || heads > 1 ? indices : indices.parallel()).forEach(row -> {
                 double[] q = values(inputs.q(), (long) row * shape.headDim(), shape.headDim());
-                DoubleRow found = scratch.get();
-                found.solve(q, k, v, visible(row), ridge(row));
-                task.run(found, row, q, k, v);
+                DoubleRow found = scratch.get().row;
+                found.solve(q, head.k, head.v, visible(row), ridge(row));
+                task.run(found, row, head);
             });
+            after.run(kvHead, most, head);
         });
     }
 
     void forward(BitSet rows, LlaResult result) {
-        forEach(rows, false, (row, index, q, k, v) -> write(row, index, shape, result));
+        forEach(rows, false, (kvHead, keys, head) -> {}, (row, index, head) -> write(row, index, shape, result),
+                (kvHead, keys, head) -> {});
         result.setRecomputedRows(rows.cardinality());
     }
 
@@ -106,59 +138,66 @@ final class DoubleRows {
 
     /** Writes dq and dridge of {@code rows}, and adds their part to dk and dv, which lack it. */
     void backward(BitSet rows, Tensor gradOutput, LlaGradients gradients) {
-        int heads = shape.batch() * shape.kvHeads();
-        double[][] dk = new double[heads][];
-        double[][] dv = new double[heads][];
-        forEach(rows, true, (row, index, q, k, v) -> {
-            int kvHead = kvHead(index);
-            if (dk[kvHead] == null) {
-                dk[kvHead] = new double[k.length];
-                dv[kvHead] = new double[v.length];
-            }
+        forEach(rows, true, (kvHead, keys, head) -> {
+            head.dk = cleared(head.dk, keys * shape.headDim());
+            head.dv = cleared(head.dv, keys * shape.valueDim());
+        }, (row, index, head) -> {
             double[] dq = new double[shape.headDim()];
             double[] g = values(gradOutput, (long) index * shape.valueDim(), shape.valueDim());
-            gradients.dridge().set(index, row.backward(g, dq, dk[kvHead], dv[kvHead]));
+            gradients.dridge().set(index, row.backward(g, dq, head.dk, head.dv));
             store(gradients.dq(), (long) index * dq.length, dq);
             gradients.residual()[index] = (float) row.secondResidual;
             gradients.recurrenceResidual()[index] = (float) row.secondResidual;
+        }, (kvHead, keys, head) -> {
+            add(gradients.dk(), (long) kvHead * shape.keyLength() * shape.headDim(), head.dk, keys * shape.headDim());
+            add(gradients.dv(), (long) kvHead * shape.keyLength() * shape.valueDim(), head.dv, keys * shape.valueDim());
         });
-        for (int head = 0; head < heads; head++) {
-            if (dk[head] != null) {
-                add(gradients.dk(), (long) head * shape.keyLength() * shape.headDim(), dk[head]);
-                add(gradients.dv(), (long) head * shape.keyLength() * shape.valueDim(), dv[head]);
-            }
-        }
         gradients.setRecomputedRows(rows.cardinality());
     }
 
     /** {@code gradOutput} with 0 in {@code rows}: all that they would add is then 0. */
     Tensor without(BitSet rows, Tensor gradOutput) {
-        Tensor copy = Tensor.of(gradOutput.toFloatArray(), gradOutput.dims()).as(DataType.FLOAT32);
-        rows.stream().forEach(row -> {
-            for (int c = 0; c < shape.valueDim(); c++) {
-                copy.set((long) row * shape.valueDim() + c, 0);
-            }
-        });
+        Tensor copy = Units.times(gradOutput, 0);
+        double[] nothing = new double[shape.valueDim()];
+        for (int row = rows.nextSetBit(0); row >= 0; row = rows.nextSetBit(row + 1)) {
+            store(copy, (long) row * nothing.length, nothing);
+        }
         return copy;
     }
 
     static double[] values(Tensor tensor, long from, int count) {
-        double[] values = new double[count];
-        for (int i = 0; i < count; i++) {
-            values[i] = (float) tensor.get(from + i); // as every device reads it
-        }
+        return values(tensor, from, count, new double[count]);
+    }
+
+    /** In {@code room} where it is large enough. */
+    private static double[] values(Tensor tensor, long from, int count, double[] room) {
+        double[] values = room.length < count ? new double[count] : room;
+        Magnitude.read(tensor, from, count, values);
         return values;
     }
 
-    private static void store(Tensor tensor, long at, double[] values) {
-        for (int i = 0; i < values.length; i++) {
-            tensor.set(at + i, values[i]);
+    private static double[] cleared(double[] room, int count) {
+        if (room.length < count) {
+            return new double[count];
         }
+        Arrays.fill(room, 0, count, 0);
+        return room;
     }
 
-    private static void add(Tensor tensor, long at, double[] values) {
+    private static void store(Tensor tensor, long at, double[] values) {
+        float[] floats = new float[values.length];
         for (int i = 0; i < values.length; i++) {
-            tensor.set(at + i, tensor.get(at + i) + values[i]);
+            floats[i] = (float) values[i];
         }
+        Magnitude.write(floats, floats.length, tensor, at);
+    }
+
+    private static void add(Tensor tensor, long at, double[] values, int count) {
+        float[] sums = new float[count];
+        tensor.copyTo(at, sums, 0, count);
+        for (int i = 0; i < count; i++) {
+            sums[i] = (float) (sums[i] + values[i]);
+        }
+        Magnitude.write(sums, count, tensor, at);
     }
 }

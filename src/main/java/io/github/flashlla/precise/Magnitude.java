@@ -1,12 +1,20 @@
 package io.github.flashlla.precise;
 
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
 import io.github.flashlla.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
 import java.util.stream.IntStream;
 
 /** Sizes of a tensor's rows and elements, on all processors. */
 final class Magnitude {
     private static final int CHUNK = 1 << 14;
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    /** Of each thread, so that runs allocate nothing to speak of. */
+    private static final ThreadLocal<float[]> BUFFER = ThreadLocal.withInitial(() -> new float[CHUNK]);
 
     private Magnitude() {}
 
@@ -15,11 +23,11 @@ final class Magnitude {
         int chunks = Math.toIntExact(Math.ceilDiv(tensor.size(), CHUNK));
         return (float) IntStream.range(0, chunks).parallel().mapToDouble(chunk -> {
             int count = (int) Math.min(CHUNK, tensor.size() - (long) chunk * CHUNK);
-            float[] values = new float[count];
+            float[] values = BUFFER.get();
             tensor.copyTo((long) chunk * CHUNK, values, 0, count);
             float most = 0;
-            for (float value : values) {
-                most = Math.max(most, Math.abs(value));
+            for (int i = 0; i < count; i++) {
+                most = Math.max(most, Math.abs(values[i]));
             }
             return most;
         }).max().orElse(0);
@@ -54,6 +62,42 @@ final class Magnitude {
         return most;
     }
 
+    /** Elements as float32, which is how every device reads them. */
+    static void read(Tensor tensor, long from, int count, double[] values) {
+        float[] buffer = BUFFER.get();
+        for (int done = 0; done < count; done += CHUNK) {
+            int chunk = Math.min(CHUNK, count - done);
+            tensor.copyTo(from + done, buffer, 0, chunk);
+            for (int i = 0; i < chunk; i++) {
+                values[done + i] = buffer[i];
+            }
+        }
+    }
+
+    /** Some elements of a tensor, as float32. */
+    interface Chunk {
+        void take(long at, float[] values, int count);
+    }
+
+    static void forEachChunk(Tensor tensor, Chunk chunk) {
+        float[] buffer = BUFFER.get();
+        for (long at = 0; at < tensor.size(); at += CHUNK) {
+            int count = (int) Math.min(CHUNK, tensor.size() - at);
+            tensor.copyTo(at, buffer, 0, count);
+            chunk.take(at, buffer, count);
+        }
+    }
+
+    static void write(float[] values, int count, Tensor to, long at) {
+        if (to.type() == DataType.FLOAT32) {
+            MemorySegment.copy(values, 0, to.segment(), FLOAT, at * Float.BYTES, count);
+            return;
+        }
+        for (int i = 0; i < count; i++) {
+            to.set(at + i, values[i]);
+        }
+    }
+
     /** ||row|| of each row of {@code dim} elements. */
     static double[] rowNorms(Tensor tensor, int dim) {
         int rows = Math.toIntExact(tensor.size() / dim);
@@ -62,8 +106,8 @@ final class Magnitude {
         IntStream.range(0, Math.ceilDiv(rows, perChunk)).parallel().forEach(chunk -> {
             int first = chunk * perChunk;
             int count = Math.min(perChunk, rows - first);
-            float[] values = new float[count * dim];
-            tensor.copyTo((long) first * dim, values, 0, values.length);
+            float[] values = dim > CHUNK ? new float[dim] : BUFFER.get();
+            tensor.copyTo((long) first * dim, values, 0, count * dim);
             for (int row = 0; row < count; row++) {
                 double square = 0;
                 for (int at = row * dim; at < (row + 1) * dim; at++) {

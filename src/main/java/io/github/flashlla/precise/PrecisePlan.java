@@ -22,6 +22,7 @@ public final class PrecisePlan implements LlaPlan {
     private final LlaOptions options;
     private final Function<LlaOptions, FloatPlan> factory;
     private final FloatPlan plan;
+    private final ThreadLocal<DoubleRows.Scratch> scratch;
     /** For problems whose units differ; null until one comes. */
     private FloatPlan rescaled;
     private int rescaledBy;
@@ -41,6 +42,7 @@ public final class PrecisePlan implements LlaPlan {
         this.device = device;
         this.options = options;
         this.factory = given -> factory.apply(RowTrust.tightened(given, shape.headDim()));
+        this.scratch = DoubleRows.scratch(shape, options);
         this.plan = this.factory.apply(options);
     }
 
@@ -82,7 +84,7 @@ public final class PrecisePlan implements LlaPlan {
         LlaOptions scaledOptions = units.options(options(), shape().headDim());
         RowTrust trust = new RowTrust(lastScaledInputs, scaledOptions, Math.scalb(largestQuery, -units.key()));
         BitSet doubtful = trust.judge(found, trust.allCarried() ? null : used.solveSizes(lastScaledInputs));
-        DoubleRows rows = new DoubleRows(inputs, options());
+        DoubleRows rows = new DoubleRows(inputs, options(), scratch);
         BitSet chosen = rows.affordable(doubtful);
         if (found != result) {
             units.restore(found, result);
@@ -161,7 +163,7 @@ public final class PrecisePlan implements LlaPlan {
         Units units = lastUnits;
         int loss = Units.beyondWindow(Magnitude.largest(gradOutput));
         Tensor g = loss == 0 ? gradOutput : Units.times(gradOutput, -loss);
-        DoubleRows rows = new DoubleRows(inputs, options());
+        DoubleRows rows = new DoubleRows(inputs, options(), scratch);
         FloatPlan used = planFor(units);
         BitSet cancelling = lastTrust.cancelling(used.solveSizes(lastScaledInputs));
         cancelling.or(lastDoubtful);

@@ -21,6 +21,7 @@ final class RowTrust {
     private static final double OUTPUT_BAR = 2.5e-5;
     private static final int FEW_KEYS = 4;
     private static final double EXACT_TOLERANCE = 1e-4;
+    /** Of a key's variance in one direction. */
     private static final double SMALL_RIDGE = 1.0 / 16;
     private static final double OUTSIDE = 0.3;
     private static final double NEARLY_ONE = 1.03;
@@ -121,9 +122,10 @@ final class RowTrust {
             double x = sizes == null ? (key + querySize) / ridge(row) : sizes.x()[row];
             double b = sizes == null ? key + querySize : sizes.b()[row];
             double averaged = sizes == null ? 1 : Math.min(1, 2 / Math.sqrt(sizes.effectiveKeys()[row]));
-            double bound = b == 0 || visible == 0 ? 0 : EPS * (1 + x * key * key * averaged / b);
+            boolean exact = visible == 0 || visible == 1 && recurrence == 0 && result.iterations()[row] == 0; // o is that value
+            double bound = b == 0 || exact ? 0 : EPS * (1 + x * key * key * averaged / b);
             double query = queries == null ? querySize : queries[row];
-            double error = outputError(x, key, scale * query * key);
+            double error = exact ? EPS : outputError(x, key, scale * query * key);
             result.residual()[row] = (float) (recurrence + bound);
             result.roundingError()[row] = (float) (error * Math.max(norms[row], typical));
             boolean finite = Double.isFinite(norms[row]) && Float.isFinite(recurrence) && Double.isFinite(x) && Double.isFinite(b);
@@ -132,7 +134,7 @@ final class RowTrust {
             boolean capped = recurrence > options.tolerance() && iterations >= options.maxIterations()
                     && iterations < Math.min(shape.headDim(), visible);
             boolean stuck = recurrence > options.tolerance() && !capped;
-            boolean outOfRange = sizes != null && (outOfRange(b) || outOfRange(x) || outOfRange(key) || outOfRange(ridge(row)));
+            boolean outOfRange = !exact && sizes != null && (outOfRange(b) || outOfRange(x) || outOfRange(key) || outOfRange(ridge(row)));
             if (visible > 0 && (!finite || !capped && (stuck || lifted || outOfRange || bound > options.tolerance() / 4 + EPS || error > OUTPUT_BAR))) { // what the cap ended stays as it is
                 doubtful.set(row);
             }
@@ -149,7 +151,7 @@ final class RowTrust {
         for (int row = 0; row < sizes.effectiveKeys().length; row++) {
             int seen = visible.applyAsInt(row);
             double key = key(row);
-            boolean outside = options.tolerance() <= EXACT_TOLERANCE && ridge(row) < SMALL_RIDGE * key * key
+            boolean outside = options.tolerance() <= EXACT_TOLERANCE && ridge(row) < SMALL_RIDGE * key * key / shape.headDim()
                     && sizes.x()[row] * ridge(row) > OUTSIDE * sizes.b()[row];
             if (seen > 1 && (seen <= FEW_KEYS || sizes.effectiveKeys()[row] < NEARLY_ONE || outside)) {
                 rows.set(row);

@@ -77,8 +77,11 @@ record Units(int key, int value) {
     }
 
     static void copy(Tensor from, Tensor to, int exponent) {
-        for (long i = 0; i < from.size(); i++) {
-            to.set(i, Math.scalb(from.get(i), exponent));
-        }
+        Magnitude.forEachChunk(from, (at, values, count) -> {
+            for (int i = 0; exponent != 0 && i < count; i++) {
+                values[i] = Math.scalb(values[i], exponent);
+            }
+            Magnitude.write(values, count, to, at);
+        });
     }
 }
