@@ -7,7 +7,7 @@ import java.util.Set;
 
 /**
  * Which method is expected to be fastest. Costs are nanoseconds of one core for one query head and key, fitted to the
- * kernels' measured times (bench/NOTES.md, Decode); only their ratios matter, and those change little between machines.
+ * kernels' measured times (docs/algorithms/decode.md); only their ratios matter, and those change little between machines.
  */
 final class DecodeCost {
 

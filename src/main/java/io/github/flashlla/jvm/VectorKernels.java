@@ -9,7 +9,7 @@ import jdk.incubator.vector.VectorSpecies;
  *
  * <p>Both products keep a register tile of 4 rows by 2 vectors in locals (arrays of vectors would be heap objects). Eight
  * accumulators cover the latency of fused multiply-add and fit sixteen registers; 8 x 2 was no faster
- * (bench/NOTES.md).
+ * (docs/kernels/jvm.md).
  */
 final class VectorKernels implements TileKernels {
 

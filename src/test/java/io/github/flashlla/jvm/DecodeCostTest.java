@@ -10,7 +10,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 class DecodeCostTest {
 
-    /** What was measured on a 2-core machine (bench/NOTES.md, Decode). */
+    /** What was measured on a 2-core machine (docs/algorithms/decode.md). */
     @ParameterizedTest
     @CsvSource({
         "64,  64, 128,    10, MATRIX_FREE", // a Cholesky factor costs more than a short context
