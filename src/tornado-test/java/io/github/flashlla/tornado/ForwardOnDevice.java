@@ -25,6 +25,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The forward pass of one TornadoVM device against float64. */
@@ -95,6 +96,17 @@ class ForwardOnDevice {
         LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32, 9);
         LlaOptions options = LlaOptions.defaults().withScale(-0.25).withCausal(causal).withMaxIterations(300);
         assertError(BAR, Accuracy.relativeError(forward(inputs, options).output(), TestDevice.expected(inputs, options)));
+    }
+
+    /** Fewer keys than dims at small ridges: float32 alone is off by 1e-3 at 1e-3 and does not notice. */
+    @ParameterizedTest
+    @ValueSource(doubles = {1e-3, 1e-6})
+    void fewKeysAtASmallRidge(double ridge) {
+        LlaInputs inputs = RandomInputs.normal(AttentionShape.square(1, 1, 4, 64), DataType.FLOAT32, 13);
+        LlaOptions options = LlaOptions.defaults().withRidge(ridge);
+        LlaResult result = forward(inputs, options);
+        assertError(BAR, Accuracy.relativeError(result.output(), TestDevice.expected(inputs, options)));
+        assertTrue(result.worstResidual() <= options.tolerance(), "residual " + result.worstResidual());
     }
 
     /** Products of float16 where the device has units for them: lengths that fill no tile, all ways to share and mask keys. */
