@@ -3,9 +3,9 @@ package io.github.flashlla.tornado.generated;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.flashlla.launch.Backend;
 import io.github.flashlla.tornado.faults.FaultScenarios;
 import io.github.flashlla.tornado.support.TornadoChild;
+import io.github.flashlla.tornadovm.Backend;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;

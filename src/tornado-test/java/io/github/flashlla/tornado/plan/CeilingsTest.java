@@ -2,9 +2,9 @@ package io.github.flashlla.tornado.plan;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.flashlla.launch.Backend;
 import io.github.flashlla.tornado.faults.FaultScenarios;
 import io.github.flashlla.tornado.support.TornadoChild;
+import io.github.flashlla.tornadovm.Backend;
 import java.nio.file.Path;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
