@@ -35,6 +35,9 @@ public final class DeviceTestRunner {
     /** System property: the device under test. */
     static final String DEVICE = "flashlla.test.device";
 
+    /** System property: which test classes, as a regular expression. */
+    static final String CLASSES = "flashlla.test.classes";
+
     private DeviceTestRunner() {}
 
     /** @param args device, file to write, seconds after which this JVM ends itself */
@@ -50,7 +53,7 @@ public final class DeviceTestRunner {
         try (Writer out = Files.newBufferedWriter(Path.of(args[1]), StandardCharsets.UTF_8, StandardOpenOption.APPEND)) {
             LauncherFactory.create().execute(LauncherDiscoveryRequestBuilder.request()
                     .selectors(selectPackage("io.github.flashlla.tornado"))
-                    .filters(includeClassNamePatterns(".*OnDevice"))
+                    .filters(includeClassNamePatterns(System.getProperty(CLASSES, ".*OnDevice")))
                     .configurationParameter("jqwik.database", "")
                     .build(), new Reporter(out));
         }
