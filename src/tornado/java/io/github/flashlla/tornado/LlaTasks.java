@@ -5,6 +5,7 @@ import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
+import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.tornado.kernels.KeyCentre;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.Collections;

@@ -11,6 +11,7 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
 import io.github.flashlla.precise.FloatPlan;
 import io.github.flashlla.precise.SolveSizes;
+import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornadovm.DeviceProfile;
