@@ -2,7 +2,7 @@ package io.github.flashlla.cli;
 
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.process.Relay;
+import io.github.flashlla.process.CommandRelay;
 import io.github.flashlla.text.Printable;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -33,7 +33,7 @@ public final class FlashLla {
     private FlashLla() {}
 
     public static void main(String[] args) {
-        Relay.adopt();
+        CommandRelay.adopt();
         PrintWriter out = new PrintWriter(System.out, false, System.out.charset());
         System.exit(execute(commandLine().setOut(out), args));
     }

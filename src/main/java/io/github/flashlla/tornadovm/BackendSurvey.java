@@ -6,9 +6,10 @@ import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.DeviceProvider.Absence;
 import io.github.flashlla.DeviceProvider.Discovery;
 import io.github.flashlla.io.ScratchFolder;
+import io.github.flashlla.process.ChildJvm;
+import io.github.flashlla.process.JavaCommand;
 import java.io.File;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -23,7 +24,7 @@ import java.util.concurrent.TimeUnit;
  * Asked once in the life of this JVM: a second or two, and what is installed does not change meanwhile.
  */
 public final class BackendSurvey {
-    private static final String PROVIDER = "io/github/flashlla/tornado/TornadoDeviceProvider.class";
+    private static final String PROVIDER = "io/github/flashlla/tornado/LlaTasks.class";
     private static final long LIMIT_SECONDS = 60;
     private static Discovery known;
 
@@ -84,37 +85,32 @@ public final class BackendSurvey {
 
     private static Discovery ask(TornadoSdk sdk, Backend backend) {
         try (ScratchFolder folder = new ScratchFolder("survey")) {
-            return ask(sdk, backend, folder.resolve("devices.json"), folder.resolve("log"));
+            return ask(sdk, backend, folder);
         } catch (IOException | RuntimeException e) {
             return absent(backend, "could not be asked for its devices: " + e.getMessage());
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            return absent(backend, "was not asked for its devices, since this thread was interrupted");
         }
     }
 
-    private static Discovery ask(TornadoSdk sdk, Backend backend, Path answer, Path log)
-            throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(TornadoFlags.command(sdk, List.of(backend), -1));
-        command.add(1, "-XX:ErrorFile=" + answer.resolveSibling("hs_err.log"));
-        command.add(1, "-XX:TieredStopAtLevel=1");
-        command.addAll(List.of(BackendSurveyMain.class.getName(), backend.id(), answer.toString()));
-        Process process = TornadoFlags.process(sdk, command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
-        if (!process.waitFor(LIMIT_SECONDS, TimeUnit.SECONDS)) {
-            process.destroyForcibly().waitFor();
-            return absent(backend, "its driver did not answer within " + LIMIT_SECONDS + " s; run flashlla doctor");
-        }
-        if (!Files.exists(answer)) {
-            return absent(backend, "its driver does not start: " + reason(log) + "; " + backend.remedy());
+    private static Discovery ask(TornadoSdk sdk, Backend backend, ScratchFolder folder) throws IOException {
+        Path answer = folder.resolve("devices.json");
+        JavaCommand java = TornadoFlags.command(sdk, List.of(backend), -1).with(List.of("-XX:TieredStopAtLevel=1"));
+        try (ChildJvm child = ChildJvm.start(java, folder, BackendSurveyMain.class, List.of(backend.id(), answer.toString()))) {
+            if (!child.awaitEnd(TimeUnit.SECONDS.toMillis(LIMIT_SECONDS))) {
+                return absent(backend, Thread.currentThread().isInterrupted()
+                        ? "was not asked for its devices, since this thread was interrupted"
+                        : "its driver did not answer within " + LIMIT_SECONDS + " s; run flashlla doctor");
+            }
+            if (!Files.exists(answer)) {
+                return absent(backend, "its driver does not start: " + reason(child.said()) + "; " + backend.remedy());
+            }
         }
         Discovery found = new ObjectMapper().readValue(answer.toFile(), Discovery.class);
         return new Discovery(found.devices(), found.absences().stream().map(a -> new Absence(a.backend(), plain(a.reason()))).toList());
     }
 
     /** The line that tells most of what a failed JVM printed. */
-    private static String reason(Path log) throws IOException {
-        List<String> lines = new String(Files.readAllBytes(log), StandardCharsets.UTF_8).lines().map(String::strip)
-                .filter(line -> !line.isEmpty() && !line.startsWith("WARNING") && !line.startsWith("at ")).toList();
+    private static String reason(List<String> said) {
+        List<String> lines = said.stream().filter(line -> !line.startsWith("WARNING") && !line.startsWith("at ")).toList();
         return lines.stream().filter(line -> line.startsWith("Caused by") || line.contains("rror")).reduce((a, b) -> b)
                 .or(() -> lines.stream().reduce((a, b) -> b)).orElse("it ended without a word");
     }

@@ -84,7 +84,7 @@ public final class KernelSources {
             files += split(folder.resolve(backend.id() + "-" + type.toLowerCase(Locale.ROOT)).resolve(name), said.substring(start, end));
             start = end == said.length() ? end : cases.end();
         }
-        if (!said.endsWith("//// done\n")) {
+        if (!said.stripTrailing().endsWith("//// done")) {
             throw new IllegalStateException(backend.id() + " " + type + ": " + said.substring(Math.max(0, said.length() - 4000)));
         }
         System.out.println(backend.id() + " " + type + ": " + files + " kernels");
