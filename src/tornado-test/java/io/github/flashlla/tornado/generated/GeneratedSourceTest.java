@@ -56,6 +56,6 @@ public class GeneratedSourceTest {
     private static void assertEntries(String said, String... expected) {
         List<String> entries = ENTRY.matcher(said).results().map((MatchResult match) -> match.group(1)).toList();
         assertEquals(List.of(expected), entries, () -> said.lines().reduce("", (a, b) -> b));
-        assertTrue(said.endsWith("done\n"), () -> said.lines().reduce("", (a, b) -> b));
+        assertTrue(said.endsWith("done"), () -> said.lines().reduce("", (a, b) -> b));
     }
 }

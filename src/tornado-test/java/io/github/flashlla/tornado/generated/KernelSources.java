@@ -51,7 +51,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 public final class KernelSources {
     private static final Pattern ENTRY = Pattern.compile("(?:__kernel|__global__) void (\\w+)\\(");
     private static final Pattern CASE = Pattern.compile("(?m)^//// (\\S+)$");
-    private static final Pattern DECLARATION = Pattern.compile("  ([a-z_][a-z0-9_ ]*) ([a-z][a-z0-9]*_\\d+(?:, [^;()=]*)?); ?");
+    private static final Pattern DECLARATION = Pattern.compile("([a-z_][a-z0-9_ ]*) ([a-z][a-z0-9]*_\\d+(?:, [^;()=]*)?);");
     private static final int PROCESSORS = 16;
 
     private KernelSources() {}
@@ -114,11 +114,11 @@ public final class KernelSources {
     private static String sorted(String source) {
         List<String> others = new ArrayList<>();
         List<String> declarations = new ArrayList<>();
-        for (String line : source.lines().toList()) {
+        for (String line : source.lines().map(String::strip).filter(line -> !line.isEmpty()).toList()) {
             Matcher declaration = DECLARATION.matcher(line);
             if (declaration.matches()) {
                 String names = Arrays.stream(declaration.group(2).split(", ")).sorted().collect(Collectors.joining(", "));
-                declarations.add("  " + declaration.group(1) + " " + names + ";");
+                declarations.add(declaration.group(1) + " " + names + ";");
             } else {
                 others.add(line);
             }

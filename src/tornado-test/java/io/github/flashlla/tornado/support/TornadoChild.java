@@ -69,7 +69,7 @@ public final class TornadoChild {
 
     /** All that it wrote. */
     public String run(Class<?> main, String... args) throws IOException {
-        JavaCommand java = TornadoFlags.command(List.of(backend), -1).with(flags);
+        JavaCommand java = TornadoFlags.command(TornadoSdk.find().orElseThrow(), List.of(backend), -1).with(flags);
         if (config != null) {
             java = java.with(TornadoConfig.VARIABLE, config.toString());
         }
