@@ -35,6 +35,10 @@ public final class FlashLla {
     public static void main(String[] args) {
         CommandRelay.adopt();
         PrintWriter out = new PrintWriter(System.out, false, System.out.charset());
+        if (args.length == 1 && (args[0].equals("--version") || args[0].equals("-V"))) { // building every command takes most of its time
+            out.println(new Version().getVersion()[0]);
+            System.exit(out.checkError() ? 1 : 0);
+        }
         System.exit(execute(commandLine().setOut(out), args));
     }
 

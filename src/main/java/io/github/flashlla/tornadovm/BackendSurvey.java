@@ -14,28 +14,42 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
 /**
  * Asks backends for their devices, each in a JVM of its own, so that a driver that crashes or hangs hides no other.
- * Asked once in the life of this JVM: a second or two, and what is installed does not change meanwhile.
+ * A second or two, so answers are kept: in this JVM as long as it lives, on the disk as long as nothing changed.
  */
 public final class BackendSurvey {
     private static final String PROVIDER = "io/github/flashlla/tornado/TornadoDeviceProvider.class";
     private static final long LIMIT_SECONDS = 60;
     private static Discovery known;
+    private static String cacheState = "not looked at";
 
     private BackendSurvey() {}
 
-    /** Devices of all backends, and the backends without any, with the reason. */
+    /** Devices of all backends, and the backends without any, with the reason; from {@link SurveyCache} where nothing changed. */
     public static synchronized Discovery all() {
         if (known == null) {
-            known = ask();
+            known = ask(false);
         }
         return known;
+    }
+
+    /** As {@link #all()}, but every backend is asked, whatever was known. */
+    public static synchronized Discovery refresh() {
+        known = ask(true);
+        return known;
+    }
+
+    /** Where the answers of earlier processes lie, and whether they were used. */
+    static synchronized String cacheState() {
+        return cacheState;
     }
 
     /** A JVM that does not exist yet, but whose flags can be made: why not, in one sentence; empty where it can. */
@@ -67,19 +81,32 @@ public final class BackendSurvey {
         return Optional.empty();
     }
 
-    private static Discovery ask() {
+    private static Discovery ask(boolean anew) {
         Optional<TornadoSdk> sdk = TornadoSdk.find();
-        List<CompletableFuture<Discovery>> answers = Arrays.stream(Backend.values())
-                .map(backend -> obstacle(sdk, backend)
-                        .map(why -> CompletableFuture.completedFuture(absent(backend, why)))
-                        .orElseGet(() -> CompletableFuture.supplyAsync(() -> ask(sdk.orElseThrow(), backend))))
-                .toList();
+        Optional<SurveyCache> cache = sdk.map(SurveyCache::of);
+        Map<Backend, Discovery> cached = cache.map(SurveyCache::read).filter(answers -> !anew).orElse(Map.of());
+        Map<Backend, CompletableFuture<Discovery>> answers = new EnumMap<>(Backend.class);
+        for (Backend backend : Backend.values()) {
+            answers.put(backend, obstacle(sdk, backend)
+                    .map(why -> CompletableFuture.completedFuture(absent(backend, why)))
+                    .orElseGet(() -> cached.containsKey(backend) ? CompletableFuture.completedFuture(cached.get(backend))
+                            : CompletableFuture.supplyAsync(() -> ask(sdk.orElseThrow(), backend))));
+        }
         List<DeviceInfo> devices = new ArrayList<>();
         List<Absence> absences = new ArrayList<>();
-        for (CompletableFuture<Discovery> answer : answers) {
-            devices.addAll(answer.join().devices());
-            absences.addAll(answer.join().absences());
+        Map<Backend, Discovery> found = new EnumMap<>(Backend.class);
+        answers.forEach((backend, answer) -> {
+            Discovery discovery = answer.join();
+            devices.addAll(discovery.devices());
+            absences.addAll(discovery.absences());
+            if (!discovery.devices().isEmpty()) { // a backend without devices is asked again: its driver may have failed for once
+                found.put(backend, discovery);
+            }
+        });
+        if (!found.equals(cached)) {
+            cache.ifPresent(c -> c.write(found));
         }
+        cacheState = cache.map(SurveyCache::state).orElse("none, for there is no SDK");
         return new Discovery(List.copyOf(devices), List.copyOf(absences));
     }
 

@@ -158,7 +158,8 @@ public final class Doctor {
     }
 
     private void backends() {
-        Discovery discovery = BackendSurvey.all();
+        Discovery discovery = BackendSurvey.refresh();
+        ok("device cache", BackendSurvey.cacheState());
         for (DeviceInfo device : discovery.devices()) {
             ok(device.name(), device.hardware() + ", " + device.vendor() + ", " + device.driver());
         }

@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
 
 /**
@@ -27,6 +28,8 @@ import java.util.stream.Stream;
  */
 public record TornadoSdk(Path home) {
     public static final String HOW_TO_GET = "install one with SDKMAN ('sdk install tornadovm') or set TORNADOVM_HOME";
+
+    private static final Map<Path, ModuleFinder> FINDERS = new ConcurrentHashMap<>();
 
     /** Modules that every backend needs; their own requirements follow from their descriptors. */
     private static final List<String> CORE = List.of("tornado.runtime", "tornado.annotation", "tornado.drivers.common");
@@ -86,7 +89,7 @@ public record TornadoSdk(Path home) {
 
     /** Jars that the backends' JVM needs on its module path, and no more: a driver on that path is loaded, wanted or not. */
     public List<Path> jars(Collection<Backend> backends) {
-        ModuleFinder all = ModuleFinder.of(jarFolder());
+        ModuleFinder all = modules();
         ModuleFinder system = ModuleFinder.ofSystem();
         Deque<String> open = new ArrayDeque<>(CORE);
         backends.forEach(backend -> open.add(backend.module()));
@@ -122,9 +125,14 @@ public record TornadoSdk(Path home) {
         }
     }
 
+    /** Reads the jars' descriptors once in the life of this JVM, for that takes 0.1 s. */
+    private ModuleFinder modules() {
+        return FINDERS.computeIfAbsent(jarFolder(), ModuleFinder::of);
+    }
+
     private Optional<ModuleReference> module(String name) {
         try {
-            return ModuleFinder.of(jarFolder()).find(name);
+            return modules().find(name);
         } catch (FindException e) {
             throw damaged(e);
         }
