@@ -9,6 +9,9 @@ import org.apache.commons.statistics.descriptive.Quantile;
  * One workload on one device: times if it was measured, and a message if it was not.
  *
  * @param device the device's name, one of the record's {@link DeviceFacts}
+ * @param workload the problem
+ * @param method how it was solved
+ * @param status how it ended
  * @param message why the status is not ok, else null
  * @param times null unless it ran
  * @param rates null unless it ran
