@@ -115,7 +115,7 @@ public final class VerifyCommand implements Callable<Integer> {
     private int verifyRandom(DeviceInfo info, long used) {
         PrintWriter out = spec.commandLine().getOut();
         Duration atMost = Duration.ofMillis((long) ((minutes == null ? MOST_MINUTES : minutes) * 60_000));
-        boolean compiles = !List.of("jvm", "reference").contains(info.backend());
+        boolean compiles = !info.has(DeviceInfo.Trait.ON_HEAP);
         try (Device device = Devices.open(info.name())) {
             RandomVerification counts = RandomVerification.run(device, random, used, atMost, compiles, failure -> {
                 out.println("wrong: " + failure.drawn());
