@@ -24,6 +24,8 @@ import java.util.Optional;
  */
 public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels, Optional<Long> localMemoryBytes,
         Optional<String> compilerFlags, int profiledRuns) {
+    /** System property: the forward kernel to use, whatever the profile says. A JVM that this one starts for a device has it, too. */
+    private static final String KERNEL = "flashlla.kernel";
     private static final String FILE = "devices.yaml";
     private static final YAMLMapper YAML = YAMLMapper.builder()
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
@@ -100,6 +102,7 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
         if (memoryShare == null || !(memoryShare > 0 && memoryShare <= 1)) {
             throw wrong("gives " + device.name() + " the memory_share " + memoryShare + ", which must be above 0 and at most 1");
         }
+        forcedKernel().ifPresent(name -> kernels.put(Pass.FORWARD, List.of(name)));
         for (Pass pass : Pass.values()) {
             if (kernels.getOrDefault(pass, List.of()).isEmpty()) {
                 throw wrong("gives " + device.name() + " no " + key(pass) + " kernels");
@@ -114,6 +117,21 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
     /** Names of the kernels of a pass, the best first. */
     public List<String> kernels(Pass pass) {
         return kernels.get(pass);
+    }
+
+    /** The forward kernel that every plan of this JVM must use; empty where profiles choose. */
+    public static Optional<String> forcedKernel() {
+        return Optional.ofNullable(System.getProperty(KERNEL));
+    }
+
+    /** Has every plan of this JVM, and of those that it starts for devices, use this forward kernel. */
+    public static void forceKernel(String name) {
+        System.setProperty(KERNEL, name);
+    }
+
+    /** Flags for a JVM that is to use the same forward kernel as this one. */
+    static List<String> flags() {
+        return forcedKernel().map(name -> List.of("-D" + KERNEL + "=" + name)).orElse(List.of());
     }
 
     /** What the file calls a pass. */

@@ -16,6 +16,7 @@ import io.github.flashlla.tornado.kernels.decode.CgDecodeVariant;
 import io.github.flashlla.tornado.kernels.decode.CovarianceDecodeVariant;
 import io.github.flashlla.tornado.kernels.forward.CpuForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.LocalTilesVariant;
+import io.github.flashlla.tornado.kernels.forward.ParallelForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.TensorCoreForwardVariant;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import io.github.flashlla.tornadovm.Pass;
@@ -28,6 +29,7 @@ import java.util.stream.Collectors;
 public final class KernelTable {
     private static final List<KernelVariant> VARIANTS = List.of(
             new TensorCoreForwardVariant(), new CpuForwardVariant(), LocalTilesVariant.GPU, LocalTilesVariant.GPU_WIDE,
+            new ParallelForwardVariant(),
             new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
             CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new CovarianceDecodeVariant());
 

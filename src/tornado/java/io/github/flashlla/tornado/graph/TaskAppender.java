@@ -33,15 +33,19 @@ public final class TaskAppender {
      * @param append calls one of {@code TaskGraph}'s methods {@code task}, with {@code name}
      */
     public void task(String name, WorkerGrid grid, Consumer<TaskGraph> append) {
-        String id = graph.getTaskGraphName() + "." + name;
-        String property = id + ".device";
+        loop(name, append);
+        grids.addWorkerGrid(graph.getTaskGraphName() + "." + name, grid);
+    }
+
+    /** Adds a task of {@code @Parallel} loops, whose launch size TornadoVM chooses. */
+    public void loop(String name, Consumer<TaskGraph> append) {
+        String property = graph.getTaskGraphName() + "." + name + ".device";
         System.setProperty(property, device.backendIndex() + ":" + device.deviceIndex());
         try {
             append.accept(graph);
         } finally {
             System.clearProperty(property);
         }
-        grids.addWorkerGrid(id, grid);
     }
 
     /** Names arrays that the tasks read, copied to the device before its first run. */

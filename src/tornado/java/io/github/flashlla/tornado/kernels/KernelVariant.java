@@ -18,6 +18,11 @@ public interface KernelVariant {
 
     Pass pass();
 
+    /** Whether it is slow, and there only for problems and devices that no tuned variant takes. */
+    default boolean isLastResort() {
+        return false;
+    }
+
     /** Why it is not written for such a device and problem; empty where it is. */
     Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options);
 

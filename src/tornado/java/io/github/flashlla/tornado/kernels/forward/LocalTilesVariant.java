@@ -97,7 +97,7 @@ public enum LocalTilesVariant implements ForwardVariant {
      * Residuals that are kept: as many as a few megabytes hold. Large problems keep none, since each is as large as q; nor do
      * those with a tolerance that is reached before rounding counts.
      */
-    private static int keptResiduals(AttentionShape shape, LlaOptions options) {
+    static int keptResiduals(AttentionShape shape, LlaOptions options) {
         long fitting = KEPT_BYTES / (shape.rows() * shape.headDim() * Float.BYTES);
         int kept = (int) Math.min(Math.min(KeptResiduals.MOST, fitting), Math.min(shape.headDim(), options.maxIterations()));
         return kept < Math.min(FEWEST_KEPT, shape.headDim()) || options.tolerance() > 1e-4 ? 0 : kept;
