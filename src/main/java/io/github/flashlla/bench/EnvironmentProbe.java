@@ -8,10 +8,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** Finds out where this process runs. */
-final class EnvironmentProbe {
+public final class EnvironmentProbe {
     private EnvironmentProbe() {}
 
-    static Environment probe() {
+    public static Environment probe() {
         Package self = EnvironmentProbe.class.getPackage();
         return new Environment(
                 System.getProperty("os.name") + " " + System.getProperty("os.version") + " "
