@@ -8,14 +8,16 @@ import io.github.flashlla.experiment.ExperimentProgress;
 import io.github.flashlla.experiment.ExperimentRun;
 import io.github.flashlla.experiment.Experiments;
 import io.github.flashlla.experiment.TrainingLibrary;
-import io.github.flashlla.launch.Relay;
-import io.github.flashlla.report.MarkdownTable;
+import io.github.flashlla.process.CommandRelay;
+import io.github.flashlla.process.JavaCommand;
+import io.github.flashlla.text.MarkdownTable;
+import io.github.flashlla.tornadovm.DeviceJvm;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
-import java.util.OptionalInt;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
@@ -80,14 +82,12 @@ public final class ExperimentCommand implements Callable<Integer> {
             throw new InvalidInputException("--device " + device + " is " + chosen.size() + " devices; name one of "
                     + chosen.stream().map(DeviceInfo::name).collect(Collectors.joining(", ")));
         }
-        if (Experiments.trains(name)) {
-            OptionalInt status = TrainingLibrary.run(FlashLla.class, again(chosen.getFirst()), System.err::println);
-            if (status.isPresent()) {
-                return status.getAsInt();
-            }
+        DeviceInfo info = chosen.getFirst();
+        Optional<JavaCommand> java = DeviceJvm.neededFor(chosen);
+        if (Experiments.trains(name) && !TrainingLibrary.isPresent()) {
+            java = Optional.of(TrainingLibrary.addTo(DeviceJvm.of(info), System.err::println));
         }
-        OptionalInt child = Relay.run(chosen, FlashLla.class, again(chosen.getFirst()));
-        return child.isPresent() ? child.getAsInt() : measure(chosen.getFirst(), out);
+        return java.isPresent() ? CommandRelay.run(java.get(), info.name(), FlashLla.class, again(info)) : measure(info, out);
     }
 
     private int measure(DeviceInfo info, PrintWriter out) {

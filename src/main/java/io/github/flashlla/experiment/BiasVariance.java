@@ -10,7 +10,7 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.experiment.CapSample.Dataset;
 import io.github.flashlla.experiment.Finding.Check;
 import io.github.flashlla.experiment.Finding.Table;
-import io.github.flashlla.report.Numbers;
+import io.github.flashlla.text.Numbers;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -101,17 +101,17 @@ final class BiasVariance implements Experiment {
     }
 
     @Override
-    public List<Curve> run(Device device, long seed, boolean quick, Progress progress) {
-        RandomGenerator random = RandomGeneratorFactory.of("L64X128MixRandom").create(seed);
-        List<Design> designs = designs(quick);
+    public List<Curve> run(Run run) {
+        RandomGenerator random = RandomGeneratorFactory.of("L64X128MixRandom").create(run.seed());
+        List<Design> designs = designs(run.quick());
         double all = designs.stream().flatMap(design -> design.keys().stream().map(keys -> work(design, keys))).mapToDouble(Double::doubleValue).sum();
         double done = 0;
         Map<String, List<double[]>> points = new LinkedHashMap<>(); // panel and method, in order
         List<Curve> curves = new ArrayList<>();
         for (Design design : designs) {
             for (int keys : design.keys()) {
-                progress.at(done / all, design.dim() + "d, " + keys + " keys");
-                Map<String, double[]> errors = errors(device, design, keys, random);
+                run.progress().at(done / all, design.dim() + "d, " + keys + " keys");
+                Map<String, double[]> errors = errors(run.device(), design, keys, random);
                 for (int region = 0; region < REGIONS.size(); region++) {
                     for (Map.Entry<String, double[]> method : errors.entrySet()) {
                         double error = method.getValue()[region];

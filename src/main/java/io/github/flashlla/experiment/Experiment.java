@@ -1,6 +1,5 @@
 package io.github.flashlla.experiment;
 
-import io.github.flashlla.Device;
 import java.util.List;
 
 /**
@@ -24,13 +23,8 @@ public interface Experiment {
     /** The figures, in the order of the report. */
     List<Panel> panels(boolean quick);
 
-    /**
-     * Measures one seed. The same seed on the same device gives the same curves.
-     *
-     * @param device where LLA runs
-     * @param progress told how far it is
-     */
-    List<Curve> run(Device device, long seed, boolean quick, Progress progress);
+    /** Measures one seed. The same seed on the same device gives the same curves. */
+    List<Curve> run(Run run);
 
     /** What the seeds' curves say, and what must hold of them. */
     Finding conclude(List<SeedResult> seeds, boolean quick);

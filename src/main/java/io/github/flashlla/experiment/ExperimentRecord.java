@@ -1,6 +1,6 @@
 package io.github.flashlla.experiment;
 
-import io.github.flashlla.report.Environment;
+import io.github.flashlla.record.Environment;
 import java.util.List;
 
 /**

@@ -3,11 +3,11 @@ package io.github.flashlla.experiment;
 import com.fasterxml.jackson.core.JacksonException;
 import io.github.flashlla.Device;
 import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.bench.EnvironmentProbe;
+import io.github.flashlla.bench.host.EnvironmentProbe;
 import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.io.SmallFile;
-import io.github.flashlla.report.Environment;
-import io.github.flashlla.report.RecordJson;
+import io.github.flashlla.record.Environment;
+import io.github.flashlla.record.RecordJson;
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
@@ -76,7 +76,7 @@ public final class ExperimentRun {
             }
             progress.seed(seed);
             long began = System.nanoTime();
-            List<Curve> curves = experiment.run(device, seed, quick, progress);
+            List<Curve> curves = experiment.run(new Run(device, seed, quick, folder, progress));
             done.put(seed, new SeedResult(seed, Math.round((System.nanoTime() - began) / 1e6) / 1e3, curves));
             progress.seedDone();
             if (folder != null && done.size() < seeds.size()) {

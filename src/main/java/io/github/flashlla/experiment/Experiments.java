@@ -1,7 +1,7 @@
 package io.github.flashlla.experiment;
 
 import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.io.Printable;
+import io.github.flashlla.text.Printable;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;

@@ -8,7 +8,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.experiment.Finding.Check;
 import io.github.flashlla.experiment.Finding.Table;
-import io.github.flashlla.report.Numbers;
+import io.github.flashlla.text.Numbers;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -79,8 +79,8 @@ final class TestTimeRegression implements Experiment {
     }
 
     @Override
-    public List<Curve> run(Device device, long seed, boolean quick, Progress progress) {
-        RandomGenerator random = RandomGeneratorFactory.of("L64X128MixRandom").create(seed);
+    public List<Curve> run(Run run) {
+        RandomGenerator random = RandomGeneratorFactory.of("L64X128MixRandom").create(run.seed());
         int length = SEGMENTS * SEGMENT;
         double[] k = new double[length * DIM];
         double[] v = new double[length * DIM];
@@ -94,13 +94,13 @@ final class TestTimeRegression implements Experiment {
         double[] truth = Arrays.copyOfRange(v, DIM, v.length);
 
         Map<String, double[]> answers = new LinkedHashMap<>();
-        progress.at(0, LLA + " on " + device.info().name());
-        answers.put(LLA, lla(device, q, keys, values));
-        progress.at(0.3, REFERENCE);
+        run.progress().at(0, LLA + " on " + run.device().info().name());
+        answers.put(LLA, lla(run.device(), q, keys, values));
+        run.progress().at(0.3, REFERENCE);
         try (Device reference = Devices.open("reference")) {
             answers.put(REFERENCE, lla(reference, q, keys, values));
         }
-        progress.at(0.6, "baselines");
+        run.progress().at(0.6, "baselines");
         answers.put(SOFTMAX, Baselines.softmax(q, keys, values, DIM, DIM, 1));
         answers.put(MESA, Baselines.mesa(q, keys, values, DIM, DIM, MESA_RIDGE, 1));
         answers.put(DECAYED, Baselines.mesa(q, keys, values, DIM, DIM, MESA_RIDGE, MESA_DECAY));
