@@ -27,8 +27,8 @@ public final class AssociativeRecall extends TrainedExperiment {
 
     @Override
     Plan plan(boolean quick) {
-        AssociativeRecallTask task = quick ? new AssociativeRecallTask(32, 32, new int[] {4}) : new AssociativeRecallTask(32, 32, new int[] {4, 8, 16});
-        return new Plan(task, new Model.Sizes(2, 64, 2, task.longest(), task.inputs(), task.outputs()), 32, quick ? 500 : 1200, quick ? List.of(3e-3) : List.of(1e-3, 3e-3),
+        AssociativeRecallTask task = quick ? new AssociativeRecallTask(32, 32, new int[] {4}) : new AssociativeRecallTask(32, 32, new int[] {4, 8, 12});
+        return new Plan(task, new Model.Sizes(2, 64, 2, task.longest(), task.inputs(), task.outputs()), 16, quick ? 500 : 900, quick ? List.of(3e-3) : List.of(2e-3, 5e-3),
                 quick ? List.of(LLA, SOFTMAX, LINEAR) : List.of(LLA, SOFTMAX, LINEAR, MESA));
     }
 

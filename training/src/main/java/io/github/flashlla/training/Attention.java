@@ -12,7 +12,7 @@ interface Attention {
     double LEAST_MESA_RIDGE = 0.25;
 
     /**
-     * @param ridge one value per head (1,H,1,1), above 0, learned; methods without a ridge leave it alone
+     * @param ridge one value per head (1,H,1,1), above 0, learned; null for methods without one
      * @return (B,H,S,D)
      */
     NDArray attend(int layer, NDArray q, NDArray k, NDArray v, NDArray ridge);

@@ -6,6 +6,7 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.nn.Activation;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.random.RandomGenerator;
@@ -32,8 +33,12 @@ final class Model implements AutoCloseable {
     private final DataType type;
     private final Map<String, NDArray> parameters = new LinkedHashMap<>();
 
-    /** The same for a seed, whatever the attention. */
-    Model(Sizes sizes, DataType type, long seed) {
+    /**
+     * The same for a seed, whatever the attention.
+     *
+     * @param ridge whether to learn a ridge per head: a parameter that no graph holds would have no gradient
+     */
+    Model(Sizes sizes, DataType type, long seed, boolean ridge) {
         this.sizes = sizes;
         this.type = type;
         this.manager = Engine.getEngine("PyTorch").newBaseManager();
@@ -49,7 +54,9 @@ final class Model implements AutoCloseable {
                 add(name + matrix, random, dim, dim, Math.sqrt(dim));
             }
             constant(name + "gain", 1, 1, sizes.heads(), 1, 1);
-            constant(name + "log_ridge", 0, 1, sizes.heads(), 1, 1);
+            if (ridge) {
+                constant(name + "log_ridge", 0, 1, sizes.heads(), 1, 1);
+            }
             constant(name + "perceptron.norm", 1, dim);
             add(name + "widen", random, dim, WIDENING * dim, Math.sqrt(dim));
             add(name + "narrow", random, WIDENING * dim, dim, Math.sqrt(WIDENING * dim));
@@ -96,7 +103,8 @@ final class Model implements AutoCloseable {
             NDArray q = normal(heads(h.matMul(parameters.get(name + "q")), batch, length)).mul(gain);
             NDArray k = normal(heads(h.matMul(parameters.get(name + "k")), batch, length)).mul(gain);
             NDArray v = heads(h.matMul(parameters.get(name + "v")), batch, length);
-            NDArray o = attention.attend(layer, q, k, v, parameters.get(name + "log_ridge").exp());
+            NDArray logRidge = parameters.get(name + "log_ridge");
+            NDArray o = attention.attend(layer, q, k, v, logRidge == null ? null : logRidge.exp());
             x = x.add(o.transpose(0, 2, 1, 3).reshape(batch, length, sizes.dim()).matMul(parameters.get(name + "o")));
             NDArray wide = normal(x).mul(parameters.get(name + "perceptron.norm")).matMul(parameters.get(name + "widen"));
             x = x.add(Activation.gelu(wide).matMul(parameters.get(name + "narrow")));
@@ -124,7 +132,7 @@ final class Model implements AutoCloseable {
 
     private void constant(String name, double value, long... dims) {
         double[] values = new double[Math.toIntExact(new Shape(dims).size())];
-        java.util.Arrays.fill(values, value);
+        Arrays.fill(values, value);
         parameter(name, values, new Shape(dims));
     }
 
