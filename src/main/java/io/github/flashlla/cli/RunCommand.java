@@ -13,13 +13,15 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
-import io.github.flashlla.SolveState;
 import io.github.flashlla.Preconditioner;
+import io.github.flashlla.SolveState;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
 import io.github.flashlla.io.OutputFile;
-import io.github.flashlla.launch.Relay;
-import io.github.flashlla.report.Numbers;
+import io.github.flashlla.process.CommandRelay;
+import io.github.flashlla.process.JavaCommand;
+import io.github.flashlla.text.Numbers;
+import io.github.flashlla.tornadovm.DeviceJvm;
 import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.GradientSample;
 import java.io.IOException;
@@ -31,7 +33,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.OptionalInt;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -159,8 +161,9 @@ public final class RunCommand implements Callable<Integer> {
                     + "write what comes of it.");
         }
         DeviceInfo info = device();
-        OptionalInt status = Relay.run(List.of(info), FlashLla.class, spec.root().commandLine().getParseResult().originalArgs());
-        return status.isPresent() ? status.getAsInt() : compute(info, options);
+        Optional<JavaCommand> java = DeviceJvm.neededFor(List.of(info));
+        return java.isEmpty() ? compute(info, options) : CommandRelay.run(java.get(), info.name(), FlashLla.class,
+                spec.root().commandLine().getParseResult().originalArgs());
     }
 
     private DeviceInfo device() {

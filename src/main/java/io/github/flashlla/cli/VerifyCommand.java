@@ -5,11 +5,13 @@ import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.launch.Relay;
+import io.github.flashlla.process.CommandRelay;
+import io.github.flashlla.process.JavaCommand;
+import io.github.flashlla.tornadovm.DeviceJvm;
 import io.github.flashlla.verify.GoldenCase;
 import io.github.flashlla.verify.RandomVerification;
-import io.github.flashlla.verify.Verification;
 import io.github.flashlla.verify.Verification.Outcome;
+import io.github.flashlla.verify.Verification;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,7 +19,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.OptionalInt;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Stream;
@@ -69,8 +71,8 @@ public final class VerifyCommand implements Callable<Integer> {
             try {
                 // a device in a JVM of its own verifies itself there, with the same seed
                 List<String> again = again(info, used);
-                OptionalInt child = Relay.run(List.of(info), FlashLla.class, again);
-                status = Math.max(status, child.isPresent() ? child.getAsInt()
+                Optional<JavaCommand> java = DeviceJvm.neededFor(List.of(info));
+                status = Math.max(status, java.isPresent() ? CommandRelay.run(java.get(), info.name(), FlashLla.class, again)
                         : random != null ? verifyRandom(info, used) : verify(info, cases, used));
             } catch (DeviceException e) {
                 spec.commandLine().getErr().println("flashlla: " + e.getMessage());

@@ -4,8 +4,8 @@ import static org.junit.platform.engine.discovery.ClassNameFilter.includeClassNa
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectPackage;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import io.github.flashlla.launch.Relay;
-import io.github.flashlla.launch.TornadoDevicesTest.Outcome;
+import io.github.flashlla.process.CommandRelay;
+import io.github.flashlla.tornadovm.TornadoDevicesTest.Outcome;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -39,7 +39,7 @@ public final class DeviceTestRunner {
 
     /** @param args device, file to write, seconds after which this JVM ends itself */
     public static void main(String[] args) throws IOException {
-        Relay.adopt();
+        CommandRelay.adopt();
         System.setProperty(DEVICE, args[0]);
         new Timer(true).schedule(new TimerTask() {
             @Override

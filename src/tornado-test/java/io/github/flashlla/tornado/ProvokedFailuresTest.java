@@ -5,9 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.launch.Backend;
-import io.github.flashlla.launch.BackendSurvey;
-import io.github.flashlla.launch.Relay;
+import io.github.flashlla.process.CommandRelay;
+import io.github.flashlla.tornadovm.Backend;
+import io.github.flashlla.tornadovm.BackendSurvey;
+import io.github.flashlla.tornadovm.DeviceJvm;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
@@ -89,7 +90,8 @@ class ProvokedFailuresTest {
     void driverThatCrashes() {
         DeviceInfo device = BackendSurvey.all().devices().stream().findFirst()
                 .orElseGet(() -> Assumptions.abort("there is no TornadoVM device here"));
-        String message = assertThrows(DeviceException.class, () -> Relay.run(List.of(device), Crash.class, List.of())).getMessage();
+        String message = assertThrows(DeviceException.class, () -> CommandRelay.run(DeviceJvm.of(device), device.name(),
+                Crash.class, List.of())).getMessage();
         assertTrue(message.contains(device.name() + " crashed in native code (SIGSEGV)"), message);
         assertTrue(message.contains("last words: about to crash"), message);
     }

@@ -1,10 +1,12 @@
 package io.github.flashlla.tornado;
 
-import io.github.flashlla.launch.Backend;
-import io.github.flashlla.launch.Relay;
-import io.github.flashlla.launch.TornadoConfig;
-import io.github.flashlla.launch.TornadoFlags;
-import io.github.flashlla.launch.TornadoSdk;
+import io.github.flashlla.io.ScratchFolder;
+import io.github.flashlla.process.ChildJvm;
+import io.github.flashlla.process.JavaCommand;
+import io.github.flashlla.tornadovm.Backend;
+import io.github.flashlla.tornadovm.TornadoConfig;
+import io.github.flashlla.tornadovm.TornadoFlags;
+import io.github.flashlla.tornadovm.TornadoSdk;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -66,25 +68,18 @@ final class TornadoChild {
     }
 
     /** All that it wrote. */
-    String run(Class<?> main, String... args) throws IOException, InterruptedException {
-        Path log = Files.createTempFile(folder, "child", ".log");
-        List<String> command = new ArrayList<>(TornadoFlags.command(TornadoSdk.find().orElseThrow(), List.of(backend), -1));
-        int classPath = command.indexOf("-cp");
-        command.addAll(classPath, flags);
-        command.addAll(1, List.of("-D" + Relay.DRIVER_LOG + "=" + log, "-XX:ErrorFile=" + folder.resolve("hs_err.log"),
-                "-XX:-CreateCoredumpOnCrash"));
-        command.add(main.getName());
-        command.addAll(List.of(args));
-        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
-        builder.environment().put("TORNADOVM_HOME", TornadoSdk.find().orElseThrow().home().toString());
+    String run(Class<?> main, String... args) throws IOException {
+        JavaCommand java = TornadoFlags.command(List.of(backend), -1).with(flags);
         if (config != null) {
-            builder.environment().put(TornadoConfig.VARIABLE, config.toString());
+            java = java.with(TornadoConfig.VARIABLE, config.toString());
         }
-        Process process = builder.start();
-        if (!process.waitFor(LIMIT_SECONDS, TimeUnit.SECONDS)) {
-            process.destroyForcibly();
-            throw new AssertionError("no end after " + LIMIT_SECONDS + " s of " + main.getSimpleName() + "\n" + Files.readString(log));
+        try (ScratchFolder scratch = new ScratchFolder("test"); ChildJvm child = ChildJvm.start(java, scratch, main, List.of(args))) {
+            boolean ended = child.awaitEnd(TimeUnit.SECONDS.toMillis(LIMIT_SECONDS));
+            String said = String.join("\n", child.said());
+            if (!ended) {
+                throw new AssertionError("no end after " + LIMIT_SECONDS + " s of " + main.getSimpleName() + "\n" + said);
+            }
+            return said;
         }
-        return Files.readString(log);
     }
 }

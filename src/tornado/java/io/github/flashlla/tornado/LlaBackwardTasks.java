@@ -4,6 +4,7 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
+import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.tornado.kernels.GpuBackward;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;

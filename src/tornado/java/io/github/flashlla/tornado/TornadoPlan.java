@@ -9,12 +9,12 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
-import io.github.flashlla.launch.DeviceProfile;
 import io.github.flashlla.precise.FloatPlan;
 import io.github.flashlla.precise.KeptState;
-import io.github.flashlla.spi.Checks;
+import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
+import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -128,7 +128,7 @@ final class TornadoPlan implements FloatPlan {
     public void forward(LlaInputs inputs, LlaResult result, KeptState kept) {
         requireShape("the inputs", inputs.shape());
         requireShape("the result", result.shape());
-        Checks.requireRidges(inputs.ridge());
+        LlaInputs.requireRidges(inputs.ridge());
         use.run(() -> {
             long start = System.nanoTime();
             Timing timing = forward(inputs);
@@ -157,7 +157,7 @@ final class TornadoPlan implements FloatPlan {
             throw new InvalidInputException(device + ": the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
                     + ", but the output has " + Tensor.shapeString(shape.outputDims()));
         }
-        Checks.requireRidges(inputs.ridge());
+        LlaInputs.requireRidges(inputs.ridge());
         use.run(() -> {
             long start = System.nanoTime();
             if (!backwardCompiled) {

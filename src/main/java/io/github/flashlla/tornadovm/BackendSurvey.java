@@ -1,0 +1,153 @@
+package io.github.flashlla.tornadovm;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.github.flashlla.DeviceException;
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.DeviceProvider.Absence;
+import io.github.flashlla.DeviceProvider.Discovery;
+import io.github.flashlla.io.ScratchFolder;
+import io.github.flashlla.process.ChildJvm;
+import io.github.flashlla.process.JavaCommand;
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Asks backends for their devices, each in a JVM of its own, so that a driver that crashes or hangs hides no other.
+ * A second or two, so answers are kept: in this JVM as long as it lives, on the disk as long as nothing changed.
+ */
+public final class BackendSurvey {
+    private static final String PROVIDER = "io/github/flashlla/tornado/TornadoDeviceProvider.class";
+    private static final long LIMIT_SECONDS = 60;
+    private static Discovery known;
+    private static String cacheState = "not looked at";
+
+    private BackendSurvey() {}
+
+    /** Devices of all backends, and the backends without any, with the reason; from {@link SurveyCache} where nothing changed. */
+    public static synchronized Discovery all() {
+        if (known == null) {
+            known = ask(false);
+        }
+        return known;
+    }
+
+    /** As {@link #all()}, but every backend is asked, whatever was known. */
+    public static synchronized Discovery refresh() {
+        known = ask(true);
+        return known;
+    }
+
+    /** Where the answers of earlier processes lie, and whether they were used. */
+    static synchronized String cacheState() {
+        return cacheState;
+    }
+
+    /** A JVM that does not exist yet, but whose flags can be made: why not, in one sentence; empty where it can. */
+    static Optional<String> obstacle(Optional<TornadoSdk> sdk, Backend backend) {
+        if (sdk.isEmpty()) {
+            return Optional.of(TornadoSdk.absence());
+        }
+        if (BackendSurvey.class.getClassLoader().getResource(PROVIDER) == null) {
+            return Optional.of("this build has no TornadoVM kernels, since no SDK was there when it was made; build again with "
+                    + "./mvnw package");
+        }
+        if (sdk.get().home().toString().contains(File.pathSeparator)) {
+            return Optional.of("the TornadoVM SDK lies at " + sdk.get().home() + ", but Java splits paths at a colon; move it to a folder "
+                    + "without one");
+        }
+        boolean there;
+        try {
+            there = sdk.get().has(backend);
+        } catch (DeviceException e) {
+            return Optional.of(e.getMessage()); // a damaged SDK takes its backends along, and no other device
+        }
+        if (!there) {
+            return Optional.of("the TornadoVM SDK at " + sdk.get().home() + " was installed without it; install one with "
+                    + "'sdk install tornadovm', version <version>-" + backend.id() + " or -full");
+        }
+        if (!backend.libraryLoads()) {
+            return Optional.of(backend.library() + " is not on this machine; " + backend.remedy());
+        }
+        return Optional.empty();
+    }
+
+    private static Discovery ask(boolean anew) {
+        Optional<TornadoSdk> sdk = TornadoSdk.find();
+        Optional<SurveyCache> cache = sdk.map(SurveyCache::of);
+        Map<Backend, Discovery> cached = cache.map(SurveyCache::read).filter(answers -> !anew).orElse(Map.of());
+        Map<Backend, CompletableFuture<Discovery>> answers = new EnumMap<>(Backend.class);
+        for (Backend backend : Backend.values()) {
+            answers.put(backend, obstacle(sdk, backend)
+                    .map(why -> CompletableFuture.completedFuture(absent(backend, why)))
+                    .orElseGet(() -> cached.containsKey(backend) ? CompletableFuture.completedFuture(cached.get(backend))
+                            : CompletableFuture.supplyAsync(() -> ask(sdk.orElseThrow(), backend))));
+        }
+        List<DeviceInfo> devices = new ArrayList<>();
+        List<Absence> absences = new ArrayList<>();
+        Map<Backend, Discovery> found = new EnumMap<>(Backend.class);
+        answers.forEach((backend, answer) -> {
+            Discovery discovery = answer.join();
+            devices.addAll(discovery.devices());
+            absences.addAll(discovery.absences());
+            if (!discovery.devices().isEmpty()) { // a backend without devices is asked again: its driver may have failed for once
+                found.put(backend, discovery);
+            }
+        });
+        if (!found.equals(cached)) {
+            cache.ifPresent(c -> c.write(found));
+        }
+        cacheState = cache.map(SurveyCache::state).orElse("none, for there is no SDK");
+        return new Discovery(List.copyOf(devices), List.copyOf(absences));
+    }
+
+    private static Discovery ask(TornadoSdk sdk, Backend backend) {
+        try (ScratchFolder folder = new ScratchFolder("survey")) {
+            return ask(sdk, backend, folder);
+        } catch (IOException | RuntimeException e) {
+            return absent(backend, "could not be asked for its devices: " + e.getMessage());
+        }
+    }
+
+    private static Discovery ask(TornadoSdk sdk, Backend backend, ScratchFolder folder) throws IOException {
+        Path answer = folder.resolve("devices.json");
+        JavaCommand java = TornadoFlags.command(sdk, List.of(backend), -1).with(List.of("-XX:TieredStopAtLevel=1"));
+        try (ChildJvm child = ChildJvm.start(java, folder, BackendSurveyMain.class, List.of(backend.id(), answer.toString()))) {
+            if (!child.awaitEnd(TimeUnit.SECONDS.toMillis(LIMIT_SECONDS))) {
+                return absent(backend, Thread.currentThread().isInterrupted()
+                        ? "was not asked for its devices, since this thread was interrupted"
+                        : "its driver did not answer within " + LIMIT_SECONDS + " s; run flashlla doctor");
+            }
+            if (!Files.exists(answer)) {
+                return absent(backend, "its driver does not start: " + reason(child.said()) + "; " + backend.remedy());
+            }
+        }
+        Discovery found = new ObjectMapper().readValue(answer.toFile(), Discovery.class);
+        return new Discovery(found.devices(), found.absences().stream().map(a -> new Absence(a.backend(), plain(a.reason()))).toList());
+    }
+
+    /** The line that tells most of what a failed JVM printed. */
+    private static String reason(List<String> said) {
+        List<String> lines = said.stream().filter(line -> !line.startsWith("WARNING") && !line.startsWith("at ")).toList();
+        return lines.stream().filter(line -> line.startsWith("Caused by") || line.contains("rror")).reduce((a, b) -> b)
+                .or(() -> lines.stream().reduce((a, b) -> b)).orElse("it ended without a word");
+    }
+
+    private static Discovery absent(Backend backend, String reason) {
+        return new Discovery(List.of(), List.of(new Absence(backend.id(), plain(reason))));
+    }
+
+    /** Without the colours that drivers put into their words for a terminal. */
+    private static String plain(String text) {
+        return text.replaceAll("\u001b\\[[0-9;]*m", "").replaceAll("\\p{Cntrl}+", " ");
+    }
+}
