@@ -164,8 +164,7 @@ public final class ComparisonPage {
         cells.put("share", m.rates() == null || m.rates().shareOfFma() == null ? ""
                 : Numbers.percent(m.rates().shareOfFma()));
         cells.put("error", m.accuracy() == null ? "" : Numbers.error(m.accuracy().error()));
-        cells.put("iterations", m.solve() == null ? "" : m.solve().minIterations() + " / "
-                + Numbers.digits(m.solve().meanIterations()) + " / " + m.solve().maxIterations());
+        cells.put("iterations", m.solve() == null ? "" : m.solve().words(" / "));
         cells.put("memory", m.memory() == null || m.memory().workspaceBytes() == null ? ""
                 : Numbers.bytes(m.memory().tensorBytes() + m.memory().workspaceBytes()));
         return cells;

@@ -83,8 +83,7 @@ public final class RecordRenderer {
         cells.add(r == null || r.shareOfFma() == null ? "" : Numbers.percent(r.shareOfFma()));
         cells.add(r == null || r.shareOfCopy() == null ? "" : Numbers.percent(r.shareOfCopy()));
         cells.add(m.accuracy() == null ? "" : Numbers.error(m.accuracy().error()));
-        cells.add(m.solve() == null ? "" : m.solve().minIterations() + "/" + Numbers.digits(m.solve().meanIterations())
-                + "/" + m.solve().maxIterations());
+        cells.add(m.solve() == null ? "" : m.solve().words("/"));
         cells.add(m.memory() == null || m.memory().workspaceBytes() == null ? ""
                 : Numbers.bytes(m.memory().tensorBytes()) + " + " + Numbers.bytes(m.memory().workspaceBytes())
                         + (m.memory().workingSetBytes() == null ? ""
@@ -101,7 +100,8 @@ public final class RecordRenderer {
                 "query_length", "key_length", "head_dim", "value_dim", "causal", "ridge", "scale", "operator",
                 "tolerance", "max_iterations", "preconditioner", "data_type", "precision", "status", "median_ns", "p20_ns", "p80_ns",
                 "kernel_median_ns", "first_run_ns", "compile_ns", "plan_ns", "tflops", "gbps", "share_of_fma", "share_of_copy",
-                "error", "error_bar", "min_iterations", "mean_iterations", "max_iterations_run", "workspace_bytes",
+                "error", "error_bar", "min_iterations", "mean_iterations", "max_iterations_run", "unsolved", "limited_by_rounding",
+                "in_float64", "estimated_error", "workspace_bytes",
                 "working_set_bytes", "host_peak_bytes", "wall_ns", "kernel_ns",
                 "copy_in_ns", "copy_out_ns", "message").get())) {
             for (Measurement m : record.measurements()) {
@@ -131,6 +131,8 @@ public final class RecordRenderer {
                 m.solve() == null ? null : m.solve().minIterations(),
                 m.solve() == null ? null : m.solve().meanIterations(),
                 m.solve() == null ? null : m.solve().maxIterations(),
+                m.solve() == null ? null : m.solve().unsolved(), m.solve() == null ? null : m.solve().limited(),
+                m.solve() == null ? null : m.solve().recomputed(), m.solve() == null ? null : m.solve().estimatedError(),
                 m.memory() == null ? null : m.memory().workspaceBytes(),
                 m.memory() == null ? null : m.memory().workingSetBytes(),
                 m.memory() == null ? null : m.memory().hostPeakBytes(), t == null ? null : samples(t.wallNs()),

@@ -1,7 +1,6 @@
 package io.github.flashlla.verify;
 
 import io.github.flashlla.AttentionShape;
-import io.github.flashlla.Device;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaGradients;
@@ -35,7 +34,7 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
     }
 
     /** Runs a problem, and its twin where it has one, on a device. */
-    public static ProblemCheck of(Device device, RandomProblem problem) {
+    static ProblemCheck of(ProblemPlans plans, RandomProblem problem) {
         ProblemAnswer want;
         try {
             want = ProblemAnswer.exact(problem);
@@ -43,14 +42,14 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
             return new ProblemCheck(Kind.SAID, "reference: " + e.getMessage(), Double.NaN, 0);
         }
         try {
-            ProblemAnswer found = ProblemAnswer.of(device, problem);
+            ProblemAnswer found = ProblemAnswer.of(plans, problem);
             double slack = Math.max(1, largestScore(problem) / PLAIN_SCORE);
             ProblemCheck check = compare("", problem, found, want, OUTPUT_BAR * slack, GRADIENT_BAR * slack, found);
             if (check.kind != Kind.RIGHT || problem.twin() == RandomProblem.Twin.NONE) {
                 return check;
             }
             RandomProblem changed = problem.changed();
-            ProblemAnswer twin = ProblemAnswer.of(device, changed);
+            ProblemAnswer twin = ProblemAnswer.of(plans, changed);
             return compare(problem.twin() + " twin's ", problem, twin, found, TWIN_BAR * slack, TWIN_BAR * slack, twin);
         } catch (InvalidInputException | DeviceException | UnsupportedOperationException e) {
             return new ProblemCheck(Kind.SAID, e.getMessage(), Double.NaN, 0);
