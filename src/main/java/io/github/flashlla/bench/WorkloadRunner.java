@@ -2,6 +2,7 @@ package io.github.flashlla.bench;
 
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceException;
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
@@ -88,7 +89,7 @@ public final class WorkloadRunner {
         LlaInputs inputs = RandomInputs.normal(task.shape(), task.dataType());
         Tensor gradOutput = task.mode().hasBackward() ? RandomInputs.gradient(task.shape()) : null;
 
-        boolean onHeap = facts.backend().equals("jvm");
+        boolean onHeap = device.info().has(DeviceInfo.Trait.ON_HEAP);
         long heapBefore = onHeap ? LiveHeap.bytes() : 0;
         long began = System.nanoTime();
         try (LlaPlan plan = plan(task, inputs)) {
@@ -127,7 +128,7 @@ public final class WorkloadRunner {
     }
 
     private LlaPlan plan(Task task, LlaInputs inputs) {
-        if (task.mode() == Mode.NAIVE && !facts.backend().equals("jvm")) {
+        if (task.mode() == Mode.NAIVE && (!device.info().has(DeviceInfo.Trait.ON_HEAP) || device.info().has(DeviceInfo.Trait.EXACT))) {
             throw new UnsupportedOperationException("the naive form runs on the device jvm only");
         }
         return switch (task.mode()) {

@@ -117,7 +117,7 @@ public final class VerifyCommand implements Callable<Integer> {
     private int verifyRandom(DeviceInfo info, long used) {
         PrintWriter out = spec.commandLine().getOut();
         Duration atMost = Duration.ofMillis((long) ((minutes == null ? MOST_MINUTES : minutes) * 60_000));
-        Drawing drawing = List.of("jvm", "reference").contains(info.backend()) ? Drawing.ALL_DIFFERENT : Drawing.FEW_SHAPES;
+        Drawing drawing = info.has(DeviceInfo.Trait.ON_HEAP) ? Drawing.ALL_DIFFERENT : Drawing.FEW_SHAPES;
         Counting counting = new Counting(info.name(), used);
         Runtime.getRuntime().addShutdownHook(new Thread(counting::cut));
         try (Device device = Devices.open(info.name())) {
