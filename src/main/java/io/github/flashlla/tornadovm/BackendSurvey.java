@@ -57,6 +57,10 @@ public final class BackendSurvey {
         if (sdk.isEmpty()) {
             return Optional.of(TornadoSdk.absence());
         }
+        Optional<String> unsupported = sdk.get().unsupported();
+        if (unsupported.isPresent()) {
+            return unsupported;
+        }
         if (BackendSurvey.class.getClassLoader().getResource(PROVIDER) == null) {
             return Optional.of("this build has no TornadoVM kernels, since no SDK was there when it was made; build again with "
                     + "./mvnw package");
