@@ -26,7 +26,7 @@ import java.util.concurrent.TimeUnit;
  * A second or two, so answers are kept: in this JVM as long as it lives, on the disk as long as nothing changed.
  */
 public final class BackendSurvey {
-    private static final String PROVIDER = "io/github/flashlla/tornado/TornadoDeviceProvider.class";
+    private static final String PROVIDER = "io/github/flashlla/tornado/LlaTasks.class";
     private static final long LIMIT_SECONDS = 60;
     private static Discovery known;
     private static String cacheState = "not looked at";
@@ -56,6 +56,10 @@ public final class BackendSurvey {
     static Optional<String> obstacle(Optional<TornadoSdk> sdk, Backend backend) {
         if (sdk.isEmpty()) {
             return Optional.of(TornadoSdk.absence());
+        }
+        Optional<String> unsupported = sdk.get().unsupported();
+        if (unsupported.isPresent()) {
+            return unsupported;
         }
         if (BackendSurvey.class.getClassLoader().getResource(PROVIDER) == null) {
             return Optional.of("this build has no TornadoVM kernels, since no SDK was there when it was made; build again with "

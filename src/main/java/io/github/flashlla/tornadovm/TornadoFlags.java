@@ -75,7 +75,8 @@ public final class TornadoFlags {
         return command(TornadoSdk.find().orElseThrow(), backends, memoryBytes);
     }
 
-    static JavaCommand command(TornadoSdk sdk, Collection<Backend> backends, long memoryBytes) {
+    /** The same whether or not the backends' libraries are on this machine: TornadoVM's virtual devices need none. */
+    public static JavaCommand command(TornadoSdk sdk, Collection<Backend> backends, long memoryBytes) {
         return JavaCommand.of(of(sdk, backends, memoryBytes), Map.of("TORNADOVM_HOME", sdk.home().toString()));
     }
 

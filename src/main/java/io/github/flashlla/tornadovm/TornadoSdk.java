@@ -29,6 +29,8 @@ import java.util.stream.Stream;
 public record TornadoSdk(Path home) {
     public static final String HOW_TO_GET = "install one with SDKMAN ('sdk install tornadovm') or set TORNADOVM_HOME";
 
+    private static final String SUPPORTED = "5.2.";
+
     private static final Map<Path, ModuleFinder> FINDERS = new ConcurrentHashMap<>();
 
     /** Modules that every backend needs; their own requirements follow from their descriptors. */
@@ -80,6 +82,18 @@ public record TornadoSdk(Path home) {
         } catch (DeviceException e) {
             return "unknown"; // a damaged SDK is its own devices' trouble, and no record's
         }
+    }
+
+    /**
+     * Why this SDK's version cannot be used, in one sentence; empty for {@value #SUPPORTED}x and where the version is unknown, which
+     * means a jar that cannot be read.
+     */
+    public Optional<String> unsupported() {
+        String version = version();
+        return version.equals("unknown") || version.startsWith(SUPPORTED) ? Optional.empty()
+                : Optional.of("the TornadoVM SDK at " + home + " is version " + version + ", but FlashLLA is built and tested for " + SUPPORTED
+                        + "x (later versions have no PTX, no SPIR-V and another compiler interface); 'sdk install tornadovm "
+                        + "5.2.0-jdk25-opencl' installs one, and TORNADOVM_HOME names it");
     }
 
     /** Whether it was installed with this backend's driver. */

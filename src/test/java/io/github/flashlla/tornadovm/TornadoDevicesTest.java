@@ -32,7 +32,7 @@ import org.junit.jupiter.api.io.TempDir;
  * <p>{@code -Dflashlla.require=opencl,spirv} makes the absence of a backend a failure.
  */
 public class TornadoDevicesTest {
-    private static final String RUNNER = "io.github.flashlla.tornado.DeviceTestRunner";
+    private static final String RUNNER = "io.github.flashlla.tornado.support.DeviceTestRunner";
     private static final int LIMIT_SECONDS = 400;
 
     private static final List<String> RAN = new ArrayList<>();
