@@ -175,6 +175,10 @@ public record Measurement(
      * @param maxIterations the most of any query
      * @param worstResidual largest ||r|| / ||kbar - q||; null where it was not finite
      * @param unsolved queries that met the cap before the tolerance
+     * @param limited queries whose recurrence is within the tolerance, but not their true residual; null in older records
+     * @param recomputed queries that were solved in float64; null in older records
+     * @param estimatedError rounding error of o, ||o - exact|| / ||o||, as the result estimates it; null in backward, where the
+     *     device does not tell, and in older records
      * @param pairIterations iterations summed over the (query, key) pairs they ran on
      */
     public record Solve(
@@ -183,7 +187,21 @@ public record Measurement(
             int maxIterations,
             Double worstResidual,
             @Limits(max = 1e15) long unsolved,
-            @Limits(max = 1e24) double pairIterations) {}
+            @Limits(max = 1e15) Long limited,
+            @Limits(max = 1e15) Long recomputed,
+            Double estimatedError,
+            @Limits(max = 1e24) double pairIterations) {
+
+        /** Iterations, and what is not as it should be, for people. */
+        public String words(String separator) {
+            return minIterations + separator + Numbers.digits(meanIterations) + separator + maxIterations + count(unsolved, " unsolved")
+                    + count(limited, " limited by rounding") + count(recomputed, " in float64");
+        }
+
+        private static String count(Long queries, String what) {
+            return queries == null || queries == 0 ? "" : ", " + queries + what;
+        }
+    }
 
     /**
      * Bytes.
