@@ -1,0 +1,99 @@
+package io.github.flashlla.tornado.kernels.forward;
+
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.quadSum;
+
+import io.github.flashlla.tornado.kernels.tile.Tile;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/** A lane's part of its two rows, A and B, in registers as the matrix units leave it, and in global memory row by row. */
+final class TileRows {
+    private static final float DIRECTION_LENGTH = 8f;
+    private static final float TINY = 1e-30f;
+
+    private TileRows() {}
+
+    /** Four numbers, two of each row; only of rows that are {@code live}. */
+    static void store(FloatArray scratch, int array, int atA, int atB, int column, int dims, float[] from, int n, int liveA, int liveB) {
+        if (liveA != 0) {
+            Tile.store2(scratch, array + atA * dims + column, from[n], from[n + 1]);
+        }
+        if (liveB != 0) {
+            Tile.store2(scratch, array + atB * dims + column, from[n + 2], from[n + 3]);
+        }
+    }
+
+    static void load(float[] to, int n, FloatArray scratch, int array, int atA, int atB, int column, int dims) {
+        Tile.load2(to, n, scratch, array + atA * dims + column);
+        Tile.load2(to, n + 2, scratch, array + atB * dims + column);
+    }
+
+    static void storePairs(FloatArray scratch, int[] y, int array, int atA, int atB, int quad, int dims, int liveA, int liveB) {
+        for (int n = 0; n < dims / 8; n++) {
+            int at = 4 * (n >> 1) + 2 * (n & 1);
+            if (liveA != 0) {
+                Tile.storeBits(scratch, array + atA * (dims / 2) + 4 * n + quad, y[at]);
+            }
+            if (liveB != 0) {
+                Tile.storeBits(scratch, array + atB * (dims / 2) + 4 * n + quad, y[at + 1]);
+            }
+        }
+    }
+
+    static void loadPairs(int[] y, FloatArray scratch, int array, int atA, int atB, int quad, int dims) {
+        for (int n = 0; n < dims / 8; n++) {
+            int at = 4 * (n >> 1) + 2 * (n & 1);
+            y[at] = Tile.loadBits(scratch, array + atA * (dims / 2) + 4 * n + quad);
+            y[at + 1] = Tile.loadBits(scratch, array + atB * (dims / 2) + 4 * n + quad);
+        }
+    }
+
+    /** A row by its place: itself, or what the list has there; the last one for places behind it. */
+    static int row(FloatArray scratch, int list, int place, int count, int listed) {
+        int row = Math.min(place, count - 1);
+        if (listed != 0) {
+            row = Tile.loadBits(scratch, list + row);
+        }
+        return row;
+    }
+
+    /** d -= (fA, fB) y. */
+    static void subtract(float[] d, int[] y, float fA, float fB, int dims) {
+        for (int n = 0; n < dims / 8; n++) {
+            int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
+            int pairB = y[4 * (n >> 1) + 2 * (n & 1) + 1];
+            d[4 * n] -= fA * Tile.low(pairA);
+            d[4 * n + 1] -= fA * Tile.high(pairA);
+            d[4 * n + 2] -= fB * Tile.low(pairB);
+            d[4 * n + 3] -= fB * Tile.high(pairB);
+        }
+    }
+
+    /** y = d at length 8, rounded, for rows that go on, else 0; and yk = -y.kbar of what was rounded. */
+    static void direction(int[] y, float[] yk, float[] d, FloatArray scratch, int kbarAt, int atA, int atB, int quad, int dims, int goesOnA,
+            int goesOnB) {
+        float ddA = 0f;
+        float ddB = 0f;
+        for (int n = 0; n < dims / 8; n++) {
+            ddA += d[4 * n] * d[4 * n] + d[4 * n + 1] * d[4 * n + 1];
+            ddB += d[4 * n + 2] * d[4 * n + 2] + d[4 * n + 3] * d[4 * n + 3];
+        }
+        ddA = quadSum(ddA);
+        ddB = quadSum(ddB);
+        float scaleA = goesOnA != 0 && ddA > TINY ? DIRECTION_LENGTH * Tile.rsqrt(ddA) : 0f;
+        float scaleB = goesOnB != 0 && ddB > TINY ? DIRECTION_LENGTH * Tile.rsqrt(ddB) : 0f;
+        float[] mean = new float[4];
+        float ykA = 0f;
+        float ykB = 0f;
+        for (int n = 0; n < dims / 8; n++) {
+            int pairA = Tile.half2(d[4 * n] * scaleA, d[4 * n + 1] * scaleA);
+            int pairB = Tile.half2(d[4 * n + 2] * scaleB, d[4 * n + 3] * scaleB);
+            y[4 * (n >> 1) + 2 * (n & 1)] = pairA;
+            y[4 * (n >> 1) + 2 * (n & 1) + 1] = pairB;
+            load(mean, 0, scratch, kbarAt, atA, atB, 8 * n + 2 * quad, dims);
+            ykA += Tile.low(pairA) * mean[0] + Tile.high(pairA) * mean[1];
+            ykB += Tile.low(pairB) * mean[2] + Tile.high(pairB) * mean[3];
+        }
+        yk[0] = -quadSum(ykA);
+        yk[1] = -quadSum(ykB);
+    }
+}

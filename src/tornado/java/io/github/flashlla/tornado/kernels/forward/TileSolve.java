@@ -1,0 +1,328 @@
+package io.github.flashlla.tornado.kernels.forward;
+
+import static io.github.flashlla.tornado.kernels.forward.TileForward.BB;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.BLOCK;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.COUNT;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.NUMBERS;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.QAQ;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.REFERENCE;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.RR;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.THREADS;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.YKBAR;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.EVERY_KEY;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.LOG2E;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.UNSHIFT;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.quadSum;
+
+import io.github.flashlla.tornado.kernels.tile.Tile;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Pass 2 of the float16 forward pass in registers: conjugate gradients, a sweep over the keys for each iteration, from the first
+ * step that {@link TileForward#mean} made.
+ *
+ * <pre>
+ *   A y = sum p (y.k - y.kbar) k - (sum p (y.k - y.kbar)) kbar + lambda y
+ *   next y = r - (r.A y / y.A y) y - (r.A q / q.A q) q, at length 8, rounded
+ * </pre>
+ *
+ * <p>No formula uses r.r of an earlier iteration, so scaling and rounding of y cost iterations and not accuracy. The term along q keeps
+ * directions orthogonal to the first step; from a row's iteration {@value #RESTART} on it is left out, since kept up it can stall.
+ *
+ * <p>Almost every block of 64 rows holds a slow one, so a block ends when under {@value #STAY} of its rows go on. {@link #list} lists
+ * those left over, and the same kernel runs again over the list.
+ */
+public final class TileSolve {
+    private static final int RESTART = 8;
+    private static final int STAY = 48;
+
+    private TileSolve() {}
+
+    /**
+     * One group of {@value TileForward#THREADS} for each {@value TileForward#BLOCK} rows of a head, the longest first.
+     *
+     * @param q (B,H,Sq,D)
+     * @param packed from {@link TileForward#pack}
+     * @param ridge (B,H,Sq)
+     * @param scratch as {@link TileForward} has it
+     * @param listed 1 for the rows of the list, 0 for all
+     */
+    public static void solve(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray scratch, IntArray sizes,
+            FloatArray settings, int D, int dims, int listed) {
+        Tile.launchBounds(THREADS, dims <= 64 ? 3 : 2);
+        int[] tile = ctx.allocateIntLocalArray(4096); // two tiles
+        Tile.align(tile, 1024);
+        int base = Tile.address(tile);
+        int stride = dims <= 64 ? 64 : 128;
+        int keys = dims <= 64 ? 64 : 32;
+        int pieceBytes = 32 * stride;
+
+        int tid = ctx.localIdx;
+        int lane = tid & 31;
+        int warp = tid >> 5;
+        int quad = lane & 3;
+        int heads = sizes.get(TileForward.HEADS);
+        int Sq = sizes.get(TileForward.SQ);
+        int Sk = sizes.get(TileForward.SK);
+        int causal = sizes.get(TileForward.CAUSAL);
+        int most = sizes.get(TileForward.MAX_ITERATIONS);
+        int rows = heads * Sq;
+        int blocks = (Sq + BLOCK - 1) / BLOCK;
+        int listAt = TileForward.listAt(rows, dims);
+        int leftAt = TileForward.leftAt(rows, dims);
+        int numbers = TileForward.numbersAt(rows, dims);
+        int head = ctx.groupIdx % heads;
+        int place = ctx.groupIdx / heads;
+        int count = listed != 0 ? Tile.loadBits(scratch, leftAt + heads * blocks + head) : Sq;
+        int block = (count + BLOCK - 1) / BLOCK - 1 - place;
+        if (block >= 0) {
+            int first = block * BLOCK + warp * 16;
+            int rowA = TileRows.row(scratch, listAt + head * Sq, first + (lane >> 2), count, listed);
+            int rowB = TileRows.row(scratch, listAt + head * Sq, first + (lane >> 2) + 8, count, listed);
+            int liveA = first + (lane >> 2) < count ? 1 : 0;
+            int liveB = first + (lane >> 2) + 8 < count ? 1 : 0;
+            int atA = head * Sq + rowA;
+            int atB = head * Sq + rowB;
+            int seesA = TileForward.sees(rowA, Sq, Sk, causal);
+            int seesB = TileForward.sees(rowB, Sq, Sk, causal);
+            int low = TileForward.sees(TileRows.row(scratch, listAt + head * Sq, first, count, listed), Sq, Sk, causal);
+            int high = TileForward.sees(TileRows.row(scratch, listAt + head * Sq, first + 15, count, listed), Sq, Sk, causal);
+            int last = TileForward.sees(TileRows.row(scratch, listAt + head * Sq, block * BLOCK + BLOCK - 1, count, listed), Sq, Sk, causal);
+            int tiles = (last + keys - 1) / keys;
+            int from = head / sizes.get(TileForward.GROUP) * sizes.get(TileForward.PADDED_SK) * stride;
+            float c = settings.get(TileForward.SCALE) * LOG2E;
+            float tolerance = settings.get(TileForward.TOLERANCE);
+            int aqAt = rows * dims;
+            int xAt = 2 * rows * dims;
+            int kbarAt = 3 * rows * dims;
+            int yAt = 4 * rows * dims;
+
+            int[] qf = new int[dims / 4];
+            int[] y = new int[dims / 4];
+            int[] b = new int[4];
+            int[] w = new int[4];
+            int[] one = new int[2];
+            float[] s = new float[8];
+            float[] u = new float[8];
+            float[] acc = new float[dims / 2];
+            float[] r = new float[dims / 2];
+            float[] total = new float[4];
+            float[] yk = new float[2];
+            float[] four = new float[4];
+            TilePieces.loadRows(qf, q, atA, atB, quad, D, dims);
+            TileRows.loadPairs(y, scratch, yAt, atA, atB, quad, dims);
+            one[0] = 0x3C003C00;
+            one[1] = 0x3C003C00;
+            int scoreAt = base + TilePieces.scoreByte(lane, stride);
+            int sumAt = base + TilePieces.sumByte(lane, stride);
+            float mA = scratch.get(numbers + NUMBERS * atA + REFERENCE);
+            float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE);
+            float limitA = tolerance * tolerance * scratch.get(numbers + NUMBERS * atA + BB);
+            float limitB = tolerance * tolerance * scratch.get(numbers + NUMBERS * atB + BB);
+            float qaqA = scratch.get(numbers + NUMBERS * atA + QAQ);
+            float qaqB = scratch.get(numbers + NUMBERS * atB + QAQ);
+            float rrA = scratch.get(numbers + NUMBERS * atA + RR);
+            float rrB = scratch.get(numbers + NUMBERS * atB + RR);
+            int countA = (int) scratch.get(numbers + NUMBERS * atA + COUNT);
+            int countB = (int) scratch.get(numbers + NUMBERS * atB + COUNT);
+            yk[0] = scratch.get(numbers + NUMBERS * atA + YKBAR);
+            yk[1] = scratch.get(numbers + NUMBERS * atB + YKBAR);
+            int goesOnA = rrA <= limitA || countA >= most ? 0 : liveA;
+            int goesOnB = rrB <= limitB || countB >= most ? 0 : liveB;
+            int left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
+            int stay = listed != 0 ? 1 : STAY;
+
+            while (left >= stay) {
+                int active = Tile.any(goesOnA + goesOnB);
+                for (int i = 0; i < dims / 2; i++) {
+                    acc[i] = 0f;
+                }
+                for (int i = 0; i < 4; i++) {
+                    total[i] = 0f;
+                }
+                TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
+                Tile.commit();
+                for (int t = 0; t < tiles; t++) {
+                    Tile.await(0);
+                    ctx.localBarrier();
+                    int buffer = (t & 1) << 13;
+                    if (t + 1 < tiles) {
+                        TilePieces.copyTile(tile, base + (8192 - buffer), packed, from + (t + 1) * keys * stride, tid, keys, stride);
+                        Tile.commit();
+                    }
+                    int key = t * keys;
+                    int whole = key + keys <= low ? active : 0;
+                    if (whole != 0) {
+                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, yk[0], yk[1], 0, EVERY_KEY, EVERY_KEY, dims);
+                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, yk[0], yk[1], 0, EVERY_KEY, EVERY_KEY, dims);
+                        if (keys > 32) {
+                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, yk[0], yk[1], 0, EVERY_KEY, EVERY_KEY, dims);
+                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, yk[0], yk[1], 0, EVERY_KEY, EVERY_KEY, dims);
+                        }
+                    }
+                    int pieces = whole != 0 || active == 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+                    for (int j = 0; j < pieces; j++) {
+                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB, yk[0], yk[1],
+                                key + j * 16 + 2 * quad, seesA, seesB, dims);
+                    }
+                }
+                if (active != 0) {
+                    float sumA = total[0] * UNSHIFT;
+                    float sumB = total[2] * UNSHIFT;
+                    float lambdaA = ridge.get(atA);
+                    float lambdaB = ridge.get(atB);
+                    float yayA = 0f;
+                    float yayB = 0f;
+                    float ryA = 0f;
+                    float ryB = 0f;
+                    for (int n = 0; n < dims / 8; n++) {
+                        int column = 8 * n + 2 * quad;
+                        int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
+                        int pairB = y[4 * (n >> 1) + 2 * (n & 1) + 1];
+                        TileRows.load(r, 4 * n, scratch, 0, atA, atB, column, dims);
+                        TileRows.load(four, 0, scratch, kbarAt, atA, atB, column, dims);
+                        for (int h = 0; h < 2; h++) {
+                            float yA = h == 0 ? Tile.low(pairA) : Tile.high(pairA);
+                            float yB = h == 0 ? Tile.low(pairB) : Tile.high(pairB);
+                            float ayA = acc[4 * n + h] * UNSHIFT - sumA * four[h] + lambdaA * yA;
+                            float ayB = acc[4 * n + 2 + h] * UNSHIFT - sumB * four[2 + h] + lambdaB * yB;
+                            yayA += yA * ayA;
+                            yayB += yB * ayB;
+                            ryA += yA * r[4 * n + h];
+                            ryB += yB * r[4 * n + 2 + h];
+                            acc[4 * n + h] = ayA;
+                            acc[4 * n + 2 + h] = ayB;
+                        }
+                    }
+                    yayA = quadSum(yayA);
+                    yayB = quadSum(yayB);
+                    ryA = quadSum(ryA);
+                    ryB = quadSum(ryB);
+                    float inverseA = yayA > 0f ? 1f / yayA : 0f;
+                    float inverseB = yayB > 0f ? 1f / yayB : 0f;
+                    float alphaA = goesOnA != 0 ? ryA * inverseA : 0f;
+                    float alphaB = goesOnB != 0 ? ryB * inverseB : 0f;
+                    float rayA = 0f;
+                    float rayB = 0f;
+                    float raqA = 0f;
+                    float raqB = 0f;
+                    rrA = 0f;
+                    rrB = 0f;
+                    for (int n = 0; n < dims / 8; n++) {
+                        int column = 8 * n + 2 * quad;
+                        int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
+                        int pairB = y[4 * (n >> 1) + 2 * (n & 1) + 1];
+                        TileRows.load(four, 0, scratch, xAt, atA, atB, column, dims);
+                        four[0] += alphaA * Tile.low(pairA);
+                        four[1] += alphaA * Tile.high(pairA);
+                        four[2] += alphaB * Tile.low(pairB);
+                        four[3] += alphaB * Tile.high(pairB);
+                        TileRows.store(scratch, xAt, atA, atB, column, dims, four, 0, liveA, liveB);
+                        for (int h = 0; h < 2; h++) {
+                            r[4 * n + h] -= alphaA * acc[4 * n + h];
+                            r[4 * n + 2 + h] -= alphaB * acc[4 * n + 2 + h];
+                            rrA += r[4 * n + h] * r[4 * n + h];
+                            rrB += r[4 * n + 2 + h] * r[4 * n + 2 + h];
+                            rayA += r[4 * n + h] * acc[4 * n + h];
+                            rayB += r[4 * n + 2 + h] * acc[4 * n + 2 + h];
+                        }
+                        TileRows.store(scratch, 0, atA, atB, column, dims, r, 4 * n, liveA, liveB);
+                        TileRows.load(four, 0, scratch, aqAt, atA, atB, column, dims);
+                        raqA += r[4 * n] * four[0] + r[4 * n + 1] * four[1];
+                        raqB += r[4 * n + 2] * four[2] + r[4 * n + 3] * four[3];
+                    }
+                    rrA = quadSum(rrA);
+                    rrB = quadSum(rrB);
+                    rayA = quadSum(rayA);
+                    rayB = quadSum(rayB);
+                    raqA = quadSum(raqA);
+                    raqB = quadSum(raqB);
+                    countA += goesOnA;
+                    countB += goesOnB;
+                    TileRows.subtract(r, y, countA == RESTART + 1 ? 0f : rayA * inverseA, countB == RESTART + 1 ? 0f : rayB * inverseB, dims);
+                    TileRows.subtract(r, qf, qaqA > 0f && countA <= RESTART ? raqA / qaqA : 0f,
+                            qaqB > 0f && countB <= RESTART ? raqB / qaqB : 0f, dims);
+                    goesOnA = rrA <= limitA || countA >= most ? 0 : goesOnA;
+                    goesOnB = rrB <= limitB || countB >= most ? 0 : goesOnB;
+                    TileRows.direction(y, yk, r, scratch, kbarAt, atA, atB, quad, dims, goesOnA, goesOnB);
+                }
+                left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
+            }
+            if (quad == 0) {
+                if (liveA != 0) {
+                    scratch.set(numbers + NUMBERS * atA + RR, rrA);
+                    scratch.set(numbers + NUMBERS * atA + COUNT, countA);
+                    scratch.set(numbers + NUMBERS * atA + YKBAR, yk[0]);
+                }
+                if (liveB != 0) {
+                    scratch.set(numbers + NUMBERS * atB + RR, rrB);
+                    scratch.set(numbers + NUMBERS * atB + COUNT, countB);
+                    scratch.set(numbers + NUMBERS * atB + YKBAR, yk[1]);
+                }
+            }
+            if (listed == 0) {
+                TileRows.storePairs(scratch, y, yAt, atA, atB, quad, dims, goesOnA, goesOnB);
+                if (tid == 0) {
+                    Tile.storeBits(scratch, leftAt + head * blocks + block, left);
+                }
+            }
+        }
+    }
+
+    /** Adds 16 keys to A y. */
+    private static void piece(float[] acc, float[] total, float[] s, float[] u, int[] w, int[] q, int[] y, int[] b, int[] one, int[] tile,
+            int scoreAt, int sumAt, int offset, float c, float mA, float mB, float ykA, float ykB, int key, int seesA, int seesB, int dims) {
+        TilePieces.scoresAndProducts(s, u, q, y, b, tile, scoreAt, offset, ykA, ykB, dims);
+        TilePieces.weights(w, s, u, c, mA, mB, key, seesA, seesB);
+        TilePieces.sums(acc, w, b, tile, sumAt, offset, dims);
+        Tile.mma(total, 0, w, 0, one, 0);
+    }
+
+    /**
+     * The rows that go on, of each head, in order. One group of {@value TileForward#BLOCK} for each so many rows of a head.
+     *
+     * @param scratch as {@link TileForward} has it; its list and counts out
+     */
+    public static void list(KernelContext ctx, FloatArray scratch, IntArray sizes, FloatArray settings, int dims) {
+        int[] goOn = ctx.allocateIntLocalArray(BLOCK);
+        int[] sum = ctx.allocateIntLocalArray(BLOCK);
+        int tid = ctx.localIdx;
+        int heads = sizes.get(TileForward.HEADS);
+        int Sq = sizes.get(TileForward.SQ);
+        int rows = heads * Sq;
+        int blocks = (Sq + BLOCK - 1) / BLOCK;
+        int leftAt = TileForward.leftAt(rows, dims);
+        int numbers = TileForward.numbersAt(rows, dims);
+        int head = ctx.groupIdx / blocks;
+        int block = ctx.groupIdx % blocks;
+        int row = block * BLOCK + tid;
+        float tolerance = settings.get(TileForward.TOLERANCE);
+        int goesOn = 0;
+        if (row < Sq) {
+            int at = numbers + NUMBERS * (head * Sq + row);
+            float limit = tolerance * tolerance * scratch.get(at + BB);
+            goesOn = scratch.get(at + RR) <= limit || scratch.get(at + COUNT) >= sizes.get(TileForward.MAX_ITERATIONS) ? 0 : 1;
+        }
+        goOn[tid] = goesOn;
+        int before = 0;
+        for (int n = tid; n < block; n += BLOCK) {
+            before += Tile.loadBits(scratch, leftAt + head * blocks + n);
+        }
+        sum[tid] = before;
+        ctx.localBarrier();
+        int place = 0;
+        for (int n = 0; n < BLOCK; n++) {
+            place += sum[n];
+            place += n < tid ? goOn[n] : 0;
+        }
+        if (goesOn != 0) {
+            Tile.storeBits(scratch, TileForward.listAt(rows, dims) + head * Sq + place, row);
+        }
+        if (block == blocks - 1 && tid == BLOCK - 1) {
+            Tile.storeBits(scratch, leftAt + heads * blocks + head, place + goesOn);
+        }
+    }
+}
