@@ -1,9 +1,8 @@
 package io.github.flashlla;
 
-import io.github.flashlla.io.Printable;
-import io.github.flashlla.spi.DeviceProvider;
-import io.github.flashlla.spi.DeviceProvider.Absence;
-import io.github.flashlla.spi.DeviceProvider.Discovery;
+import io.github.flashlla.DeviceProvider.Absence;
+import io.github.flashlla.DeviceProvider.Discovery;
+import io.github.flashlla.text.Printable;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;

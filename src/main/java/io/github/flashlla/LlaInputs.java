@@ -1,6 +1,5 @@
 package io.github.flashlla;
 
-import io.github.flashlla.spi.Checks;
 import java.util.Arrays;
 
 /**
@@ -60,6 +59,21 @@ public record LlaInputs(Tensor q, Tensor k, Tensor v, Tensor ridge) {
     }
 
     /**
+     * One value a query; null is none.
+     *
+     * @throws InvalidInputException if any is not finite and greater than 0
+     */
+    public static void requireRidges(Tensor ridge) {
+        for (long i = 0; ridge != null && i < ridge.size(); i++) {
+            double value = ridge.get(i);
+            if (!(value > 0) || Double.isInfinite(value)) { // NaN too
+                throw new InvalidInputException("the ridge at " + ridge.coordinates(i) + " is " + value
+                        + "; every ridge must be finite and greater than 0");
+            }
+        }
+    }
+
+    /**
      * Checks every element: finite inputs, ridges &gt; 0.
      *
      * @throws InvalidInputException naming the tensor and the coordinates of the first bad element
@@ -71,7 +85,7 @@ public record LlaInputs(Tensor q, Tensor k, Tensor v, Tensor ridge) {
         if (ridge != null) {
             requireFinite("ridge", ridge);
         }
-        Checks.requireRidges(ridge);
+        requireRidges(ridge);
     }
 
     private static void requireFinite(String name, Tensor tensor) {

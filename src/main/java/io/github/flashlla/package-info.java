@@ -12,6 +12,6 @@
  * }
  * }</pre>
  *
- * <p>Nothing here depends on TornadoVM; devices are found through {@link io.github.flashlla.spi.DeviceProvider}.
+ * <p>Nothing here depends on TornadoVM; devices are found through {@link io.github.flashlla.DeviceProvider}.
  */
 package io.github.flashlla;

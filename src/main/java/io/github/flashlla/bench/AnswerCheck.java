@@ -5,8 +5,8 @@ import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.record.Measurement.AccuracyCheck;
 import io.github.flashlla.reference.ExactQuery;
-import io.github.flashlla.report.Measurement.AccuracyCheck;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 

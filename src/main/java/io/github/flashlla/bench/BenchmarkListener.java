@@ -1,7 +1,7 @@
 package io.github.flashlla.bench;
 
-import io.github.flashlla.report.BenchmarkRecord;
-import io.github.flashlla.report.Measurement;
+import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.Measurement;
 
 /** Follows a {@link BenchmarkRun}; called on the thread that runs it. */
 public interface BenchmarkListener {

@@ -1,11 +1,12 @@
 package io.github.flashlla.bench;
 
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.report.BenchmarkRecord;
-import io.github.flashlla.report.DeviceFacts;
-import io.github.flashlla.report.Environment;
-import io.github.flashlla.report.Measurement;
-import io.github.flashlla.report.Status;
+import io.github.flashlla.bench.host.EnvironmentProbe;
+import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.DeviceFacts;
+import io.github.flashlla.record.Environment;
+import io.github.flashlla.record.Measurement;
+import io.github.flashlla.record.Status;
 import java.io.IOException;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;

@@ -1,9 +1,9 @@
 package io.github.flashlla.bench;
 
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.launch.Backend;
-import io.github.flashlla.launch.DeviceProfile;
-import io.github.flashlla.launch.Relay;
+import io.github.flashlla.tornadovm.Backend;
+import io.github.flashlla.tornadovm.DeviceProfile;
+import io.github.flashlla.tornadovm.TornadoFlags;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,7 +18,7 @@ final class ChildJvm {
      */
     static List<String> command(DeviceInfo device) {
         Backend backend = Backend.of(device.name());
-        return backend == null ? plain() : Relay.javaCommand(List.of(backend), DeviceProfile.memoryBudget(device));
+        return backend == null ? plain() : TornadoFlags.command(List.of(backend), DeviceProfile.memoryBudget(device));
     }
 
     private static List<String> plain() {

@@ -5,7 +5,7 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
-import io.github.flashlla.io.Printable;
+import io.github.flashlla.text.Printable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;

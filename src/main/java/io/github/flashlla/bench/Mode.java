@@ -3,7 +3,7 @@ package io.github.flashlla.bench;
 import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
 import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.io.Printable;
+import io.github.flashlla.text.Printable;
 import java.util.List;
 
 /** Which passes a workload times. */

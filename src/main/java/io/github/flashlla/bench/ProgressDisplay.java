@@ -1,9 +1,9 @@
 package io.github.flashlla.bench;
 
-import io.github.flashlla.report.BenchmarkRecord;
-import io.github.flashlla.report.Measurement;
-import io.github.flashlla.report.Numbers;
-import io.github.flashlla.report.Status;
+import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.Measurement;
+import io.github.flashlla.record.Status;
+import io.github.flashlla.text.Numbers;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;

@@ -2,8 +2,8 @@ package io.github.flashlla.bench;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.launch.Backend;
-import io.github.flashlla.report.Numbers;
+import io.github.flashlla.text.Numbers;
+import io.github.flashlla.tornadovm.Backend;
 import java.util.stream.LongStream;
 
 /** Refuses what cannot be for its size alone, before anything is generated. */

@@ -4,8 +4,8 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
-import io.github.flashlla.report.Method;
-import io.github.flashlla.report.Workload;
+import io.github.flashlla.record.Method;
+import io.github.flashlla.record.Workload;
 import java.util.Locale;
 
 /** One thing to measure on a device: a problem and how to solve it. */

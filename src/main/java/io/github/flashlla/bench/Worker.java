@@ -2,11 +2,12 @@ package io.github.flashlla.bench;
 
 import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
-import io.github.flashlla.report.DeviceFacts;
-import io.github.flashlla.report.DeviceFacts.Ceilings;
-import io.github.flashlla.report.Measurement;
-import io.github.flashlla.report.RecordJson;
-import io.github.flashlla.report.Status;
+import io.github.flashlla.bench.host.HostCeilings;
+import io.github.flashlla.record.DeviceFacts.Ceilings;
+import io.github.flashlla.record.DeviceFacts;
+import io.github.flashlla.record.Measurement;
+import io.github.flashlla.record.RecordJson;
+import io.github.flashlla.record.Status;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;

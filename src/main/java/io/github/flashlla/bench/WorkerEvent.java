@@ -1,7 +1,7 @@
 package io.github.flashlla.bench;
 
-import io.github.flashlla.report.DeviceFacts;
-import io.github.flashlla.report.Measurement;
+import io.github.flashlla.record.DeviceFacts;
+import io.github.flashlla.record.Measurement;
 
 /**
  * One line that a {@link Worker} writes; exactly one of the parts after {@code kind} is set.

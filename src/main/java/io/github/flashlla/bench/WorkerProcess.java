@@ -1,8 +1,8 @@
 package io.github.flashlla.bench;
 
 import io.github.flashlla.io.ScratchFolder;
-import io.github.flashlla.launch.TornadoSdk;
-import io.github.flashlla.report.RecordJson;
+import io.github.flashlla.record.RecordJson;
+import io.github.flashlla.tornadovm.TornadoSdk;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;

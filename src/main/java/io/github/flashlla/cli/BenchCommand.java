@@ -6,22 +6,23 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.bench.BenchmarkListener;
 import io.github.flashlla.bench.BenchmarkRun;
 import io.github.flashlla.bench.Grid;
-import io.github.flashlla.bench.HostLoad;
 import io.github.flashlla.bench.Mode;
 import io.github.flashlla.bench.ProgressDisplay;
 import io.github.flashlla.bench.Protocol;
 import io.github.flashlla.bench.Suite;
 import io.github.flashlla.bench.Task;
+import io.github.flashlla.bench.host.HostLoad;
 import io.github.flashlla.io.OutputFile;
-import io.github.flashlla.report.BenchmarkRecord;
-import io.github.flashlla.report.Comparison;
-import io.github.flashlla.report.Comparison.Clock;
-import io.github.flashlla.report.Comparison.Named;
+import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.Measurement;
+import io.github.flashlla.record.RecordFile;
+import io.github.flashlla.record.RecordJson;
+import io.github.flashlla.record.Status;
 import io.github.flashlla.report.ComparisonPage;
-import io.github.flashlla.report.Measurement;
-import io.github.flashlla.report.RecordFile;
 import io.github.flashlla.report.RecordRenderer;
-import io.github.flashlla.report.Status;
+import io.github.flashlla.report.compare.Comparison.Clock;
+import io.github.flashlla.report.compare.Comparison.Named;
+import io.github.flashlla.report.compare.Comparison;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -193,7 +194,7 @@ public final class BenchCommand implements Callable<Integer> {
         switch (output) {
             case md -> out.print(RecordRenderer.markdown(record));
             case csv -> out.print(RecordRenderer.csv(record));
-            case json -> out.print(RecordRenderer.json(record));
+            case json -> out.print(RecordJson.text(record));
             case jsonl -> { }
         }
         out.flush();
@@ -315,7 +316,7 @@ public final class BenchCommand implements Callable<Integer> {
             display.measured(task, measurement, soFar);
             keep(soFar);
             if (output == Output.jsonl) {
-                out.print(RecordRenderer.jsonLine(soFar, measurement));
+                out.print(RecordJson.line(soFar, measurement));
                 out.flush();
             }
         }

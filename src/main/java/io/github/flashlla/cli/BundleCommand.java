@@ -1,6 +1,6 @@
 package io.github.flashlla.cli;
 
-import io.github.flashlla.launch.Bundle;
+import io.github.flashlla.bundle.Bundle;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

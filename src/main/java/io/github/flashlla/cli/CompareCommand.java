@@ -2,13 +2,13 @@ package io.github.flashlla.cli;
 
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.io.OutputFile;
-import io.github.flashlla.report.Comparison;
-import io.github.flashlla.report.Comparison.Clock;
-import io.github.flashlla.report.Comparison.Line;
-import io.github.flashlla.report.Comparison.Named;
 import io.github.flashlla.report.ComparisonMarkdown;
 import io.github.flashlla.report.ComparisonPage;
-import io.github.flashlla.report.RecordNames;
+import io.github.flashlla.report.compare.Comparison.Clock;
+import io.github.flashlla.report.compare.Comparison.Line;
+import io.github.flashlla.report.compare.Comparison.Named;
+import io.github.flashlla.report.compare.Comparison;
+import io.github.flashlla.report.compare.RecordNames;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;

@@ -1,6 +1,6 @@
 package io.github.flashlla.cli;
 
-import io.github.flashlla.launch.Backend;
+import io.github.flashlla.tornadovm.Backend;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

@@ -1,8 +1,8 @@
 package io.github.flashlla.cli;
 
-import io.github.flashlla.launch.Doctor;
-import io.github.flashlla.launch.Doctor.Finding;
-import io.github.flashlla.launch.Doctor.Level;
+import io.github.flashlla.tornadovm.Doctor.Finding;
+import io.github.flashlla.tornadovm.Doctor.Level;
+import io.github.flashlla.tornadovm.Doctor;
 import java.io.PrintWriter;
 import java.util.List;
 import java.util.Locale;

@@ -2,8 +2,8 @@ package io.github.flashlla.cli;
 
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.io.Printable;
-import io.github.flashlla.launch.Relay;
+import io.github.flashlla.process.Relay;
+import io.github.flashlla.text.Printable;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -13,10 +13,10 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import picocli.AutoComplete;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine;
 
 /** The {@code flashlla} command. Exit status: 0, or 1 where a device or a check failed, or 2 for a wrong command line or input. */
 @Command(name = "flashlla", mixinStandardHelpOptions = true, versionProvider = FlashLla.Version.class,

@@ -1,12 +1,12 @@
 package io.github.flashlla.cli;
 
-import io.github.flashlla.io.Printable;
+import io.github.flashlla.text.Printable;
 import java.util.List;
 import java.util.Locale;
 import java.util.regex.Pattern;
-import picocli.CommandLine;
 import picocli.CommandLine.Model.ArgSpec;
 import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine;
 
 /** Says what is wrong with a command line, in the words that were typed. */
 final class WrongUsage {

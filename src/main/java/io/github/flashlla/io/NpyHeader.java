@@ -3,6 +3,7 @@ package io.github.flashlla.io;
 import io.github.flashlla.DataType;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.text.Printable;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;

@@ -1,6 +1,6 @@
 package io.github.flashlla.jvm;
 
-import static io.github.flashlla.jvm.TileKernels.ROWS;
+import static io.github.flashlla.jvm.block.TileKernels.ROWS;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaGradients;
@@ -8,6 +8,12 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.jvm.block.BackwardHead;
+import io.github.flashlla.jvm.block.BackwardKeyBlock;
+import io.github.flashlla.jvm.block.BackwardQueryBlock;
+import io.github.flashlla.jvm.block.KeyValueHead;
+import io.github.flashlla.jvm.block.TensorRows;
+import io.github.flashlla.jvm.block.TileKernels;
 
 /**
  * The backward pass and its buffers. Heads are taken in waves of just enough key/value heads to keep every thread busy,

@@ -7,6 +7,11 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
+import io.github.flashlla.jvm.decode.DecodeCost;
+import io.github.flashlla.jvm.decode.DecodeKernels;
+import io.github.flashlla.jvm.decode.DecodeTeam;
+import io.github.flashlla.jvm.decode.DecodeTiles;
+import io.github.flashlla.jvm.decode.DecodeUnit;
 import io.github.flashlla.precise.FloatDecodePlan;
 import io.github.flashlla.precise.SolveSizes;
 import io.github.flashlla.spi.Checks;
@@ -60,7 +65,7 @@ final class JvmDecodePlan implements FloatDecodePlan {
         this.tiles = new DecodeTiles[pool.threads()];
         this.units = new DecodeUnit[pool.threads()];
         for (int worker = 0; worker < pool.threads(); worker++) {
-            tiles[worker] = new DecodeTiles(cache, kernels, shape.group());
+            tiles[worker] = new DecodeTiles(cache.k(), cache.v(), kernels, shape.group());
             units[worker] = new DecodeUnit(cache.shape(), shape.group(), options, 1, method);
         }
         this.split = new DecodeUnit(cache.shape(), shape.group(), options, slices(), method);

@@ -17,15 +17,15 @@ import io.github.flashlla.spi.DeviceState;
 public final class JvmDevice implements Device {
 
     private final DeviceInfo info;
-    private final TileKernels kernels;
+    private final JvmLoops loops;
     private final WorkerPool pool;
     private final DeviceState state;
     private final boolean mayKeepWeights;
 
     /** @param mayKeepWeights whether plans may keep a block's weights where memory allows it */
-    JvmDevice(DeviceInfo info, TileKernels kernels, int threads, boolean mayKeepWeights) {
+    JvmDevice(DeviceInfo info, JvmLoops loops, int threads, boolean mayKeepWeights) {
         this.info = info;
-        this.kernels = kernels;
+        this.loops = loops;
         this.mayKeepWeights = mayKeepWeights;
         this.pool = new WorkerPool(threads);
         this.state = new DeviceState(info.name());
@@ -40,12 +40,12 @@ public final class JvmDevice implements Device {
     public LlaPlan plan(AttentionShape shape, LlaOptions options) {
         state.requireOpen();
         options.requirePrecisionOf(info);
-        return new PrecisePlan(info.name(), shape, options, o -> new JvmPlan(state, pool, kernels, shape, o, mayKeepWeights));
+        return new PrecisePlan(info.name(), shape, options, o -> new JvmPlan(state, pool, loops.block(), shape, o, mayKeepWeights));
     }
 
     @Override
     public KvCache kvCache(KvCacheShape shape) {
-        return new JvmKvCache(state, pool, kernels.decode(), shape);
+        return new JvmKvCache(state, pool, loops.decode(), shape);
     }
 
     /** Stops the threads; plans of this device cannot run any more. */

@@ -4,7 +4,7 @@ import com.google.auto.service.AutoService;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.spi.DeviceProvider;
+import io.github.flashlla.DeviceProvider;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -25,34 +25,18 @@ public final class JvmDeviceProvider implements DeviceProvider {
 
     @Override
     public Discovery discover() {
-        return Discovery.of(info(kernels()));
+        return Discovery.of(info(JvmLoops.fastest()));
     }
 
     @Override
     public Device open(String name) {
-        TileKernels kernels = kernels();
-        return new JvmDevice(info(kernels), kernels, Runtime.getRuntime().availableProcessors(), true);
+        JvmLoops loops = JvmLoops.fastest();
+        return new JvmDevice(info(loops), loops, Runtime.getRuntime().availableProcessors(), true);
     }
 
-    /** The fastest kernels that this JVM can run. */
-    static TileKernels kernels() {
-        return hasVectorModule() ? Vectorised.kernels() : new ScalarKernels();
-    }
-
-    static boolean hasVectorModule() {
-        return ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent();
-    }
-
-    /** Apart, so that nothing of the module is touched before it is known to be there. */
-    private static final class Vectorised {
-        static TileKernels kernels() {
-            return new VectorKernels();
-        }
-    }
-
-    private static DeviceInfo info(TileKernels kernels) {
-        String driver = "Java " + Runtime.version() + ", " + kernels.description();
-        if (!hasVectorModule()) {
+    private static DeviceInfo info(JvmLoops loops) {
+        String driver = "Java " + Runtime.version() + ", " + loops.block().description();
+        if (!JvmLoops.hasVectorModule()) {
             driver += " (slow: start java with --add-modules jdk.incubator.vector)";
         }
         return new DeviceInfo(NAME, NAME, DeviceInfo.Type.CPU, processorName(), System.getProperty("java.vm.vendor"), driver,

@@ -7,6 +7,8 @@ import io.github.flashlla.DeviceException;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.jvm.decode.DecodeKernels;
+import io.github.flashlla.jvm.decode.TokenTiles;
 import io.github.flashlla.precise.PreciseDecodePlan;
 import io.github.flashlla.spi.AbstractKvCache;
 import io.github.flashlla.spi.DeviceState;

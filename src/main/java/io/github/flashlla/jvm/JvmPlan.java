@@ -1,6 +1,6 @@
 package io.github.flashlla.jvm;
 
-import static io.github.flashlla.jvm.TileKernels.ROWS;
+import static io.github.flashlla.jvm.block.TileKernels.ROWS;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
@@ -11,6 +11,10 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
+import io.github.flashlla.jvm.block.BlockWeights;
+import io.github.flashlla.jvm.block.ForwardBlock;
+import io.github.flashlla.jvm.block.KeyValueHead;
+import io.github.flashlla.jvm.block.TileKernels;
 import io.github.flashlla.precise.FloatPlan;
 import io.github.flashlla.precise.SolveSizes;
 import io.github.flashlla.spi.Checks;
@@ -82,7 +86,7 @@ final class JvmPlan implements FloatPlan {
     public void forward(LlaInputs inputs, LlaResult result) {
         requireShape("the inputs", inputs.shape());
         requireShape("the result", result.shape());
-        Checks.requireRidges(inputs.ridge());
+        LlaInputs.requireRidges(inputs.ridge());
         Checks.requireShared(inputs);
         use.run(() -> runForward(inputs, result));
     }
@@ -121,7 +125,7 @@ final class JvmPlan implements FloatPlan {
             throw new InvalidInputException("jvm: the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
                     + ", but the output has " + Tensor.shapeString(shape.outputDims()));
         }
-        Checks.requireRidges(inputs.ridge());
+        LlaInputs.requireRidges(inputs.ridge());
         Checks.requireShared(inputs);
         Checks.requireShared("the output's gradient", gradOutput);
         use.run(() -> runBackward(inputs, saved, gradOutput, gradients));

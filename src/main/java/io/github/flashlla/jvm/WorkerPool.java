@@ -12,10 +12,10 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicLong;
 
 /** The device's threads. Work is handed out one item at a time, in order, to whichever thread is free. */
-final class WorkerPool implements AutoCloseable {
+public final class WorkerPool implements AutoCloseable {
 
     /** One item of work, on one of the workers. */
-    interface Task {
+    public interface Task {
         /**
          * @param worker 0 to workers-1: whose scratch memory to use
          * @param index which item
@@ -26,7 +26,7 @@ final class WorkerPool implements AutoCloseable {
     private final int threads;
     private final ExecutorService executor;
 
-    WorkerPool(int threads) {
+    public WorkerPool(int threads) {
         this.threads = threads;
         this.executor = Executors.newFixedThreadPool(threads,
                 Thread.ofPlatform().name("flashlla-jvm-", 0).daemon().factory());
@@ -37,7 +37,7 @@ final class WorkerPool implements AutoCloseable {
     }
 
     /** Runs items 0 to count-1 and returns when all are done; the first failure stops the rest and is thrown. */
-    void forEach(int workers, long count, Task task) {
+    public void forEach(int workers, long count, Task task) {
         AtomicLong next = new AtomicLong();
         List<Callable<Void>> loops = new ArrayList<>(workers);
         for (int w = 0; w < workers; w++) {

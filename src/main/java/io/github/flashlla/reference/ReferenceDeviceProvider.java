@@ -4,7 +4,7 @@ import com.google.auto.service.AutoService;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.spi.DeviceProvider;
+import io.github.flashlla.DeviceProvider;
 import java.util.List;
 
 /** Offers the device {@code reference}. */

@@ -58,7 +58,7 @@ final class ReferencePlan implements LlaPlan {
     public void forward(LlaInputs inputs, LlaResult result) {
         requireShape("the inputs", inputs.shape());
         requireShape("the result", result.shape());
-        Checks.requireRidges(inputs.ridge());
+        LlaInputs.requireRidges(inputs.ridge());
         Checks.requireShared(inputs);
         use.run(() -> runForward(inputs, result));
     }
@@ -99,7 +99,7 @@ final class ReferencePlan implements LlaPlan {
             throw new InvalidInputException("the gradient of the output has shape " + Tensor.shapeString(gradOutput.dims())
                     + ", but the output has " + Tensor.shapeString(shape.outputDims()));
         }
-        Checks.requireRidges(inputs.ridge());
+        LlaInputs.requireRidges(inputs.ridge());
         Checks.requireShared(inputs);
         Checks.requireShared("the output's gradient", gradOutput);
         use.run(() -> runBackward(inputs, gradOutput, gradients));

@@ -1,5 +1,6 @@
 package io.github.flashlla.report;
 
+import io.github.flashlla.text.Numbers;
 import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Dimension;

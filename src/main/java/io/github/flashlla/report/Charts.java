@@ -1,7 +1,11 @@
 package io.github.flashlla.report;
 
-import io.github.flashlla.report.Comparison.Clock;
-import io.github.flashlla.report.Comparison.Line;
+import io.github.flashlla.record.Measurement;
+import io.github.flashlla.record.Status;
+import io.github.flashlla.record.Workload;
+import io.github.flashlla.report.compare.Comparison.Clock;
+import io.github.flashlla.report.compare.Comparison.Line;
+import io.github.flashlla.report.compare.Comparison;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;

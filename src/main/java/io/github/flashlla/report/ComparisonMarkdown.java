@@ -1,7 +1,12 @@
 package io.github.flashlla.report;
 
-import io.github.flashlla.report.Comparison.Line;
-import io.github.flashlla.report.Comparison.Named;
+import io.github.flashlla.record.Measurement;
+import io.github.flashlla.report.compare.Comparison.Line;
+import io.github.flashlla.report.compare.Comparison.Named;
+import io.github.flashlla.report.compare.Comparison;
+import io.github.flashlla.report.compare.Summary;
+import io.github.flashlla.text.MarkdownTable;
+import io.github.flashlla.text.Numbers;
 import java.util.List;
 
 /** A comparison for a terminal. */
@@ -28,7 +33,7 @@ public final class ComparisonMarkdown {
 
     static String failure(Line line) {
         Measurement m = line.measurement();
-        return MarkdownTable.inline(RecordRenderer.statusWord(m) + ": " + line.series().label() + ", "
+        return MarkdownTable.inline(m.status().word() + ": " + line.series().label() + ", "
                 + m.workload().label() + ", " + m.method().label() + ": " + m.message());
     }
 

@@ -1,6 +1,9 @@
 package io.github.flashlla.report;
 
-import io.github.flashlla.report.Comparison.Named;
+import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.DeviceFacts;
+import io.github.flashlla.report.compare.Comparison.Named;
+import io.github.flashlla.text.Numbers;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;

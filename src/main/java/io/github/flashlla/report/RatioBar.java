@@ -1,6 +1,7 @@
 package io.github.flashlla.report;
 
-import io.github.flashlla.report.Comparison.Line;
+import io.github.flashlla.report.compare.Comparison.Line;
+import io.github.flashlla.report.compare.TimeRatio;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Locale;

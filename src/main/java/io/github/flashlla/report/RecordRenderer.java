@@ -1,6 +1,13 @@
 package io.github.flashlla.report;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
+import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.DeviceFacts;
+import io.github.flashlla.record.Measurement;
+import io.github.flashlla.record.Method;
+import io.github.flashlla.record.Status;
+import io.github.flashlla.record.Workload;
+import io.github.flashlla.text.MarkdownTable;
+import io.github.flashlla.text.Numbers;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
@@ -37,7 +44,7 @@ public final class RecordRenderer {
             text.append('\n');
         }
         for (Measurement m : bad) {
-            text.append("- ").append(statusWord(m)).append(": ").append(MarkdownTable.inline(m.device() + ", "
+            text.append("- ").append(m.status().word()).append(": ").append(MarkdownTable.inline(m.device() + ", "
                     + m.workload().label() + ", " + m.method().label() + ": " + m.message())).append('\n');
         }
         text.append('\n');
@@ -58,11 +65,6 @@ public final class RecordRenderer {
                     + (ceilings.copyGbps() == null ? "" : Numbers.digits(ceilings.copyGbps()) + " GB/s copy");
         }
         return text;
-    }
-
-    /** The status as tables show it: what is wrong is loud. */
-    static String statusWord(Measurement m) {
-        return m.status() == Status.OK ? "ok" : m.status().name();
     }
 
     private static List<String> row(Measurement m, boolean kernelClock) {
@@ -87,27 +89,8 @@ public final class RecordRenderer {
                 : Numbers.bytes(m.memory().tensorBytes()) + " + " + Numbers.bytes(m.memory().workspaceBytes())
                         + (m.memory().workingSetBytes() == null ? ""
                                 : ", measured " + Numbers.bytes(m.memory().workingSetBytes())));
-        cells.add(statusWord(m));
+        cells.add(m.status().word());
         return cells;
-    }
-
-    public static String json(BenchmarkRecord record) {
-        try {
-            return RecordJson.PRETTY.writeValueAsString(record) + "\n";
-        } catch (JsonProcessingException e) {
-            throw new UncheckedIOException(e);
-        }
-    }
-
-    /** One measurement as a line of JSON that stands by itself: a record with one measurement and its device. */
-    public static String jsonLine(BenchmarkRecord record, Measurement m) {
-        try {
-            return RecordJson.COMPACT.writeValueAsString(new BenchmarkRecord(record.schemaVersion(), record.name(),
-                    record.created(), record.complete(), record.environment(),
-                    record.device(m.device()).map(List::of).orElse(List.of()), List.of(m))) + "\n";
-        } catch (JsonProcessingException e) {
-            throw new UncheckedIOException(e);
-        }
     }
 
     /** A line per measurement; samples are separated by spaces within their cell. */

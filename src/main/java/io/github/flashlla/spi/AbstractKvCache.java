@@ -5,6 +5,7 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.KvCache;
 import io.github.flashlla.KvCacheShape;
+import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import java.util.Arrays;
@@ -170,7 +171,7 @@ public abstract class AbstractKvCache implements KvCache {
             throw new InvalidInputException("the ridge has shape " + Tensor.shapeString(ridge.dims())
                     + ", but this decode plan takes (B,H,1) = " + Tensor.shapeString(step.rowDims()));
         }
-        Checks.requireRidges(ridge);
+        LlaInputs.requireRidges(ridge);
         if (!result.shape().equals(step)) {
             throw new InvalidInputException("the result is of shape " + result.shape() + ", but this decode plan needs "
                     + step + ": make it with newResult()");

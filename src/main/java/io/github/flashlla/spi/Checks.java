@@ -11,21 +11,6 @@ public final class Checks {
 
     private Checks() {}
 
-    /**
-     * One value a query; null is none.
-     *
-     * @throws InvalidInputException if any is not finite and greater than 0
-     */
-    public static void requireRidges(Tensor ridge) {
-        for (long i = 0; ridge != null && i < ridge.size(); i++) {
-            double value = ridge.get(i);
-            if (!(value > 0) || Double.isInfinite(value)) { // NaN too
-                throw new InvalidInputException("the ridge at " + ridge.coordinates(i) + " is " + value
-                        + "; every ridge must be finite and greater than 0");
-            }
-        }
-    }
-
     /** Of every tensor of a device that computes on threads of its own. */
     public static void requireShared(LlaInputs inputs) {
         requireShared("q", inputs.q());

@@ -2,8 +2,8 @@ package io.github.flashlla.verify;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
-import io.github.flashlla.Device;
 import io.github.flashlla.DecodePlan;
+import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
 import io.github.flashlla.KvCache;
 import io.github.flashlla.KvCacheShape;

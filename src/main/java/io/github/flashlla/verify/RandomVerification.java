@@ -1,9 +1,9 @@
 package io.github.flashlla.verify;
 
 import io.github.flashlla.Device;
+import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
-import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
 import io.github.flashlla.verify.ProblemCheck.Kind;

@@ -4,11 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.cli.FlashLla;
-import io.github.flashlla.report.BenchmarkRecord;
-import io.github.flashlla.report.Measurement;
-import io.github.flashlla.report.RecordFile;
+import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.Measurement;
+import io.github.flashlla.record.RecordFile;
+import io.github.flashlla.record.Status;
 import io.github.flashlla.report.RecordRenderer;
-import io.github.flashlla.report.Status;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringReader;

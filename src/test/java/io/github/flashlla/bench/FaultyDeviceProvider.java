@@ -5,12 +5,12 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.DeviceProvider;
 import io.github.flashlla.Devices;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
-import io.github.flashlla.spi.DeviceProvider;
 import java.util.List;
 
 /**

@@ -5,9 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
-import io.github.flashlla.report.DeviceFacts;
-import io.github.flashlla.report.Measurement;
-import io.github.flashlla.report.Status;
+import io.github.flashlla.record.DeviceFacts;
+import io.github.flashlla.record.Measurement;
+import io.github.flashlla.record.Status;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;

@@ -8,10 +8,10 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.flashlla.cli.Launcher.Run;
 import io.github.flashlla.io.Npy;
-import io.github.flashlla.report.BenchmarkRecord;
-import io.github.flashlla.report.Measurement;
-import io.github.flashlla.report.RecordFile;
-import io.github.flashlla.report.Status;
+import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.Measurement;
+import io.github.flashlla.record.RecordFile;
+import io.github.flashlla.record.Status;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.bench.Suite;
 import io.github.flashlla.io.Npy;
-import io.github.flashlla.report.RecordFile;
+import io.github.flashlla.record.RecordFile;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;

@@ -32,7 +32,7 @@ class JvmBackwardTest {
 
     @ParameterizedTest(name = "{0} {1}")
     @MethodSource("io.github.flashlla.jvm.JvmForwardTest#goldenCases")
-    void golden(GoldenCase golden, Preconditioner preconditioner, TileKernels kernels) {
+    void golden(GoldenCase golden, Preconditioner preconditioner, JvmLoops kernels) {
         LlaOptions options = golden.options().withTolerance(1e-6).withPreconditioner(preconditioner).withMaxIterations(200);
         try (JvmDevice device = Problems.device(kernels, 2, true)) {
             LlaGradients gradients = gradients(device, golden.inputs(), options, golden.tensor("g"));
@@ -64,7 +64,7 @@ class JvmBackwardTest {
         LlaInputs inputs = Problems.normal(shape, 11).withRidge(Problems.ridges(shape, 0.5, 3, 12));
         Tensor g = Problems.normal(new Random(13), shape.outputDims());
         LlaOptions options = LlaOptions.defaults().withCausal(causal).withTolerance(1e-6).withMaxIterations(300);
-        for (TileKernels kernels : JvmForwardTest.kernels()) {
+        for (JvmLoops kernels : JvmForwardTest.kernels()) {
             for (boolean keep : new boolean[] {true, false}) {
                 try (JvmDevice device = Problems.device(kernels, 2, keep)) {
                     LlaGradients d = gradients(device, inputs, options, g);
@@ -119,8 +119,8 @@ class JvmBackwardTest {
         LlaInputs inputs = Problems.normal(shape, 4);
         Tensor g = Problems.normal(new Random(5), shape.outputDims());
         LlaOptions options = LlaOptions.defaults().withTolerance(1e-3);
-        try (JvmDevice one = Problems.device(new VectorKernels(), 1, true);
-                JvmDevice four = Problems.device(new VectorKernels(), 4, true)) {
+        try (JvmDevice one = Problems.device(JvmLoops.vector(), 1, true);
+                JvmDevice four = Problems.device(JvmLoops.vector(), 4, true)) {
             LlaGradients first = gradients(one, inputs, options, g);
             for (JvmDevice device : new JvmDevice[] {one, four, four}) {
                 LlaGradients again = gradients(device, inputs, options, g);

@@ -63,7 +63,7 @@ class JvmDecodeTest {
     }
 
     /** Decodes random queries on the device and in float64 and compares everything that comes back. */
-    private static void compare(TileKernels kernels, KvCacheShape shape, int heads, int[] lengths, DecodeMethod method,
+    private static void compare(JvmLoops kernels, KvCacheShape shape, int heads, int[] lengths, DecodeMethod method,
             LlaOptions options, double size, boolean ridgePerQuery, double bar) {
         Random random = new Random(Arrays.hashCode(lengths) + shape.headDim());
         try (JvmDevice device = Problems.device(kernels);
@@ -99,7 +99,7 @@ class JvmDecodeTest {
 
     @ParameterizedTest(name = "{0} {1}")
     @MethodSource("methodsAndKernels")
-    void raggedBatch(DecodeMethod method, TileKernels kernels) {
+    void raggedBatch(DecodeMethod method, JvmLoops kernels) {
         int[] lengths = {1, 0, 2, 63, 127, 128, 129, 700, 2500};
         KvCacheShape shape = new KvCacheShape(lengths.length, 2, 2500, 64, 64, DataType.FLOAT32);
         compare(kernels, shape, 6, lengths, method, LlaOptions.defaults(), 1, true, 1e-4);
@@ -109,7 +109,7 @@ class JvmDecodeTest {
     @MethodSource("methods")
     void oneSequenceOverAllThreads(DecodeMethod method) {
         KvCacheShape shape = new KvCacheShape(1, 1, 9000, 64, 64, DataType.FLOAT32);
-        compare(new VectorKernels(), shape, 1, new int[] {8999}, method, LlaOptions.defaults(), 1, false, 1e-4);
+        compare(JvmLoops.vector(), shape, 1, new int[] {8999}, method, LlaOptions.defaults(), 1, false, 1e-4);
     }
 
     static Stream<Arguments> widths() {
@@ -121,7 +121,7 @@ class JvmDecodeTest {
     @MethodSource("widths")
     void anyWidth(DecodeMethod method, int headDim, int valueDim) {
         KvCacheShape shape = new KvCacheShape(2, 1, 400, headDim, valueDim, DataType.FLOAT32);
-        compare(new VectorKernels(), shape, 2, new int[] {400, 97}, method, LlaOptions.defaults().withMaxIterations(256),
+        compare(JvmLoops.vector(), shape, 2, new int[] {400, 97}, method, LlaOptions.defaults().withMaxIterations(256),
                 1, false, 1e-4);
     }
 
@@ -129,7 +129,7 @@ class JvmDecodeTest {
     @MethodSource("methods")
     void float16CacheIsReadAsStored(DecodeMethod method) {
         KvCacheShape shape = new KvCacheShape(2, 2, 1500, 64, 48, DataType.FLOAT16);
-        compare(new VectorKernels(), shape, 4, new int[] {1500, 333}, method, LlaOptions.defaults(), 1, false, 1e-4);
+        compare(JvmLoops.vector(), shape, 4, new int[] {1500, 333}, method, LlaOptions.defaults(), 1, false, 1e-4);
     }
 
     @ParameterizedTest
@@ -137,7 +137,7 @@ class JvmDecodeTest {
     void peakedScoresAndSmallRidge(DecodeMethod method) {
         // scores of +-600; float32 rounds a score of 600 by 6e-5, which is what the bar leaves room for
         KvCacheShape shape = new KvCacheShape(2, 1, 3000, 64, 64, DataType.FLOAT32);
-        compare(new VectorKernels(), shape, 2, new int[] {3000, 40}, method,
+        compare(JvmLoops.vector(), shape, 2, new int[] {3000, 40}, method,
                 LlaOptions.defaults().withRidge(0.1).withMaxIterations(1000), 5, false, 1e-3);
     }
 
@@ -146,7 +146,7 @@ class JvmDecodeTest {
     void fewKeysAtASmallRidgeEnd() {
         for (int length : new int[] {2, 3, 5, 17}) {
             KvCacheShape shape = new KvCacheShape(1, 1, length, 64, 64, DataType.FLOAT32);
-            compare(new VectorKernels(), shape, 2, new int[] {length}, DecodeMethod.MATRIX_FREE,
+            compare(JvmLoops.vector(), shape, 2, new int[] {length}, DecodeMethod.MATRIX_FREE,
                     LlaOptions.defaults().withRidge(0.01).withMaxIterations(128), 1, false, 2e-4);
         }
     }
@@ -155,9 +155,9 @@ class JvmDecodeTest {
     @Test
     void longContext() {
         KvCacheShape shape = new KvCacheShape(2, 1, 131072, 64, 64, DataType.FLOAT32);
-        compare(new VectorKernels(), shape, 1, new int[] {131072, 131071}, DecodeMethod.AUTO, LlaOptions.defaults(), 1,
+        compare(JvmLoops.vector(), shape, 1, new int[] {131072, 131071}, DecodeMethod.AUTO, LlaOptions.defaults(), 1,
                 false, 1e-4);
-        compare(new VectorKernels(), shape, 1, new int[] {131072, 16384}, DecodeMethod.MOMENTS, LlaOptions.defaults(), 1,
+        compare(JvmLoops.vector(), shape, 1, new int[] {131072, 16384}, DecodeMethod.MOMENTS, LlaOptions.defaults(), 1,
                 false, 1e-4);
     }
 
@@ -173,7 +173,7 @@ class JvmDecodeTest {
         int last = inputs.shape().queryLength() - 1;
         KvCacheShape shape = new KvCacheShape(inputs.shape().batch(), inputs.shape().kvHeads(),
                 inputs.shape().keyLength(), inputs.shape().headDim(), inputs.shape().valueDim(), DataType.FLOAT32);
-        try (JvmDevice device = Problems.device(new VectorKernels());
+        try (JvmDevice device = Problems.device(JvmLoops.vector());
                 KvCache cache = device.kvCache(shape);
                 DecodePlan plan = cache.decodePlan(inputs.shape().heads(), golden.options().withMaxIterations(300), method)) {
             cache.append(inputs.k(), inputs.v());
@@ -218,7 +218,7 @@ class JvmDecodeTest {
         for (int d = 0; d < 64; d++) {
             q.set(d, k.get(77 * 64 + d));
         }
-        try (JvmDevice device = Problems.device(new VectorKernels());
+        try (JvmDevice device = Problems.device(JvmLoops.vector());
                 KvCache cache = device.kvCache(shape);
                 DecodePlan plan = cache.decodePlan(1, LlaOptions.defaults().withRidge(1e-3), method)) {
             cache.append(k, v);
@@ -239,7 +239,7 @@ class JvmDecodeTest {
         Tensor q = gaussian(random, DataType.FLOAT32, 1, 1, 1, 1, 16);
         Tensor poison = Tensor.allocate(DataType.FLOAT32, 1, 200, 16);
         poison.fill(Double.NaN);
-        try (JvmDevice device = Problems.device(new VectorKernels());
+        try (JvmDevice device = Problems.device(JvmLoops.vector());
                 KvCache cache = device.kvCache(shape);
                 DecodePlan plan = cache.decodePlan(1, LlaOptions.defaults(), method)) {
             LlaResult before = plan.newResult();
@@ -264,7 +264,7 @@ class JvmDecodeTest {
         KvCacheShape shape = new KvCacheShape(1, 1, 64, 16, 16, DataType.FLOAT32);
         Random random = new Random(1);
         Tensor q = gaussian(random, DataType.FLOAT32, 1, 1, 1, 1, 16);
-        try (JvmDevice device = Problems.device(new VectorKernels());
+        try (JvmDevice device = Problems.device(JvmLoops.vector());
                 KvCache cache = device.kvCache(shape);
                 DecodePlan plan = cache.decodePlan(1, LlaOptions.defaults())) {
             LlaResult before = plan.newResult();
@@ -290,7 +290,7 @@ class JvmDecodeTest {
     @Test
     void whatDoesNotFitIsRefusedAndChangesNothing() {
         KvCacheShape shape = new KvCacheShape(2, 1, 8, 4, 4, DataType.FLOAT16);
-        try (JvmDevice device = Problems.device(new VectorKernels()); KvCache cache = device.kvCache(shape)) {
+        try (JvmDevice device = Problems.device(JvmLoops.vector()); KvCache cache = device.kvCache(shape)) {
             Random random = new Random(2);
             cache.append(1, gaussian(random, DataType.FLOAT32, 1, 1, 6, 4), gaussian(random, DataType.FLOAT32, 1, 1, 6, 4));
             Tensor three = gaussian(random, DataType.FLOAT32, 1, 2, 1, 3, 4);
@@ -320,7 +320,7 @@ class JvmDecodeTest {
         Random random = new Random(length);
         LlaInputs inputs = new LlaInputs(gaussian(random, DataType.FLOAT32, 1, 1, 2, 1, 64),
                 gaussian(random, DataType.FLOAT32, 1, 1, 1, length, 64), gaussian(random, DataType.FLOAT32, 1, 1, 1, length, 64), null);
-        try (JvmDevice device = Problems.device(new VectorKernels())) {
+        try (JvmDevice device = Problems.device(JvmLoops.vector())) {
             assertClose("o", device.decode(inputs, LlaOptions.defaults()).output(),
                     device.forward(inputs, LlaOptions.defaults()).output(), 1e-4);
         }
@@ -333,7 +333,7 @@ class JvmDecodeTest {
         Random random = new Random(9);
         LlaInputs inputs = new LlaInputs(gaussian(random, type, 1, 2, 4, 1, 32), gaussian(random, type, 1, 2, 2, 777, 32),
                 gaussian(random, type, 1, 2, 2, 777, 24), null);
-        try (JvmDevice device = Problems.device(new VectorKernels())) {
+        try (JvmDevice device = Problems.device(JvmLoops.vector())) {
             LlaOptions options = LlaOptions.defaults().withTolerance(1e-6);
             LlaResult step = device.decode(inputs, options);
             assertEquals(inputs.shape(), step.shape());

@@ -12,6 +12,7 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
+import io.github.flashlla.jvm.block.TileKernels;
 import io.github.flashlla.verify.ExactIterations;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -26,9 +27,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 class JvmForwardTest {
 
-    static List<TileKernels> kernels() {
-        assertTrue(JvmDeviceProvider.hasVectorModule(), "the tests run with --add-modules jdk.incubator.vector");
-        return List.of(new VectorKernels(), new ScalarKernels());
+    static List<JvmLoops> kernels() {
+        assertTrue(JvmLoops.hasVectorModule(), "the tests run with --add-modules jdk.incubator.vector");
+        return List.of(JvmLoops.vector(), JvmLoops.scalar());
     }
 
     static Stream<Arguments> goldenCases() {
@@ -38,7 +39,7 @@ class JvmForwardTest {
 
     @ParameterizedTest(name = "{0} {1}")
     @MethodSource("goldenCases")
-    void golden(GoldenCase golden, Preconditioner preconditioner, TileKernels kernels) {
+    void golden(GoldenCase golden, Preconditioner preconditioner, JvmLoops kernels) {
         LlaOptions options = golden.options().withTolerance(1e-5).withKeepState(true).withPreconditioner(preconditioner)
                 .withMaxIterations(200);
         try (JvmDevice device = Problems.device(kernels, 2, true)) {
@@ -67,12 +68,12 @@ class JvmForwardTest {
         LlaInputs inputs = Problems.normal(shape, 7).withRidge(Problems.ridges(shape, 0.3, 10, 8));
         LlaOptions options = LlaOptions.defaults().withCausal(causal).withMaxIterations(300);
         Tensor reference = Tensor.of(new DenseLla(inputs, options).output(), shape.outputDims());
-        for (TileKernels kernels : kernels()) {
+        for (JvmLoops kernels : kernels()) {
             for (boolean keep : new boolean[] {true, false}) {
                 try (JvmDevice device = Problems.device(kernels, 2, keep)) {
                     LlaResult result = device.forward(inputs, options);
                     double error = Errors.relative(result.output(), reference);
-                    assertTrue(error <= 1e-4, kernels.description() + ", keeping " + keep + ": off by " + error);
+                    assertTrue(error <= 1e-4, kernels + ", keeping " + keep + ": off by " + error);
                     assertTrue(result.worstResidual() <= options.tolerance(), "residual " + result.worstResidual());
                     checkRowsWithFewKeys(shape, causal, inputs, result);
                 }
@@ -101,7 +102,7 @@ class JvmForwardTest {
     @Test
     void iterationsThatAreCountedAreThoseOfTheBlocks() {
         AttentionShape shape = AttentionShape.square(1, 2, 100, 16);
-        try (JvmDevice device = Problems.device(new VectorKernels(), 2, true)) {
+        try (JvmDevice device = Problems.device(JvmLoops.vector(), 2, true)) {
             LlaResult result = device.forward(Problems.normal(shape, 1), LlaOptions.defaults());
             long expected = 0;
             for (int row = 0; row < shape.rows(); row++) {
@@ -121,7 +122,7 @@ class JvmForwardTest {
     /** Whatever the order of the loops' sums. */
     @ParameterizedTest(name = "{0} {1}")
     @MethodSource("goldenCasesAndKernels")
-    void iterationsAreThoseOfExactArithmetic(GoldenCase golden, TileKernels kernels) {
+    void iterationsAreThoseOfExactArithmetic(GoldenCase golden, JvmLoops kernels) {
         try (JvmDevice device = Problems.device(kernels, 2, true)) {
             assertExactIterations(golden.inputs(), golden.options(), device.forward(golden.inputs(), golden.options()), 1);
         }
@@ -142,7 +143,7 @@ class JvmForwardTest {
         LlaInputs inputs = LlaInputs.of(Npy.read(folder.resolve("q.npy")), Npy.read(folder.resolve("k.npy")),
                 Npy.read(folder.resolve("v.npy")));
         LlaOptions options = LlaOptions.defaults().withRidge(ridge);
-        try (JvmDevice device = Problems.device(new VectorKernels(), 2, true)) {
+        try (JvmDevice device = Problems.device(JvmLoops.vector(), 2, true)) {
             LlaResult result = device.forward(inputs, options);
             DenseLla oracle = new DenseLla(inputs, options);
             double difference = 0;
@@ -166,7 +167,7 @@ class JvmForwardTest {
         AttentionShape shape = AttentionShape.square(1, 2, 90, 16);
         LlaInputs inputs = Problems.normal(shape, 3);
         LlaOptions options = LlaOptions.defaults().withScale(1e4 / 16).withMaxIterations(200);
-        for (TileKernels kernels : kernels()) {
+        for (JvmLoops kernels : kernels()) {
             try (JvmDevice device = Problems.device(kernels, 2, true)) {
                 LlaResult result = device.forward(inputs, options);
                 double largest = 0;
@@ -176,7 +177,7 @@ class JvmForwardTest {
                 assertTrue(largest > 1e4, "the scores only reach " + largest);
                 double error = Errors.relative(result.output(),
                         Tensor.of(new DenseLla(inputs, options).output(), shape.outputDims()));
-                assertTrue(error <= 1e-3, kernels.description() + ": off by " + error);
+                assertTrue(error <= 1e-3, kernels + ": off by " + error);
             }
         }
     }
@@ -188,7 +189,7 @@ class JvmForwardTest {
         AttentionShape shape = new AttentionShape(1, 2, 1, 96, 96, 32, 32);
         LlaInputs inputs = Problems.normal(shape, 5);
         LlaOptions options = LlaOptions.defaults().withRidge(ridge).withMaxIterations(400);
-        try (JvmDevice device = Problems.device(new VectorKernels(), 2, true)) {
+        try (JvmDevice device = Problems.device(JvmLoops.vector(), 2, true)) {
             LlaResult result = device.forward(inputs, options);
             double error = Errors.relative(result.output(),
                     Tensor.of(new DenseLla(inputs, options).output(), shape.outputDims()));
@@ -205,7 +206,7 @@ class JvmForwardTest {
     void otherElementTypesAreConverted(DataType type) {
         AttentionShape shape = new AttentionShape(1, 2, 1, 50, 70, 12, 20);
         LlaInputs rounded = Problems.normal(shape, 9).withRidge(Problems.ridges(shape, 0.5, 2, 1)).as(type);
-        try (JvmDevice device = Problems.device(new VectorKernels(), 2, true)) {
+        try (JvmDevice device = Problems.device(JvmLoops.vector(), 2, true)) {
             LlaResult direct = device.forward(rounded, LlaOptions.defaults());
             LlaResult converted = device.forward(rounded.as(DataType.FLOAT32), LlaOptions.defaults());
             assertArrayEquals(converted.output().toFloatArray(), direct.output().toFloatArray());
@@ -221,8 +222,8 @@ class JvmForwardTest {
         AttentionShape shape = AttentionShape.square(1, 2, 200, 24);
         LlaInputs inputs = Problems.normal(shape, 2);
         LlaOptions options = LlaOptions.defaults().withTolerance(1e-3);
-        try (JvmDevice one = Problems.device(new VectorKernels(), 1, true);
-                JvmDevice three = Problems.device(new VectorKernels(), 3, true)) {
+        try (JvmDevice one = Problems.device(JvmLoops.vector(), 1, true);
+                JvmDevice three = Problems.device(JvmLoops.vector(), 3, true)) {
             LlaResult result = one.forward(inputs, options);
             assertArrayEquals(result.output().toFloatArray(), three.forward(inputs, options).output().toFloatArray());
 

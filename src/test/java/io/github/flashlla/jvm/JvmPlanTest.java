@@ -38,7 +38,7 @@ class JvmPlanTest {
     void refusesWhatIsNotOfItsShape() {
         LlaInputs inputs = Problems.normal(SHAPE, 1);
         LlaInputs others = Problems.normal(AttentionShape.square(1, 2, 41, 8), 1);
-        try (JvmDevice device = Problems.device(new VectorKernels(), 2, true);
+        try (JvmDevice device = Problems.device(JvmLoops.vector(), 2, true);
                 LlaPlan plan = device.plan(SHAPE, LlaOptions.defaults())) {
             LlaResult result = plan.newResult();
             assertTrue(assertThrows(InvalidInputException.class, () -> plan.forward(others, result)).getMessage()
@@ -60,7 +60,7 @@ class JvmPlanTest {
     @Test
     void isOfNoUseOnceClosed() {
         LlaInputs inputs = Problems.normal(SHAPE, 1);
-        try (JvmDevice device = Problems.device(new VectorKernels(), 2, true)) {
+        try (JvmDevice device = Problems.device(JvmLoops.vector(), 2, true)) {
             LlaPlan plan = device.plan(SHAPE, LlaOptions.defaults());
             LlaResult result = plan.newResult();
             plan.close();
@@ -74,7 +74,7 @@ class JvmPlanTest {
     void workspaceIsWhatItSaysAndSmall() {
         AttentionShape shape = AttentionShape.square(1, 8, 16384, 64);
         long tensors = shape.tensorBytes(Float.BYTES);
-        try (JvmDevice device = Problems.device(new VectorKernels(), 2, true)) {
+        try (JvmDevice device = Problems.device(JvmLoops.vector(), 2, true)) {
             LlaPlan[] made = new LlaPlan[1];
             long allocated = allocatedBytes(() -> made[0] = device.plan(shape, LlaOptions.defaults()));
             long said = made[0].workspaceBytes();
@@ -90,7 +90,7 @@ class JvmPlanTest {
         AttentionShape shape = new AttentionShape(1, 2, 1, 2000, 2000, 64, 64);
         LlaOptions options = LlaOptions.defaults();
         WorkerPool pool = new WorkerPool(2);
-        long allocated = allocatedBytes(() -> new BackwardPass(pool, new VectorKernels(), shape, options, true));
+        long allocated = allocatedBytes(() -> new BackwardPass(pool, JvmLoops.vector().block(), shape, options, true));
         long said = BackwardPass.bytes(shape, options, 2, true);
         assertTrue(Math.abs(allocated - said) < 0.02 * said, "said " + said + " but allocated " + allocated);
         pool.close();
@@ -101,7 +101,7 @@ class JvmPlanTest {
     void runsAllocateNothingToSpeakOf() {
         AttentionShape shape = AttentionShape.square(1, 2, 256, 16);
         LlaInputs inputs = Problems.normal(shape, 1);
-        try (JvmDevice device = Problems.device(new ScalarKernels(), 1, true);
+        try (JvmDevice device = Problems.device(JvmLoops.scalar(), 1, true);
                 LlaPlan plan = device.plan(shape, LlaOptions.defaults().withKeepState(true))) {
             LlaResult result = plan.newResult();
             LlaGradients gradients = plan.newGradients();

@@ -10,11 +10,11 @@ import java.util.Random;
 final class Problems {
     private Problems() {}
 
-    static JvmDevice device(TileKernels kernels, int threads, boolean mayKeepWeights) {
+    static JvmDevice device(JvmLoops kernels, int threads, boolean mayKeepWeights) {
         return new JvmDevice(new JvmDeviceProvider().discover().devices().getFirst(), kernels, threads, mayKeepWeights);
     }
 
-    static JvmDevice device(TileKernels kernels) {
+    static JvmDevice device(JvmLoops kernels) {
         return device(kernels, 2, true);
     }
 

@@ -2,7 +2,7 @@ package io.github.flashlla.tornado;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.flashlla.launch.Backend;
+import io.github.flashlla.tornadovm.Backend;
 import java.nio.file.Path;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;

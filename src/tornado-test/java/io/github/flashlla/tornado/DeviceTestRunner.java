@@ -4,8 +4,8 @@ import static org.junit.platform.engine.discovery.ClassNameFilter.includeClassNa
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectPackage;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import io.github.flashlla.launch.Relay;
-import io.github.flashlla.launch.TornadoDevicesTest.Outcome;
+import io.github.flashlla.process.Relay;
+import io.github.flashlla.tornadovm.TornadoDevicesTest.Outcome;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;

@@ -3,7 +3,7 @@ package io.github.flashlla.tornado;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.flashlla.launch.Backend;
+import io.github.flashlla.tornadovm.Backend;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;

@@ -5,9 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.launch.Backend;
-import io.github.flashlla.launch.BackendSurvey;
-import io.github.flashlla.launch.Relay;
+import io.github.flashlla.process.Relay;
+import io.github.flashlla.tornadovm.Backend;
+import io.github.flashlla.tornadovm.BackendSurvey;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;

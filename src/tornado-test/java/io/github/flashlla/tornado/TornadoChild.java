@@ -1,10 +1,10 @@
 package io.github.flashlla.tornado;
 
-import io.github.flashlla.launch.Backend;
-import io.github.flashlla.launch.Relay;
-import io.github.flashlla.launch.TornadoConfig;
-import io.github.flashlla.launch.TornadoFlags;
-import io.github.flashlla.launch.TornadoSdk;
+import io.github.flashlla.process.Relay;
+import io.github.flashlla.tornadovm.Backend;
+import io.github.flashlla.tornadovm.TornadoConfig;
+import io.github.flashlla.tornadovm.TornadoFlags;
+import io.github.flashlla.tornadovm.TornadoSdk;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

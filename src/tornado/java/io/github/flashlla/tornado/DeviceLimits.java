@@ -5,7 +5,7 @@ import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
-import io.github.flashlla.launch.DeviceProfile;
+import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;

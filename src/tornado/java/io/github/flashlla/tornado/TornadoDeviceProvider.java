@@ -3,7 +3,7 @@ package io.github.flashlla.tornado;
 import com.google.auto.service.AutoService;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.spi.DeviceProvider;
+import io.github.flashlla.DeviceProvider;
 import java.util.List;
 
 /**

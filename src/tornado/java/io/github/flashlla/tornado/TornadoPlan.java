@@ -9,12 +9,11 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
-import io.github.flashlla.launch.DeviceProfile;
 import io.github.flashlla.precise.FloatPlan;
 import io.github.flashlla.precise.SolveSizes;
-import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
+import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
@@ -132,7 +131,7 @@ final class TornadoPlan implements FloatPlan {
         if (result.keepsState() && !options.keepState()) {
             throw new InvalidInputException("this result keeps state for backward, but the plan's options do not");
         }
-        Checks.requireRidges(inputs.ridge());
+        LlaInputs.requireRidges(inputs.ridge());
         use.run(() -> {
             long start = System.nanoTime();
             Timing timing = forward(inputs);
@@ -161,7 +160,7 @@ final class TornadoPlan implements FloatPlan {
             throw new InvalidInputException(device + ": the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
                     + ", but the output has " + Tensor.shapeString(shape.outputDims()));
         }
-        Checks.requireRidges(inputs.ridge());
+        LlaInputs.requireRidges(inputs.ridge());
         use.run(() -> {
             long start = System.nanoTime();
             if (!backwardCompiled) {

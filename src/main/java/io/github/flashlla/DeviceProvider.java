@@ -1,0 +1,38 @@
+package io.github.flashlla;
+
+import java.util.List;
+
+/**
+ * A source of devices, found by {@link java.util.ServiceLoader}.
+ *
+ * <p>A provider must load and answer {@link #discover()} on any machine; what it lacks there it reports as an absence.
+ */
+public interface DeviceProvider {
+
+    /** The backends that this provider's devices can be of, such as {@code opencl}; used to say whose fault a wrong name is. */
+    List<String> backends();
+
+    Discovery discover();
+
+    /**
+     * Opens a device that {@link #discover()} listed.
+     *
+     * @throws DeviceException if the device fails to open
+     */
+    Device open(String name);
+
+    /** What was found, and what was not and why. */
+    record Discovery(List<DeviceInfo> devices, List<Absence> absences) {
+        public static Discovery of(DeviceInfo... devices) {
+            return new Discovery(List.of(devices), List.of());
+        }
+    }
+
+    /**
+     * A backend that is not there.
+     *
+     * @param backend its name
+     * @param reason what is missing, and how to get it, in one sentence
+     */
+    record Absence(String backend, String reason) {}
+}

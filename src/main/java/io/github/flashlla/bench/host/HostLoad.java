@@ -1,0 +1,34 @@
+package io.github.flashlla.bench.host;
+
+import com.sun.management.OperatingSystemMXBean;
+import java.lang.management.ManagementFactory;
+import java.util.Locale;
+import java.util.Optional;
+
+/** What else keeps this machine busy: measurements beside other work scatter, and are slower than they need be. */
+public final class HostLoad {
+    private static final int LOOK_MILLIS = 300;
+
+    /** Of one core; a desktop at rest takes less. */
+    private static final double QUIET = 0.3;
+
+    private HostLoad() {}
+
+    /** A sentence about other work, if there is enough of it to matter; looks for a moment, in which this process rests. */
+    public static Optional<String> complaint() {
+        if (!(ManagementFactory.getOperatingSystemMXBean() instanceof OperatingSystemMXBean system)) {
+            return Optional.empty();
+        }
+        system.getCpuLoad(); // starts the interval that the next call tells of
+        try {
+            Thread.sleep(LOOK_MILLIS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return Optional.empty();
+        }
+        int cores = system.getAvailableProcessors();
+        double busy = system.getCpuLoad() * cores;
+        return busy < QUIET ? Optional.empty() : Optional.of(String.format(Locale.ROOT,
+                "other work keeps %.1f of %d cores busy: times will scatter, and comparisons see less", busy, cores));
+    }
+}

@@ -1,0 +1,2 @@
+/** The machine that a benchmark runs on: its load, memory, environment and measured ceilings. */
+package io.github.flashlla.bench.host;

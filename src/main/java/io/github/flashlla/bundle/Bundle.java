@@ -1,0 +1,216 @@
+package io.github.flashlla.bundle;
+
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.OutputFile;
+import io.github.flashlla.io.ScratchFolder;
+import io.github.flashlla.tornadovm.Backend;
+import io.github.flashlla.tornadovm.TornadoSdk;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.net.URISyntaxException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.spi.ToolProvider;
+import java.util.stream.Stream;
+import java.util.zip.Deflater;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
+
+/**
+ * One archive that runs on a Linux machine of this architecture with no Java.
+ *
+ * <pre>
+ *   flashlla/bin/flashlla     starts everything below by its place, wherever it was unpacked
+ *   flashlla/runtime          a Java runtime made by jlink
+ *   flashlla/app              the program and its libraries
+ *   flashlla/tornado-config   flags and device profiles, read from here
+ *   flashlla/tornadovm        jars and libraries of the TornadoVM SDK
+ *   flashlla/golden, bench    test vectors, suites and data
+ *   flashlla/commit           what it was packed from, for records
+ * </pre>
+ *
+ * <p>The runtime and the jars inside are stored plain, and the archive as a whole is packed by xz: smaller by a third than
+ * an archive of compressed parts.
+ */
+public final class Bundle {
+    /** Of the JDK: what the program, its libraries and TornadoVM use. */
+    private static final List<String> MODULES = List.of("java.base", "java.desktop", "java.instrument", "java.logging", "java.management",
+            "java.naming", "java.net.http", "java.sql", "java.xml", "jdk.incubator.vector", "jdk.internal.vm.ci",
+            "jdk.management", "jdk.unsupported", "jdk.zipfs");
+    private static final String LAUNCHER = """
+            #!/bin/sh
+            # Starts FlashLLA with the Java runtime and the TornadoVM that lie beside it.
+            unset CDPATH # with it, cd prints where it went, or goes elsewhere
+            # Java takes file names in the locale's encoding, and cannot name what ASCII has no letters for
+            case $(locale charmap 2>/dev/null || true) in
+                ANSI_X3.4-1968 | US-ASCII | '') LC_ALL=C.UTF-8; export LC_ALL ;;
+            esac
+            here=$(dirname -- "$(readlink -f -- "$0")")/..
+            here=$(cd -P -- "$here" && pwd -P)
+            case $here in
+                *:*)
+                    echo "flashlla: the bundle lies in $here, but Java splits paths at a colon; move it to a folder without one." >&2
+                    exit 1
+                    ;;
+            esac
+            [ -d "$here/tornadovm" ] && export TORNADOVM_HOME="$here/tornadovm"
+            : "${FLASHLLA_TORNADO_CONFIG:=$here/tornado-config}"
+            export FLASHLLA_TORNADO_CONFIG
+            exec "$here/runtime/bin/java" --add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED \\
+                -Dflashlla.root="$here" $FLASHLLA_JAVA_OPTS -cp "$here/app/flashlla.jar:$here/app/lib/*" \\
+                io.github.flashlla.cli.FlashLla "$@"
+            """;
+
+    private Bundle() {}
+
+    /**
+     * @param progress told what is done next, a line each
+     * @throws InvalidInputException if this program runs from class files, or the JDK has no jlink
+     */
+    public static void write(Path archive, boolean withTornado, Consumer<String> progress) throws IOException {
+        Path jar = ownJar();
+        Path root = jar.toAbsolutePath().getParent().getParent();
+        Optional<TornadoSdk> sdk = withTornado ? TornadoSdk.find() : Optional.empty();
+        try (OutputFile output = OutputFile.create(archive); ScratchFolder stage = new ScratchFolder("bundle")) {
+            Path top = Files.createDirectory(stage.resolve("flashlla"));
+            progress.accept("Java runtime");
+            runtime(top.resolve("runtime"));
+            progress.accept("program, test vectors, suites and data");
+            copy(jar, top.resolve("app/flashlla.jar"));
+            copyTree(jar.resolveSibling("lib"), top.resolve("app/lib"));
+            copyFirst(top.resolve("golden"), root.resolve("src/test/resources/golden"), root.resolve("golden"));
+            for (String folder : List.of("tornado-config", "bench/suites", "bench/data", "bench/schema")) {
+                copyFirst(top.resolve(folder), root.resolve(folder));
+            }
+            if (Files.exists(root.resolve("LICENSE"))) {
+                copy(root.resolve("LICENSE"), top.resolve("LICENSE"));
+            }
+            Optional<String> commit = SourceCommit.of(root);
+            if (commit.isPresent()) {
+                Files.writeString(top.resolve(SourceCommit.FILE), commit.get() + "\n");
+            }
+            if (sdk.isPresent()) {
+                progress.accept("TornadoVM " + sdk.get().version());
+                tornado(sdk.get(), top.resolve("tornadovm"));
+            } else {
+                progress.accept("no TornadoVM: " + (withTornado ? TornadoSdk.absence() : "left out as asked"));
+            }
+            Path launcher = top.resolve("bin/flashlla");
+            Files.createDirectories(launcher.getParent());
+            Files.writeString(launcher, LAUNCHER);
+            Files.setPosixFilePermissions(launcher, PosixFilePermissions.fromString("rwxr-xr-x"));
+            progress.accept("archive, which takes a minute or two");
+            pack(stage.path(), output.temporary());
+            output.commit();
+        }
+    }
+
+    private static Path ownJar() {
+        try {
+            Path place = Path.of(Bundle.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+            if (!Files.isRegularFile(place)) {
+                throw new InvalidInputException("bundle packs flashlla.jar, but this program runs from " + place
+                        + "; build it with ./mvnw package and run that jar");
+            }
+            return place;
+        } catch (URISyntaxException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static void runtime(Path to) {
+        ToolProvider jlink = ToolProvider.findFirst("jlink").orElseThrow(() -> new InvalidInputException(
+                "this Java (" + System.getProperty("java.home") + ") has no jlink; run bundle with a full JDK 25"));
+        List<String> arguments = new ArrayList<>();
+        arguments.addAll(List.of("--add-modules", String.join(",", MODULES), "--strip-debug", "--no-header-files",
+                "--no-man-pages", "--compress", "zip-0", "--output", to.toString()));
+        StringWriter said = new StringWriter();
+        PrintWriter writer = new PrintWriter(said);
+        if (jlink.run(writer, writer, arguments.toArray(String[]::new)) != 0) {
+            throw new IllegalStateException("jlink failed: " + said.toString().strip());
+        }
+    }
+
+    private static void tornado(TornadoSdk sdk, Path to) throws IOException {
+        List<Backend> backends = Stream.of(Backend.values()).filter(sdk::has).toList();
+        for (Path jar : sdk.jars(backends)) {
+            store(jar, to.resolve("share/java/tornado").resolve(jar.getFileName()));
+        }
+        for (Path jar : sdk.upgradeJars()) {
+            store(jar, to.resolve("share/java/graalJars").resolve(jar.getFileName()));
+        }
+        copyTree(sdk.libraryFolder(), to.resolve("lib"));
+        copyTree(sdk.home().resolve("etc"), to.resolve("etc"));
+        copy(sdk.argumentFile(), to.resolve("tornado-argfile"));
+        try (Stream<Path> files = Files.list(sdk.home())) {
+            for (Path licence : files.filter(file -> file.getFileName().toString().startsWith("LICENSE")).toList()) {
+                copy(licence, to.resolve(licence.getFileName()));
+            }
+        }
+    }
+
+    /** With the system's tar, which keeps permissions and links. */
+    private static void pack(Path stage, Path archive) throws IOException {
+        ProcessBuilder builder = new ProcessBuilder("tar", "--owner=0", "--group=0", "--sort=name", "-cJf", archive.toString(), "-C",
+                stage.toString(), "flashlla").redirectErrorStream(true);
+        builder.environment().putIfAbsent("XZ_OPT", "-T0"); // on all cores
+        Process tar = builder.start();
+        String said = new String(tar.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+        try {
+            if (tar.waitFor() != 0) {
+                throw new IOException("tar could not pack it: " + said);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted while packing", e);
+        }
+    }
+
+    /** A jar with nothing in it compressed. */
+    private static void store(Path jar, Path to) throws IOException {
+        Files.createDirectories(to.getParent());
+        try (ZipFile from = new ZipFile(jar.toFile()); ZipOutputStream out = new ZipOutputStream(Files.newOutputStream(to))) {
+            out.setLevel(Deflater.NO_COMPRESSION);
+            for (ZipEntry entry : Collections.list(from.entries())) {
+                out.putNextEntry(new ZipEntry(entry.getName()));
+                try (InputStream in = from.getInputStream(entry)) {
+                    in.transferTo(out);
+                }
+                out.closeEntry();
+            }
+        }
+    }
+
+    private static void copyFirst(Path to, Path... candidates) throws IOException {
+        for (Path from : candidates) {
+            if (Files.isDirectory(from)) {
+                copyTree(from, to);
+                return;
+            }
+        }
+    }
+
+    private static void copyTree(Path from, Path to) throws IOException {
+        try (Stream<Path> files = Files.walk(from.toRealPath())) {
+            for (Path file : files.filter(Files::isRegularFile).toList()) {
+                copy(file, to.resolve(from.toRealPath().relativize(file).toString()));
+            }
+        }
+    }
+
+    private static void copy(Path from, Path to) throws IOException {
+        Files.createDirectories(to.getParent());
+        Files.copy(from, to, StandardCopyOption.COPY_ATTRIBUTES, StandardCopyOption.REPLACE_EXISTING);
+    }
+}

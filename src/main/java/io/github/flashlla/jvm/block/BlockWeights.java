@@ -1,0 +1,190 @@
+package io.github.flashlla.jvm.block;
+
+import static io.github.flashlla.jvm.block.TileKernels.ROWS;
+
+import io.github.flashlla.AttentionShape;
+import java.util.Arrays;
+
+/**
+ * The softmax weights p_ij of one block of queries, tile of keys by tile of keys.
+ *
+ * <p>Every pass and every iteration of the solve needs them. Where the scratch memory allows, one block's weights are kept,
+ * ROWS x Sk floats per thread, which costs 4 bytes of cache traffic per pair where computing them anew costs 2D flops and
+ * an exponential; beyond that they are recomputed from the saved max and total. Work is counted the same for both
+ * ({@link io.github.flashlla.LlaWork}).
+ */
+public final class BlockWeights {
+
+    /** Keys of one tile: tile, keys and a block's vectors stay in the first two cache levels together. */
+    static final int TILE_KEYS = 64;
+
+    private final TileKernels kernels;
+    private final int dim;
+    private final boolean kept;
+    private final float[] p;
+    private final float[] tileMax;
+    private final float[] rescale = new float[ROWS];
+    private final int[] visible = new int[ROWS];
+    private KeyValueHead head;
+    private int keys;
+    private int seenByAll;
+
+    /** Running max of each lane's scores. */
+    final float[] max = new float[ROWS];
+    /** Total weight of each lane relative to {@link #max}. */
+    final float[] total = new float[ROWS];
+    /** 1 / {@link #total}, or 0 for a row without keys. */
+    final float[] factor = new float[ROWS];
+
+    /**
+     * @param dim padded head dim
+     * @param maxKeys longest row of keys that a block can see
+     * @param kept whether to keep a whole block's weights
+     */
+    BlockWeights(TileKernels kernels, int dim, int maxKeys, boolean kept) {
+        this.kernels = kernels;
+        this.dim = dim;
+        this.kept = kept;
+        this.p = new float[elements(maxKeys, kept)];
+        this.tileMax = new float[kept ? tiles(maxKeys) * ROWS : 0];
+    }
+
+    /** Floats that keeping or not keeping takes; {@link Math#multiplyExact} guards what an array can hold. */
+    private static int elements(int maxKeys, boolean kept) {
+        return Math.multiplyExact(kept ? TileKernels.padded(maxKeys) : TILE_KEYS, ROWS);
+    }
+
+    public static long bytes(int maxKeys, boolean kept) {
+        long floats = kept ? ((long) TileKernels.padded(maxKeys) + tiles(maxKeys)) * ROWS : (long) TILE_KEYS * ROWS;
+        return floats * Float.BYTES;
+    }
+
+    private static int tiles(int keys) {
+        return Math.ceilDiv(keys, TILE_KEYS);
+    }
+
+    /** Takes on queries i0 to i0+rows-1 and the keys of their head. */
+    void begin(AttentionShape shape, boolean causal, int i0, int rows, KeyValueHead keyValues) {
+        head = keyValues;
+        keys = 0;
+        seenByAll = Integer.MAX_VALUE;
+        Arrays.fill(visible, 0);
+        for (int row = 0; row < rows; row++) {
+            visible[row] = shape.visibleKeys(i0 + row, causal);
+            keys = Math.max(keys, visible[row]);
+            seenByAll = Math.min(seenByAll, visible[row]);
+        }
+    }
+
+    /** Keys that at least one query of the block sees: tiles start at 0, TILE_KEYS, ... below this. */
+    int keys() {
+        return keys;
+    }
+
+    /** Keys that the query of this lane sees. */
+    int visible(int lane) {
+        return visible[lane];
+    }
+
+    /** Rows of the tile at key {@code j0}, padded; weights of the padding are 0. */
+    int tileRows(int j0) {
+        return TileKernels.padded(Math.min(TILE_KEYS, keys - j0));
+    }
+
+    /** The memory that {@link #tile} points into. */
+    float[] p() {
+        return p;
+    }
+
+    /**
+     * Pass 1: online softmax over all tiles.
+     *
+     * @param q scale times the queries {@code [dim][lane]}
+     * @param kbar receives the weighted mean keys
+     */
+    void softmax(float[] q, float[] kbar) {
+        Arrays.fill(max, -Float.MAX_VALUE); // finite, so that a row without keys gives weights of 0 and not NaN
+        Arrays.fill(total, 0);
+        Arrays.fill(kbar, 0);
+        for (int j0 = 0; j0 < keys; j0 += TILE_KEYS) {
+            int m = tileRows(j0);
+            int at = kept ? j0 * ROWS : 0;
+            scores(q, j0, m, at);
+            if (kernels.softmaxStep(m, p, at, max, total, rescale)) {
+                kernels.scale(dim, kbar, 0, rescale);
+            }
+            if (kept) {
+                System.arraycopy(max, 0, tileMax, j0 / TILE_KEYS * ROWS, ROWS);
+            }
+            kernels.accumulate(m, dim, head.floats, head.keys + j0 * dim, dim, p, at, kbar);
+        }
+        invertTotal();
+        kernels.scale(dim, kbar, 0, factor);
+        if (kept) {
+            normalise();
+        }
+    }
+
+    /**
+     * Instead of {@link #softmax}, where the log-sum-exp is known already. Weights are divided by what they add up to, so
+     * that the rounding of a large log-sum-exp does not leave a row's weights all too large or too small.
+     */
+    void restore(float[] q, float[] logSumExp) {
+        for (int lane = 0; lane < ROWS; lane++) {
+            max[lane] = visible[lane] > 0 ? logSumExp[lane] : 0;
+        }
+        Arrays.fill(total, 0);
+        Arrays.fill(factor, 1);
+        for (int j0 = 0; j0 < keys; j0 += TILE_KEYS) {
+            int m = tileRows(j0);
+            int at = kept ? j0 * ROWS : 0;
+            scores(q, j0, m, at);
+            kernels.weights(m, p, at, max, factor, total);
+        }
+        invertTotal();
+        if (kept) {
+            kernels.scale(TileKernels.padded(keys), p, 0, factor);
+        }
+    }
+
+    private void invertTotal() {
+        for (int lane = 0; lane < ROWS; lane++) {
+            factor[lane] = total[lane] > 0 ? 1 / total[lane] : 0;
+        }
+    }
+
+    /** Kept weights are relative to the max of their own time; makes them p_ij. */
+    private void normalise() {
+        for (int j0 = 0; j0 < keys; j0 += TILE_KEYS) {
+            int tile = j0 / TILE_KEYS * ROWS;
+            for (int lane = 0; lane < ROWS; lane++) {
+                rescale[lane] = (float) Math.exp(tileMax[tile + lane] - max[lane]) * factor[lane];
+            }
+            kernels.scale(tileRows(j0), p, j0 * ROWS, rescale);
+        }
+    }
+
+    /** Position in {@link #p()} of the weights of the tile at key {@code j0}, computing them if they were not kept. */
+    int tile(float[] q, int j0) {
+        if (kept) {
+            return j0 * ROWS;
+        }
+        int m = tileRows(j0);
+        scores(q, j0, m, 0);
+        kernels.weights(m, p, 0, max, factor, rescale);
+        return 0;
+    }
+
+    private void scores(float[] q, int j0, int m, int at) {
+        kernels.multiply(m, dim, head.floats, head.keys + j0 * dim, dim, q, p, at);
+        if (j0 + m > seenByAll) {
+            for (int i = 0; i < m; i++) {
+                for (int lane = 0; lane < ROWS; lane++) {
+                    if (j0 + i >= visible[lane]) {
+                        p[at + i * ROWS + lane] = Float.NEGATIVE_INFINITY;
+                    }
+                }
+            }
+        }
+    }
+}

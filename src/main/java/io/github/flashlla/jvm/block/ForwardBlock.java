@@ -1,0 +1,213 @@
+package io.github.flashlla.jvm.block;
+
+import static io.github.flashlla.jvm.block.BlockWeights.TILE_KEYS;
+import static io.github.flashlla.jvm.block.TileKernels.ROWS;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Preconditioner;
+import io.github.flashlla.precise.SolveSizes;
+import java.util.Arrays;
+
+/** FlashLLA's three passes over the keys for one block of queries, with one thread's scratch memory. */
+public final class ForwardBlock {
+
+    /** Sums of p (1 - a) this close to 1 are as good as 1: below the rounding of the output. */
+    private static final float NEGLIGIBLE = 2e-6f;
+
+    private final TileKernels kernels;
+    private final AttentionShape shape;
+    private final LlaOptions options;
+    private final float scale;
+    private final int dim;
+    private final int valueDim;
+
+    private final BlockWeights weights;
+    private final ConjugateGradient solver;
+    private final float[] q;
+    private final KeyCovariance a;
+    private final float[] b;
+    private final float[] x;
+    private final float[] output;
+    private final float[] vbar;
+    private final float[] inverseDiagonal;
+    private final float[] squaredTile;
+    private final float[] w = new float[TILE_KEYS * ROWS];
+    private final float[] xKbar = new float[ROWS];
+    private final float[] sum = new float[ROWS];
+    private final float[] logSumExp = new float[ROWS];
+    private final boolean[] known = new boolean[ROWS];
+    private final float[] rowBuffer;
+    private long pairIterations;
+
+    public ForwardBlock(TileKernels kernels, AttentionShape shape, LlaOptions options, boolean keepWeights) {
+        this.kernels = kernels;
+        this.shape = shape;
+        this.options = options;
+        this.scale = (float) options.scaleFor(shape.headDim());
+        this.dim = TileKernels.padded(shape.headDim());
+        this.valueDim = TileKernels.padded(shape.valueDim());
+        boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
+        this.weights = new BlockWeights(kernels, dim, shape.keyLength(), keepWeights);
+        this.solver = new ConjugateGradient(kernels, dim);
+        this.q = new float[dim * ROWS];
+        this.a = new KeyCovariance(kernels, dim, weights, w);
+        this.b = new float[dim * ROWS];
+        this.x = new float[dim * ROWS];
+        this.output = new float[valueDim * ROWS];
+        this.vbar = new float[valueDim * ROWS];
+        this.inverseDiagonal = jacobi ? new float[dim * ROWS] : null;
+        this.squaredTile = jacobi ? new float[TILE_KEYS * dim] : null;
+        this.rowBuffer = new float[Math.max(dim, valueDim)];
+    }
+
+    /** Bytes of one block's scratch memory. */
+    public static long bytes(AttentionShape shape, LlaOptions options, boolean keepWeights) {
+        int dim = TileKernels.padded(shape.headDim());
+        long vectors = (5 + (options.preconditioner() == Preconditioner.JACOBI ? 3 : 0)) * dim
+                + TileKernels.padded(shape.valueDim()) + TILE_KEYS;
+        return BlockWeights.bytes(shape.keyLength(), keepWeights) + ConjugateGradient.bytes(dim) + vectors * ROWS * Float.BYTES;
+    }
+
+    /** Iterations of the blocks run since the last call, summed over the visible pairs they ran on. */
+    public long takePairIterations() {
+        long taken = pairIterations;
+        pairIterations = 0;
+        return taken;
+    }
+
+    /**
+     * Computes queries i0 to i0+rows-1 of one head.
+     *
+     * @param head b * H + h
+     * @param keyValues this head's keys and values
+     */
+    public void run(long head, int i0, int rows, KeyValueHead keyValues, LlaInputs inputs, LlaResult result,
+            SolveSizes sizes) {
+        float[] centre = keyValues.centre;
+        a.begin(keyValues);
+        long firstRow = head * shape.queryLength() + i0;
+        long firstQ = firstRow * shape.headDim();
+        TensorRows.loadTransposed(inputs.q(), firstQ, rows, shape.headDim(), q, rowBuffer);
+        for (int at = 0; at < q.length; at++) {
+            a.scaledQ[at] = q[at] * scale;
+        }
+        Arrays.fill(a.ridge, (float) options.ridge());
+        if (inputs.ridge() != null) {
+            TensorRows.load(inputs.ridge(), firstRow, a.ridge, 0, rows);
+        }
+        weights.begin(shape, options.causal(), i0, rows, keyValues);
+
+        weights.softmax(a.scaledQ, a.kbar);
+        int iterations = solve(rows, centre);
+        output(rows, keyValues);
+
+        for (int row = 0; row < rows; row++) {
+            pairIterations += (long) iterations * weights.visible(row);
+            logSumExp[row] = logSumExp(row, centre);
+        }
+        measure(rows, (int) firstRow, sizes);
+        TensorRows.storeTransposed(output, rows, shape.valueDim(), result.output(), firstRow * shape.valueDim(), rowBuffer);
+        TensorRows.store(logSumExp, 0, rows, result.logSumExp(), firstRow);
+        if (result.keepsState()) {
+            for (int d = 0; d < dim; d++) {
+                for (int row = 0; row < rows; row++) {
+                    a.kbar[d * ROWS + row] += weights.visible(row) == 0 ? 0 : centre[d];
+                }
+            }
+            TensorRows.storeTransposed(a.kbar, rows, shape.headDim(), result.kbar(), firstQ, rowBuffer);
+            TensorRows.storeTransposed(x, rows, shape.headDim(), result.x(), firstQ, rowBuffer);
+        }
+        System.arraycopy(solver.iterations, 0, result.iterations(), (int) firstRow, rows);
+        System.arraycopy(solver.residual, 0, result.residual(), (int) firstRow, rows);
+    }
+
+    /** Keys and kbar are relative to the same centre, so the entropy's terms lack it alike. */
+    private void measure(int rows, int firstRow, SolveSizes sizes) {
+        kernels.dot(dim, x, x, xKbar);
+        kernels.dot(dim, b, b, sum);
+        for (int row = 0; row < rows; row++) {
+            sizes.x()[firstRow + row] = (float) Math.sqrt(xKbar[row]);
+            sizes.b()[firstRow + row] = (float) Math.sqrt(sum[row]);
+        }
+        kernels.dot(dim, a.scaledQ, a.kbar, sum);
+        for (int row = 0; row < rows; row++) {
+            double entropy = weights.max[row] + Math.log(weights.total[row]) - sum[row];
+            sizes.effectiveKeys()[firstRow + row] = (float) Math.exp(entropy);
+        }
+    }
+
+    /** Of the keys as given: relative to their centre every score lacks scale q.centre. */
+    private float logSumExp(int row, float[] centre) {
+        if (weights.visible(row) == 0) {
+            return Float.NEGATIVE_INFINITY;
+        }
+        double sum = weights.max[row] + Math.log(weights.total[row]);
+        for (int d = 0; d < dim; d++) {
+            sum += (double) a.scaledQ[d * ROWS + row] * centre[d];
+        }
+        return (float) sum;
+    }
+
+    /** Pass 2: x = A^-1 (kbar - q). */
+    private int solve(int rows, float[] centre) {
+        for (int d = 0; d < dim; d++) {
+            for (int lane = 0; lane < ROWS; lane++) {
+                int at = d * ROWS + lane;
+                b[at] = a.kbar[at] - (q[at] - centre[d]);
+            }
+        }
+        for (int lane = 0; lane < rows; lane++) {
+            int visible = weights.visible(lane);
+            known[lane] = visible <= 1;
+            if (known[lane]) { // one key: A = ridge I, to the letter; no key: nothing to solve
+                for (int d = 0; d < dim; d++) {
+                    int at = d * ROWS + lane;
+                    b[at] = visible == 0 ? 0 : b[at];
+                    x[at] = b[at] / a.ridge[lane];
+                }
+            }
+        }
+        if (inverseDiagonal != null) {
+            a.inverseDiagonal(inverseDiagonal, squaredTile);
+        }
+        return solver.solve(a, b, x, inverseDiagonal, rows, known, options.tolerance(), options.maxIterations());
+    }
+
+    /**
+     * Pass 3: o_i = sum_j p_ij (1 - (k_j - kbar_i) . x_i) v_j.
+     *
+     * <p>The factors of v add up to 1, but for the rounding of kbar, which shifts all of a row's a_ij alike. What is missing of
+     * 1 belongs to vbar, so those rows take one more sum. It makes them ten times as exact where few keys carry the weight.
+     */
+    private void output(int rows, KeyValueHead head) {
+        kernels.dot(dim, x, a.kbar, xKbar);
+        Arrays.fill(output, 0);
+        Arrays.fill(sum, 0);
+        for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+            int m = weights.tileRows(j0);
+            int p = weights.tile(a.scaledQ, j0);
+            kernels.multiplyWeighted(m, dim, head.floats, head.keys + j0 * dim, dim, x, weights.p(), p, 1, -1, xKbar, w, 0);
+            kernels.sum(m, w, 0, sum);
+            kernels.accumulate(m, valueDim, head.floats, head.values + j0 * valueDim, valueDim, w, 0, output);
+        }
+        boolean any = false;
+        for (int lane = 0; lane < ROWS; lane++) {
+            float missing = 1 - sum[lane];
+            boolean matters = lane < rows && weights.visible(lane) > 0 && Math.abs(missing) > NEGLIGIBLE;
+            sum[lane] = matters ? missing : 0;
+            any |= matters;
+        }
+        if (any) {
+            Arrays.fill(vbar, 0);
+            for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+                int p = weights.tile(a.scaledQ, j0);
+                kernels.accumulate(weights.tileRows(j0), valueDim, head.floats, head.values + j0 * valueDim, valueDim, weights.p(), p,
+                        vbar);
+            }
+            kernels.addScaled(valueDim, output, sum, vbar);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+package io.github.flashlla.jvm.block;
+
+import io.github.flashlla.DataType;
+import io.github.flashlla.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+
+/** Moves rows between tensors of any element type and float arrays. */
+public final class TensorRows {
+
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private TensorRows() {}
+
+    /** Copies {@code count} elements from row-major position {@code from}. */
+    public static void load(Tensor tensor, long from, float[] target, int at, int count) {
+        tensor.copyTo(from, target, at, count);
+    }
+
+    /** Copies {@code count} elements to row-major position {@code to}. */
+    public static void store(float[] source, int at, int count, Tensor tensor, long to) {
+        if (tensor.type() == DataType.FLOAT32) {
+            MemorySegment.copy(source, at, tensor.segment(), FLOAT, to * Float.BYTES, count);
+        } else {
+            for (int i = 0; i < count; i++) {
+                tensor.set(to + i, source[at + i]);
+            }
+        }
+    }
+
+    /** Copies one head (length,dim) of a tensor to position {@code at}, rows padded to {@link TileKernels#padded}, leaving the padding. */
+    public static void loadHead(Tensor tensor, long head, int rows, int dim, float[] target, int at) {
+        long from = head * rows * dim;
+        int stride = TileKernels.padded(dim);
+        if (dim == stride) {
+            load(tensor, from, target, at, rows * dim);
+        } else {
+            for (int row = 0; row < rows; row++) {
+                load(tensor, from + (long) row * dim, target, at + row * stride, dim);
+            }
+        }
+    }
+
+    /** Row {@code row} of the tensor becomes lane {@code row} of {@code target}, {@code [dim][ROWS]}; other lanes become 0. */
+    static void loadTransposed(Tensor tensor, long from, int rows, int dim, float[] target, float[] rowBuffer) {
+        Arrays.fill(target, 0);
+        for (int row = 0; row < rows; row++) {
+            load(tensor, from + (long) row * dim, rowBuffer, 0, dim);
+            for (int d = 0; d < dim; d++) {
+                target[d * TileKernels.ROWS + row] = rowBuffer[d];
+            }
+        }
+    }
+
+    /** The same from an array: rows {@code first} and on of those that begin at {@code at}, {@code dim} floats each. */
+    static void transpose(float[] source, int at, int first, int rows, int dim, float[] target) {
+        Arrays.fill(target, 0);
+        for (int row = 0; row < rows; row++) {
+            for (int d = 0; d < dim; d++) {
+                target[d * TileKernels.ROWS + row] = source[at + (first + row) * dim + d];
+            }
+        }
+    }
+
+    /** The inverse of {@link #loadTransposed}. */
+    static void storeTransposed(float[] source, int rows, int dim, Tensor tensor, long to, float[] rowBuffer) {
+        for (int row = 0; row < rows; row++) {
+            for (int d = 0; d < dim; d++) {
+                rowBuffer[d] = source[d * TileKernels.ROWS + row];
+            }
+            store(rowBuffer, 0, dim, tensor, to + (long) row * dim);
+        }
+    }
+}

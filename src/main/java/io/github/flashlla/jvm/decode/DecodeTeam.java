@@ -1,0 +1,97 @@
+package io.github.flashlla.jvm.decode;
+
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * Threads that stay together from one pass over a unit's slices to the next. One leads and says what the next pass does; the others
+ * wait for it awake: a pass over 65536 keys takes a core 0.5 ms, and to wake a sleeping thread tens of microseconds.
+ */
+public final class DecodeTeam {
+
+    /** Looks before a waiting thread lets others have its core, and before it sleeps: some 20 and some 100 microseconds. */
+    private static final int SPINS = 500;
+    private static final int YIELDS = 600;
+    private static final long NAP_NANOS = 20_000;
+
+    /** One pass: slices are handed out to whoever is free. */
+    private static final class Pass {
+        final DecodeUnit.Job job;
+        final AtomicInteger next = new AtomicInteger();
+        final AtomicInteger left;
+        volatile Throwable failure;
+
+        Pass(DecodeUnit.Job job, int slices) {
+            this.job = job;
+            this.left = new AtomicInteger(slices);
+        }
+
+        void work(DecodeTiles tiles, int slices) {
+            for (int slice = next.getAndIncrement(); slice < slices; slice = next.getAndIncrement()) {
+                try {
+                    if (failure == null) {
+                        job.run(tiles, slice);
+                    }
+                } catch (Throwable t) {
+                    failure = t;
+                } finally {
+                    left.getAndDecrement();
+                }
+            }
+        }
+    }
+
+    private final int slices;
+    private volatile Pass pass;
+    private volatile boolean dismissed;
+
+    public DecodeTeam(int slices) {
+        this.slices = slices;
+    }
+
+    /** By the leader: runs a job on every slice, with whoever helps, and returns when all are done; throws what any of them threw. */
+    public void run(DecodeTiles tiles, DecodeUnit.Job job) {
+        Pass mine = new Pass(job, slices);
+        pass = mine;
+        mine.work(tiles, slices);
+        for (int looks = 0; mine.left.get() > 0; looks++) {
+            rest(looks);
+        }
+        switch (mine.failure) {
+            case null -> {}
+            case RuntimeException e -> throw e;
+            case Error e -> throw e;
+            case Throwable t -> throw new IllegalStateException(t);
+        }
+    }
+
+    /** By the others: helps with every pass until {@link #dismiss}. */
+    public void help(DecodeTiles tiles) {
+        Pass seen = null;
+        for (int looks = 0; !dismissed; looks++) {
+            Pass now = pass;
+            if (now != seen) {
+                now.work(tiles, slices);
+                seen = now;
+                looks = 0;
+            } else {
+                rest(looks);
+            }
+        }
+    }
+
+    /** By the leader: there are no more passes. */
+    public void dismiss() {
+        dismissed = true;
+    }
+
+    private static void rest(int looks) {
+        if (looks < SPINS) {
+            Thread.onSpinWait();
+        } else if (looks < YIELDS) {
+            Thread.yield();
+        } else {
+            LockSupport.parkNanos(NAP_NANOS);
+        }
+    }
+}

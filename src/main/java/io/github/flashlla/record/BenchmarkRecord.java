@@ -1,0 +1,31 @@
+package io.github.flashlla.record;
+
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Everything that one run of the benchmark found.
+ *
+ * @param schemaVersion {@value #SCHEMA_VERSION}
+ * @param name what comparisons call it
+ * @param created when the run began, ISO 8601 in UTC
+ * @param complete whether the run reached its end; false in what a crash or Ctrl-C left behind
+ * @param environment where it ran
+ * @param devices the devices that were opened
+ * @param measurements in the order they were made
+ */
+public record BenchmarkRecord(
+        int schemaVersion,
+        String name,
+        String created,
+        boolean complete,
+        Environment environment,
+        List<DeviceFacts> devices,
+        List<Measurement> measurements) {
+
+    public static final int SCHEMA_VERSION = 1;
+
+    public Optional<DeviceFacts> device(String deviceName) {
+        return devices.stream().filter(device -> device.name().equals(deviceName)).findFirst();
+    }
+}

@@ -1,0 +1,23 @@
+package io.github.flashlla.record;
+
+/**
+ * Where a record was made.
+ *
+ * @param os name and version
+ * @param cpu model name
+ * @param cores hardware threads that the process may use
+ * @param memoryBytes physical memory; null where unknown
+ * @param runtime JDK, or what else ran the work, with its version
+ * @param tornadovm version of TornadoVM; null where there is none
+ * @param version version of this project
+ * @param commit its commit; null where unknown
+ */
+public record Environment(
+        String os,
+        String cpu,
+        int cores,
+        Long memoryBytes,
+        String runtime,
+        String tornadovm,
+        String version,
+        String commit) {}

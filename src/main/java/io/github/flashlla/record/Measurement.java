@@ -1,0 +1,181 @@
+package io.github.flashlla.record;
+
+import com.fasterxml.jackson.annotation.JsonIgnore;
+import io.github.flashlla.text.Numbers;
+import java.util.Arrays;
+import org.apache.commons.statistics.descriptive.Quantile;
+
+/**
+ * One workload on one device: times if it was measured, and a message if it was not.
+ *
+ * @param device the device's name, one of the record's {@link DeviceFacts}
+ * @param message why the status is not ok, else null
+ * @param times null unless it ran
+ * @param rates null unless it ran
+ * @param accuracy error against float64; present whenever times are
+ * @param solve what the solver did; null unless it ran, and where an implementation does not tell
+ * @param backwardSolve what the second solve did; null without a backward pass
+ * @param memory null unless it ran
+ */
+public record Measurement(
+        String device,
+        Workload workload,
+        Method method,
+        Status status,
+        String message,
+        Times times,
+        Rates rates,
+        AccuracyCheck accuracy,
+        Solve solve,
+        Solve backwardSolve,
+        Memory memory) {
+
+    private static final int MAX_MESSAGE = 2000;
+
+    public Measurement {
+        if (message != null && message.length() > MAX_MESSAGE) {
+            message = message.substring(0, MAX_MESSAGE) + "...";
+        }
+    }
+
+    /** One that did not come to be measured. */
+    public static Measurement missing(String device, Workload workload, Method method, Status status, String message) {
+        String reason = message == null || message.isBlank() ? "no reason was given" : message;
+        return new Measurement(device, workload, method, status, reason, null, null, null, null, null, null);
+    }
+
+    /**
+     * Times in nanoseconds. Samples are of warm runs, in the order they were taken; a list that a device cannot fill is
+     * null.
+     *
+     * @param planNs preparing the shape: buffers, and whatever is compiled then
+     * @param firstRunNs wall time of the first run, with the JIT's or the driver's compilation in it
+     * @param compileNs run-time compilation in the first run by the device's account
+     * @param warmUpRuns runs before the samples
+     * @param settled whether run times had settled before the samples were taken
+     * @param wallNs host time of each run
+     * @param kernelNs the kernels' time in each run by the device's own clock
+     * @param copyInNs host to device
+     * @param copyOutNs device to host
+     * @param medianNs median of {@code wallNs}
+     * @param p20Ns 20th percentile of {@code wallNs}
+     * @param p80Ns 80th percentile of {@code wallNs}
+     * @param kernelMedianNs median of {@code kernelNs}
+     */
+    public record Times(
+            Long planNs,
+            Long firstRunNs,
+            Long compileNs,
+            int warmUpRuns,
+            boolean settled,
+            long[] wallNs,
+            long[] kernelNs,
+            long[] copyInNs,
+            long[] copyOutNs,
+            double medianNs,
+            double p20Ns,
+            double p80Ns,
+            Double kernelMedianNs) {
+
+        /** Fills in the summary. */
+        public static Times of(Long planNs, Long firstRunNs, Long compileNs, int warmUpRuns,
+                boolean settled, long[] wallNs, long[] kernelNs, long[] copyInNs, long[] copyOutNs) {
+            return new Times(planNs, firstRunNs, compileNs, warmUpRuns, settled, wallNs, kernelNs, copyInNs, copyOutNs,
+                    quantile(wallNs, 0.5), quantile(wallNs, 0.2), quantile(wallNs, 0.8),
+                    kernelNs == null ? null : quantile(kernelNs, 0.5));
+        }
+
+        /** The device's own time where it has a clock, else wall time: what rates are made of. */
+        public double computeNs() {
+            return kernelMedianNs == null ? medianNs : kernelMedianNs;
+        }
+
+        /** Median of both ways of a run's transfers together; null where the device does not tell or nothing moves. */
+        public Double transferMedianNs() {
+            if (copyInNs == null || copyOutNs == null) {
+                return null;
+            }
+            long[] both = new long[Math.min(copyInNs.length, copyOutNs.length)];
+            Arrays.setAll(both, i -> copyInNs[i] + copyOutNs[i]);
+            return both.length == 0 ? null : quantile(both, 0.5);
+        }
+
+        /** Half the distance from the 20th to the 80th percentile, relative to the median. */
+        public double spread() {
+            return (p80Ns - p20Ns) / 2 / medianNs;
+        }
+
+        /** The spread for people, with a word where run times had not settled. */
+        public String spreadWords() {
+            return Numbers.roughPercent(spread()) + (settled ? "" : " unsettled");
+        }
+
+        private static double quantile(long[] samples, double p) {
+            return Quantile.withDefaults().evaluate(Arrays.stream(samples).asDoubleStream().toArray(), p);
+        }
+    }
+
+    /**
+     * Counted work over time.
+     *
+     * @param flops by the operator's count, at the iterations that ran
+     * @param bytes q, k, v and o (for backward their gradients too), each moved once: the least that must move
+     * @param tflops 10^12 flops per second of {@link Times#computeNs()}
+     * @param gbps 10^9 bytes per second of {@link Times#computeNs()}
+     * @param shareOfFma of the device's own fused multiply-add ceiling; null where that was not measured
+     * @param shareOfCopy of the device's own copy ceiling; null where that was not measured
+     */
+    public record Rates(
+            double flops, double bytes, double tflops, double gbps, Double shareOfFma, Double shareOfCopy) {
+
+        /** Fills in the rates. */
+        public static Rates of(double flops, double bytes, double computeNs, DeviceFacts.Ceilings ceilings) {
+            double tflops = flops / computeNs / 1e3;
+            double gbps = bytes / computeNs;
+            return new Rates(flops, bytes, tflops, gbps,
+                    ceilings == null || ceilings.fmaTflops() == null ? null : tflops / ceilings.fmaTflops(),
+                    ceilings == null || ceilings.copyGbps() == null ? null : gbps / ceilings.copyGbps());
+        }
+    }
+
+    /**
+     * The answer against the float64 reference on the same inputs.
+     *
+     * @param error ||o - ref|| / ||ref||, over the sampled queries; for backward the worst of the gradients' errors;
+     *     null where the answer was not finite
+     * @param bar largest error that counts as right
+     * @param queries sampled queries
+     */
+    public record AccuracyCheck(Double error, double bar, long queries) {
+        @JsonIgnore
+        public boolean passed() {
+            return error != null && error <= bar;
+        }
+    }
+
+    /**
+     * What the solver did, over all queries.
+     *
+     * @param worstResidual largest ||r|| / ||kbar - q||; null where it was not finite
+     * @param unsolved queries that met the cap before the tolerance
+     * @param pairIterations iterations summed over the (query, key) pairs they ran on
+     */
+    public record Solve(
+            int minIterations,
+            double meanIterations,
+            int maxIterations,
+            Double worstResidual,
+            long unsolved,
+            double pairIterations) {}
+
+    /**
+     * Bytes.
+     *
+     * @param tensorBytes q, k, v and o
+     * @param workspaceBytes held by the device beyond them, on host or device; null where it cannot tell
+     * @param workingSetBytes what the Java heap held beyond them after a run, measured by full collections before the
+     *     plan was made and after its first run; null where the work is not done on the heap
+     * @param hostPeakBytes largest resident set of the process so far; null where the system does not tell
+     */
+    public record Memory(long tensorBytes, Long workspaceBytes, Long workingSetBytes, Long hostPeakBytes) {}
+}

@@ -1,0 +1,46 @@
+package io.github.flashlla.record;
+
+import io.github.flashlla.text.Numbers;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * How a workload was solved; measurements that differ only here solve the same problem at another accuracy or cost.
+ *
+ * @param operator {@code lla}, or {@code softmax} for a yardstick that computes softmax attention
+ * @param tolerance relative residual at which a query is solved; null where an implementation only counts iterations
+ * @param maxIterations cap on conjugate-gradient iterations; null where there is no solve
+ * @param preconditioner {@code none} or {@code jacobi}
+ * @param dataType element type of q, k and v: {@code float32}, {@code float16} or {@code bfloat16}
+ * @param precision type of the products' factors where an option asked for another one than float32; otherwise null
+ */
+public record Method(
+        String operator, Double tolerance, Integer maxIterations, String preconditioner, String dataType,
+        String precision) {
+
+    /** One line for people, such as {@code tol 1e-3 float32}. */
+    public String label() {
+        return String.join(" ", parts());
+    }
+
+    /** The pieces of {@link #label()}. */
+    public List<String> parts() {
+        List<String> parts = new ArrayList<>();
+        if (!operator.equals("lla")) {
+            parts.add(operator);
+        }
+        if (tolerance != null) {
+            parts.add("tol " + Numbers.plain(tolerance));
+        } else if (maxIterations != null) {
+            parts.add(maxIterations + " iterations");
+        }
+        if (preconditioner != null && !preconditioner.equals("none")) {
+            parts.add(preconditioner);
+        }
+        parts.add(dataType + (precision == null ? "" : ","));
+        if (precision != null) {
+            parts.add(precision + " products");
+        }
+        return parts;
+    }
+}

@@ -1,0 +1,67 @@
+package io.github.flashlla.text;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** A markdown table with aligned columns: numbers to the right, words to the left. */
+public final class MarkdownTable {
+    private final List<String> header;
+    private final List<List<String>> rows = new ArrayList<>();
+
+    public MarkdownTable(String... header) {
+        this.header = List.of(header);
+    }
+
+    public MarkdownTable add(String... cells) {
+        return add(Arrays.asList(cells));
+    }
+
+    public MarkdownTable add(List<String> cells) {
+        if (cells.size() != header.size()) {
+            throw new IllegalArgumentException(cells.size() + " cells under " + header.size() + " headings");
+        }
+        rows.add(cells.stream().map(MarkdownTable::inline).toList());
+        return this;
+    }
+
+    public boolean isEmpty() {
+        return rows.isEmpty();
+    }
+
+    @Override
+    public String toString() {
+        StringBuilder text = new StringBuilder();
+        int[] widths = new int[header.size()];
+        boolean[] numeric = new boolean[header.size()];
+        for (int c = 0; c < widths.length; c++) {
+            int column = c;
+            widths[c] = Math.max(3, Math.max(header.get(c).length(),
+                    rows.stream().mapToInt(row -> row.get(column).length()).max().orElse(0)));
+            numeric[c] = rows.stream().map(row -> row.get(column)).filter(cell -> !cell.isEmpty())
+                    .allMatch(cell -> cell.matches("[-+0-9].*")) && !rows.isEmpty();
+        }
+        line(text, header, widths, numeric);
+        text.append('|');
+        for (int c = 0; c < widths.length; c++) {
+            text.append(numeric[c] ? "-" : ":").append("-".repeat(widths[c])).append(numeric[c] ? ":" : "-").append('|');
+        }
+        text.append('\n');
+        rows.forEach(row -> line(text, row, widths, numeric));
+        return text.toString();
+    }
+
+    private static void line(StringBuilder text, List<String> cells, int[] widths, boolean[] numeric) {
+        text.append('|');
+        for (int c = 0; c < widths.length; c++) {
+            String pad = " ".repeat(widths[c] - cells.get(c).length());
+            text.append(' ').append(numeric[c] ? pad + cells.get(c) : cells.get(c) + pad).append(" |");
+        }
+        text.append('\n');
+    }
+
+    /** One line, with nothing that ends a cell or reaches a terminal as a command. */
+    public static String inline(String cell) {
+        return cell == null ? "" : cell.replaceAll("\\p{C}+", " ").replace("|", "\\|");
+    }
+}

@@ -1,0 +1,37 @@
+package io.github.flashlla.tornadovm;
+
+import com.google.auto.service.AutoService;
+import io.github.flashlla.Device;
+import io.github.flashlla.DeviceException;
+import io.github.flashlla.DeviceProvider;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Lists TornadoVM's devices in a JVM that was not started for it. They open in a JVM that was, where this finds nothing and
+ * the devices themselves are listed instead.
+ */
+@AutoService(DeviceProvider.class)
+public final class SurveyedDeviceProvider implements DeviceProvider {
+
+    @Override
+    public List<String> backends() {
+        return Arrays.stream(Backend.values()).map(Backend::id).toList();
+    }
+
+    @Override
+    public Discovery discover() {
+        return inTornadoJvm() ? Discovery.of() : BackendSurvey.all();
+    }
+
+    @Override
+    public Device open(String name) {
+        throw new DeviceException(name + " opens only in a JVM started with TornadoVM's flags; 'flashlla flags " + name
+                + "' writes them.");
+    }
+
+    /** Whether this JVM was started with TornadoVM's modules. */
+    public static boolean inTornadoJvm() {
+        return ModuleLayer.boot().findModule("tornado.runtime").isPresent();
+    }
+}

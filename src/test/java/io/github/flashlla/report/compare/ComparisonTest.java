@@ -1,0 +1,241 @@
+package io.github.flashlla.report.compare;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.cli.FlashLla;
+import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.DeviceFacts;
+import io.github.flashlla.record.Environment;
+import io.github.flashlla.record.Measurement;
+import io.github.flashlla.record.Method;
+import io.github.flashlla.record.RecordFile;
+import io.github.flashlla.record.Records;
+import io.github.flashlla.record.Status;
+import io.github.flashlla.report.ComparisonMarkdown;
+import io.github.flashlla.report.compare.Comparison.Clock;
+import io.github.flashlla.report.compare.Comparison.Line;
+import io.github.flashlla.report.compare.Comparison.Named;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ComparisonTest {
+    private static final String SCRIPT = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>";
+
+    @TempDir
+    Path folder;
+
+    @Test
+    void twoRecordsOfOneDeviceDoNotDiffer() {
+        Comparison comparison = compare(null, Records.jvm("a", 1, 1), Records.jvm("b", 1, 2));
+        assertEquals(List.of("baseline", "no difference", "baseline", "no difference"),
+                comparison.lines().stream().map(Line::verdict).toList());
+        assertTrue(comparison.regressions(0.05).isEmpty());
+        assertTrue(ComparisonMarkdown.render(comparison).contains("b against a: no difference on 2 workloads"));
+    }
+
+    @Test
+    void commandFailsOnTenPercentMore() {
+        Path a = write("a", Records.jvm("a", 1, 1));
+        Path slow = write("slow", Records.jvm("slow", 1.1, 1));
+        Run plain = run(a, slow);
+        assertEquals(0, plain.status, plain.err);
+        assertTrue(plain.out.contains("1.10x slower"), plain.out);
+        Run gated = run(a, slow, "--fail-on-regression", "5");
+        assertEquals(1, gated.status, gated.err);
+        assertTrue(gated.err.contains("regression: slow"), gated.err);
+        assertEquals(0, run(a, slow, "--fail-on-regression", "15").status);
+        assertEquals(0, run(a, slow, "--fail-on-regression", "5", "--baseline", "slow").status, "faster is no regression");
+    }
+
+    @Test
+    void gateTellsOfWhatIsMissing() {
+        Path a = write("a", Records.jvm("a", 1, 1));
+        Path part = write("part", Records.record("part", Records.jvm("part", 1, 2).measurements().subList(0, 1)));
+        Run gated = run(a, part, "--fail-on-regression", "5");
+        assertEquals(0, gated.status, gated.err);
+        assertTrue(gated.err.contains("note: part holds 1 of the 2 workloads of the baseline a"), gated.err);
+        Run nothing = run(a, write("none", Records.record("none", List.of())));
+        assertEquals(2, nothing.status);
+        assertTrue(nothing.err.contains("none holds no measurements"), nothing.err);
+    }
+
+    @Test
+    void outputsDoNotFallOnRecords() throws java.io.IOException {
+        Path a = write("a", Records.jvm("a", 1, 1));
+        Path b = write("b", Records.jvm("b", 1, 2));
+        String before = Files.readString(b);
+        Run onRecord = run(a, b, "--html", folder.resolve("./b.json").toString());
+        assertEquals(2, onRecord.status);
+        assertTrue(onRecord.err.contains("both an input"), onRecord.err);
+        Run chartsOnFile = run(a, b, "--charts", b.toString());
+        assertEquals(2, chartsOnFile.status);
+        assertTrue(chartsOnFile.err.contains("which is a file; name a folder"), chartsOnFile.err);
+        assertEquals(before, Files.readString(b));
+    }
+
+    @Test
+    void whatIsNoLongerRightIsARegression() {
+        BenchmarkRecord before = Records.jvm("before", 1, 1);
+        List<Measurement> broken = new ArrayList<>(before.measurements());
+        broken.set(0, Measurement.missing("jvm", Records.workload(1024), Records.method(), Status.CRASHED, "signal 9"));
+        Comparison comparison = compare(null, before, Records.record("after", broken));
+        assertEquals(1, comparison.regressions(0.05).size());
+        assertEquals(1, comparison.failures().size());
+        assertTrue(ComparisonMarkdown.render(comparison).contains("CRASHED: after, fwd 1x8x1024x64"));
+    }
+
+    @Test
+    void devicesOfOneRecordAreComparedWithTheFirstOrTheNamed() {
+        BenchmarkRecord record = Records.record("all", List.of(
+                Records.measurement("jvm", Records.workload(1024), Records.samples(100, 5, 1)),
+                Records.measurement("opencl:0", Records.workload(1024), Records.samples(25, 5, 1)),
+                Measurement.missing("ptx:0", Records.workload(1024), Records.method(), Status.FAILED, "no driver")));
+        List<Line> lines = compare(null, record).lines();
+        assertEquals(List.of("baseline", "4.00x faster", "FAILED"), lines.stream().map(Line::verdict).toList());
+        assertEquals("jvm", compare(null, record).baseline());
+        assertEquals("baseline", compare("opencl:0", record).lines().get(1).verdict());
+    }
+
+    @Test
+    void otherDeviceInTheOtherRecordIsComparedToo() {
+        BenchmarkRecord gpu = Records.record("gpu", List.of(
+                Records.measurement("cuda:0", Records.workload(1024), Records.samples(1, 5, 2))));
+        Comparison comparison = compare(null, Records.jvm("cpu", 1, 1), gpu);
+        assertEquals(List.of("jvm", "cuda:0"), comparison.lines().stream().map(comparison.names()).distinct().toList());
+        assertTrue(comparison.lines().get(1).verdict().endsWith("x faster"));
+    }
+
+    @Test
+    void kernelClockComparesKernelsWithWhatComputesWhereItsDataIs() {
+        Measurement jvm = Records.measurement("jvm", Records.workload(1024), Records.samples(100, 5, 1));
+        Measurement gpu = Records.measurement("cuda:0", Records.workload(1024), Records.samples(50, 5, 2));
+        Measurement.Times t = gpu.times();
+        Measurement timed = new Measurement(gpu.device(), gpu.workload(), gpu.method(), gpu.status(), null, Measurement.Times.of(t.planNs(),
+                t.firstRunNs(), t.compileNs(), t.warmUpRuns(), true, t.wallNs(), Records.samples(10, 5, 3), null, null), gpu.rates(),
+                gpu.accuracy(), gpu.solve(), null, gpu.memory());
+        List<Named> records = List.of(new Named("all", Records.record("all", List.of(jvm, timed))));
+        assertEquals(0.5, Comparison.of(records, "jvm", Clock.WALL, null).lines().get(1).ratio().estimate(), 0.05);
+        assertEquals(0.1, Comparison.of(records, "jvm", Clock.KERNEL, null).lines().get(1).ratio().estimate(), 0.01);
+    }
+
+    @Test
+    void waysOfSolvingAreToldApartByWhatDiffers() {
+        List<Measurement> measurements = new ArrayList<>();
+        for (double tolerance : new double[] {1e-3, 1e-1}) {
+            Measurement m = Records.measurement("jvm", Records.workload(1024), Records.samples(tolerance < 0.01 ? 100 : 50, 5, 1));
+            measurements.add(new Measurement(m.device(), m.workload(), new Method("lla", tolerance, 64, "none", "float32", null), m.status(),
+                    null, m.times(), m.rates(), new Measurement.AccuracyCheck(tolerance / 4, 1, 48), m.solve(), null, m.memory()));
+        }
+        BenchmarkRecord record = Records.record("a", measurements);
+        Comparison comparison = compare(null, record, Records.record("b", List.of(measurements.getFirst())));
+        assertEquals(List.of("a, tol 1e-3", "a, tol 0.1", "b"), comparison.lines().stream().map(comparison.names()).toList());
+        Measurement rough = measurements.getLast();
+        assertEquals("2.00x faster (100 times the error)", new Line(comparison.lines().getFirst().series(), rough, false,
+                TimeRatio.of(measurements.getFirst().times().wallNs(), rough.times().wallNs(), 0.02), measurements.getFirst()).verdict());
+    }
+
+    @Test
+    void unknownBaselineAndForeignWorkloadsAreRefused() {
+        InvalidInputException unknown = assertThrows(InvalidInputException.class,
+                () -> compare("nobody", Records.jvm("a", 1, 1), Records.jvm("b", 1, 2)));
+        assertTrue(unknown.getMessage().contains("nobody") && unknown.getMessage().contains("a, b"), unknown.getMessage());
+        BenchmarkRecord foreign = Records.record("foreign", List.of(
+                Records.measurement("jvm", Records.workload(999), Records.samples(1, 5, 2))));
+        InvalidInputException e = assertThrows(InvalidInputException.class,
+                () -> compare(null, Records.jvm("a", 1, 1), foreign));
+        assertTrue(e.getMessage().contains("no workload in common") && e.getMessage().contains("key_length (1024 and 999)"),
+                e.getMessage());
+    }
+
+    @Test
+    void pageEscapesEveryString() {
+        BenchmarkRecord plain = Records.jvm(SCRIPT, 1, 1);
+        List<Measurement> measurements = new ArrayList<>(plain.measurements());
+        measurements.add(Measurement.missing(SCRIPT, Records.workload(1024), Records.method(), Status.FAILED, SCRIPT));
+        BenchmarkRecord hostile = new BenchmarkRecord(1, SCRIPT, plain.created(), true,
+                new Environment(SCRIPT, SCRIPT, 2, null, SCRIPT, SCRIPT, SCRIPT, SCRIPT),
+                List.of(plain.devices().getFirst(), new DeviceFacts(SCRIPT, SCRIPT, "cpu", SCRIPT, SCRIPT, SCRIPT, null,
+                        null, null)), measurements);
+        Path file = write("hostile", hostile);
+        Path html = folder.resolve("page.html");
+        Run run = run(file, write("b", Records.jvm("b", 1, 2)), "--html", html.toString());
+        assertEquals(0, run.status, run.err);
+        String page = read(html);
+        assertFalse(page.contains("<script"), "a script came through");
+        assertFalse(page.contains("<img"), "an element came through");
+        assertTrue(page.contains("&lt;script&gt;"));
+        assertTrue(page.contains("<svg"), run.err);
+        assertFalse(page.replace("http://www.w3.org/2000/svg", "").matches("(?s).*(https?:|url\\(http|src=|@import).*"),
+                "the page refers to something outside itself");
+    }
+
+    @Test
+    void pageShowsChartsTablesAndEnvironment() {
+        Path html = folder.resolve("page.html");
+        assertEquals(0, run(write("a", Records.jvm("a", 1, 1)), write("b", Records.jvm("b", 1.1, 1)), "--html",
+                html.toString()).status);
+        String page = read(html);
+        for (String part : List.of("Time against length", "Speed against accuracy",
+                "Share of the fused multiply-add ceiling", "Memory", "Environment", "1.10x slower", "prefers-color-scheme")) {
+            assertTrue(page.contains(part), part);
+        }
+        assertFalse(page.contains("rgb(4,5,1"), "a marker colour was not given its meaning");
+    }
+
+    @Test
+    void plotIsOneChartThatStandsAlone() {
+        Path plot = folder.resolve("time.svg");
+        Run run = run(write("a", Records.jvm("a", 1, 1)), write("b", Records.jvm("b", 1, 2)), "--plot", plot.toString());
+        assertEquals(0, run.status, run.err);
+        String svg = read(plot);
+        assertTrue(svg.startsWith("<svg") && svg.contains("</svg") && svg.contains("--s1:"), svg.substring(0, 80));
+        assertEquals(2, run(folder.resolve("a.json"), folder.resolve("b.json"), "--plot", plot.toString(), "--html",
+                plot.toString()).status, "two outputs in one file");
+        Path single = write("c", Records.record("c", List.of(
+                Records.measurement("jvm", Records.workload(1024), Records.samples(1, 5, 2)))));
+        Run nothing = run(single, single, "--plot", folder.resolve("none.svg").toString());
+        assertEquals(2, nothing.status);
+        assertTrue(nothing.err.contains("two lengths"), nothing.err);
+        assertFalse(Files.exists(folder.resolve("none.svg")));
+    }
+
+    private static Comparison compare(String baseline, BenchmarkRecord... records) {
+        return Comparison.of(List.of(records).stream().map(record -> new Named(record.name(), record)).toList(), baseline,
+                Clock.WALL, TimeRatio.DEFAULT_NOISE);
+    }
+
+    private Path write(String stem, BenchmarkRecord record) {
+        Path file = folder.resolve(stem + ".json");
+        RecordFile.write(file, record);
+        return file;
+    }
+
+    private static String read(Path file) {
+        try {
+            return Files.readString(file);
+        } catch (java.io.IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        }
+    }
+
+    private record Run(int status, String out, String err) {}
+
+    private static Run run(Path a, Path b, String... more) {
+        StringWriter out = new StringWriter();
+        StringWriter err = new StringWriter();
+        List<String> args = new ArrayList<>(List.of("compare", a.toString(), b.toString()));
+        args.addAll(List.of(more));
+        int status = FlashLla.execute(new PrintWriter(out), new PrintWriter(err), args.toArray(String[]::new));
+        return new Run(status, out.toString(), err.toString());
+    }
+}

@@ -1,0 +1,54 @@
+package io.github.flashlla.tornadovm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.flashlla.DataType;
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.InvalidInputException;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class DeviceProfileTest {
+    private static final DeviceInfo H200 = device("opencl:0", DeviceInfo.Type.GPU, "NVIDIA H200", "NVIDIA CUDA");
+    private static final DeviceInfo POCL = device("opencl:1", DeviceInfo.Type.CPU, "AMD EPYC", "Portable Computing Language");
+
+    private static DeviceInfo device(String name, DeviceInfo.Type type, String hardware, String vendor) {
+        return new DeviceInfo(name, name.substring(0, name.indexOf(':')), type, hardware, vendor, "driver", 1000, 48 << 10, 2,
+                List.of(DataType.FLOAT32));
+    }
+
+    @Test
+    void ofThisProject() {
+        assertTrue(DeviceProfile.of(H200).compilerFlags().orElseThrow().contains("-cl-nv-maxrregcount"));
+        assertEquals(Optional.empty(), DeviceProfile.of(POCL).compilerFlags());
+        assertTrue(DeviceProfile.of(H200).forwardKernels().contains("gpu"));
+        assertEquals(900, DeviceProfile.memoryBudget(POCL));
+    }
+
+    @Test
+    void laterMatchesReplaceEarlierOnes() {
+        String text = """
+                - {memory_share: 0.5, forward_kernels: [a], local_memory_kib: 8, profiled_runs: 7}
+                - {backend: opencl, memory_share: 0.6}
+                - {type: gpu, forward_kernels: [b, c]}
+                - {vendor: nvidia, hardware: h200, compiler_flags: -x}
+                - {backend: cuda, memory_share: 0.7}
+                """;
+        assertEquals(new DeviceProfile(0.6, List.of("b", "c"), Optional.of(8192L), Optional.of("-x"), 7), DeviceProfile.of(H200, text));
+        assertEquals(new DeviceProfile(0.6, List.of("a"), Optional.of(8192L), Optional.empty(), 7), DeviceProfile.of(POCL, text));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"[{memory_share: 0.5}]", "[{forward_kernels: [gpu]}]", "[{memory_share: 2, forward_kernels: [gpu]}]",
+        "[{memory_share: 0.5, forward_kernels: [gpu]}]", "[{memory_share: 0.5, forward_kernels: [gpu], profiled_runs: 0}]",
+        "[{memory_share: 0.5, forward_kernels: [gpu], profiled_runs: 9, tile: 3}]", "- [", "memory_share: 0.5"})
+    void wrongOnesAreToldOf(String text) {
+        String message = assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL, text)).getMessage();
+        assertTrue(message.startsWith("devices.yaml of tornado-config"), message);
+    }
+}
