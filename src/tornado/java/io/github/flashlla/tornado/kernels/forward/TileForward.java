@@ -29,7 +29,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <pre>
  *   r (rows, dims)  A q (rows, dims)  x (rows, dims)  kbar (rows, dims)  y (rows, dims / 2) as pairs of float16
- *   numbers (rows, 8): b.b, q.A q, r.r, iterations, exponent's reference, -y.kbar
+ *   numbers (rows, 8): b.b, q.A q, r.r, iterations, exponent's reference, -y.kbar, length of y
  *   list (rows): rows left over, of each head, in order   left (B H blocks): their number in each block   count (B H)
  * </pre>
  */
@@ -61,7 +61,11 @@ public final class TileForward {
     static final int COUNT = 3;
     static final int REFERENCE = 4;
     static final int YKBAR = 5;
+    static final int LENGTH = 6;
     static final int NUMBERS = 8;
+
+    /** Of y, so that p y.k stays within float16 for keys up to 128 from their mean. */
+    static final float DIRECTION_LENGTH = 8f;
 
     private static final int SAMPLES = 8;
     private static final float LOW = -1e30f;
@@ -369,9 +373,8 @@ public final class TileForward {
         TileRows.subtract(acc, qf, betaA, betaB, dims);
         float[] yk = new float[2];
         float tolerance = settings.get(TOLERANCE);
-        int goesOnA = rrA <= tolerance * tolerance * bbA ? 0 : liveA;
-        int goesOnB = rrB <= tolerance * tolerance * bbB ? 0 : liveB;
-        TileRows.direction(qf, yk, acc, scratch, kbarAt, atA, atB, quad, dims, goesOnA, goesOnB);
+        TileRows.direction(qf, yk, acc, scratch, kbarAt, atA, atB, quad, dims,
+                rrA <= tolerance * tolerance * bbA ? 0f : DIRECTION_LENGTH, rrB <= tolerance * tolerance * bbB ? 0f : DIRECTION_LENGTH);
         TileRows.storePairs(scratch, qf, 4 * rows * dims, atA, atB, quad, dims, liveA, liveB);
         if (quad == 0) {
             int numbers = numbersAt(rows, dims);
@@ -383,6 +386,7 @@ public final class TileForward {
                 scratch.set(numbers + NUMBERS * atA + COUNT, 0f);
                 scratch.set(numbers + NUMBERS * atA + REFERENCE, logA - SHIFT);
                 scratch.set(numbers + NUMBERS * atA + YKBAR, yk[0]);
+                scratch.set(numbers + NUMBERS * atA + LENGTH, DIRECTION_LENGTH);
             }
             if (liveB != 0) {
                 lse.set(atB, seesB > 0 ? logB * LN2 : Float.NEGATIVE_INFINITY);
@@ -392,6 +396,7 @@ public final class TileForward {
                 scratch.set(numbers + NUMBERS * atB + COUNT, 0f);
                 scratch.set(numbers + NUMBERS * atB + REFERENCE, logB - SHIFT);
                 scratch.set(numbers + NUMBERS * atB + YKBAR, yk[1]);
+                scratch.set(numbers + NUMBERS * atB + LENGTH, DIRECTION_LENGTH);
             }
         }
     }

@@ -27,6 +27,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  */
 public final class TileOutput {
     private static final float LONGEST = 8f;
+    private static final float SHORTER = 1 / 64f;
+    private static final float FINITE = 1e30f;
+    private static final int ROUNDS = 3;
 
     private TileOutput() {}
 
@@ -118,68 +121,84 @@ public final class TileOutput {
         float scaleA = xxA > LONGEST * LONGEST ? LONGEST * Tile.rsqrt(xxA) : 1f;
         float scaleB = xxB > LONGEST * LONGEST ? LONGEST * Tile.rsqrt(xxB) : 1f;
         int both = Tile.any(Math.max(xxA, xxB) > LONGEST * LONGEST ? 1 : 0);
-        float ykA = scaleA;
-        float ykB = scaleB;
-        float sumA = 0f;
-        float sumB = 0f;
-        for (int n = 0; n < dims / 8; n++) {
-            int at = 4 * (n >> 1) + 2 * (n & 1);
-            TileRows.load(four, 0, scratch, xAt, atA, atB, 8 * n + 2 * quad, dims);
-            TileRows.load(mean, 0, scratch, kbarAt, atA, atB, 8 * n + 2 * quad, dims);
-            float a0 = -scaleA * four[0];
-            float a1 = -scaleA * four[1];
-            float b0 = -scaleB * four[2];
-            float b1 = -scaleB * four[3];
-            int pairA = Tile.half2(a0, a1);
-            int pairB = Tile.half2(b0, b1);
-            int restA = both != 0 ? Tile.half2(a0 - Tile.low(pairA), a1 - Tile.high(pairA)) : 0;
-            int restB = both != 0 ? Tile.half2(b0 - Tile.low(pairB), b1 - Tile.high(pairB)) : 0;
-            y[at] = pairA;
-            y[at + 1] = pairB;
-            rest[at] = restA;
-            rest[at + 1] = restB;
-            sumA += (Tile.low(pairA) + Tile.low(restA)) * mean[0] + (Tile.high(pairA) + Tile.high(restA)) * mean[1];
-            sumB += (Tile.low(pairB) + Tile.low(restB)) * mean[2] + (Tile.high(pairB) + Tile.high(restB)) * mean[3];
-        }
-        ykA -= quadSum(sumA);
-        ykB -= quadSum(sumB);
-        int scoreAt = base + TilePieces.scoreByte(lane, stride);
-        int sumAt = base + 8192 + TilePieces.sumByte(lane, strideV);
-        for (int i = 0; i < dimsV / 2; i++) {
-            acc[i] = 0f;
-        }
-        TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
-        TilePieces.copyTile(tile, base + 8192, packed, fromV, tid, keys, strideV);
-        Tile.commit();
-        for (int t = 0; t < tiles; t++) {
-            Tile.await(0);
+        int again = 1;
+        for (int round = 0; round < ROUNDS && again != 0; round++) {
+            float ykA = scaleA;
+            float ykB = scaleB;
+            float sumA = 0f;
+            float sumB = 0f;
+            for (int n = 0; n < dims / 8; n++) {
+                int at = 4 * (n >> 1) + 2 * (n & 1);
+                TileRows.load(four, 0, scratch, xAt, atA, atB, 8 * n + 2 * quad, dims);
+                TileRows.load(mean, 0, scratch, kbarAt, atA, atB, 8 * n + 2 * quad, dims);
+                float a0 = -scaleA * four[0];
+                float a1 = -scaleA * four[1];
+                float b0 = -scaleB * four[2];
+                float b1 = -scaleB * four[3];
+                int pairA = Tile.half2(a0, a1);
+                int pairB = Tile.half2(b0, b1);
+                int restA = both != 0 ? Tile.half2(a0 - Tile.low(pairA), a1 - Tile.high(pairA)) : 0;
+                int restB = both != 0 ? Tile.half2(b0 - Tile.low(pairB), b1 - Tile.high(pairB)) : 0;
+                y[at] = pairA;
+                y[at + 1] = pairB;
+                rest[at] = restA;
+                rest[at + 1] = restB;
+                sumA += (Tile.low(pairA) + Tile.low(restA)) * mean[0] + (Tile.high(pairA) + Tile.high(restA)) * mean[1];
+                sumB += (Tile.low(pairB) + Tile.low(restB)) * mean[2] + (Tile.high(pairB) + Tile.high(restB)) * mean[3];
+            }
+            ykA -= quadSum(sumA);
+            ykB -= quadSum(sumB);
+            int scoreAt = base + TilePieces.scoreByte(lane, stride);
+            int sumAt = base + 8192 + TilePieces.sumByte(lane, strideV);
+            for (int i = 0; i < dimsV / 2; i++) {
+                acc[i] = 0f;
+            }
             ctx.localBarrier();
-            int buffer = (t & 1) << 14;
-            if (t + 1 < tiles) {
-                TilePieces.copyTile(tile, base + (16384 - buffer), packed, from + (t + 1) * keys * stride, tid, keys, stride);
-                TilePieces.copyTile(tile, base + (16384 - buffer) + 8192, packed, fromV + (t + 1) * keys * strideV, tid, keys, strideV);
-                Tile.commit();
-            }
-            int key = t * keys;
-            int whole = key + keys <= low && both == 0 ? 1 : 0;
-            if (whole != 0) {
-                piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 0, 0, c, mA, mB, ykA, ykB, dims, dimsV);
-                piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, pieceBytesV, c, mA, mB, ykA, ykB, dims, dimsV);
-                if (keys > 32) {
-                    piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, 2 * pieceBytesV, c, mA, mB, ykA, ykB, dims, dimsV);
-                    piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, 3 * pieceBytesV, c, mA, mB, ykA, ykB, dims, dimsV);
+            TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
+            TilePieces.copyTile(tile, base + 8192, packed, fromV, tid, keys, strideV);
+            Tile.commit();
+            for (int t = 0; t < tiles; t++) {
+                Tile.await(0);
+                ctx.localBarrier();
+                int buffer = (t & 1) << 14;
+                if (t + 1 < tiles) {
+                    TilePieces.copyTile(tile, base + (16384 - buffer), packed, from + (t + 1) * keys * stride, tid, keys, stride);
+                    TilePieces.copyTile(tile, base + (16384 - buffer) + 8192, packed, fromV + (t + 1) * keys * strideV, tid, keys, strideV);
+                    Tile.commit();
+                }
+                int key = t * keys;
+                int whole = key + keys <= low && both == 0 ? 1 : 0;
+                if (whole != 0) {
+                    piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 0, 0, c, mA, mB, ykA, ykB, dims, dimsV);
+                    piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, pieceBytesV, c, mA, mB, ykA, ykB, dims, dimsV);
+                    if (keys > 32) {
+                        piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, 2 * pieceBytesV, c, mA, mB, ykA, ykB, dims, dimsV);
+                        piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, 3 * pieceBytesV, c, mA, mB, ykA, ykB, dims, dimsV);
+                    }
+                }
+                int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+                for (int j = 0; j < pieces; j++) {
+                    int at = key + j * 16 + 2 * quad;
+                    TilePieces.scoresAndProducts(s, u, qf, y, b, tile, scoreAt + buffer, j * pieceBytes, ykA, ykB, dims);
+                    if (both != 0) {
+                        TilePieces.moreProducts(u, rest, b, tile, scoreAt + buffer, j * pieceBytes, dims);
+                    }
+                    TilePieces.weights(w, s, u, c, mA, mB, at, seesA, seesB);
+                    TilePieces.sums(acc, w, b, tile, sumAt + buffer, j * pieceBytesV, dimsV);
                 }
             }
-            int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
-            for (int j = 0; j < pieces; j++) {
-                int at = key + j * 16 + 2 * quad;
-                TilePieces.scoresAndProducts(s, u, qf, y, b, tile, scoreAt + buffer, j * pieceBytes, ykA, ykB, dims);
-                if (both != 0) {
-                    TilePieces.moreProducts(u, rest, b, tile, scoreAt + buffer, j * pieceBytes, dims);
-                }
-                TilePieces.weights(w, s, u, c, mA, mB, at, seesA, seesB);
-                TilePieces.sums(acc, w, b, tile, sumAt + buffer, j * pieceBytesV, dimsV);
+            // where a weight was beyond float16, a sum is not finite: again with a shorter x
+            float largestA = 0f;
+            float largestB = 0f;
+            for (int n = 0; n < dimsV / 8; n++) {
+                largestA += Math.abs(acc[4 * n]) + Math.abs(acc[4 * n + 1]);
+                largestB += Math.abs(acc[4 * n + 2]) + Math.abs(acc[4 * n + 3]);
             }
+            float badA = quadSum(largestA < FINITE ? 0f : 1f);
+            float badB = quadSum(largestB < FINITE ? 0f : 1f);
+            again = round + 1 < ROUNDS ? Tile.count(badA + badB > 0f ? 1 : 0) : 0;
+            scaleA *= again != 0 && badA > 0f ? SHORTER : 1f;
+            scaleB *= again != 0 && badB > 0f ? SHORTER : 1f;
         }
         float unscaleA = UNSHIFT / scaleA;
         float unscaleB = UNSHIFT / scaleB;

@@ -7,7 +7,6 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** A lane's part of its two rows, A and B, in registers as the matrix units leave it, and in global memory row by row. */
 final class TileRows {
-    private static final float DIRECTION_LENGTH = 8f;
     private static final float TINY = 1e-30f;
 
     private TileRows() {}
@@ -58,19 +57,24 @@ final class TileRows {
 
     /** d -= (fA, fB) y. */
     static void subtract(float[] d, int[] y, float fA, float fB, int dims) {
+        combine(d, y, 1f, 1f, fA, fB, dims);
+    }
+
+    /** d = (keepA, keepB) d - (fA, fB) y. */
+    static void combine(float[] d, int[] y, float keepA, float keepB, float fA, float fB, int dims) {
         for (int n = 0; n < dims / 8; n++) {
             int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
             int pairB = y[4 * (n >> 1) + 2 * (n & 1) + 1];
-            d[4 * n] -= fA * Tile.low(pairA);
-            d[4 * n + 1] -= fA * Tile.high(pairA);
-            d[4 * n + 2] -= fB * Tile.low(pairB);
-            d[4 * n + 3] -= fB * Tile.high(pairB);
+            d[4 * n] = keepA * d[4 * n] - fA * Tile.low(pairA);
+            d[4 * n + 1] = keepA * d[4 * n + 1] - fA * Tile.high(pairA);
+            d[4 * n + 2] = keepB * d[4 * n + 2] - fB * Tile.low(pairB);
+            d[4 * n + 3] = keepB * d[4 * n + 3] - fB * Tile.high(pairB);
         }
     }
 
-    /** y = d at length 8, rounded, for rows that go on, else 0; and yk = -y.kbar of what was rounded. */
-    static void direction(int[] y, float[] yk, float[] d, FloatArray scratch, int kbarAt, int atA, int atB, int quad, int dims, int goesOnA,
-            int goesOnB) {
+    /** y = d at these lengths, rounded; 0 where the length is; and yk = -y.kbar of what was rounded. */
+    static void direction(int[] y, float[] yk, float[] d, FloatArray scratch, int kbarAt, int atA, int atB, int quad, int dims, float lengthA,
+            float lengthB) {
         float ddA = 0f;
         float ddB = 0f;
         for (int n = 0; n < dims / 8; n++) {
@@ -79,8 +83,8 @@ final class TileRows {
         }
         ddA = quadSum(ddA);
         ddB = quadSum(ddB);
-        float scaleA = goesOnA != 0 && ddA > TINY ? DIRECTION_LENGTH * Tile.rsqrt(ddA) : 0f;
-        float scaleB = goesOnB != 0 && ddB > TINY ? DIRECTION_LENGTH * Tile.rsqrt(ddB) : 0f;
+        float scaleA = ddA > TINY ? lengthA * Tile.rsqrt(ddA) : 0f;
+        float scaleB = ddB > TINY ? lengthB * Tile.rsqrt(ddB) : 0f;
         float[] mean = new float[4];
         float ykA = 0f;
         float ykB = 0f;

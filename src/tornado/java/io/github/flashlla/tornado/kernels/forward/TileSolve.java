@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.kernels.forward;
 import static io.github.flashlla.tornado.kernels.forward.TileForward.BB;
 import static io.github.flashlla.tornado.kernels.forward.TileForward.BLOCK;
 import static io.github.flashlla.tornado.kernels.forward.TileForward.COUNT;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.LENGTH;
 import static io.github.flashlla.tornado.kernels.forward.TileForward.NUMBERS;
 import static io.github.flashlla.tornado.kernels.forward.TileForward.QAQ;
 import static io.github.flashlla.tornado.kernels.forward.TileForward.REFERENCE;
@@ -38,6 +39,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 public final class TileSolve {
     private static final int RESTART = 8;
     private static final int STAY = 48;
+    private static final float FINITE = 1e30f;
+    private static final float SHORTER = 1 / 64f;
 
     private TileSolve() {}
 
@@ -120,18 +123,11 @@ public final class TileSolve {
             int sumAt = base + TilePieces.sumByte(lane, stride);
             float mA = scratch.get(numbers + NUMBERS * atA + REFERENCE);
             float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE);
-            float limitA = tolerance * tolerance * scratch.get(numbers + NUMBERS * atA + BB);
-            float limitB = tolerance * tolerance * scratch.get(numbers + NUMBERS * atB + BB);
-            float qaqA = scratch.get(numbers + NUMBERS * atA + QAQ);
-            float qaqB = scratch.get(numbers + NUMBERS * atB + QAQ);
-            float rrA = scratch.get(numbers + NUMBERS * atA + RR);
-            float rrB = scratch.get(numbers + NUMBERS * atB + RR);
-            int countA = (int) scratch.get(numbers + NUMBERS * atA + COUNT);
-            int countB = (int) scratch.get(numbers + NUMBERS * atB + COUNT);
             yk[0] = scratch.get(numbers + NUMBERS * atA + YKBAR);
             yk[1] = scratch.get(numbers + NUMBERS * atB + YKBAR);
-            int goesOnA = rrA <= limitA || countA >= most ? 0 : liveA;
-            int goesOnB = rrB <= limitB || countB >= most ? 0 : liveB;
+            float tolerance2 = tolerance * tolerance;
+            int goesOnA = goesOn(scratch, numbers + NUMBERS * atA, tolerance2, most) * liveA;
+            int goesOnB = goesOn(scratch, numbers + NUMBERS * atB, tolerance2, most) * liveB;
             int left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
             int stay = listed != 0 ? 1 : STAY;
 
@@ -201,16 +197,19 @@ public final class TileSolve {
                     yayB = quadSum(yayB);
                     ryA = quadSum(ryA);
                     ryB = quadSum(ryB);
-                    float inverseA = yayA > 0f ? 1f / yayA : 0f;
-                    float inverseB = yayB > 0f ? 1f / yayB : 0f;
-                    float alphaA = goesOnA != 0 ? ryA * inverseA : 0f;
-                    float alphaB = goesOnB != 0 ? ryB * inverseB : 0f;
+                    // where a weight was beyond float16, a sum is not finite: the same direction again, and shorter
+                    int fineA = Math.abs(yayA) < FINITE ? 1 : 0;
+                    int fineB = Math.abs(yayB) < FINITE ? 1 : 0;
+                    float inverseA = fineA != 0 && yayA > 0f ? 1f / yayA : 0f;
+                    float inverseB = fineB != 0 && yayB > 0f ? 1f / yayB : 0f;
+                    float alphaA = goesOnA != 0 && fineA != 0 ? ryA * inverseA : 0f;
+                    float alphaB = goesOnB != 0 && fineB != 0 ? ryB * inverseB : 0f;
                     float rayA = 0f;
                     float rayB = 0f;
                     float raqA = 0f;
                     float raqB = 0f;
-                    rrA = 0f;
-                    rrB = 0f;
+                    float rrA = 0f;
+                    float rrB = 0f;
                     for (int n = 0; n < dims / 8; n++) {
                         int column = 8 * n + 2 * quad;
                         int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
@@ -222,12 +221,14 @@ public final class TileSolve {
                         four[3] += alphaB * Tile.high(pairB);
                         TileRows.store(scratch, xAt, atA, atB, column, dims, four, 0, liveA, liveB);
                         for (int h = 0; h < 2; h++) {
-                            r[4 * n + h] -= alphaA * acc[4 * n + h];
-                            r[4 * n + 2 + h] -= alphaB * acc[4 * n + 2 + h];
+                            float ayA = fineA != 0 ? acc[4 * n + h] : 0f;
+                            float ayB = fineB != 0 ? acc[4 * n + 2 + h] : 0f;
+                            r[4 * n + h] -= alphaA * ayA;
+                            r[4 * n + 2 + h] -= alphaB * ayB;
                             rrA += r[4 * n + h] * r[4 * n + h];
                             rrB += r[4 * n + 2 + h] * r[4 * n + 2 + h];
-                            rayA += r[4 * n + h] * acc[4 * n + h];
-                            rayB += r[4 * n + 2 + h] * acc[4 * n + 2 + h];
+                            rayA += r[4 * n + h] * ayA;
+                            rayB += r[4 * n + 2 + h] * ayB;
                         }
                         TileRows.store(scratch, 0, atA, atB, column, dims, r, 4 * n, liveA, liveB);
                         TileRows.load(four, 0, scratch, aqAt, atA, atB, column, dims);
@@ -240,26 +241,33 @@ public final class TileSolve {
                     rayB = quadSum(rayB);
                     raqA = quadSum(raqA);
                     raqB = quadSum(raqB);
-                    countA += goesOnA;
-                    countB += goesOnB;
-                    TileRows.subtract(r, y, countA == RESTART + 1 ? 0f : rayA * inverseA, countB == RESTART + 1 ? 0f : rayB * inverseB, dims);
-                    TileRows.subtract(r, qf, qaqA > 0f && countA <= RESTART ? raqA / qaqA : 0f,
-                            qaqB > 0f && countB <= RESTART ? raqB / qaqB : 0f, dims);
-                    goesOnA = rrA <= limitA || countA >= most ? 0 : goesOnA;
-                    goesOnB = rrB <= limitB || countB >= most ? 0 : goesOnB;
-                    TileRows.direction(y, yk, r, scratch, kbarAt, atA, atB, quad, dims, goesOnA, goesOnB);
+                    int countA = (int) scratch.get(numbers + NUMBERS * atA + COUNT) + goesOnA;
+                    int countB = (int) scratch.get(numbers + NUMBERS * atB + COUNT) + goesOnB;
+                    float lengthA = scratch.get(numbers + NUMBERS * atA + LENGTH) * (fineA != 0 ? 1f : SHORTER);
+                    float lengthB = scratch.get(numbers + NUMBERS * atB + LENGTH) * (fineB != 0 ? 1f : SHORTER);
+                    float qaqA = scratch.get(numbers + NUMBERS * atA + QAQ);
+                    float qaqB = scratch.get(numbers + NUMBERS * atB + QAQ);
+                    Tile.warpBarrier();
+                    if (quad == 0) {
+                        keep(scratch, numbers + NUMBERS * atA, rrA, countA, lengthA, goesOnA);
+                        keep(scratch, numbers + NUMBERS * atB, rrB, countB, lengthB, goesOnB);
+                    }
+                    Tile.warpBarrier();
+                    TileRows.combine(r, y, fineA, fineB, fineA == 0 ? -1f : countA == RESTART + 1 ? 0f : rayA * inverseA,
+                            fineB == 0 ? -1f : countB == RESTART + 1 ? 0f : rayB * inverseB, dims);
+                    TileRows.subtract(r, qf, qaqA > 0f && countA <= RESTART && fineA != 0 ? raqA / qaqA : 0f,
+                            qaqB > 0f && countB <= RESTART && fineB != 0 ? raqB / qaqB : 0f, dims);
+                    goesOnA *= goesOn(scratch, numbers + NUMBERS * atA, tolerance2, most);
+                    goesOnB *= goesOn(scratch, numbers + NUMBERS * atB, tolerance2, most);
+                    TileRows.direction(y, yk, r, scratch, kbarAt, atA, atB, quad, dims, lengthA * goesOnA, lengthB * goesOnB);
                 }
                 left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
             }
             if (quad == 0) {
                 if (liveA != 0) {
-                    scratch.set(numbers + NUMBERS * atA + RR, rrA);
-                    scratch.set(numbers + NUMBERS * atA + COUNT, countA);
                     scratch.set(numbers + NUMBERS * atA + YKBAR, yk[0]);
                 }
                 if (liveB != 0) {
-                    scratch.set(numbers + NUMBERS * atB + RR, rrB);
-                    scratch.set(numbers + NUMBERS * atB + COUNT, countB);
                     scratch.set(numbers + NUMBERS * atB + YKBAR, yk[1]);
                 }
             }
@@ -269,6 +277,19 @@ public final class TileSolve {
                     Tile.storeBits(scratch, leftAt + head * blocks + block, left);
                 }
             }
+        }
+    }
+
+    /** Whether a row is not done: 1 or 0. */
+    private static int goesOn(FloatArray scratch, int numbers, float tolerance2, int most) {
+        return scratch.get(numbers + RR) <= tolerance2 * scratch.get(numbers + BB) || scratch.get(numbers + COUNT) >= most ? 0 : 1;
+    }
+
+    private static void keep(FloatArray scratch, int numbers, float rr, int count, float length, int goesOn) {
+        if (goesOn != 0) {
+            scratch.set(numbers + RR, rr);
+            scratch.set(numbers + COUNT, count);
+            scratch.set(numbers + LENGTH, length);
         }
     }
 
@@ -302,9 +323,7 @@ public final class TileSolve {
         float tolerance = settings.get(TileForward.TOLERANCE);
         int goesOn = 0;
         if (row < Sq) {
-            int at = numbers + NUMBERS * (head * Sq + row);
-            float limit = tolerance * tolerance * scratch.get(at + BB);
-            goesOn = scratch.get(at + RR) <= limit || scratch.get(at + COUNT) >= sizes.get(TileForward.MAX_ITERATIONS) ? 0 : 1;
+            goesOn = goesOn(scratch, numbers + NUMBERS * (head * Sq + row), tolerance * tolerance, sizes.get(TileForward.MAX_ITERATIONS));
         }
         goOn[tid] = goesOn;
         int before = 0;

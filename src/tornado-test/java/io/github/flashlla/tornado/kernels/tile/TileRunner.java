@@ -8,9 +8,9 @@ import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
 import org.junit.platform.launcher.core.LauncherFactory;
 import org.junit.platform.launcher.listeners.SummaryGeneratingListener;
 
-/** Runs test classes called {@code ...OnJvm}, which need TornadoVM's API and no device; its last line is {@code done} if all passed. */
-public final class OnJvmRunner {
-    private OnJvmRunner() {}
+/** Runs test classes that need TornadoVM in the JVM; its last line is {@code done} if all passed. */
+public final class TileRunner {
+    private TileRunner() {}
 
     /** @param args a pattern of their names */
     public static void main(String[] args) {
