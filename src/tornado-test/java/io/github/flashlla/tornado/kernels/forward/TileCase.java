@@ -18,27 +18,29 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 /**
  * Problems that reach every path of the tile kernels, and what each may miss float64 by.
  *
- * @param spikeAt a key that is 24 times q's first row, behind the tiles that the maximum is taken from; none if negative
+ * @param spike key 500, which the maximum is not taken from, is so many times q's first row; not if 0
  */
-record TileCase(int heads, int group, int Sq, int Sk, int D, int Dv, boolean causal, float qTimes, float kPlus, float ridge, int spikeAt,
+record TileCase(int heads, int group, int Sq, int Sk, int D, int Dv, boolean causal, float qTimes, float kPlus, float ridge, int spike,
         double errorO, double errorX) {
     private static final float TOLERANCE = 1e-3f;
 
     /** All of them. */
     static Stream<TileCase> all() {
         return Stream.of(
-                new TileCase(2, 2, 70, 70, 64, 64, true, 1, 0, 1, -1, 1.5e-3, 1e-3),
-                new TileCase(4, 2, 64, 64, 64, 64, false, 1, 0, 1, -1, 1.5e-3, 1e-3),
-                new TileCase(1, 1, 33, 150, 40, 33, true, 1, 0, 0.1f, -1, 2e-3, 1e-3),
-                new TileCase(1, 1, 20, 65, 64, 64, false, 1, 3, 1, -1, 2e-3, 1e-3),
-                new TileCase(1, 1, 30, 11, 17, 64, true, 1, 0, 1, -1, 1e-3, 1e-3),
-                new TileCase(1, 1, 70, 11, 64, 64, true, 1, 0, 1, -1, 1e-3, 1e-3),
-                new TileCase(1, 1, 1, 1, 64, 64, true, 1, 0, 1, -1, 1e-3, 1e-3),
-                new TileCase(1, 1, 16, 530, 64, 64, false, 20, 0, 1, -1, 5e-3, 1e-3),
-                new TileCase(1, 1, 16, 900, 64, 64, false, 1, 0, 1, 500, 5e-3, 2e-3),
-                new TileCase(1, 1, 17, 70, 96, 72, true, 1, 0, 1, -1, 2e-3, 1e-3),
-                new TileCase(1, 1, 17, 70, 64, 128, true, 1, 0, 1, -1, 2e-3, 1e-3),
-                new TileCase(1, 1, 17, 70, 128, 20, false, 1, 0, 1, -1, 2e-3, 1e-3));
+                new TileCase(2, 2, 70, 70, 64, 64, true, 1, 0, 1, 0, 1.5e-3, 1e-3),
+                new TileCase(4, 2, 64, 64, 64, 64, false, 1, 0, 1, 0, 1.5e-3, 1e-3),
+                new TileCase(1, 1, 33, 150, 40, 33, true, 1, 0, 0.1f, 0, 2e-3, 1e-3),
+                new TileCase(1, 1, 20, 65, 64, 64, false, 1, 3, 1, 0, 2e-3, 1e-3),
+                new TileCase(1, 1, 30, 11, 17, 64, true, 1, 0, 1, 0, 1e-3, 1e-3),
+                new TileCase(1, 1, 70, 11, 64, 64, true, 1, 0, 1, 0, 1e-3, 1e-3),
+                new TileCase(1, 1, 1, 1, 64, 64, true, 1, 0, 1, 0, 1e-3, 1e-3),
+                new TileCase(1, 1, 16, 530, 64, 64, false, 20, 0, 1, 0, 5e-3, 1e-3),
+                new TileCase(1, 1, 16, 900, 64, 64, false, 1, 0, 1, 5, 3e-3, 1e-3),
+                // weights beyond float16 in every pass; what o misses is kbar's rounding, times |x| of 200 and keys of 200
+                new TileCase(1, 1, 16, 900, 64, 64, false, 1, 0, 1, 24, 5e-2, 1e-3),
+                new TileCase(1, 1, 17, 70, 96, 72, true, 1, 0, 1, 0, 2e-3, 1e-3),
+                new TileCase(1, 1, 17, 70, 64, 128, true, 1, 0, 1, 0, 2e-3, 1e-3),
+                new TileCase(1, 1, 17, 70, 128, 20, false, 1, 0, 1, 0, 2e-3, 1e-3));
     }
 
     LlaOptions options() {
@@ -48,8 +50,8 @@ record TileCase(int heads, int group, int Sq, int Sk, int D, int Dv, boolean cau
     TileProblem problem() {
         TileProblem problem = new TileProblem(heads, group, Sq, Sk, D, Dv, causal, (float) options().scaleFor(D), TOLERANCE, 64)
                 .fill(7, qTimes, kPlus, ridge);
-        for (int d = 0; spikeAt >= 0 && d < D; d++) {
-            problem.k.set(spikeAt * D + d, Float.float16ToFloat(Float.floatToFloat16(24 * problem.q.get(d))));
+        for (int d = 0; spike != 0 && d < D; d++) {
+            problem.k.set(500 * D + d, Float.float16ToFloat(Float.floatToFloat16(spike * problem.q.get(d))));
         }
         return problem;
     }
