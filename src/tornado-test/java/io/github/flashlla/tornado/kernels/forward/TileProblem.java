@@ -92,7 +92,7 @@ final class TileProblem {
 
     void runOnJvm() {
         int dims = TileForward.dims(D);
-        JvmGroup.run(packed.getSize() / 256, 256, ctx -> TileForward.pack(ctx, k, v, packed, sizes, D, Dv));
+        JvmGroup.run(packed.getSize() / 2048, 256, ctx -> TileForward.pack(ctx, k, v, packed, sizes, D, Dv));
         JvmGroup.run(groups(), 128, ctx -> TileForward.mean(ctx, q, packed, ridge, kbar, lse, scratch, sizes, settings, D, dims));
         JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, scratch, sizes, settings, D, dims, 0));
         JvmGroup.run(groups(), 64, ctx -> TileSolve.list(ctx, scratch, sizes, settings, dims));
@@ -104,7 +104,7 @@ final class TileProblem {
     /** The tasks behind each other, and their launch sizes. */
     TaskGraph graph(String name, GridScheduler grids) {
         int dims = TileForward.dims(D);
-        grids.addWorkerGrid(name + ".pack", grid(packed.getSize(), 256));
+        grids.addWorkerGrid(name + ".pack", grid(packed.getSize() / 8, 256));
         for (String task : new String[] {"mean", "solve", "left", "output"}) {
             grids.addWorkerGrid(name + "." + task, grid(128 * groups(), 128));
         }

@@ -172,7 +172,7 @@ public final class JvmGroup {
                 }
 
                 @Override
-                public void product(float[] into, int[] fragmentA, int aAt, int[] fragmentB, int bAt) {
+                public void product(float[] into, int at, int[] fragmentA, int aAt, int[] fragmentB, int bAt) {
                     System.arraycopy(fragmentA, aAt, a[lane], 0, 4);
                     System.arraycopy(fragmentB, bAt, b[lane], 0, 2);
                     pass(barrier);
@@ -184,7 +184,7 @@ public final class JvmGroup {
                             sum += half(a[(row & 7) * 4 + (k & 7) / 2][(row >> 3) + 2 * (k >> 3)], k & 1)
                                     * half(b[column * 4 + (k & 7) / 2][k >> 3], k & 1);
                         }
-                        into[i] = sum;
+                        into[at + i] = sum;
                     }
                     pass(barrier);
                 }

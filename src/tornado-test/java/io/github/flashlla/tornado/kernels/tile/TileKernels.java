@@ -19,6 +19,7 @@ final class TileKernels {
     final FloatArray together = poisoned(6 * THREADS);
     final FloatArray products = poisoned(24 * THREADS);
     final FloatArray pairs = poisoned(3 * THREADS);
+    final HalfFloatArray written = new HalfFloatArray(8 * THREADS);
 
     TileKernels() {
         for (int i = 0; i < THREADS; i++) {
@@ -39,7 +40,7 @@ final class TileKernels {
         JvmGroup.run(1, THREADS, ctx -> scalars(ctx, numbers, scalars));
         JvmGroup.run(1, THREADS, ctx -> together(ctx, numbers, together));
         JvmGroup.run(1, THREADS, ctx -> products(ctx, halves, products));
-        JvmGroup.run(1, THREADS, ctx -> pairs(ctx, numbers, pairs));
+        JvmGroup.run(1, THREADS, ctx -> pairs(ctx, numbers, pairs, written));
     }
 
     TaskGraph graph(String name, GridScheduler grids) {
@@ -49,12 +50,12 @@ final class TileKernels {
             grids.addWorkerGrid(name + "." + task, grid);
         }
         return new TaskGraph(name)
-                .transferToDevice(DataTransferMode.FIRST_EXECUTION, numbers, halves, scalars, together, products, pairs)
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, numbers, halves, scalars, together, products, pairs, written)
                 .task("scalars", TileKernels::scalars, new KernelContext(), numbers, scalars)
                 .task("together", TileKernels::together, new KernelContext(), numbers, together)
                 .task("products", TileKernels::products, new KernelContext(), halves, products)
-                .task("pairs", TileKernels::pairs, new KernelContext(), numbers, pairs)
-                .transferToHost(DataTransferMode.EVERY_EXECUTION, scalars, together, products, pairs);
+                .task("pairs", TileKernels::pairs, new KernelContext(), numbers, pairs, written)
+                .transferToHost(DataTransferMode.EVERY_EXECUTION, scalars, together, products, pairs, written);
     }
 
     static void scalars(KernelContext ctx, FloatArray in, FloatArray out) {
@@ -104,13 +105,18 @@ final class TileKernels {
         int[] b = new int[4];
         float[] c = new float[8];
         float[] d = new float[16];
-        int row = lane & 15;
+        float[] from = new float[4];
+        from[0] = Tile.opaque(1f);
+        from[1] = Tile.opaque(from[0]);
+        from[2] = Tile.opaque(2f);
+        from[3] = Tile.opaque(2f);
+        int row = Tile.opaque(lane & 15);
         Tile.load4(a, 0, tile, base + 2048 * warp + 128 * row + (((lane >> 4) ^ (row & 7)) << 4));
         for (int i = 0; i < 2; i++) { // A of the first 16 columns with B of these columns, of either warp's rows
             int key = (lane & 7) + (lane >> 4) * 8;
             Tile.load4(b, 0, tile, base + 2048 * i + 128 * key + (((lane >> 3 & 1) ^ (key & 7)) << 4));
-            Tile.mmaFrom(d, 8 * i, a, 0, b, 0, 1f, 2f);
-            Tile.mmaFrom(d, 8 * i + 4, a, 0, b, 2, 0f, 0f);
+            Tile.mmaFrom(d, 8 * i, a, 0, b, 0, from);
+            Tile.mmaFromZero(d, 8 * i + 4, a, 0, b, 2);
         }
         for (int i = 0; i < 8; i++) {
             c[i] = i;
@@ -126,7 +132,7 @@ final class TileKernels {
         }
     }
 
-    static void pairs(KernelContext ctx, FloatArray in, FloatArray out) {
+    static void pairs(KernelContext ctx, FloatArray in, FloatArray out, HalfFloatArray halves) {
         int t = ctx.localIdx;
         float[] two = new float[2];
         Tile.load2(two, 0, in, t & ~1);
@@ -134,6 +140,8 @@ final class TileKernels {
             Tile.store2(out, t, two[1], two[0]);
         }
         out.set(THREADS + t, Tile.loadBits(in, t) >>> 20);
+        int half = Tile.half2(t, -t);
+        Tile.store16(halves, 8 * t, half, half + 1, half + 2, half + 3);
         Tile.storeBits(out, 2 * THREADS + t, 0x3f800000 + (t << 16));
     }
 }

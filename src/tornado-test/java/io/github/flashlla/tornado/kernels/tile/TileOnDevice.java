@@ -52,6 +52,9 @@ public class TileOnDevice {
     @Test
     void pairs() {
         assertNear(EXPECTED.pairs, FOUND.pairs, 0f);
+        for (int i = 0; i < EXPECTED.written.getSize(); i++) {
+            assertEquals(EXPECTED.written.get(i).getFloat32(), FOUND.written.get(i).getFloat32(), "half " + i);
+        }
     }
 
     private static void assertNear(FloatArray expected, FloatArray found, float relative) {

@@ -78,6 +78,10 @@ class TileOnJvm {
             assertEquals(RUN.numbers.get(t ^ 1), RUN.pairs.get(t));
             assertEquals(Float.floatToRawIntBits(RUN.numbers.get(t)) >>> 20, RUN.pairs.get(TileKernels.THREADS + t));
             assertEquals(Float.intBitsToFloat(0x3f800000 + (t << 16)), RUN.pairs.get(2 * TileKernels.THREADS + t));
+            for (int i = 0; i < 4; i++) {
+                assertEquals((Float.floatToFloat16(t) & 0xffff) + i, RUN.written.get(8 * t + 2 * i).getHalfFloatValue() & 0xffff);
+                assertEquals(-t, RUN.written.get(8 * t + 2 * i + 1).getFloat32());
+            }
         }
     }
 

@@ -8,7 +8,6 @@ import static io.github.flashlla.tornado.kernels.forward.TilePieces.quadSum;
 
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import uk.ac.manchester.tornado.api.KernelContext;
-import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -21,8 +20,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *   e = log2 p + constant    A q = (ln 2 / scale) (sum p e k - (sum p e) kbar) + lambda q
  * </pre>
  *
- * <p>A group of 4 warps takes 64 rows of one head, 16 a warp. The maximum that exponents are relative to is that of at most
- * {@value #SAMPLES} tiles: scores above it are fine up to float16's end. Where one is not, a sum is not finite, and the group does it
+ * <p>A group of 4 warps takes 64 rows of one head, 16 a warp. The maximum that exponents are relative to is that of
+ * 64 or 128 keys from all over: scores above it are fine up to float16's end. Where one is not, a sum is not finite, and the group does it
  * again with the maximum of all keys.
  *
  * <p>What the next passes need of a row is in {@code scratch}, for rows = B H Sq and dims = D padded to 64, 96 or 128:
@@ -67,8 +66,8 @@ public final class TileForward {
     /** Of y, so that p y.k stays within float16 for keys up to 128 from their mean. */
     static final float DIRECTION_LENGTH = 8f;
 
-    private static final int SAMPLES = 8;
     private static final float LOW = -1e30f;
+    private static final float FINITE = 1e30f;
 
     private TileForward() {}
 
@@ -115,7 +114,7 @@ public final class TileForward {
     }
 
     /**
-     * Keys and values as float16, rows padded with zeros: first all keys, then all values. One thread for each element.
+     * Keys and values as float16, rows padded with zeros: first all keys, then all values. One thread for 8 elements.
      *
      * @param k (B,Hkv,Sk,D)
      * @param v (B,Hkv,Sk,Dv)
@@ -124,27 +123,32 @@ public final class TileForward {
     public static void pack(KernelContext ctx, FloatArray k, FloatArray v, HalfFloatArray packed, IntArray sizes, int D, int Dv) {
         int stride = D <= 64 ? 64 : 128;
         int strideV = Dv <= 64 ? 64 : 128;
+        int padded = sizes.get(PADDED_SK);
+        int keys = sizes.get(HEADS) / sizes.get(GROUP) * padded * (stride / 8);
+        int at = ctx.globalIdx;
+        if (at < keys) {
+            packRow(k, packed, at, at / (stride / 8), 8 * (at % (stride / 8)), sizes, D);
+        }
+        if (at >= keys && at < packed.getSize() / 8) {
+            packRow(v, packed, at, (at - keys) / (strideV / 8), 8 * ((at - keys) % (strideV / 8)), sizes, Dv);
+        }
+    }
+
+    private static void packRow(FloatArray from, HalfFloatArray packed, int at, int row, int column, IntArray sizes, int D) {
         int Sk = sizes.get(SK);
         int padded = sizes.get(PADDED_SK);
-        int keys = sizes.get(HEADS) / sizes.get(GROUP) * padded * stride;
-        int at = ctx.globalIdx;
-        float value = 0f;
-        if (at < keys) {
-            int row = at / stride;
-            int column = at % stride;
-            int j = row % padded;
-            if (j < Sk && column < D) {
-                value = k.get((row / padded * Sk + j) * D + column);
-            }
-        } else {
-            int row = (at - keys) / strideV;
-            int column = (at - keys) % strideV;
-            int j = row % padded;
-            if (j < Sk && column < Dv) {
-                value = v.get((row / padded * Sk + j) * Dv + column);
-            }
+        int first = 0;
+        int second = 0;
+        int third = 0;
+        int fourth = 0;
+        if (row % padded < Sk) {
+            int source = row / padded * Sk + row % padded;
+            first = TilePieces.pair(from, source, column, D);
+            second = TilePieces.pair(from, source, column + 2, D);
+            third = TilePieces.pair(from, source, column + 4, D);
+            fourth = TilePieces.pair(from, source, column + 6, D);
         }
-        packed.set(at, new HalfFloat(value));
+        Tile.store16(packed, 8 * at, first, second, third, fourth);
     }
 
     /**
@@ -212,19 +216,21 @@ public final class TileForward {
 
         float mA = LOW;
         float mB = LOW;
-        int samples = Math.min(tiles, SAMPLES);
+        int held = 512 / stride; // pieces of 16 keys that two tiles hold
+        int every = (keys / 16) * tiles;
+        int step = Math.max(1024, (every - 1) * 1024 / (held - 1)); // first from all over, the first and the last among them
+        int samples = Math.min(1, tiles);
         int again = 1;
         for (int round = 0; round < 2 && again != 0; round++) {
             for (int n = 0; n < samples; n++) {
-                int t = samples == tiles ? n : n * (tiles - 1) / (samples - 1);
                 ctx.localBarrier();
-                TilePieces.copyTile(tile, base, packed, from + t * keys * stride, tid, keys, stride);
+                TilePieces.copyPieces(tile, base, packed, from, tid, stride, n * held, step, every);
                 Tile.commit();
                 Tile.await(0);
                 ctx.localBarrier();
-                for (int j = 0; j < keys / 16; j++) {
+                for (int j = 0; j < held; j++) {
                     TilePieces.scores(s, qf, b, tile, scoreAt, j * pieceBytes, dims);
-                    int key = t * keys + j * 16 + 2 * quad;
+                    int key = TilePieces.pieceAt(j, n * held, step, every) * 16 + 2 * quad;
                     mA = Math.max(mA, Math.max(Math.max(seen(s[0] * c, key, seesA), seen(s[1] * c, key + 1, seesA)),
                             Math.max(seen(s[4] * c, key + 8, seesA), seen(s[5] * c, key + 9, seesA))));
                     mB = Math.max(mB, Math.max(Math.max(seen(s[2] * c, key, seesB), seen(s[3] * c, key + 1, seesB)),
@@ -268,9 +274,10 @@ public final class TileForward {
                             key + j * 16 + 2 * quad, seesA, seesB, dims);
                 }
             }
-            float largest = Math.max(Math.max(Math.abs(total[0]), Math.abs(total[1])), Math.max(Math.abs(total[2]), Math.abs(total[3])));
-            again = Tile.count(largest < 1e30f ? 0 : 1);
-            samples = tiles;
+            float sum = Math.abs(total[0]) + Math.abs(total[1]) + Math.abs(total[2]) + Math.abs(total[3]); // a GPU's max drops NaN
+            again = Tile.count(sum < FINITE ? 0 : 1);
+            samples = (every + held - 1) / held;
+            step = 1024;
         }
 
         float weightA = Tile.shuffle(total[0], lane & 28);

@@ -97,6 +97,7 @@ public final class TileOutput {
         float[] acc = new float[dimsV / 2];
         float[] four = new float[4];
         float[] mean = new float[4];
+        float[] starts = new float[4];
         TilePieces.loadRows(qf, q, atA, atB, quad, D, dims);
         float mA = scratch.get(numbers + NUMBERS * atA + REFERENCE);
         float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE);
@@ -123,8 +124,6 @@ public final class TileOutput {
         int both = Tile.any(Math.max(xxA, xxB) > LONGEST * LONGEST ? 1 : 0);
         int again = 1;
         for (int round = 0; round < ROUNDS && again != 0; round++) {
-            float ykA = scaleA;
-            float ykB = scaleB;
             float sumA = 0f;
             float sumB = 0f;
             for (int n = 0; n < dims / 8; n++) {
@@ -146,8 +145,7 @@ public final class TileOutput {
                 sumA += (Tile.low(pairA) + Tile.low(restA)) * mean[0] + (Tile.high(pairA) + Tile.high(restA)) * mean[1];
                 sumB += (Tile.low(pairB) + Tile.low(restB)) * mean[2] + (Tile.high(pairB) + Tile.high(restB)) * mean[3];
             }
-            ykA -= quadSum(sumA);
-            ykB -= quadSum(sumB);
+            TilePieces.start(starts, scaleA - quadSum(sumA), scaleB - quadSum(sumB));
             int scoreAt = base + TilePieces.scoreByte(lane, stride);
             int sumAt = base + 8192 + TilePieces.sumByte(lane, strideV);
             for (int i = 0; i < dimsV / 2; i++) {
@@ -169,17 +167,17 @@ public final class TileOutput {
                 int key = t * keys;
                 int whole = key + keys <= low && both == 0 ? 1 : 0;
                 if (whole != 0) {
-                    piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 0, 0, c, mA, mB, ykA, ykB, dims, dimsV);
-                    piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, pieceBytesV, c, mA, mB, ykA, ykB, dims, dimsV);
+                    piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 0, 0, c, mA, mB, starts, dims, dimsV);
+                    piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, pieceBytesV, c, mA, mB, starts, dims, dimsV);
                     if (keys > 32) {
-                        piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, 2 * pieceBytesV, c, mA, mB, ykA, ykB, dims, dimsV);
-                        piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, 3 * pieceBytesV, c, mA, mB, ykA, ykB, dims, dimsV);
+                        piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, 2 * pieceBytesV, c, mA, mB, starts, dims, dimsV);
+                        piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, 3 * pieceBytesV, c, mA, mB, starts, dims, dimsV);
                     }
                 }
                 int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
                 for (int j = 0; j < pieces; j++) {
                     int at = key + j * 16 + 2 * quad;
-                    TilePieces.scoresAndProducts(s, u, qf, y, b, tile, scoreAt + buffer, j * pieceBytes, ykA, ykB, dims);
+                    TilePieces.scoresAndProducts(s, u, qf, y, b, tile, scoreAt + buffer, j * pieceBytes, starts, dims);
                     if (both != 0) {
                         TilePieces.moreProducts(u, rest, b, tile, scoreAt + buffer, j * pieceBytes, dims);
                     }
@@ -231,8 +229,8 @@ public final class TileOutput {
 
     /** Adds 16 keys that all rows see to o. */
     private static void piece(float[] acc, float[] s, float[] u, int[] w, int[] q, int[] y, int[] b, int[] tile, int scoreAt, int sumAt,
-            int offset, int offsetV, float c, float mA, float mB, float ykA, float ykB, int dims, int dimsV) {
-        TilePieces.scoresAndProducts(s, u, q, y, b, tile, scoreAt, offset, ykA, ykB, dims);
+            int offset, int offsetV, float c, float mA, float mB, float[] starts, int dims, int dimsV) {
+        TilePieces.scoresAndProducts(s, u, q, y, b, tile, scoreAt, offset, starts, dims);
         TilePieces.weights(w, s, u, c, mA, mB, 0, EVERY_KEY, EVERY_KEY);
         TilePieces.sums(acc, w, b, tile, sumAt, offsetV, dimsV);
     }

@@ -52,11 +52,41 @@ final class TilePieces {
         }
     }
 
+    /** A number for each row, as what products start from. */
+    static void start(float[] from, float a, float b) {
+        from[0] = Tile.opaque(a);
+        from[1] = Tile.opaque(a);
+        from[2] = Tile.opaque(b);
+        from[3] = Tile.opaque(b);
+    }
+
+    /**
+     * Starts this thread's copies of pieces of 16 keys, as many as two tiles hold: every {@code step}-th, from {@code piece} on, the
+     * last again for those behind it.
+     *
+     * @param step in 1/1024 of a piece
+     */
+    static void copyPieces(int[] tile, int address, HalfFloatArray packed, int from, int tid, int stride, int piece, int step, int pieces) {
+        int chunks = stride / 8;
+        int row = tid / chunks;
+        int chunk = tid % chunks;
+        int to = address + row * 2 * stride + ((chunk ^ (row & 7)) << 4);
+        for (int i = 0; i < 8; i++) {
+            int place = i * 64 / stride;
+            int key = pieceAt(place, piece, step, pieces) * 16 + row + i % (stride / 64) * 8;
+            Tile.copy16(tile, to + i * 2048, packed, from + key * stride + 8 * chunk);
+        }
+    }
+
+    static int pieceAt(int place, int piece, int step, int pieces) {
+        return Math.min(piece + (place * step >> 10), pieces - 1);
+    }
+
     /** s = q k^T, 16 x 16. */
     static void scores(float[] s, int[] q, int[] b, int[] tile, int at, int offset, int dims) {
         Tile.load4(b, 0, tile, at + offset);
-        Tile.mmaFrom(s, 0, q, 0, b, 0, 0f, 0f);
-        Tile.mmaFrom(s, 4, q, 0, b, 2, 0f, 0f);
+        Tile.mmaFromZero(s, 0, q, 0, b, 0);
+        Tile.mmaFromZero(s, 4, q, 0, b, 2);
         for (int k = 1; k < dims / 16; k++) {
             Tile.load4(b, 0, tile, (at ^ (k << 5)) + offset);
             Tile.mma(s, 0, q, 4 * k, b, 0);
@@ -64,14 +94,14 @@ final class TilePieces {
         }
     }
 
-    /** s = q k^T and u = y k^T + (uA, uB). */
-    static void scoresAndProducts(float[] s, float[] u, int[] q, int[] y, int[] b, int[] tile, int at, int offset, float uA, float uB,
+    /** s = q k^T and u = y k^T + from. */
+    static void scoresAndProducts(float[] s, float[] u, int[] q, int[] y, int[] b, int[] tile, int at, int offset, float[] from,
             int dims) {
         Tile.load4(b, 0, tile, at + offset);
-        Tile.mmaFrom(s, 0, q, 0, b, 0, 0f, 0f);
-        Tile.mmaFrom(s, 4, q, 0, b, 2, 0f, 0f);
-        Tile.mmaFrom(u, 0, y, 0, b, 0, uA, uB);
-        Tile.mmaFrom(u, 4, y, 0, b, 2, uA, uB);
+        Tile.mmaFromZero(s, 0, q, 0, b, 0);
+        Tile.mmaFromZero(s, 4, q, 0, b, 2);
+        Tile.mmaFrom(u, 0, y, 0, b, 0, from);
+        Tile.mmaFrom(u, 4, y, 0, b, 2, from);
         for (int k = 1; k < dims / 16; k++) {
             Tile.load4(b, 0, tile, (at ^ (k << 5)) + offset);
             Tile.mma(s, 0, q, 4 * k, b, 0);

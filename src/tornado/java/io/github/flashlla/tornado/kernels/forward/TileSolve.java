@@ -115,6 +115,7 @@ public final class TileSolve {
             float[] total = new float[4];
             float[] yk = new float[2];
             float[] four = new float[4];
+            float[] starts = new float[4];
             TilePieces.loadRows(qf, q, atA, atB, quad, D, dims);
             TileRows.loadPairs(y, scratch, yAt, atA, atB, quad, dims);
             one[0] = 0x3C003C00;
@@ -139,6 +140,7 @@ public final class TileSolve {
                 for (int i = 0; i < 4; i++) {
                     total[i] = 0f;
                 }
+                TilePieces.start(starts, yk[0], yk[1]);
                 TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
                 Tile.commit();
                 for (int t = 0; t < tiles; t++) {
@@ -152,24 +154,28 @@ public final class TileSolve {
                     int key = t * keys;
                     int whole = key + keys <= low ? active : 0;
                     if (whole != 0) {
-                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, yk[0], yk[1], 0, EVERY_KEY, EVERY_KEY, dims);
-                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, yk[0], yk[1], 0, EVERY_KEY, EVERY_KEY, dims);
+                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
                         if (keys > 32) {
-                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, yk[0], yk[1], 0, EVERY_KEY, EVERY_KEY, dims);
-                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, yk[0], yk[1], 0, EVERY_KEY, EVERY_KEY, dims);
+                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
                         }
                     }
                     int pieces = whole != 0 || active == 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
                     for (int j = 0; j < pieces; j++) {
-                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB, yk[0], yk[1],
+                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB, starts,
                                 key + j * 16 + 2 * quad, seesA, seesB, dims);
                     }
                 }
                 if (active != 0) {
+                    int hereA = Tile.opaque(atA); // or addresses of all that follows are kept in registers all along
+                    int hereB = Tile.opaque(atB);
+                    int numbersA = numbers + NUMBERS * hereA;
+                    int numbersB = numbers + NUMBERS * hereB;
                     float sumA = total[0] * UNSHIFT;
                     float sumB = total[2] * UNSHIFT;
-                    float lambdaA = ridge.get(atA);
-                    float lambdaB = ridge.get(atB);
+                    float lambdaA = ridge.get(hereA);
+                    float lambdaB = ridge.get(hereB);
                     float yayA = 0f;
                     float yayB = 0f;
                     float ryA = 0f;
@@ -178,8 +184,8 @@ public final class TileSolve {
                         int column = 8 * n + 2 * quad;
                         int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
                         int pairB = y[4 * (n >> 1) + 2 * (n & 1) + 1];
-                        TileRows.load(r, 4 * n, scratch, 0, atA, atB, column, dims);
-                        TileRows.load(four, 0, scratch, kbarAt, atA, atB, column, dims);
+                        TileRows.load(r, 4 * n, scratch, 0, hereA, hereB, column, dims);
+                        TileRows.load(four, 0, scratch, kbarAt, hereA, hereB, column, dims);
                         for (int h = 0; h < 2; h++) {
                             float yA = h == 0 ? Tile.low(pairA) : Tile.high(pairA);
                             float yB = h == 0 ? Tile.low(pairB) : Tile.high(pairB);
@@ -211,15 +217,7 @@ public final class TileSolve {
                     float rrA = 0f;
                     float rrB = 0f;
                     for (int n = 0; n < dims / 8; n++) {
-                        int column = 8 * n + 2 * quad;
-                        int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
-                        int pairB = y[4 * (n >> 1) + 2 * (n & 1) + 1];
-                        TileRows.load(four, 0, scratch, xAt, atA, atB, column, dims);
-                        four[0] += alphaA * Tile.low(pairA);
-                        four[1] += alphaA * Tile.high(pairA);
-                        four[2] += alphaB * Tile.low(pairB);
-                        four[3] += alphaB * Tile.high(pairB);
-                        TileRows.store(scratch, xAt, atA, atB, column, dims, four, 0, liveA, liveB);
+                        TileRows.load(four, 0, scratch, aqAt, hereA, hereB, 8 * n + 2 * quad, dims);
                         for (int h = 0; h < 2; h++) {
                             float ayA = fineA != 0 ? acc[4 * n + h] : 0f;
                             float ayB = fineB != 0 ? acc[4 * n + 2 + h] : 0f;
@@ -229,11 +227,17 @@ public final class TileSolve {
                             rrB += r[4 * n + 2 + h] * r[4 * n + 2 + h];
                             rayA += r[4 * n + h] * ayA;
                             rayB += r[4 * n + 2 + h] * ayB;
+                            raqA += r[4 * n + h] * four[h];
+                            raqB += r[4 * n + 2 + h] * four[2 + h];
                         }
-                        TileRows.store(scratch, 0, atA, atB, column, dims, r, 4 * n, liveA, liveB);
-                        TileRows.load(four, 0, scratch, aqAt, atA, atB, column, dims);
-                        raqA += r[4 * n] * four[0] + r[4 * n + 1] * four[1];
-                        raqB += r[4 * n + 2] * four[2] + r[4 * n + 3] * four[3];
+                    }
+                    for (int n = 0; n < dims / 8; n++) { // all of x at once, before anything is written
+                        TileRows.load(acc, 4 * n, scratch, xAt, hereA, hereB, 8 * n + 2 * quad, dims);
+                    }
+                    TileRows.subtract(acc, y, -alphaA, -alphaB, dims);
+                    for (int n = 0; n < dims / 8; n++) {
+                        TileRows.store(scratch, xAt, hereA, hereB, 8 * n + 2 * quad, dims, acc, 4 * n, liveA, liveB);
+                        TileRows.store(scratch, 0, hereA, hereB, 8 * n + 2 * quad, dims, r, 4 * n, liveA, liveB);
                     }
                     rrA = quadSum(rrA);
                     rrB = quadSum(rrB);
@@ -241,25 +245,25 @@ public final class TileSolve {
                     rayB = quadSum(rayB);
                     raqA = quadSum(raqA);
                     raqB = quadSum(raqB);
-                    int countA = (int) scratch.get(numbers + NUMBERS * atA + COUNT) + goesOnA;
-                    int countB = (int) scratch.get(numbers + NUMBERS * atB + COUNT) + goesOnB;
-                    float lengthA = scratch.get(numbers + NUMBERS * atA + LENGTH) * (fineA != 0 ? 1f : SHORTER);
-                    float lengthB = scratch.get(numbers + NUMBERS * atB + LENGTH) * (fineB != 0 ? 1f : SHORTER);
-                    float qaqA = scratch.get(numbers + NUMBERS * atA + QAQ);
-                    float qaqB = scratch.get(numbers + NUMBERS * atB + QAQ);
+                    int countA = (int) scratch.get(numbersA + COUNT) + goesOnA;
+                    int countB = (int) scratch.get(numbersB + COUNT) + goesOnB;
+                    float lengthA = scratch.get(numbersA + LENGTH) * (fineA != 0 ? 1f : SHORTER);
+                    float lengthB = scratch.get(numbersB + LENGTH) * (fineB != 0 ? 1f : SHORTER);
+                    float qaqA = scratch.get(numbersA + QAQ);
+                    float qaqB = scratch.get(numbersB + QAQ);
                     Tile.warpBarrier();
                     if (quad == 0) {
-                        keep(scratch, numbers + NUMBERS * atA, rrA, countA, lengthA, goesOnA);
-                        keep(scratch, numbers + NUMBERS * atB, rrB, countB, lengthB, goesOnB);
+                        keep(scratch, numbersA, rrA, countA, lengthA, goesOnA);
+                        keep(scratch, numbersB, rrB, countB, lengthB, goesOnB);
                     }
                     Tile.warpBarrier();
                     TileRows.combine(r, y, fineA, fineB, fineA == 0 ? -1f : countA == RESTART + 1 ? 0f : rayA * inverseA,
                             fineB == 0 ? -1f : countB == RESTART + 1 ? 0f : rayB * inverseB, dims);
                     TileRows.subtract(r, qf, qaqA > 0f && countA <= RESTART && fineA != 0 ? raqA / qaqA : 0f,
                             qaqB > 0f && countB <= RESTART && fineB != 0 ? raqB / qaqB : 0f, dims);
-                    goesOnA *= goesOn(scratch, numbers + NUMBERS * atA, tolerance2, most);
-                    goesOnB *= goesOn(scratch, numbers + NUMBERS * atB, tolerance2, most);
-                    TileRows.direction(y, yk, r, scratch, kbarAt, atA, atB, quad, dims, lengthA * goesOnA, lengthB * goesOnB);
+                    goesOnA *= goesOn(scratch, numbersA, tolerance2, most);
+                    goesOnB *= goesOn(scratch, numbersB, tolerance2, most);
+                    TileRows.direction(y, yk, r, scratch, kbarAt, hereA, hereB, quad, dims, lengthA * goesOnA, lengthB * goesOnB);
                 }
                 left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
             }
@@ -295,8 +299,8 @@ public final class TileSolve {
 
     /** Adds 16 keys to A y. */
     private static void piece(float[] acc, float[] total, float[] s, float[] u, int[] w, int[] q, int[] y, int[] b, int[] one, int[] tile,
-            int scoreAt, int sumAt, int offset, float c, float mA, float mB, float ykA, float ykB, int key, int seesA, int seesB, int dims) {
-        TilePieces.scoresAndProducts(s, u, q, y, b, tile, scoreAt, offset, ykA, ykB, dims);
+            int scoreAt, int sumAt, int offset, float c, float mA, float mB, float[] starts, int key, int seesA, int seesB, int dims) {
+        TilePieces.scoresAndProducts(s, u, q, y, b, tile, scoreAt, offset, starts, dims);
         TilePieces.weights(w, s, u, c, mA, mB, key, seesA, seesB);
         TilePieces.sums(acc, w, b, tile, sumAt, offset, dims);
         Tile.mma(total, 0, w, 0, one, 0);

@@ -2,6 +2,7 @@ package io.github.flashlla.tornado.kernels.tile;
 
 import java.lang.foreign.ValueLayout;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
@@ -50,6 +51,18 @@ public final class Tile {
     @CudaC("asm(\"rsqrt.approx.ftz.f32 %0, %1;\" : \"=f\"($r) : \"f\"($0));")
     public static float rsqrt(float x) {
         return 1f / TornadoMath.sqrt(x);
+    }
+
+    /** x, in a register of its own: the driver's compiler does not know that it is x. */
+    @CudaC(value = "asm volatile(\"mov.b32 %0, %1;\" : \"=f\"($r) : \"f\"($0));", effect = true)
+    public static float opaque(float x) {
+        return x;
+    }
+
+    /** The same; what is computed from it in a loop is computed there, and not kept in registers from before. */
+    @CudaC(value = "asm volatile(\"mov.b32 %0, %1;\" : \"=r\"($r) : \"r\"($0));", effect = true)
+    public static int opaque(int x) {
+        return x;
     }
 
     /** Two float16 in one register, each the nearest to its argument. */
@@ -105,20 +118,26 @@ public final class Tile {
             + FACTORS + ");", effect = true)
     public static void mma(float[] c, int at, int[] a, int aAt, int[] b, int bAt) {
         float[] product = new float[4];
-        Warp.current().product(product, a, aAt, b, bAt);
+        Warp.current().product(product, 0, a, aAt, b, bAt);
         for (int i = 0; i < 4; i++) {
             c[at + i] += product[i];
         }
     }
 
-    /** c[at..at+3] = A b, plus {@code first} for this lane's first row and {@code second} for its second. */
-    @CudaC(value = MMA + "{%10,%10,%11,%11};\" : \"=f\"($0[$1]), \"=f\"($0[$1 + 1]), \"=f\"($0[$1 + 2]), \"=f\"($0[$1 + 3]) : "
-            + FACTORS + ", \"f\"($6), \"f\"($7));", effect = true)
-    public static void mmaFrom(float[] c, int at, int[] a, int aAt, int[] b, int bAt, float first, float second) {
-        float[] product = new float[4];
-        Warp.current().product(product, a, aAt, b, bAt);
+    /** c[at..at+3] = A b. */
+    @CudaC(value = MMA + "{%10,%10,%10,%10};\" : \"=f\"($0[$1]), \"=f\"($0[$1 + 1]), \"=f\"($0[$1 + 2]), \"=f\"($0[$1 + 3]) : "
+            + FACTORS + ", \"f\"(0.0f));", effect = true)
+    public static void mmaFromZero(float[] c, int at, int[] a, int aAt, int[] b, int bAt) {
+        Warp.current().product(c, at, a, aAt, b, bAt);
+    }
+
+    /** c[at..at+3] = A b + from[0..3]; give {@code from} numbers of {@link #opaque}, or they are copied each time. */
+    @CudaC(value = MMA + "{%10,%11,%12,%13};\" : \"=f\"($0[$1]), \"=f\"($0[$1 + 1]), \"=f\"($0[$1 + 2]), \"=f\"($0[$1 + 3]) : "
+            + FACTORS + ", \"f\"($6[0]), \"f\"($6[1]), \"f\"($6[2]), \"f\"($6[3]));", effect = true)
+    public static void mmaFrom(float[] c, int at, int[] a, int aAt, int[] b, int bAt, float[] from) {
+        Warp.current().product(c, at, a, aAt, b, bAt);
         for (int i = 0; i < 4; i++) {
-            c[at + i] = (i < 2 ? first : second) + product[i];
+            c[at + i] += from[i];
         }
     }
 
@@ -183,6 +202,16 @@ public final class Tile {
     public static void store2(FloatArray to, int element, float first, float second) {
         to.set(element, first);
         to.set(element + 1, second);
+    }
+
+    /** 8 float16, two in each int, from an index that is a multiple of 8. */
+    @CudaC(value = "asm volatile(\"st.global.v4.b32 [%0], {%1,%2,%3,%4};\" :: \"l\"((char *) $0 + 16 + 2ll * $1), \"r\"($2), \"r\"($3), \"r\"($4),"
+            + " \"r\"($5) : \"memory\");", effect = true, writes = 0)
+    public static void store16(HalfFloatArray to, int element, int first, int second, int third, int fourth) {
+        int[] pairs = {first, second, third, fourth};
+        for (int i = 0; i < 8; i++) {
+            to.set(element + i, new HalfFloat((short) (pairs[i / 2] >>> 16 * (i % 2))));
+        }
     }
 
     /** The bits of an element. */

@@ -26,7 +26,7 @@ public interface Warp {
     boolean any(int predicate);
 
     /** The 16 x 8 product of fragments, this lane's four elements of it. */
-    void product(float[] into, int[] a, int aAt, int[] b, int bAt);
+    void product(float[] into, int at, int[] a, int aAt, int[] b, int bAt);
 
     void load4(int[] fragment, int at, int[] tile, int rowByte, boolean transposed);
 
