@@ -296,6 +296,8 @@ public final class TileForward {
         int aqAt = rows * dims;
         int xAt = 2 * rows * dims;
         int kbarAt = 3 * rows * dims;
+        int baseA = TileRows.base(atA, quad, dims);
+        int baseB = TileRows.base(atB, quad, dims);
         float f = 1f / c;
         float bbA = 0f;
         float bbB = 0f;
@@ -333,8 +335,8 @@ public final class TileForward {
                 acc2[4 * n + h] = aA;
                 acc2[4 * n + 2 + h] = aB;
             }
-            TileRows.store(scratch, kbarAt, atA, atB, column, dims, acc, 4 * n, liveA, liveB);
-            TileRows.store(scratch, aqAt, atA, atB, column, dims, acc2, 4 * n, liveA, liveB);
+            TileRows.store(scratch, kbarAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+            TileRows.store(scratch, aqAt, baseA, baseB, 8 * n, acc2, 4 * n, liveA, liveB);
         }
         bbA = quadSum(bbA);
         bbB = quadSum(bbB);
@@ -349,14 +351,13 @@ public final class TileForward {
         float raA = 0f;
         float raB = 0f;
         for (int n = 0; n < dims / 8; n++) {
-            int column = 8 * n + 2 * quad;
             int pairA = qf[4 * (n >> 1) + 2 * (n & 1)];
             int pairB = qf[4 * (n >> 1) + 2 * (n & 1) + 1];
             s[0] = alphaA * Tile.low(pairA);
             s[1] = alphaA * Tile.high(pairA);
             s[2] = alphaB * Tile.low(pairB);
             s[3] = alphaB * Tile.high(pairB);
-            TileRows.store(scratch, xAt, atA, atB, column, dims, s, 0, liveA, liveB);
+            TileRows.store(scratch, xAt, baseA, baseB, 8 * n, s, 0, liveA, liveB);
             for (int h = 0; h < 2; h++) {
                 float qA = h == 0 ? Tile.low(pairA) : Tile.high(pairA);
                 float qB = h == 0 ? Tile.low(pairB) : Tile.high(pairB);
@@ -369,7 +370,7 @@ public final class TileForward {
                 acc[4 * n + h] = rA;
                 acc[4 * n + 2 + h] = rB;
             }
-            TileRows.store(scratch, 0, atA, atB, column, dims, acc, 4 * n, liveA, liveB);
+            TileRows.store(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
         }
         rrA = quadSum(rrA);
         rrB = quadSum(rrB);
@@ -380,9 +381,9 @@ public final class TileForward {
         TileRows.subtract(acc, qf, betaA, betaB, dims);
         float[] yk = new float[2];
         float tolerance = settings.get(TOLERANCE);
-        TileRows.direction(qf, yk, acc, scratch, kbarAt, atA, atB, quad, dims,
+        TileRows.direction(qf, yk, acc, scratch, kbarAt, baseA, baseB, dims,
                 rrA <= tolerance * tolerance * bbA ? 0f : DIRECTION_LENGTH, rrB <= tolerance * tolerance * bbB ? 0f : DIRECTION_LENGTH);
-        TileRows.storePairs(scratch, qf, 4 * rows * dims, atA, atB, quad, dims, liveA, liveB);
+        TileRows.storePairs(scratch, qf, 4 * rows * dims, baseA, baseB, dims, liveA, liveB);
         if (quad == 0) {
             int numbers = numbersAt(rows, dims);
             if (liveA != 0) {

@@ -86,6 +86,8 @@ public final class TileOutput {
         int numbers = TileForward.numbersAt(rows, dims);
         int xAt = 2 * rows * dims;
         int kbarAt = 3 * rows * dims;
+        int baseA = TileRows.base(atA, quad, dims);
+        int baseB = TileRows.base(atB, quad, dims);
 
         int[] qf = new int[dims / 4];
         int[] y = new int[dims / 4];
@@ -105,7 +107,7 @@ public final class TileOutput {
         float xxB = 0f;
         for (int n = 0; n < dims / 8; n++) {
             int column = 8 * n + 2 * quad;
-            TileRows.load(four, 0, scratch, xAt, atA, atB, column, dims);
+            TileRows.load(four, 0, scratch, xAt, baseA, baseB, 8 * n);
             for (int h = 0; h < 2; h++) {
                 if (liveA != 0 && column + h < D) {
                     x.set(atA * D + column + h, four[h]);
@@ -128,8 +130,8 @@ public final class TileOutput {
             float sumB = 0f;
             for (int n = 0; n < dims / 8; n++) {
                 int at = 4 * (n >> 1) + 2 * (n & 1);
-                TileRows.load(four, 0, scratch, xAt, atA, atB, 8 * n + 2 * quad, dims);
-                TileRows.load(mean, 0, scratch, kbarAt, atA, atB, 8 * n + 2 * quad, dims);
+                TileRows.load(four, 0, scratch, xAt, baseA, baseB, 8 * n);
+                TileRows.load(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
                 float a0 = -scaleA * four[0];
                 float a1 = -scaleA * four[1];
                 float b0 = -scaleB * four[2];

@@ -5,44 +5,52 @@ import static io.github.flashlla.tornado.kernels.forward.TilePieces.quadSum;
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
-/** A lane's part of its two rows, A and B, in registers as the matrix units leave it, and in global memory row by row. */
+/**
+ * A lane's part of its two rows, A and B, in registers as the matrix units leave it, and in global memory row by row: from
+ * {@link #base} on, two of every 8 numbers.
+ */
 final class TileRows {
     private static final float TINY = 1e-30f;
 
     private TileRows() {}
 
+    /** Where a row's numbers of this lane start; opaque, so that what lies behind is at constants from it. */
+    static int base(int row, int quad, int dims) {
+        return Tile.opaque(row * dims + 2 * quad);
+    }
+
     /** Four numbers, two of each row; only of rows that are {@code live}. */
-    static void store(FloatArray scratch, int array, int atA, int atB, int column, int dims, float[] from, int n, int liveA, int liveB) {
+    static void store(FloatArray scratch, int array, int baseA, int baseB, int column, float[] from, int n, int liveA, int liveB) {
         if (liveA != 0) {
-            Tile.store2(scratch, array + atA * dims + column, from[n], from[n + 1]);
+            Tile.store2(scratch, array + baseA + column, from[n], from[n + 1]);
         }
         if (liveB != 0) {
-            Tile.store2(scratch, array + atB * dims + column, from[n + 2], from[n + 3]);
+            Tile.store2(scratch, array + baseB + column, from[n + 2], from[n + 3]);
         }
     }
 
-    static void load(float[] to, int n, FloatArray scratch, int array, int atA, int atB, int column, int dims) {
-        Tile.load2(to, n, scratch, array + atA * dims + column);
-        Tile.load2(to, n + 2, scratch, array + atB * dims + column);
+    static void load(float[] to, int n, FloatArray scratch, int array, int baseA, int baseB, int column) {
+        Tile.load2(to, n, scratch, array + baseA + column);
+        Tile.load2(to, n + 2, scratch, array + baseB + column);
     }
 
-    static void storePairs(FloatArray scratch, int[] y, int array, int atA, int atB, int quad, int dims, int liveA, int liveB) {
+    static void storePairs(FloatArray scratch, int[] y, int array, int baseA, int baseB, int dims, int liveA, int liveB) {
         for (int n = 0; n < dims / 8; n++) {
             int at = 4 * (n >> 1) + 2 * (n & 1);
             if (liveA != 0) {
-                Tile.storeBits(scratch, array + atA * (dims / 2) + 4 * n + quad, y[at]);
+                Tile.storeBits(scratch, array + (baseA >> 1) + 4 * n, y[at]);
             }
             if (liveB != 0) {
-                Tile.storeBits(scratch, array + atB * (dims / 2) + 4 * n + quad, y[at + 1]);
+                Tile.storeBits(scratch, array + (baseB >> 1) + 4 * n, y[at + 1]);
             }
         }
     }
 
-    static void loadPairs(int[] y, FloatArray scratch, int array, int atA, int atB, int quad, int dims) {
+    static void loadPairs(int[] y, FloatArray scratch, int array, int baseA, int baseB, int dims) {
         for (int n = 0; n < dims / 8; n++) {
             int at = 4 * (n >> 1) + 2 * (n & 1);
-            y[at] = Tile.loadBits(scratch, array + atA * (dims / 2) + 4 * n + quad);
-            y[at + 1] = Tile.loadBits(scratch, array + atB * (dims / 2) + 4 * n + quad);
+            y[at] = Tile.loadBits(scratch, array + (baseA >> 1) + 4 * n);
+            y[at + 1] = Tile.loadBits(scratch, array + (baseB >> 1) + 4 * n);
         }
     }
 
@@ -73,7 +81,7 @@ final class TileRows {
     }
 
     /** y = d at these lengths, rounded; 0 where the length is; and yk = -y.kbar of what was rounded. */
-    static void direction(int[] y, float[] yk, float[] d, FloatArray scratch, int kbarAt, int atA, int atB, int quad, int dims, float lengthA,
+    static void direction(int[] y, float[] yk, float[] d, FloatArray scratch, int kbarAt, int baseA, int baseB, int dims, float lengthA,
             float lengthB) {
         float ddA = 0f;
         float ddB = 0f;
@@ -93,7 +101,7 @@ final class TileRows {
             int pairB = Tile.half2(d[4 * n + 2] * scaleB, d[4 * n + 3] * scaleB);
             y[4 * (n >> 1) + 2 * (n & 1)] = pairA;
             y[4 * (n >> 1) + 2 * (n & 1) + 1] = pairB;
-            load(mean, 0, scratch, kbarAt, atA, atB, 8 * n + 2 * quad, dims);
+            load(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
             ykA += Tile.low(pairA) * mean[0] + Tile.high(pairA) * mean[1];
             ykB += Tile.low(pairB) * mean[2] + Tile.high(pairB) * mean[3];
         }

@@ -117,9 +117,9 @@ public final class TileSolve {
             float[] four = new float[4];
             float[] starts = new float[4];
             TilePieces.loadRows(qf, q, atA, atB, quad, D, dims);
-            TileRows.loadPairs(y, scratch, yAt, atA, atB, quad, dims);
-            one[0] = 0x3C003C00;
-            one[1] = 0x3C003C00;
+            TileRows.loadPairs(y, scratch, yAt, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), dims);
+            one[0] = Tile.opaque(0x3C003C00);
+            one[1] = Tile.opaque(0x3C003C00);
             int scoreAt = base + TilePieces.scoreByte(lane, stride);
             int sumAt = base + TilePieces.sumByte(lane, stride);
             float mA = scratch.get(numbers + NUMBERS * atA + REFERENCE);
@@ -170,6 +170,8 @@ public final class TileSolve {
                 if (active != 0) {
                     int hereA = Tile.opaque(atA); // or addresses of all that follows are kept in registers all along
                     int hereB = Tile.opaque(atB);
+                    int baseA = TileRows.base(hereA, quad, dims);
+                    int baseB = TileRows.base(hereB, quad, dims);
                     int numbersA = numbers + NUMBERS * hereA;
                     int numbersB = numbers + NUMBERS * hereB;
                     float sumA = total[0] * UNSHIFT;
@@ -181,11 +183,10 @@ public final class TileSolve {
                     float ryA = 0f;
                     float ryB = 0f;
                     for (int n = 0; n < dims / 8; n++) {
-                        int column = 8 * n + 2 * quad;
                         int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
                         int pairB = y[4 * (n >> 1) + 2 * (n & 1) + 1];
-                        TileRows.load(r, 4 * n, scratch, 0, hereA, hereB, column, dims);
-                        TileRows.load(four, 0, scratch, kbarAt, hereA, hereB, column, dims);
+                        TileRows.load(r, 4 * n, scratch, 0, baseA, baseB, 8 * n);
+                        TileRows.load(four, 0, scratch, kbarAt, baseA, baseB, 8 * n);
                         for (int h = 0; h < 2; h++) {
                             float yA = h == 0 ? Tile.low(pairA) : Tile.high(pairA);
                             float yB = h == 0 ? Tile.low(pairB) : Tile.high(pairB);
@@ -217,7 +218,7 @@ public final class TileSolve {
                     float rrA = 0f;
                     float rrB = 0f;
                     for (int n = 0; n < dims / 8; n++) {
-                        TileRows.load(four, 0, scratch, aqAt, hereA, hereB, 8 * n + 2 * quad, dims);
+                        TileRows.load(four, 0, scratch, aqAt, baseA, baseB, 8 * n);
                         for (int h = 0; h < 2; h++) {
                             float ayA = fineA != 0 ? acc[4 * n + h] : 0f;
                             float ayB = fineB != 0 ? acc[4 * n + 2 + h] : 0f;
@@ -232,12 +233,12 @@ public final class TileSolve {
                         }
                     }
                     for (int n = 0; n < dims / 8; n++) { // all of x at once, before anything is written
-                        TileRows.load(acc, 4 * n, scratch, xAt, hereA, hereB, 8 * n + 2 * quad, dims);
+                        TileRows.load(acc, 4 * n, scratch, xAt, baseA, baseB, 8 * n);
                     }
                     TileRows.subtract(acc, y, -alphaA, -alphaB, dims);
                     for (int n = 0; n < dims / 8; n++) {
-                        TileRows.store(scratch, xAt, hereA, hereB, 8 * n + 2 * quad, dims, acc, 4 * n, liveA, liveB);
-                        TileRows.store(scratch, 0, hereA, hereB, 8 * n + 2 * quad, dims, r, 4 * n, liveA, liveB);
+                        TileRows.store(scratch, xAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+                        TileRows.store(scratch, 0, baseA, baseB, 8 * n, r, 4 * n, liveA, liveB);
                     }
                     rrA = quadSum(rrA);
                     rrB = quadSum(rrB);
@@ -263,7 +264,7 @@ public final class TileSolve {
                             qaqB > 0f && countB <= RESTART && fineB != 0 ? raqB / qaqB : 0f, dims);
                     goesOnA *= goesOn(scratch, numbersA, tolerance2, most);
                     goesOnB *= goesOn(scratch, numbersB, tolerance2, most);
-                    TileRows.direction(y, yk, r, scratch, kbarAt, hereA, hereB, quad, dims, lengthA * goesOnA, lengthB * goesOnB);
+                    TileRows.direction(y, yk, r, scratch, kbarAt, baseA, baseB, dims, lengthA * goesOnA, lengthB * goesOnB);
                 }
                 left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
             }
@@ -276,7 +277,7 @@ public final class TileSolve {
                 }
             }
             if (listed == 0) {
-                TileRows.storePairs(scratch, y, yAt, atA, atB, quad, dims, goesOnA, goesOnB);
+                TileRows.storePairs(scratch, y, yAt, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), dims, goesOnA, goesOnB);
                 if (tid == 0) {
                     Tile.storeBits(scratch, leftAt + head * blocks + block, left);
                 }

@@ -53,14 +53,17 @@ public final class Tile {
         return 1f / TornadoMath.sqrt(x);
     }
 
-    /** x, in a register of its own: the driver's compiler does not know that it is x. */
-    @CudaC(value = "asm volatile(\"mov.b32 %0, %1;\" : \"=f\"($r) : \"f\"($0));", effect = true)
+    /**
+     * x, in a register of its own: no compiler knows that it is x, not even the driver's, which sees through a move. All lanes of the
+     * warp must get here.
+     */
+    @CudaC(value = "$r = __shfl_xor_sync(0xffffffffu, $0, 0);", effect = true)
     public static float opaque(float x) {
         return x;
     }
 
     /** The same; what is computed from it in a loop is computed there, and not kept in registers from before. */
-    @CudaC(value = "asm volatile(\"mov.b32 %0, %1;\" : \"=r\"($r) : \"r\"($0));", effect = true)
+    @CudaC(value = "$r = __shfl_xor_sync(0xffffffffu, $0, 0);", effect = true)
     public static int opaque(int x) {
         return x;
     }
@@ -72,13 +75,13 @@ public final class Tile {
     }
 
     /** The float16 in the low bits. */
-    @CudaC("asm(\"{ .reg .b16 l, h; mov.b32 {l, h}, %1; cvt.f32.f16 %0, l; }\" : \"=f\"($r) : \"r\"($0));")
+    @CudaC("asm volatile(\"{ .reg .b16 l, h; mov.b32 {l, h}, %1; cvt.f32.f16 %0, l; }\" : \"=f\"($r) : \"r\"($0));")
     public static float low(int pair) {
         return Float.float16ToFloat((short) pair);
     }
 
     /** The float16 in the high bits. */
-    @CudaC("asm(\"{ .reg .b16 l, h; mov.b32 {l, h}, %1; cvt.f32.f16 %0, h; }\" : \"=f\"($r) : \"r\"($0));")
+    @CudaC("asm volatile(\"{ .reg .b16 l, h; mov.b32 {l, h}, %1; cvt.f32.f16 %0, h; }\" : \"=f\"($r) : \"r\"($0));")
     public static float high(int pair) {
         return Float.float16ToFloat((short) (pair >>> 16));
     }
