@@ -1,6 +1,7 @@
 package io.github.flashlla;
 
 import java.util.List;
+import java.util.Set;
 
 /**
  * What is known of a device without running anything on it.
@@ -15,6 +16,7 @@ import java.util.List;
  * @param localMemoryBytes work-group local memory, or -1
  * @param computeUnits cores or multiprocessors, or -1
  * @param precisions element types that it computes products of
+ * @param traits what sets it apart, so that nobody needs to compare names
  */
 public record DeviceInfo(
         String name,
@@ -26,9 +28,33 @@ public record DeviceInfo(
         long memoryBytes,
         long localMemoryBytes,
         int computeUnits,
-        List<DataType> precisions) {
+        List<DataType> precisions,
+        Set<Trait> traits) {
+
+    public DeviceInfo {
+        traits = traits == null ? Set.of() : Set.copyOf(traits);
+    }
+
+    /** A device with these traits. */
+    public DeviceInfo(String name, String backend, Type type, String hardware, String vendor, String driver, long memoryBytes,
+            long localMemoryBytes, int computeUnits, List<DataType> precisions, Trait... traits) {
+        this(name, backend, type, hardware, vendor, driver, memoryBytes, localMemoryBytes, computeUnits, precisions,
+                Set.of(traits));
+    }
+
+    public boolean has(Trait trait) {
+        return traits.contains(trait);
+    }
 
     public enum Type {
         CPU, GPU, ACCELERATOR
+    }
+
+    /** What sets a device apart from an accelerator that compiles kernels and computes in its own memory. */
+    public enum Trait {
+        /** Computes on this JVM's threads, with its data on this JVM's heap. */
+        ON_HEAP,
+        /** Computes in float64, as the oracle of others: slow, and not one of "all". */
+        EXACT
     }
 }

@@ -69,7 +69,7 @@ public final class Devices {
         return selector.equals(info.name())
                 || selector.equals(info.backend())
                 || selector.equals(info.type().name().toLowerCase(Locale.ROOT))
-                || selector.equals("all") && !info.backend().equals("reference");
+                || selector.equals("all") && !info.has(DeviceInfo.Trait.EXACT);
     }
 
     private static String backendOf(String selector) {

@@ -1,5 +1,7 @@
 package io.github.flashlla;
 
+import java.util.function.Consumer;
+
 /**
  * How to compute Local Linear Attention.
  *
@@ -52,35 +54,68 @@ public record LlaOptions(
     }
 
     public LlaOptions withScale(double newScale) {
-        return new LlaOptions(newScale, ridge, causal, tolerance, maxIterations, preconditioner, keepState, precision);
+        return with(parts -> parts.scale = newScale);
     }
 
     public LlaOptions withRidge(double newRidge) {
-        return new LlaOptions(scale, newRidge, causal, tolerance, maxIterations, preconditioner, keepState, precision);
+        return with(parts -> parts.ridge = newRidge);
     }
 
     public LlaOptions withCausal(boolean newCausal) {
-        return new LlaOptions(scale, ridge, newCausal, tolerance, maxIterations, preconditioner, keepState, precision);
+        return with(parts -> parts.causal = newCausal);
     }
 
     public LlaOptions withTolerance(double newTolerance) {
-        return new LlaOptions(scale, ridge, causal, newTolerance, maxIterations, preconditioner, keepState, precision);
+        return with(parts -> parts.tolerance = newTolerance);
     }
 
     public LlaOptions withMaxIterations(int newMaxIterations) {
-        return new LlaOptions(scale, ridge, causal, tolerance, newMaxIterations, preconditioner, keepState, precision);
+        return with(parts -> parts.maxIterations = newMaxIterations);
     }
 
     public LlaOptions withPreconditioner(Preconditioner newPreconditioner) {
-        return new LlaOptions(scale, ridge, causal, tolerance, maxIterations, newPreconditioner, keepState, precision);
+        return with(parts -> parts.preconditioner = newPreconditioner);
     }
 
     public LlaOptions withKeepState(boolean newKeepState) {
-        return new LlaOptions(scale, ridge, causal, tolerance, maxIterations, preconditioner, newKeepState, precision);
+        return with(parts -> parts.keepState = newKeepState);
     }
 
     public LlaOptions withPrecision(DataType newPrecision) {
-        return new LlaOptions(scale, ridge, causal, tolerance, maxIterations, preconditioner, keepState, newPrecision);
+        return with(parts -> parts.precision = newPrecision);
+    }
+
+    private LlaOptions with(Consumer<Parts> change) {
+        Parts parts = new Parts(this);
+        change.accept(parts);
+        return parts.options();
+    }
+
+    /** The components, open to change: the one place that lists them beside the record's header. */
+    private static final class Parts {
+        private double scale;
+        private double ridge;
+        private boolean causal;
+        private double tolerance;
+        private int maxIterations;
+        private Preconditioner preconditioner;
+        private boolean keepState;
+        private DataType precision;
+
+        Parts(LlaOptions options) {
+            scale = options.scale;
+            ridge = options.ridge;
+            causal = options.causal;
+            tolerance = options.tolerance;
+            maxIterations = options.maxIterations;
+            preconditioner = options.preconditioner;
+            keepState = options.keepState;
+            precision = options.precision;
+        }
+
+        LlaOptions options() {
+            return new LlaOptions(scale, ridge, causal, tolerance, maxIterations, preconditioner, keepState, precision);
+        }
     }
 
     /**

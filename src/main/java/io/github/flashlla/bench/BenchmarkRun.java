@@ -2,11 +2,13 @@ package io.github.flashlla.bench;
 
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.bench.host.EnvironmentProbe;
+import io.github.flashlla.process.JavaCommand;
 import io.github.flashlla.record.BenchmarkRecord;
 import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Environment;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.Status;
+import io.github.flashlla.tornadovm.DeviceJvm;
 import java.io.IOException;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
@@ -30,7 +32,7 @@ public final class BenchmarkRun {
 
     private final Suite suite;
     private final List<DeviceInfo> devices;
-    private final Function<DeviceInfo, List<String>> javaCommand;
+    private final Function<DeviceInfo, JavaCommand> javaCommand;
     private final BenchmarkListener listener;
 
     private final String created = Instant.now().truncatedTo(ChronoUnit.SECONDS).toString();
@@ -41,11 +43,11 @@ public final class BenchmarkRun {
     private volatile WorkerProcess current;
 
     public BenchmarkRun(Suite suite, List<DeviceInfo> devices, BenchmarkListener listener) {
-        this(suite, devices, listener, ChildJvm::command);
+        this(suite, devices, listener, DeviceJvm::of);
     }
 
     BenchmarkRun(Suite suite, List<DeviceInfo> devices, BenchmarkListener listener,
-            Function<DeviceInfo, List<String>> javaCommand) {
+            Function<DeviceInfo, JavaCommand> javaCommand) {
         this.suite = suite;
         this.devices = devices;
         this.listener = listener;
@@ -186,7 +188,7 @@ public final class BenchmarkRun {
             switch (event.kind()) {
                 case OPEN -> {
                     opened = true;
-                    worker.nativeError(); // what a driver grumbles about before there is work is no task's fault
+                    worker.driverErrors(); // what a driver grumbles about before there is work is no task's fault
                     facts.removeIf(known -> known.name().equals(event.device().name()));
                     facts.add(event.device());
                 }
@@ -195,9 +197,9 @@ public final class BenchmarkRun {
                 case PHASE -> listener.phase(event.text());
                 case DONE -> {
                     Task task = tasks.get(finished++);
-                    String complaint = worker.nativeError();
+                    String complaint = worker.driverErrors();
                     Measurement m = event.measurement();
-                    add(task, complaint == null || m.status() != Status.OK ? m : Measurement.missing(m.device(),
+                    add(task, complaint.isEmpty() || m.status() != Status.OK ? m : Measurement.missing(m.device(),
                             m.workload(), m.method(), Status.FAILED, "the driver reported: " + complaint));
                 }
             }

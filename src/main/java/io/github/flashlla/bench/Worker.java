@@ -1,6 +1,7 @@
 package io.github.flashlla.bench;
 
 import io.github.flashlla.Device;
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.bench.host.HostCeilings;
 import io.github.flashlla.record.DeviceFacts.Ceilings;
@@ -75,10 +76,7 @@ public final class Worker {
 
     private static Ceilings ceilings(Device device) {
         return device.measureCeilings().map(measured -> new Ceilings(measured.fmaFlopsPerSecond() / 1e12,
-                measured.copyBytesPerSecond() / 1e9)).orElseGet(() -> {
-            String backend = device.info().backend();
-            return backend.equals("jvm") || backend.equals("reference") ? HostCeilings.measure() : null;
-        });
+                measured.copyBytesPerSecond() / 1e9)).orElseGet(() -> device.info().has(DeviceInfo.Trait.ON_HEAP) ? HostCeilings.measure() : null);
     }
 
     private void send(WorkerEvent event) {

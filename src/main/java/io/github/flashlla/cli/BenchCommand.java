@@ -35,7 +35,9 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
@@ -97,25 +99,8 @@ public final class BenchCommand implements Callable<Integer> {
             description = "Key/value heads; must divide --heads (default: as --heads)")
     private List<Integer> kvHeads;
 
-    @Option(names = "--ridge", split = ",", paramLabel = "R",
-            description = "Ridge relative to a query's total weight, above 0 (default: 1)")
-    private List<Double> ridge;
-
-    @Option(names = "--tol", split = ",", paramLabel = "T",
-            description = "Relative residual at which a query is solved, between 0 and 1 (default: 1e-3)")
-    private List<Double> tol;
-
-    @Option(names = "--max-iter", split = ",", paramLabel = "N",
-            description = "Cap on conjugate-gradient iterations, at least 1 (default: 64)")
-    private List<Integer> maxIter;
-
-    @Option(names = "--precond", split = ",", paramLabel = "P", completionCandidates = RunCommand.Preconditioners.class,
-            description = "none or jacobi (default: none)")
-    private List<String> precond;
-
-    @Option(names = "--precision", split = ",", paramLabel = "T", completionCandidates = RunCommand.Precisions.class,
-            description = "Type of the products' factors: float32, or float16 on devices that list it (default: float32)")
-    private List<String> precision;
+    @Mixin
+    private SolverOptions solver;
 
     @Option(names = "--causal", arity = "1", split = ",", paramLabel = "BOOL", description = "true or false (default: true)")
     private List<Boolean> causal;
@@ -232,8 +217,8 @@ public final class BenchCommand implements Callable<Integer> {
             requireNoLists();
             suite = Suite.read(suiteFile);
         } else {
-            Grid grid = new Grid(mode, batch, heads, kvHeads, seq, querySeq, headDim, ridge, causal, tol, maxIter,
-                    precond, precision, dtype);
+            Grid grid = new Grid(mode, batch, heads, kvHeads, seq, querySeq, headDim, solver.ridge(), causal, solver.tolerance(),
+                    solver.maxIterations(), solver.preconditioner(), solver.precision(), dtype);
             suite = new Suite("bench", null, grid.tasks(), Protocol.DEFAULT);
         }
         Protocol protocol = suite.protocol();
@@ -245,18 +230,17 @@ public final class BenchCommand implements Callable<Integer> {
     }
 
     private void requireNoLists() {
-        List<String> lists = List.of("--mode", "--seq", "--query-seq", "--head-dim", "--batch", "--heads", "--kv-heads",
-                "--ridge", "--tol", "--max-iter", "--precond", "--precision", "--causal", "--dtype");
-        for (String option : lists) {
-            if (spec.commandLine().getParseResult().hasMatchedOption(option)) {
-                throw new InvalidInputException(option + " cannot be combined with --suite; put it into the suite");
+        for (OptionSpec option : spec.commandLine().getParseResult().matchedOptionsSet()) {
+            if (!option.splitRegex().isEmpty() && !option.longestName().equals("--device")) {
+                throw new InvalidInputException(option.names()[0] + " cannot be combined with --suite; put it into the suite");
             }
         }
     }
 
     private static List<DeviceInfo> defaultDevices() {
         return Devices.list().stream()
-                .filter(device -> device.backend().equals("jvm") || device.type() == DeviceInfo.Type.GPU).toList();
+                .filter(device -> device.has(DeviceInfo.Trait.ON_HEAP) && !device.has(DeviceInfo.Trait.EXACT)
+                        || device.type() == DeviceInfo.Type.GPU).toList();
     }
 
     private static void await(CountDownLatch printed) {

@@ -8,6 +8,8 @@ import io.github.flashlla.DeviceProvider.Discovery;
 import io.github.flashlla.Devices;
 import io.github.flashlla.text.MarkdownTable;
 import io.github.flashlla.text.Numbers;
+import io.github.flashlla.tornadovm.BackendSurvey;
+import io.github.flashlla.tornadovm.SurveyedDeviceProvider;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.List;
@@ -22,7 +24,7 @@ import picocli.CommandLine.Spec;
 /** {@code devices}: what can compute here, and what could not be found and why. */
 @Command(name = "devices", description = "List devices, and the backends that are not here with the reason.",
         footerHeading = "%nExamples:%n",
-        footer = {"  flashlla devices", "  flashlla devices -o json"})
+        footer = {"  flashlla devices", "  flashlla devices --refresh", "  flashlla devices -o json"})
 public final class DevicesCommand implements Callable<Integer> {
 
     enum Output { md, json }
@@ -32,11 +34,17 @@ public final class DevicesCommand implements Callable<Integer> {
                     + "where a driver does not tell")
     private Output output;
 
+    @Option(names = "--refresh", description = "Ask every backend again; without it, answers of an earlier run are shown where nothing changed")
+    private boolean refresh;
+
     @Spec
     private CommandSpec spec;
 
     @Override
     public Integer call() throws IOException {
+        if (refresh && !SurveyedDeviceProvider.inTornadoJvm()) {
+            BackendSurvey.refresh();
+        }
         List<DeviceInfo> devices = Devices.list();
         List<Absence> absences = Devices.absences();
         PrintWriter out = spec.commandLine().getOut();

@@ -2,7 +2,7 @@ package io.github.flashlla.cli;
 
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.process.Relay;
+import io.github.flashlla.process.CommandRelay;
 import io.github.flashlla.text.Printable;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -33,8 +33,12 @@ public final class FlashLla {
     private FlashLla() {}
 
     public static void main(String[] args) {
-        Relay.adopt();
+        CommandRelay.adopt();
         PrintWriter out = new PrintWriter(System.out, false, System.out.charset());
+        if (args.length == 1 && (args[0].equals("--version") || args[0].equals("-V"))) { // building every command takes most of its time
+            out.println(new Version().getVersion()[0]);
+            System.exit(written(out, new PrintWriter(System.err, true), 0));
+        }
         System.exit(execute(commandLine().setOut(out), args));
     }
 
@@ -52,9 +56,13 @@ public final class FlashLla {
     /** A command whose results went nowhere has failed, however well it computed. */
     private static int execute(CommandLine line, String... args) {
         int status = line.execute(args);
-        if (line.getOut().checkError()) {
-            line.getErr().println("flashlla: standard output cannot be written, so results are lost: its disk is full, or its reader is gone.");
-            line.getErr().flush();
+        return written(line.getOut(), line.getErr(), status);
+    }
+
+    private static int written(PrintWriter out, PrintWriter err, int status) {
+        if (out.checkError()) {
+            err.println("flashlla: standard output cannot be written, so results are lost: its disk is full, or its reader is gone.");
+            err.flush();
             return status == 0 ? 1 : status;
         }
         return status;

@@ -13,13 +13,14 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
-import io.github.flashlla.Preconditioner;
 import io.github.flashlla.SolveState;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
 import io.github.flashlla.io.OutputFile;
-import io.github.flashlla.process.Relay;
+import io.github.flashlla.process.CommandRelay;
+import io.github.flashlla.process.JavaCommand;
 import io.github.flashlla.text.Numbers;
+import io.github.flashlla.tornadovm.DeviceJvm;
 import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.GradientSample;
 import java.io.IOException;
@@ -31,15 +32,20 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.OptionalInt;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.ArgSpec;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine;
 
 /** {@code run}: Local Linear Attention from .npy files to .npy files. */
-@Command(name = "run", sortOptions = false, abbreviateSynopsis = true,
+@Command(name = "run", sortOptions = false, abbreviateSynopsis = true, modelTransformer = SolverOptions.OneValueEach.class,
+        defaultValueProvider = RunCommand.Defaults.class,
         description = {
             "Compute Local Linear Attention of .npy files.",
             "Files hold float16, float32 or float64, little-endian, C order, of shape (length, dim), (heads, length, dim) or "
@@ -76,9 +82,8 @@ public final class RunCommand implements Callable<Integer> {
     @Option(names = "--out", required = true, paramLabel = "O.npy", description = "Output (B,H,Sq,Dv); replaced when complete")
     private Path out;
 
-    @Option(names = "--ridge", paramLabel = "R",
-            description = "Ridge relative to a query's total weight, above 0 (default: 1)")
-    private Double ridge;
+    @Mixin
+    private SolverOptions solver;
 
     @Option(names = "--ridge-file", paramLabel = "L.npy", description = "A ridge for each query (B,H,Sq), each above 0, instead of --ridge")
     private Path ridgeFile;
@@ -88,23 +93,6 @@ public final class RunCommand implements Callable<Integer> {
 
     @Option(names = "--no-causal", description = "Let every query see every key")
     private boolean noCausal;
-
-    @Option(names = "--tol", paramLabel = "T", defaultValue = "1e-5",
-            description = "Relative residual at which a query is solved, between 0 and 1 (default: ${DEFAULT-VALUE})")
-    private double tol;
-
-    @Option(names = "--max-iter", paramLabel = "N", defaultValue = "64",
-            description = "Cap on conjugate-gradient iterations, at least 1 (default: ${DEFAULT-VALUE})")
-    private int maxIter;
-
-    @Option(names = "--precond", paramLabel = "P", defaultValue = "none", completionCandidates = Preconditioners.class,
-            description = "Preconditioner: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
-    private Preconditioner precond;
-
-    @Option(names = "--precision", paramLabel = "T", defaultValue = "float32", completionCandidates = Precisions.class,
-            description = "Type of the products' factors: ${COMPLETION-CANDIDATES}; float16 is for matrix units, on devices that "
-                    + "list it (default: ${DEFAULT-VALUE})")
-    private DataType precision;
 
     @Option(names = "--device", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
             description = "Device, as 'flashlla devices' lists them (default: ${DEFAULT-VALUE})")
@@ -129,28 +117,23 @@ public final class RunCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    static final class Precisions extends ArrayList<String> {
-        Precisions() {
-            super(List.of("float32", "float16"));
-        }
-    }
-
-    static final class Preconditioners extends LowerCase {
-        Preconditioners() {
-            super(Preconditioner.class);
+    /** A result that is kept is solved further than one that is timed. */
+    static final class Defaults implements CommandLine.IDefaultValueProvider {
+        @Override
+        public String defaultValue(ArgSpec argument) {
+            return argument instanceof OptionSpec option && option.longestName().equals("--tol") ? "1e-5" : null;
         }
     }
 
     @Override
     public Integer call() throws IOException {
-        if (ridge != null && ridgeFile != null) {
+        if (ridgeFile != null && spec.commandLine().getParseResult().hasMatchedOption("--ridge")) {
             throw new InvalidInputException("--ridge and --ridge-file exclude each other: one ridge for all queries, or one for each.");
         }
         if (scale != null && scale.isNaN()) {
             throw new InvalidInputException("--scale must be finite and not 0, not NaN.");
         }
-        LlaOptions options = LlaOptions.defaults().withRidge(ridge == null ? 1 : ridge).withCausal(!noCausal).withTolerance(tol)
-                .withMaxIterations(maxIter).withPreconditioner(precond).withKeepState(grad != null).withPrecision(precision);
+        LlaOptions options = solver.only().withCausal(!noCausal).withKeepState(grad != null);
         if (scale != null) {
             options = options.withScale(scale);
         }
@@ -159,8 +142,9 @@ public final class RunCommand implements Callable<Integer> {
                     + "write what comes of it.");
         }
         DeviceInfo info = device();
-        OptionalInt status = Relay.run(List.of(info), FlashLla.class, spec.root().commandLine().getParseResult().originalArgs());
-        return status.isPresent() ? status.getAsInt() : compute(info, options);
+        Optional<JavaCommand> java = DeviceJvm.neededFor(List.of(info));
+        return java.isEmpty() ? compute(info, options) : CommandRelay.run(java.get(), info.name(), FlashLla.class,
+                spec.root().commandLine().getParseResult().originalArgs());
     }
 
     private DeviceInfo device() {

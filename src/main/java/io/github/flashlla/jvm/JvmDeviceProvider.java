@@ -40,7 +40,8 @@ public final class JvmDeviceProvider implements DeviceProvider {
             driver += " (slow: start java with --add-modules jdk.incubator.vector)";
         }
         return new DeviceInfo(NAME, NAME, DeviceInfo.Type.CPU, processorName(), System.getProperty("java.vm.vendor"), driver,
-                memoryBytes(), -1, Runtime.getRuntime().availableProcessors(), List.of(DataType.FLOAT32));
+                memoryBytes(), -1, Runtime.getRuntime().availableProcessors(), List.of(DataType.FLOAT32),
+                DeviceInfo.Trait.ON_HEAP);
     }
 
     private static long memoryBytes() {

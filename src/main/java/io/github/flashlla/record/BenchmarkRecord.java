@@ -6,7 +6,7 @@ import java.util.Optional;
 /**
  * Everything that one run of the benchmark found.
  *
- * @param schemaVersion {@value #SCHEMA_VERSION}
+ * @param schemaVersion version of the schema that the record follows
  * @param name what comparisons call it
  * @param created when the run began, ISO 8601 in UTC
  * @param complete whether the run reached its end; false in what a crash or Ctrl-C left behind
@@ -15,13 +15,13 @@ import java.util.Optional;
  * @param measurements in the order they were made
  */
 public record BenchmarkRecord(
-        int schemaVersion,
+        @Limits(min = SCHEMA_VERSION, max = SCHEMA_VERSION) int schemaVersion,
         String name,
-        String created,
+        @Limits(length = 40, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z$") String created,
         boolean complete,
         Environment environment,
         List<DeviceFacts> devices,
-        List<Measurement> measurements) {
+        @Limits(length = 20_000) List<Measurement> measurements) {
 
     public static final int SCHEMA_VERSION = 1;
 

@@ -7,7 +7,11 @@ import java.util.Locale;
  * A device of a record.
  *
  * @param name name it was opened by; what measurements refer to
+ * @param backend what it runs through, such as {@code jvm} or {@code opencl}
  * @param type {@code cpu}, {@code gpu} or {@code accelerator}
+ * @param hardware the hardware's own name
+ * @param vendor vendor or platform
+ * @param driver driver or runtime with its version
  * @param memoryBytes memory that it can use; null where unknown
  * @param computeUnits cores or multiprocessors; null where unknown
  * @param ceilings what this device reaches on plain loops; null where that was not measured
@@ -15,13 +19,13 @@ import java.util.Locale;
 public record DeviceFacts(
         String name,
         String backend,
-        String type,
-        String hardware,
-        String vendor,
-        String driver,
+        @Limits(words = {"cpu", "gpu", "accelerator"}) String type,
+        @Limits(length = 500) String hardware,
+        @Limits(length = 500) String vendor,
+        @Limits(length = 500) String driver,
         Long memoryBytes,
-        Integer computeUnits,
-        Ceilings ceilings) {
+        @Limits(min = 1, max = 1e7) Integer computeUnits,
+        @Limits(optional = true) Ceilings ceilings) {
 
     /**
      * Measured in the same process as the workloads.
@@ -29,7 +33,7 @@ public record DeviceFacts(
      * @param fmaTflops independent fused multiply-adds in float32, 10^12 flops per second
      * @param copyGbps a copy far larger than any cache, bytes read plus bytes written, 10^9 per second
      */
-    public record Ceilings(Double fmaTflops, Double copyGbps) {}
+    public record Ceilings(@Limits(min = 1e-9, max = 1e6) Double fmaTflops, @Limits(min = 1e-9, max = 1e9) Double copyGbps) {}
 
     public static DeviceFacts of(DeviceInfo info, Ceilings ceilings) {
         return new DeviceFacts(info.name(), info.backend(), info.type().name().toLowerCase(Locale.ROOT), info.hardware(),

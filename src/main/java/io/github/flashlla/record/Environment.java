@@ -13,11 +13,11 @@ package io.github.flashlla.record;
  * @param commit its commit; null where unknown
  */
 public record Environment(
-        String os,
-        String cpu,
-        int cores,
-        Long memoryBytes,
-        String runtime,
-        String tornadovm,
+        @Limits(length = 500) String os,
+        @Limits(length = 500) String cpu,
+        @Limits(min = 1, max = 1e6) int cores,
+        @Limits(min = 1) Long memoryBytes,
+        @Limits(length = 500) String runtime,
+        @Limits(optional = true) String tornadovm,
         String version,
-        String commit) {}
+        @Limits(optional = true) String commit) {}

@@ -9,6 +9,9 @@ import org.apache.commons.statistics.descriptive.Quantile;
  * One workload on one device: times if it was measured, and a message if it was not.
  *
  * @param device the device's name, one of the record's {@link DeviceFacts}
+ * @param workload the problem
+ * @param method how it was solved
+ * @param status how it ended
  * @param message why the status is not ok, else null
  * @param times null unless it ran
  * @param rates null unless it ran
@@ -22,15 +25,20 @@ public record Measurement(
         Workload workload,
         Method method,
         Status status,
-        String message,
-        Times times,
-        Rates rates,
-        AccuracyCheck accuracy,
-        Solve solve,
-        Solve backwardSolve,
-        Memory memory) {
+        @Limits(optional = true, length = 4000) String message,
+        @Limits(optional = true) Times times,
+        @Limits(optional = true) Rates rates,
+        @Limits(optional = true) AccuracyCheck accuracy,
+        @Limits(optional = true) Solve solve,
+        @Limits(optional = true) Solve backwardSolve,
+        @Limits(optional = true) Memory memory) {
 
     private static final int MAX_MESSAGE = 2000;
+
+    /** Beyond 100 days a time is a mistake. */
+    private static final double MOST_NS = 1e16;
+
+    private static final int MOST_SAMPLES = 100_000;
 
     public Measurement {
         if (message != null && message.length() > MAX_MESSAGE) {
@@ -63,19 +71,19 @@ public record Measurement(
      * @param kernelMedianNs median of {@code kernelNs}
      */
     public record Times(
-            Long planNs,
-            Long firstRunNs,
-            Long compileNs,
-            int warmUpRuns,
+            @Limits(max = MOST_NS) Long planNs,
+            @Limits(max = MOST_NS) Long firstRunNs,
+            @Limits(max = MOST_NS) Long compileNs,
+            @Limits(max = 1e9) int warmUpRuns,
             boolean settled,
-            long[] wallNs,
-            long[] kernelNs,
-            long[] copyInNs,
-            long[] copyOutNs,
-            double medianNs,
-            double p20Ns,
-            double p80Ns,
-            Double kernelMedianNs) {
+            @Limits(min = 1, max = MOST_NS, length = MOST_SAMPLES) long[] wallNs,
+            @Limits(optional = true, max = MOST_NS, length = MOST_SAMPLES) long[] kernelNs,
+            @Limits(optional = true, max = MOST_NS, length = MOST_SAMPLES) long[] copyInNs,
+            @Limits(optional = true, max = MOST_NS, length = MOST_SAMPLES) long[] copyOutNs,
+            @Limits(above = true, max = MOST_NS) double medianNs,
+            @Limits(above = true, max = MOST_NS) double p20Ns,
+            @Limits(above = true, max = MOST_NS) double p80Ns,
+            @Limits(max = MOST_NS) Double kernelMedianNs) {
 
         /** Fills in the summary. */
         public static Times of(Long planNs, Long firstRunNs, Long compileNs, int warmUpRuns,
@@ -120,13 +128,18 @@ public record Measurement(
      *
      * @param flops by the operator's count, at the iterations that ran
      * @param bytes q, k, v and o (for backward their gradients too), each moved once: the least that must move
-     * @param tflops 10^12 flops per second of {@link Times#computeNs()}
-     * @param gbps 10^9 bytes per second of {@link Times#computeNs()}
+     * @param tflops 10^12 flops per second of kernel time, or of wall time where the device has no clock of its own
+     * @param gbps 10^9 bytes per second of the same time
      * @param shareOfFma of the device's own fused multiply-add ceiling; null where that was not measured
      * @param shareOfCopy of the device's own copy ceiling; null where that was not measured
      */
     public record Rates(
-            double flops, double bytes, double tflops, double gbps, Double shareOfFma, Double shareOfCopy) {
+            @Limits(above = true, max = 1e24) double flops,
+            @Limits(above = true, max = 1e18) double bytes,
+            @Limits(above = true, max = 1e6) double tflops,
+            @Limits(above = true, max = 1e9) double gbps,
+            @Limits(max = 1e6) Double shareOfFma,
+            @Limits(max = 1e6) Double shareOfCopy) {
 
         /** Fills in the rates. */
         public static Rates of(double flops, double bytes, double computeNs, DeviceFacts.Ceilings ceilings) {
@@ -146,7 +159,7 @@ public record Measurement(
      * @param bar largest error that counts as right
      * @param queries sampled queries
      */
-    public record AccuracyCheck(Double error, double bar, long queries) {
+    public record AccuracyCheck(Double error, @Limits(above = true, max = 1) double bar, @Limits(min = 1, max = 1e15) long queries) {
         @JsonIgnore
         public boolean passed() {
             return error != null && error <= bar;
@@ -156,17 +169,38 @@ public record Measurement(
     /**
      * What the solver did, over all queries.
      *
+     * @param minIterations the fewest of any query
+     * @param meanIterations the queries' mean
+     * @param maxIterations the most of any query
      * @param worstResidual largest ||r|| / ||kbar - q||; null where it was not finite
      * @param unsolved queries that met the cap before the tolerance
+     * @param limited queries whose recurrence is within the tolerance, but not their true residual; null in older records
+     * @param recomputed queries that were solved in float64; null in older records
+     * @param estimatedError rounding error of o, ||o - exact|| / ||o||, as the result estimates it; null in backward, where the
+     *     device does not tell, and in older records
      * @param pairIterations iterations summed over the (query, key) pairs they ran on
      */
     public record Solve(
             int minIterations,
-            double meanIterations,
+            @Limits(max = Integer.MAX_VALUE) double meanIterations,
             int maxIterations,
             Double worstResidual,
-            long unsolved,
-            double pairIterations) {}
+            @Limits(max = 1e15) long unsolved,
+            @Limits(max = 1e15) Long limited,
+            @Limits(max = 1e15) Long recomputed,
+            Double estimatedError,
+            @Limits(max = 1e24) double pairIterations) {
+
+        /** Iterations, and what is not as it should be, for people. */
+        public String words(String separator) {
+            return minIterations + separator + Numbers.digits(meanIterations) + separator + maxIterations + count(unsolved, " unsolved")
+                    + count(limited, " limited by rounding") + count(recomputed, " in float64");
+        }
+
+        private static String count(Long queries, String what) {
+            return queries == null || queries == 0 ? "" : ", " + queries + what;
+        }
+    }
 
     /**
      * Bytes.
@@ -177,5 +211,5 @@ public record Measurement(
      *     plan was made and after its first run; null where the work is not done on the heap
      * @param hostPeakBytes largest resident set of the process so far; null where the system does not tell
      */
-    public record Memory(long tensorBytes, Long workspaceBytes, Long workingSetBytes, Long hostPeakBytes) {}
+    public record Memory(@Limits(min = 1) long tensorBytes, Long workspaceBytes, Long workingSetBytes, @Limits(min = 1) Long hostPeakBytes) {}
 }

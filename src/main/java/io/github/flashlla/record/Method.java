@@ -15,8 +15,12 @@ import java.util.List;
  * @param precision type of the products' factors where an option asked for another one than float32; otherwise null
  */
 public record Method(
-        String operator, Double tolerance, Integer maxIterations, String preconditioner, String dataType,
-        String precision) {
+        @Limits(words = {"lla", "softmax"}) String operator,
+        @Limits(above = true, max = 1) Double tolerance,
+        @Limits(min = 1) Integer maxIterations,
+        @Limits(optional = true, words = {"none", "jacobi"}) String preconditioner,
+        @Limits(words = {"float32", "float16", "bfloat16", "float64"}) String dataType,
+        @Limits(optional = true, words = "float16") String precision) {
 
     /** One line for people, such as {@code tol 1e-3 float32}. */
     public String label() {

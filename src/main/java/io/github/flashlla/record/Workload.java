@@ -24,18 +24,18 @@ import java.util.List;
  * @param inputs how q, k and v are drawn: {@code normal} is the standard normal distribution
  */
 public record Workload(
-        String mode,
-        int batch,
-        int heads,
-        int kvHeads,
-        int queryLength,
-        int keyLength,
-        int headDim,
-        int valueDim,
+        @Limits(words = {"fwd", "bwd", "fwd+bwd", "decode", "naive"}) String mode,
+        @Limits(min = 1) int batch,
+        @Limits(min = 1) int heads,
+        @Limits(min = 1) int kvHeads,
+        @Limits(min = 1) int queryLength,
+        @Limits(min = 1) int keyLength,
+        @Limits(min = 1, max = 256) int headDim,
+        @Limits(min = 1, max = 256) int valueDim,
         boolean causal,
-        double ridge,
-        double scale,
-        String inputs) {
+        @Limits(above = true) double ridge,
+        @Limits(min = -1e6, max = 1e6) double scale,
+        @Limits(words = "normal") String inputs) {
 
     public AttentionShape shape() {
         return new AttentionShape(batch, heads, kvHeads, queryLength, keyLength, headDim, valueDim);

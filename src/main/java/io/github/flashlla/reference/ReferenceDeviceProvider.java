@@ -30,6 +30,6 @@ public final class ReferenceDeviceProvider implements DeviceProvider {
     private static DeviceInfo info() {
         return new DeviceInfo(NAME, NAME, DeviceInfo.Type.CPU, "dense float64, Cholesky", System.getProperty("java.vm.vendor"),
                 "Java " + Runtime.version(), Runtime.getRuntime().maxMemory(), -1, Runtime.getRuntime().availableProcessors(),
-                List.of(DataType.FLOAT64, DataType.FLOAT32, DataType.FLOAT16, DataType.BFLOAT16));
+                List.of(DataType.FLOAT64, DataType.FLOAT32, DataType.FLOAT16, DataType.BFLOAT16), DeviceInfo.Trait.ON_HEAP, DeviceInfo.Trait.EXACT);
     }
 }

@@ -6,7 +6,6 @@ import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.report.compare.Comparison;
 import io.github.flashlla.report.compare.Summary;
 import io.github.flashlla.text.MarkdownTable;
-import io.github.flashlla.text.Numbers;
 import java.util.List;
 
 /** A comparison for a terminal. */
@@ -15,10 +14,11 @@ public final class ComparisonMarkdown {
 
     public static String render(Comparison comparison) {
         StringBuilder text = new StringBuilder();
-        MarkdownTable table = new MarkdownTable("workload", "series", "solve", "time", "+-", "kernels",
-                "ratio [95%]", "verdict", "rate", "of FMA", "error", "memory");
-        for (Line line : comparison.lines()) {
-            table.add(cells(line));
+        List<Row> rows = Row.of(comparison);
+        List<Column> columns = Column.of(Column.Table.COMPARE, rows);
+        MarkdownTable table = new MarkdownTable(columns.stream().map(Column::title).toArray(String[]::new));
+        for (Row row : rows) {
+            table.add(columns.stream().map(column -> column.cell().apply(row)).toList());
         }
         text.append(table).append('\n');
         Summary.of(comparison).forEach(sentence -> text.append(sentence).append('\n'));
@@ -35,23 +35,6 @@ public final class ComparisonMarkdown {
         Measurement m = line.measurement();
         return MarkdownTable.inline(m.status().word() + ": " + line.series().label() + ", "
                 + m.workload().label() + ", " + m.method().label() + ": " + m.message());
-    }
-
-    private static List<String> cells(Line line) {
-        Measurement m = line.measurement();
-        Measurement.Times t = m.times();
-        Measurement.Rates r = m.rates();
-        return List.of(m.workload().label(), line.series().label(), m.method().label(),
-                t == null ? "" : Numbers.time(t.medianNs()),
-                t == null ? "" : t.spreadWords(),
-                t == null || t.kernelMedianNs() == null ? "" : Numbers.time(t.kernelMedianNs()),
-                line.ratio() == null ? "" : line.ratio().numbers(),
-                line.verdict(),
-                r == null ? "" : Numbers.rate(r.tflops()),
-                r == null || r.shareOfFma() == null ? "" : Numbers.percent(r.shareOfFma()),
-                m.accuracy() == null ? "" : Numbers.error(m.accuracy().error()),
-                m.memory() == null || m.memory().workspaceBytes() == null ? ""
-                        : Numbers.bytes(m.memory().tensorBytes() + m.memory().workspaceBytes()));
     }
 
     private static String environments(List<Named> records) {

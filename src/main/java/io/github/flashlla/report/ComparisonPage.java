@@ -97,15 +97,15 @@ public final class ComparisonPage {
         page.put("clock", comparison.clock() == Clock.KERNEL ? "kernel times, or wall times where a device has no clock of its own" : "wall times");
         page.put("sources", comparison.records().stream().map(ComparisonPage::source).toList());
         page.put("summary", Summary.of(comparison));
+        List<Column> columns = Column.of(Column.Table.PAGE, Row.of(comparison));
+        page.put("columns", columns.stream().map(ComparisonPage::heading).toList());
+        page.put("width", columns.size());
         RatioBar bar = new RatioBar(comparison.lines());
-        page.put("groups", comparison.groups().stream().map(group -> group(group, bar)).toList());
+        page.put("groups", comparison.groups().stream().map(group -> group(group, columns, bar)).toList());
         List<Chart> charts = draw(comparison, notes);
         page.put("charts", charts);
         page.put("hasCharts", !charts.isEmpty());
-        boolean kernelClock = comparison.lines().stream()
-                .anyMatch(line -> line.measurement().times() != null && line.measurement().times().kernelNs() != null);
-        page.put("kernelClock", kernelClock);
-        page.put("columns", kernelClock ? 11 : 10);
+        page.put("kernelClock", Row.of(comparison).stream().anyMatch(Row::hasOwnClock));
         page.put("failures", comparison.failures().stream().map(ComparisonMarkdown::failure).toList());
         page.put("hasFailures", !comparison.failures().isEmpty());
         page.put("records", comparison.records().stream().map(Comparison.Named::name).toList());
@@ -134,41 +134,31 @@ public final class ComparisonPage {
                 "commit", commit == null ? "" : commit.substring(0, Math.min(12, commit.length())));
     }
 
-    /** The way of solving stands beside the workload where all lines share it, else in each line. */
-    private static Map<String, Object> group(Group group, RatioBar bar) {
-        List<String> methods = group.lines().stream().map(line -> line.measurement().method().label()).distinct().toList();
-        return Map.of("workload", group.workload().label(), "method", methods.size() == 1 ? methods.getFirst() : "",
-                "lines", group.lines().stream().map(line -> line(line, methods.size() > 1, bar)).toList());
+    private static Map<String, Object> heading(Column column) {
+        return Map.of("title", column.title(), "style", isNumber(column) ? "n" : "");
     }
 
-    private static Map<String, Object> line(Line line, boolean withMethod, RatioBar bar) {
-        Measurement m = line.measurement();
-        Map<String, Object> cells = new LinkedHashMap<>();
-        cells.put("series", line.series().label());
-        cells.put("method", withMethod ? m.method().label() : "");
-        cells.put("time", m.times() == null ? "" : Numbers.time(m.times().medianNs()));
-        cells.put("spread", m.times() == null ? "" : "\u00b1 " + m.times().spreadWords());
-        cells.put("kernel", m.times() == null || m.times().kernelMedianNs() == null ? ""
-                : Numbers.time(m.times().kernelMedianNs()));
-        cells.put("transfers", m.times() == null || m.times().kernelMedianNs() == null || m.times().transferMedianNs() == null ? ""
-                : Numbers.time(m.times().transferMedianNs()));
-        cells.put("compile", m.times() == null || m.times().kernelMedianNs() == null || m.times().compileNs() == null ? ""
-                : Numbers.time(m.times().compileNs()));
-        cells.put("first", m.times() == null || m.times().firstRunNs() == null ? ""
-                : Numbers.time(m.times().firstRunNs()));
-        cells.put("ratio", line.ratio() == null ? "" : line.ratio().numbers());
-        cells.put("bar", line.ratio() == null ? "" : bar.svg(line.ratio()));
-        cells.put("verdict", line.verdict());
-        cells.put("kind", kind(line));
-        cells.put("rate", m.rates() == null ? "" : Numbers.rate(m.rates().tflops()));
-        cells.put("share", m.rates() == null || m.rates().shareOfFma() == null ? ""
-                : Numbers.percent(m.rates().shareOfFma()));
-        cells.put("error", m.accuracy() == null ? "" : Numbers.error(m.accuracy().error()));
-        cells.put("iterations", m.solve() == null ? "" : m.solve().minIterations() + " / "
-                + Numbers.digits(m.solve().meanIterations()) + " / " + m.solve().maxIterations());
-        cells.put("memory", m.memory() == null || m.memory().workspaceBytes() == null ? ""
-                : Numbers.bytes(m.memory().tensorBytes() + m.memory().workspaceBytes()));
-        return cells;
+    /** The way of solving stands beside the workload where all lines share it, else in each line. */
+    private static Map<String, Object> group(Group group, List<Column> columns, RatioBar bar) {
+        List<String> methods = group.lines().stream().map(line -> line.measurement().method().label()).distinct().toList();
+        return Map.of("workload", group.workload().label(), "method", methods.size() == 1 ? methods.getFirst() : "",
+                "lines", group.lines().stream().map(line -> Row.of(line, methods.size() == 1 ? "" : line.measurement().method().label()))
+                        .map(row -> columns.stream().map(column -> cell(column, row, bar)).toList()).toList());
+    }
+
+    private static Map<String, Object> cell(Column column, Row row, RatioBar bar) {
+        String kind = switch (column.style()) {
+            case RATIO, VERDICT -> " " + kind(row.line());
+            default -> "";
+        };
+        boolean drawn = column.style() == Column.Style.RATIO && row.line().ratio() != null;
+        return Map.of("label", column.title(), "text", column.cell().apply(row), "note", column.note().apply(row),
+                "head", column.style() == Column.Style.HEAD, "style", (isNumber(column) ? "n" : "words") + kind,
+                "figure", drawn ? bar.svg(row.line().ratio()) : "");
+    }
+
+    private static boolean isNumber(Column column) {
+        return column.style() != Column.Style.HEAD && column.style() != Column.Style.VERDICT;
     }
 
     /** The style class of a line's verdict. */

@@ -6,41 +6,60 @@ import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.DeviceProvider.Absence;
 import io.github.flashlla.DeviceProvider.Discovery;
 import io.github.flashlla.io.ScratchFolder;
+import io.github.flashlla.process.ChildJvm;
+import io.github.flashlla.process.JavaCommand;
 import java.io.File;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
 /**
  * Asks backends for their devices, each in a JVM of its own, so that a driver that crashes or hangs hides no other.
- * Asked once in the life of this JVM: a second or two, and what is installed does not change meanwhile.
+ * A second or two, so answers are kept: in this JVM as long as it lives, on the disk as long as nothing changed.
  */
 public final class BackendSurvey {
-    private static final String PROVIDER = "io/github/flashlla/tornado/TornadoDeviceProvider.class";
+    private static final String PROVIDER = "io/github/flashlla/tornado/LlaTasks.class";
     private static final long LIMIT_SECONDS = 60;
     private static Discovery known;
+    private static String cacheState = "not looked at";
 
     private BackendSurvey() {}
 
-    /** Devices of all backends, and the backends without any, with the reason. */
+    /** Devices of all backends, and the backends without any, with the reason; from {@link SurveyCache} where nothing changed. */
     public static synchronized Discovery all() {
         if (known == null) {
-            known = ask();
+            known = ask(false);
         }
         return known;
+    }
+
+    /** As {@link #all()}, but every backend is asked, whatever was known. */
+    public static synchronized Discovery refresh() {
+        known = ask(true);
+        return known;
+    }
+
+    /** Where the answers of earlier processes lie, and whether they were used. */
+    static synchronized String cacheState() {
+        return cacheState;
     }
 
     /** A JVM that does not exist yet, but whose flags can be made: why not, in one sentence; empty where it can. */
     static Optional<String> obstacle(Optional<TornadoSdk> sdk, Backend backend) {
         if (sdk.isEmpty()) {
             return Optional.of(TornadoSdk.absence());
+        }
+        Optional<String> unsupported = sdk.get().unsupported();
+        if (unsupported.isPresent()) {
+            return unsupported;
         }
         if (BackendSurvey.class.getClassLoader().getResource(PROVIDER) == null) {
             return Optional.of("this build has no TornadoVM kernels, since no SDK was there when it was made; build again with "
@@ -66,55 +85,63 @@ public final class BackendSurvey {
         return Optional.empty();
     }
 
-    private static Discovery ask() {
+    private static Discovery ask(boolean anew) {
         Optional<TornadoSdk> sdk = TornadoSdk.find();
-        List<CompletableFuture<Discovery>> answers = Arrays.stream(Backend.values())
-                .map(backend -> obstacle(sdk, backend)
-                        .map(why -> CompletableFuture.completedFuture(absent(backend, why)))
-                        .orElseGet(() -> CompletableFuture.supplyAsync(() -> ask(sdk.orElseThrow(), backend))))
-                .toList();
+        Optional<SurveyCache> cache = sdk.map(SurveyCache::of);
+        Map<Backend, Discovery> cached = cache.map(SurveyCache::read).filter(answers -> !anew).orElse(Map.of());
+        Map<Backend, CompletableFuture<Discovery>> answers = new EnumMap<>(Backend.class);
+        for (Backend backend : Backend.values()) {
+            answers.put(backend, obstacle(sdk, backend)
+                    .map(why -> CompletableFuture.completedFuture(absent(backend, why)))
+                    .orElseGet(() -> cached.containsKey(backend) ? CompletableFuture.completedFuture(cached.get(backend))
+                            : CompletableFuture.supplyAsync(() -> ask(sdk.orElseThrow(), backend))));
+        }
         List<DeviceInfo> devices = new ArrayList<>();
         List<Absence> absences = new ArrayList<>();
-        for (CompletableFuture<Discovery> answer : answers) {
-            devices.addAll(answer.join().devices());
-            absences.addAll(answer.join().absences());
+        Map<Backend, Discovery> found = new EnumMap<>(Backend.class);
+        answers.forEach((backend, answer) -> {
+            Discovery discovery = answer.join();
+            devices.addAll(discovery.devices());
+            absences.addAll(discovery.absences());
+            if (!discovery.devices().isEmpty()) { // a backend without devices is asked again: its driver may have failed for once
+                found.put(backend, discovery);
+            }
+        });
+        if (!found.equals(cached)) {
+            cache.ifPresent(c -> c.write(found));
         }
+        cacheState = cache.map(SurveyCache::state).orElse("none, for there is no SDK");
         return new Discovery(List.copyOf(devices), List.copyOf(absences));
     }
 
     private static Discovery ask(TornadoSdk sdk, Backend backend) {
         try (ScratchFolder folder = new ScratchFolder("survey")) {
-            return ask(sdk, backend, folder.resolve("devices.json"), folder.resolve("log"));
+            return ask(sdk, backend, folder);
         } catch (IOException | RuntimeException e) {
             return absent(backend, "could not be asked for its devices: " + e.getMessage());
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            return absent(backend, "was not asked for its devices, since this thread was interrupted");
         }
     }
 
-    private static Discovery ask(TornadoSdk sdk, Backend backend, Path answer, Path log)
-            throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(TornadoFlags.command(sdk, List.of(backend), -1));
-        command.add(1, "-XX:ErrorFile=" + answer.resolveSibling("hs_err.log"));
-        command.add(1, "-XX:TieredStopAtLevel=1");
-        command.addAll(List.of(BackendSurveyMain.class.getName(), backend.id(), answer.toString()));
-        Process process = TornadoFlags.process(sdk, command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
-        if (!process.waitFor(LIMIT_SECONDS, TimeUnit.SECONDS)) {
-            process.destroyForcibly().waitFor();
-            return absent(backend, "its driver did not answer within " + LIMIT_SECONDS + " s; run flashlla doctor");
-        }
-        if (!Files.exists(answer)) {
-            return absent(backend, "its driver does not start: " + reason(log) + "; " + backend.remedy());
+    private static Discovery ask(TornadoSdk sdk, Backend backend, ScratchFolder folder) throws IOException {
+        Path answer = folder.resolve("devices.json");
+        JavaCommand java = TornadoFlags.command(sdk, List.of(backend), -1).with(List.of("-XX:TieredStopAtLevel=1"));
+        try (ChildJvm child = ChildJvm.start(java, folder, BackendSurveyMain.class, List.of(backend.id(), answer.toString()))) {
+            if (!child.awaitEnd(TimeUnit.SECONDS.toMillis(LIMIT_SECONDS))) {
+                return absent(backend, Thread.currentThread().isInterrupted()
+                        ? "was not asked for its devices, since this thread was interrupted"
+                        : "its driver did not answer within " + LIMIT_SECONDS + " s; run flashlla doctor");
+            }
+            if (!Files.exists(answer)) {
+                return absent(backend, "its driver does not start: " + reason(child.said()) + "; " + backend.remedy());
+            }
         }
         Discovery found = new ObjectMapper().readValue(answer.toFile(), Discovery.class);
         return new Discovery(found.devices(), found.absences().stream().map(a -> new Absence(a.backend(), plain(a.reason()))).toList());
     }
 
     /** The line that tells most of what a failed JVM printed. */
-    private static String reason(Path log) throws IOException {
-        List<String> lines = new String(Files.readAllBytes(log), StandardCharsets.UTF_8).lines().map(String::strip)
-                .filter(line -> !line.isEmpty() && !line.startsWith("WARNING") && !line.startsWith("at ")).toList();
+    private static String reason(List<String> said) {
+        List<String> lines = said.stream().filter(line -> !line.startsWith("WARNING") && !line.startsWith("at ")).toList();
         return lines.stream().filter(line -> line.startsWith("Caused by") || line.contains("rror")).reduce((a, b) -> b)
                 .or(() -> lines.stream().reduce((a, b) -> b)).orElse("it ended without a word");
     }

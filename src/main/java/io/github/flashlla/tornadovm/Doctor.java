@@ -76,6 +76,11 @@ public final class Doctor {
     }
 
     private void examine(TornadoSdk sdk) {
+        Optional<String> unsupported = sdk.unsupported();
+        if (unsupported.isPresent()) {
+            note("TornadoVM SDK", unsupported.get(), "without it there are the devices jvm and reference");
+            return;
+        }
         List<String> drivers = Stream.of(Backend.values()).filter(sdk::has).map(Backend::id).toList();
         ok("TornadoVM SDK", sdk.version() + " at " + sdk.home() + " with " + String.join(", ", drivers));
         try {
@@ -158,7 +163,8 @@ public final class Doctor {
     }
 
     private void backends() {
-        Discovery discovery = BackendSurvey.all();
+        Discovery discovery = BackendSurvey.refresh();
+        ok("device cache", BackendSurvey.cacheState());
         for (DeviceInfo device : discovery.devices()) {
             ok(device.name(), device.hardware() + ", " + device.vendor() + ", " + device.driver());
         }

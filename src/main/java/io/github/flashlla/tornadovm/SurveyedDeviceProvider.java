@@ -21,7 +21,15 @@ public final class SurveyedDeviceProvider implements DeviceProvider {
 
     @Override
     public Discovery discover() {
-        return inTornadoJvm() ? Discovery.of() : BackendSurvey.all();
+        if (inTornadoJvm()) {
+            return Discovery.of();
+        }
+        try {
+            return BackendSurvey.all();
+        } catch (NoClassDefFoundError e) { // an application that embeds attention comes without the libraries of the command line
+            return new Discovery(List.of(), Arrays.stream(Backend.values()).map(backend -> new Absence(backend.id(),
+                    "listing TornadoVM's devices needs jackson-databind on the class path")).toList());
+        }
     }
 
     @Override

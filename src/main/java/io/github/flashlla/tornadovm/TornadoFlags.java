@@ -1,6 +1,7 @@
 package io.github.flashlla.tornadovm;
 
 import io.github.flashlla.DeviceException;
+import io.github.flashlla.process.JavaCommand;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -9,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Collectors;
 
 /**
@@ -67,23 +69,13 @@ public final class TornadoFlags {
         return flags;
     }
 
-    /** Java of this JVM with those flags and this JVM's class path; a main class goes next. */
-    public static List<String> command(TornadoSdk sdk, Collection<Backend> backends, long memoryBytes) {
-        List<String> command = new ArrayList<>();
-        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-        command.addAll(of(sdk, backends, memoryBytes));
-        command.add("-cp");
-        command.add(System.getProperty("java.class.path"));
-        return command;
-    }
-
     /**
-     * The java command, class path included, that a JVM for these backends starts with; a main class goes next.
+     * The JVM for these backends, with the SDK's place in its environment, where TornadoVM looks for its settings.
      *
      * @param memoryBytes bytes of the device's memory that TornadoVM may use; or -1 for its default of 4 GB
      * @throws DeviceException if a backend is not here
      */
-    public static List<String> command(Collection<Backend> backends, long memoryBytes) {
+    public static JavaCommand command(Collection<Backend> backends, long memoryBytes) {
         for (Backend backend : backends) {
             BackendSurvey.obstacle(TornadoSdk.find(), backend).ifPresent(why -> {
                 throw new DeviceException(backend.id() + " is not here: " + why + ".");
@@ -92,11 +84,9 @@ public final class TornadoFlags {
         return command(TornadoSdk.find().orElseThrow(), backends, memoryBytes);
     }
 
-    /** A process that runs such a command, with the SDK's place in its environment, where TornadoVM looks for its settings. */
-    public static ProcessBuilder process(TornadoSdk sdk, List<String> command) {
-        ProcessBuilder builder = new ProcessBuilder(command);
-        builder.environment().put("TORNADOVM_HOME", sdk.home().toString());
-        return builder;
+    /** The same whether or not the backends' libraries are on this machine: TornadoVM's virtual devices need none. */
+    public static JavaCommand command(TornadoSdk sdk, Collection<Backend> backends, long memoryBytes) {
+        return JavaCommand.of(of(sdk, backends, memoryBytes), Map.of("TORNADOVM_HOME", sdk.home().toString()));
     }
 
     private static List<String> argumentFile(TornadoSdk sdk) {

@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
 
 /**
@@ -27,6 +28,10 @@ import java.util.stream.Stream;
  */
 public record TornadoSdk(Path home) {
     public static final String HOW_TO_GET = "install one with SDKMAN ('sdk install tornadovm') or set TORNADOVM_HOME";
+
+    private static final String SUPPORTED = "5.2.";
+
+    private static final Map<Path, ModuleFinder> FINDERS = new ConcurrentHashMap<>();
 
     /** Modules that every backend needs; their own requirements follow from their descriptors. */
     private static final List<String> CORE = List.of("tornado.runtime", "tornado.annotation", "tornado.drivers.common");
@@ -79,6 +84,18 @@ public record TornadoSdk(Path home) {
         }
     }
 
+    /**
+     * Why this SDK's version cannot be used, in one sentence; empty for {@value #SUPPORTED}x and where the version is unknown, which
+     * means a jar that cannot be read.
+     */
+    public Optional<String> unsupported() {
+        String version = version();
+        return version.equals("unknown") || version.startsWith(SUPPORTED) ? Optional.empty()
+                : Optional.of("the TornadoVM SDK at " + home + " is version " + version + ", but FlashLLA is built and tested for " + SUPPORTED
+                        + "x (later versions have no PTX, no SPIR-V and another compiler interface); 'sdk install tornadovm "
+                        + "5.2.0-jdk25-opencl' installs one, and TORNADOVM_HOME names it");
+    }
+
     /** Whether it was installed with this backend's driver. */
     public boolean has(Backend backend) {
         return module(backend.module()).isPresent();
@@ -86,7 +103,7 @@ public record TornadoSdk(Path home) {
 
     /** Jars that the backends' JVM needs on its module path, and no more: a driver on that path is loaded, wanted or not. */
     public List<Path> jars(Collection<Backend> backends) {
-        ModuleFinder all = ModuleFinder.of(jarFolder());
+        ModuleFinder all = modules();
         ModuleFinder system = ModuleFinder.ofSystem();
         Deque<String> open = new ArrayDeque<>(CORE);
         backends.forEach(backend -> open.add(backend.module()));
@@ -122,9 +139,14 @@ public record TornadoSdk(Path home) {
         }
     }
 
+    /** Reads the jars' descriptors once in the life of this JVM, for that takes 0.1 s. */
+    private ModuleFinder modules() {
+        return FINDERS.computeIfAbsent(jarFolder(), ModuleFinder::of);
+    }
+
     private Optional<ModuleReference> module(String name) {
         try {
-            return ModuleFinder.of(jarFolder()).find(name);
+            return modules().find(name);
         } catch (FindException e) {
             throw damaged(e);
         }

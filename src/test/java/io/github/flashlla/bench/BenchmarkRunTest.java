@@ -11,10 +11,12 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.LlaOptions;
+import io.github.flashlla.process.JavaCommand;
 import io.github.flashlla.record.BenchmarkRecord;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.RecordFile;
 import io.github.flashlla.record.Status;
+import io.github.flashlla.tornadovm.DeviceJvm;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -109,11 +111,7 @@ class BenchmarkRunTest {
     @Test
     void deviceWhoseProcessDiesWhileOpeningGetsAnother() {
         BenchmarkRecord once = new BenchmarkRun(new Suite("faulty", null, tasks(32, 64), QUICK), devices("lateborn"), new BenchmarkListener() { },
-                device -> {
-                    List<String> command = faultyJava(device);
-                    command.add("-D" + FaultyDeviceProvider.MARK + "=" + folder.resolve("mark"));
-                    return command;
-                }).run();
+                device -> faultyJava(device).with(List.of("-D" + FaultyDeviceProvider.MARK + "=" + folder.resolve("mark")))).run();
         assertEquals(List.of(Status.OK, Status.OK), statuses(once));
 
         BenchmarkRecord always = run(QUICK, "deadborn");
@@ -149,10 +147,8 @@ class BenchmarkRunTest {
         return List.of(faults).stream().map(FaultyDeviceProvider::info).toList();
     }
 
-    private static List<String> faultyJava(DeviceInfo device) {
-        List<String> command = new ArrayList<>(ChildJvm.command(device));
-        command.add("-D" + FaultyDeviceProvider.PROPERTY + "=true");
-        return command;
+    private static JavaCommand faultyJava(DeviceInfo device) {
+        return DeviceJvm.of(device).with(List.of("-D" + FaultyDeviceProvider.PROPERTY + "=true"));
     }
 
     private static List<Task> tasks(int... lengths) {

@@ -11,6 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
+import java.util.jar.JarOutputStream;
+import java.util.zip.ZipEntry;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -84,6 +86,27 @@ class PlacesIT {
         assertTrue(doctor.out().contains("cannot be read") && !doctor.err().contains("mistake"), doctor.out() + doctor.err());
         Run bench = launcher.run("bench", "--seq", "16", "--heads", "1", "--head-dim", "8", "-r", "1", "--warm-up", "0.1");
         assertEquals(0, bench.status(), bench.err());
+    }
+
+    @Test
+    void anSdkOfAnotherVersionIsNamedAndHidesNoOtherDevice() throws IOException {
+        Path jars = Files.createDirectories(folder.resolve("sdk/share/java/tornado"));
+        for (String name : List.of("tornado.api", "tornado.runtime", "tornado.annotation", "tornado.drivers.common", "tornado.drivers.opencl")) {
+            byte[] descriptor = java.lang.classfile.ClassFile.of().buildModule(java.lang.classfile.attribute.ModuleAttribute.of(
+                    java.lang.constant.ModuleDesc.of(name), module -> module.moduleVersion("8.2.0")
+                            .requires(java.lang.constant.ModuleDesc.of("java.base"), 0x8000, null)));
+            try (JarOutputStream jar = new JarOutputStream(Files.newOutputStream(jars.resolve(name.replace('.', '-') + "-8.2.0.jar")))) {
+                jar.putNextEntry(new ZipEntry("module-info.class"));
+                jar.write(descriptor);
+            }
+        }
+        Launcher launcher = new Launcher(folder).with("TORNADOVM_HOME", folder.resolve("sdk").toString());
+        for (String command : List.of("devices", "doctor")) {
+            Run run = launcher.run(command);
+            assertEquals(0, run.status(), run.err());
+            assertTrue(run.out().contains("version 8.2.0, but FlashLLA is built and tested for 5.2.x"), run.out());
+        }
+        assertTrue(launcher.run("devices").out().contains("| jvm "));
     }
 
     @Test

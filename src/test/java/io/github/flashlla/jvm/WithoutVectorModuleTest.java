@@ -11,10 +11,14 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
-import java.nio.file.Path;
+import io.github.flashlla.io.ScratchFolder;
+import io.github.flashlla.process.ChildJvm;
+import io.github.flashlla.process.JavaCommand;
+import io.github.flashlla.verify.Accuracy;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 /** Starts a JVM without the incubator module, which a JVM that has it cannot drop. */
@@ -22,14 +26,15 @@ class WithoutVectorModuleTest {
 
     @Test
     void computesInPlainLoops() throws Exception {
-        Process child = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--limit-modules", "java.base,java.management,jdk.management,java.logging,java.sql",
-                "-cp", System.getProperty("java.class.path"), WithoutVectorModuleTest.class.getName())
-                .redirectErrorStream(true).start();
-        String said = new String(child.getInputStream().readAllBytes());
-        assertTrue(child.waitFor(1, TimeUnit.MINUTES));
-        assertEquals(0, child.exitValue(), said);
-        List<String> lines = said.lines().toList();
+        JavaCommand java = JavaCommand.of(List.of("--limit-modules", "java.base,java.management,jdk.management,java.logging,java.sql"), Map.of());
+        List<String> lines;
+        try (ScratchFolder folder = new ScratchFolder("test");
+                ChildJvm child = ChildJvm.start(java, folder, WithoutVectorModuleTest.class, List.of())) {
+            assertTrue(child.awaitEnd(60_000));
+            lines = child.said();
+            assertEquals(0, child.exitStatus(), lines.toString());
+        }
+        String said = lines.toString();
         assertTrue(lines.getFirst().contains("plain loops") && lines.getFirst().contains("--add-modules"), said);
         assertTrue(Double.parseDouble(lines.getLast()) <= 1e-4, said);
     }
@@ -48,7 +53,7 @@ class WithoutVectorModuleTest {
             if (gradients.dk().firstNonFinite() >= 0 || gradients.dv().firstNonFinite() >= 0) {
                 throw new IllegalStateException("gradients are not finite");
             }
-            System.out.println(Errors.relative(result.output(),
+            System.out.println(Accuracy.relativeError(result.output(),
                     Tensor.of(new DenseLla(inputs, options).output(), shape.outputDims())));
         }
     }

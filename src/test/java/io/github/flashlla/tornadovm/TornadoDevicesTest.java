@@ -8,14 +8,13 @@ import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.DeviceProvider.Absence;
 import io.github.flashlla.DeviceProvider.Discovery;
-import io.github.flashlla.process.Relay;
+import io.github.flashlla.process.CommandRelay;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
@@ -33,7 +32,7 @@ import org.junit.jupiter.api.io.TempDir;
  * <p>{@code -Dflashlla.require=opencl,spirv} makes the absence of a backend a failure.
  */
 public class TornadoDevicesTest {
-    private static final String RUNNER = "io.github.flashlla.tornado.DeviceTestRunner";
+    private static final String RUNNER = "io.github.flashlla.tornado.support.DeviceTestRunner";
     private static final int LIMIT_SECONDS = 400;
 
     private static final List<String> RAN = new ArrayList<>();
@@ -104,9 +103,8 @@ public class TornadoDevicesTest {
     private static String inOwnJvm(DeviceInfo device, Path report) throws ClassNotFoundException {
         try {
             Class<?> runner = Class.forName(RUNNER, false, TornadoDevicesTest.class.getClassLoader());
-            OptionalInt status = Relay.run(List.of(device), runner,
+            int code = CommandRelay.run(DeviceJvm.of(device), device.name(), runner,
                     List.of(device.name(), report.toString(), Integer.toString(LIMIT_SECONDS)));
-            int code = status.orElseThrow();
             return code == 0 ? "" : code == 3 ? "not done within " + LIMIT_SECONDS + " s" : "exit status " + code;
         } catch (DeviceException e) {
             return e.getMessage();

@@ -4,7 +4,15 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
-import io.github.flashlla.tornado.kernels.GpuBackward;
+import io.github.flashlla.process.DriverLog;
+import io.github.flashlla.tornado.buffers.BackwardBuffers;
+import io.github.flashlla.tornado.buffers.LlaBuffers;
+import io.github.flashlla.tornado.device.BackendDevice;
+import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.kernels.BackwardKernel;
+import io.github.flashlla.tornado.kernels.DeviceLimits;
+import io.github.flashlla.tornado.kernels.tile.BackwardRow;
+import io.github.flashlla.tornado.kernels.tile.Masking;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
@@ -26,7 +34,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * {@link #appendTo}. Not for several threads at once. One object serves one graph.
  */
 public final class LlaBackwardTasks {
-    private final TornadoRuntimeDevices.Entry device;
+    private final BackendDevice device;
     private final AttentionShape shape;
     private final LlaOptions options;
     private final BackwardKernel kernel;
@@ -64,7 +72,7 @@ public final class LlaBackwardTasks {
             FloatArray dridge) {
         LlaBuffers f = forward.buffers();
         BackwardKernel kernel = kernel(forward);
-        BackwardBuffers buffers = BackwardBuffers.over(forward.shape(), f, LlaTasks.isJacobi(forward.options()),
+        BackwardBuffers buffers = BackwardBuffers.over(forward.shape(), f, Masking.isJacobi(forward.options()),
                 scratchFloats(forward, kernel), g, dq, dk, dv, dridge);
         LlaTasks.requireDistinct("q, k, v, ridge, o, g, dq, dk, dv and dridge", f.q(), f.k(), f.v(), f.ridge(), f.o(), g, dq, dk,
                 dv, buffers.dridge());
@@ -74,10 +82,10 @@ public final class LlaBackwardTasks {
     }
 
     /** The same over arrays that are all its own, but for forward's. */
-    static LlaBackwardTasks of(LlaTasks forward) {
+    public static LlaBackwardTasks of(LlaTasks forward) {
         BackwardKernel kernel = kernel(forward);
         BackwardBuffers buffers = BackwardBuffers.allocate(forward.shape(), forward.buffers(),
-                LlaTasks.isJacobi(forward.options()), scratchFloats(forward, kernel));
+                Masking.isJacobi(forward.options()), scratchFloats(forward, kernel));
         return new LlaBackwardTasks(forward, kernel, buffers, false);
     }
 
@@ -106,7 +114,7 @@ public final class LlaBackwardTasks {
     }
 
     /** The same, with the transfer of what is checked left to the caller. */
-    void append(TaskGraph graph, GridScheduler grids) {
+    public void append(TaskGraph graph, GridScheduler grids) {
         if (graphName != null) {
             throw new IllegalStateException("these tasks are part of the graph " + graphName + " already; make others for "
                     + graph.getTaskGraphName());
@@ -140,21 +148,21 @@ public final class LlaBackwardTasks {
     }
 
     /** So that statistics that are not copied back are seen. */
-    void forgetStatistics() {
+    public void forgetStatistics() {
         buffers.rows().init(Float.NaN);
         buffers.visited().init(Float.NaN);
     }
 
     /** The same once the statistics are on the host. */
-    void checkStatistics() {
+    public void checkStatistics() {
         for (int row = 0; row < iterations.length; row++) {
-            int at = row * GpuBackward.ROW_SCALARS;
-            float count = buffers.rows().get(at + GpuBackward.ITERATIONS);
-            if (!(count >= 0) || Float.isNaN(buffers.rows().get(at + GpuBackward.MU))) {
+            int at = row * BackwardRow.ROW_SCALARS;
+            float count = buffers.rows().get(at + BackwardRow.ITERATIONS);
+            if (!(count >= 0) || Float.isNaN(buffers.rows().get(at + BackwardRow.MU))) {
                 throw notComputed("query", row, shape.queryLength());
             }
             iterations[row] = (int) count;
-            residual[row] = buffers.rows().get(at + GpuBackward.RESIDUAL);
+            residual[row] = buffers.rows().get(at + BackwardRow.RESIDUAL);
         }
         for (int key = 0; key < buffers.visited().getSize(); key++) {
             if (!(buffers.visited().get(key) >= 0)) {
@@ -180,7 +188,7 @@ public final class LlaBackwardTasks {
     }
 
     /** Bytes on the device beyond forward's, g and the gradients included. */
-    long memoryBytes() {
+    public long memoryBytes() {
         return DeviceLimits.backwardMemoryBytes(shape, buffers);
     }
 
@@ -190,7 +198,7 @@ public final class LlaBackwardTasks {
     }
 
     /** Iterations that the kernel ran in the run last checked, summed over the (query, key) pairs they ran on. */
-    long pairIterations() {
+    public long pairIterations() {
         return LlaTasks.pairIterations(shape, options, kernel.blockRows(shape), iterations);
     }
 }

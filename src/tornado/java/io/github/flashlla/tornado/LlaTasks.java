@@ -4,8 +4,15 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
-import io.github.flashlla.Preconditioner;
+import io.github.flashlla.process.DriverLog;
+import io.github.flashlla.tornado.buffers.LlaBuffers;
+import io.github.flashlla.tornado.device.BackendDevice;
+import io.github.flashlla.tornado.device.BackendDevices;
+import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.kernels.DeviceLimits;
+import io.github.flashlla.tornado.kernels.ForwardKernel;
 import io.github.flashlla.tornado.kernels.KeyCentre;
+import io.github.flashlla.tornado.kernels.tile.Masking;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.Collections;
 import java.util.IdentityHashMap;
@@ -46,7 +53,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * <p>Not for several threads at once. One object serves one graph.
  */
 public final class LlaTasks {
-    private final TornadoRuntimeDevices.Entry device;
+    private final BackendDevice device;
     private final AttentionShape shape;
     private final LlaOptions options;
     private final ForwardKernel kernel;
@@ -58,7 +65,7 @@ public final class LlaTasks {
     private final float[] residual;
     private String graphName;
 
-    private LlaTasks(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options, ForwardKernel kernel,
+    private LlaTasks(BackendDevice device, AttentionShape shape, LlaOptions options, ForwardKernel kernel,
             LlaBuffers buffers, boolean ownsRidge) {
         this.device = device;
         this.shape = shape;
@@ -86,7 +93,7 @@ public final class LlaTasks {
      */
     public static LlaTasks of(String deviceName, AttentionShape shape, LlaOptions options, FloatArray q, FloatArray k,
             FloatArray v, FloatArray ridge, FloatArray o) {
-        TornadoRuntimeDevices.Entry device = TornadoRuntimeDevices.open(deviceName);
+        BackendDevice device = BackendDevices.open(deviceName);
         return checked(device, shape, options, (kernel, jacobi, packed, scratch) -> {
             FloatArray ridges = ridge;
             if (ridge == null) {
@@ -100,7 +107,7 @@ public final class LlaTasks {
     }
 
     /** The same over arrays that are all its own. */
-    static LlaTasks of(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options) {
+    public static LlaTasks of(BackendDevice device, AttentionShape shape, LlaOptions options) {
         return checked(device, shape, options, (kernel, jacobi, packed, scratch) -> new LlaTasks(device, shape, options, kernel,
                 LlaBuffers.allocate(shape, jacobi, packed, scratch), false));
     }
@@ -109,10 +116,10 @@ public final class LlaTasks {
         LlaTasks allocate(ForwardKernel kernel, boolean jacobi, long packedHalves, long scratchFloats);
     }
 
-    private static LlaTasks checked(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options,
+    private static LlaTasks checked(BackendDevice device, AttentionShape shape, LlaOptions options,
             Allocation allocation) {
         ForwardKernel kernel = DeviceLimits.choose(device, shape, options);
-        boolean jacobi = isJacobi(options);
+        boolean jacobi = Masking.isJacobi(options);
         long scratch = kernel.scratchFloats(device.info(), shape, options);
         long packed = kernel.packedHalves(shape);
         device.memory().requireFree(shape, memoryBytes(device, shape, options, kernel));
@@ -121,7 +128,7 @@ public final class LlaTasks {
     }
 
     /** The device, as the checks know it. */
-    TornadoRuntimeDevices.Entry entry() {
+    public BackendDevice entry() {
         return device;
     }
 
@@ -155,7 +162,7 @@ public final class LlaTasks {
     }
 
     /** The same, with the transfer of the statistics left to the caller. */
-    void append(TaskGraph graph, GridScheduler grids) {
+    public void append(TaskGraph graph, GridScheduler grids) {
         if (graphName != null) {
             throw new IllegalStateException("these tasks are part of the graph " + graphName + " already; make others for "
                     + graph.getTaskGraphName());
@@ -200,7 +207,7 @@ public final class LlaTasks {
     }
 
     /** The same once the statistics are on the host. */
-    void checkStatistics() {
+    public void checkStatistics() {
         FloatArray stats = buffers.stats();
         for (int row = 0; row < iterations.length; row++) {
             float count = stats.get(2 * row);
@@ -225,18 +232,14 @@ public final class LlaTasks {
     }
 
     /** Bytes on the device, all arrays together. */
-    long memoryBytes() {
+    public long memoryBytes() {
         return memoryBytes(device, shape, options, kernel);
     }
 
-    private static long memoryBytes(TornadoRuntimeDevices.Entry device, AttentionShape shape, LlaOptions options,
+    private static long memoryBytes(BackendDevice device, AttentionShape shape, LlaOptions options,
             ForwardKernel kernel) {
-        return DeviceLimits.memoryBytes(shape, isJacobi(options),
+        return DeviceLimits.memoryBytes(shape, Masking.isJacobi(options),
                 kernel.scratchFloats(device.info(), shape, options) + kernel.packedHalves(shape) / 2);
-    }
-
-    static boolean isJacobi(LlaOptions options) {
-        return options.preconditioner() == Preconditioner.JACOBI;
     }
 
     /** Bytes on the device beyond q, k, v and o. */
@@ -245,12 +248,12 @@ public final class LlaTasks {
     }
 
     /** Iterations that the kernel ran in the run last checked, summed over the (query, key) pairs they ran on. */
-    long pairIterations() {
+    public long pairIterations() {
         return pairIterations(shape, options, kernel.blockRows(shape), iterations);
     }
 
     /** @param rows queries that iterate together, all of them as often as the slowest */
-    static long pairIterations(AttentionShape shape, LlaOptions options, int rows, int[] iterations) {
+    public static long pairIterations(AttentionShape shape, LlaOptions options, int rows, int[] iterations) {
         int sq = shape.queryLength();
         long sum = 0;
         for (int head = 0; head < shape.batch() * shape.heads(); head++) {

@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.kernels;
 
+import io.github.flashlla.tornado.kernels.tile.Lanes;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.vectors.Float16;

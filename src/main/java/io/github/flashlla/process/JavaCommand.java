@@ -1,0 +1,49 @@
+package io.github.flashlla.process;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A java command up to where the main class goes.
+ *
+ * @param words java, its flags and its class path
+ * @param environment what is added to this JVM's environment
+ */
+public record JavaCommand(List<String> words, Map<String, String> environment) {
+
+    /** The java of this JVM, with these flags and this JVM's class path. */
+    public static JavaCommand of(List<String> flags, Map<String, String> environment) {
+        List<String> words = new ArrayList<>();
+        words.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        words.addAll(flags);
+        words.addAll(List.of("-cp", System.getProperty("java.class.path")));
+        return new JavaCommand(List.copyOf(words), environment);
+    }
+
+    /** A JVM like this one: its modules and its heap. */
+    public static JavaCommand likeThis() {
+        List<String> flags = new ArrayList<>();
+        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent()) {
+            flags.addAll(List.of("--add-modules", "jdk.incubator.vector"));
+        }
+        flags.add("--enable-native-access=ALL-UNNAMED");
+        flags.add("-Xmx" + Runtime.getRuntime().maxMemory());
+        return of(flags, Map.of());
+    }
+
+    /** The same with more flags, which win over those that are there. */
+    public JavaCommand with(List<String> flags) {
+        List<String> more = new ArrayList<>(words);
+        more.addAll(more.indexOf("-cp"), flags);
+        return new JavaCommand(List.copyOf(more), environment);
+    }
+
+    /** The same with one more variable in its environment. */
+    public JavaCommand with(String variable, String value) {
+        Map<String, String> more = new java.util.HashMap<>(environment);
+        more.put(variable, value);
+        return new JavaCommand(words, Map.copyOf(more));
+    }
+}

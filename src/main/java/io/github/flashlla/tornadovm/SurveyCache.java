@@ -1,0 +1,202 @@
+package io.github.flashlla.tornadovm;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.github.flashlla.DeviceProvider.Discovery;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/**
+ * What backends answered when they were last asked for their devices, kept from process to process.
+ *
+ * <p>An answer holds as long as everything that could change it is as it was: the SDK, the JDK, this build, OpenCL's and NVIDIA's
+ * drivers, device nodes, the environment variables that drivers read, and the machine's last start. A file that cannot be read, is
+ * not ours, or cannot be written is as good as none; {@link #state()} says so to {@link Doctor}.
+ */
+final class SurveyCache {
+    private static final int VERSION = 1;
+
+    /** Beginnings of the environment variables by which drivers and this project choose devices. */
+    private static final List<String> VARIABLES = List.of("OCL_", "OPENCL_", "POCL_", "CUDA_", "NVIDIA_", "ZE_", "SYCL_", "TORNADOVM_HOME",
+            "LD_LIBRARY_PATH", "LD_PRELOAD", "FLASHLLA_JAVA_OPTS");
+
+    /** Folders whose files, with their times and sizes, tell which drivers and devices there are. */
+    private static final List<String> FOLDERS = List.of("/etc/OpenCL/vendors", "/dev/dri", "/dev/nvidia-caps", "/proc/driver/nvidia/gpus");
+
+    /** Files whose text tells it. */
+    private static final List<String> FILES = List.of("/proc/driver/nvidia/version", "/proc/sys/kernel/random/boot_id");
+
+    /** Where the loader finds {@code libOpenCL.so.1} and {@code libcuda.so.1}. */
+    private static final List<String> LIBRARY_FOLDERS = List.of("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib",
+            "/usr/local/lib");
+
+    /**
+     * The file as it is.
+     *
+     * @param version of this format
+     * @param key digest of all that answers depend on
+     * @param answers by backend
+     */
+    record Content(int version, String key, Map<Backend, Discovery> answers) {}
+
+    private final Path file;
+    private final String key;
+    private String state = "empty";
+
+    SurveyCache(Path file, String key) {
+        this.file = file;
+        this.key = key;
+    }
+
+    /** The cache of this user, for this SDK. */
+    static SurveyCache of(TornadoSdk sdk) {
+        return new SurveyCache(folder().resolve("devices.json"), digest(sdk));
+    }
+
+    /** {@code FLASHLLA_CACHE}, else the folder {@code flashlla} where the system's users keep caches. */
+    static Path folder() {
+        try {
+            String set = System.getenv("FLASHLLA_CACHE");
+            if (set != null && !set.isBlank()) {
+                return Path.of(set);
+            }
+            String caches = System.getenv("XDG_CACHE_HOME");
+            return caches != null && caches.startsWith("/") ? Path.of(caches, "flashlla")
+                    : Path.of(System.getProperty("user.home"), ".cache", "flashlla");
+        } catch (InvalidPathException e) {
+            return Path.of(System.getProperty("java.io.tmpdir"), "flashlla"); // a name that this locale has no letters for
+        }
+    }
+
+    /** Answers that still hold; empty where there are none. */
+    Map<Backend, Discovery> read() {
+        if (!Files.exists(file)) {
+            return Map.of();
+        }
+        try {
+            Content content = new ObjectMapper().readValue(file.toFile(), Content.class);
+            if (content.version() != VERSION || content.answers() == null || content.answers().containsValue(null)) {
+                state = "ignored, since another version wrote it";
+            } else if (!key.equals(content.key())) {
+                state = "ignored, since the SDK, a driver or the environment changed";
+            } else {
+                state = "used";
+                return content.answers();
+            }
+        } catch (IOException | RuntimeException e) {
+            state = "ignored, since it cannot be read as what this program writes";
+        }
+        return Map.of();
+    }
+
+    /** Keeps these answers; a reader in another process sees the old file or the new one, never a part. */
+    void write(Map<Backend, Discovery> answers) {
+        Path part = null;
+        try {
+            Files.createDirectories(file.getParent());
+            part = Files.createTempFile(file.getParent(), "devices", ".part");
+            new ObjectMapper().writeValue(part.toFile(), new Content(VERSION, key, new EnumMap<>(answers)));
+            Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
+            part = null;
+        } catch (IOException | RuntimeException e) {
+            state = "not written: the folder refuses files";
+        } finally {
+            if (part != null) {
+                part.toFile().delete();
+            }
+        }
+    }
+
+    /** Where it lies and what became of it, for a person. */
+    String state() {
+        return file + ", " + state;
+    }
+
+    private static String digest(TornadoSdk sdk) {
+        List<String> facts = new ArrayList<>(List.of(System.getProperty("java.home"), Runtime.version().toString()));
+        build().ifPresent(path -> facts.add(stamp(path)));
+        facts.addAll(listing(sdk.jarFolder()));
+        facts.addAll(listing(sdk.libraryFolder()));
+        System.getenv().entrySet().stream().filter(e -> VARIABLES.stream().anyMatch(e.getKey()::startsWith)).map(Object::toString).sorted()
+                .forEach(facts::add);
+        FOLDERS.forEach(folder -> facts.addAll(listing(Path.of(folder))));
+        vendors().ifPresent(folder -> facts.addAll(listing(folder)));
+        facts.addAll(nodes());
+        FILES.forEach(name -> facts.add(text(Path.of(name))));
+        for (String folder : LIBRARY_FOLDERS) {
+            for (Backend backend : List.of(Backend.OPENCL, Backend.CUDA)) {
+                facts.add(stamp(Path.of(folder, backend.library())));
+            }
+        }
+        return sha256(String.join("\n", facts));
+    }
+
+    private static Optional<Path> build() {
+        try {
+            return Optional.of(Path.of(SurveyCache.class.getProtectionDomain().getCodeSource().getLocation().toURI()));
+        } catch (Exception e) {
+            return Optional.empty();
+        }
+    }
+
+    private static Optional<Path> vendors() {
+        try {
+            return Optional.ofNullable(System.getenv("OCL_ICD_VENDORS")).map(Path::of);
+        } catch (InvalidPathException e) {
+            return Optional.empty();
+        }
+    }
+
+    /** NVIDIA's device nodes: a GPU that was added, taken away or split. */
+    private static List<String> nodes() {
+        try (Stream<Path> files = Files.list(Path.of("/dev"))) {
+            return files.map(Path::toString).filter(name -> name.startsWith("/dev/nvidia")).sorted().toList();
+        } catch (IOException e) {
+            return List.of();
+        }
+    }
+
+    private static List<String> listing(Path folder) {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.sorted().map(SurveyCache::stamp).toList();
+        } catch (IOException e) {
+            return List.of(folder + " absent");
+        }
+    }
+
+    private static String stamp(Path file) {
+        try {
+            return Files.isDirectory(file) ? file.toString()
+                    : file.toRealPath() + " " + Files.size(file) + " " + Files.getLastModifiedTime(file).toMillis();
+        } catch (IOException e) {
+            return file + " absent";
+        }
+    }
+
+    private static String text(Path file) {
+        try (InputStream in = Files.newInputStream(file)) {
+            return new String(in.readNBytes(1 << 12), StandardCharsets.ISO_8859_1);
+        } catch (IOException e) {
+            return file + " absent";
+        }
+    }
+
+    private static String sha256(String text) {
+        try {
+            return HexFormat.of().formatHex(java.security.MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
+        } catch (java.security.NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java platform has SHA-256", e);
+        }
+    }
+}

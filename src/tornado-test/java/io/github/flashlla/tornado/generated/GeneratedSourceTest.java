@@ -1,0 +1,61 @@
+package io.github.flashlla.tornado.generated;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.flashlla.tornado.faults.FaultScenarios;
+import io.github.flashlla.tornado.support.TornadoChild;
+import io.github.flashlla.tornadovm.Backend;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Every kernel compiles to the source of every backend that TornadoVM can compile for with no device. */
+public class GeneratedSourceTest {
+    private static final Pattern ENTRY = Pattern.compile("(?:__kernel|__global__) void (\\w+)\\(");
+
+    @TempDir
+    private Path folder;
+
+    @ParameterizedTest
+    @CsvSource({
+        "OPENCL, GPU, gpu,      64, forward",
+        "OPENCL, GPU, gpu_wide, 128, forward",
+        "OPENCL, CPU, cpu,      128, forward",
+        "CUDA,   GPU, gpu,      64, forward",
+        "CUDA,   GPU, gpu_wide, 128, forward"})
+    void forward(Backend backend, String type, String kernel, String headDim, String entry) throws Exception {
+        String said = new TornadoChild(folder, backend).virtual(type)
+                .profiles("[{memory_share: 0.9, profiled_runs: 9, forward_kernels: [" + kernel + "]}]")
+                .flag("-Dtornado.printKernel=True")
+                .run(FaultScenarios.class, "plan", backend.name().toLowerCase(Locale.ROOT) + ":0", "100", headDim);
+        assertEntries(said, "poison", "centre", entry);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"OPENCL, 64", "OPENCL, 256", "CUDA, 64", "CUDA, 256"})
+    void backward(Backend backend, String headDim) throws Exception {
+        String said = new TornadoChild(folder, backend).virtual("GPU").flag("-Dtornado.printKernel=True")
+                .run(FaultScenarios.class, "backward", backend.name().toLowerCase(Locale.ROOT) + ":0", "100", headDim);
+        assertEntries(said, "poison", "poison", "poison", "solve", "queries", "keys");
+    }
+
+    @Test
+    void backwardOnACpu() throws Exception {
+        String said = new TornadoChild(folder, Backend.OPENCL).virtual("CPU").flag("-Dtornado.printKernel=True")
+                .run(FaultScenarios.class, "backward", "opencl:0", "100", "64");
+        assertEntries(said, "poison", "poison", "poison", "queries", "keys");
+    }
+
+    private static void assertEntries(String said, String... expected) {
+        List<String> entries = ENTRY.matcher(said).results().map((MatchResult match) -> match.group(1)).toList();
+        assertEquals(List.of(expected), entries, () -> said.lines().reduce("", (a, b) -> b));
+        assertTrue(said.endsWith("done"), () -> said.lines().reduce("", (a, b) -> b));
+    }
+}

@@ -1,0 +1,251 @@
+package io.github.flashlla.tornado.generated;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.DecodeMethod;
+import io.github.flashlla.DecodePlan;
+import io.github.flashlla.DeviceException;
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.KvCache;
+import io.github.flashlla.KvCacheShape;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.Preconditioner;
+import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.tornado.LlaBackwardTasks;
+import io.github.flashlla.tornado.LlaTasks;
+import io.github.flashlla.tornado.buffers.BackwardBuffers;
+import io.github.flashlla.tornado.buffers.LlaBuffers;
+import io.github.flashlla.tornado.device.BackendDevice;
+import io.github.flashlla.tornado.device.BackendDevices;
+import io.github.flashlla.tornado.device.DeviceMemory;
+import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.kernels.CeilingKernels;
+import io.github.flashlla.tornado.plan.TornadoKvCache;
+import io.github.flashlla.tornado.support.TornadoChild;
+import io.github.flashlla.tornadovm.Backend;
+import io.github.flashlla.verify.RandomInputs;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task3;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/**
+ * Writes the OpenCL and CUDA source that TornadoVM generates for every kernel, one file each, with no device needed. To see
+ * whether a change of the Java source changed a kernel: run this before and after, and compare the folders with {@code diff -r}.
+ * {@code bin/kernel-sources} starts it.
+ */
+public final class KernelSources {
+    private static final Pattern ENTRY = Pattern.compile("(?:__kernel|__global__) void (\\w+)\\(");
+    private static final Pattern CASE = Pattern.compile("(?m)^//// (\\S+)$");
+    private static final Pattern DECLARATION = Pattern.compile("([a-z_][a-z0-9_ ]*) ([a-z][a-z0-9]*_\\d+(?:, [^;()=]*)?);");
+    private static final int PROCESSORS = 16;
+
+    private KernelSources() {}
+
+    /** @param args the folder to write to; or, in the JVM that this starts, device, kind and cases */
+    public static void main(String[] args) throws Exception {
+        if (args.length == 1) {
+            Path folder = Files.createDirectories(Path.of(args[0]));
+            write(folder, Backend.OPENCL, "CPU");
+            write(folder, Backend.OPENCL, "GPU");
+            write(folder, Backend.CUDA, "GPU");
+            return;
+        }
+        generate(args[0], DeviceInfo.Type.valueOf(args[1]));
+        System.out.flush();
+        Runtime.getRuntime().halt(0);
+    }
+
+    private static void write(Path folder, Backend backend, String type) throws IOException, InterruptedException {
+        Path scratch = Files.createTempDirectory("kernel-sources");
+        String said = new TornadoChild(scratch, backend).virtual(type).flag("-Dtornado.printKernel=True")
+                .flag("--add-exports=jdk.graal.compiler/jdk.graal.compiler.phases=ALL-UNNAMED")
+                .run(KernelSources.class, backend.id() + ":0", type);
+        Matcher cases = CASE.matcher(said);
+        int files = 0;
+        int start = cases.find() ? cases.end() : said.length();
+        while (start < said.length()) {
+            String name = cases.group(1);
+            int end = cases.find() ? cases.start() : said.length();
+            files += split(folder.resolve(backend.id() + "-" + type.toLowerCase(Locale.ROOT)).resolve(name), said.substring(start, end));
+            start = end == said.length() ? end : cases.end();
+        }
+        if (!said.stripTrailing().endsWith("//// done")) {
+            throw new IllegalStateException(backend.id() + " " + type + ": " + said.substring(Math.max(0, said.length() - 4000)));
+        }
+        System.out.println(backend.id() + " " + type + ": " + files + " kernels");
+    }
+
+    /** From one kernel's entry to the next; what precedes an entry is the same for all. */
+    private static int split(Path folder, String said) throws IOException {
+        Matcher entries = ENTRY.matcher(said);
+        int count = 0;
+        int start = entries.find() ? entries.start() : said.length();
+        if (start == said.length() && !said.isBlank()) {
+            System.out.println(folder.getFileName() + " printed no kernel: " + said.strip().lines().findFirst().orElse(""));
+        }
+        while (start < said.length()) {
+            String name = entries.group(1);
+            int end = entries.find() ? entries.start() : said.length();
+            String source = said.substring(start, end);
+            Files.createDirectories(folder);
+            Files.writeString(folder.resolve("%02d-%s.txt".formatted(++count, name)),
+                    sorted(source.substring(0, source.lastIndexOf('}') + 1)));
+            start = end;
+        }
+        return count;
+    }
+
+    /** TornadoVM declares a kernel's variables first, in an order that differs from run to run. */
+    private static String sorted(String source) {
+        List<String> others = new ArrayList<>();
+        List<String> declarations = new ArrayList<>();
+        for (String line : source.lines().map(String::strip).filter(line -> !line.isEmpty()).toList()) {
+            Matcher declaration = DECLARATION.matcher(line);
+            if (declaration.matches()) {
+                String names = Arrays.stream(declaration.group(2).split(", ")).sorted().collect(Collectors.joining(", "));
+                declarations.add(declaration.group(1) + " " + names + ";");
+            } else {
+                others.add(line);
+            }
+        }
+        declarations.sort(null);
+        others.addAll(2, declarations);
+        return String.join("\n", others) + "\n";
+    }
+
+    private static void generate(String name, DeviceInfo.Type type) throws Exception {
+        BackendDevice found = BackendDevices.open(name);
+        DeviceInfo told = found.info();
+        boolean cuda = told.backend().equals("cuda");
+        if (cuda) {
+            allowMatrixUnits();
+        }
+        DeviceInfo info = new DeviceInfo(told.name(), cuda ? "cuda" : "opencl", type, told.hardware(),
+                type == DeviceInfo.Type.GPU ? "nvidia" : "", told.driver(), 64L << 30, 48 << 10, PROCESSORS,
+                cuda ? List.of(DataType.FLOAT32, DataType.FLOAT16) : List.of(DataType.FLOAT32));
+        BackendDevice device = new BackendDevice(info, found.device(), found.backendIndex(),
+                found.deviceIndex(), 1024, new DeviceMemory(name, 64L << 30));
+        LlaOptions options = LlaOptions.defaults().withMaxIterations(2);
+        LlaOptions jacobi = options.withPreconditioner(Preconditioner.JACOBI);
+        forward("forward-32", device, shape(32, 32), options.withCausal(true));
+        forward("forward-64", device, shape(64, 64), options.withTolerance(1e-5));
+        forward("forward-40-56", device, shape(40, 56), options.withTolerance(1e-5));
+        forward("forward-128", device, shape(128, 128), options.withTolerance(1e-5));
+        forward("forward-256-jacobi", device, shape(256, 256), jacobi.withCausal(true));
+        for (int dim : new int[] {48, 64, 128, 256}) {
+            backward("backward-" + dim, device, shape(dim, dim), options.withCausal(dim == 48));
+        }
+        backward("backward-64-jacobi", device, shape(64, 64), jacobi);
+        if (cuda) {
+            forward("forward-64-float16", device, shape(64, 64), options.withPrecision(DataType.FLOAT16).withCausal(true));
+        }
+        for (DataType stored : List.of(DataType.FLOAT32, DataType.FLOAT16)) {
+            for (int dim : new int[] {1, 5, 64, 128, 256}) {
+                decode("covariance-" + dim + "-" + stored, device, dim, stored, DecodeMethod.COVARIANCE, options);
+            }
+            for (int dim : new int[] {8, 64, 128}) {
+                decode("matrix_free-" + dim + "-" + stored, device, dim, stored, DecodeMethod.MATRIX_FREE, options);
+            }
+        }
+        System.out.println("//// ceilings");
+        if (type == DeviceInfo.Type.GPU) {
+            ceiling(device, CeilingKernels::multiplyAdd);
+            ceiling(device, CeilingKernels::copy);
+        } else {
+            ceiling(device, CeilingKernels::multiplyAddLanes);
+            ceiling(device, CeilingKernels::copyShare);
+        }
+        System.out.println("//// done");
+    }
+
+    private static AttentionShape shape(int dim, int valueDim) {
+        return new AttentionShape(2, 4, 2, 100, 300, dim, valueDim);
+    }
+
+    private static void forward(String name, BackendDevice device, AttentionShape shape, LlaOptions options) {
+        System.out.println("//// " + name);
+        LlaTasks tasks = LlaTasks.of(device, shape, options);
+        GridScheduler grids = new GridScheduler();
+        LlaBuffers b = tasks.buffers();
+        TaskGraph graph = new TaskGraph("g" + System.nanoTime())
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, b.q(), b.k(), b.v(), b.ridge(), b.o());
+        tasks.appendTo(graph, grids);
+        compile(new TornadoExecutionPlan(graph.snapshot()), tasks, grids);
+    }
+
+    private static void compile(TornadoExecutionPlan plan, LlaTasks tasks, GridScheduler grids) {
+        tasks.configure(plan).withGridScheduler(grids).withPreCompilation();
+    }
+
+    private static void backward(String name, BackendDevice device, AttentionShape shape, LlaOptions options) {
+        System.out.println("//// " + name);
+        LlaTasks forward = LlaTasks.of(device, shape, options.withKeepState(true));
+        LlaBackwardTasks backward = LlaBackwardTasks.of(forward);
+        BackwardBuffers buffers = backward.buffers();
+        GridScheduler grids = new GridScheduler();
+        TaskGraph graph = new TaskGraph("g" + System.nanoTime())
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, forward.buffers().keptForBackward())
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.g(), buffers.dq(), buffers.dk(), buffers.dv(),
+                        buffers.dridge());
+        backward.appendTo(graph, grids);
+        compile(new TornadoExecutionPlan(graph.snapshot()), forward, grids);
+    }
+
+    /** A virtual device runs nothing, so that a step fails once its kernels are compiled. */
+    private static void decode(String name, BackendDevice device, int dim, DataType stored, DecodeMethod method,
+            LlaOptions options) {
+        System.out.println("//// " + name);
+        KvCacheShape shape = new KvCacheShape(2, 2, 1000, dim, dim, stored);
+        LlaInputs inputs = RandomInputs.normal(new AttentionShape(2, 8, 2, 1, 300, dim, dim), DataType.FLOAT32);
+        DeviceState state = new DeviceState(device.info().name());
+        KvCache cache = new TornadoKvCache(state, device, shape);
+        cache.append(inputs.k(), inputs.v());
+        try (DecodePlan plan = cache.decodePlan(8, options, method)) {
+            plan.decode(inputs.q(), plan.newResult());
+            throw new IllegalStateException(name + " ran");
+        } catch (DeviceException e) {
+            // it left its output as it was
+        }
+    }
+
+    private static void ceiling(BackendDevice device, Task3<KernelContext, FloatArray, FloatArray> kernel) {
+        FloatArray from = new FloatArray(1 << 20);
+        FloatArray to = new FloatArray(1 << 20);
+        GridScheduler grids = new GridScheduler();
+        TaskGraph graph = new TaskGraph("g" + System.nanoTime()).transferToDevice(DataTransferMode.FIRST_EXECUTION, from, to);
+        new TaskAppender(device, graph, grids).task("ceiling", TaskAppender.groups(16, 64),
+                g -> g.task("ceiling", kernel, new KernelContext(), from, to));
+        new TornadoExecutionPlan(graph.snapshot()).withDevice(device.device()).withGridScheduler(grids).withPreCompilation();
+    }
+
+    /** Takes out the phase that refuses matrix units on a device that is not there. */
+    private static void allowMatrixUnits() throws ReflectiveOperationException {
+        Class<?> implementation = Class.forName("uk.ac.manchester.tornado.drivers.cuda.CUDABackendImpl");
+        Class<?> core = Class.forName("uk.ac.manchester.tornado.runtime.TornadoCoreRuntime");
+        Object runtime = core.getMethod("getTornadoRuntime").invoke(null);
+        Object backend = runtime.getClass().getMethod("getBackend", Class.class).invoke(runtime, implementation);
+        Object compiler = call(call(backend, "getDefaultBackend"), "getTornadoSuites");
+        Object low = call(call(compiler, "getSuites"), "getLowTier");
+        low.getClass().getMethod("removeSubTypePhases", Class.class)
+                .invoke(low, Class.forName("uk.ac.manchester.tornado.drivers.cuda.graal.phases.CUDATensorCoreSupportPhase"));
+    }
+
+    private static Object call(Object on, String method) throws ReflectiveOperationException {
+        return on.getClass().getMethod(method).invoke(on);
+    }
+}

@@ -1,0 +1,214 @@
+package io.github.flashlla.tornado.ondevice;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.flashlla.DataType;
+import io.github.flashlla.DecodeMethod;
+import io.github.flashlla.DecodePlan;
+import io.github.flashlla.Device;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.KvCache;
+import io.github.flashlla.KvCacheShape;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Problems;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.reference.ReferenceKvCache;
+import io.github.flashlla.tornado.support.TestDevice;
+import io.github.flashlla.verify.Accuracy;
+import java.util.Random;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Decoding steps against float64, from caches that grow, shrink and hold sequences of different lengths. */
+public class DecodeOnDevice {
+    private static final double BAR = 1e-4;
+
+    /** With a large ridge, few iterations do on the shortest of contexts too; each that is launched is compiled. */
+    private static final LlaOptions FEW_ITERATIONS = LlaOptions.defaults().withRidge(10).withMaxIterations(3);
+
+    private static Device device;
+
+    @BeforeAll
+    static void open() {
+        device = TestDevice.open();
+    }
+
+    @AfterAll
+    static void close() {
+        device.close();
+    }
+
+    /** The same random tokens at the end of one sequence of both. */
+    private static void append(Random random, int sequence, int tokens, KvCache... caches) {
+        KvCacheShape shape = caches[0].shape();
+        Tensor k = Problems.normal(random, shape.kvHeads(), tokens, shape.headDim());
+        Tensor v = Problems.normal(random, shape.kvHeads(), tokens, shape.valueDim());
+        for (KvCache cache : caches) {
+            cache.append(sequence, k, v);
+        }
+    }
+
+    private static void compare(Random random, DecodePlan plan, DecodePlan exact, Tensor ridges, String when) {
+        LlaResult result = plan.newResult();
+        result.output().fill(Double.NaN);
+        LlaResult expected = exact.newResult();
+        Tensor q = Problems.normal(random, plan.shape().queryDims());
+        plan.decode(q, ridges, result);
+        exact.decode(q, ridges, expected);
+        double error = Accuracy.relativeError(result.output(), expected.output());
+        assertTrue(error <= BAR, when + ": o off by " + error + ", " + plan.lastMethod() + ", residual " + result.worstResidual());
+        double kbar = Accuracy.relativeError(result.kbar(), expected.kbar());
+        assertTrue(kbar <= BAR, when + ": kbar off by " + kbar);
+        for (int row = 0; row < result.logSumExp().size(); row++) {
+            double lse = expected.logSumExp().get(row);
+            assertEquals(lse, result.logSumExp().get(row), Double.isInfinite(lse) ? 0 : 1e-4 * (1 + Math.abs(lse)), when);
+        }
+    }
+
+    /** A long context, what a rejected draft leaves, and one token to a thousand, another sequence always behind. */
+    @ParameterizedTest(name = "{0} {1} D={2} Dv={3} H={4}")
+    @CsvSource({
+        "MATRIX_FREE, FLOAT32, 16, 16, 2",
+        "COVARIANCE,  FLOAT16, 12, 20, 2"})
+    void takesContextsOfAllLengths(DecodeMethod method, DataType type, int headDim, int valueDim, int heads) {
+        KvCacheShape shape = new KvCacheShape(2, 1, 131072, headDim, valueDim, type);
+        LlaOptions options = FEW_ITERATIONS.withKeepState(true);
+        Random random = new Random(7);
+        try (KvCache cache = device.kvCache(shape);
+                KvCache reference = new ReferenceKvCache(shape);
+                DecodePlan plan = cache.decodePlan(heads, options, method);
+                DecodePlan exact = reference.decodePlan(heads, options)) {
+            append(random, 0, 131072, cache, reference);
+            compare(random, plan, exact, null, "length 131072");
+            cache.truncate(0, 37);
+            reference.truncate(0, 37);
+            append(random, 0, 3, cache, reference);
+            compare(random, plan, exact, null, "after a truncation");
+            cache.truncate(0, 0);
+            reference.truncate(0, 0);
+            for (int length : new int[] {1, 2, 63, 64, 65, 1000}) {
+                append(random, 0, length - cache.length(0), cache, reference);
+                compare(random, plan, exact, null, "length " + length);
+                assertEquals(method, plan.lastMethod());
+                if (length > 2) { // until then the other sequence is empty
+                    append(random, 1, 1 + length / 3, cache, reference);
+                }
+            }
+        }
+    }
+
+    /** Heads that share keys, some of them solved long before others; on CUDA, what runs on matrix units. */
+    @ParameterizedTest(name = "H={0} Hkv={1}")
+    @CsvSource({"3, 1", "4, 2", "16, 2"})
+    void sharesKeysAmongHeads(int heads, int kvHeads) {
+        KvCacheShape shape = new KvCacheShape(2, kvHeads, 3000, 64, 64, DataType.FLOAT16);
+        LlaOptions options = LlaOptions.defaults().withTolerance(1e-5).withMaxIterations(6).withKeepState(true);
+        Random random = new Random(10);
+        try (KvCache cache = device.kvCache(shape);
+                KvCache reference = new ReferenceKvCache(shape);
+                DecodePlan plan = cache.decodePlan(heads, options, DecodeMethod.MATRIX_FREE);
+                DecodePlan exact = reference.decodePlan(heads, options)) {
+            Tensor ridges = Tensor.allocate(DataType.FLOAT32, plan.shape().rowDims());
+            for (int row = 0; row < ridges.size(); row++) {
+                ridges.set(row, new double[] {10, 1000, 30, 100}[row % 4]);
+            }
+            append(random, 1, 1, cache, reference);
+            for (int length : new int[] {31, 32, 33, 700, 3000}) {
+                append(random, 0, length - cache.length(0), cache, reference);
+                compare(random, plan, exact, ridges, "length " + length);
+            }
+        }
+    }
+
+    /** Where the choice is the device's: a step that the launched iterations do not solve is done directly, as are small ridges. */
+    @Test
+    void choosesWhatSolves() {
+        KvCacheShape shape = new KvCacheShape(1, 2, 3000, 32, 32, DataType.FLOAT16);
+        LlaOptions options = FEW_ITERATIONS.withMaxIterations(2).withTolerance(1e-4).withKeepState(true);
+        Random random = new Random(8);
+        try (KvCache cache = device.kvCache(shape);
+                KvCache reference = new ReferenceKvCache(shape);
+                DecodePlan plan = cache.decodePlan(2, options);
+                DecodePlan exact = reference.decodePlan(2, options)) {
+            append(random, 0, 2900, cache, reference);
+            compare(random, plan, exact, null, "ridge 10");
+            assertEquals(DecodeMethod.MATRIX_FREE, plan.lastMethod());
+            for (double ridge : new double[] {1, 1e-3}) {
+                Tensor ridges = Tensor.allocate(DataType.FLOAT32, plan.shape().rowDims());
+                ridges.fill(ridge);
+                compare(random, plan, exact, ridges, "ridge " + ridge);
+                assertEquals(DecodeMethod.COVARIANCE, plan.lastMethod());
+            }
+        }
+    }
+
+    /** A loop over one dim is none, and a negative scale makes the least product the largest score. */
+    @ParameterizedTest(name = "{0} D={1} Dv={2} scale {3}")
+    @CsvSource({
+        "COVARIANCE,  1,  1,  1",
+        "COVARIANCE,  1,  8,  -0.5",
+        "COVARIANCE,  1,  57, 1",
+        "COVARIANCE,  2,  1,  -0.5",
+        "COVARIANCE,  12, 20, -0.25",
+        "MATRIX_FREE, 16, 16, -0.25"})
+    void takesOneDimAndNegativeScales(DecodeMethod method, int headDim, int valueDim, double scale) {
+        KvCacheShape shape = new KvCacheShape(1, 1, 70, headDim, valueDim, DataType.FLOAT32);
+        LlaOptions options = FEW_ITERATIONS.withScale(scale).withKeepState(true);
+        Random random = new Random(12);
+        try (KvCache cache = device.kvCache(shape);
+                KvCache reference = new ReferenceKvCache(shape);
+                DecodePlan plan = cache.decodePlan(2, options, method);
+                DecodePlan exact = reference.decodePlan(2, options)) {
+            for (int length : new int[] {9, 70}) {
+                append(random, 0, length - cache.length(0), cache, reference);
+                compare(random, plan, exact, null, "length " + length);
+            }
+        }
+    }
+
+    /** A step of the last query, and that query among all. */
+    @Test
+    void equalsTheLastRowOfForward() {
+        Random random = new Random(9);
+        int length = 75;
+        LlaInputs all = LlaInputs.of(Problems.normal(random, 2, 4, length, 16), Problems.normal(random, 2, 2, length, 16),
+                Problems.normal(random, 2, 2, length, 16));
+        Tensor last = Tensor.allocate(DataType.FLOAT32, 2, 4, 1, 16);
+        for (int row = 0; row < 8; row++) {
+            for (int d = 0; d < 16; d++) {
+                last.set(row * 16 + d, all.q().get(((long) row * length + length - 1) * 16 + d));
+            }
+        }
+        Tensor forward = device.forward(all, FEW_ITERATIONS.withMaxIterations(64)).output();
+        Tensor expected = Tensor.allocate(DataType.FLOAT32, 2, 4, 1, 16);
+        for (int row = 0; row < 8; row++) {
+            for (int e = 0; e < 16; e++) {
+                expected.set(row * 16 + e, forward.get(((long) row * length + length - 1) * 16 + e));
+            }
+        }
+        Tensor step = device.decode(LlaInputs.of(last, all.k(), all.v()), FEW_ITERATIONS).output();
+        double error = Accuracy.relativeError(step, expected);
+        assertTrue(error <= BAR, "off by " + error);
+    }
+
+    @Test
+    void saysWhatItDoesNotTake() {
+        try (KvCache cache = device.kvCache(new KvCacheShape(1, 1, 4, 24, 24, DataType.FLOAT32))) {
+            String message = assertThrows(InvalidInputException.class,
+                    () -> cache.decodePlan(1, LlaOptions.defaults(), DecodeMethod.MATRIX_FREE)).getMessage();
+            assertTrue(message.contains("use COVARIANCE"), message);
+            Random random = new Random(1);
+            append(random, 0, 3, cache);
+            message = assertThrows(InvalidInputException.class, () -> append(random, 0, 2, cache)).getMessage();
+            assertTrue(message.contains("holds 3 of at most 4 tokens"), message);
+            assertEquals(3, cache.length(0));
+        }
+    }
+}

@@ -1,0 +1,177 @@
+package io.github.flashlla.tornado.ondevice;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.sun.management.ThreadMXBean;
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.Device;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaPlan;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.tornado.support.TestDevice;
+import io.github.flashlla.verify.Accuracy;
+import io.github.flashlla.verify.RandomInputs;
+import java.lang.management.ManagementFactory;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** Open a device, plan for a shape, run many times. */
+public class PlanOnDevice {
+    private static final AttentionShape SHAPE = new AttentionShape(1, 2, 1, 70, 90, 32, 32);
+    private static final LlaOptions OPTIONS = LlaOptions.defaults();
+
+    private static Device device;
+
+    @BeforeAll
+    static void open() {
+        device = TestDevice.open();
+    }
+
+    @AfterAll
+    static void close() {
+        device.close();
+    }
+
+    /** Compiled once; the same inputs give the same bits, others their own answer, and nothing is left of the run before. */
+    @Test
+    void runsManyTimesAndCompilesOnce() {
+        LlaInputs first = RandomInputs.normal(SHAPE, DataType.FLOAT32, 1);
+        LlaInputs second = RandomInputs.normal(SHAPE, DataType.FLOAT32, 2);
+        try (LlaPlan plan = device.plan(SHAPE, OPTIONS)) {
+            LlaResult result = plan.newResult();
+            plan.forward(first, result);
+            float[] bits = result.output().toFloatArray();
+            assertTrue(result.timing().compileNanos() > 0);
+            assertTrue(result.timing().kernelNanos() > 0);
+            for (int run = 0; run < 3; run++) {
+                plan.forward(second, result);
+                assertEquals(0, result.timing().compileNanos());
+                double error = Accuracy.relativeError(result.output(), TestDevice.expected(second, OPTIONS));
+                assertTrue(error <= 1e-4, "off by " + error);
+                plan.forward(first, result);
+                assertArrayEquals(bits, result.output().toFloatArray());
+            }
+        }
+    }
+
+    /** What a run allocates on the heap is TornadoVM's own bookkeeping: much less than any of the tensors. */
+    @Test
+    void runsWithoutNewArrays() {
+        AttentionShape shape = AttentionShape.square(1, 4, 512, 64);
+        LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32, 1);
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        try (LlaPlan plan = device.plan(shape, OPTIONS)) {
+            LlaResult result = plan.newResult();
+            plan.forward(inputs, result);
+            plan.forward(inputs, result);
+            long before = threads.getCurrentThreadAllocatedBytes();
+            int runs = 5;
+            for (int run = 0; run < runs; run++) {
+                plan.forward(inputs, result);
+            }
+            long perRun = (threads.getCurrentThreadAllocatedBytes() - before) / runs;
+            assertTrue(perRun < inputs.q().byteSize() / 2, "a run allocates " + perRun + " bytes, q has " + inputs.q().byteSize());
+        }
+    }
+
+    /** TornadoVM by itself refuses to run a plan once another one was closed. */
+    @Test
+    void outlivesAnotherPlan() {
+        LlaInputs inputs = RandomInputs.normal(SHAPE, DataType.FLOAT32, 1);
+        try (LlaPlan plan = device.plan(SHAPE, OPTIONS)) {
+            LlaResult result = plan.newResult();
+            plan.forward(inputs, result);
+            float[] bits = result.output().toFloatArray();
+            device.forward(inputs, OPTIONS);
+            plan.forward(inputs, result);
+            assertArrayEquals(bits, result.output().toFloatArray());
+        }
+    }
+
+    /** Side by side on threads of their own, each with the bits it has alone. */
+    @Test
+    void plansOfSeveralThreads() throws Exception {
+        LlaInputs[] inputs = {RandomInputs.normal(SHAPE, DataType.FLOAT32, 1), RandomInputs.normal(SHAPE, DataType.FLOAT32, 2)};
+        float[][] alone = {device.forward(inputs[0], OPTIONS).output().toFloatArray(),
+            device.forward(inputs[1], OPTIONS).output().toFloatArray()};
+        try (ExecutorService executor = Executors.newFixedThreadPool(2)) {
+            Callable<Void> task0 = () -> manyRuns(inputs[0], alone[0]);
+            Callable<Void> task1 = () -> manyRuns(inputs[1], alone[1]);
+            for (Future<Void> done : executor.invokeAll(List.of(task0, task1))) {
+                done.get();
+            }
+        }
+    }
+
+    private static Void manyRuns(LlaInputs inputs, float[] expected) {
+        try (LlaPlan plan = device.plan(SHAPE, OPTIONS)) {
+            LlaResult result = plan.newResult();
+            for (int run = 0; run < 20; run++) {
+                plan.forward(inputs, result);
+                assertArrayEquals(expected, result.output().toFloatArray());
+            }
+        }
+        return null;
+    }
+
+    @Test
+    void onePlanOnTwoThreadsIsRefused() throws Exception {
+        LlaInputs inputs = RandomInputs.normal(SHAPE, DataType.FLOAT32, 1);
+        try (LlaPlan plan = device.plan(SHAPE, OPTIONS); ExecutorService executor = Executors.newFixedThreadPool(2)) {
+            plan.forward(inputs, plan.newResult());
+            AtomicReference<IllegalStateException> refusal = new AtomicReference<>();
+            long end = System.nanoTime() + 10_000_000_000L;
+            Callable<Void> runs = () -> {
+                LlaResult result = plan.newResult();
+                while (refusal.get() == null && System.nanoTime() < end) {
+                    try {
+                        plan.forward(inputs, result);
+                    } catch (IllegalStateException e) {
+                        refusal.set(e);
+                    }
+                }
+                return null;
+            };
+            for (Future<Void> done : executor.invokeAll(List.of(runs, runs))) {
+                done.get();
+            }
+            assertTrue(refusal.get() != null && refusal.get().getMessage().contains("a plan for each thread"), "neither thread was refused");
+            plan.forward(inputs, plan.newResult()); // and works on
+        }
+    }
+
+    @Test
+    void refusesOtherShapesAndUseAfterClose() {
+        AttentionShape other = new AttentionShape(1, 2, 1, 71, 90, 32, 32);
+        LlaPlan plan = device.plan(SHAPE, OPTIONS);
+        assertThrows(InvalidInputException.class,
+                () -> plan.forward(RandomInputs.normal(other, DataType.FLOAT32, 1), plan.newResult()));
+        plan.close();
+        plan.close();
+        assertThrows(IllegalStateException.class,
+                () -> plan.forward(RandomInputs.normal(SHAPE, DataType.FLOAT32, 1), plan.newResult()));
+    }
+
+    /** Beyond q, k, v and o a plan holds at most the size of q, k and o. */
+    @Test
+    void holdsLittleBesideTheTensors() {
+        AttentionShape shape = AttentionShape.square(1, 8, 2048, 64);
+        try (LlaPlan plan = device.plan(shape, OPTIONS)) {
+            long qko = shape.tensorBytes(Float.BYTES) / 4 * 3;
+            assertTrue(plan.workspaceBytes() <= qko, plan.workspaceBytes() + " bytes of workspace, more than " + qko);
+        }
+    }
+}

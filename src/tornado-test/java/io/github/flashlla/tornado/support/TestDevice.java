@@ -1,0 +1,38 @@
+package io.github.flashlla.tornado.support;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.Device;
+import io.github.flashlla.Devices;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.Tensor;
+import java.util.Random;
+
+/** The device under test, and the float64 oracle. */
+public final class TestDevice {
+    public static final String NAME = System.getProperty(DeviceTestRunner.DEVICE);
+
+    private TestDevice() {}
+
+    public static Device open() {
+        return Devices.open(NAME);
+    }
+
+    /** o in float64. */
+    public static Tensor expected(LlaInputs inputs, LlaOptions options) {
+        try (Device reference = Devices.open("reference")) {
+            return reference.forward(inputs, options).output();
+        }
+    }
+
+    /** A ridge per query, spread between two values by their logarithm. */
+    public static Tensor ridges(AttentionShape shape, double from, double to, long seed) {
+        Random random = new Random(seed);
+        Tensor ridge = Tensor.allocate(DataType.FLOAT32, shape.rowDims());
+        for (long i = 0; i < ridge.size(); i++) {
+            ridge.set(i, from * Math.pow(to / from, random.nextDouble()));
+        }
+        return ridge;
+    }
+}

@@ -1,0 +1,71 @@
+package io.github.flashlla.tornado.buffers;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.tornado.kernels.tile.BackwardRow;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/**
+ * The device arrays of a backward pass, float32, row-major: those of forward, and what backward reads and writes besides.
+ *
+ * <p>g, dq, dk, dv and dridge may be arrays that the caller's own tasks write and read.
+ *
+ * @param forward what forward read, and its log-sum-exp, kbar and x
+ * @param g gradient of o (B,H,Sq,Dv)
+ * @param u solution of the second solve (B,H,Sq,D), followed by as much again for the diagonal of A when preconditioning
+ * @param rows (B,H,Sq,{@value BackwardRow#ROW_SCALARS}): scalars of each query
+ * @param visited (B,Hkv,Sk): queries that each key's block went through
+ * @param dq (B,H,Sq,D); holds the residual of the solve before it is written
+ * @param dk (B,Hkv,Sk,D)
+ * @param dv (B,Hkv,Sk,Dv)
+ * @param dridge (B,H,Sq)
+ * @param scratch what the kernels compute in, if they need global memory for that; otherwise one element
+ */
+public record BackwardBuffers(
+        LlaBuffers forward,
+        FloatArray g,
+        FloatArray u,
+        FloatArray rows,
+        FloatArray visited,
+        FloatArray dq,
+        FloatArray dk,
+        FloatArray dv,
+        FloatArray dridge,
+        FloatArray scratch) {
+
+    /** All arrays but forward's new. */
+    public static BackwardBuffers allocate(AttentionShape shape, LlaBuffers forward, boolean jacobi, long scratchFloats) {
+        return over(shape, forward, jacobi, scratchFloats, LlaBuffers.array(shape.outputDims()),
+                LlaBuffers.array(shape.queryDims()), LlaBuffers.array(shape.keyDims()), LlaBuffers.array(shape.valueDims()),
+                LlaBuffers.array(shape.rowDims()));
+    }
+
+    /**
+     * Around arrays of the caller's, whose sizes must be the shape's.
+     *
+     * @param dridge null for one of its own
+     */
+    public static BackwardBuffers over(AttentionShape shape, LlaBuffers forward, boolean jacobi, long scratchFloats, FloatArray g,
+            FloatArray dq, FloatArray dk, FloatArray dv, FloatArray dridge) {
+        LlaBuffers.require("g", g, shape.outputDims());
+        LlaBuffers.require("dq", dq, shape.queryDims());
+        LlaBuffers.require("dk", dk, shape.keyDims());
+        LlaBuffers.require("dv", dv, shape.valueDims());
+        FloatArray ridge = dridge == null ? LlaBuffers.array(shape.rowDims()) : dridge;
+        LlaBuffers.require("dridge", ridge, shape.rowDims());
+        return new BackwardBuffers(forward, g, LlaBuffers.array(shape.rows() * (jacobi ? 2 : 1), shape.headDim()),
+                LlaBuffers.array(shape.rows(), BackwardRow.ROW_SCALARS),
+                LlaBuffers.array(shape.batch(), shape.kvHeads(), shape.keyLength()), dq, dk, dv, ridge,
+                LlaBuffers.array(Math.max(1, scratchFloats)));
+    }
+
+    /** Bytes beyond forward's, g and the gradients. */
+    public long workspaceBytes() {
+        return ((long) u.getSize() + rows.getSize() + visited.getSize() + scratch.getSize()) * Float.BYTES;
+    }
+
+    /** The same in floats and without the scratch memory, before anything is allocated. */
+    public static long workspaceFloats(AttentionShape shape, boolean jacobi) {
+        return shape.rows() * ((jacobi ? 2L : 1L) * shape.headDim() + BackwardRow.ROW_SCALARS)
+                + (long) shape.batch() * shape.kvHeads() * shape.keyLength();
+    }
+}

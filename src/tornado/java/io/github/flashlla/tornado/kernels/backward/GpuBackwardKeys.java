@@ -1,0 +1,231 @@
+package io.github.flashlla.tornado.kernels.backward;
+
+import static io.github.flashlla.tornado.kernels.backward.GpuBackward.STAGE;
+import static io.github.flashlla.tornado.kernels.backward.GpuBackward.THREADS;
+import static io.github.flashlla.tornado.kernels.tile.BackwardRow.ROW_SCALARS;
+import static io.github.flashlla.tornado.kernels.tile.Masking.CAUSAL;
+
+import io.github.flashlla.tornado.kernels.tile.BackwardRow;
+import io.github.flashlla.tornado.kernels.tile.Masking;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/**
+ * dk and dv of one block of keys: the queries of all heads of the group that see it go by, BN at a time. Keys and values
+ * stay in local memory; u, x, q and g of the queries take turns in one tile, first for the products, then for the sums.
+ */
+public final class GpuBackwardKeys {
+    private GpuBackwardKeys() {}
+
+    /**
+     * Launched as B Hkv ceil(Sk / BM) groups of {@link GpuBackward#THREADS}.
+     *
+     * @param q (B,H,Sq,D)
+     * @param k (B,Hkv,Sk,D)
+     * @param v (B,Hkv,Sk,Dv)
+     * @param centre (B,Hkv,D), near the mean key
+     * @param g dL/do (B,H,Sq,Dv)
+     * @param x solution that forward saved (B,H,Sq,D)
+     * @param u from {@link GpuBackwardSolve} (B,H,Sq,D)
+     * @param rows from {@link GpuBackwardQueries} (B,H,Sq,{@value BackwardRow#ROW_SCALARS})
+     * @param dk out (B,Hkv,Sk,D)
+     * @param dv out (B,Hkv,Sk,Dv)
+     * @param visited out (B,Hkv,Sk): queries that the key's block went through
+     * @param group query heads per key/value head
+     */
+    public static void keys(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray centre, FloatArray g,
+            FloatArray x, FloatArray u, FloatArray rows, FloatArray dk, FloatArray dv, FloatArray visited, int group, int Sq,
+            int Sk, int D, int Dv, float scale, int flags) {
+        // all of these fold to constants: scalars are compiled in
+        int widest = Math.max(D, Dv);
+        int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : widest <= 64 ? 64 : widest <= 128 ? 128 : 256;
+        int R = Math.min(4, 256 / dp);
+        int C = R;
+        int CW = dp / 8;
+        int bm = 16 * R;
+        int bn = 8 * C;
+        int stages = Math.min(STAGE, bn * dp / THREADS);
+        float[] own = ctx.allocateFloatLocalArray(2 * bm * dp); // keys, then values
+        float[] qt = ctx.allocateFloatLocalArray(bn * dp); // u, x, q, g in turn
+        float[] wt = ctx.allocateFloatLocalArray(bm * bn);
+        float[] dkSum = new float[32];
+        float[] dvSum = new float[32];
+        float[] s = new float[16]; // q.k, then dS
+        float[] a = new float[16]; // x.k, then - p h
+        float[] h = new float[16]; // u.k + g.v
+        float[] product = new float[16];
+        float[] stage = new float[STAGE];
+        float[] kf = new float[4];
+
+        int tid = ctx.localIdx;
+        int ty = tid / 8;
+        int tx = tid % 8;
+        int swy = ty & 7;
+        int blocks = (Sk + bm - 1) / bm;
+        int kvHead = ctx.groupIdx / blocks;
+        int j0 = ctx.groupIdx % blocks * bm; // keys that most queries see first
+        int key0 = kvHead * Sk + j0;
+        int keysEnd = kvHead * Sk + Sk;
+        int firstQuery = (flags & Masking.CAUSAL) != 0 ? Math.max(0, j0 - (Sk - Sq)) : 0;
+        int count = 0;
+
+        for (int n = tid; n < bm * dp; n += THREADS) {
+            int at = n / dp * dp + (n % dp ^ (n / dp & 7));
+            own[at] = GpuBackward.key(k, centre, kvHead, key0 + n / dp, keysEnd, n % dp, D);
+            own[bm * dp + at] = GpuBackward.element(v, key0 + n / dp, keysEnd, n % dp, Dv);
+        }
+        for (int e = 0; e < R * CW; e++) {
+            dkSum[e] = 0f;
+            dvSum[e] = 0f;
+        }
+
+        for (int member = 0; member < group; member++) {
+            int head = kvHead * group + member;
+            for (int i0 = firstQuery; i0 < Sq; i0 += bn) {
+                int row0 = head * Sq + i0;
+                int rowsEnd = head * Sq + Sq;
+                count += Math.min(bn, Sq - i0);
+                // parts 0 to 3: products with u, x, q, g; parts 3 to 6: sums of g, u, x, q
+                for (int part = 0; part < 7; part++) {
+                    int width = part == 3 ? Dv : D;
+                    ctx.localBarrier();
+                    for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
+                        for (int e = 0; e < stages; e++) {
+                            int n = n0 + e * THREADS + tid;
+                            int at = Math.min(row0 + n / dp, rowsEnd - 1) * width + Math.min(n % dp, width - 1);
+                            float value = 0f;
+                            if ((part & 3) == 0) {
+                                value = u.get(at);
+                            }
+                            if ((part & 3) == 1) {
+                                value = x.get(at);
+                            }
+                            if ((part & 3) == 2) {
+                                value = q.get(at);
+                            }
+                            if (part == 3) {
+                                value = g.get(at);
+                            }
+                            stage[e] = row0 + n / dp < rowsEnd && n % dp < width ? value : 0f;
+                        }
+                        for (int e = 0; e < stages; e++) {
+                            int n = n0 + e * THREADS + tid;
+                            qt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
+                        }
+                    }
+                    ctx.localBarrier();
+                    if (part < 4) {
+                        int with = part == 3 ? bm * dp : 0;
+                        for (int e = 0; e < R * C; e++) {
+                            product[e] = 0f;
+                        }
+                        for (int d = 0; d < dp; d++) {
+                            int ka = with + ty * dp + (d ^ swy);
+                            int qa = tx * dp + (d ^ tx);
+                            for (int i = 0; i < R; i++) {
+                                kf[i] = own[ka + 16 * i * dp];
+                            }
+                            for (int j = 0; j < C; j++) {
+                                float value = qt[qa + 8 * j * dp];
+                                for (int i = 0; i < R; i++) {
+                                    product[i * C + j] += kf[i] * value;
+                                }
+                            }
+                        }
+                        for (int e = 0; e < R * C; e++) {
+                            if (part == 0) {
+                                h[e] = product[e];
+                            }
+                            if (part == 1) {
+                                a[e] = product[e];
+                            }
+                            if (part == 2) {
+                                s[e] = product[e];
+                            }
+                            if (part == 3) {
+                                h[e] += product[e];
+                            }
+                        }
+                    }
+                    if (part == 3) {
+                        for (int j = 0; j < C; j++) {
+                            int i = i0 + tx + 8 * j;
+                            int visible = Masking.visibleOrNone(i, Sq, Sk, flags) - j0;
+                            int at = Math.min(row0 + tx + 8 * j, rowsEnd - 1) * ROW_SCALARS;
+                            float m = rows.get(at + BackwardRow.LSE);
+                            float factor = rows.get(at + BackwardRow.FACTOR);
+                            float xMean = rows.get(at + BackwardRow.X_KBAR);
+                            float hShift = rows.get(at + BackwardRow.H_SHIFT);
+                            float mu = rows.get(at + BackwardRow.MU);
+                            for (int r = 0; r < R; r++) {
+                                int e = r * C + j;
+                                float p = ty + 16 * r < visible ? TornadoMath.exp(scale * s[e] - m) * factor : 0f;
+                                float pe = p * (1f + xMean - a[e]);
+                                float difference = h[e] + hShift;
+                                wt[(ty + 16 * r) * bn + ((tx + 8 * j) ^ swy)] = pe;
+                                s[e] = scale * (pe * difference - p * mu);
+                                a[e] = -p * difference;
+                            }
+                        }
+                        ctx.localBarrier();
+                        for (int j = 0; j < bn; j++) {
+                            int wa = ty * bn + (j ^ swy);
+                            int ka = j * dp + (tx ^ (j & 7));
+                            for (int i = 0; i < R; i++) {
+                                kf[i] = wt[wa + 16 * i * bn];
+                            }
+                            for (int c = 0; c < CW; c++) {
+                                float value = qt[ka + 8 * c];
+                                for (int i = 0; i < R; i++) {
+                                    dvSum[i * CW + c] += kf[i] * value;
+                                }
+                            }
+                        }
+                    }
+                    if (part > 4) {
+                        for (int r = 0; r < R; r++) {
+                            for (int j = 0; j < C; j++) {
+                                wt[(ty + 16 * r) * bn + ((tx + 8 * j) ^ swy)] = part == 5 ? a[r * C + j] : s[r * C + j];
+                            }
+                        }
+                        ctx.localBarrier();
+                    }
+                    if (part > 3) {
+                        for (int j = 0; j < bn; j++) {
+                            int wa = ty * bn + (j ^ swy);
+                            int ka = j * dp + (tx ^ (j & 7));
+                            for (int i = 0; i < R; i++) {
+                                kf[i] = wt[wa + 16 * i * bn];
+                            }
+                            for (int c = 0; c < CW; c++) {
+                                float value = qt[ka + 8 * c];
+                                for (int i = 0; i < R; i++) {
+                                    dkSum[i * CW + c] += kf[i] * value;
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+
+        for (int i = 0; i < R; i++) {
+            int row = ty + 16 * i;
+            if (j0 + row < Sk) {
+                for (int c = 0; c < CW; c++) {
+                    int d = tx + 8 * c;
+                    if (d < D) {
+                        dk.set((key0 + row) * D + d, dkSum[i * CW + c]);
+                    }
+                    if (d < Dv) {
+                        dv.set((key0 + row) * Dv + d, dvSum[i * CW + c]);
+                    }
+                }
+                if (tx == 7) {
+                    visited.set(key0 + row, count);
+                }
+            }
+        }
+    }
+}

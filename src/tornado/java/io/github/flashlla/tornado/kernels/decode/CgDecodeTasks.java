@@ -1,0 +1,292 @@
+package io.github.flashlla.tornado.kernels.decode;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.DecodeMethod;
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.tornado.buffers.CacheArrays;
+import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.kernels.tile.CacheLayout;
+import java.util.ArrayList;
+import java.util.List;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+
+/**
+ * gather -> begin -> (multiply -> advance) as often as is launched -> output -> merge, as in {@link CgDecode}; where there are
+ * matrix units for the cache, gather -> begin -> (multiply -> finish -> advance) -> merge, as in {@link TensorCoreCgDecode}.
+ *
+ * <p>The first graph has the {@value #FIRST_ITERATIONS} iterations that most long contexts do with, the second the rest: a task that
+ * has nothing to do still takes some microseconds to start, and a second to compile.
+ */
+public final class CgDecodeTasks implements DecodeTasks {
+
+    /** Iterations of both graphs. Where these are too few, the covariance form is likely to be the faster one anyway. */
+    static final int MOST_ITERATIONS = 5;
+
+    private static final int FIRST_ITERATIONS = 2;
+
+    private static final int GROUPS_PER_GPU_UNIT = 24;
+    private static final int GROUPS_PER_CORE = 2;
+    /** Work-groups of {@link TensorCoreCgDecode} that a multiprocessor of compute capability 9.0 holds at once: all run, and end, together. */
+    private static final int MATRIX_GROUPS_PER_UNIT = 12;
+    private static final int FINISHING_GROUPS_PER_UNIT = 6;
+
+    private final CacheArrays cache;
+    private final AttentionShape shape;
+    private final LlaOptions options;
+    private final DecodeArrays io;
+    private final boolean matrixUnits;
+    private final int heads;
+    private final int threads;
+    private final int splits;
+    private final int finishingSplits;
+    private final int tiles;
+    private final int iterations;
+    private final FloatArray scores;
+    private final FloatArray products;
+    private final FloatArray slopes;
+    private final FloatArray sums;
+    private final FloatArray state;
+    private final FloatArray facts;
+    private final FloatArray ayParts;
+    private final FloatArray oParts;
+    private final FloatArray work;
+
+    public CgDecodeTasks(CacheArrays cache, AttentionShape shape, LlaOptions options, DeviceInfo device, DecodeArrays io) {
+        this.cache = cache;
+        this.shape = shape;
+        this.options = options;
+        this.io = io;
+        this.matrixUnits = matrixUnits(cache, shape, device);
+        this.heads = headsPerGroup(shape);
+        this.threads = matrixUnits ? TensorCoreCgDecode.THREADS : threads(device);
+        int dim = shape.headDim();
+        int tile = matrixUnits ? TensorCoreCgDecode.TILE : CgDecode.tile(dim, threads);
+        this.tiles = Math.ceilDiv(shape.keyLength(), tile);
+        int units = units();
+        int computeUnits = Math.max(1, device.computeUnits());
+        int most = Math.max(1, tiles / 4);
+        if (matrixUnits) {
+            this.splits = Math.clamp(computeUnits * MATRIX_GROUPS_PER_UNIT / units, 1, most);
+            this.finishingSplits = Math.clamp(computeUnits * FINISHING_GROUPS_PER_UNIT / units, 1, most);
+        } else {
+            int groups = device.type() == DeviceInfo.Type.CPU ? GROUPS_PER_CORE : GROUPS_PER_GPU_UNIT;
+            this.splits = Math.clamp(Math.ceilDiv(computeUnits * groups, units), 1, most);
+            this.finishingSplits = splits;
+        }
+        this.iterations = Math.min(MOST_ITERATIONS, options.maxIterations());
+        int rows = queries();
+        int kept = matrixUnits ? 1 : Math.toIntExact((long) rows * tiles * tile);
+        this.scores = new FloatArray(kept);
+        this.products = new FloatArray(kept);
+        this.slopes = new FloatArray(kept);
+        this.sums = new FloatArray(rows * splits * (2 * dim + 3));
+        this.state = new FloatArray(rows * CgDecodeState.VECTORS * dim);
+        this.facts = new FloatArray(rows * CgDecodeState.FACTS);
+        this.ayParts = new FloatArray(rows * splits * (dim + 1));
+        this.oParts = new FloatArray(rows * finishingSplits * (matrixUnits ? 2 * dim : dim));
+        int warps = units * Math.max(splits, TensorCoreCgDecode.WARPS * finishingSplits);
+        this.work = new FloatArray(matrixUnits ? warps * TensorCoreCgDecode.SCRATCH : 1);
+    }
+
+    private static boolean matrixUnits(CacheArrays cache, AttentionShape shape, DeviceInfo device) {
+        return device.precisions().contains(DataType.FLOAT16) && cache.k().halves() && shape.headDim() == TensorCoreCgDecode.DIM
+                && shape.valueDim() == TensorCoreCgDecode.DIM && TensorCoreCgDecode.localBytes() <= device.localMemoryBytes();
+    }
+
+    /** Whether the kernels take this shape, and the device their work-groups. */
+    public static boolean takes(AttentionShape shape, DeviceInfo device) {
+        int dim = shape.headDim();
+        if (dim != shape.valueDim() || CacheLayout.lanes(dim) == dim || dim < CgDecode.DIMS) {
+            return false;
+        }
+        long local = (long) Float.BYTES * Math.max(CgDecode.localFloats(dim, headsPerGroup(shape), threads(device)), 7 * dim);
+        long kept = (long) shape.batch() * shape.heads() * (shape.keyLength() + CgDecode.tile(dim, threads(device)));
+        return kept < Integer.MAX_VALUE - 64 && (device.localMemoryBytes() <= 0 || local <= device.localMemoryBytes());
+    }
+
+    private static int headsPerGroup(AttentionShape shape) {
+        return shape.group() % 4 == 0 ? 4 : shape.group() % 2 == 0 ? 2 : 1;
+    }
+
+    /** TornadoVM's PTX backend changes the size of larger work-groups that use many registers. */
+    private static int threads(DeviceInfo device) {
+        return device.backend().equals("ptx") ? 64 : 128;
+    }
+
+    private int units() {
+        return queries() / heads;
+    }
+
+    private int queries() {
+        return shape.batch() * shape.heads();
+    }
+
+    @Override
+    public DecodeMethod method() {
+        return DecodeMethod.MATRIX_FREE;
+    }
+
+    @Override
+    public int graphs() {
+        return iterations > FIRST_ITERATIONS ? 2 : 1;
+    }
+
+    /** The first iteration that a graph is no longer for. */
+    private int end(int graph) {
+        return graph == graphs() - 1 ? iterations : FIRST_ITERATIONS;
+    }
+
+    @Override
+    public boolean unfinished(int row, int graph) {
+        int next = (matrixUnits ? CgDecodeState.PLAN : CgDecodeState.ACTIVE) + end(graph) % 2;
+        return end(graph) < iterations && facts.get(row * CgDecodeState.FACTS + next) > 0;
+    }
+
+    @Override
+    public String[] names(int graph) {
+        List<String> names = new ArrayList<>(List.of("merge"));
+        if (graph == 0) {
+            names.addAll(List.of("gather", "begin"));
+        }
+        if (!matrixUnits) {
+            names.add("output");
+        }
+        for (int pass = graph * FIRST_ITERATIONS; pass < end(graph); pass++) {
+            names.add("multiply" + pass);
+            names.add("advance" + pass);
+            if (matrixUnits) {
+                names.add("finish" + pass);
+            }
+        }
+        return names.toArray(String[]::new);
+    }
+
+    @Override
+    public TaskGraph append(int graph, TaskGraph tasks, String name, GridScheduler grids, KernelContext context) {
+        if (graph == 0) {
+            tasks = appendStart(tasks, name, grids, context);
+        }
+        for (int pass = graph * FIRST_ITERATIONS; pass < end(graph); pass++) {
+            tasks = appendIteration(tasks, name, grids, context, pass);
+        }
+        return appendOutput(tasks, name, grids, context);
+    }
+
+    private TaskGraph appendStart(TaskGraph tasks, String name, GridScheduler grids, KernelContext context) {
+        FloatArray k32 = cache.k().single;
+        HalfFloatArray k16 = cache.k().half;
+        int binary16 = cache.k().halves() ? 1 : 0;
+        int dim = shape.headDim();
+        int rows = cache.rowsPerSequence();
+        int group = shape.group();
+        DecodeTasks.workers(grids, name + ".gather", units() * splits, threads);
+        DecodeTasks.workers(grids, name + ".begin", queries(), 64);
+        tasks = matrixUnits
+                ? tasks.task("gather", TensorCoreCgDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, work, rows,
+                        shape.kvHeads(), group, heads, splits)
+                : tasks.task("gather", CgDecode::gather, context, k32, k16, io.scaledQ(), io.lengths(), scores, sums,
+                        binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads);
+        return tasks.task("begin", CgDecode::begin, context, k32, k16, io.q(), io.ridges(), io.lengths(), sums, state, facts,
+                binary16, dim, rows, shape.heads(), group, splits, (float) options.scaleFor(dim), (float) options.tolerance(),
+                iterations);
+    }
+
+    private TaskGraph appendIteration(TaskGraph tasks, String name, GridScheduler grids, KernelContext context, int pass) {
+        FloatArray k32 = cache.k().single;
+        HalfFloatArray k16 = cache.k().half;
+        int binary16 = cache.k().halves() ? 1 : 0;
+        int dim = shape.headDim();
+        int rows = cache.rowsPerSequence();
+        int group = shape.group();
+        DecodeTasks.workers(grids, name + ".multiply" + pass, units() * splits, threads);
+        DecodeTasks.workers(grids, name + ".advance" + pass, queries(), 64);
+        if (matrixUnits) {
+            DecodeTasks.workers(grids, name + ".finish" + pass, units() * finishingSplits, TensorCoreCgDecode.WARPS * TensorCoreCgDecode.THREADS);
+            tasks = tasks.task("multiply" + pass, TensorCoreCgDecode::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts,
+                            ayParts, work, rows, shape.kvHeads(), group, heads, splits, pass)
+                    .task("finish" + pass, TensorCoreCgDecode::finish, context, k16, cache.v().half, io.scaledQ(), io.lengths(), state,
+                            facts, ayParts, oParts, work, rows, shape.kvHeads(), group, heads, finishingSplits, pass);
+        } else {
+            tasks = tasks.task("multiply" + pass, CgDecode::multiply, context, k32, k16, io.lengths(), scores, products,
+                    slopes, state, facts, ayParts, binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads,
+                    pass);
+        }
+        return tasks.task("advance" + pass, CgDecode::advance, context, io.q(), io.ridges(), ayParts, state, facts, dim,
+                heads, splits, finishingSplits, (float) options.tolerance(), pass, iterations);
+    }
+
+    private TaskGraph appendOutput(TaskGraph tasks, String name, GridScheduler grids, KernelContext context) {
+        DecodeTasks.workers(grids, name + ".merge", Math.ceilDiv(io.o().getSize(), 64), 64);
+        if (matrixUnits) {
+            return tasks.task("merge", TensorCoreCgDecode::merge, context, oParts, facts, io.o(), finishingSplits);
+        }
+        int dim = shape.headDim();
+        DecodeTasks.workers(grids, name + ".output", units() * splits, threads);
+        return tasks.task("output", CgDecode::output, context, cache.v().single, cache.v().half, io.lengths(), scores,
+                        products, slopes, facts, oParts, cache.k().halves() ? 1 : 0, dim, cache.rowsPerSequence(), shape.kvHeads(),
+                        shape.group(), heads, splits, tiles, threads)
+                .task("merge", CovarianceDecode::merge, context, oParts, io.o(), dim, splits);
+    }
+
+    @Override
+    public Object[] scratch() {
+        return new Object[] {scores, products, slopes, sums, ayParts, oParts, work};
+    }
+
+    @Override
+    public FloatArray[] results() {
+        return new FloatArray[] {state, facts};
+    }
+
+    @Override
+    public FloatArray facts() {
+        return facts;
+    }
+
+    @Override
+    public FloatArray[] state() {
+        return new FloatArray[] {state};
+    }
+
+    @Override
+    public float logSumExp(int row) {
+        return facts.get(row * CgDecodeState.FACTS + CgDecodeState.LSE);
+    }
+
+    @Override
+    public float residual(int row) {
+        return facts.get(row * CgDecodeState.FACTS + CgDecodeState.RESIDUAL);
+    }
+
+    @Override
+    public int iterations(int row) {
+        return (int) facts.get(row * CgDecodeState.FACTS + CgDecodeState.ITERATIONS);
+    }
+
+    @Override
+    public float kbar(int row, int d) {
+        return state.get((row * CgDecodeState.VECTORS + CgDecodeState.KBAR) * shape.headDim() + d);
+    }
+
+    @Override
+    public float x(int row, int d) {
+        return state.get((row * CgDecodeState.VECTORS + CgDecodeState.X) * shape.headDim() + d);
+    }
+
+    @Override
+    public long bytes() {
+        return (long) Float.BYTES * (3L * scores.getSize() + sums.getSize() + state.getSize() + facts.getSize()
+                + ayParts.getSize() + oParts.getSize() + work.getSize());
+    }
+
+    @Override
+    public long largestBytes() {
+        return (long) Float.BYTES * scores.getSize();
+    }
+}

@@ -1,0 +1,662 @@
+package io.github.flashlla.tornado.kernels.decode;
+
+import io.github.flashlla.tornado.kernels.tile.CacheLayout;
+import io.github.flashlla.tornado.kernels.tile.Masking;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * One decoding step: B sequences of different lengths, each with one query per head, against the key/value cache.
+ *
+ * <pre>
+ *   append -> cache            new tokens, staged by the host
+ *   scan -> top                largest score and its key, per head and split
+ *   covariance -> sums         sum w, sum w z, sum w z z^T about the heaviest key c (z = k - c), per head and split
+ *   solve -> x                 merge of the splits, Cholesky of A = cov + ridge I in local memory, x = A^-1 (kbar - q)
+ *   output -> parts            sum p (1 - a) v, per head and split
+ *   merge -> o
+ * </pre>
+ *
+ * <p>Because scan has found the heaviest key, weights need no running max, splits add up without rescaling, and A cancels no
+ * large numbers where the weight sits on few keys.
+ *
+ * <p>Layouts, row-major but for the cache: k (B,Hkv,capacity,D), v (B,Hkv,capacity,Dv), whose elements are at {@link CacheLayout#index}, in
+ * float32 ({@code k32}) or, with {@code binary16} = 1, in float16 ({@code k16}; the other array is then a dummy). A work-group of scan,
+ * covariance and output owns a unit, {@code hw} heads that share one key/value head, and one split of its sequence: group = unit * splits + split,
+ * unit * hw + h = b * H + head. Tiles are {@value #TILE} keys. Every scalar argument is folded into the compiled kernel.
+ */
+public final class CovarianceDecode {
+
+    /** Keys of a tile. */
+    public static final int TILE = 16;
+
+    /** Rows and columns of A that one thread sums. */
+    public static final int STRIP = 8;
+
+    private CovarianceDecode() {}
+
+
+    /**
+     * Largest score of every head and split.
+     *
+     * @param scaledQ (B,H,D), times the scale
+     * @param lengths (B)
+     * @param topScore (B*H,splits), {@link #Masking.LOW} where a split is empty
+     * @param topKey (B*H,splits), position in the sequence
+     */
+    public static void scan(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray scaledQ,
+            IntArray lengths, FloatArray topScore, IntArray topKey, int binary16, int dim, int capacity, int kvHeads,
+            int group, int hw, int splits) {
+        int threads = context.localGroupSizeX;
+        int me = context.localIdx;
+        int unit = context.groupIdx / splits;
+        int split = context.groupIdx % splits;
+        int kvUnit = unit / (group / hw);
+        int length = lengths.get(kvUnit / kvHeads);
+        int perSplit = (length + splits - 1) / splits;
+        int from = Math.min(split * perSplit, length);
+        int to = Math.min(from + perSplit, length);
+        int base = kvUnit * capacity;
+
+        float[] k = context.allocateFloatLocalArray(TILE * (dim + 1));
+        float[] q = context.allocateFloatLocalArray(hw * dim);
+        float[] best = context.allocateFloatLocalArray(hw * TILE);
+        int[] bestKey = context.allocateIntLocalArray(hw * TILE);
+        for (int i = me; i < hw * dim; i += threads) {
+            q[i] = scaledQ.get(unit * hw * dim + i);
+        }
+        for (int i = me; i < hw * TILE; i += threads) {
+            best[i] = Masking.LOW;
+            bestKey[i] = 0;
+        }
+        context.localBarrier();
+        for (int token = from; token < to; token += TILE) {
+            int n = Math.min(TILE, to - token);
+            for (int i = me; i < n * dim; i += threads) {
+                float value = CacheLayout.element(k32, k16, binary16, CacheLayout.index(base + token + i / dim, i % dim, dim));
+                k[i / dim * (dim + 1) + i % dim] = value;
+            }
+            context.localBarrier();
+            for (int i = me; i < hw * TILE; i += threads) {
+                int j = i % TILE;
+                if (j < n) {
+                    float score = 0;
+                    for (int d = 0; d < dim; d++) {
+                        score += k[j * (dim + 1) + d] * q[i / TILE * dim + d];
+                    }
+                    float before = best[i];
+                    if (score > before) {
+                        bestKey[i] = token + j;
+                    }
+                    best[i] = Math.max(score, before);
+                }
+            }
+            context.localBarrier();
+        }
+        for (int h = me; h < hw; h += threads) {
+            float top = Masking.LOW;
+            int key = 0;
+            for (int j = 0; j < TILE; j++) {
+                if (best[h * TILE + j] > top) {
+                    top = best[h * TILE + j];
+                    key = bestKey[h * TILE + j];
+                }
+            }
+            topScore.set((unit * hw + h) * splits + split, top);
+            topKey.set((unit * hw + h) * splits + split, key);
+        }
+    }
+
+    /**
+     * Moments of every head and split about the head's heaviest key.
+     *
+     * <p>A's upper triangle is cut into 8 x 8 tiles, {@code tiles} = S (S + 1) / 2 with S = ceil(D / 8); a thread sums one
+     * tile of one head: item = h * tiles + tile. Work-groups beyond the first of a unit and split take further items:
+     * group = (unit * splits + split) * chunks + chunk. Keys are centred in registers, as c differs from head to head. In
+     * local memory a key's strips are apart, element d at (d % 8) S + d / 8, so that neighbouring threads read neighbouring
+     * words, and keys are an odd number of words apart, so that the scores do.
+     *
+     * @param sums (unit,split,64,hw*tiles), element (i,e) of a tile at i * 8 + e
+     * @param sumZ (B*H,splits,D+1), the last being sum w
+     * @param centre (B*H,D), receives c
+     */
+    public static void covariance(KernelContext context, FloatArray k32, HalfFloatArray k16, 
+            FloatArray scaledQ, IntArray lengths, FloatArray topScore, IntArray topKey, FloatArray sums, FloatArray sumZ,
+            FloatArray centre, int binary16, int dim, int capacity, int kvHeads, int group, int hw, int splits, int chunks) {
+        int strips = (dim + STRIP - 1) / STRIP;
+        int stride = strips * STRIP + 1;
+        int tiles = strips * (strips + 1) / 2;
+        int threads = context.localGroupSizeX;
+        int me = context.localIdx;
+        int chunk = context.groupIdx % chunks;
+        int split = context.groupIdx / chunks % splits;
+        int unit = context.groupIdx / chunks / splits;
+        int kvUnit = unit / (group / hw);
+        int length = lengths.get(kvUnit / kvHeads);
+        int perSplit = (length + splits - 1) / splits;
+        int from = Math.min(split * perSplit, length);
+        int to = Math.min(from + perSplit, length);
+        int base = kvUnit * capacity;
+
+        float[] k = context.allocateFloatLocalArray(TILE * stride);
+        float[] q = context.allocateFloatLocalArray(hw * (dim + 1));
+        float[] c = context.allocateFloatLocalArray(hw * stride);
+        float[] w = context.allocateFloatLocalArray(hw * TILE);
+        float[] max = context.allocateFloatLocalArray(hw);
+        int[] heaviest = context.allocateIntLocalArray(hw);
+        for (int i = me; i < TILE * stride; i += threads) {
+            k[i] = 0; // what no key fills is multiplied by a weight of 0, and must be a number
+        }
+        for (int i = me; i < hw * stride; i += threads) {
+            c[i] = 0;
+        }
+        for (int h = me; h < hw; h += threads) {
+            float top = Masking.LOW;
+            int key = 0;
+            for (int s = 0; s < splits; s++) {
+                float score = topScore.get((unit * hw + h) * splits + s);
+                if (score > top) {
+                    top = score;
+                    key = topKey.get((unit * hw + h) * splits + s);
+                }
+            }
+            max[h] = top;
+            heaviest[h] = key;
+        }
+        context.localBarrier();
+        for (int i = me; i < hw * dim; i += threads) {
+            int h = i / dim;
+            int d = i % dim;
+            q[h * (dim + 1) + d] = scaledQ.get(unit * hw * dim + i);
+            float value = CacheLayout.element(k32, k16, binary16, CacheLayout.index(base + heaviest[h], d, dim));
+            c[h * stride + d % STRIP * strips + d / STRIP] = value;
+            if (split == 0 && chunk == 0) {
+                centre.set(unit * hw * dim + i, value);
+            }
+        }
+
+        int item = chunk * threads + me;
+        int myHead = Math.min(item / tiles, hw - 1); // threads beyond the last item sum what nobody stores
+        int myTile = item % tiles;
+        // the last column whose first tile, column (column + 1) / 2, is not beyond mine
+        int column = (int) ((TornadoMath.sqrt(8f * myTile + 1) - 1) * 0.5f + 1e-3f);
+        int row = myTile - column * (column + 1) / 2;
+        float[] sum = new float[STRIP * STRIP];
+        float[] mean = new float[STRIP];
+        float[] wa = new float[STRIP];
+        float[] ca = new float[STRIP];
+        float[] cb = new float[STRIP];
+        float omega = 0;
+        for (int i = 0; i < STRIP * STRIP; i++) {
+            sum[i] = 0;
+        }
+        context.localBarrier();
+        for (int i = 0; i < STRIP; i++) {
+            mean[i] = 0;
+            ca[i] = c[myHead * stride + i * strips + row];
+            cb[i] = c[myHead * stride + i * strips + column];
+        }
+
+        for (int token = from; token < to; token += TILE) {
+            int n = Math.min(TILE, to - token);
+            for (int i = me; i < n * dim; i += threads) {
+                float value = CacheLayout.element(k32, k16, binary16, CacheLayout.index(base + token + i / dim, i % dim, dim));
+                int d = i % dim;
+                k[i / dim * stride + d % STRIP * strips + d / STRIP] = value;
+            }
+            context.localBarrier();
+            for (int i = me; i < hw * TILE; i += threads) {
+                int j = i % TILE;
+                int h = i / TILE;
+                float weight = 0;
+                if (j < n) {
+                    float score = 0;
+                    for (int d = 0; d < dim; d++) {
+                        score += k[j * stride + d % STRIP * strips + d / STRIP] * q[h * (dim + 1) + d];
+                    }
+                    weight = TornadoMath.exp(score - max[h]);
+                }
+                w[i] = weight;
+            }
+            context.localBarrier();
+            for (int j = 0; j < TILE; j++) {
+                int at = j * stride;
+                float weight = w[myHead * TILE + j];
+                omega += weight;
+                for (int i = 0; i < STRIP; i++) {
+                    float value = weight * (k[at + i * strips + row] - ca[i]);
+                    wa[i] = value;
+                    mean[i] += value;
+                }
+                for (int e = 0; e < STRIP; e++) {
+                    float b = k[at + e * strips + column] - cb[e];
+                    for (int i = 0; i < STRIP; i++) {
+                        sum[i * STRIP + e] += wa[i] * b;
+                    }
+                }
+            }
+            context.localBarrier();
+        }
+        int items = hw * tiles;
+        if (item < items) {
+            for (int i = 0; i < STRIP * STRIP; i++) {
+                sums.set(((unit * splits + split) * STRIP * STRIP + i) * items + item, sum[i]);
+            }
+            int means = ((unit * hw + myHead) * splits + split) * (dim + 1);
+            if (row == column) {
+                for (int i = 0; i < STRIP; i++) {
+                    if (row * STRIP + i < dim) {
+                        sumZ.set(means + row * STRIP + i, mean[i]);
+                    }
+                }
+            }
+            if (myTile == 0) {
+                sumZ.set(means + dim, omega);
+            }
+        }
+    }
+
+    /**
+     * Merges the splits of one head and solves A x = kbar - q, one work-group per head; D at most 128, so that A's lower
+     * triangle fits in local memory.
+     *
+     * @param a (B*H,D,D), receives A's lower triangle, which the residual is taken against
+     * @param x (B*H,D)
+     * @param kbar (B*H,D)
+     * @param facts (B*H,5): largest score, 1 / sum w, 1 + (kbar - c).x, log-sum-exp, ||A x - b|| / ||b||
+     */
+    public static void solve(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths,
+            FloatArray topScore, FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x,
+            FloatArray kbar, FloatArray facts, int dim, int hw, int heads, int splits) {
+        int strips = (dim + STRIP - 1) / STRIP;
+        int items = hw * (strips * (strips + 1) / 2);
+        int threads = context.localGroupSizeX;
+        int me = context.localIdx;
+        int head = context.groupIdx;
+        int unit = head / hw;
+        float ridge = ridges.get(head);
+
+        float[] l = context.allocateFloatLocalArray(dim * (dim + 1) / 2); // row i starts at i (i + 1) / 2
+        float[] zbar = context.allocateFloatLocalArray(dim);
+        float[] b = context.allocateFloatLocalArray(dim);
+        float[] y = context.allocateFloatLocalArray(dim);
+
+        float top = Masking.LOW;
+        float omega = 0;
+        for (int s = 0; s < splits; s++) {
+            top = Math.max(top, topScore.get(head * splits + s));
+            omega += sumZ.get((head * splits + s) * (dim + 1) + dim);
+        }
+        float some = Math.min(lengths.get(head / heads), 1); // 0 for an empty sequence: everything below is then 0
+        float perWeight = some / Math.max(omega, 1e-30f);
+        for (int d = me; d < dim; d += threads) {
+            float sum = 0;
+            for (int s = 0; s < splits; s++) {
+                sum += sumZ.get((head * splits + s) * (dim + 1) + d);
+            }
+            zbar[d] = sum * perWeight;
+            float mean = some * (centre.get(head * dim + d) + zbar[d]);
+            b[d] = some * ((centre.get(head * dim + d) - q.get(head * dim + d)) + zbar[d]);
+            y[d] = b[d];
+            kbar.set(head * dim + d, mean);
+        }
+        context.localBarrier();
+        for (int i = me; i < dim * dim; i += threads) {
+            int row = i / dim;
+            int column = i % dim;
+            if (column <= row) {
+                // the tile sums hold the upper triangle: element (column, row)
+                int tile = (row / STRIP) * (row / STRIP + 1) / 2 + column / STRIP;
+                int element = column % STRIP * STRIP + row % STRIP;
+                int item = head % hw * (items / hw) + tile;
+                float sum = 0;
+                for (int s = 0; s < splits; s++) {
+                    sum += sums.get(((unit * splits + s) * STRIP * STRIP + element) * items + item);
+                }
+                float value = sum * perWeight - zbar[row] * zbar[column];
+                if (row == column) {
+                    value += ridge;
+                }
+                l[row * (row + 1) / 2 + column] = value;
+                a.set(head * dim * dim + i, value);
+            }
+        }
+        context.globalBarrier();
+        for (int p = 0; p < dim; p++) {
+            int diagonal = p * (p + 1) / 2 + p;
+            // in exact arithmetic no pivot is below the ridge
+            float pivot = TornadoMath.sqrt(Math.max(l[diagonal], ridge));
+            context.localBarrier();
+            for (int i = p + me; i < dim; i += threads) {
+                int at = i * (i + 1) / 2 + p;
+                float value = l[at] / pivot;
+                if (i == p) {
+                    value = pivot;
+                }
+                l[at] = value;
+            }
+            context.localBarrier();
+            float solved = y[p] / pivot; // forward substitution on the way
+            for (int i = p + 1 + me; i < dim; i += threads) {
+                float factor = l[i * (i + 1) / 2 + p];
+                for (int j = p + 1; j <= i; j++) {
+                    l[i * (i + 1) / 2 + j] -= factor * l[j * (j + 1) / 2 + p];
+                }
+                y[i] -= factor * solved;
+            }
+            context.localBarrier();
+            if (me == 0) {
+                y[p] = solved;
+            }
+        }
+        context.localBarrier();
+        for (int back = 0; back < dim; back++) {
+            int p = dim - 1 - back;
+            float solved = y[p] / l[p * (p + 1) / 2 + p];
+            context.localBarrier();
+            for (int i = me; i <= p; i += threads) {
+                float value = y[i] - l[p * (p + 1) / 2 + i] * solved;
+                if (i == p) {
+                    value = solved;
+                }
+                y[i] = value;
+            }
+            context.localBarrier();
+        }
+        for (int i = me; i < dim; i += threads) {
+            x.set(head * dim + i, y[i]);
+            float product = 0;
+            for (int j = 0; j < dim; j++) {
+                product += a.get(head * dim * dim + Math.max(i, j) * dim + Math.min(i, j)) * y[j];
+            }
+            l[i] = product - b[i]; // the factor is no longer needed
+        }
+        context.localBarrier();
+        if (me == 0) {
+            float zx = 0;
+            float rr = 0;
+            float bb = 0;
+            for (int d = 0; d < dim; d++) {
+                zx += zbar[d] * y[d];
+                rr += l[d] * l[d];
+                bb += b[d] * b[d];
+            }
+            facts.set(head * 5, top);
+            facts.set(head * 5 + 1, perWeight);
+            facts.set(head * 5 + 2, 1 + zx);
+            facts.set(head * 5 + 3, top + TornadoMath.log(Math.max(omega, 1e-30f)));
+            facts.set(head * 5 + 4, TornadoMath.sqrt(rr / Math.max(bb, 1e-30f)));
+        }
+    }
+
+    /** {@link #solve} for D = 1, whose A is a number: TornadoVM compiles no loop that it knows to be empty. */
+    public static void solveOneDim(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray topScore,
+            FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray x, FloatArray kbar, FloatArray facts, int hw, int heads,
+            int splits) {
+        int head = context.groupIdx;
+        if (context.localIdx == 0) {
+            float top = Masking.LOW;
+            float omega = 0;
+            float sumOfZ = 0;
+            float sumOfSquares = 0;
+            for (int s = 0; s < splits; s++) {
+                int part = head * splits + s;
+                top = Math.max(top, topScore.get(part));
+                sumOfZ += sumZ.get(2 * part);
+                omega += sumZ.get(2 * part + 1);
+                sumOfSquares += sums.get((head / hw * splits + s) * STRIP * STRIP * hw + head % hw);
+            }
+            float some = Math.min(lengths.get(head / heads), 1); // 0 for an empty sequence: everything below is then 0
+            float perWeight = some / Math.max(omega, 1e-30f);
+            float ridge = ridges.get(head);
+            float zbar = sumOfZ * perWeight;
+            float b = some * ((centre.get(head) - q.get(head)) + zbar);
+            // in exact arithmetic no variance is below 0
+            float a = Math.max(sumOfSquares * perWeight - zbar * zbar, 0f) + ridge;
+            float solution = b / a;
+            float residual = a * solution - b;
+            x.set(head, solution);
+            kbar.set(head, some * (centre.get(head) + zbar));
+            facts.set(head * 5, top);
+            facts.set(head * 5 + 1, perWeight);
+            facts.set(head * 5 + 2, 1 + zbar * solution);
+            facts.set(head * 5 + 3, top + TornadoMath.log(Math.max(omega, 1e-30f)));
+            facts.set(head * 5 + 4, TornadoMath.sqrt(residual * residual / Math.max(b * b, 1e-30f)));
+        }
+    }
+
+    /**
+     * {@link #solve} for head dims whose triangle exceeds local memory: the factor overwrites A's lower triangle in {@code a},
+     * and the residual is taken against its upper triangle and diagonal, which stay.
+     */
+    public static void solveInGlobal(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths,
+            FloatArray topScore, FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x,
+            FloatArray kbar, FloatArray facts, int dim, int hw, int heads, int splits) {
+        int strips = (dim + STRIP - 1) / STRIP;
+        int items = hw * (strips * (strips + 1) / 2);
+        int threads = context.localGroupSizeX;
+        int me = context.localIdx;
+        int head = context.groupIdx;
+        int unit = head / hw;
+        float ridge = ridges.get(head);
+
+        float[] diagonals = context.allocateFloatLocalArray(dim);
+        float[] zbar = context.allocateFloatLocalArray(dim);
+        float[] b = context.allocateFloatLocalArray(dim);
+        float[] y = context.allocateFloatLocalArray(dim);
+
+        float top = Masking.LOW;
+        float omega = 0;
+        for (int s = 0; s < splits; s++) {
+            top = Math.max(top, topScore.get(head * splits + s));
+            omega += sumZ.get((head * splits + s) * (dim + 1) + dim);
+        }
+        float some = Math.min(lengths.get(head / heads), 1); // 0 for an empty sequence: everything below is then 0
+        float perWeight = some / Math.max(omega, 1e-30f);
+        for (int d = me; d < dim; d += threads) {
+            float sum = 0;
+            for (int s = 0; s < splits; s++) {
+                sum += sumZ.get((head * splits + s) * (dim + 1) + d);
+            }
+            zbar[d] = sum * perWeight;
+            float mean = some * (centre.get(head * dim + d) + zbar[d]);
+            b[d] = some * ((centre.get(head * dim + d) - q.get(head * dim + d)) + zbar[d]);
+            y[d] = b[d];
+            kbar.set(head * dim + d, mean);
+        }
+        int base = head * dim * dim;
+        context.localBarrier();
+        for (int i = me; i < dim * dim; i += threads) {
+            int row = i / dim;
+            int column = i % dim;
+            if (column <= row) {
+                // the tile sums hold the upper triangle: element (column, row)
+                int tile = (row / STRIP) * (row / STRIP + 1) / 2 + column / STRIP;
+                int element = column % STRIP * STRIP + row % STRIP;
+                int item = head % hw * (items / hw) + tile;
+                float sum = 0;
+                for (int s = 0; s < splits; s++) {
+                    sum += sums.get(((unit * splits + s) * STRIP * STRIP + element) * items + item);
+                }
+                float value = sum * perWeight - zbar[row] * zbar[column];
+                if (row == column) {
+                    value += ridge;
+                }
+                a.set(base + i, value);
+                a.set(base + column * dim + row, value);
+                if (row == column) {
+                    diagonals[row] = value;
+                }
+            }
+        }
+        context.globalBarrier();
+        for (int p = 0; p < dim; p++) {
+            int diagonal = base + p * dim + p;
+            // in exact arithmetic no pivot is below the ridge
+            float pivot = TornadoMath.sqrt(Math.max(a.get(diagonal), ridge));
+            context.globalBarrier();
+            for (int i = p + me; i < dim; i += threads) {
+                int at = base + i * dim + p;
+                float value = a.get(at) / pivot;
+                if (i == p) {
+                    value = pivot;
+                }
+                a.set(at, value);
+            }
+            context.globalBarrier();
+            float solved = y[p] / pivot; // forward substitution on the way
+            for (int i = p + 1 + me; i < dim; i += threads) {
+                float factor = a.get(base + i * dim + p);
+                for (int j = p + 1; j <= i; j++) {
+                    int at = base + i * dim + j;
+                    a.set(at, a.get(at) - factor * a.get(base + j * dim + p));
+                }
+                y[i] -= factor * solved;
+            }
+            context.globalBarrier();
+            if (me == 0) {
+                y[p] = solved;
+            }
+        }
+        context.globalBarrier();
+        for (int back = 0; back < dim; back++) {
+            int p = dim - 1 - back;
+            float solved = y[p] / a.get(base + p * dim + p);
+            context.localBarrier();
+            for (int i = me; i <= p; i += threads) {
+                float value = y[i] - a.get(base + p * dim + i) * solved;
+                if (i == p) {
+                    value = solved;
+                }
+                y[i] = value;
+            }
+            context.localBarrier();
+        }
+        for (int i = me; i < dim; i += threads) {
+            x.set(head * dim + i, y[i]);
+            float product = 0;
+            for (int j = 0; j < dim; j++) {
+                float element = diagonals[i];
+                if (j != i) {
+                    element = a.get(base + Math.min(i, j) * dim + Math.max(i, j));
+                }
+                product += element * y[j];
+            }
+            diagonals[i] = product - b[i];
+        }
+        context.localBarrier();
+        if (me == 0) {
+            float zx = 0;
+            float rr = 0;
+            float bb = 0;
+            for (int d = 0; d < dim; d++) {
+                zx += zbar[d] * y[d];
+                rr += diagonals[d] * diagonals[d];
+                bb += b[d] * b[d];
+            }
+            facts.set(head * 5, top);
+            facts.set(head * 5 + 1, perWeight);
+            facts.set(head * 5 + 2, 1 + zx);
+            facts.set(head * 5 + 3, top + TornadoMath.log(Math.max(omega, 1e-30f)));
+            facts.set(head * 5 + 4, TornadoMath.sqrt(rr / Math.max(bb, 1e-30f)));
+        }
+    }
+
+    /**
+     * o's part of every head and split: sum p (1 - a) v, with 1 - a = 1 + (kbar - c).x - (k - c).x.
+     *
+     * @param facts from {@link #solve}
+     * @param parts (B*H,splits,Dv)
+     */
+    public static void output(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray v32, HalfFloatArray v16,
+            FloatArray scaledQ, IntArray lengths, FloatArray centre, FloatArray x, FloatArray facts,
+            FloatArray parts, int binary16, int dim, int valueDim, int capacity, int kvHeads, int group, int hw,
+            int splits) {
+        int threads = context.localGroupSizeX;
+        int me = context.localIdx;
+        int split = context.groupIdx % splits;
+        int unit = context.groupIdx / splits;
+        int kvUnit = unit / (group / hw);
+        int length = lengths.get(kvUnit / kvHeads);
+        int perSplit = (length + splits - 1) / splits;
+        int from = Math.min(split * perSplit, length);
+        int to = Math.min(from + perSplit, length);
+        int base = kvUnit * capacity;
+
+        float[] k = context.allocateFloatLocalArray(TILE * (dim + 1));
+        float[] v = context.allocateFloatLocalArray(TILE * valueDim);
+        float[] q = context.allocateFloatLocalArray(hw * dim);
+        float[] c = context.allocateFloatLocalArray(hw * dim);
+        float[] solution = context.allocateFloatLocalArray(hw * dim);
+        float[] coefficient = context.allocateFloatLocalArray(hw * TILE);
+        float[] o = context.allocateFloatLocalArray(hw * valueDim);
+        for (int i = me; i < hw * dim; i += threads) {
+            q[i] = scaledQ.get(unit * hw * dim + i);
+            c[i] = centre.get(unit * hw * dim + i);
+            solution[i] = x.get(unit * hw * dim + i);
+        }
+        for (int i = me; i < hw * valueDim; i += threads) {
+            o[i] = 0;
+        }
+        context.localBarrier();
+        for (int token = from; token < to; token += TILE) {
+            int n = Math.min(TILE, to - token);
+            for (int i = me; i < n * dim; i += threads) {
+                float value = CacheLayout.element(k32, k16, binary16, CacheLayout.index(base + token + i / dim, i % dim, dim));
+                k[i / dim * (dim + 1) + i % dim] = value;
+            }
+            for (int i = me; i < n * valueDim; i += threads) {
+                float value = CacheLayout.element(v32, v16, binary16, CacheLayout.index(base + token + i / valueDim, i % valueDim, valueDim));
+                v[i] = value;
+            }
+            context.localBarrier();
+            for (int i = me; i < hw * TILE; i += threads) {
+                int j = i % TILE;
+                int h = i / TILE;
+                float weight = 0;
+                if (j < n) {
+                    float score = 0;
+                    float deviation = 0;
+                    for (int d = 0; d < dim; d++) {
+                        float value = k[j * (dim + 1) + d];
+                        score += value * q[h * dim + d];
+                        deviation += (value - c[h * dim + d]) * solution[h * dim + d];
+                    }
+                    int fact = (unit * hw + h) * 5;
+                    weight = TornadoMath.exp(score - facts.get(fact)) * facts.get(fact + 1)
+                            * (facts.get(fact + 2) - deviation);
+                }
+                coefficient[i] = weight;
+            }
+            context.localBarrier();
+            for (int i = me; i < hw * valueDim; i += threads) {
+                int h = i / valueDim;
+                int e = i % valueDim;
+                float part = 0;
+                for (int j = 0; j < n; j++) {
+                    part += coefficient[h * TILE + j] * v[j * valueDim + e];
+                }
+                o[i] += part;
+            }
+            context.localBarrier();
+        }
+        for (int i = me; i < hw * valueDim; i += threads) {
+            parts.set(((unit * hw + i / valueDim) * splits + split) * valueDim + i % valueDim, o[i]);
+        }
+    }
+
+    /** o (B*H,Dv) from its parts, one thread an element. */
+    public static void merge(KernelContext context, FloatArray parts, FloatArray o, int valueDim, int splits) {
+        int i = context.globalIdx;
+        if (i < o.getSize()) {
+            float sum = 0;
+            for (int s = 0; s < splits; s++) {
+                sum += parts.get((i / valueDim * splits + s) * valueDim + i % valueDim);
+            }
+            o.set(i, sum);
+        }
+    }
+}

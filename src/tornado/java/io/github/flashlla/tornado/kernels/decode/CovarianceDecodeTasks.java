@@ -1,0 +1,160 @@
+package io.github.flashlla.tornado.kernels.decode;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DecodeMethod;
+import io.github.flashlla.tornado.buffers.CacheArrays;
+import io.github.flashlla.tornado.buffers.DecodeArrays;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/** scan -> covariance -> solve -> output -> merge, as in {@link CovarianceDecode}. */
+public final class CovarianceDecodeTasks implements DecodeTasks {
+
+    private static final int FACTS = 5;
+
+    private final CacheArrays cache;
+    private final AttentionShape shape;
+    private final DecodeGrid grid;
+    private final DecodeArrays io;
+    private final FloatArray topScore;
+    private final IntArray topKey;
+    private final FloatArray sums;
+    private final FloatArray sumZ;
+    private final FloatArray centre;
+    private final FloatArray a;
+    private final FloatArray x;
+    private final FloatArray kbar;
+    private final FloatArray facts;
+    private final FloatArray parts;
+
+    public CovarianceDecodeTasks(CacheArrays cache, AttentionShape shape, DecodeGrid grid, DecodeArrays io) {
+        this.cache = cache;
+        this.shape = shape;
+        this.grid = grid;
+        this.io = io;
+        int rows = shape.batch() * shape.heads();
+        int dim = shape.headDim();
+        this.topScore = new FloatArray(rows * grid.splits());
+        this.topKey = new IntArray(rows * grid.splits());
+        this.sums = new FloatArray(Math.toIntExact((long) rows * grid.splits() * DecodeGrid.tiles(dim) * CovarianceDecode.STRIP
+                * CovarianceDecode.STRIP));
+        this.sumZ = new FloatArray(rows * grid.splits() * (dim + 1));
+        this.centre = new FloatArray(rows * dim);
+        this.a = new FloatArray(rows * dim * dim);
+        this.x = new FloatArray(rows * dim);
+        this.kbar = new FloatArray(rows * dim);
+        this.facts = new FloatArray(rows * FACTS);
+        this.parts = new FloatArray(rows * grid.splits() * shape.valueDim());
+    }
+
+    @Override
+    public DecodeMethod method() {
+        return DecodeMethod.COVARIANCE;
+    }
+
+    @Override
+    public String[] names(int graph) {
+        return new String[] {"scan", "covariance", "solve", "output", "merge"};
+    }
+
+    @Override
+    public TaskGraph append(int graph, TaskGraph tasks, String name, GridScheduler grids, KernelContext context) {
+        FloatArray k32 = cache.k().single;
+        var k16 = cache.k().half;
+        int binary16 = cache.k().halves() ? 1 : 0;
+        int dim = shape.headDim();
+        int rows = cache.rowsPerSequence();
+        int group = shape.group();
+        int hw = grid.headsPerGroup();
+        int splits = grid.splits();
+        tasks = tasks.task("scan", CovarianceDecode::scan, context, k32, k16, io.scaledQ(), io.lengths(), topScore, topKey, binary16, dim,
+                        rows, shape.kvHeads(), group, hw, splits)
+                .task("covariance", CovarianceDecode::covariance, context, k32, k16, io.scaledQ(), io.lengths(), topScore, topKey,
+                        sums, sumZ, centre, binary16, dim, rows, shape.kvHeads(), group, hw, splits, grid.chunks());
+        tasks = appendSolve(tasks, context);
+        int units = grid.units(shape);
+        DecodeTasks.workers(grids, name + ".scan", units * splits, grid.threads());
+        DecodeTasks.workers(grids, name + ".covariance", units * splits * grid.chunks(), grid.covarianceThreads());
+        DecodeTasks.workers(grids, name + ".solve", shape.batch() * shape.heads(), grid.threads());
+        DecodeTasks.workers(grids, name + ".output", units * splits, grid.threads());
+        DecodeTasks.workers(grids, name + ".merge", Math.ceilDiv(io.o().getSize(), grid.threads()), grid.threads());
+        return tasks.task("output", CovarianceDecode::output, context, k32, k16, cache.v().single, cache.v().half, io.scaledQ(),
+                        io.lengths(), centre, x, facts, parts, binary16, dim, shape.valueDim(), rows, shape.kvHeads(), group, hw,
+                        splits)
+                .task("merge", CovarianceDecode::merge, context, parts, io.o(), shape.valueDim(), splits);
+    }
+
+    private TaskGraph appendSolve(TaskGraph tasks, KernelContext context) {
+        int dim = shape.headDim();
+        int hw = grid.headsPerGroup();
+        int splits = grid.splits();
+        if (dim == 1) {
+            return tasks.task("solve", CovarianceDecode::solveOneDim, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ,
+                    centre, x, kbar, facts, hw, shape.heads(), splits);
+        }
+        return grid.localSolve()
+                ? tasks.task("solve", CovarianceDecode::solve, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ,
+                        centre, a, x, kbar, facts, dim, hw, shape.heads(), splits)
+                : tasks.task("solve", CovarianceDecode::solveInGlobal, context, io.q(), io.ridges(), io.lengths(), topScore, sums,
+                        sumZ, centre, a, x, kbar, facts, dim, hw, shape.heads(), splits);
+    }
+
+    @Override
+    public Object[] scratch() {
+        return new Object[] {topScore, topKey, sums, sumZ, centre, a, parts};
+    }
+
+    @Override
+    public FloatArray[] results() {
+        return new FloatArray[] {x, kbar, facts};
+    }
+
+    @Override
+    public FloatArray facts() {
+        return facts;
+    }
+
+    @Override
+    public FloatArray[] state() {
+        return new FloatArray[] {x, kbar};
+    }
+
+    @Override
+    public float logSumExp(int row) {
+        return facts.get(row * FACTS + 3);
+    }
+
+    @Override
+    public float residual(int row) {
+        return facts.get(row * FACTS + 4);
+    }
+
+    @Override
+    public int iterations(int row) {
+        return 0;
+    }
+
+    @Override
+    public float kbar(int row, int d) {
+        return kbar.get(row * shape.headDim() + d);
+    }
+
+    @Override
+    public float x(int row, int d) {
+        return x.get(row * shape.headDim() + d);
+    }
+
+    @Override
+    public long bytes() {
+        return (long) Float.BYTES * ((long) topScore.getSize() + topKey.getSize() + sums.getSize() + sumZ.getSize()
+                + centre.getSize() + a.getSize() + x.getSize() + kbar.getSize() + facts.getSize() + parts.getSize());
+    }
+
+    @Override
+    public long largestBytes() {
+        return (long) Float.BYTES * sums.getSize();
+    }
+}

@@ -1,0 +1,299 @@
+package io.github.flashlla.tornado.kernels.forward;
+
+import static io.github.flashlla.tornado.kernels.tile.CpuBlockLoops.ROWS;
+import static io.github.flashlla.tornado.kernels.tile.CpuBlockLoops.TILE;
+import static io.github.flashlla.tornado.kernels.tile.CpuBlockLoops.VECTORS;
+
+import io.github.flashlla.tornado.kernels.tile.CpuBlockLoops;
+import io.github.flashlla.tornado.kernels.tile.CpuProblem;
+import io.github.flashlla.tornado.kernels.tile.CpuSolve;
+import io.github.flashlla.tornado.kernels.tile.Lanes;
+import io.github.flashlla.tornado.kernels.tile.Masking;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.collections.VectorFloat16;
+import uk.ac.manchester.tornado.api.types.vectors.Float16;
+
+/**
+ * The three FlashLLA passes for the cores of a CPU: one query per lane, no work-groups, no barriers.
+ *
+ * <p>A work-item is a worker: it takes blocks of {@value #ROWS} queries of one head, the longest first, and keeps each until
+ * its output is written. What belongs to a block is a row of {@value #ROWS} floats, one per query, in the worker's slice of
+ * {@code scratch}: a row for every dim of q, kbar, x, r, y and the sums, one for every key of a tile of weights. Keys are
+ * read as scalars and broadcast, so both products of a pass are one loop each on row-major keys, in register tiles of 4 rows
+ * by {@value #ROWS} lanes, and every per-query step is lane-wise. The last block's surplus lanes repeat the last query.
+ *
+ * <p>The weights p_ij of a block are kept between passes where {@code keepWeights} is 1, and computed anew in each elsewhere.
+ *
+ * <p>Keys are held relative to {@code centre}: any shift of all keys leaves the estimator as it is, and sums of keys far
+ * from 0 keep their digits. What the weighted relative products do not add up to 0 by is taken off the solve's sum; the
+ * output is made whole where the factors of v do not add up to 1. See docs/algorithms/accuracy.md for what each gives.
+ */
+public final class CpuForward {
+    // what a sweep over the keys is for. What depends on it is computed and not branched for: TornadoVM's switches do not
+    // compile, nor do, for SPIR-V, conditions joined by "or" and the choice of a value by most comparisons
+    private static final int SOFTMAX = 0;
+    private static final int DIAGONAL = 1;
+    private static final int SOLVE = 2;
+    private static final int OUTPUT = 3;
+    private static final int WHOLE = 4;
+    private static final int DONE = 5;
+
+    // the two products of a tile: scores from q, relative products from y or x
+    private static final int SCORES = 0;
+    private static final int RELATIVE = 1;
+
+    /** Sums of p (1 - a) this close to 1 are as good as 1: below the rounding of the output. */
+    private static final float NEGLIGIBLE = 2e-6f;
+
+    private CpuForward() {}
+
+    /** Floats of one worker's slice of the scratch memory. */
+    public static long scratchFloats(int Sk, int D, int Dv, int flags, int keepWeights) {
+        return (long) sliceRows(Sk, D, Dv, flags, keepWeights) * ROWS;
+    }
+
+    private static int sliceRows(int Sk, int D, int Dv, int flags, int keepWeights) {
+        int dims = CpuBlockLoops.pad(D);
+        int widest = Math.max(dims, CpuBlockLoops.pad(Dv));
+        int weights = keepWeights != 0 ? CpuBlockLoops.pad(Sk) + CpuBlockLoops.count(Sk) : TILE + 1;
+        return CpuSolve.rows(dims, flags & Masking.JACOBI) + 2 * widest + dims + TILE + weights;
+    }
+
+    /**
+     * Launched with local size 1 as at most as many work-items as {@code scratch} has slices of {@link #scratchFloats}.
+     *
+     * @param q (B,H,Sq,D)
+     * @param k (B,Hkv,Sk,D)
+     * @param v (B,Hkv,Sk,Dv)
+     * @param ridge (B,H,Sq)
+     * @param centre (B,Hkv,D), near the mean key
+     * @param o out (B,H,Sq,Dv)
+     * @param lse out (B,H,Sq)
+     * @param kbar out (B,H,Sq,D)
+     * @param x out (B,H,Sq,D)
+     * @param stats out (B,H,Sq,2): iterations, relative residual
+     * @param sizes from {@link CpuProblem#sizes}
+     * @param settings from {@link CpuProblem#settings}
+     * @param keepWeights 1 or 0
+     */
+    public static void forward(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray ridge, FloatArray centre,
+            FloatArray o, FloatArray lse, FloatArray kbar, FloatArray x, FloatArray stats, FloatArray scratch, IntArray sizes,
+            FloatArray settings, int flags, int keepWeights) {
+        int worker = ctx.globalIdx;
+        int workers = ctx.globalGroupSizeX;
+        // sizes that TornadoVM takes for variable, so that it leaves the loops over them loops: local ids are 0
+        int vectors = VECTORS + ctx.localIdx;
+        int lanes = ROWS + ctx.localIdx;
+        VectorFloat16 t = new VectorFloat16(scratch); // a view: nothing is allocated
+        int heads = sizes.get(CpuProblem.HEADS);
+        int group = sizes.get(CpuProblem.GROUP);
+        int Sq = sizes.get(CpuProblem.SQ);
+        int Sk = sizes.get(CpuProblem.SK);
+        int D = sizes.get(CpuProblem.D);
+        int Dv = sizes.get(CpuProblem.DV);
+        int maxIterations = sizes.get(CpuProblem.MAX_ITERATIONS);
+        float scale = settings.get(CpuProblem.SCALE);
+        float tol = settings.get(CpuProblem.TOLERANCE);
+        int dims = CpuBlockLoops.pad(D);
+        int widest = Math.max(dims, CpuBlockLoops.pad(Dv));
+        int jacobi = flags & Masking.JACOBI;
+        int blocks = (Sq + ROWS - 1) / ROWS;
+        // where each part of the worker's slice starts
+        int state = worker * sliceRows(Sk, D, Dv, flags, keepWeights) * VECTORS;
+        int mean = CpuSolve.mean(state);
+        int xs = CpuSolve.x(state, dims);
+        int rs = CpuSolve.r(state, dims);
+        int ys = CpuSolve.y(state, dims);
+        int sums = CpuSolve.sums(state, dims, jacobi);
+        int plain = sums + widest * VECTORS;
+        int qs = plain + widest * VECTORS;
+        int tile = qs + dims * VECTORS;
+        int weights = tile + TILE * VECTORS;
+        int tops = weights + (keepWeights != 0 ? CpuBlockLoops.pad(Sk) : TILE) * VECTORS;
+
+        for (int n = worker; n < blocks * heads; n += workers) {
+            int head = n % heads;
+            int i0 = (blocks - 1 - n / heads) * ROWS;
+            int kvHead = head / group;
+            int key0 = kvHead * Sk;
+            int centre0 = kvHead * D;
+            int keysEnd = Masking.visible(Math.min(i0 + ROWS, Sq) - 1, Sq, Sk, flags);
+            int seenByAll = Masking.visible(i0, Sq, Sk, flags);
+
+            for (int lane = 0; lane < lanes; lane++) {
+                int i = Math.min(i0 + lane, Sq - 1);
+                int row = head * Sq + i;
+                for (int d = 0; d < D; d++) {
+                    scratch.set(qs * Lanes.COUNT + d * ROWS + lane, q.get(row * D + d));
+                }
+                CpuSolve.begin(scratch, state, lane, Masking.visible(i, Sq, Sk, flags), ridge.get(row));
+                scratch.set((state + CpuSolve.MAX * VECTORS) * Lanes.COUNT + lane, Masking.LOW);
+            }
+
+            int iteration = 0;
+            int mode = SOFTMAX;
+            for (int sweep = 0; mode < DONE; sweep++) {
+                int solves = CpuBlockLoops.is(mode, SOLVE);
+                int outputs = CpuBlockLoops.is(mode, OUTPUT);
+                int values = outputs + CpuBlockLoops.is(mode, WHOLE);
+                int target = mean * CpuBlockLoops.is(mode, SOFTMAX) + CpuSolve.inverse(state, dims) * CpuBlockLoops.is(mode, DIAGONAL)
+                        + sums * (solves + outputs) + plain * CpuBlockLoops.is(mode, WHOLE);
+                CpuBlockLoops.clear(t, target, dims + values * (CpuBlockLoops.pad(Dv) - dims));
+                CpuBlockLoops.clear(t, state + CpuSolve.SUM * VECTORS, lanes / ROWS);
+                int firstProduct = keepWeights != 0 ? RELATIVE - CpuBlockLoops.is(mode, SOFTMAX) : SCORES;
+                int lastProduct = solves + outputs;
+                int operand = ys + outputs * (xs - ys);
+                // w_ij = p_ij (offset + sign (y_i.(k_j - kbar_i)))
+                float offset = outputs;
+                float sign = 1 - 2 * outputs;
+
+                for (int j0 = 0; j0 < keysEnd; j0 += TILE) {
+                    int m = Math.min(TILE, CpuBlockLoops.pad(keysEnd - j0));
+                    int p = weights + (keepWeights != 0 ? j0 : 0) * VECTORS;
+                    int top = tops + (keepWeights != 0 ? j0 / TILE : 0) * VECTORS;
+                    for (int product = firstProduct; product <= lastProduct; product++) {
+                        CpuBlockLoops.multiply(t, qs + product * (operand - qs), p + product * (tile - p), m, k, key0 + j0,
+                                Sk - 1 - j0, D, CpuBlockLoops.FROM_CENTRE, centre, centre0);
+                        for (int h = 0; h < vectors; h++) {
+                            if (product < RELATIVE) {
+                                Float16 oldMax = t.get(state + CpuSolve.MAX * VECTORS + h);
+                                // only in pass 1 is any score above the max, and the factor is 1 until then
+                                Float16 max = CpuBlockLoops.scores(t, p + h, m, scale, state + CpuSolve.SEES * VECTORS + h,
+                                        j0 + m - seenByAll, j0, oldMax);
+                                Float16 sum = CpuBlockLoops.exponentials(t, p + h, m, max,
+                                        t.get(state + CpuSolve.FACTOR * VECTORS + h));
+                                if (mode < DIAGONAL) {
+                                    Float16 rescale = Lanes.exp(Lanes.sub(oldMax, max));
+                                    t.set(state + CpuSolve.MAX * VECTORS + h, max);
+                                    t.set(top + h, max);
+                                    Float16 total = t.get(state + CpuSolve.TOTAL * VECTORS + h);
+                                    t.set(state + CpuSolve.TOTAL * VECTORS + h, Float16.add(Float16.mult(total, rescale), sum));
+                                    CpuBlockLoops.scale(t, mean + h, D, rescale);
+                                }
+                            }
+                            if (product > SCORES) {
+                                Float16 sum = CpuBlockLoops.weigh(t, tile + h, p + h, tile + h, m,
+                                        t.get(state + CpuSolve.SHIFT * VECTORS + h), offset, sign);
+                                t.set(state + CpuSolve.SUM * VECTORS + h,
+                                        Float16.add(t.get(state + CpuSolve.SUM * VECTORS + h), sum));
+                            }
+                        }
+                    }
+
+                    // target += sum_j w_ij k_j, or v_j
+                    int w = p + lastProduct * (tile - p);
+                    int keys = Math.min(m, Sk - j0);
+                    if (mode < OUTPUT) {
+                        CpuBlockLoops.accumulate(t, w, target, keys, k, key0 + j0, D, CpuBlockLoops.FROM_CENTRE, centre, centre0,
+                                jacobi != 0 ? CpuBlockLoops.is(mode, DIAGONAL) : 0);
+                    } else {
+                        CpuBlockLoops.accumulate(t, w, target, keys, v, key0 + j0, Dv, CpuBlockLoops.AS_THEY_ARE, centre,
+                                centre0, 0);
+                    }
+                }
+
+                int next = SOLVE + values * (DONE - SOLVE);
+                if (mode < DIAGONAL) {
+                    CpuSolve.normalise(scratch, state, lanes);
+                    for (int h = 0; h < vectors; h++) {
+                        Float16 factor = t.get(state + CpuSolve.FACTOR * VECTORS + h);
+                        CpuBlockLoops.scale(t, mean + h, D, factor);
+                        if (keepWeights != 0) {
+                            // kept weights are relative to the max of their own time
+                            Float16 max = t.get(state + CpuSolve.MAX * VECTORS + h);
+                            for (int j = 0; j < keysEnd; j += TILE) {
+                                Float16 top = t.get(tops + j / TILE * VECTORS + h);
+                                Float16 f = Float16.mult(Lanes.exp(Lanes.sub(top, max)), factor);
+                                CpuBlockLoops.scale(t, weights + j * VECTORS + h, Math.min(TILE, CpuBlockLoops.pad(keysEnd - j)), f);
+                            }
+                        }
+                    }
+                    if (jacobi != 0) {
+                        next = DIAGONAL;
+                    }
+                }
+                if (jacobi != 0 && CpuBlockLoops.is(mode, DIAGONAL) > 0) {
+                    CpuSolve.invertDiagonal(t, state, dims, D, vectors);
+                }
+                if (CpuBlockLoops.is(mode, jacobi != 0 ? DIAGONAL : SOFTMAX) > 0) {
+                    // r = kbar - q
+                    for (int h = 0; h < vectors; h++) {
+                        Float16 ridges = t.get(state + CpuSolve.RIDGE * VECTORS + h);
+                        Float16 many = t.get(state + CpuSolve.MANY * VECTORS + h);
+                        Float16 any = t.get(state + CpuSolve.ANY * VECTORS + h);
+                        for (int d = 0; d < D; d++) {
+                            int at = d * VECTORS + h;
+                            Float16 b = Lanes.sub(t.get(mean + at), t.get(qs + at));
+                            b = Float16.add(b, Lanes.spread(centre.get(centre0 + d)));
+                            Float16 r = Float16.mult(b, many);
+                            t.set(xs + at, Float16.mult(Float16.div(Lanes.sub(b, r), ridges), any));
+                            t.set(rs + at, r);
+                        }
+                    }
+                    CpuSolve.start(t, scratch, state, dims, D, vectors, lanes, jacobi);
+                }
+                if (solves > 0) {
+                    iteration++;
+                    CpuSolve.step(t, scratch, state, dims, D, vectors, lanes, jacobi, iteration, tol, maxIterations);
+                }
+                if (CpuBlockLoops.is(next, SOLVE) > 0) {
+                    int open = CpuSolve.open(scratch, state, lanes, iteration, maxIterations);
+                    next = OUTPUT - open * (OUTPUT - SOLVE);
+                    // the next sweep multiplies the keys with y, or with x for the output
+                    CpuSolve.dot(t, state + CpuSolve.SHIFT * VECTORS, xs + open * (ys - xs), mean, D, vectors);
+                }
+                if (outputs > 0) {
+                    // the factors of v add up to 1, but for rounding; what is missing of 1 belongs to vbar
+                    float most = 0f;
+                    for (int lane = 0; lane < lanes; lane++) {
+                        int at = state * Lanes.COUNT + lane;
+                        float any = scratch.get(at + CpuSolve.ANY * ROWS);
+                        float missing = any * (1f - scratch.get(at + CpuSolve.SUM * ROWS));
+                        scratch.set(at + CpuSolve.SHIFT * ROWS, missing);
+                        most = Math.max(most, Math.max(missing, -missing));
+                    }
+                    next = DONE - (int) Math.min(1f, most / NEGLIGIBLE) * (DONE - WHOLE);
+                }
+                if (mode > OUTPUT) {
+                    for (int h = 0; h < vectors; h++) {
+                        Float16 missing = t.get(state + CpuSolve.SHIFT * VECTORS + h);
+                        for (int d = 0; d < Dv; d++) {
+                            int at = d * VECTORS + h;
+                            t.set(sums + at, Float16.add(t.get(sums + at), Float16.mult(missing, t.get(plain + at))));
+                        }
+                    }
+                }
+                mode = next;
+            }
+
+            for (int lane = 0; lane < lanes; lane++) {
+                int i = Math.min(i0 + lane, Sq - 1);
+                int row = head * Sq + i;
+                int at = state * Lanes.COUNT + lane;
+                float any = scratch.get(at + CpuSolve.ANY * ROWS);
+                float shift = 0f;
+                for (int d = 0; d < D; d++) {
+                    float c = centre.get(centre0 + d);
+                    shift += scratch.get(qs * Lanes.COUNT + d * ROWS + lane) * c;
+                    kbar.set(row * D + d, scratch.get(mean * Lanes.COUNT + d * ROWS + lane) + any * c);
+                    x.set(row * D + d, scratch.get(xs * Lanes.COUNT + d * ROWS + lane));
+                }
+                for (int d = 0; d < Dv; d++) {
+                    o.set(row * Dv + d, scratch.get(sums * Lanes.COUNT + d * ROWS + lane));
+                }
+                float sum = scratch.get(at + CpuSolve.MAX * ROWS) + TornadoMath.log(scratch.get(at + CpuSolve.TOTAL * ROWS))
+                        + scale * shift;
+                if (Masking.visible(i, Sq, Sk, flags) > 0) {
+                    lse.set(row, sum);
+                } else {
+                    lse.set(row, Float.NEGATIVE_INFINITY);
+                }
+                stats.set(2 * row, scratch.get(at + CpuSolve.COUNT * ROWS));
+                stats.set(2 * row + 1, TornadoMath.sqrt(scratch.get(at + CpuSolve.RESIDUAL * ROWS)));
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+package io.github.flashlla.tornado.kernels.tile;
+
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/** Where the key/value cache keeps its elements on a device, and the kernel that appends tokens. */
+public final class CacheLayout {
+    private CacheLayout() {}
+
+    /**
+     * Where element d of a row (sequence, head and position in one) lies. Rows are in blocks of P = 32 / lanes, a block's dims in
+     * groups of {@link #lanes}: (rows / P, D / lanes, P, lanes). With D lanes that is row-major; with D / 8, the 32 threads of a
+     * warp that share P keys read 32 neighbours each time.
+     */
+    public static int index(int row, int d, int dim) {
+        int lanes = lanes(dim);
+        int blockKeys = Math.max(1, 32 / lanes);
+        return (row / blockKeys * (dim / lanes) + d / lanes) * (blockKeys * lanes) + row % blockKeys * lanes + d % lanes;
+    }
+
+    /** The lanes of {@link #index}: D / 8 where that is a power of two, for the matrix-free method's sake, else D. */
+    public static int lanes(int dim) {
+        int lanes = dim;
+        if (dim % 8 == 0 && (dim & (dim - 1)) == 0) {
+            lanes = dim / 8;
+        }
+        return lanes;
+    }
+
+    /** A number of a cache that is in one of two arrays. */
+    public static float element(FloatArray k32, HalfFloatArray k16, int binary16, int at) {
+        float value;
+        if (binary16 == 1) {
+            value = k16.get(at).getFloat32();
+        } else {
+            value = k32.get(at);
+        }
+        return value;
+    }
+
+    /**
+     * Copies staged tokens into the cache. One thread an element of the wider of k and v: (rows, Hkv, max(D,Dv)).
+     *
+     * @param target per staged row its sequence * capacity + position, or -1 for none
+     * @param stagedK32 (rows,Hkv,D), likewise the others, in the cache's type
+     */
+    public static void append(KernelContext context, IntArray target, FloatArray stagedK32, HalfFloatArray stagedK16,
+            FloatArray stagedV32, HalfFloatArray stagedV16, FloatArray k32, HalfFloatArray k16, FloatArray v32, HalfFloatArray v16,
+            int binary16, int dim, int valueDim, int capacity, int kvHeads) {
+        int width = Math.max(dim, valueDim);
+        int row = context.globalIdx / (width * kvHeads);
+        int kvHead = context.globalIdx / width % kvHeads;
+        int d = context.globalIdx % width;
+        if (row < target.getSize()) {
+            int slot = target.get(row);
+            if (slot >= 0) {
+                int sequence = slot / capacity;
+                int position = slot % capacity;
+                int to = (sequence * kvHeads + kvHead) * capacity + position;
+                int from = row * kvHeads + kvHead;
+                // compared first because TornadoVM copies to the device only what a kernel reads: the rest of the cache must get there
+                if (d < dim) {
+                    int at = index(to, d, dim);
+                    if (binary16 == 1) {
+                        if (k16.get(at).getFloat32() != stagedK16.get(from * dim + d).getFloat32()) {
+                            k16.set(at, stagedK16.get(from * dim + d));
+                        }
+                    } else {
+                        if (k32.get(at) != stagedK32.get(from * dim + d)) {
+                            k32.set(at, stagedK32.get(from * dim + d));
+                        }
+                    }
+                }
+                if (d < valueDim) {
+                    int at = index(to, d, valueDim);
+                    if (binary16 == 1) {
+                        if (v16.get(at).getFloat32() != stagedV16.get(from * valueDim + d).getFloat32()) {
+                            v16.set(at, stagedV16.get(from * valueDim + d));
+                        }
+                    } else {
+                        if (v32.get(at) != stagedV32.get(from * valueDim + d)) {
+                            v32.set(at, stagedV32.get(from * valueDim + d));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

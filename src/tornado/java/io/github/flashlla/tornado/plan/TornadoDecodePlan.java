@@ -1,0 +1,455 @@
+package io.github.flashlla.tornado.plan;
+
+import static uk.ac.manchester.tornado.api.enums.DataTransferMode.EVERY_EXECUTION;
+import static uk.ac.manchester.tornado.api.enums.DataTransferMode.FIRST_EXECUTION;
+import static uk.ac.manchester.tornado.api.enums.DataTransferMode.UNDER_DEMAND;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DecodeMethod;
+import io.github.flashlla.DeviceException;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.KvCache;
+import io.github.flashlla.KvCacheShape;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.Timing;
+import io.github.flashlla.precise.FloatDecodePlan;
+import io.github.flashlla.precise.KeptState;
+import io.github.flashlla.process.DriverLog;
+import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.spi.ExclusiveUse;
+import io.github.flashlla.tornado.buffers.CacheRows;
+import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.device.BackendDevice;
+import io.github.flashlla.tornado.device.DeviceMemory;
+import io.github.flashlla.tornado.device.ProfiledTimes;
+import io.github.flashlla.tornado.device.RootCause;
+import io.github.flashlla.tornado.kernels.decode.CgDecodeTasks;
+import io.github.flashlla.tornado.kernels.decode.CovarianceDecodeTasks;
+import io.github.flashlla.tornado.kernels.decode.DecodeGrid;
+import io.github.flashlla.tornado.kernels.decode.DecodeTasks;
+import io.github.flashlla.tornado.kernels.tile.CacheLayout;
+import io.github.flashlla.tornadovm.DeviceProfile;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.TornadoExecutionResult;
+import uk.ac.manchester.tornado.api.TornadoProfilerResult;
+import uk.ac.manchester.tornado.api.enums.ProfilerMode;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Decoding as task graphs over the same cache arrays on the device:
+ *
+ * <pre>
+ *   llaAppend   staged tokens -> append -> k, v              run while the device lacks tokens
+ *   llaDecode   q, ridge, lengths -> ... -> o, facts         one or more for each method that may be used, {@link DecodeTasks}
+ * </pre>
+ *
+ * <p>Where the choice is this plan's, the covariance form takes contexts shorter than D and ridges below {@value #SMALL_RIDGE}, and
+ * whatever the matrix-free form turns out not to solve in the iterations that it launches: such a step is done again, and the
+ * following {@value #PATIENCE} are not tried.
+ */
+public final class TornadoDecodePlan implements FloatDecodePlan {
+
+    private static final AtomicInteger GRAPHS = new AtomicInteger();
+
+    /** Below it, rounding of a key's distance from the mean counts for more than the covariance form leaves of it. */
+    private static final double SMALL_RIDGE = 0.02;
+
+    private static final int PATIENCE = 64;
+
+    private final ExclusiveUse use;
+    private final TornadoKvCache cache;
+    private final BackendDevice entry;
+    private final String deviceName;
+    private final String appendGraph = "llaAppend" + GRAPHS.incrementAndGet();
+    private final String decodeGraph = "llaDecode" + GRAPHS.get();
+    private final DriverLog driverLog = new DriverLog();
+    private final DeviceMemory memory;
+    private final long heldBytes;
+    private final int profiledRuns;
+    private int runs;
+    private final AttentionShape shape;
+    private final LlaOptions options;
+    private final DecodeMethod method;
+
+    private final IntArray target;
+    private final CacheRows stagedK;
+    private final CacheRows stagedV;
+    private final DecodeArrays io;
+    /** In the order of the plan's graphs, after the one that appends. */
+    private final List<DecodeTasks> ways = new ArrayList<>();
+    /** Where each one's graphs begin. */
+    private final List<Integer> firstGraphs = new ArrayList<>();
+    /** Tokens of each sequence that are on the device as they are on the host; -1 before anything is. */
+    private final int[] onDevice;
+    private TornadoExecutionPlan plan;
+    private TornadoExecutionResult lastExecution;
+    private DecodeMethod lastMethod;
+    private int stepsToWait;
+    private long compileNanos;
+
+    TornadoDecodePlan(DeviceState device, TornadoKvCache cache, BackendDevice entry, int heads, LlaOptions options,
+            DecodeMethod method) {
+        this.use = ExclusiveUse.ofDecodePlan(device);
+        this.cache = cache;
+        this.entry = entry;
+        this.deviceName = entry.info().name();
+        this.options = options;
+        this.method = method;
+        this.lastMethod = method;
+        KvCacheShape c = cache.shape();
+        this.shape = c.step(heads);
+        int staged = Math.max(c.batch(), 64);
+        this.onDevice = new int[c.batch()];
+        Arrays.fill(onDevice, -1);
+        this.target = new IntArray(staged);
+        this.stagedK = cache.k().staging(staged * c.kvHeads());
+        this.stagedV = cache.v().staging(staged * c.kvHeads());
+        this.io = DecodeArrays.of(shape);
+        boolean matrixFree = CgDecodeTasks.takes(shape, entry.info());
+        if (method == DecodeMethod.MATRIX_FREE && !matrixFree) {
+            throw new InvalidInputException(deviceName + ": MATRIX_FREE takes D = Dv of 8, 16, 32, 64, 128 or 256 on this device, not "
+                    + shape + "; use COVARIANCE");
+        }
+        if (matrixFree && method != DecodeMethod.COVARIANCE) {
+            ways.add(new CgDecodeTasks(cache.arrays(), shape, options, entry.info(), io));
+        }
+        if (method != DecodeMethod.MATRIX_FREE) {
+            ways.add(new CovarianceDecodeTasks(cache.arrays(), shape, DecodeGrid.of(entry, shape), io));
+        }
+        this.memory = entry.memory();
+        this.profiledRuns = DeviceProfile.of(entry.info()).profiledRuns();
+        requireLargest(entry);
+        this.heldBytes = cache.k().bytes() + cache.v().bytes() + workspaceBytes();
+        memory.hold(cache.shape(), heldBytes);
+        long start = System.nanoTime();
+        try {
+            this.plan = build(entry);
+        } catch (RuntimeException | Error e) { // TornadoVM throws errors as well as exceptions
+            memory.release(heldBytes);
+            throw e;
+        }
+        this.compileNanos = System.nanoTime() - start;
+    }
+
+    /** Refuses an array that the device does not allocate at once, since some drivers fail silently. */
+    private void requireLargest(BackendDevice entry) {
+        long largest = Math.max(cache.k().bytes(), cache.v().bytes());
+        for (DecodeTasks way : ways) {
+            largest = Math.max(largest, way.largestBytes());
+        }
+        long maxAlloc = entry.device().getMaxAllocMemory();
+        if (maxAlloc > 0 && largest > maxAlloc) {
+            throw new DeviceException(deviceName + " allocates at most " + maxAlloc + " bytes at once, but decoding " + cache.shape()
+                    + " needs an array of " + largest + "; lower the capacity or the batch, or store FLOAT16.");
+        }
+    }
+
+    private TornadoExecutionPlan build(BackendDevice entry) {
+        // read when a task is added: kernels are checked against this device's backend, not the default one
+        String index = entry.backendIndex() + ":" + entry.deviceIndex();
+        System.setProperty(appendGraph + ".append.device", index);
+        KvCacheShape c = cache.shape();
+        KernelContext context = new KernelContext();
+        GridScheduler grids = new GridScheduler();
+        CacheRows k = cache.k();
+        CacheRows v = cache.v();
+        List<ImmutableTaskGraph> graphs = new ArrayList<>();
+        graphs.add(new TaskGraph(appendGraph)
+                .transferToDevice(FIRST_EXECUTION, k.single, k.half, v.single, v.half)
+                .transferToDevice(EVERY_EXECUTION, target, stagedK.single, stagedK.half, stagedV.single, stagedV.half)
+                .task("append", CacheLayout::append, context, target, stagedK.single, stagedK.half, stagedV.single, stagedV.half,
+                        k.single, k.half, v.single, v.half, k.halves() ? 1 : 0, c.headDim(), c.valueDim(),
+                        cache.rowsPerSequence(), c.kvHeads())
+                .persistOnDevice(k.single, k.half, v.single, v.half)
+                .snapshot());
+        int elements = target.getSize() * c.kvHeads() * Math.max(c.headDim(), c.valueDim());
+        DecodeTasks.workers(grids, appendGraph + ".append", Math.ceilDiv(elements, 64), 64);
+        for (DecodeTasks tasks : ways) {
+            firstGraphs.add(graphs.size());
+            for (int graph = 0; graph < tasks.graphs(); graph++) {
+                graphs.add(graph(tasks, graph, index, grids, context));
+            }
+        }
+        return new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new)).withDevice(entry.device())
+                .withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
+    }
+
+    private ImmutableTaskGraph graph(DecodeTasks tasks, int graph, String deviceIndex, GridScheduler grids, KernelContext context) {
+        CacheRows k = cache.k();
+        CacheRows v = cache.v();
+        String method = decodeGraph + tasks.method().name().charAt(0);
+        String name = method + graph;
+        for (String task : tasks.names(graph)) {
+            System.setProperty(name + "." + task + ".device", deviceIndex);
+        }
+        TaskGraph built = new TaskGraph(name);
+        if (graph == 0) {
+            built = built.consumeFromDevice(appendGraph, k.single, k.half, v.single, v.half)
+                    .transferToDevice(FIRST_EXECUTION, tasks.scratch())
+                    .transferToDevice(EVERY_EXECUTION, io.lengths(), io.q(), io.scaledQ(), io.ridges(), io.o())
+                    .transferToDevice(EVERY_EXECUTION, (Object[]) tasks.results());
+        } else {
+            // TornadoVM hands on what the graph that ran last has, the cache included
+            built = built.consumeFromDevice(method + (graph - 1), k.single, k.half, v.single, v.half)
+                    .consumeFromDevice(method + (graph - 1), kept(tasks));
+        }
+        built = tasks.append(graph, built, name, grids, context).transferToHost(EVERY_EXECUTION, io.o(), tasks.facts());
+        built = built.transferToHost(options.keepState() ? EVERY_EXECUTION : UNDER_DEMAND, (Object[]) tasks.state());
+        return (graph + 1 < tasks.graphs() ? built.persistOnDevice(kept(tasks)) : built).snapshot();
+    }
+
+    /** What a method's later graphs find on the device. */
+    private Object[] kept(DecodeTasks tasks) {
+        Stream<Object> inputs = Stream.of(io.lengths(), io.q(), io.scaledQ(), io.ridges(), io.o());
+        return Stream.concat(inputs, Stream.concat(Arrays.stream(tasks.scratch()), Arrays.stream(tasks.results()))).toArray();
+    }
+
+    @Override
+    public void decode(Tensor query, Tensor ridge, LlaResult result, KeptState kept) {
+        use.run(() -> cache.exclusively(() -> step(query, ridge, result, kept)));
+    }
+
+    private void step(Tensor query, Tensor ridge, LlaResult result, KeptState kept) {
+        cache.requireStep(shape, query, ridge, result);
+        long start = System.nanoTime();
+        loadQueries(query, ridge);
+        stepsToWait = Math.max(0, stepsToWait - 1);
+        int way = choose();
+        Timing times = run(way);
+        if (ways.get(way).method() == DecodeMethod.MATRIX_FREE && way + 1 < ways.size() && !solved(ways.get(way))) {
+            stepsToWait = PATIENCE;
+            way++;
+            times = times.plus(run(way));
+        }
+        lastMethod = ways.get(way).method();
+        store(ways.get(way), result, kept);
+        result.setTiming(new Timing(System.nanoTime() - start, times.kernelNanos(), times.copyInNanos(),
+                times.copyOutNanos(), times.compileNanos()));
+    }
+
+    /** The first way unless there is a reason against it. */
+    private int choose() {
+        float least = Float.MAX_VALUE;
+        for (int row = 0; row < io.ridges().getSize(); row++) {
+            least = Math.min(least, io.ridges().get(row));
+        }
+        int longest = 0;
+        for (int sequence = 0; sequence < shape.batch(); sequence++) {
+            longest = Math.max(longest, cache.length(sequence));
+        }
+        boolean direct = stepsToWait > 0 || least < SMALL_RIDGE || longest < shape.headDim();
+        return direct ? ways.size() - 1 : 0;
+    }
+
+    private boolean solved(DecodeTasks way) {
+        for (int row = 0; row < io.ridges().getSize(); row++) {
+            if (!(way.residual(row) <= options.tolerance())) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** Runs as many of a method's graphs as it takes. */
+    private Timing run(int way) {
+        DecodeTasks tasks = ways.get(way);
+        Timing times = runGraph(way, 0);
+        for (int graph = 0; graph + 1 < tasks.graphs() && unfinished(tasks, graph); graph++) {
+            times = times.plus(runGraph(way, graph + 1));
+        }
+        return times;
+    }
+
+    private boolean unfinished(DecodeTasks tasks, int graph) {
+        for (int row = 0; row < io.ridges().getSize(); row++) {
+            if (tasks.unfinished(row, graph)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private Timing runGraph(int way, int graph) {
+        if (runs == profiledRuns) {
+            plan.withoutProfiler(); // it keeps a log of every run
+        }
+        io.o().init(Float.NaN); // so that what the device fails to write is seen
+        ways.get(way).facts().init(Float.NaN);
+        TornadoProfilerResult profile;
+        long start;
+        try {
+            update();
+            start = System.nanoTime();
+            lastExecution = entry.inTurn(() -> plan.withGraph(firstGraphs.get(way) + graph).execute());
+            profile = lastExecution.getProfilerResult();
+        } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
+            driverLog.check(deviceName);
+            throw new DeviceException(deviceName + " failed to decode " + shape + ": "
+                    + RootCause.message(t), t);
+        }
+        driverLog.check(deviceName);
+        if (runs >= profiledRuns) {
+            return new Timing(0, -1, -1, -1, 0);
+        }
+        runs++;
+        Timing times = ProfiledTimes.of(deviceName, profile, System.nanoTime() - start, compileNanos);
+        compileNanos = 0;
+        return times;
+    }
+
+    /** Brings the device's copy of the cache up to the host's. */
+    private void update() throws Exception {
+        int row = 0;
+        boolean first = onDevice[0] < 0;
+        for (int sequence = 0; sequence < onDevice.length; sequence++) {
+            int length = cache.length(sequence);
+            for (int token = first ? length : onDevice[sequence]; token < length; token++) {
+                cache.stage(sequence, token, stagedK, stagedV, row);
+                target.set(row++, sequence * cache.rowsPerSequence() + token);
+                if (row == target.getSize()) {
+                    append(row);
+                    row = 0;
+                }
+            }
+            onDevice[sequence] = length;
+        }
+        if (row > 0 || first) { // the first run of the graph carries the whole cache over
+            append(row);
+        }
+    }
+
+    private void append(int rows) throws Exception {
+        for (int row = rows; row < target.getSize(); row++) {
+            target.set(row, -1);
+        }
+        entry.inTurn(() -> plan.withGraph(0).execute());
+    }
+
+    /** Tokens from {@code length} on are no longer what the device has. */
+    void forget(int sequence, int length) {
+        onDevice[sequence] = Math.min(onDevice[sequence], length);
+    }
+
+    private void loadQueries(Tensor query, Tensor ridge) {
+        float scale = (float) options.scaleFor(shape.headDim());
+        for (int i = 0; i < io.q().getSize(); i++) {
+            float value = (float) query.get(i);
+            io.q().set(i, value);
+            io.scaledQ().set(i, value * scale);
+        }
+        for (int row = 0; row < io.ridges().getSize(); row++) {
+            io.ridges().set(row, (float) (ridge == null ? options.ridge() : ridge.get(row)));
+        }
+        for (int sequence = 0; sequence < shape.batch(); sequence++) {
+            io.lengths().set(sequence, cache.length(sequence));
+        }
+    }
+
+    private void store(DecodeTasks way, LlaResult result, KeptState kept) {
+        FloatArray o = io.o();
+        for (int i = 0; i < o.getSize(); i++) {
+            if (Float.isNaN(o.get(i))) {
+                throw new DeviceException(deviceName + ": decoding " + shape
+                        + " left output unwritten or NaN; nothing of this run can be used");
+            }
+        }
+        MemorySegment.copy(o.getSegment(), 0, result.output().segment(), 0, result.output().byteSize());
+        if (kept != null && !options.keepState()) {
+            fetchState(way);
+        }
+        long pairIterations = 0;
+        for (int row = 0; row < io.ridges().getSize(); row++) {
+            int length = cache.length(row / shape.heads());
+            result.logSumExp().set(row, length == 0 ? Double.NEGATIVE_INFINITY : way.logSumExp(row));
+            result.residual()[row] = length == 0 ? 0 : way.residual(row);
+            result.iterations()[row] = way.iterations(row);
+            pairIterations += (long) way.iterations(row) * length;
+            for (int d = 0; kept != null && d < shape.headDim(); d++) {
+                kept.kbar().set((long) row * shape.headDim() + d, way.kbar(row, d));
+                kept.x().set((long) row * shape.headDim() + d, length == 0 ? 0 : way.x(row, d));
+            }
+        }
+        result.setPairIterations(pairIterations);
+    }
+
+    @Override
+    public ExclusiveUse use() {
+        return use;
+    }
+
+    /** What the graph copies back only where it is asked to. */
+    private void fetchState(DecodeTasks way) {
+        try {
+            entry.inTurn(() -> lastExecution.transferToHost((Object[]) way.state()));
+        } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
+            throw new DeviceException(deviceName + " could not read its solutions: " + RootCause.message(t), t);
+        }
+        driverLog.check(deviceName);
+    }
+
+    @Override
+    public KvCache cache() {
+        return cache;
+    }
+
+    @Override
+    public AttentionShape shape() {
+        return shape;
+    }
+
+    @Override
+    public LlaOptions options() {
+        return options;
+    }
+
+    @Override
+    public DecodeMethod lastMethod() {
+        return lastMethod;
+    }
+
+    @Override
+    public long workspaceBytes() {
+        long bytes = stagedK.bytes() + stagedV.bytes() + (long) Integer.BYTES * target.getSize();
+        for (DecodeTasks way : ways) {
+            bytes += way.bytes();
+        }
+        return bytes;
+    }
+
+    @Override
+    public void close() {
+        use.close(this::free);
+    }
+
+    private void free() {
+        TornadoExecutionPlan closing = plan;
+        plan = null;
+        memory.release(heldBytes);
+        cache.closed(this);
+        try {
+            entry.inTurn(() -> {
+                // one by one: what a method's later graphs name is the first one's, and TornadoVM does not free it twice
+                closing.withGraph(0).freeDeviceMemory();
+                for (int graph : firstGraphs) {
+                    closing.withGraph(graph).freeDeviceMemory();
+                }
+                return null;
+            });
+        } catch (Exception e) {
+            throw new DeviceException(deviceName + ": cannot free the memory of a decode plan: " + e.getMessage(), e);
+        }
+    }
+}
