@@ -119,7 +119,7 @@ public final class WorkloadRunner {
             Times times = Times.of(planNs, first.wallNs, known(first.timing.compileNanos()), warm.size() + 1,
                     settled(warm), timed.stream().mapToLong(Run::wallNs).toArray(), samples(timed, Timing::kernelNanos),
                     samples(timed, Timing::copyInNanos), samples(timed, Timing::copyOutNanos));
-            Rates rates = Rates.of(flops(task, runs), bytes(task, inputs), times.computeNs(), facts.ceilings());
+            Rates rates = Rates.of(flops(task, runs), bytes(task, inputs), times.computeNs(), task.method(), facts.ceilings());
             Memory memory = new Memory(inputBytes(inputs) + runs.result.output().byteSize(),
                     known(plan.workspaceBytes()), workingSet, HostMemory.peakBytes());
             return new Measurement(facts.name(), task.workload(), task.method(), Status.OK, null, times, rates, last,
