@@ -10,7 +10,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /** Kernels that use every operation of {@link Tile}, with one group of {@value #THREADS} threads each, and what they work on. */
-final class TileKernels {
+public final class TileKernels {
     static final int THREADS = 64;
 
     final FloatArray numbers = new FloatArray(THREADS);
@@ -41,6 +41,10 @@ final class TileKernels {
         JvmGroup.run(1, THREADS, ctx -> together(ctx, numbers, together));
         JvmGroup.run(1, THREADS, ctx -> products(ctx, halves, products));
         JvmGroup.run(1, THREADS, ctx -> pairs(ctx, numbers, pairs, written));
+    }
+
+    public static TaskGraph allOperations(GridScheduler grids) {
+        return new TileKernels().graph("operations", grids);
     }
 
     TaskGraph graph(String name, GridScheduler grids) {
