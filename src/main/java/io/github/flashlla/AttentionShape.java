@@ -65,6 +65,12 @@ public record AttentionShape(
         return new long[] {batch, heads, queryLength};
     }
 
+    /** Key/value head (0 to B*Hkv-1) that query {@code row} (0 to B*H*Sq-1) reads. */
+    public int kvHeadOf(int row) {
+        int head = row / queryLength;
+        return head / heads * kvHeads + head % heads / group();
+    }
+
     /** Number of queries over all batches and heads, B*H*Sq. */
     public long rows() {
         return (long) batch * heads * queryLength;

@@ -81,6 +81,7 @@ public interface Device extends AutoCloseable {
     /**
      * @param fmaFlopsPerSecond independent float32 fused multiply-adds in registers, two flops each
      * @param copyBytesPerSecond a copy in the device's memory beyond every cache, bytes read plus bytes written
+     * @param matrixFlopsPerSecond products of float16 matrices with float32 sums on matrix units; 0 where there are none to reach
      */
-    record Ceilings(double fmaFlopsPerSecond, double copyBytesPerSecond) {}
+    record Ceilings(double fmaFlopsPerSecond, double copyBytesPerSecond, double matrixFlopsPerSecond) {}
 }

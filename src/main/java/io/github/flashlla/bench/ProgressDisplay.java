@@ -120,7 +120,7 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     }
 
     /** Whether standard error is a terminal; Java itself only tells of standard input and output together. */
-    private static boolean onTerminal() {
+    public static boolean onTerminal() {
         try {
             String target = Files.readSymbolicLink(Path.of("/proc/self/fd/2")).toString();
             return target.startsWith("/dev/pts/") || target.startsWith("/dev/tty");

@@ -76,7 +76,7 @@ public final class Worker {
 
     private static Ceilings ceilings(Device device) {
         return device.measureCeilings().map(measured -> new Ceilings(measured.fmaFlopsPerSecond() / 1e12,
-                measured.copyBytesPerSecond() / 1e9)).orElseGet(() -> device.info().has(DeviceInfo.Trait.ON_HEAP) ? HostCeilings.measure() : null);
+                measured.copyBytesPerSecond() / 1e9, measured.matrixFlopsPerSecond() > 0 ? measured.matrixFlopsPerSecond() / 1e12 : null)).orElseGet(() -> device.info().has(DeviceInfo.Trait.ON_HEAP) ? HostCeilings.measure() : null);
     }
 
     private void send(WorkerEvent event) {

@@ -9,6 +9,8 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.LlaWork;
+import io.github.flashlla.QuerySolves;
+import io.github.flashlla.SolveState;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
 import io.github.flashlla.bench.host.HostMemory;
@@ -25,7 +27,6 @@ import io.github.flashlla.text.Numbers;
 import io.github.flashlla.verify.RandomInputs;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.IntSummaryStatistics;
 import java.util.List;
 import java.util.function.ToLongFunction;
 
@@ -118,7 +119,7 @@ public final class WorkloadRunner {
             Times times = Times.of(planNs, first.wallNs, known(first.timing.compileNanos()), warm.size() + 1,
                     settled(warm), timed.stream().mapToLong(Run::wallNs).toArray(), samples(timed, Timing::kernelNanos),
                     samples(timed, Timing::copyInNanos), samples(timed, Timing::copyOutNanos));
-            Rates rates = Rates.of(flops(task, runs), bytes(task, inputs), times.computeNs(), facts.ceilings());
+            Rates rates = Rates.of(flops(task, runs), bytes(task, inputs), times.computeNs(), task.method(), facts.ceilings());
             Memory memory = new Memory(inputBytes(inputs) + runs.result.output().byteSize(),
                     known(plan.workspaceBytes()), workingSet, HostMemory.peakBytes());
             return new Measurement(facts.name(), task.workload(), task.method(), Status.OK, null, times, rates, last,
@@ -222,25 +223,22 @@ public final class WorkloadRunner {
 
     private static Solve solve(Runs runs) {
         LlaResult result = runs.result;
-        return solve(result.iterations(), result.residual(), runs.plan.options().tolerance(), result.pairIterations());
+        double estimate = result.estimatedError();
+        return solve(result, runs.plan.options().tolerance(), Double.isFinite(estimate) ? estimate : null);
     }
 
     private static Solve backwardSolve(Runs runs) {
         LlaGradients g = runs.gradients;
         return g == null ? null
-                : solve(g.iterations(), g.residual(), runs.plan.options().tolerance(), g.pairIterations());
+                : solve(g, runs.plan.options().tolerance(), null);
     }
 
-    private static Solve solve(int[] iterations, float[] residual, double tolerance, long pairIterations) {
-        IntSummaryStatistics count = Arrays.stream(iterations).summaryStatistics();
-        double worst = 0;
-        long unsolved = 0;
-        for (float r : residual) {
-            worst = Math.max(worst, r); // Math.max keeps NaN
-            unsolved += r <= tolerance ? 0 : 1;
-        }
-        return new Solve(Math.max(0, count.getMin()), Math.max(0, count.getAverage()), Math.max(0, count.getMax()),
-                Double.isFinite(worst) ? worst : null, unsolved, pairIterations);
+    private static Solve solve(QuerySolves solves, double tolerance, Double estimatedError) {
+        double worst = solves.worstResidual();
+        return new Solve(Math.max(0, solves.minIterations()), Math.max(0, solves.meanIterations()), Math.max(0, solves.maxIterations()),
+                Double.isFinite(worst) ? worst : null, solves.count(SolveState.UNSOLVED, tolerance),
+                solves.count(SolveState.LIMITED_BY_ROUNDING, tolerance), (long) solves.recomputedRows(), estimatedError,
+                solves.pairIterations());
     }
 
     /** One run: host time, and the device's account of it. */

@@ -27,7 +27,7 @@ import picocli.CommandLine;
         footer = {"  flashlla bench", "  flashlla devices", "  flashlla verify --device all",
             "  flashlla run --q q.npy --k k.npy --v v.npy --out o.npy --verify", "  flashlla help run",
             "  source <(flashlla generate-completion)"},
-        subcommands = {RunCommand.class, DevicesCommand.class, VerifyCommand.class, BenchCommand.class, CompareCommand.class,
+        subcommands = {RunCommand.class, DevicesCommand.class, VerifyCommand.class, BenchCommand.class, CompareCommand.class, ExperimentCommand.class,
             DoctorCommand.class, BundleCommand.class, FlagsCommand.class, AutoComplete.GenerateCompletion.class, CommandLine.HelpCommand.class})
 public final class FlashLla {
     private FlashLla() {}

@@ -10,6 +10,7 @@ import io.github.flashlla.process.JavaCommand;
 import io.github.flashlla.tornadovm.DeviceJvm;
 import io.github.flashlla.verify.GoldenCase;
 import io.github.flashlla.verify.RandomVerification;
+import io.github.flashlla.verify.RandomVerification.Drawing;
 import io.github.flashlla.verify.Verification.Outcome;
 import io.github.flashlla.verify.Verification;
 import java.io.PrintWriter;
@@ -36,6 +37,7 @@ import picocli.CommandLine.Spec;
             "  flashlla verify --random 1000 --minutes 5 --save wrong"})
 public final class VerifyCommand implements Callable<Integer> {
     private static final double MOST_MINUTES = 1e6;
+    private static final Duration TELL_EVERY = Duration.ofSeconds(10);
 
     @Option(names = "--device", split = ",", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
             description = "Devices: names, backends, cpu, gpu or all (default: ${DEFAULT-VALUE})")
@@ -115,23 +117,66 @@ public final class VerifyCommand implements Callable<Integer> {
     private int verifyRandom(DeviceInfo info, long used) {
         PrintWriter out = spec.commandLine().getOut();
         Duration atMost = Duration.ofMillis((long) ((minutes == null ? MOST_MINUTES : minutes) * 60_000));
-        boolean compiles = !info.has(DeviceInfo.Trait.ON_HEAP);
+        Drawing drawing = info.has(DeviceInfo.Trait.ON_HEAP) ? Drawing.ALL_DIFFERENT : Drawing.FEW_SHAPES;
+        Counting counting = new Counting(info.name(), used);
+        Runtime.getRuntime().addShutdownHook(new Thread(counting::cut));
         try (Device device = Devices.open(info.name())) {
-            RandomVerification counts = RandomVerification.run(device, random, used, atMost, compiles, failure -> {
-                out.println("wrong: " + failure.drawn());
-                out.println("  " + failure.check());
-                if (failure.smallest() != failure.drawn()) {
-                    out.println("  still wrong: " + failure.smallest());
-                }
-                out.println("  " + RandomVerification.command(info.name(), failure.drawn()));
-                if (save != null) {
-                    out.println("  saved in " + RandomVerification.save(save, info.name(), failure));
-                }
-                out.flush();
-            });
+            RandomVerification counts = RandomVerification.run(device, random, used, atMost, drawing, counting);
             out.println(info.name() + ": " + counts.summary(used));
             out.flush();
             return counts.wrong() == 0 ? 0 : 1;
+        } finally {
+            counting.ended = true;
+        }
+    }
+
+    /** Prints what is wrong, the counts now and then, and those so far where the run is cut. */
+    private final class Counting implements RandomVerification.Listener {
+        private final String device;
+        private final long used;
+        private final long began = System.nanoTime();
+        private long told = began;
+        private volatile RandomVerification counts = new RandomVerification(0, 0, 0);
+        private volatile boolean ended;
+
+        Counting(String device, long used) {
+            this.device = device;
+            this.used = used;
+        }
+
+        @Override
+        public void failed(RandomVerification.Failure failure) {
+            PrintWriter out = spec.commandLine().getOut();
+            out.println("wrong: " + failure.drawn());
+            out.println("  " + failure.check());
+            if (failure.smallest() != failure.drawn()) {
+                out.println("  still wrong: " + failure.smallest());
+            }
+            out.println("  " + RandomVerification.command(device, failure.drawn()));
+            if (save != null) {
+                out.println("  saved in " + RandomVerification.save(save, device, failure));
+            }
+            out.flush();
+        }
+
+        @Override
+        public void progress(RandomVerification soFar) {
+            counts = soFar;
+            long now = System.nanoTime();
+            if (now - told >= TELL_EVERY.toNanos()) {
+                told = now;
+                PrintWriter err = spec.commandLine().getErr();
+                err.println(device + ": " + soFar.summary(used) + ", after " + (now - began) / 1_000_000_000 + " s");
+                err.flush();
+            }
+        }
+
+        private void cut() {
+            if (!ended) {
+                PrintWriter out = spec.commandLine().getOut();
+                out.println(device + ": cut after " + counts.summary(used));
+                out.flush();
+            }
         }
     }
 

@@ -13,7 +13,7 @@ import io.github.flashlla.jvm.decode.DecodeTeam;
 import io.github.flashlla.jvm.decode.DecodeTiles;
 import io.github.flashlla.jvm.decode.DecodeUnit;
 import io.github.flashlla.precise.FloatDecodePlan;
-import io.github.flashlla.precise.SolveSizes;
+import io.github.flashlla.precise.KeptState;
 import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
@@ -47,7 +47,6 @@ final class JvmDecodePlan implements FloatDecodePlan {
     private final DecodeTiles[] tiles;
     private final DecodeUnit[] units;
     private final DecodeUnit split;
-    private final SolveSizes sizes;
     private DecodeMethod lastMethod;
     /** Iterations a key that the last step took: what the next step expects. */
     private double expectedIterations = DecodeCost.EXPECTED_ITERATIONS;
@@ -61,7 +60,6 @@ final class JvmDecodePlan implements FloatDecodePlan {
         this.options = options;
         this.method = method;
         this.lastMethod = method;
-        this.sizes = SolveSizes.of(Math.toIntExact(shape.rows()));
         this.tiles = new DecodeTiles[pool.threads()];
         this.units = new DecodeUnit[pool.threads()];
         for (int worker = 0; worker < pool.threads(); worker++) {
@@ -76,11 +74,11 @@ final class JvmDecodePlan implements FloatDecodePlan {
     }
 
     @Override
-    public void decode(Tensor q, Tensor ridge, LlaResult result) {
-        use.run(() -> cache.exclusively(() -> step(q, ridge, result)));
+    public void decode(Tensor q, Tensor ridge, LlaResult result, KeptState kept) {
+        use.run(() -> cache.exclusively(() -> step(q, ridge, result, kept)));
     }
 
-    private void step(Tensor q, Tensor ridge, LlaResult result) {
+    private void step(Tensor q, Tensor ridge, LlaResult result, KeptState kept) {
         cache.requireStep(shape, q, ridge, result);
         Checks.requireShared("q", q);
         Checks.requireShared("the ridge", ridge);
@@ -94,7 +92,7 @@ final class JvmDecodePlan implements FloatDecodePlan {
             longest = Math.max(longest, length);
             for (int kvHead = 0; kvHead < shape.kvHeads(); kvHead++) {
                 if (length == 0) {
-                    storeEmpty(sequence, kvHead, result);
+                    storeEmpty(sequence, kvHead, result, kept);
                 } else {
                     boolean cutIt = length >= SHORTEST_SPLIT
                             && (2L * length > share || DecodeCost.keyBytes(cache.shape(), length) > DecodeCost.CACHED_BYTES);
@@ -104,20 +102,20 @@ final class JvmDecodePlan implements FloatDecodePlan {
         }
         lastMethod = methodFor(longest);
         if (!cut.isEmpty()) {
-            onAllThreads(cut, q, ridge, result);
+            onAllThreads(cut, q, ridge, result, kept);
         }
         whole.sort(Comparator.comparingInt(Work::length).reversed());
         pool.forEach(Math.min(pool.threads(), whole.size()), whole.size(), (worker, index) -> {
             Work work = whole.get((int) index);
             units[worker].run(work.sequence, work.kvHead, work.length, methodFor(work.length),
-                    job -> job.run(tiles[worker], 0), q, ridge, result, sizes);
+                    job -> job.run(tiles[worker], 0), q, ridge, result, kept);
         });
         result.setPairIterations(takePairIterations());
         expectedIterations = expect(result.pairIterations(), Stream.concat(whole.stream(), cut.stream()));
         result.setTiming(Timing.ofWall(System.nanoTime() - start));
     }
 
-    private void onAllThreads(List<Work> cut, Tensor q, Tensor ridge, LlaResult result) {
+    private void onAllThreads(List<Work> cut, Tensor q, Tensor ridge, LlaResult result, KeptState kept) {
         DecodeTeam team = new DecodeTeam(slices());
         pool.forEach(pool.threads(), pool.threads(), (worker, index) -> {
             if (index > 0) {
@@ -127,7 +125,7 @@ final class JvmDecodePlan implements FloatDecodePlan {
             try {
                 for (Work work : cut) {
                     split.run(work.sequence, work.kvHead, work.length, methodFor(work.length),
-                            job -> team.run(tiles[worker], job), q, ridge, result, sizes);
+                            job -> team.run(tiles[worker], job), q, ridge, result, kept);
                 }
             } finally {
                 team.dismiss();
@@ -156,16 +154,16 @@ final class JvmDecodePlan implements FloatDecodePlan {
     }
 
     /** A sequence without tokens: output 0, nothing to solve. */
-    private void storeEmpty(int sequence, int kvHead, LlaResult result) {
+    private void storeEmpty(int sequence, int kvHead, LlaResult result, KeptState kept) {
         for (int g = 0; g < shape.group(); g++) {
             int row = (sequence * shape.kvHeads() + kvHead) * shape.group() + g;
             for (int e = 0; e < shape.valueDim(); e++) {
                 result.output().set((long) row * shape.valueDim() + e, 0);
             }
-            if (result.keepsState()) {
+            if (kept != null) {
                 for (int d = 0; d < shape.headDim(); d++) {
-                    result.kbar().set((long) row * shape.headDim() + d, 0);
-                    result.x().set((long) row * shape.headDim() + d, 0);
+                    kept.kbar().set((long) row * shape.headDim() + d, 0);
+                    kept.x().set((long) row * shape.headDim() + d, 0);
                 }
             }
             result.logSumExp().set(row, Double.NEGATIVE_INFINITY);
@@ -177,11 +175,6 @@ final class JvmDecodePlan implements FloatDecodePlan {
     @Override
     public ExclusiveUse use() {
         return use;
-    }
-
-    @Override
-    public SolveSizes solveSizes() {
-        return sizes;
     }
 
     @Override

@@ -16,7 +16,7 @@ import io.github.flashlla.jvm.block.ForwardBlock;
 import io.github.flashlla.jvm.block.KeyValueHead;
 import io.github.flashlla.jvm.block.TileKernels;
 import io.github.flashlla.precise.FloatPlan;
-import io.github.flashlla.precise.SolveSizes;
+import io.github.flashlla.precise.KeptState;
 import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
@@ -37,7 +37,6 @@ final class JvmPlan implements FloatPlan {
     private final LlaOptions options;
     private final int blocksPerHead;
     private final int workers;
-    private final SolveSizes sizes;
     private long workspaceBytes;
     private KeyValueHead[] keyValues;
     private ForwardBlock[] blocks;
@@ -53,10 +52,9 @@ final class JvmPlan implements FloatPlan {
         this.options = options;
         this.blocksPerHead = Math.ceilDiv(shape.queryLength(), ROWS);
         this.workers = (int) Math.min(pool.threads(), blockCount());
-        this.sizes = SolveSizes.of(Math.toIntExact(shape.rows()));
         boolean keepWeights = keepsWeights(1, workers);
         int heads = Math.multiplyExact(shape.batch(), shape.kvHeads());
-        this.workspaceBytes = 3L * Float.BYTES * shape.rows() + heads * KeyValueHead.bytes(shape) + workers * ForwardBlock.bytes(shape, options, keepWeights);
+        this.workspaceBytes = heads * KeyValueHead.bytes(shape) + workers * ForwardBlock.bytes(shape, options, keepWeights);
         if (KeyValueHead.bytes(shape) > 2L * Integer.MAX_VALUE) {
             throw new InvalidInputException("jvm: one head of " + shape + " takes more than 2^32 bytes; use fewer keys");
         }
@@ -83,15 +81,15 @@ final class JvmPlan implements FloatPlan {
     }
 
     @Override
-    public void forward(LlaInputs inputs, LlaResult result) {
+    public void forward(LlaInputs inputs, LlaResult result, KeptState kept) {
         requireShape("the inputs", inputs.shape());
         requireShape("the result", result.shape());
         LlaInputs.requireRidges(inputs.ridge());
         Checks.requireShared(inputs);
-        use.run(() -> runForward(inputs, result));
+        use.run(() -> runForward(inputs, result, kept));
     }
 
-    private void runForward(LlaInputs inputs, LlaResult result) {
+    private void runForward(LlaInputs inputs, LlaResult result, KeptState kept) {
         long start = System.nanoTime();
         pool.forEach(Math.min(pool.threads(), keyValues.length), keyValues.length,
                 (worker, head) -> keyValues[(int) head].load(inputs, head));
@@ -102,7 +100,7 @@ final class JvmPlan implements FloatPlan {
             int i0 = block * ROWS;
             int kvHead = (int) (head / shape.group());
             blocks[worker].run(head, i0, Math.min(ROWS, shape.queryLength() - i0), keyValues[kvHead],
-                    inputs, result, sizes);
+                    inputs, result, kept);
         });
         long pairIterations = 0;
         for (ForwardBlock block : blocks) {
@@ -146,11 +144,6 @@ final class JvmPlan implements FloatPlan {
     @Override
     public ExclusiveUse use() {
         return use;
-    }
-
-    @Override
-    public SolveSizes solveSizes(LlaInputs inputs) {
-        return sizes;
     }
 
     /** Whether {@code strips} floats per (row, key) of a block may be kept on each of {@code threads}. */

@@ -3,7 +3,8 @@ package io.github.flashlla.precise;
 import java.util.Arrays;
 
 /**
- * One query in float64: the centred form of docs/operator.md with A formed and factored by Cholesky. Work n D^2 + D^3 / 3.
+ * One query in float64: the centred form of docs/operator.md, either with A formed and factored by Cholesky, work
+ * n D^2 + D^3 / 3, or with the x that float32 found, work 4 n D.
  *
  * <p>Every product is with k_j - kbar: where x is large, x.k - x.kbar loses what x.(k - kbar) keeps.
  */
@@ -11,6 +12,12 @@ final class DoubleRow {
     private static final int REFINEMENTS = 2;
     /** A ridge this many times ||k||^2 makes A the ridge times I to float64. */
     private static final double RIDGE_ALONE = 0x1p60;
+    /** What is this much smaller than the ridge adds nothing to A. */
+    private static final double NOTHING = 0x1p-60;
+    /** Keys of less weight do not matter to an estimate. */
+    private static final double ESTIMATED = 1e-9;
+    /** Keys that one loop takes side by side, so that no sum waits for the one before. */
+    private static final int SIDE_BY_SIDE = 8;
 
     private final int d;
     private final int dv;
@@ -23,6 +30,7 @@ final class DoubleRow {
     private final double[] u;
     private final double[] better;
     private final double[] right;
+    private final double[] o;
     private double[] z = new double[0];
     private double[] p = new double[0];
     private double[] slope = new double[0];
@@ -35,8 +43,14 @@ final class DoubleRow {
     private double ridge;
     private boolean factored;
     double logSumExp;
-    /** Relative rounding error of o in float64: eps ||x|| ||k||, as in {@link RowTrust}. */
-    double rounding;
+    /** Rounding error of o in float64, in units of ||o||: eps ||x|| ||k||, as in {@link RowTrust}. */
+    private double rounding;
+    /** How far A x can be off in float32: ||x|| sqrt(sum p^2 ||k - kbar||^4) / ||kbar - q||, in units of float32's eps. */
+    double spread;
+    /** What the residual leaves of o: ||r|| s sd(v) / (s^2 + ridge), s the standard deviation of keys along r. */
+    double solveError;
+    /** ||o|| */
+    double outputSize;
     /** ||A x - (kbar - q)|| / ||kbar - q|| */
     double residual;
     /** The same of the second solve. */
@@ -54,9 +68,15 @@ final class DoubleRow {
         this.u = new double[d];
         this.better = new double[d];
         this.right = new double[d];
+        this.o = new double[dv];
     }
 
-    /** Floating-point operations of a forward row. */
+    /** Floating-point operations of {@link #check}. */
+    static long checkWork(int visible, int headDim, int valueDim) {
+        return (long) visible * (8L * headDim + 2L * valueDim);
+    }
+
+    /** Floating-point operations of {@link #solve}. */
     static long work(int visible, int headDim) {
         return (long) visible * headDim * (headDim + 10L) + (long) headDim * headDim * headDim / 3;
     }
@@ -67,20 +87,10 @@ final class DoubleRow {
      * @param keys k row-major from position 0, {@code visible} rows of them seen
      */
     void solve(double[] query, double[] keys, double[] values, int visible, double rowRidge) {
-        q = query;
-        k = keys;
-        v = values;
-        n = visible;
-        ridge = rowRidge;
-        if (p.length < n) {
-            int room = 2 * n;
-            z = new double[room * d];
-            p = new double[room];
-            slope = new double[room];
-            gv = new double[room];
-            b = new double[room];
+        begin(query, keys, values, visible, rowRidge);
+        if (z.length < n * d) {
+            z = new double[p.length * d];
         }
-        weights();
         double largest = 0;
         for (int j = 0; j < n; j++) {
             double square = 0;
@@ -93,22 +103,100 @@ final class DoubleRow {
         }
         factored = ridge < RIDGE_ALONE * largest;
         if (factored) {
-            factor();
+            factor(largest);
         }
         for (int c = 0; c < d; c++) {
             right[c] = kbar[c] - q[c];
         }
         residual = refined(right, x);
-        rounding = 0x1p-52 * Math.sqrt(dot(x, 0, x, 0, d)) * Math.sqrt(largest);
-        for (int j = 0; j < n; j++) {
-            slope[j] = dot(x, 0, z, j * d, d);
+        rounding = 0x1p-52 * norm(x) * Math.sqrt(largest);
+        dots(x, z, slope);
+        solveError = 0;
+    }
+
+    /**
+     * Weights, kbar, and what {@code found} is worth as x: its true residual. The output is then its own, with the rounding of
+     * float64.
+     */
+    void check(double[] query, double[] keys, double[] values, int visible, double rowRidge, double[] found) {
+        begin(query, keys, values, visible, rowRidge);
+        System.arraycopy(found, 0, x, 0, d);
+        dots(x, k, slope);
+        double shared = dot(x, 0, kbar, 0, d);
+        for (int c = 0; c < d; c++) {
+            right[c] = kbar[c] - q[c];
+            r[c] = right[c] - ridge * x[c];
         }
+        double squares = 0;
+        double sum = 0;
+        for (int j = 0; j < n; j++) {
+            slope[j] -= shared;
+            double weighed = p[j] * slope[j];
+            sum += weighed;
+            add(r, -weighed, k, j * d);
+            if (p[j] > ESTIMATED) {
+                double square = 0;
+                for (int c = 0; c < d; c++) {
+                    double difference = k[j * d + c] - kbar[c];
+                    square += difference * difference;
+                }
+                squares += p[j] * p[j] * square * square;
+            }
+        }
+        add(r, sum, kbar, 0);
+        double size = norm(right);
+        residual = size == 0 ? norm(x) : norm(r) / size;
+        solveError = norm(r) == 0 ? 0 : leftOver();
+        spread = size == 0 ? 0 : norm(x) * Math.sqrt(squares) / size;
+        rounding = 0;
+    }
+
+    private double leftOver() {
+        double size = norm(r);
+        dots(r, k, gv);
+        double mean = dot(r, 0, kbar, 0, d);
+        double variance = 0;
+        for (int j = 0; j < n; j++) {
+            double along = (gv[j] - mean) / size;
+            variance += p[j] * along * along;
+        }
+        output(o);
+        outputSize = norm(o);
+        double values = 0;
+        for (int j = 0; j < n; j++) {
+            if (p[j] > ESTIMATED) {
+                double square = 0;
+                for (int e = 0; e < dv; e++) {
+                    double difference = v[j * dv + e] - o[e];
+                    square += difference * difference;
+                }
+                values += p[j] * square;
+            }
+        }
+        return size * Math.sqrt(variance * values) / (variance + ridge);
+    }
+
+    private void begin(double[] query, double[] keys, double[] values, int visible, double rowRidge) {
+        q = query;
+        k = keys;
+        v = values;
+        n = visible;
+        ridge = rowRidge;
+        if (p.length < n) {
+            int room = 2 * n;
+            p = new double[room];
+            slope = new double[room];
+            gv = new double[room];
+            b = new double[room];
+        }
+        weights();
     }
 
     private void weights() {
+        dots(q, k, p);
         double max = Double.NEGATIVE_INFINITY;
         for (int j = 0; j < n; j++) {
-            p[j] = scale * dot(q, 0, k, j * d, d);
+            p[j] *= scale;
             max = Math.max(max, p[j]);
         }
         double total = 0;
@@ -124,10 +212,60 @@ final class DoubleRow {
         logSumExp = max + Math.log(total);
     }
 
+    /** products_j = left . row j, for the n rows. */
+    private void dots(double[] left, double[] rows, double[] products) {
+        int j = 0;
+        for (; j + SIDE_BY_SIDE <= n; j += SIDE_BY_SIDE) {
+            double s0 = 0;
+            double s1 = 0;
+            double s2 = 0;
+            double s3 = 0;
+            double s4 = 0;
+            double s5 = 0;
+            double s6 = 0;
+            double s7 = 0;
+            int at = j * d;
+            for (int c = 0; c < d; c++, at++) {
+                double factor = left[c];
+                s0 += factor * rows[at];
+                s1 += factor * rows[at + d];
+                s2 += factor * rows[at + 2 * d];
+                s3 += factor * rows[at + 3 * d];
+                s4 += factor * rows[at + 4 * d];
+                s5 += factor * rows[at + 5 * d];
+                s6 += factor * rows[at + 6 * d];
+                s7 += factor * rows[at + 7 * d];
+            }
+            products[j] = s0;
+            products[j + 1] = s1;
+            products[j + 2] = s2;
+            products[j + 3] = s3;
+            products[j + 4] = s4;
+            products[j + 5] = s5;
+            products[j + 6] = s6;
+            products[j + 7] = s7;
+        }
+        for (; j < n; j++) {
+            products[j] = dot(left, 0, rows, j * d, d);
+        }
+    }
+
+    private static double norm(double[] vector) {
+        return Math.sqrt(dot(vector, 0, vector, 0, vector.length));
+    }
+
+    /** Estimate of the rounding error of {@code output} as it is stored in float32. */
+    double roundingError(double[] output) {
+        return (0x1p-24 + rounding) * norm(output);
+    }
+
     /** A = sum p z z^T + ridge I, and its Cholesky factor in place; no pivot is below the ridge but for rounding. */
-    private void factor() {
+    private void factor(double largest) {
         Arrays.fill(a, 0);
         for (int j = 0; j < n; j++) {
+            if (p[j] * largest < NOTHING * ridge) {
+                continue;
+            }
             for (int row = 0; row < d; row++) {
                 double weight = p[j] * z[j * d + row];
                 for (int c = 0; c <= row; c++) {
@@ -200,10 +338,10 @@ final class DoubleRow {
     }
 
     /** o (Dv) */
-    void output(double[] o) {
-        Arrays.fill(o, 0);
+    void output(double[] into) {
+        Arrays.fill(into, 0);
         for (int j = 0; j < n; j++) {
-            add(o, p[j] * (1 - slope[j]), v, j * dv);
+            add(into, p[j] * (1 - slope[j]), v, j * dv);
         }
     }
 

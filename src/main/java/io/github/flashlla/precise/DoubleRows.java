@@ -8,6 +8,7 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.function.IntToLongFunction;
 import java.util.stream.IntStream;
 
 /** Computes some queries of a problem in float64 on the host, within a bound on work, and writes them over the device's. */
@@ -18,6 +19,7 @@ final class DoubleRows {
     private final AttentionShape shape;
     private final LlaInputs inputs;
     private final LlaOptions options;
+    private final Ridges ridges;
     private final ThreadLocal<Scratch> scratch;
 
     /** One thread's memory, which a plan keeps from run to run. */
@@ -43,14 +45,19 @@ final class DoubleRows {
         this.shape = inputs.shape();
         this.inputs = inputs;
         this.options = options;
+        this.ridges = Ridges.of(inputs, options);
     }
 
-    /** The first of {@code rows} that the bound on work allows. */
+    /** The first of {@code rows} that the bound on work allows to solve. */
     BitSet affordable(BitSet rows) {
+        return affordable(rows, row -> DoubleRow.work(visible(row), shape.headDim()));
+    }
+
+    private static BitSet affordable(BitSet rows, IntToLongFunction cost) {
         BitSet chosen = new BitSet();
         long work = 0;
         for (int row = rows.nextSetBit(0); row >= 0; row = rows.nextSetBit(row + 1)) {
-            work += DoubleRow.work(visible(row), shape.headDim());
+            work += cost.applyAsLong(row);
             if (work > MOST_WORK) {
                 break;
             }
@@ -63,17 +70,8 @@ final class DoubleRows {
         return shape.visibleKeys(row % shape.queryLength(), options.causal());
     }
 
-    private int kvHead(int row) {
-        int head = row / shape.queryLength();
-        return head / shape.heads() * shape.kvHeads() + head % shape.heads() / shape.group();
-    }
-
-    private double ridge(int row) {
-        return inputs.ridge() == null ? options.ridge() : (float) inputs.ridge().get(row);
-    }
-
     private interface RowTask {
-        void run(DoubleRow row, int index, Scratch head);
+        void run(double[] q, DoubleRow row, int index, Scratch head);
     }
 
     private interface HeadTask {
@@ -88,7 +86,7 @@ final class DoubleRows {
         int heads = shape.batch() * shape.kvHeads();
         IntStream stream = IntStream.range(0, heads);
         (heads > 1 ? stream.parallel() : stream).forEach(kvHead -> {
-            int[] own = rows.stream().filter(row -> kvHead(row) == kvHead).toArray();
+            int[] own = rows.stream().filter(row -> shape.kvHeadOf(row) == kvHead).toArray();
             if (own.length == 0) {
                 return;
             }
@@ -103,33 +101,70 @@ final class DoubleRows {
             IntStream indices = IntStream.of(own);
             (inOrder || heads > 1 ? indices : indices.parallel()).forEach(row -> {
                 double[] q = values(inputs.q(), (long) row * shape.headDim(), shape.headDim());
-                DoubleRow found = scratch.get().row;
-                found.solve(q, head.k, head.v, visible(row), ridge(row));
-                task.run(found, row, head);
+                task.run(q, scratch.get().row, row, head);
             });
             after.run(kvHead, most, head);
         });
     }
 
+    /** Receives what a check found of one query. */
+    interface Verdict {
+        /** Whether the query may keep float32's x. */
+        boolean holds(int index, DoubleRow row);
+    }
+
+    /**
+     * Holds float32's solutions of {@code rows} against float64. Those that hold get their true residual, and the output that
+     * their x gives in float64.
+     *
+     * @param kept their solutions, in units of 2^{@code exponent}; may be null where there are no rows
+     * @return rows that do not hold, with their true residual; what the bound on work leaves out is not among them
+     */
+    BitSet check(BitSet rows, KeptState kept, int exponent, LlaResult result, Verdict verdict) {
+        BitSet checked = affordable(rows, row -> DoubleRow.checkWork(visible(row), shape.headDim(), shape.valueDim()));
+        BitSet failed = new BitSet();
+        forEach(checked, false, (kvHead, keys, head) -> {}, (q, row, index, head) -> {
+            double[] found = values(kept.x(), (long) index * shape.headDim(), shape.headDim());
+            for (int c = 0; c < found.length; c++) {
+                found[c] = Math.scalb(found[c], exponent);
+            }
+            row.check(q, head.k, head.v, visible(index), ridges.of(index), found);
+            if (verdict.holds(index, row)) {
+                writeChecked(row, index, shape, result);
+            } else {
+                result.residual()[index] = (float) row.residual;
+                synchronized (failed) {
+                    failed.set(index);
+                }
+            }
+        }, (kvHead, keys, head) -> {});
+        result.setCheckedRows(checked.cardinality() - failed.cardinality());
+        return failed;
+    }
+
     void forward(BitSet rows, LlaResult result) {
-        forEach(rows, false, (kvHead, keys, head) -> {}, (row, index, head) -> write(row, index, shape, result),
-                (kvHead, keys, head) -> {});
+        forEach(rows, false, (kvHead, keys, head) -> {}, (q, row, index, head) -> {
+            row.solve(q, head.k, head.v, visible(index), ridges.of(index));
+            write(row, index, shape, result);
+        }, (kvHead, keys, head) -> {});
         result.setRecomputedRows(rows.cardinality());
+    }
+
+    /** Writes the output of {@code row}, and how far it can be trusted; weights and x stay as the device has them. */
+    static void writeChecked(DoubleRow row, int index, AttentionShape shape, LlaResult result) {
+        double[] o = new double[shape.valueDim()];
+        row.output(o);
+        store(result.output(), (long) index * o.length, o);
+        result.residual()[index] = (float) row.residual;
+        double rounded = row.solveError == 0 ? 0 : Math.max(0, 1 - result.recurrenceResidual()[index] / row.residual);
+        result.roundingError()[index] = (float) (row.roundingError(o) + rounded * row.solveError);
     }
 
     /** Writes what {@code row} found as query {@code index} of a result. */
     static void write(DoubleRow row, int index, AttentionShape shape, LlaResult result) {
-        double[] o = new double[shape.valueDim()];
-        row.output(o);
-        store(result.output(), (long) index * o.length, o);
-        result.logSumExp().set(index, row.logSumExp);
-        result.residual()[index] = (float) row.residual;
+        writeChecked(row, index, shape, result);
         result.recurrenceResidual()[index] = (float) row.residual;
-        double norm = 0;
-        for (double value : o) {
-            norm += value * value;
-        }
-        result.roundingError()[index] = (float) ((0x1p-24 + row.rounding) * Math.sqrt(norm));
+        result.logSumExp().set(index, row.logSumExp);
         if (result.keepsState()) {
             store(result.kbar(), (long) index * shape.headDim(), row.kbar);
             store(result.x(), (long) index * shape.headDim(), row.x);
@@ -141,7 +176,8 @@ final class DoubleRows {
         forEach(rows, true, (kvHead, keys, head) -> {
             head.dk = cleared(head.dk, keys * shape.headDim());
             head.dv = cleared(head.dv, keys * shape.valueDim());
-        }, (row, index, head) -> {
+        }, (q, row, index, head) -> {
+            row.solve(q, head.k, head.v, visible(index), ridges.of(index));
             double[] dq = new double[shape.headDim()];
             double[] g = values(gradOutput, (long) index * shape.valueDim(), shape.valueDim());
             gradients.dridge().set(index, row.backward(g, dq, head.dk, head.dv));

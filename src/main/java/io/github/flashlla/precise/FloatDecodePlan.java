@@ -1,13 +1,20 @@
 package io.github.flashlla.precise;
 
 import io.github.flashlla.DecodePlan;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
 import io.github.flashlla.spi.ExclusiveUse;
 
-/** A device's own float32 decoding: what {@link PreciseDecodePlan} needs to know of its last step. */
+/** A device's own float32 decoding: what {@link PreciseDecodePlan} needs of it. */
 public interface FloatDecodePlan extends DecodePlan {
 
-    /** Sizes of each query's solve in the last step, (B,H). Not called where no query can be in doubt. */
-    SolveSizes solveSizes();
+    /** @param kept receives kbar and x; null where nobody needs them */
+    void decode(Tensor q, Tensor ridge, LlaResult result, KeptState kept);
+
+    @Override
+    default void decode(Tensor q, Tensor ridge, LlaResult result) {
+        decode(q, ridge, result, KeptState.of(result));
+    }
 
     /** What keeps other threads out, for as long as the whole of a run takes. */
     ExclusiveUse use();

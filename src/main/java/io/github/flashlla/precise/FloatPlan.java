@@ -2,17 +2,19 @@ package io.github.flashlla.precise;
 
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaPlan;
+import io.github.flashlla.LlaResult;
 import io.github.flashlla.spi.ExclusiveUse;
 
-/** A device's own float32 plan: what {@link PrecisePlan} needs to know of its last forward run. */
+/** A device's own float32 plan: what {@link PrecisePlan} needs of it. */
 public interface FloatPlan extends LlaPlan {
 
-    /**
-     * Sizes of each query's solve in the last forward run, (B,H,Sq) row-major. Not called where no row can be in doubt.
-     *
-     * @param inputs of that run
-     */
-    SolveSizes solveSizes(LlaInputs inputs);
+    /** @param kept receives kbar and x; null where nobody needs them */
+    void forward(LlaInputs inputs, LlaResult result, KeptState kept);
+
+    @Override
+    default void forward(LlaInputs inputs, LlaResult result) {
+        forward(inputs, result, KeptState.of(result));
+    }
 
     /** What keeps other threads out, for as long as the whole of a run takes. */
     ExclusiveUse use();

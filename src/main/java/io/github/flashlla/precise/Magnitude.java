@@ -18,6 +18,11 @@ final class Magnitude {
 
     private Magnitude() {}
 
+    /** This thread's own, until the next call. */
+    static float[] buffer() {
+        return BUFFER.get();
+    }
+
     /** Largest absolute value; infinite or NaN elements are left to others. */
     static float largest(Tensor tensor) {
         int chunks = Math.toIntExact(Math.ceilDiv(tensor.size(), CHUNK));
@@ -98,11 +103,15 @@ final class Magnitude {
         }
     }
 
+    static int rowsPerChunk(int dim) {
+        return Math.max(1, CHUNK / dim);
+    }
+
     /** ||row|| of each row of {@code dim} elements. */
     static double[] rowNorms(Tensor tensor, int dim) {
         int rows = Math.toIntExact(tensor.size() / dim);
         double[] norms = new double[rows];
-        int perChunk = Math.max(1, CHUNK / dim);
+        int perChunk = rowsPerChunk(dim);
         IntStream.range(0, Math.ceilDiv(rows, perChunk)).parallel().forEach(chunk -> {
             int first = chunk * perChunk;
             int count = Math.min(perChunk, rows - first);

@@ -14,6 +14,8 @@ import java.util.BitSet;
 public final class PreciseDecodePlan implements DecodePlan {
     private final AbstractKvCache cache;
     private final FloatDecodePlan plan;
+    /** For results that keep no state; null until one is needed. */
+    private KeptState room;
 
     public PreciseDecodePlan(AbstractKvCache cache, FloatDecodePlan plan) {
         this.cache = cache;
@@ -26,41 +28,71 @@ public final class PreciseDecodePlan implements DecodePlan {
     }
 
     private void decodeAlone(Tensor q, Tensor ridge, LlaResult result) {
-        plan.decode(q, ridge, result);
-        RowTrust trust = new RowTrust(shape(), q, Magnitude.largest(q), ridge, options(), cache.largestKeys(), row -> cache.length(row / shape().heads()));
-        BitSet doubtful = trust.judge(result, trust.allCarried() ? null : plan.solveSizes());
+        Ridges ridges = new Ridges(ridge, options().ridge());
+        RowTrust trust = new RowTrust(shape(), q, Magnitude.largest(q), ridges, options(), cache.largestKeys(),
+                row -> cache.length(row / shape().heads()));
+        boolean carried = trust.allCarried();
+        KeptState kept = KeptState.of(result);
+        if (kept == null && !carried) {
+            room = room == null ? KeptState.allocate(shape()) : room;
+            kept = room;
+        }
+        plan.decode(q, ridge, result, kept);
+        BitSet doubtful = trust.judge(result, carried ? null
+                : SolveSizes.of(q, kept, result.logSumExp(), options().scaleFor(shape().headDim())));
+        result.setCheckedRows(0);
         result.setRecomputedRows(0);
+        if (!doubtful.isEmpty()) {
+            recompute(doubtful, trust, q, ridges, kept, result);
+        }
+    }
+
+    /** Holds each query in doubt against float64, and solves it there where it does not hold. */
+    private void recompute(BitSet doubtful, RowTrust trust, Tensor q, Ridges ridges, KeptState kept, LlaResult result) {
+        int d = shape().headDim();
+        DoubleRow scratch = new DoubleRow(d, shape().valueDim(), options().scaleFor(d));
         long work = 0;
-        DoubleRow scratch = doubtful.isEmpty() ? null
-                : new DoubleRow(shape().headDim(), shape().valueDim(), options().scaleFor(shape().headDim()));
-        int held = -1;
+        int heldSequence = -1;
+        int heldHead = -1;
+        Tensor keys = null;
+        Tensor values = null;
         double[] k = null;
         double[] v = null;
         for (int row = doubtful.nextSetBit(0); row >= 0; row = doubtful.nextSetBit(row + 1)) {
             int sequence = row / shape().heads();
             int length = cache.length(sequence);
-            work += DoubleRow.work(length, shape().headDim());
+            work += DoubleRow.work(length, d);
             if (work > DoubleRows.MOST_WORK) {
                 return;
             }
-            if (held != sequence) {
-                k = cache.keys(sequence).toDoubleArray();
-                v = cache.values(sequence).toDoubleArray();
-                held = sequence;
+            if (heldSequence != sequence) {
+                keys = cache.keys(sequence);
+                values = cache.values(sequence);
+                heldSequence = sequence;
             }
-            int kvHead = row % shape().heads() / shape().group();
-            double[] query = DoubleRows.values(q, (long) row * shape().headDim(), shape().headDim());
-            scratch.solve(query, part(k, kvHead, length * shape().headDim()), part(v, kvHead, length * shape().valueDim()), length,
-                    trust.ridge(row));
+            int kvHead = shape().kvHeadOf(row);
+            if (heldHead != kvHead) {
+                k = part(keys, kvHead % shape().kvHeads(), length * d);
+                v = part(values, kvHead % shape().kvHeads(), length * shape().valueDim());
+                heldHead = kvHead;
+            }
+            double[] query = DoubleRows.values(q, (long) row * d, d);
+            if (kept != null && !trust.lost().get(row)) {
+                scratch.check(query, k, v, length, ridges.of(row), DoubleRows.values(kept.x(), (long) row * d, d));
+                if (trust.holds(scratch)) {
+                    DoubleRows.writeChecked(scratch, row, shape(), result);
+                    result.setCheckedRows(result.checkedRows() + 1);
+                    continue;
+                }
+            }
+            scratch.solve(query, k, v, length, ridges.of(row));
             DoubleRows.write(scratch, row, shape(), result);
             result.setRecomputedRows(result.recomputedRows() + 1);
         }
     }
 
-    private static double[] part(double[] all, int index, int size) {
-        double[] part = new double[size];
-        System.arraycopy(all, index * size, part, 0, size);
-        return part;
+    private static double[] part(Tensor all, int index, int size) {
+        return DoubleRows.values(all, (long) index * size, size);
     }
 
     @Override
@@ -85,7 +117,7 @@ public final class PreciseDecodePlan implements DecodePlan {
 
     @Override
     public long workspaceBytes() {
-        return plan.workspaceBytes();
+        return plan.workspaceBytes() + (room == null ? 0 : room.bytes());
     }
 
     @Override

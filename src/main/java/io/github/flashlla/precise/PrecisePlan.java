@@ -33,6 +33,8 @@ public final class PrecisePlan implements LlaPlan {
     private Units lastUnits;
     private RowTrust lastTrust;
     private BitSet lastDoubtful;
+    /** For results that keep no state; null until one is needed. */
+    private KeptState room;
 
     /**
      * @param device name for messages
@@ -70,40 +72,60 @@ public final class PrecisePlan implements LlaPlan {
         long start = System.nanoTime();
         float largestQuery = Magnitude.largest(inputs.q());
         Units units = Units.of(inputs, options(), largestQuery);
+        lastUnits = units;
         FloatPlan used = planFor(units);
-        if (units.equals(Units.AS_GIVEN)) {
-            used.forward(inputs, result);
-            lastScaledInputs = inputs;
-            lastScaledResult = result;
-        } else {
-            lastScaledInputs = units.inputs(inputs);
-            lastScaledResult = used.newResult();
-            used.forward(lastScaledInputs, lastScaledResult);
-        }
+        boolean asGiven = units.equals(Units.AS_GIVEN);
+        lastScaledInputs = asGiven ? inputs : units.inputs(inputs);
+        lastScaledResult = asGiven ? result : used.newResult();
         LlaResult found = lastScaledResult;
         LlaOptions scaledOptions = units.options(options(), shape().headDim());
         RowTrust trust = new RowTrust(lastScaledInputs, scaledOptions, Math.scalb(largestQuery, -units.key()));
-        BitSet doubtful = trust.judge(found, trust.allCarried() ? null : used.solveSizes(lastScaledInputs));
-        DoubleRows rows = new DoubleRows(inputs, options(), scratch);
-        BitSet chosen = rows.affordable(doubtful);
-        if (found != result) {
+        boolean carried = trust.allCarried();
+        KeptState kept = KeptState.of(found);
+        if (kept == null && !carried) {
+            room = room == null ? KeptState.allocate(shape()) : room;
+            kept = room;
+        }
+        used.forward(lastScaledInputs, found, kept);
+        BitSet doubtful = trust.judge(found, carried ? null : sizes(kept));
+        if (!asGiven) {
             units.restore(found, result);
-            System.arraycopy(found.recurrenceResidual(), 0, result.recurrenceResidual(), 0, result.recurrenceResidual().length);
             for (int row = 0; row < result.roundingError().length; row++) {
                 result.roundingError()[row] = Math.scalb(found.roundingError()[row], units.value());
             }
+        }
+        DoubleRows rows = new DoubleRows(inputs, options(), scratch);
+        BitSet solve = (BitSet) (kept == null ? doubtful : trust.lost()).clone();
+        BitSet check = (BitSet) doubtful.clone();
+        check.andNot(solve);
+        BitSet strained = new BitSet();
+        solve.or(rows.check(check, kept, -units.key(), result, (row, values) -> {
+            if (!trust.carriesGradients(row, values)) {
+                synchronized (strained) {
+                    strained.set(row);
+                }
+            }
+            return trust.holds(values);
+        }));
+        BitSet chosen = rows.affordable(solve);
+        rows.forward(chosen, result);
+        if (!asGiven) {
             chosen.stream().forEach(row -> clear(found.x(), row));
         }
-        rows.forward(chosen, result);
         if (!doubtful.isEmpty()) { // a row that is not finite is in doubt
             requireFinite(result);
         }
+        chosen.or(strained);
         lastInputs = inputs;
         lastResult = result;
-        lastUnits = units;
         lastTrust = trust;
         lastDoubtful = chosen;
         result.setTiming(since(start, found.timing()));
+    }
+
+    private SolveSizes sizes(KeptState kept) {
+        return SolveSizes.of(lastScaledInputs.q(), kept, lastScaledResult.logSumExp(), lastUnits.options(options(), shape().headDim())
+                .scaleFor(shape().headDim()));
     }
 
     private FloatPlan planFor(Units units) {
@@ -165,7 +187,7 @@ public final class PrecisePlan implements LlaPlan {
         Tensor g = loss == 0 ? gradOutput : Units.times(gradOutput, -loss);
         DoubleRows rows = new DoubleRows(inputs, options(), scratch);
         FloatPlan used = planFor(units);
-        BitSet cancelling = lastTrust.cancelling(used.solveSizes(lastScaledInputs));
+        BitSet cancelling = lastTrust.cancelling(sizes(KeptState.of(from)));
         cancelling.or(lastDoubtful);
         BitSet chosen = run(used, rows, rows.affordable(cancelling), from, g, gradients);
         int both = units.value() + loss;
@@ -231,7 +253,7 @@ public final class PrecisePlan implements LlaPlan {
 
     @Override
     public long workspaceBytes() {
-        return plan.workspaceBytes() + (rescaled == null ? 0 : rescaled.workspaceBytes());
+        return plan.workspaceBytes() + (rescaled == null ? 0 : rescaled.workspaceBytes()) + (room == null ? 0 : room.bytes());
     }
 
     @Override

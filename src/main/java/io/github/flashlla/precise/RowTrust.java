@@ -17,12 +17,20 @@ import java.util.function.IntUnaryOperator;
  */
 final class RowTrust {
     private static final double EPS = 0x1p-24;
-    /** Largest relative error of o that is left to float32: a quarter of the bar of 1e-4. */
+    /** Largest relative error of o that is left to float32: a quarter of the bar of 1e-4, or of a tolerance above it. */
     private static final double OUTPUT_BAR = 2.5e-5;
+    /**
+     * Largest relative error of o that a query's solve may leave, as its check estimates it, which is ten times too much as a
+     * rule: twice the bar of 1e-4, and as many times a tolerance above 1e-5.
+     */
+    private static final double SOLVE_BAR = 2e-4;
+    private static final double SOLVE_TOLERANCES = 20;
     private static final int FEW_KEYS = 4;
     private static final double EXACT_TOLERANCE = 1e-4;
-    /** Of a key's variance in one direction. */
-    private static final double SMALL_RIDGE = 1.0 / 16;
+    /** Of a key's variance in one direction, where no more keys than dimensions are seen. */
+    private static final double SMALL_RIDGE = 16;
+    /** The same where more are seen, which span all dimensions as a rule. */
+    private static final double SMALL_RIDGE_OF_MANY = 1.0 / 64;
     private static final double OUTSIDE = 0.3;
     private static final double NEARLY_ONE = 1.03;
     /** Squares of smaller or larger numbers leave float32's range. */
@@ -31,25 +39,28 @@ final class RowTrust {
 
     private final AttentionShape shape;
     private final Tensor q;
-    private final Tensor ridges;
+    private final Ridges ridges;
     private final LlaOptions options;
     private final double scale;
     private final double[] keySize;
     private final double querySize;
     private final IntUnaryOperator visible;
+    /** Root mean square of ||o_i|| over the queries. */
+    private double typical;
+    private final BitSet lost = new BitSet();
+    private final BitSet outOfRange = new BitSet();
 
     /** @param largestQuery largest element of q */
     RowTrust(LlaInputs inputs, LlaOptions options, double largestQuery) {
-        this(inputs.shape(), inputs.q(), largestQuery, inputs.ridge(), options, Magnitude.keys(inputs.k(), inputs.shape()),
+        this(inputs.shape(), inputs.q(), largestQuery, Ridges.of(inputs, options), options, Magnitude.keys(inputs.k(), inputs.shape()),
                 row -> inputs.shape().visibleKeys(row % inputs.shape().queryLength(), options.causal()));
     }
 
     /**
-     * @param ridges one per query, or null
      * @param keySize largest ||k|| of each key/value head (B,Hkv)
      * @param visible keys that a query sees
      */
-    RowTrust(AttentionShape shape, Tensor q, double largestQuery, Tensor ridges, LlaOptions options, double[] keySize, IntUnaryOperator visible) {
+    RowTrust(AttentionShape shape, Tensor q, double largestQuery, Ridges ridges, LlaOptions options, double[] keySize, IntUnaryOperator visible) {
         this.shape = shape;
         this.q = q;
         this.ridges = ridges;
@@ -62,22 +73,21 @@ final class RowTrust {
 
     /** Conjugate gradients stop early enough that the recurrence's residual and the rounding of an ordinary problem stay within the tolerance. */
     static LlaOptions tightened(LlaOptions options, int headDim) {
+        return options.withTolerance(options.tolerance() - reserve(options, headDim));
+    }
+
+    /** What of the tolerance is left to rounding. */
+    private static double reserve(LlaOptions options, int headDim) {
         double keys = Math.sqrt(headDim) / Math.abs(options.scaleFor(headDim)); // ||k||^2 where scores are about 1
-        double rounding = EPS * (1 + 4 * keys / options.ridge());
-        return options.withTolerance(options.tolerance() - Math.min(options.tolerance() / 4, rounding));
-    }
-
-    private double key(int row) {
-        int head = row / shape.queryLength();
-        return keySize[head / shape.heads() * shape.kvHeads() + head % shape.heads() / shape.group()];
-    }
-
-    double ridge(int row) {
-        return ridges == null ? options.ridge() : ridges.get(row);
+        return Math.min(options.tolerance() / 4, EPS * (1 + 4 * keys / options.ridge()));
     }
 
     private static double outputError(double x, double key, double score) {
         return EPS * (1 + 2 * x * key + 0.5 * score);
+    }
+
+    private double outputBar() {
+        return Math.max(OUTPUT_BAR, options.tolerance() / 4);
     }
 
     /** Whether no row can be in doubt, whatever x is: ||x|| is at most ||b|| / ridge. */
@@ -86,16 +96,10 @@ final class RowTrust {
         for (double size : keySize) {
             key = Math.max(key, size);
         }
-        double ridge = options.ridge();
-        if (ridges != null) {
-            ridge = Double.MAX_VALUE;
-            for (int row = 0; row < shape.rows(); row++) {
-                ridge = Math.min(ridge, ridge(row));
-            }
-        }
+        double ridge = ridges.smallest();
         double x = (key + querySize) / ridge;
-        return key > SMALLEST && key < LARGEST && ridge < LARGEST && ridge > SMALLEST && EPS * key * key / ridge <= options.tolerance() / 4
-                && outputError(x, key, scale * querySize * key) <= OUTPUT_BAR;
+        return key > SMALLEST && key < LARGEST && ridge < LARGEST && ridge > SMALLEST && EPS * (1 + key * key / ridge) <= reserve(options, shape.headDim())
+                && outputError(x, key, scale * querySize * key) <= outputBar();
     }
 
     /**
@@ -113,13 +117,13 @@ final class RowTrust {
             sum += Double.isFinite(norms[row]) ? norms[row] * norms[row] : 0;
         }
         double[] queries = sizes == null ? null : Magnitude.rowNorms(q, shape.headDim());
-        double typical = Math.sqrt(sum / Math.max(1, rows));
+        typical = Math.sqrt(sum / Math.max(1, rows));
         for (int row = 0; row < rows; row++) {
             float recurrence = result.residual()[row];
             result.recurrenceResidual()[row] = recurrence;
             int visible = this.visible.applyAsInt(row);
-            double key = key(row);
-            double x = sizes == null ? (key + querySize) / ridge(row) : sizes.x()[row];
+            double key = keySize[shape.kvHeadOf(row)];
+            double x = sizes == null ? (key + querySize) / ridges.of(row) : sizes.x()[row];
             double b = sizes == null ? key + querySize : sizes.b()[row];
             double averaged = sizes == null ? 1 : Math.min(1, 2 / Math.sqrt(sizes.effectiveKeys()[row]));
             boolean exact = visible == 0 || visible == 1 && recurrence == 0 && result.iterations()[row] == 0; // o is that value
@@ -134,12 +138,34 @@ final class RowTrust {
             boolean capped = recurrence > options.tolerance() && iterations >= options.maxIterations()
                     && iterations < Math.min(shape.headDim(), visible);
             boolean stuck = recurrence > options.tolerance() && !capped;
-            boolean outOfRange = !exact && sizes != null && (outOfRange(b) || outOfRange(x) || outOfRange(key) || outOfRange(ridge(row)));
-            if (visible > 0 && (!finite || !capped && (stuck || lifted || outOfRange || bound > options.tolerance() / 4 + EPS || error > OUTPUT_BAR))) { // what the cap ended stays as it is
+            boolean leftRange = !exact && sizes != null && (outOfRange(b) || outOfRange(x) || outOfRange(key) || outOfRange(ridges.of(row)));
+            boolean inDoubt = lifted || leftRange || bound > options.tolerance() / 4 + EPS || error > outputBar();
+            boolean beyond = !finite || !capped && stuck;
+            if (visible > 0 && (beyond || !capped && inDoubt)) { // what the cap ended stays as it is
                 doubtful.set(row);
+                lost.set(row, beyond);
+                outOfRange.set(row, leftRange);
             }
         }
         return doubtful;
+    }
+
+    /** Of the queries that {@link #judge} listed, those whose solution is worth no check. */
+    BitSet lost() {
+        return lost;
+    }
+
+    /** Whether a query may keep its x, which a check in float64 has looked at: solved, and o not far off for what is left. */
+    boolean holds(DoubleRow row) {
+        return row.residual <= options.tolerance() && row.solveError <= Math.max(SOLVE_BAR, SOLVE_TOLERANCES * options.tolerance()) * Math.max(row.outputSize, typical);
+    }
+
+    /**
+     * Whether float32 carries the second solve of a query whose first one holds. Where no key can span some directions, x is
+     * large along them, and the rounding of u there goes into u.x.
+     */
+    boolean carriesGradients(int index, DoubleRow row) {
+        return !outOfRange.get(index) && EPS * row.spread <= options.tolerance() / 4 && visible.applyAsInt(index) > shape.headDim();
     }
 
     /**
@@ -150,9 +176,10 @@ final class RowTrust {
         BitSet rows = new BitSet();
         for (int row = 0; row < sizes.effectiveKeys().length; row++) {
             int seen = visible.applyAsInt(row);
-            double key = key(row);
-            boolean outside = options.tolerance() <= EXACT_TOLERANCE && ridge(row) < SMALL_RIDGE * key * key / shape.headDim()
-                    && sizes.x()[row] * ridge(row) > OUTSIDE * sizes.b()[row];
+            double key = keySize[shape.kvHeadOf(row)];
+            double small = seen <= shape.headDim() ? SMALL_RIDGE : SMALL_RIDGE_OF_MANY;
+            boolean outside = options.tolerance() <= EXACT_TOLERANCE && ridges.of(row) < small * key * key / shape.headDim()
+                    && sizes.x()[row] * ridges.of(row) > OUTSIDE * sizes.b()[row];
             if (seen > 1 && (seen <= FEW_KEYS || sizes.effectiveKeys()[row] < NEARLY_ONE || outside)) {
                 rows.set(row);
             }

@@ -66,6 +66,7 @@ record Units(int key, int value) {
         }
         System.arraycopy(from.iterations(), 0, to.iterations(), 0, to.iterations().length);
         System.arraycopy(from.residual(), 0, to.residual(), 0, to.residual().length);
+        System.arraycopy(from.recurrenceResidual(), 0, to.recurrenceResidual(), 0, to.residual().length);
         to.setPairIterations(from.pairIterations());
         to.setTiming(from.timing());
     }

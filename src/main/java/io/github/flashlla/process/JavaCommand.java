@@ -1,5 +1,6 @@
 package io.github.flashlla.process;
 
+import java.io.File;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -37,6 +38,14 @@ public record JavaCommand(List<String> words, Map<String, String> environment) {
     public JavaCommand with(List<String> flags) {
         List<String> more = new ArrayList<>(words);
         more.addAll(more.indexOf("-cp"), flags);
+        return new JavaCommand(List.copyOf(more), environment);
+    }
+
+    /** The same with more at the end of the class path. */
+    public JavaCommand withClassPath(List<String> entries) {
+        List<String> more = new ArrayList<>(words);
+        int at = more.indexOf("-cp") + 1;
+        more.set(at, more.get(at) + File.pathSeparator + String.join(File.pathSeparator, entries));
         return new JavaCommand(List.copyOf(more), environment);
     }
 

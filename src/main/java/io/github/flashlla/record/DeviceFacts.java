@@ -31,9 +31,23 @@ public record DeviceFacts(
      * Measured in the same process as the workloads.
      *
      * @param fmaTflops independent fused multiply-adds in float32, 10^12 flops per second
-     * @param copyGbps a copy far larger than any cache, bytes read plus bytes written, 10^9 per second
+     * @param copyGbps a copy far larger than any cache, bytes read plus bytes written, 10^9 per second: the fastest of several loops;
+     *     in records without matrixTflops, of one loop, an element a thread
+     * @param matrixTflops products of float16 matrices with float32 sums on matrix units, 10^12 flops per second; null where the device
+     *     has none that this program reaches, and in records made before it was measured
      */
-    public record Ceilings(@Limits(min = 1e-9, max = 1e6) Double fmaTflops, @Limits(min = 1e-9, max = 1e9) Double copyGbps) {}
+    public record Ceilings(
+            @Limits(min = 1e-9, max = 1e6) Double fmaTflops, @Limits(min = 1e-9, max = 1e9) Double copyGbps,
+            @Limits(min = 1e-9, max = 1e6) Double matrixTflops) {
+        public Ceilings(Double fmaTflops, Double copyGbps) {
+            this(fmaTflops, copyGbps, null);
+        }
+
+        /** The most flops per second that a method's products can reach, 10^12; null where that was not measured. */
+        public Double tflops(Method method) {
+            return "float16".equals(method.precision()) && matrixTflops != null ? matrixTflops : fmaTflops;
+        }
+    }
 
     public static DeviceFacts of(DeviceInfo info, Ceilings ceilings) {
         return new DeviceFacts(info.name(), info.backend(), info.type().name().toLowerCase(Locale.ROOT), info.hardware(),

@@ -130,7 +130,8 @@ public record Measurement(
      * @param bytes q, k, v and o (for backward their gradients too), each moved once: the least that must move
      * @param tflops 10^12 flops per second of kernel time, or of wall time where the device has no clock of its own
      * @param gbps 10^9 bytes per second of the same time
-     * @param shareOfFma of the device's own fused multiply-add ceiling; null where that was not measured
+     * @param shareOfFma of the device's own ceiling: of matrix products where the method's are in float16 and that was measured, else of
+     *     fused multiply-adds; null where that was not measured
      * @param shareOfCopy of the device's own copy ceiling; null where that was not measured
      */
     public record Rates(
@@ -142,11 +143,11 @@ public record Measurement(
             @Limits(max = 1e6) Double shareOfCopy) {
 
         /** Fills in the rates. */
-        public static Rates of(double flops, double bytes, double computeNs, DeviceFacts.Ceilings ceilings) {
+        public static Rates of(double flops, double bytes, double computeNs, Method method, DeviceFacts.Ceilings ceilings) {
             double tflops = flops / computeNs / 1e3;
             double gbps = bytes / computeNs;
             return new Rates(flops, bytes, tflops, gbps,
-                    ceilings == null || ceilings.fmaTflops() == null ? null : tflops / ceilings.fmaTflops(),
+                    ceilings == null || ceilings.tflops(method) == null ? null : tflops / ceilings.tflops(method),
                     ceilings == null || ceilings.copyGbps() == null ? null : gbps / ceilings.copyGbps());
         }
     }
@@ -174,6 +175,10 @@ public record Measurement(
      * @param maxIterations the most of any query
      * @param worstResidual largest ||r|| / ||kbar - q||; null where it was not finite
      * @param unsolved queries that met the cap before the tolerance
+     * @param limited queries whose recurrence is within the tolerance, but not their true residual; null in older records
+     * @param recomputed queries that were solved in float64; null in older records
+     * @param estimatedError rounding error of o, ||o - exact|| / ||o||, as the result estimates it; null in backward, where the
+     *     device does not tell, and in older records
      * @param pairIterations iterations summed over the (query, key) pairs they ran on
      */
     public record Solve(
@@ -182,7 +187,21 @@ public record Measurement(
             int maxIterations,
             Double worstResidual,
             @Limits(max = 1e15) long unsolved,
-            @Limits(max = 1e24) double pairIterations) {}
+            @Limits(max = 1e15) Long limited,
+            @Limits(max = 1e15) Long recomputed,
+            Double estimatedError,
+            @Limits(max = 1e24) double pairIterations) {
+
+        /** Iterations, and what is not as it should be, for people. */
+        public String words(String separator) {
+            return minIterations + separator + Numbers.digits(meanIterations) + separator + maxIterations + count(unsolved, " unsolved")
+                    + count(limited, " limited by rounding") + count(recomputed, " in float64");
+        }
+
+        private static String count(Long queries, String what) {
+            return queries == null || queries == 0 ? "" : ", " + queries + what;
+        }
+    }
 
     /**
      * Bytes.

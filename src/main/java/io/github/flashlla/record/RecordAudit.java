@@ -87,7 +87,7 @@ final class RecordAudit {
         }
         requireClose(where, "median_ns", stored.medianNs(), times.medianNs());
         requireClose(where, "flops", m.rates().flops(), countedFlops(m));
-        Rates rates = Rates.of(countedFlops(m), m.rates().bytes(), times.computeNs(), ceilings);
+        Rates rates = Rates.of(countedFlops(m), m.rates().bytes(), times.computeNs(), m.method(), ceilings);
         requireClose(where, "tflops", m.rates().tflops(), rates.tflops());
         return new Measurement(m.device(), m.workload(), m.method(), m.status(), m.message(), times, rates, m.accuracy(),
                 m.solve(), m.backwardSolve(), m.memory());

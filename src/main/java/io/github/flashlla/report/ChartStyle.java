@@ -47,6 +47,11 @@ final class ChartStyle {
 
     private ChartStyle() {}
 
+    /** The marker colour of the n-th series, for what is to share it. */
+    static Color series(int n) {
+        return SERIES[n % COLORS];
+    }
+
     /** A logarithmic axis x or y a little wider than its values, with as many labels as fit. */
     static void logarithmic(Chart<? extends AxesChartStyler, ?> chart, boolean x, List<Double> values) {
         double low = values.stream().mapToDouble(Double::doubleValue).min().orElse(1) / 1.6;

@@ -103,6 +103,10 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
             csv("min_iterations", solve(Measurement.Solve::minIterations)),
             csv("mean_iterations", solve(Measurement.Solve::meanIterations)),
             csv("max_iterations_run", solve(Measurement.Solve::maxIterations)),
+            csv("unsolved", solve(Measurement.Solve::unsolved)),
+            csv("limited_by_rounding", solve(Measurement.Solve::limited)),
+            csv("in_float64", solve(Measurement.Solve::recomputed)),
+            csv("estimated_error", solve(Measurement.Solve::estimatedError)),
             people("iterations", of(solve(s -> iterations(s, "/")), Object::toString), Table.BENCH),
             people("iterations", of(solve(s -> iterations(s, " / ")), Object::toString), Table.PAGE),
             csv("workspace_bytes", memory(Measurement.Memory::workspaceBytes)),
@@ -197,7 +201,7 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
 
     /** Fewest, mean and most of any query. */
     private static String iterations(Measurement.Solve solve, String between) {
-        return solve.minIterations() + between + Numbers.digits(solve.meanIterations()) + between + solve.maxIterations();
+        return solve.words(between);
     }
 
     /** Tensors, workspace, and the heap's measured share; null where the workspace is not known. */

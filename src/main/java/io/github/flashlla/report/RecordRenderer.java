@@ -51,6 +51,7 @@ public final class RecordRenderer {
         if (ceilings != null) {
             text += "; measured ceilings "
                     + (ceilings.fmaTflops() == null ? "" : Numbers.rate(ceilings.fmaTflops()) + " FMA")
+                    + (ceilings.matrixTflops() == null ? "" : ", " + Numbers.rate(ceilings.matrixTflops()) + " float16 matrix products")
                     + (ceilings.fmaTflops() == null || ceilings.copyGbps() == null ? "" : ", ")
                     + (ceilings.copyGbps() == null ? "" : Numbers.digits(ceilings.copyGbps()) + " GB/s copy");
         }

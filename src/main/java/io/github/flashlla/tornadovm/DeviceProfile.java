@@ -124,9 +124,13 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
         return Optional.ofNullable(System.getProperty(KERNEL));
     }
 
-    /** Has every plan of this JVM, and of those that it starts for devices, use this forward kernel. */
+    /** Has every plan of this JVM, and of those that it starts for devices, use this forward kernel; null lets profiles choose. */
     public static void forceKernel(String name) {
-        System.setProperty(KERNEL, name);
+        if (name == null) {
+            System.clearProperty(KERNEL);
+        } else {
+            System.setProperty(KERNEL, name);
+        }
     }
 
     /** Flags for a JVM that is to use the same forward kernel as this one. */

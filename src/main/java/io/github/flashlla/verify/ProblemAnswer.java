@@ -2,14 +2,11 @@ package io.github.flashlla.verify;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
-import io.github.flashlla.DecodePlan;
 import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
 import io.github.flashlla.KvCache;
-import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
-import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.SolveState;
 import io.github.flashlla.Tensor;
@@ -23,28 +20,32 @@ import io.github.flashlla.Tensor;
 record ProblemAnswer(LlaResult forward, LlaGradients gradients) {
 
     /** By the device's public ways. */
-    static ProblemAnswer of(Device device, RandomProblem problem) {
+    static ProblemAnswer of(ProblemPlans plans, RandomProblem problem) {
+        ProblemAnswer[] answer = new ProblemAnswer[1];
         if (problem.mode() == RandomProblem.Mode.DECODE) {
-            return new ProblemAnswer(decode(device, problem), null);
+            DataType type = problem.inputs().k().type() == DataType.FLOAT16 ? DataType.FLOAT16 : DataType.FLOAT32;
+            plans.decoding(problem.shape(), problem.options(), type,
+                    decoding -> answer[0] = new ProblemAnswer(decode(decoding, problem), null));
+            return answer[0];
         }
-        try (LlaPlan plan = device.plan(problem.shape(), problem.options())) {
+        plans.forward(problem.shape(), problem.options(), plan -> {
             LlaResult result = plan.newResult();
             plan.forward(problem.inputs(), result);
-            if (problem.mode() == RandomProblem.Mode.FORWARD) {
-                return new ProblemAnswer(result, null);
+            LlaGradients gradients = problem.mode() == RandomProblem.Mode.FORWARD ? null : plan.newGradients();
+            if (gradients != null) {
+                plan.backward(problem.inputs(), result, problem.g(), gradients);
             }
-            LlaGradients gradients = plan.newGradients();
-            plan.backward(problem.inputs(), result, problem.g(), gradients);
-            return new ProblemAnswer(result, gradients);
-        }
+            answer[0] = new ProblemAnswer(result, gradients);
+        });
+        return answer[0];
     }
 
     /** In float64 of the inputs as devices round them. */
     static ProblemAnswer exact(RandomProblem problem) {
         RandomProblem rounded = problem.with(problem.rounded(), problem.g(), problem.lengths());
-        try (Device reference = Devices.open("reference")) {
+        try (Device reference = Devices.open("reference"); ProblemPlans plans = new ProblemPlans(reference, 0)) {
             if (problem.mode() != RandomProblem.Mode.DECODE) {
-                return of(reference, rounded);
+                return of(plans, rounded);
             }
             AttentionShape shape = problem.shape();
             LlaResult whole = new LlaResult(shape, DataType.FLOAT64, false);
@@ -61,26 +62,21 @@ record ProblemAnswer(LlaResult forward, LlaGradients gradients) {
     }
 
     /** In uneven chunks, with a draft that is dropped again, each sequence to its own length. */
-    private static LlaResult decode(Device device, RandomProblem problem) {
+    private static LlaResult decode(ProblemPlans.Decoding decoding, RandomProblem problem) {
         AttentionShape shape = problem.shape();
-        DataType type = problem.inputs().k().type() == DataType.FLOAT16 ? DataType.FLOAT16 : DataType.FLOAT32;
-        try (KvCache cache = device.kvCache(new KvCacheShape(shape.batch(), shape.kvHeads(), shape.keyLength(), shape.headDim(),
-                shape.valueDim(), type))) {
-            for (int sequence = 0; sequence < shape.batch(); sequence++) {
-                LlaInputs all = Slices.sequence(problem.inputs(), sequence, shape.keyLength());
-                int length = problem.lengths()[sequence];
-                int prompt = 1 + (length - 1) * 2 / 3;
-                append(cache, sequence, all, 0, prompt);
-                append(cache, sequence, all, 0, shape.keyLength() - prompt);
-                cache.truncate(sequence, prompt);
-                append(cache, sequence, all, prompt, length);
-            }
-            try (DecodePlan plan = cache.decodePlan(shape.heads(), problem.options())) {
-                LlaResult result = plan.newResult();
-                plan.decode(problem.inputs().q(), problem.inputs().ridge(), result);
-                return result;
-            }
+        KvCache cache = decoding.cache();
+        for (int sequence = 0; sequence < shape.batch(); sequence++) {
+            LlaInputs all = Slices.sequence(problem.inputs(), sequence, shape.keyLength());
+            int length = problem.lengths()[sequence];
+            int prompt = 1 + (length - 1) * 2 / 3;
+            append(cache, sequence, all, 0, prompt);
+            append(cache, sequence, all, 0, shape.keyLength() - prompt);
+            cache.truncate(sequence, prompt);
+            append(cache, sequence, all, prompt, length);
         }
+        LlaResult result = decoding.plan().newResult();
+        decoding.plan().decode(problem.inputs().q(), problem.inputs().ridge(), result);
+        return result;
     }
 
     private static void append(KvCache cache, int sequence, LlaInputs all, int from, int to) {

@@ -1,7 +1,6 @@
 package io.github.flashlla.verify;
 
 import io.github.flashlla.AttentionShape;
-import io.github.flashlla.Device;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaGradients;
@@ -24,6 +23,8 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
     /** A gradient below this part of its terms is 0, and holds no more than {@link #NOISE} of them. */
     private static final double NOTHING = 1e-11;
     private static final double NOISE = 1e-5;
+    /** One number dlambda_i = -u.x can be 0 by chance: what is below this part of ||u|| ||x|| is held to it, ||dq|| for ||u||. */
+    private static final double CHANCE = 0.01;
     /** Scores up to this size are held to the bar; larger ones lose digits in float32 in proportion. */
     private static final double PLAIN_SCORE = 50;
 
@@ -33,7 +34,7 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
     }
 
     /** Runs a problem, and its twin where it has one, on a device. */
-    public static ProblemCheck of(Device device, RandomProblem problem) {
+    static ProblemCheck of(ProblemPlans plans, RandomProblem problem) {
         ProblemAnswer want;
         try {
             want = ProblemAnswer.exact(problem);
@@ -41,14 +42,14 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
             return new ProblemCheck(Kind.SAID, "reference: " + e.getMessage(), Double.NaN, 0);
         }
         try {
-            ProblemAnswer found = ProblemAnswer.of(device, problem);
+            ProblemAnswer found = ProblemAnswer.of(plans, problem);
             double slack = Math.max(1, largestScore(problem) / PLAIN_SCORE);
             ProblemCheck check = compare("", problem, found, want, OUTPUT_BAR * slack, GRADIENT_BAR * slack, found);
             if (check.kind != Kind.RIGHT || problem.twin() == RandomProblem.Twin.NONE) {
                 return check;
             }
             RandomProblem changed = problem.changed();
-            ProblemAnswer twin = ProblemAnswer.of(device, changed);
+            ProblemAnswer twin = ProblemAnswer.of(plans, changed);
             return compare(problem.twin() + " twin's ", problem, twin, found, TWIN_BAR * slack, TWIN_BAR * slack, twin);
         } catch (InvalidInputException | DeviceException | UnsupportedOperationException e) {
             return new ProblemCheck(Kind.SAID, e.getMessage(), Double.NaN, 0);
@@ -70,7 +71,7 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
         int rows = Math.toIntExact(shape.rows());
         double rowSize = Math.sqrt(square(found.forward().output()) / rows);
         boolean told = found.forward().estimatedError() > outputBar; // NaN says nothing
-        ProblemCheck check = part(whose + "o", found.forward().output(), want.forward().output(), v, rows, outputBar, true, 0,
+        ProblemCheck check = part(whose + "o", found.forward().output(), want.forward().output(), v, rows, outputBar, true, 0, 0,
                 row -> told || says.says(row, tolerance, outputBar * rowSize));
         LlaGradients mine = found.gradients();
         if (mine == null || check.kind == Kind.WRONG) {
@@ -90,10 +91,30 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
         LlaGradients other = want.gradients();
         double k = units ? 1 / f : sign ? -1 : 1;
         Terms terms = Terms.of(problem, want);
-        check = worse(check, part(whose + "dq", mine.dq(), other.dq(), k * g, rows, gradientBar, false, terms.dq, row));
-        check = worse(check, part(whose + "dk", mine.dk(), other.dk(), k * g, kvHeads, gradientBar, false, terms.dk, head));
-        check = worse(check, part(whose + "dv", mine.dv(), other.dv(), g, kvHeads, gradientBar, false, terms.dv, head));
-        return worse(check, part(whose + "dlambda", mine.dridge(), other.dridge(), k * k * g, rows, gradientBar, false, terms.dridge, row));
+        check = worse(check, part(whose + "dq", mine.dq(), other.dq(), k * g, rows, gradientBar, false, terms.dq, 0, row));
+        check = worse(check, part(whose + "dk", mine.dk(), other.dk(), k * g, kvHeads, gradientBar, false, terms.dk, 0, head));
+        check = worse(check, part(whose + "dv", mine.dv(), other.dv(), g, kvHeads, gradientBar, false, terms.dv, 0, head));
+        double floor = gradientBar * CHANCE * Math.abs(k * k * g) * dridgeTerms(want);
+        return worse(check, part(whose + "dlambda", mine.dridge(), other.dridge(), k * k * g, rows, gradientBar, false, terms.dridge, floor,
+                row));
+    }
+
+    /** sqrt(sum (||dq_i|| ||x_i||)^2), what each dlambda_i is a difference of. */
+    private static double dridgeTerms(ProblemAnswer want) {
+        Tensor x = want.forward().x();
+        Tensor dq = want.gradients().dq();
+        int d = Math.toIntExact(x.dim(3));
+        double sum = 0;
+        for (long row = 0; row < x.size() / d; row++) {
+            double xx = 0;
+            double uu = 0;
+            for (long at = row * d; at < (row + 1) * d; at++) {
+                xx += x.get(at) * x.get(at);
+                uu += dq.get(at) * dq.get(at);
+            }
+            sum += xx * uu;
+        }
+        return Math.sqrt(sum);
     }
 
     private static ProblemCheck worse(ProblemCheck one, ProblemCheck other) {
@@ -105,7 +126,7 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
      * parts that say so: those that say nothing must be within it by themselves.
      */
     private static ProblemCheck part(String name, Tensor found, Tensor want, double factor, int parts, double bar, boolean eachRow,
-            double terms, IntPredicate says) {
+            double terms, double noise, IntPredicate says) {
         int width = Math.toIntExact(want.size() / parts);
         double total = 0;
         double silent = 0;
@@ -123,7 +144,7 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
             return new ProblemCheck(Kind.WRONG, name + " is not finite", Double.NaN, bar);
         }
         // what is 0 but for rounding has no relative error; a float32 below 2^-126 has few digits
-        double floor = Math.scalb(1.0, -126) * Math.max(1, Math.abs(factor)) * Math.sqrt(want.size());
+        double floor = Math.scalb(1.0, -126) * Math.max(1, Math.abs(factor)) * Math.sqrt(want.size()) + noise;
         if (Math.sqrt(square(want)) < NOTHING * terms) {
             floor = Math.max(floor, NOISE * Math.abs(factor) * terms);
         }

@@ -165,8 +165,8 @@ public record RandomProblem(long seed, Family family, Mode mode, Twin twin, int 
             Tensor q = gaussian(shape.queryDims(), unit);
             Tensor k = keys(shape);
             // a power of two takes nothing from the numbers
-            Tensor v = gaussian(shape.valueDims(), type == DataType.FLOAT16 ? 1 : small());
-            Tensor g = mode == Mode.GRADIENTS ? gaussian(shape.outputDims(), small()).as(DataType.FLOAT32) : null;
+            Tensor v = gaussian(shape.valueDims(), type == DataType.FLOAT16 ? 1 : small(twin == Twin.VALUES));
+            Tensor g = mode == Mode.GRADIENTS ? gaussian(shape.outputDims(), small(twin == Twin.GRADIENT)).as(DataType.FLOAT32) : null;
             Tensor ridge = null;
             if (ridged) {
                 ridge = Tensor.allocate(DataType.FLOAT32, shape.rowDims());
@@ -183,8 +183,10 @@ public record RandomProblem(long seed, Family family, Mode mode, Twin twin, int 
                     g, lengths);
         }
 
-        private double small() {
-            return random.nextInt(4) == 0 ? Math.scalb(1.0, -random.nextInt(81)) : 1;
+        /** @param scaled whether the twin scales it on top, which would leave float32's range */
+        private double small(boolean scaled) {
+            double size = random.nextInt(4) == 0 ? Math.scalb(1.0, -random.nextInt(81)) : 1;
+            return scaled ? 1 : size;
         }
 
         private Tensor keys(AttentionShape shape) {

@@ -22,42 +22,69 @@ import java.util.function.Consumer;
  * @param wrong beyond it without a word
  */
 public record RandomVerification(long right, long said, long wrong) {
-    /** Problems that share a plan's sizes and options on a device whose plans take long to make. */
-    private static final int DISTINCT_WHERE_COMPILED = 60;
-
     private static final int SEED_BITS = 30;
+    /** A problem's plan, and its twin's. */
+    private static final int OPEN_PLANS = 2;
 
     /** A problem that is wrong, made as small as it stays wrong. */
     public record Failure(RandomProblem drawn, RandomProblem smallest, ProblemCheck check) {}
 
-    /**
-     * Draws and checks problems until there are {@code count}, or the time is over.
-     *
-     * @param compiles whether a plan of this device takes long to make: fewer different sizes then
-     * @param listener is told of each that is wrong
-     */
-    public static RandomVerification run(Device device, long count, long seed, Duration atMost, boolean compiles, Consumer<Failure> listener) {
-        long end = System.nanoTime() + atMost.toNanos();
-        long[] kinds = new long[Kind.values().length];
-        for (long i = 0; i < count && System.nanoTime() < end; i++) {
-            RandomProblem problem = RandomProblem.draw(count == 1 ? seed : seedOf(seed, i, compiles));
-            ProblemCheck check = ProblemCheck.of(device, problem);
-            kinds[check.kind().ordinal()]++;
-            if (check.kind() == Kind.WRONG) {
-                // where each size is compiled anew, the drawn problem has to do
-                RandomProblem smallest = compiles ? problem
-                        : ProblemShrinker.shrink(problem, part -> ProblemCheck.of(device, part).kind() == Kind.WRONG);
-                listener.accept(new Failure(problem, smallest, check));
-            }
+    /** How problems are drawn. */
+    public enum Drawing {
+        /** Each has sizes and options of its own, and what is wrong is made smaller. */
+        ALL_DIFFERENT,
+        /** Problems of the same sizes and options follow one another, for a device that compiles anew for each. */
+        FEW_SHAPES;
+
+        private static final int SHAPES = 60;
+
+        /** Which sizes and options the problem of an index has. */
+        private long layout(long index, long count) {
+            return this == ALL_DIFFERENT ? index : index * Math.min(SHAPES, count) / count;
         }
-        return new RandomVerification(kinds[Kind.RIGHT.ordinal()], kinds[Kind.SAID.ordinal()], kinds[Kind.WRONG.ordinal()]);
+
+        private long seed(long seed, long index, long count) {
+            if (count == 1) {
+                return seed; // repeats a problem
+            }
+            long layout = RandomProblem.mix(RandomProblem.mix(seed) + layout(index, count));
+            long data = RandomProblem.mix(layout + index + 1);
+            return (layout >>> 64 - SEED_BITS) << RandomProblem.DATA_BITS | data >>> 64 - RandomProblem.DATA_BITS;
+        }
     }
 
-    /** Seed of one problem of many. */
-    private static long seedOf(long seed, long index, boolean compiles) {
-        long layout = RandomProblem.mix(RandomProblem.mix(seed) + (compiles ? index % DISTINCT_WHERE_COMPILED : index));
-        long data = RandomProblem.mix(layout + index + 1);
-        return (layout >>> 64 - SEED_BITS) << RandomProblem.DATA_BITS | data >>> 64 - RandomProblem.DATA_BITS;
+    /** Is told how a verification goes. */
+    public interface Listener {
+        /** A problem is wrong. */
+        void failed(Failure failure);
+
+        /** One more problem is done. */
+        default void progress(RandomVerification soFar) {}
+    }
+
+    /** Draws and checks problems until there are {@code count}, or the time is over. */
+    public static RandomVerification run(Device device, long count, long seed, Duration atMost, Drawing drawing, Listener listener) {
+        long end = System.nanoTime() + atMost.toNanos();
+        RandomVerification soFar = new RandomVerification(0, 0, 0);
+        try (ProblemPlans plans = new ProblemPlans(device, drawing == Drawing.FEW_SHAPES ? OPEN_PLANS : 0)) {
+            for (long i = 0; i < count && System.nanoTime() < end; i++) {
+                RandomProblem problem = RandomProblem.draw(drawing.seed(seed, i, count));
+                ProblemCheck check = ProblemCheck.of(plans, problem);
+                soFar = soFar.plus(check.kind());
+                if (check.kind() == Kind.WRONG) {
+                    RandomProblem smallest = drawing == Drawing.FEW_SHAPES ? problem
+                            : ProblemShrinker.shrink(problem, part -> ProblemCheck.of(plans, part).kind() == Kind.WRONG);
+                    listener.failed(new Failure(problem, smallest, check));
+                }
+                listener.progress(soFar);
+            }
+        }
+        return soFar;
+    }
+
+    private RandomVerification plus(Kind kind) {
+        return new RandomVerification(right + (kind == Kind.RIGHT ? 1 : 0), said + (kind == Kind.SAID ? 1 : 0),
+                wrong + (kind == Kind.WRONG ? 1 : 0));
     }
 
     public long problems() {

@@ -10,7 +10,10 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Preconditioner;
+import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.verify.Accuracy;
+import io.github.flashlla.verify.GoldenCase;
 import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -34,7 +37,7 @@ class JvmBackwardTest {
     @MethodSource("io.github.flashlla.jvm.JvmForwardTest#goldenCases")
     void golden(GoldenCase golden, Preconditioner preconditioner, JvmLoops kernels) {
         LlaOptions options = golden.options().withTolerance(1e-6).withPreconditioner(preconditioner).withMaxIterations(200);
-        try (JvmDevice device = Problems.device(kernels, 2, true)) {
+        try (JvmDevice device = JvmDevices.open(kernels, 2, true)) {
             LlaGradients gradients = gradients(device, golden.inputs(), options, golden.tensor("g"));
             double bar = golden.name().equals("peaked") ? 1e-2 : 3e-4;
             Tensor dk = golden.tensor("dk");
@@ -48,8 +51,8 @@ class JvmBackwardTest {
 
     /** Identical keys leave dq and dlambda 0 in exact arithmetic; then the error is taken relative to dk. */
     private static void check(String name, Tensor gradient, Tensor reference, Tensor dk, double bar) {
-        boolean zero = Errors.norm(reference) < 1e-12 * Errors.norm(dk);
-        double error = zero ? Errors.norm(gradient) / Errors.norm(dk) : Errors.relative(gradient, reference);
+        boolean zero = Problems.norm(reference) < 1e-12 * Problems.norm(dk);
+        double error = zero ? Problems.norm(gradient) / Problems.norm(dk) : Accuracy.relativeError(gradient, reference);
         assertTrue(error <= bar, name + " is off by " + error);
     }
 
@@ -66,7 +69,7 @@ class JvmBackwardTest {
         LlaOptions options = LlaOptions.defaults().withCausal(causal).withTolerance(1e-6).withMaxIterations(300);
         for (JvmLoops kernels : JvmForwardTest.kernels()) {
             for (boolean keep : new boolean[] {true, false}) {
-                try (JvmDevice device = Problems.device(kernels, 2, keep)) {
+                try (JvmDevice device = JvmDevices.open(kernels, 2, keep)) {
                     LlaGradients d = gradients(device, inputs, options, g);
                     checkSlope("dq", d.dq(), DenseLla::q, inputs, options, g);
                     checkSlope("dk", d.dk(), DenseLla::k, inputs, options, g);
@@ -93,7 +96,7 @@ class JvmBackwardTest {
             got += direction[i] * gradient.get(i);
             size += direction[i] * direction[i];
         }
-        double scale = Errors.norm(gradient) * Math.sqrt(size / direction.length);
+        double scale = Problems.norm(gradient) * Math.sqrt(size / direction.length);
         assertTrue(Math.abs(got - want) <= 1e-4 * scale + 1e-6, name + ": " + got + ", but the slope is " + want);
     }
 
@@ -119,8 +122,8 @@ class JvmBackwardTest {
         LlaInputs inputs = Problems.normal(shape, 4);
         Tensor g = Problems.normal(new Random(5), shape.outputDims());
         LlaOptions options = LlaOptions.defaults().withTolerance(1e-3);
-        try (JvmDevice one = Problems.device(JvmLoops.vector(), 1, true);
-                JvmDevice four = Problems.device(JvmLoops.vector(), 4, true)) {
+        try (JvmDevice one = JvmDevices.open(JvmLoops.vector(), 1, true);
+                JvmDevice four = JvmDevices.open(JvmLoops.vector(), 4, true)) {
             LlaGradients first = gradients(one, inputs, options, g);
             for (JvmDevice device : new JvmDevice[] {one, four, four}) {
                 LlaGradients again = gradients(device, inputs, options, g);

@@ -13,8 +13,11 @@ import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.reference.ReferenceKvCache;
+import io.github.flashlla.verify.Accuracy;
+import io.github.flashlla.verify.GoldenCase;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -37,14 +40,6 @@ class JvmDecodeTest {
         return methods().stream().flatMap(m -> JvmForwardTest.kernels().stream().map(k -> Arguments.of(m, k)));
     }
 
-    static Tensor gaussian(Random random, DataType type, double size, long... dims) {
-        Tensor tensor = Tensor.allocate(type, dims);
-        for (long i = 0; i < tensor.size(); i++) {
-            tensor.set(i, size * random.nextGaussian());
-        }
-        return tensor;
-    }
-
     /** Fills both caches with the same random tokens, in chunks. */
     static void fill(Random random, double size, int[] lengths, KvCache... caches) {
         KvCacheShape shape = caches[0].shape();
@@ -52,8 +47,8 @@ class JvmDecodeTest {
             int left = lengths[sequence];
             while (left > 0) {
                 int chunk = Math.min(left, 1 + random.nextInt(4096));
-                Tensor k = gaussian(random, DataType.FLOAT32, size, shape.kvHeads(), chunk, shape.headDim());
-                Tensor v = gaussian(random, DataType.FLOAT32, 1, shape.kvHeads(), chunk, shape.valueDim());
+                Tensor k = Problems.normal(random, DataType.FLOAT32, size, shape.kvHeads(), chunk, shape.headDim());
+                Tensor v = Problems.normal(random, DataType.FLOAT32, 1, shape.kvHeads(), chunk, shape.valueDim());
                 for (KvCache cache : caches) {
                     cache.append(sequence, k, v);
                 }
@@ -66,13 +61,13 @@ class JvmDecodeTest {
     private static void compare(JvmLoops kernels, KvCacheShape shape, int heads, int[] lengths, DecodeMethod method,
             LlaOptions options, double size, boolean ridgePerQuery, double bar) {
         Random random = new Random(Arrays.hashCode(lengths) + shape.headDim());
-        try (JvmDevice device = Problems.device(kernels);
+        try (JvmDevice device = JvmDevices.open(kernels);
                 KvCache cache = device.kvCache(shape);
                 KvCache reference = new ReferenceKvCache(shape);
                 DecodePlan plan = cache.decodePlan(heads, options.withKeepState(true), method);
                 DecodePlan exact = reference.decodePlan(heads, options.withKeepState(true))) {
             fill(random, size, lengths, cache, reference);
-            Tensor q = gaussian(random, DataType.FLOAT32, size, plan.shape().queryDims());
+            Tensor q = Problems.normal(random, DataType.FLOAT32, size, plan.shape().queryDims());
             Tensor ridge = Tensor.allocate(DataType.FLOAT32, plan.shape().rowDims());
             for (int i = 0; i < ridge.size(); i++) {
                 ridge.set(i, 0.01 * (i + 1));
@@ -93,7 +88,7 @@ class JvmDecodeTest {
     }
 
     static void assertClose(String what, Tensor actual, Tensor expected, double bar) {
-        double error = Errors.relative(actual, expected);
+        double error = Accuracy.relativeError(actual, expected);
         assertTrue(error <= bar, what + " is off by " + error);
     }
 
@@ -162,7 +157,7 @@ class JvmDecodeTest {
     }
 
     static Stream<Arguments> golden() {
-        return GoldenCase.all().stream().flatMap(c -> methods().stream().map(m -> Arguments.of(c, m)));
+        return Problems.golden().stream().flatMap(c -> methods().stream().map(m -> Arguments.of(c, m)));
     }
 
     /** The last query of every golden case sees all keys, causal or not. */
@@ -173,7 +168,7 @@ class JvmDecodeTest {
         int last = inputs.shape().queryLength() - 1;
         KvCacheShape shape = new KvCacheShape(inputs.shape().batch(), inputs.shape().kvHeads(),
                 inputs.shape().keyLength(), inputs.shape().headDim(), inputs.shape().valueDim(), DataType.FLOAT32);
-        try (JvmDevice device = Problems.device(JvmLoops.vector());
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector());
                 KvCache cache = device.kvCache(shape);
                 DecodePlan plan = cache.decodePlan(inputs.shape().heads(), golden.options().withMaxIterations(300), method)) {
             cache.append(inputs.k(), inputs.v());
@@ -209,8 +204,8 @@ class JvmDecodeTest {
         // scores of +-1e4 with all weight on one key, far from the origin: A = ridge I, and o is that key's value
         KvCacheShape shape = new KvCacheShape(1, 1, 200, 64, 8, DataType.FLOAT32);
         Random random = new Random(5);
-        Tensor k = gaussian(random, DataType.FLOAT32, 35, 1, 1, 200, 64);
-        Tensor v = gaussian(random, DataType.FLOAT32, 1, 1, 1, 200, 8);
+        Tensor k = Problems.normal(random, DataType.FLOAT32, 35, 1, 1, 200, 64);
+        Tensor v = Problems.normal(random, DataType.FLOAT32, 1, 1, 1, 200, 8);
         for (int d = 0; d < 64; d++) {
             k.set(77 * 64 + d, d % 2 == 0 ? 35 : -35);
         }
@@ -218,7 +213,7 @@ class JvmDecodeTest {
         for (int d = 0; d < 64; d++) {
             q.set(d, k.get(77 * 64 + d));
         }
-        try (JvmDevice device = Problems.device(JvmLoops.vector());
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector());
                 KvCache cache = device.kvCache(shape);
                 DecodePlan plan = cache.decodePlan(1, LlaOptions.defaults().withRidge(1e-3), method)) {
             cache.append(k, v);
@@ -236,10 +231,10 @@ class JvmDecodeTest {
     void droppedTokensLeaveNoTrace(DecodeMethod method) {
         KvCacheShape shape = new KvCacheShape(1, 1, 300, 16, 16, DataType.FLOAT32);
         Random random = new Random(3);
-        Tensor q = gaussian(random, DataType.FLOAT32, 1, 1, 1, 1, 16);
+        Tensor q = Problems.normal(random, DataType.FLOAT32, 1, 1, 1, 1, 16);
         Tensor poison = Tensor.allocate(DataType.FLOAT32, 1, 200, 16);
         poison.fill(Double.NaN);
-        try (JvmDevice device = Problems.device(JvmLoops.vector());
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector());
                 KvCache cache = device.kvCache(shape);
                 DecodePlan plan = cache.decodePlan(1, LlaOptions.defaults(), method)) {
             LlaResult before = plan.newResult();
@@ -249,7 +244,7 @@ class JvmDecodeTest {
             cache.append(0, poison, poison);
             cache.truncate(0, 70);
             plan.decode(q, after);
-            assertEquals(0, Errors.relative(after.output(), before.output()));
+            assertEquals(0, Accuracy.relativeError(after.output(), before.output()));
             Tensor k = cache.keys(0);
             cache.truncate(0, 10);
             fill(random, 1, new int[] {130}, cache); // over where the poison was
@@ -263,8 +258,8 @@ class JvmDecodeTest {
     void truncateAndResetForget() {
         KvCacheShape shape = new KvCacheShape(1, 1, 64, 16, 16, DataType.FLOAT32);
         Random random = new Random(1);
-        Tensor q = gaussian(random, DataType.FLOAT32, 1, 1, 1, 1, 16);
-        try (JvmDevice device = Problems.device(JvmLoops.vector());
+        Tensor q = Problems.normal(random, DataType.FLOAT32, 1, 1, 1, 1, 16);
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector());
                 KvCache cache = device.kvCache(shape);
                 DecodePlan plan = cache.decodePlan(1, LlaOptions.defaults())) {
             LlaResult before = plan.newResult();
@@ -274,10 +269,10 @@ class JvmDecodeTest {
             fill(random, 1, new int[] {20}, cache);
             assertEquals(60, cache.length(0));
             plan.decode(q, after);
-            assertTrue(Errors.relative(after.output(), before.output()) > 1e-3, "20 more tokens must show");
+            assertTrue(Accuracy.relativeError(after.output(), before.output()) > 1e-3, "20 more tokens must show");
             cache.truncate(0, 40);
             plan.decode(q, after);
-            assertEquals(0, Errors.relative(after.output(), before.output()));
+            assertEquals(0, Accuracy.relativeError(after.output(), before.output()));
             assertEquals(40 * 32 * 4, cache.bytesInUse());
             cache.reset();
             plan.decode(q, after);
@@ -290,15 +285,15 @@ class JvmDecodeTest {
     @Test
     void whatDoesNotFitIsRefusedAndChangesNothing() {
         KvCacheShape shape = new KvCacheShape(2, 1, 8, 4, 4, DataType.FLOAT16);
-        try (JvmDevice device = Problems.device(JvmLoops.vector()); KvCache cache = device.kvCache(shape)) {
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector()); KvCache cache = device.kvCache(shape)) {
             Random random = new Random(2);
-            cache.append(1, gaussian(random, DataType.FLOAT32, 1, 1, 6, 4), gaussian(random, DataType.FLOAT32, 1, 1, 6, 4));
-            Tensor three = gaussian(random, DataType.FLOAT32, 1, 2, 1, 3, 4);
+            cache.append(1, Problems.normal(random, DataType.FLOAT32, 1, 1, 6, 4), Problems.normal(random, DataType.FLOAT32, 1, 1, 6, 4));
+            Tensor three = Problems.normal(random, DataType.FLOAT32, 1, 2, 1, 3, 4);
             String message = assertThrows(InvalidInputException.class, () -> cache.append(three, three)).getMessage();
             assertTrue(message.contains("sequence 1") && message.contains("holds 6 of at most 8 tokens"), message);
             assertEquals(0, cache.length(0));
             assertEquals(6, cache.length(1));
-            Tensor wrong = gaussian(random, DataType.FLOAT32, 1, 1, 3, 5);
+            Tensor wrong = Problems.normal(random, DataType.FLOAT32, 1, 1, 3, 5);
             assertThrows(InvalidInputException.class, () -> cache.append(0, wrong, wrong));
             Tensor large = Tensor.of(new float[] {1, 2, 3, 70000}, 1, 1, 4);
             message = assertThrows(InvalidInputException.class, () -> cache.append(0, large, large)).getMessage();
@@ -318,9 +313,9 @@ class JvmDecodeTest {
     @ValueSource(ints = {1, 2, 63, 64, 65, 2047, 16385, 131072})
     void equalsTheLastRowOfForward(int length) {
         Random random = new Random(length);
-        LlaInputs inputs = new LlaInputs(gaussian(random, DataType.FLOAT32, 1, 1, 2, 1, 64),
-                gaussian(random, DataType.FLOAT32, 1, 1, 1, length, 64), gaussian(random, DataType.FLOAT32, 1, 1, 1, length, 64), null);
-        try (JvmDevice device = Problems.device(JvmLoops.vector())) {
+        LlaInputs inputs = new LlaInputs(Problems.normal(random, DataType.FLOAT32, 1, 1, 2, 1, 64),
+                Problems.normal(random, DataType.FLOAT32, 1, 1, 1, length, 64), Problems.normal(random, DataType.FLOAT32, 1, 1, 1, length, 64), null);
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector())) {
             assertClose("o", device.decode(inputs, LlaOptions.defaults()).output(),
                     device.forward(inputs, LlaOptions.defaults()).output(), 1e-4);
         }
@@ -331,14 +326,14 @@ class JvmDecodeTest {
     @EnumSource(DataType.class)
     void oneStepEqualsForward(DataType type) {
         Random random = new Random(9);
-        LlaInputs inputs = new LlaInputs(gaussian(random, type, 1, 2, 4, 1, 32), gaussian(random, type, 1, 2, 2, 777, 32),
-                gaussian(random, type, 1, 2, 2, 777, 24), null);
-        try (JvmDevice device = Problems.device(JvmLoops.vector())) {
+        LlaInputs inputs = new LlaInputs(Problems.normal(random, type, 1, 2, 4, 1, 32), Problems.normal(random, type, 1, 2, 2, 777, 32),
+                Problems.normal(random, type, 1, 2, 2, 777, 24), null);
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector())) {
             LlaOptions options = LlaOptions.defaults().withTolerance(1e-6);
             LlaResult step = device.decode(inputs, options);
             assertEquals(inputs.shape(), step.shape());
             assertClose("o", step.output(), device.forward(inputs, options).output(), 1e-4);
-            Tensor queries = gaussian(random, type, 1, 2, 4, 3, 32);
+            Tensor queries = Problems.normal(random, type, 1, 2, 4, 3, 32);
             assertThrows(InvalidInputException.class,
                     () -> device.decode(new LlaInputs(queries, inputs.k(), inputs.v(), null), options));
         }

@@ -10,10 +10,13 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Preconditioner;
+import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
 import io.github.flashlla.jvm.block.TileKernels;
+import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.ExactIterations;
+import io.github.flashlla.verify.GoldenCase;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -33,7 +36,7 @@ class JvmForwardTest {
     }
 
     static Stream<Arguments> goldenCases() {
-        return GoldenCase.all().stream().flatMap(c -> kernels().stream().flatMap(k ->
+        return Problems.golden().stream().flatMap(c -> kernels().stream().flatMap(k ->
                 Stream.of(Preconditioner.values()).map(p -> Arguments.of(c, p, k))));
     }
 
@@ -42,14 +45,14 @@ class JvmForwardTest {
     void golden(GoldenCase golden, Preconditioner preconditioner, JvmLoops kernels) {
         LlaOptions options = golden.options().withTolerance(1e-5).withKeepState(true).withPreconditioner(preconditioner)
                 .withMaxIterations(200);
-        try (JvmDevice device = Problems.device(kernels, 2, true)) {
+        try (JvmDevice device = JvmDevices.open(kernels, 2, true)) {
             LlaResult result = device.forward(golden.inputs(), options);
             double bar = golden.name().equals("peaked") ? 1e-3 : 1e-4;
-            double error = Errors.relative(result.output(), golden.tensor("o"));
+            double error = Accuracy.relativeError(result.output(), golden.tensor("o"));
             assertTrue(error <= bar, "o is off by " + error);
-            assertTrue(Errors.relative(result.kbar(), golden.tensor("kbar")) <= 1e-6, "kbar");
-            assertTrue(Errors.relative(result.logSumExp(), golden.tensor("lse")) <= 1e-6, "lse");
-            assertTrue(Errors.relative(result.x(), golden.tensor("x")) <= 10 * bar, "x");
+            assertTrue(Accuracy.relativeError(result.kbar(), golden.tensor("kbar")) <= 1e-6, "kbar");
+            assertTrue(Accuracy.relativeError(result.logSumExp(), golden.tensor("lse")) <= 1e-6, "lse");
+            assertTrue(Accuracy.relativeError(result.x(), golden.tensor("x")) <= 10 * bar, "x");
             assertTrue(result.worstResidual() <= options.tolerance(), "residual " + result.worstResidual());
         }
     }
@@ -70,9 +73,9 @@ class JvmForwardTest {
         Tensor reference = Tensor.of(new DenseLla(inputs, options).output(), shape.outputDims());
         for (JvmLoops kernels : kernels()) {
             for (boolean keep : new boolean[] {true, false}) {
-                try (JvmDevice device = Problems.device(kernels, 2, keep)) {
+                try (JvmDevice device = JvmDevices.open(kernels, 2, keep)) {
                     LlaResult result = device.forward(inputs, options);
-                    double error = Errors.relative(result.output(), reference);
+                    double error = Accuracy.relativeError(result.output(), reference);
                     assertTrue(error <= 1e-4, kernels + ", keeping " + keep + ": off by " + error);
                     assertTrue(result.worstResidual() <= options.tolerance(), "residual " + result.worstResidual());
                     checkRowsWithFewKeys(shape, causal, inputs, result);
@@ -102,7 +105,7 @@ class JvmForwardTest {
     @Test
     void iterationsThatAreCountedAreThoseOfTheBlocks() {
         AttentionShape shape = AttentionShape.square(1, 2, 100, 16);
-        try (JvmDevice device = Problems.device(JvmLoops.vector(), 2, true)) {
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector(), 2, true)) {
             LlaResult result = device.forward(Problems.normal(shape, 1), LlaOptions.defaults());
             long expected = 0;
             for (int row = 0; row < shape.rows(); row++) {
@@ -116,14 +119,14 @@ class JvmForwardTest {
     }
 
     static Stream<Arguments> goldenCasesAndKernels() {
-        return GoldenCase.all().stream().flatMap(c -> kernels().stream().map(k -> Arguments.of(c, k)));
+        return Problems.golden().stream().flatMap(c -> kernels().stream().map(k -> Arguments.of(c, k)));
     }
 
     /** Whatever the order of the loops' sums. */
     @ParameterizedTest(name = "{0} {1}")
     @MethodSource("goldenCasesAndKernels")
     void iterationsAreThoseOfExactArithmetic(GoldenCase golden, JvmLoops kernels) {
-        try (JvmDevice device = Problems.device(kernels, 2, true)) {
+        try (JvmDevice device = JvmDevices.open(kernels, 2, true)) {
             assertExactIterations(golden.inputs(), golden.options(), device.forward(golden.inputs(), golden.options()), 1);
         }
     }
@@ -143,7 +146,7 @@ class JvmForwardTest {
         LlaInputs inputs = LlaInputs.of(Npy.read(folder.resolve("q.npy")), Npy.read(folder.resolve("k.npy")),
                 Npy.read(folder.resolve("v.npy")));
         LlaOptions options = LlaOptions.defaults().withRidge(ridge);
-        try (JvmDevice device = Problems.device(JvmLoops.vector(), 2, true)) {
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector(), 2, true)) {
             LlaResult result = device.forward(inputs, options);
             DenseLla oracle = new DenseLla(inputs, options);
             double difference = 0;
@@ -168,14 +171,14 @@ class JvmForwardTest {
         LlaInputs inputs = Problems.normal(shape, 3);
         LlaOptions options = LlaOptions.defaults().withScale(1e4 / 16).withMaxIterations(200);
         for (JvmLoops kernels : kernels()) {
-            try (JvmDevice device = Problems.device(kernels, 2, true)) {
+            try (JvmDevice device = JvmDevices.open(kernels, 2, true)) {
                 LlaResult result = device.forward(inputs, options);
                 double largest = 0;
                 for (long i = 0; i < result.logSumExp().size(); i++) {
                     largest = Math.max(largest, Math.abs(result.logSumExp().get(i)));
                 }
                 assertTrue(largest > 1e4, "the scores only reach " + largest);
-                double error = Errors.relative(result.output(),
+                double error = Accuracy.relativeError(result.output(),
                         Tensor.of(new DenseLla(inputs, options).output(), shape.outputDims()));
                 assertTrue(error <= 1e-3, kernels + ": off by " + error);
             }
@@ -189,9 +192,9 @@ class JvmForwardTest {
         AttentionShape shape = new AttentionShape(1, 2, 1, 96, 96, 32, 32);
         LlaInputs inputs = Problems.normal(shape, 5);
         LlaOptions options = LlaOptions.defaults().withRidge(ridge).withMaxIterations(400);
-        try (JvmDevice device = Problems.device(JvmLoops.vector(), 2, true)) {
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector(), 2, true)) {
             LlaResult result = device.forward(inputs, options);
-            double error = Errors.relative(result.output(),
+            double error = Accuracy.relativeError(result.output(),
                     Tensor.of(new DenseLla(inputs, options).output(), shape.outputDims()));
             assertTrue(result.worstResidual() <= options.tolerance(), "residual " + result.worstResidual());
             assertTrue(error <= (ridge < 1e-2 ? 1e-3 : 1e-4), "off by " + error);
@@ -206,7 +209,7 @@ class JvmForwardTest {
     void otherElementTypesAreConverted(DataType type) {
         AttentionShape shape = new AttentionShape(1, 2, 1, 50, 70, 12, 20);
         LlaInputs rounded = Problems.normal(shape, 9).withRidge(Problems.ridges(shape, 0.5, 2, 1)).as(type);
-        try (JvmDevice device = Problems.device(JvmLoops.vector(), 2, true)) {
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector(), 2, true)) {
             LlaResult direct = device.forward(rounded, LlaOptions.defaults());
             LlaResult converted = device.forward(rounded.as(DataType.FLOAT32), LlaOptions.defaults());
             assertArrayEquals(converted.output().toFloatArray(), direct.output().toFloatArray());
@@ -222,8 +225,8 @@ class JvmForwardTest {
         AttentionShape shape = AttentionShape.square(1, 2, 200, 24);
         LlaInputs inputs = Problems.normal(shape, 2);
         LlaOptions options = LlaOptions.defaults().withTolerance(1e-3);
-        try (JvmDevice one = Problems.device(JvmLoops.vector(), 1, true);
-                JvmDevice three = Problems.device(JvmLoops.vector(), 3, true)) {
+        try (JvmDevice one = JvmDevices.open(JvmLoops.vector(), 1, true);
+                JvmDevice three = JvmDevices.open(JvmLoops.vector(), 3, true)) {
             LlaResult result = one.forward(inputs, options);
             assertArrayEquals(result.output().toFloatArray(), three.forward(inputs, options).output().toFloatArray());
 

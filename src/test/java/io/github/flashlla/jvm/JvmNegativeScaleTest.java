@@ -15,6 +15,7 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.Problems;
 import io.github.flashlla.reference.ReferenceKvCache;
 import java.util.Random;
 import org.junit.jupiter.params.ParameterizedTest;

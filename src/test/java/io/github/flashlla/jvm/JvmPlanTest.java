@@ -15,6 +15,7 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
 import java.lang.management.ManagementFactory;
 import java.util.function.Supplier;
@@ -38,7 +39,7 @@ class JvmPlanTest {
     void refusesWhatIsNotOfItsShape() {
         LlaInputs inputs = Problems.normal(SHAPE, 1);
         LlaInputs others = Problems.normal(AttentionShape.square(1, 2, 41, 8), 1);
-        try (JvmDevice device = Problems.device(JvmLoops.vector(), 2, true);
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector(), 2, true);
                 LlaPlan plan = device.plan(SHAPE, LlaOptions.defaults())) {
             LlaResult result = plan.newResult();
             assertTrue(assertThrows(InvalidInputException.class, () -> plan.forward(others, result)).getMessage()
@@ -60,7 +61,7 @@ class JvmPlanTest {
     @Test
     void isOfNoUseOnceClosed() {
         LlaInputs inputs = Problems.normal(SHAPE, 1);
-        try (JvmDevice device = Problems.device(JvmLoops.vector(), 2, true)) {
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector(), 2, true)) {
             LlaPlan plan = device.plan(SHAPE, LlaOptions.defaults());
             LlaResult result = plan.newResult();
             plan.close();
@@ -74,7 +75,7 @@ class JvmPlanTest {
     void workspaceIsWhatItSaysAndSmall() {
         AttentionShape shape = AttentionShape.square(1, 8, 16384, 64);
         long tensors = shape.tensorBytes(Float.BYTES);
-        try (JvmDevice device = Problems.device(JvmLoops.vector(), 2, true)) {
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector(), 2, true)) {
             LlaPlan[] made = new LlaPlan[1];
             long allocated = allocatedBytes(() -> made[0] = device.plan(shape, LlaOptions.defaults()));
             long said = made[0].workspaceBytes();
@@ -101,7 +102,7 @@ class JvmPlanTest {
     void runsAllocateNothingToSpeakOf() {
         AttentionShape shape = AttentionShape.square(1, 2, 256, 16);
         LlaInputs inputs = Problems.normal(shape, 1);
-        try (JvmDevice device = Problems.device(JvmLoops.scalar(), 1, true);
+        try (JvmDevice device = JvmDevices.open(JvmLoops.scalar(), 1, true);
                 LlaPlan plan = device.plan(shape, LlaOptions.defaults().withKeepState(true))) {
             LlaResult result = plan.newResult();
             LlaGradients gradients = plan.newGradients();

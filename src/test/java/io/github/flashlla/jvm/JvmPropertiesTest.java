@@ -13,6 +13,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Preconditioner;
+import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.verify.Accuracy;
 import net.jqwik.api.Arbitraries;

@@ -11,10 +11,12 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.ScratchFolder;
 import io.github.flashlla.process.ChildJvm;
 import io.github.flashlla.process.JavaCommand;
+import io.github.flashlla.verify.Accuracy;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -51,7 +53,7 @@ class WithoutVectorModuleTest {
             if (gradients.dk().firstNonFinite() >= 0 || gradients.dv().firstNonFinite() >= 0) {
                 throw new IllegalStateException("gradients are not finite");
             }
-            System.out.println(Errors.relative(result.output(),
+            System.out.println(Accuracy.relativeError(result.output(),
                     Tensor.of(new DenseLla(inputs, options).output(), shape.outputDims())));
         }
     }

@@ -32,9 +32,9 @@ public final class Records {
         Measurement.Times times = Measurement.Times.of(1_000_000L, 2 * wallNs[0], 0L, 4, true, wallNs, null, null, null);
         return new Measurement(device, workload, method(), Status.OK, null, times,
                 Measurement.Rates.of(LlaWork.forwardFlops(workload.shape(), true, pairIterations), 8e6,
-                        times.computeNs(), ceilings()),
+                        times.computeNs(), method(), ceilings()),
                 new Measurement.AccuracyCheck(4e-4, 3e-3, 48),
-                new Measurement.Solve(0, 6, 11, 9e-4, 0, pairIterations), null, new Measurement.Memory(8_000_000, 4_000_000L,
+                new Measurement.Solve(0, 6, 11, 9e-4, 0, 0L, 0L, 2e-6, pairIterations), null, new Measurement.Memory(8_000_000, 4_000_000L,
                         4_100_000L, 500_000_000L));
     }
 

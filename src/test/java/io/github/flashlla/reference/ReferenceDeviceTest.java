@@ -14,6 +14,7 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.GoldenCase;
@@ -26,7 +27,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class ReferenceDeviceTest {
 
     static List<GoldenCase> golden() {
-        return GoldenCase.all(Path.of(System.getProperty("flashlla.root", "."), "src/test/resources/golden"));
+        return Problems.golden();
     }
 
     @ParameterizedTest

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
 import io.github.flashlla.verify.ProblemCheck.Kind;
+import io.github.flashlla.verify.RandomVerification.Drawing;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -27,7 +28,7 @@ class RandomVerificationTest {
         long seed = ThreadLocalRandom.current().nextLong(1L << 40);
         List<String> wrong = new ArrayList<>();
         try (Device device = Devices.open("jvm")) {
-            RandomVerification counts = RandomVerification.run(device, PROBLEMS, seed, MOST, false, failure -> wrong.add(failure.drawn() + "\n  "
+            RandomVerification counts = RandomVerification.run(device, PROBLEMS, seed, MOST, Drawing.ALL_DIFFERENT, failure -> wrong.add(failure.drawn() + "\n  "
                     + failure.check() + "\n  still wrong: " + failure.smallest() + "\n  " + RandomVerification.command("jvm", failure.drawn())));
             System.out.println("jvm: " + counts.summary(seed));
             assertTrue(wrong.isEmpty(), counts.summary(seed) + "\n" + String.join("\n", wrong));
@@ -40,7 +41,7 @@ class RandomVerificationTest {
         long seed = ThreadLocalRandom.current().nextLong(1L << 40);
         List<String> wrong = new ArrayList<>();
         try (Device device = Devices.open("reference")) {
-            RandomVerification counts = RandomVerification.run(device, 100, seed, Duration.ofSeconds(15), false,
+            RandomVerification counts = RandomVerification.run(device, 100, seed, Duration.ofSeconds(15), Drawing.ALL_DIFFERENT,
                     failure -> wrong.add(failure.drawn() + "\n  " + failure.check()));
             assertTrue(wrong.isEmpty(), counts.summary(seed) + "\n" + String.join("\n", wrong));
         }

@@ -8,7 +8,7 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Preconditioner;
-import io.github.flashlla.precise.SolveSizes;
+import io.github.flashlla.precise.KeptState;
 import java.util.Arrays;
 
 /** FlashLLA's three passes over the keys for one block of queries, with one thread's scratch memory. */
@@ -83,9 +83,10 @@ public final class ForwardBlock {
      *
      * @param head b * H + h
      * @param keyValues this head's keys and values
+     * @param kept receives kbar and x; may be null
      */
     public void run(long head, int i0, int rows, KeyValueHead keyValues, LlaInputs inputs, LlaResult result,
-            SolveSizes sizes) {
+            KeptState kept) {
         float[] centre = keyValues.centre;
         a.begin(keyValues);
         long firstRow = head * shape.queryLength() + i0;
@@ -108,35 +109,19 @@ public final class ForwardBlock {
             pairIterations += (long) iterations * weights.visible(row);
             logSumExp[row] = logSumExp(row, centre);
         }
-        measure(rows, (int) firstRow, sizes);
         TensorRows.storeTransposed(output, rows, shape.valueDim(), result.output(), firstRow * shape.valueDim(), rowBuffer);
         TensorRows.store(logSumExp, 0, rows, result.logSumExp(), firstRow);
-        if (result.keepsState()) {
+        if (kept != null) {
             for (int d = 0; d < dim; d++) {
                 for (int row = 0; row < rows; row++) {
                     a.kbar[d * ROWS + row] += weights.visible(row) == 0 ? 0 : centre[d];
                 }
             }
-            TensorRows.storeTransposed(a.kbar, rows, shape.headDim(), result.kbar(), firstQ, rowBuffer);
-            TensorRows.storeTransposed(x, rows, shape.headDim(), result.x(), firstQ, rowBuffer);
+            TensorRows.storeTransposed(a.kbar, rows, shape.headDim(), kept.kbar(), firstQ, rowBuffer);
+            TensorRows.storeTransposed(x, rows, shape.headDim(), kept.x(), firstQ, rowBuffer);
         }
         System.arraycopy(solver.iterations, 0, result.iterations(), (int) firstRow, rows);
         System.arraycopy(solver.residual, 0, result.residual(), (int) firstRow, rows);
-    }
-
-    /** Keys and kbar are relative to the same centre, so the entropy's terms lack it alike. */
-    private void measure(int rows, int firstRow, SolveSizes sizes) {
-        kernels.dot(dim, x, x, xKbar);
-        kernels.dot(dim, b, b, sum);
-        for (int row = 0; row < rows; row++) {
-            sizes.x()[firstRow + row] = (float) Math.sqrt(xKbar[row]);
-            sizes.b()[firstRow + row] = (float) Math.sqrt(sum[row]);
-        }
-        kernels.dot(dim, a.scaledQ, a.kbar, sum);
-        for (int row = 0; row < rows; row++) {
-            double entropy = weights.max[row] + Math.log(weights.total[row]) - sum[row];
-            sizes.effectiveKeys()[firstRow + row] = (float) Math.exp(entropy);
-        }
     }
 
     /** Of the keys as given: relative to their centre every score lacks scale q.centre. */

@@ -6,7 +6,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.jvm.block.TensorRows;
-import io.github.flashlla.precise.SolveSizes;
+import io.github.flashlla.precise.KeptState;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.Map;
@@ -154,7 +154,7 @@ public final class DecodeUnit {
 
     /** @param length the sequence's tokens, at least 1 */
     public void run(int sequence, int kvHead, int length, DecodeMethod method, Slices threads, Tensor q, Tensor ridge,
-            LlaResult result, SolveSizes sizes) {
+            LlaResult result, KeptState kept) {
         this.sequence = sequence;
         this.kvHead = kvHead;
         boolean iterates = method == DecodeMethod.MATRIX_FREE;
@@ -206,8 +206,7 @@ public final class DecodeUnit {
             }
         }
         for (int h = 0; h < heads.length; h++) {
-            store(heads[h], firstRow + h, result);
-            measure(heads[h], (int) firstRow + h, sizes);
+            store(heads[h], firstRow + h, result, kept);
         }
     }
 
@@ -382,30 +381,17 @@ public final class DecodeUnit {
         }
     }
 
-    private void store(Head head, long row, LlaResult result) {
+    private void store(Head head, long row, LlaResult result, KeptState kept) {
         TensorRows.store(head.o, 0, cache.valueDim(), result.output(), row * cache.valueDim());
         result.logSumExp().set(row, head.logSumExp);
-        if (result.keepsState()) {
+        if (kept != null) {
             for (int d = 0; d < cache.headDim(); d++) {
-                result.kbar().set(row * cache.headDim() + d, head.c[d] + head.zbar[d]);
-                result.x().set(row * cache.headDim() + d, head.x[d]);
+                kept.kbar().set(row * cache.headDim() + d, head.c[d] + head.zbar[d]);
+                kept.x().set(row * cache.headDim() + d, head.x[d]);
             }
         }
         result.iterations()[(int) row] = head.iterations;
         result.residual()[(int) row] = (float) head.residual;
-    }
-
-    private void measure(Head head, int row, SolveSizes sizes) {
-        double bb = 0;
-        double score = 0;
-        for (int d = 0; d < head.x.length; d++) {
-            double kbar = (double) head.c[d] + head.zbar[d];
-            bb += (kbar - head.q[d]) * (kbar - head.q[d]);
-            score += head.scaledQ[d] * kbar;
-        }
-        sizes.x()[row] = (float) Math.sqrt(dot64(head.x, head.x));
-        sizes.b()[row] = (float) Math.sqrt(bb);
-        sizes.effectiveKeys()[row] = (float) Math.max(1, Math.exp(head.logSumExp - score));
     }
 
     static float dot(float[] a, float[] b) {

@@ -38,7 +38,17 @@ public class ProvokedFailuresTest {
     void localMemoryBeyondTheLimit() throws Exception {
         String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, " + GPU_KERNELS + ", local_memory_kib: 8}]")
                 .run(FaultScenarios.class, "plan", "opencl:0", "64", "64");
-        assertSays(said, "InvalidInputException: opencl:0", "cannot take", "bytes of local memory", "has 8192");
+        assertSays(said, "InvalidInputException: opencl:0", "cannot take", "bytes of local memory, but has 8192");
+    }
+
+    /** The kernel of plain loops takes no local memory; that it was taken is said. */
+    @Test
+    void tooLittleLocalMemoryForTunedKernels() throws Exception {
+        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [gpu, gpu_wide, parallel], backward: [gpu], "
+                + "decode: [cg], local_memory_kib: 8}]").run(FaultScenarios.class, "run", "opencl:0", "64", "64");
+        String note = said.lines().filter(line -> line.startsWith("note: opencl:0 computes")).findFirst().orElse(said);
+        assertTrue(note.contains("slow kernel 'parallel'") && note.contains("bytes of local memory, but has 8192"), said);
+        assertSays(said, "done");
     }
 
     @Test

@@ -42,6 +42,7 @@ import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task3;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.collections.VectorFloat4;
 
 /**
  * Writes the OpenCL and CUDA source that TornadoVM generates for every kernel, one file each, with no device needed. To see
@@ -166,6 +167,13 @@ public final class KernelSources {
         if (type == DeviceInfo.Type.GPU) {
             ceiling(device, CeilingKernels::multiplyAdd);
             ceiling(device, CeilingKernels::copy);
+            ceiling(device, CeilingKernels::copyFour);
+            ceiling(device, CeilingKernels::copyEight);
+            vectorCeiling(device, CeilingKernels::copyVector);
+            vectorCeiling(device, CeilingKernels::copyTwoVectors);
+            if (name.startsWith("cuda")) {
+                ceiling(device, CeilingKernels::matrixProducts);
+            }
         } else {
             ceiling(device, CeilingKernels::multiplyAddLanes);
             ceiling(device, CeilingKernels::copyShare);
@@ -224,8 +232,14 @@ public final class KernelSources {
     }
 
     private static void ceiling(BackendDevice device, Task3<KernelContext, FloatArray, FloatArray> kernel) {
-        FloatArray from = new FloatArray(1 << 20);
-        FloatArray to = new FloatArray(1 << 20);
+        ceiling(device, kernel, new FloatArray(1 << 20), new FloatArray(1 << 20));
+    }
+
+    private static void vectorCeiling(BackendDevice device, Task3<KernelContext, VectorFloat4, VectorFloat4> kernel) {
+        ceiling(device, kernel, new VectorFloat4(1 << 18), new VectorFloat4(1 << 18));
+    }
+
+    private static <A> void ceiling(BackendDevice device, Task3<KernelContext, A, A> kernel, A from, A to) {
         GridScheduler grids = new GridScheduler();
         TaskGraph graph = new TaskGraph("g" + System.nanoTime()).transferToDevice(DataTransferMode.FIRST_EXECUTION, from, to);
         new TaskAppender(device, graph, grids).task("ceiling", TaskAppender.groups(16, 64),

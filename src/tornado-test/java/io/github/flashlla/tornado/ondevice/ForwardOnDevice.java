@@ -10,6 +10,7 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
 import io.github.flashlla.tornado.support.TestDevice;
@@ -47,7 +48,7 @@ public class ForwardOnDevice {
     }
 
     static List<GoldenCase> goldenCases() {
-        return GoldenCase.all(ROOT.resolve("src/test/resources/golden"));
+        return Problems.golden();
     }
 
     @ParameterizedTest(name = "{0}")

@@ -54,7 +54,13 @@ public final class KernelTable {
      * @throws InvalidInputException if none takes it, with the reason of each
      */
     public static ForwardVariant forward(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return (ForwardVariant) first(Pass.FORWARD, "the forward pass", device, shape, options);
+        ForwardVariant chosen = (ForwardVariant) first(Pass.FORWARD, "the forward pass", device, shape, options);
+        if (chosen.isLastResort() && DeviceProfile.forcedKernel().isEmpty()) {
+            System.err.println("note: " + device.info().name() + " computes " + shape + " with the slow kernel '" + chosen.id()
+                    + "', since no tuned one takes it: " + reasons(verdicts(Pass.FORWARD, device, shape, options).stream()
+                            .filter(verdict -> verdict.refusal().isPresent()).toList()) + ".");
+        }
+        return chosen;
     }
 
     /** The backward variant for a problem. */

@@ -2,8 +2,12 @@ package io.github.flashlla.tornado.kernels;
 
 import io.github.flashlla.tornado.kernels.tile.Lanes;
 import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.enums.MMAShape;
+import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.collections.VectorFloat4;
 import uk.ac.manchester.tornado.api.types.vectors.Float16;
+import uk.ac.manchester.tornado.api.types.vectors.Float4;
 
 /** Loops that show what a device can do at most: multiply-adds without memory, and memory without arithmetic. */
 public final class CeilingKernels {
@@ -17,6 +21,12 @@ public final class CeilingKernels {
 
     /** Elements that one thread of {@link #copyShare} copies. */
     public static final int COPY_SHARE = 1 << 18;
+
+    /** Products that each sum of {@link #matrixProducts} takes. */
+    public static final int MATRIX_STEPS = 4096;
+
+    /** Flops of one warp of {@link #matrixProducts}. */
+    public static final long MATRIX_WARP_FLOPS = 2L * 16 * 8 * 16 * 8 * MATRIX_STEPS;
 
     private CeilingKernels() {}
 
@@ -116,6 +126,105 @@ public final class CeilingKernels {
     public static void copy(KernelContext context, FloatArray in, FloatArray out) {
         int id = context.globalIdx;
         out.set(id, in.get(id));
+    }
+
+    /** Four elements per thread, a group's size apart, all read before the first is written: more bytes are under way at once. */
+    public static void copyFour(KernelContext context, FloatArray in, FloatArray out) {
+        int size = context.localGroupSizeX;
+        int id = context.groupIdx * 4 * size + context.localIdx;
+        float a = in.get(id);
+        float b = in.get(id + size);
+        float c = in.get(id + 2 * size);
+        float d = in.get(id + 3 * size);
+        out.set(id, a);
+        out.set(id + size, b);
+        out.set(id + 2 * size, c);
+        out.set(id + 3 * size, d);
+    }
+
+    /** Eight elements per thread, as {@link #copyFour}. */
+    public static void copyEight(KernelContext context, FloatArray in, FloatArray out) {
+        int size = context.localGroupSizeX;
+        int id = context.groupIdx * 8 * size + context.localIdx;
+        float a = in.get(id);
+        float b = in.get(id + size);
+        float c = in.get(id + 2 * size);
+        float d = in.get(id + 3 * size);
+        float e = in.get(id + 4 * size);
+        float f = in.get(id + 5 * size);
+        float g = in.get(id + 6 * size);
+        float h = in.get(id + 7 * size);
+        out.set(id, a);
+        out.set(id + size, b);
+        out.set(id + 2 * size, c);
+        out.set(id + 3 * size, d);
+        out.set(id + 4 * size, e);
+        out.set(id + 5 * size, f);
+        out.set(id + 6 * size, g);
+        out.set(id + 7 * size, h);
+    }
+
+    /** Four neighbouring elements per thread by one load and one store. */
+    public static void copyVector(KernelContext context, VectorFloat4 in, VectorFloat4 out) {
+        int id = context.globalIdx;
+        out.set(id, in.get(id));
+    }
+
+    /** Two vectors of four per thread, a group's size apart. */
+    public static void copyTwoVectors(KernelContext context, VectorFloat4 in, VectorFloat4 out) {
+        int size = context.localGroupSizeX;
+        int id = context.groupIdx * 2 * size + context.localIdx;
+        Float4 a = in.get(id);
+        Float4 b = in.get(id + size);
+        out.set(id, a);
+        out.set(id + size, b);
+    }
+
+    /**
+     * Products of 16 x 16 by 16 x 8 float16 matrices on matrix units: eight independent sums a warp. All factors are {@code in}'s first
+     * number, so every sum is 16 x {@value #MATRIX_STEPS} times its square.
+     *
+     * @param in (2) the factor, read at run time
+     * @param out (global threads / 32, 8, 16, 8)
+     */
+    public static void matrixProducts(KernelContext context, FloatArray in, FloatArray out) {
+        int local = context.localIdx;
+        int[] tile = context.allocateIntLocalArray(128);
+        int packed = in.get(0) == 1f ? 0x3C003C00 : 0; // two ones in float16
+        for (int i = local; i < 128; i += context.localGroupSizeX) {
+            tile[i] = packed;
+        }
+        context.localBarrier();
+        HalfFloat[] a = context.mmaLoadA(tile, 16, 0);
+        HalfFloat[] b = context.mmaLoadB(tile, 16, 0);
+        float[] s0 = context.mmaFragment(0f);
+        float[] s1 = context.mmaFragment(0f);
+        float[] s2 = context.mmaFragment(0f);
+        float[] s3 = context.mmaFragment(0f);
+        float[] s4 = context.mmaFragment(0f);
+        float[] s5 = context.mmaFragment(0f);
+        float[] s6 = context.mmaFragment(0f);
+        float[] s7 = context.mmaFragment(0f);
+        int steps = MATRIX_STEPS * (int) in.get(0); // unknown to compilers, which unroll loops over constants in full
+        for (int i = 0; i < steps; i++) {
+            s0 = context.mma(a, b, s0, MMAShape.M16N8K16);
+            s1 = context.mma(a, b, s1, MMAShape.M16N8K16);
+            s2 = context.mma(a, b, s2, MMAShape.M16N8K16);
+            s3 = context.mma(a, b, s3, MMAShape.M16N8K16);
+            s4 = context.mma(a, b, s4, MMAShape.M16N8K16);
+            s5 = context.mma(a, b, s5, MMAShape.M16N8K16);
+            s6 = context.mma(a, b, s6, MMAShape.M16N8K16);
+            s7 = context.mma(a, b, s7, MMAShape.M16N8K16);
+        }
+        int to = context.globalIdx / 32 * 1024;
+        context.mmaStore(s0, out, 0, to, 8);
+        context.mmaStore(s1, out, 0, to + 128, 8);
+        context.mmaStore(s2, out, 0, to + 256, 8);
+        context.mmaStore(s3, out, 0, to + 384, 8);
+        context.mmaStore(s4, out, 0, to + 512, 8);
+        context.mmaStore(s5, out, 0, to + 640, 8);
+        context.mmaStore(s6, out, 0, to + 768, 8);
+        context.mmaStore(s7, out, 0, to + 896, 8);
     }
 
     /** {@value #COPY_SHARE} neighbouring elements per thread, for a CPU, with local size 1. */

@@ -6,7 +6,10 @@ import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.CeilingKernels;
 import java.util.Optional;
+import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BooleanSupplier;
+import java.util.stream.DoubleStream;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -16,6 +19,7 @@ import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task3;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.collections.VectorFloat4;
 
 /** Runs {@link CeilingKernels} on a device, by the device's own clock. */
 public final class DeviceCeilings {
@@ -32,9 +36,12 @@ public final class DeviceCeilings {
     /** On a CPU each is a long loop: a run of some milliseconds, in which a busy machine may well leave it the cores. */
     private static final int CPU_THREADS_PER_UNIT = 64;
 
-    /** Beyond the last cache: 256 MiB on a GPU, 64 MiB on a CPU. */
-    private static final int GPU_COPY_ELEMENTS = 1 << 26;
+    /** Beyond the last cache: 512 MiB on a GPU, so that starting and ending a run is a small share of it, 64 MiB on a CPU. */
+    private static final int GPU_COPY_ELEMENTS = 1 << 27;
     private static final int CPU_COPY_ELEMENTS = 1 << 24;
+
+    /** Two groups of eight warps. */
+    private static final int MATRIX_THREADS_PER_UNIT = 2 * GROUP;
 
     private DeviceCeilings() {}
 
@@ -47,9 +54,8 @@ public final class DeviceCeilings {
                     * CeilingKernels.THREAD_FLOPS
                     : multiplyAdds(entry, CeilingKernels::multiplyAddLanes, units * CPU_THREADS_PER_UNIT, 1)
                             * CeilingKernels.LANES_THREAD_FLOPS;
-            double bytes = gpu ? copiedBytes(entry, CeilingKernels::copy, GPU_COPY_ELEMENTS, 1, GROUP)
-                    : copiedBytes(entry, CeilingKernels::copyShare, CPU_COPY_ELEMENTS, CeilingKernels.COPY_SHARE, 1);
-            return flops > 0 && bytes > 0 ? Optional.of(new Ceilings(flops, bytes)) : Optional.empty();
+            double bytes = gpu ? gpuCopy(entry) : copiedBytes(entry, CPU_COPY_ELEMENTS, CeilingKernels.COPY_SHARE, 1, CeilingKernels::copyShare);
+            return flops > 0 && bytes > 0 ? Optional.of(new Ceilings(flops, bytes, matrixFlops(entry, units))) : Optional.empty();
         } catch (Exception | LinkageError | InternalError e) {
             return Optional.empty();
         }
@@ -59,27 +65,89 @@ public final class DeviceCeilings {
     private static double multiplyAdds(BackendDevice entry, Task3<KernelContext, FloatArray, FloatArray> kernel,
             int threads, int group) throws Exception {
         FloatArray factors = FloatArray.fromElements(1.0001f, 1e-7f);
-        return threads * bestPerSecond(entry, kernel, factors, new FloatArray(threads), threads, group);
+        FloatArray out = new FloatArray(threads);
+        out.init(Float.NaN);
+        return threads * bestPerSecond(entry, kernel, factors, out, threads, group, () -> Float.isFinite(out.get(threads - 1)));
+    }
+
+    /** The fastest of several loops: which one it is depends on the driver's compiler and on the GPU. */
+    private static double gpuCopy(BackendDevice entry) {
+        return DoubleStream.of(attempt(() -> copiedBytes(entry, GPU_COPY_ELEMENTS, 1, GROUP, CeilingKernels::copy)),
+                attempt(() -> copiedBytes(entry, GPU_COPY_ELEMENTS, 4, GROUP, CeilingKernels::copyFour)),
+                attempt(() -> copiedBytes(entry, GPU_COPY_ELEMENTS, 8, GROUP, CeilingKernels::copyEight)),
+                attempt(() -> copiedVectors(entry, 1, CeilingKernels::copyVector)),
+                attempt(() -> copiedVectors(entry, 2, CeilingKernels::copyTwoVectors))).max().orElse(0);
+    }
+
+    /** Flops per second of matrix units in float16; 0 where TornadoVM's backend reaches none. */
+    private static double matrixFlops(BackendDevice entry, int units) {
+        if (!entry.info().backend().equals("cuda")) {
+            return 0;
+        }
+        int threads = units * MATRIX_THREADS_PER_UNIT;
+        FloatArray one = FloatArray.fromElements(1, 0);
+        FloatArray out = new FloatArray(threads * 32);
+        out.init(Float.NaN);
+        float sum = 16f * CeilingKernels.MATRIX_STEPS;
+        return threads / 32.0 * CeilingKernels.MATRIX_WARP_FLOPS * attempt(() -> bestPerSecond(entry, CeilingKernels::matrixProducts, one, out,
+                threads, GROUP, () -> holds(out, sum)));
     }
 
     /** Bytes read and written per second; each thread moves {@code share} elements. */
-    private static double copiedBytes(BackendDevice entry, Task3<KernelContext, FloatArray, FloatArray> kernel,
-            int mostElements, int share, int group) throws Exception {
-        int elements = mostElements;
+    private static double copiedBytes(BackendDevice entry, int mostElements, int share, int group,
+            Task3<KernelContext, FloatArray, FloatArray> kernel) throws Exception {
+        int elements = elements(entry, mostElements);
+        FloatArray from = new FloatArray(elements);
+        FloatArray to = new FloatArray(elements);
+        from.init(1);
+        to.init(Float.NaN);
+        return 2.0 * Float.BYTES * elements
+                * bestPerSecond(entry, kernel, from, to, elements / share, group, () -> holds(to, 1));
+    }
+
+    /** Bytes read and written per second; each thread moves {@code share} vectors of four elements. */
+    private static double copiedVectors(BackendDevice entry, int share, Task3<KernelContext, VectorFloat4, VectorFloat4> kernel) throws Exception {
+        int elements = elements(entry, GPU_COPY_ELEMENTS);
+        FloatArray from = new FloatArray(elements);
+        FloatArray to = new FloatArray(elements);
+        from.init(1);
+        to.init(Float.NaN);
+        VectorFloat4 result = new VectorFloat4(to);
+        return 2.0 * Float.BYTES * elements * bestPerSecond(entry, kernel, new VectorFloat4(from), result, elements / 4 / share, GROUP,
+                () -> holds(result.getArray(), 1));
+    }
+
+    private static int elements(BackendDevice entry, int most) {
+        int elements = most;
         while (elements > 1 << 20 && 16L * elements > entry.info().memoryBytes()) {
             elements /= 2;
         }
-        FloatArray from = new FloatArray(elements);
-        from.init(1);
-        return 2.0 * Float.BYTES * elements
-                * bestPerSecond(entry, kernel, from, new FloatArray(elements), elements / share, group);
+        return elements;
     }
 
-    /** Runs per second of the kernel at its fastest; 0 if it did not write its last element. */
-    private static double bestPerSecond(BackendDevice entry, Task3<KernelContext, FloatArray, FloatArray> kernel,
-            FloatArray in, FloatArray out, int threads, int group) throws Exception {
+    /** Whether every element is this one; a loop that skipped some has moved fewer bytes than it is credited with. */
+    private static boolean holds(FloatArray array, float value) {
+        for (int i = 0; i < array.getSize(); i++) {
+            if (array.get(i) != value) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** 0 where a driver does not take the loop; there are others. */
+    private static double attempt(Callable<Double> loop) {
+        try {
+            return loop.call();
+        } catch (Exception | LinkageError | InternalError e) {
+            return 0;
+        }
+    }
+
+    /** Runs per second of the kernel at its fastest; 0 if its answer is wrong. */
+    private static <A> double bestPerSecond(BackendDevice entry, Task3<KernelContext, A, A> kernel,
+            A in, A out, int threads, int group, BooleanSupplier right) throws Exception {
         String name = "ceiling" + GRAPHS.incrementAndGet();
-        out.init(Float.NaN);
         TaskGraph graph = new TaskGraph(name).transferToDevice(DataTransferMode.FIRST_EXECUTION, in, out);
         GridScheduler grids = new GridScheduler();
         int local = entry.maxGroupThreads() > 0 ? Math.min(group, entry.maxGroupThreads()) : group;
@@ -98,7 +166,7 @@ public final class DeviceCeilings {
                 best = Math.min(best, nanos);
             }
             result.transferToHost(out);
-            return best > 0 && Float.isFinite(out.get(out.getSize() - 1)) ? 1e9 / best : 0;
+            return best > 0 && right.getAsBoolean() ? 1e9 / best : 0;
         }
     }
 }

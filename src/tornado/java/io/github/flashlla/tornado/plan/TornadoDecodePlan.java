@@ -15,7 +15,7 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
 import io.github.flashlla.precise.FloatDecodePlan;
-import io.github.flashlla.precise.SolveSizes;
+import io.github.flashlla.precise.KeptState;
 import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
@@ -97,7 +97,6 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
     private final int[] onDevice;
     private TornadoExecutionPlan plan;
     private TornadoExecutionResult lastExecution;
-    private int lastWay;
     private DecodeMethod lastMethod;
     private int stepsToWait;
     private long compileNanos;
@@ -202,11 +201,11 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
     }
 
     @Override
-    public void decode(Tensor query, Tensor ridge, LlaResult result) {
-        use.run(() -> cache.exclusively(() -> step(query, ridge, result)));
+    public void decode(Tensor query, Tensor ridge, LlaResult result, KeptState kept) {
+        use.run(() -> cache.exclusively(() -> step(query, ridge, result, kept)));
     }
 
-    private void step(Tensor query, Tensor ridge, LlaResult result) {
+    private void step(Tensor query, Tensor ridge, LlaResult result, KeptState kept) {
         cache.requireStep(shape, query, ridge, result);
         long start = System.nanoTime();
         loadQueries(query, ridge);
@@ -218,9 +217,8 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
             way++;
             times = times.plus(run(way));
         }
-        lastWay = way;
         lastMethod = ways.get(way).method();
-        store(ways.get(way), result);
+        store(ways.get(way), result, kept);
         result.setTiming(new Timing(System.nanoTime() - start, times.kernelNanos(), times.copyInNanos(),
                 times.copyOutNanos(), times.compileNanos()));
     }
@@ -343,7 +341,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
         }
     }
 
-    private void store(DecodeTasks way, LlaResult result) {
+    private void store(DecodeTasks way, LlaResult result, KeptState kept) {
         FloatArray o = io.o();
         for (int i = 0; i < o.getSize(); i++) {
             if (Float.isNaN(o.get(i))) {
@@ -352,6 +350,9 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
             }
         }
         MemorySegment.copy(o.getSegment(), 0, result.output().segment(), 0, result.output().byteSize());
+        if (kept != null && !options.keepState()) {
+            fetchState(way);
+        }
         long pairIterations = 0;
         for (int row = 0; row < io.ridges().getSize(); row++) {
             int length = cache.length(row / shape.heads());
@@ -359,9 +360,9 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
             result.residual()[row] = length == 0 ? 0 : way.residual(row);
             result.iterations()[row] = way.iterations(row);
             pairIterations += (long) way.iterations(row) * length;
-            for (int d = 0; result.keepsState() && d < shape.headDim(); d++) {
-                result.kbar().set((long) row * shape.headDim() + d, way.kbar(row, d));
-                result.x().set((long) row * shape.headDim() + d, length == 0 ? 0 : way.x(row, d));
+            for (int d = 0; kept != null && d < shape.headDim(); d++) {
+                kept.kbar().set((long) row * shape.headDim() + d, way.kbar(row, d));
+                kept.x().set((long) row * shape.headDim() + d, length == 0 ? 0 : way.x(row, d));
             }
         }
         result.setPairIterations(pairIterations);
@@ -372,35 +373,14 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
         return use;
     }
 
-    @Override
-    public SolveSizes solveSizes() {
-        DecodeTasks way = ways.get(lastWay);
-        if (!options.keepState()) {
-            try {
-                entry.inTurn(() -> lastExecution.transferToHost((Object[]) way.state()));
-            } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
-                throw new DeviceException(deviceName + " could not read its solutions: " + RootCause.message(t), t);
-            }
-            driverLog.check(deviceName);
+    /** What the graph copies back only where it is asked to. */
+    private void fetchState(DecodeTasks way) {
+        try {
+            entry.inTurn(() -> lastExecution.transferToHost((Object[]) way.state()));
+        } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
+            throw new DeviceException(deviceName + " could not read its solutions: " + RootCause.message(t), t);
         }
-        SolveSizes sizes = SolveSizes.of(io.ridges().getSize());
-        double scale = options.scaleFor(shape.headDim());
-        for (int row = 0; row < io.ridges().getSize(); row++) {
-            double xx = 0;
-            double bb = 0;
-            double score = 0;
-            for (int d = 0; d < shape.headDim(); d++) {
-                double q = io.q().get(row * shape.headDim() + d);
-                double kbar = way.kbar(row, d);
-                xx += (double) way.x(row, d) * way.x(row, d);
-                bb += (kbar - q) * (kbar - q);
-                score += scale * q * kbar;
-            }
-            sizes.x()[row] = (float) Math.sqrt(xx);
-            sizes.b()[row] = (float) Math.sqrt(bb);
-            sizes.effectiveKeys()[row] = (float) Math.max(1, Math.exp(way.logSumExp(row) - score));
-        }
-        return sizes;
+        driverLog.check(deviceName);
     }
 
     @Override

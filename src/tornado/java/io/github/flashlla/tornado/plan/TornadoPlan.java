@@ -10,7 +10,7 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
 import io.github.flashlla.precise.FloatPlan;
-import io.github.flashlla.precise.SolveSizes;
+import io.github.flashlla.precise.KeptState;
 import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
@@ -24,7 +24,6 @@ import io.github.flashlla.tornado.device.RootCause;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.stream.IntStream;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -132,17 +131,14 @@ public final class TornadoPlan implements FloatPlan {
     }
 
     @Override
-    public void forward(LlaInputs inputs, LlaResult result) {
+    public void forward(LlaInputs inputs, LlaResult result, KeptState kept) {
         requireShape("the inputs", inputs.shape());
         requireShape("the result", result.shape());
-        if (result.keepsState() && !options.keepState()) {
-            throw new InvalidInputException("this result keeps state for backward, but the plan's options do not");
-        }
         LlaInputs.requireRidges(inputs.ridge());
         use.run(() -> {
             long start = System.nanoTime();
             Timing timing = forward(inputs);
-            store(result);
+            store(result, kept);
             lastInputs = inputs;
             lastResult = result;
             result.setTiming(since(start, timing));
@@ -230,12 +226,15 @@ public final class TornadoPlan implements FloatPlan {
                 timing.compileNanos());
     }
 
-    private void store(LlaResult result) {
+    private void store(LlaResult result, KeptState kept) {
         FloatArrays.store(buffers.o(), result.output());
         FloatArrays.store(buffers.logSumExp(), result.logSumExp());
-        if (result.keepsState()) {
-            FloatArrays.store(buffers.kbar(), result.kbar());
-            FloatArrays.store(buffers.x(), result.x());
+        if (kept != null) {
+            if (!options.keepState()) {
+                fetchState();
+            }
+            FloatArrays.store(buffers.kbar(), kept.kbar());
+            FloatArrays.store(buffers.x(), kept.x());
         }
         System.arraycopy(tasks.iterations(), 0, result.iterations(), 0, result.iterations().length);
         System.arraycopy(tasks.residual(), 0, result.residual(), 0, result.residual().length);
@@ -247,34 +246,14 @@ public final class TornadoPlan implements FloatPlan {
         return use;
     }
 
-    @Override
-    public SolveSizes solveSizes(LlaInputs inputs) {
-        if (!options.keepState()) {
-            try {
-                entry.inTurn(() -> lastExecution.transferToHost(buffers.kbar(), buffers.x()));
-            } catch (Throwable e) {
-                throw failure("could not read its solutions", plan, e);
-            }
-            driverLog.check(device);
+    /** What the graph copies back only where it is asked to. */
+    private void fetchState() {
+        try {
+            entry.inTurn(() -> lastExecution.transferToHost(buffers.kbar(), buffers.x()));
+        } catch (Throwable e) {
+            throw failure("could not read its solutions", plan, e);
         }
-        SolveSizes sizes = SolveSizes.of(Math.toIntExact(shape.rows()));
-        double scale = options.scaleFor(shape.headDim());
-        IntStream.range(0, sizes.x().length).parallel().forEach(row -> {
-            double xx = 0;
-            double bb = 0;
-            double score = 0;
-            for (int at = row * shape.headDim(); at < (row + 1) * shape.headDim(); at++) {
-                double q = buffers.q().get(at);
-                double kbar = buffers.kbar().get(at);
-                xx += (double) buffers.x().get(at) * buffers.x().get(at);
-                bb += (kbar - q) * (kbar - q);
-                score += scale * q * kbar;
-            }
-            sizes.x()[row] = (float) Math.sqrt(xx);
-            sizes.b()[row] = (float) Math.sqrt(bb);
-            sizes.effectiveKeys()[row] = (float) Math.max(1, Math.exp(buffers.logSumExp().get(row) - score));
-        });
-        return sizes;
+        driverLog.check(device);
     }
 
     private void requireShape(String what, AttentionShape given) {

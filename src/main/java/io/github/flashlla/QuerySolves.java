@@ -1,0 +1,132 @@
+package io.github.flashlla;
+
+import java.util.Arrays;
+
+/** What a pass says of each query's linear solve, (B,H,Sq) row-major: how it went, and how far it can be trusted. */
+public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
+    private final AttentionShape shape;
+    private final int[] iterations;
+    private final float[] residual;
+    private final float[] recurrenceResidual;
+    private int checkedRows;
+    private int recomputedRows;
+    private Timing timing = Timing.NONE;
+    private long pairIterations;
+
+    QuerySolves(AttentionShape shape) {
+        this.shape = shape;
+        this.iterations = new int[Math.toIntExact(shape.rows())];
+        Arrays.fill(iterations, -1);
+        this.residual = unwritten();
+        this.recurrenceResidual = unwritten();
+    }
+
+    /** NaN for each query. */
+    float[] unwritten() {
+        float[] perQuery = new float[iterations.length];
+        Arrays.fill(perQuery, Float.NaN);
+        return perQuery;
+    }
+
+    static Tensor unwritten(DataType type, long[] dims) {
+        Tensor tensor = Tensor.allocate(type, dims);
+        tensor.fill(Double.NaN);
+        return tensor;
+    }
+
+    public AttentionShape shape() {
+        return shape;
+    }
+
+    /** Conjugate-gradient iterations until a query was solved or the cap was met; 0 for a direct solve. */
+    public int[] iterations() {
+        return iterations;
+    }
+
+    /**
+     * ||A x - b|| / ||b||, b = kbar - q in forward and A u = -c in backward: the true one where rounding can matter, elsewhere
+     * the recurrence's plus a bound of its rounding.
+     */
+    public float[] residual() {
+        return residual;
+    }
+
+    /** The residual as the recurrence of conjugate gradients carries it. */
+    public float[] recurrenceResidual() {
+        return recurrenceResidual;
+    }
+
+    /** Queries whose float32 solution was held against float64, and kept: {@link #residual()} is the true one. */
+    public int checkedRows() {
+        return checkedRows;
+    }
+
+    public void setCheckedRows(int rows) {
+        this.checkedRows = rows;
+    }
+
+    /** Queries that were solved in float64, since float32 could not carry them. */
+    public int recomputedRows() {
+        return recomputedRows;
+    }
+
+    public void setRecomputedRows(int rows) {
+        this.recomputedRows = rows;
+    }
+
+    /** How far one query's solve can be trusted. */
+    public SolveState state(int row, double tolerance) {
+        return SolveState.of(residual[row], recurrenceResidual[row], tolerance);
+    }
+
+    /** Queries in a state. */
+    public long count(SolveState state, double tolerance) {
+        long count = 0;
+        for (int row = 0; row < residual.length; row++) {
+            count += state(row, tolerance) == state ? 1 : 0;
+        }
+        return count;
+    }
+
+    /** Times of the run that wrote this. */
+    public Timing timing() {
+        return timing;
+    }
+
+    public void setTiming(Timing newTiming) {
+        this.timing = newTiming;
+    }
+
+    /**
+     * Iterations that the device ran, summed over the (query, key) pairs they ran on: what work is counted by. A query
+     * that is done still costs its block's iterations.
+     */
+    public long pairIterations() {
+        return pairIterations;
+    }
+
+    public void setPairIterations(long newPairIterations) {
+        this.pairIterations = newPairIterations;
+    }
+
+    /** Largest residual of any query; NaN if one was not written. */
+    public double worstResidual() {
+        double worst = 0;
+        for (float r : residual) {
+            worst = Math.max(worst, r); // Math.max keeps NaN
+        }
+        return worst;
+    }
+
+    public int maxIterations() {
+        return Arrays.stream(iterations).max().orElse(0);
+    }
+
+    public int minIterations() {
+        return Arrays.stream(iterations).min().orElse(0);
+    }
+
+    public double meanIterations() {
+        return Arrays.stream(iterations).average().orElse(0);
+    }
+}

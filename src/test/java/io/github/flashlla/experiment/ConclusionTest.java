@@ -1,0 +1,69 @@
+package io.github.flashlla.experiment;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.flashlla.Device;
+import io.github.flashlla.Devices;
+import io.github.flashlla.experiment.Finding.Check;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** What is concluded from curves: it must be able to fail. */
+class ConclusionTest {
+    private static final TestTimeRegression EXPERIMENT = new TestTimeRegression();
+    private static List<Curve> measured;
+
+    @BeforeAll
+    static void measure() {
+        try (Device device = Devices.open("jvm")) {
+            measured = EXPERIMENT.run(new Run(device, 1, true, null, Progress.SILENT));
+        }
+    }
+
+    private static List<Check> failed(String method, double factor) {
+        List<Curve> curves = measured.stream().map(curve -> !curve.method().equals(method) ? curve
+                : new Curve(curve.panel(), curve.method(), curve.x(), Arrays.stream(curve.y()).map(y -> y * factor).toArray())).toList();
+        return EXPERIMENT.conclude(List.of(new SeedResult(1, 1, curves)), true).checks().stream().filter(check -> !check.holds()).toList();
+    }
+
+    @Test
+    void holdsOfWhatWasMeasured() {
+        assertEquals(List.of(), failed("LLA", 1));
+    }
+
+    @Test
+    void aDeviceThatIsOffByMoreThanOnePercentFails() {
+        assertEquals(1, failed("LLA", 1.02).size());
+        assertEquals(1, failed("LLA", Double.NaN).stream().filter(check -> check.claim().contains("1%")).count());
+    }
+
+    @Test
+    void anErrorThatIsTooLargeFails() {
+        assertTrue(failed("LLA", 4).stream().anyMatch(check -> check.claim().contains("0.008")));
+        assertEquals(1, failed("softmax attention", 2).size());
+        assertEquals(1, failed("MesaNet", 0.1).size());
+    }
+
+    @Test
+    void biasVarianceNeedsThePredictedExponents() {
+        BiasVariance experiment = new BiasVariance();
+        assertFalse(experiment.conclude(List.of(powers(experiment, -0.1)), true).holds());
+        assertTrue(experiment.conclude(List.of(powers(experiment, 0)), true).holds());
+    }
+
+    /** Curves that fall by the predicted exponents, or more slowly. */
+    private static SeedResult powers(BiasVariance experiment, double less) {
+        return new SeedResult(1, 1, experiment.panels(true).stream().filter(panel -> panel.id().endsWith("d")).flatMap(panel -> {
+            int dim = Character.digit(panel.id().charAt(panel.id().length() - 2), 10);
+            return List.of("local linear (LLA)", "local constant (softmax)", "global linear").stream().map(method -> {
+                double power = method.startsWith("local constant") && panel.id().startsWith("boundary") ? -2.0 / (dim + 2) : -4.0 / (dim + 4);
+                double[] x = {100, 1000, 10000};
+                return new Curve(panel.id(), method, x, Arrays.stream(x).map(n -> Math.pow(n, power - 1.1 * less)).toArray());
+            });
+        }).toList());
+    }
+}
