@@ -179,8 +179,8 @@ public final class Tensor {
     }
 
     /**
-     * Copies elements to the heap as float32, whole blocks at a time: where half precision is converted element by element, it
-     * takes longer than the attention of it.
+     * Copies elements to the heap as float32, whole blocks at a time: converting half precision element by element would
+     * take longer than its attention.
      *
      * @param from row-major position of the first element
      * @param target gets them at {@code at} and on
