@@ -5,6 +5,7 @@ import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
+import io.github.flashlla.text.Numbers;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.device.BackendDevice;
@@ -98,8 +99,8 @@ public final class DeviceLimits {
                 scratchFloats).max().orElseThrow() * Float.BYTES;
         long maxAlloc = entry.device().getMaxAllocMemory();
         if (!fits(largest, maxAlloc)) {
-            throw new DeviceException(entry.info().name() + " allocates at most " + maxAlloc + " bytes at once, but " + shape
-                    + " needs an array of " + largest + "; use fewer heads or a shorter sequence.");
+            throw new DeviceException(entry.info().name() + " allocates at most " + Numbers.bytes(maxAlloc) + " at once, but " + shape
+                    + " needs an array of " + Numbers.bytes(largest) + "; use fewer heads or a shorter sequence.");
         }
     }
 

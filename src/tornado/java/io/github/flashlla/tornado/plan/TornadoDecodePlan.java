@@ -19,6 +19,7 @@ import io.github.flashlla.precise.KeptState;
 import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
+import io.github.flashlla.text.Numbers;
 import io.github.flashlla.tornado.buffers.CacheRows;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
 import io.github.flashlla.tornado.device.BackendDevice;
@@ -152,8 +153,8 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
         }
         long maxAlloc = entry.device().getMaxAllocMemory();
         if (maxAlloc > 0 && largest > maxAlloc) {
-            throw new DeviceException(deviceName + " allocates at most " + maxAlloc + " bytes at once, but decoding " + cache.shape()
-                    + " needs an array of " + largest + "; lower the capacity or the batch, or store FLOAT16.");
+            throw new DeviceException(deviceName + " allocates at most " + Numbers.bytes(maxAlloc) + " at once, but decoding " + cache.shape()
+                    + " needs an array of " + Numbers.bytes(largest) + "; lower the capacity or the batch, or store FLOAT16.");
         }
     }
 
