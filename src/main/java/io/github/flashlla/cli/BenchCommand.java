@@ -23,6 +23,8 @@ import io.github.flashlla.report.RecordRenderer;
 import io.github.flashlla.report.compare.Comparison.Clock;
 import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.report.compare.Comparison;
+import io.github.flashlla.tornadovm.Backend;
+import io.github.flashlla.tornadovm.DeviceProfile;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -105,13 +107,18 @@ public final class BenchCommand implements Callable<Integer> {
     @Option(names = "--causal", arity = "1", split = ",", paramLabel = "BOOL", description = "true or false (default: true)")
     private List<Boolean> causal;
 
+    @Option(names = "--kernel", paramLabel = "NAME",
+            description = "Forward kernel of TornadoVM's devices, in place of the choice that devices --kernels shows; parallel is the "
+                    + "plain one, which shows what tuning is worth")
+    private String kernel;
+
     @Option(names = "--dtype", split = ",", paramLabel = "T", completionCandidates = ElementTypes.class,
             description = "Element type of q, k and v: float32, float16 or bfloat16 (default: float32)")
     private List<String> dtype;
 
     @Option(names = {"-r", "--repetitions"}, paramLabel = "N",
-            description = "Timed runs of each workload (default: 5, and more of short ones until they took 2 s together, "
-                    + "6 s where they scatter)")
+            description = "Timed runs of each workload (default: at least 5; short runs are repeated for 2 s in all, "
+                    + "or 6 s if their times scatter)")
     private Integer repetitions;
 
     @Option(names = "--warm-up", paramLabel = "S",
@@ -119,7 +126,7 @@ public final class BenchCommand implements Callable<Integer> {
     private Double warmUp;
 
     @Option(names = "--time-limit", paramLabel = "S",
-            description = "Stop a workload after this many seconds and mark it so (default: 300)")
+            description = "Stop a workload after this many seconds and record it as timed out (default: 300)")
     private Double timeLimit;
 
     @Option(names = {"-o", "--output"}, paramLabel = "FORMAT", defaultValue = "md",
@@ -132,7 +139,8 @@ public final class BenchCommand implements Callable<Integer> {
     private Path recordFile;
 
     @Option(names = "--html", paramLabel = "FILE",
-            description = "Also write a page with tables and charts of all devices; compare makes it from records, too")
+            description = "Also write a page with tables and charts of all devices; 'flashlla compare' makes the same "
+                    + "page from records")
     private Path html;
 
     @Option(names = "--name", paramLabel = "NAME",
@@ -149,6 +157,12 @@ public final class BenchCommand implements Callable<Integer> {
     public Integer call() {
         Suite suite = suite();
         List<DeviceInfo> chosen = suite.devices() == null ? defaultDevices() : Devices.select(suite.devices());
+        if (kernel != null) {
+            chosen.stream().filter(device -> Backend.of(device.name()) == null).findFirst().ifPresent(other -> {
+                throw new InvalidInputException("--kernel is for TornadoVM's devices; leave " + other.name() + " out with --device.");
+            });
+            DeviceProfile.forceKernel(kernel);
+        }
         requireWritable();
         PrintWriter out = spec.commandLine().getOut();
         HostLoad.complaint().ifPresent(complaint -> System.err.println("note: " + complaint));
@@ -189,7 +203,7 @@ public final class BenchCommand implements Callable<Integer> {
         }
     }
 
-    /** A file that cannot be written is better known now than after the run. */
+    /** Finds out before the run, not after it, whether the output files can be written. */
     private void requireWritable() {
         Map<String, Path> outputs = new LinkedHashMap<>();
         outputs.put("--record", recordFile);
@@ -198,7 +212,7 @@ public final class BenchCommand implements Callable<Integer> {
         outputs.values().stream().filter(Objects::nonNull).forEach(OutputFile::requireWritable);
     }
 
-    /** A record of nothing replaces none of an earlier run. */
+    /** Never replaces an earlier record with an empty one. */
     private void keep(BenchmarkRecord record) {
         if (recordFile == null || record.measurements().isEmpty()) {
             return;
@@ -207,7 +221,8 @@ public final class BenchCommand implements Callable<Integer> {
             RecordFile.write(recordFile, record);
             recordFailure = null; // the whole of it is there again
         } catch (InvalidInputException e) {
-            recordFailure = e.getMessage().replaceFirst("\\.$", ""); // said at the end: what is measured is worth more than the file
+            // reported at the end, since the measurements matter more than the file
+            recordFailure = e.getMessage().replaceFirst("\\.$", "");
         }
     }
 

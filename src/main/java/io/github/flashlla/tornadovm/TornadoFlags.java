@@ -17,10 +17,14 @@ import java.util.stream.Collectors;
  * Flags of a JVM that runs TornadoVM with some backends only.
  *
  * <p>The SDK's own argfile gives the module exports and the implementation classes, which change with its version. Its
- * paths and its list of modules do not come from there: the installer writes absolute paths, which a moved SDK breaks, and
- * every driver on the module path is loaded, of which one without its native library ends the whole runtime.
+ * paths and its list of modules do not come from there: the installer writes absolute paths, which break when the SDK is
+ * moved. And every driver on the module path is loaded; one without its native library ends the whole runtime.
  */
 public final class TornadoFlags {
+    /** Packages of the compiler that the operations of our own for CUDA are built on. */
+    private static final List<String> COMPILER_PACKAGES = List.of("graph", "nodeinfo", "nodes", "nodes.graphbuilderconf",
+            "nodes.memory", "nodes.spi", "lir", "lir.asm", "lir.gen", "core.common", "core.common.type", "phases.util");
+
     private TornadoFlags() {}
 
     /**
@@ -53,6 +57,11 @@ public final class TornadoFlags {
                 + backends.stream().map(Backend::module).collect(Collectors.joining(",")));
         flags.add("--enable-native-access=ALL-UNNAMED," + Arrays.stream(Backend.values())
                 .filter(backend -> isNeeded(backend, backends)).map(Backend::module).collect(Collectors.joining(",")));
+        if (backends.contains(Backend.CUDA)) {
+            COMPILER_PACKAGES.forEach(name ->
+                    flags.add("--add-exports=jdk.graal.compiler/jdk.graal.compiler." + name + "=ALL-UNNAMED"));
+            flags.add("--add-exports=jdk.internal.vm.ci/jdk.vm.ci.meta=ALL-UNNAMED");
+        }
         if (memoryBytes > 0) {
             flags.add("-Dtornado.device.memory=" + Math.max(1, memoryBytes >> 20) + "MB");
         }

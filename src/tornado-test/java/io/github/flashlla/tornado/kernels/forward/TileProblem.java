@@ -1,0 +1,129 @@
+package io.github.flashlla.tornado.kernels.forward;
+
+import io.github.flashlla.tornado.kernels.tile.JvmGroup;
+import java.util.Random;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.WorkerGrid1D;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/** Arrays of one problem for the tile kernels, poisoned where they are written; inputs that float16 holds. */
+final class TileProblem {
+    final int heads;
+    final int group;
+    final int Sq;
+    final int Sk;
+    final int D;
+    final int Dv;
+    final FloatArray q;
+    final FloatArray k;
+    final FloatArray v;
+    final FloatArray ridge;
+    final FloatArray o;
+    final FloatArray lse;
+    final FloatArray kbar;
+    final FloatArray x;
+    final FloatArray stats;
+    final HalfFloatArray packed;
+    final FloatArray scratch;
+    final IntArray sizes = new IntArray(TileForward.SIZES);
+    final FloatArray settings = new FloatArray(TileForward.SETTINGS);
+
+    TileProblem(int heads, int group, int Sq, int Sk, int D, int Dv, boolean causal, float scale, float tolerance, int most) {
+        this.heads = heads;
+        this.group = group;
+        this.Sq = Sq;
+        this.Sk = Sk;
+        this.D = D;
+        this.Dv = Dv;
+        q = new FloatArray(heads * Sq * D);
+        k = new FloatArray(heads / group * Sk * D);
+        v = new FloatArray(heads / group * Sk * Dv);
+        ridge = new FloatArray(heads * Sq);
+        o = poisoned(heads * Sq * Dv);
+        lse = poisoned(heads * Sq);
+        kbar = poisoned(heads * Sq * D);
+        x = poisoned(heads * Sq * D);
+        stats = poisoned(heads * Sq * 2);
+        packed = new HalfFloatArray((int) TileForward.packedHalves(heads / group, Sk, D, Dv));
+        scratch = poisoned((int) TileForward.scratchFloats(heads, Sq, TileForward.dims(D)));
+        sizes.set(TileForward.HEADS, heads);
+        sizes.set(TileForward.GROUP, group);
+        sizes.set(TileForward.SQ, Sq);
+        sizes.set(TileForward.SK, Sk);
+        sizes.set(TileForward.PADDED_SK, (int) TileForward.paddedKeys(Sk));
+        sizes.set(TileForward.CAUSAL, causal ? 1 : 0);
+        sizes.set(TileForward.MAX_ITERATIONS, most);
+        settings.set(TileForward.SCALE, scale);
+        settings.set(TileForward.TOLERANCE, tolerance);
+    }
+
+    private static FloatArray poisoned(int size) {
+        FloatArray array = new FloatArray(size);
+        array.init(Float.NaN);
+        return array;
+    }
+
+    /** Normal inputs; q and k times {@code qTimes} and plus {@code kPlus}; ridges from {@code lambda} on. */
+    TileProblem fill(long seed, float qTimes, float kPlus, float lambda) {
+        Random random = new Random(seed);
+        fill(q, random, qTimes, 0f);
+        fill(k, random, 1f, kPlus);
+        fill(v, random, 1f, 0f);
+        for (int i = 0; i < ridge.getSize(); i++) {
+            ridge.set(i, lambda * (1 + i % 3));
+        }
+        return this;
+    }
+
+    private static void fill(FloatArray array, Random random, float times, float plus) {
+        for (int i = 0; i < array.getSize(); i++) {
+            array.set(i, Float.float16ToFloat(Float.floatToFloat16((float) random.nextGaussian() * times + plus)));
+        }
+    }
+
+    private int groups() {
+        return heads * Math.ceilDiv(Sq, TileForward.BLOCK);
+    }
+
+    void runOnJvm() {
+        int dims = TileForward.dims(D);
+        JvmGroup.run(packed.getSize() / 2048, 256, ctx -> TileForward.pack(ctx, k, v, packed, sizes, D, Dv));
+        JvmGroup.run(groups(), 128, ctx -> TileForward.mean(ctx, q, packed, ridge, kbar, lse, scratch, sizes, settings, D, dims));
+        JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, scratch, sizes, settings, D, dims, 0));
+        JvmGroup.run(groups(), 64, ctx -> TileSolve.list(ctx, scratch, sizes, settings, dims));
+        JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, scratch, sizes, settings, D, dims, 1));
+        JvmGroup.run(groups(), 128, ctx -> TileOutput.output(ctx, q, packed, x, stats, o, scratch, sizes, settings, D, Dv, dims,
+                TileForward.dims(Dv)));
+    }
+
+    /** The tasks behind each other, and their launch sizes. */
+    TaskGraph graph(String name, GridScheduler grids) {
+        int dims = TileForward.dims(D);
+        grids.addWorkerGrid(name + ".pack", grid(packed.getSize() / 8, 256));
+        for (String task : new String[] {"mean", "solve", "left", "output"}) {
+            grids.addWorkerGrid(name + "." + task, grid(128 * groups(), 128));
+        }
+        grids.addWorkerGrid(name + ".list", grid(64 * groups(), 64));
+        return new TaskGraph(name)
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, q, k, v, ridge, o, lse, kbar, x, stats, packed, scratch, sizes, settings)
+                .task("pack", TileForward::pack, new KernelContext(), k, v, packed, sizes, D, Dv)
+                .task("mean", TileForward::mean, new KernelContext(), q, packed, ridge, kbar, lse, scratch, sizes, settings, D, dims)
+                .task("solve", TileSolve::solve, new KernelContext(), q, packed, ridge, scratch, sizes, settings, D, dims, 0)
+                .task("list", TileSolve::list, new KernelContext(), scratch, sizes, settings, dims)
+                .task("left", TileSolve::solve, new KernelContext(), q, packed, ridge, scratch, sizes, settings, D, dims, 1)
+                .task("output", TileOutput::output, new KernelContext(), q, packed, x, stats, o, scratch, sizes, settings, D, Dv, dims,
+                        TileForward.dims(Dv))
+                .transferToHost(DataTransferMode.EVERY_EXECUTION, o, lse, kbar, x, stats);
+    }
+
+    private static WorkerGrid1D grid(int threads, int group) {
+        WorkerGrid1D grid = new WorkerGrid1D(threads);
+        grid.setLocalWork(group, 1, 1);
+        return grid;
+    }
+}

@@ -1,0 +1,41 @@
+package io.github.flashlla.tornado.kernels.forward;
+
+import io.github.flashlla.tornado.kernels.tile.CudaC;
+import io.github.flashlla.tornado.kernels.tile.Tile;
+import io.github.flashlla.tornado.kernels.tile.TileKernels;
+import io.github.flashlla.tornado.kernels.tile.TileOperations;
+import java.lang.reflect.Method;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
+
+/** Compiles kernels with every operation, or the tile kernels of a head dim and a value dim; its last line is {@code done}. */
+public final class TileSource {
+    /** In front of the text of each operation. */
+    public static final String TEXT = "//// ";
+
+    private TileSource() {}
+
+    public static void main(String[] args) throws Exception {
+        TornadoRuntimeProvider.getTornadoRuntime();
+        TileOperations.unavailable(0).ifPresent(why -> {
+            throw new IllegalStateException(why);
+        });
+        GridScheduler grids = new GridScheduler();
+        TaskGraph graph = args.length == 1 ? TileKernels.allOperations(grids)
+                : new TileProblem(2, 1, 128, 128, Integer.parseInt(args[0]), Integer.parseInt(args[1]), true, 0.125f, 1e-3f, 64)
+                        .graph("tile", grids);
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+            plan.withGridScheduler(grids).withPreCompilation();
+        }
+        for (Method method : args.length == 1 ? Tile.class.getDeclaredMethods() : new Method[0]) {
+            if (method.isAnnotationPresent(CudaC.class)) {
+                System.out.println(TEXT + method.getAnnotation(CudaC.class).value());
+            }
+        }
+        System.out.println("done");
+        System.out.flush();
+        Runtime.getRuntime().halt(0);
+    }
+}

@@ -1,0 +1,151 @@
+package io.github.flashlla.tornado.kernels.tile;
+
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.WorkerGrid1D;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.HalfFloat;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+
+/** Kernels that use every operation of {@link Tile}, with one group of {@value #THREADS} threads each, and what they work on. */
+public final class TileKernels {
+    static final int THREADS = 64;
+
+    final FloatArray numbers = new FloatArray(THREADS);
+    final HalfFloatArray halves = new HalfFloatArray(2 * 16 * 64);
+    final FloatArray scalars = poisoned(6 * THREADS);
+    final FloatArray together = poisoned(6 * THREADS);
+    final FloatArray products = poisoned(24 * THREADS);
+    final FloatArray pairs = poisoned(3 * THREADS);
+    final HalfFloatArray written = new HalfFloatArray(8 * THREADS);
+
+    TileKernels() {
+        for (int i = 0; i < THREADS; i++) {
+            numbers.set(i, (i - 20) * 0.37f);
+        }
+        for (int i = 0; i < halves.getSize(); i++) {
+            halves.set(i, new HalfFloat((i * 37 % 101 - 50) / 16f));
+        }
+    }
+
+    private static FloatArray poisoned(int size) {
+        FloatArray array = new FloatArray(size);
+        array.init(Float.NaN);
+        return array;
+    }
+
+    void runOnJvm() {
+        JvmGroup.run(1, THREADS, ctx -> scalars(ctx, numbers, scalars));
+        JvmGroup.run(1, THREADS, ctx -> together(ctx, numbers, together));
+        JvmGroup.run(1, THREADS, ctx -> products(ctx, halves, products));
+        JvmGroup.run(1, THREADS, ctx -> pairs(ctx, numbers, pairs, written));
+    }
+
+    public static TaskGraph allOperations(GridScheduler grids) {
+        return new TileKernels().graph("operations", grids);
+    }
+
+    TaskGraph graph(String name, GridScheduler grids) {
+        for (String task : new String[] {"scalars", "together", "products", "pairs"}) {
+            WorkerGrid1D grid = new WorkerGrid1D(THREADS);
+            grid.setLocalWork(THREADS, 1, 1);
+            grids.addWorkerGrid(name + "." + task, grid);
+        }
+        return new TaskGraph(name)
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, numbers, halves, scalars, together, products, pairs, written)
+                .task("scalars", TileKernels::scalars, new KernelContext(), numbers, scalars)
+                .task("together", TileKernels::together, new KernelContext(), numbers, together)
+                .task("products", TileKernels::products, new KernelContext(), halves, products)
+                .task("pairs", TileKernels::pairs, new KernelContext(), numbers, pairs, written)
+                .transferToHost(DataTransferMode.EVERY_EXECUTION, scalars, together, products, pairs, written);
+    }
+
+    static void scalars(KernelContext ctx, FloatArray in, FloatArray out) {
+        int t = ctx.localIdx;
+        float x = in.get(t);
+        int pair = Tile.half2(x, 3f * x);
+        out.set(6 * t, Tile.exp2(x));
+        out.set(6 * t + 1, Tile.log2(x * x + 0.1f));
+        out.set(6 * t + 2, Tile.rsqrt(x * x + 0.1f));
+        out.set(6 * t + 3, Tile.low(pair));
+        out.set(6 * t + 4, Tile.high(pair));
+        out.set(6 * t + 5, pair & 0xffff);
+    }
+
+    static void together(KernelContext ctx, FloatArray in, FloatArray out) {
+        int t = ctx.localIdx;
+        float x = in.get(t);
+        out.set(6 * t, Tile.shuffleXor(x, 5));
+        out.set(6 * t + 1, Tile.shuffle(x, t + 7 & 31));
+        out.set(6 * t + 2, Tile.any(x > 10f ? 1 : 0)); // of the second warp alone
+        out.set(6 * t + 3, Tile.any(x > 100f ? 1 : 0));
+        out.set(6 * t + 4, Tile.count(x > 0f ? 7 : 0));
+        Tile.warpBarrier();
+        out.set(6 * t + 5, Tile.count(x > 1f ? 1 : 0));
+    }
+
+    /** Each warp: its 16 x 64 halves, rows 16-byte chunks swizzled, as A and as B, plain and transposed. */
+    static void products(KernelContext ctx, HalfFloatArray in, FloatArray out) {
+        Tile.launchBounds(THREADS, 2);
+        int[] tile = ctx.allocateIntLocalArray(1024);
+        Tile.align(tile, 256);
+        int base = Tile.address(tile);
+        int t = ctx.localIdx;
+        int lane = t & 31;
+        int warp = t >> 5;
+        for (int i = 0; i < 2; i++) {
+            for (int j = 0; j < 2; j++) {
+                int chunk = 4 * lane + 2 * i + j;
+                Tile.copy16(tile, base + 2048 * warp + 128 * (chunk >> 3) + ((chunk ^ (chunk >> 3)) & 7) * 16, in, 1024 * warp + 8 * chunk);
+            }
+            Tile.commit();
+        }
+        Tile.await(1);
+        Tile.await(0);
+        ctx.localBarrier();
+        int[] a = new int[4];
+        int[] b = new int[4];
+        float[] c = new float[8];
+        float[] d = new float[16];
+        float[] from = new float[4];
+        from[0] = Tile.opaque(1f);
+        from[1] = Tile.opaque(from[0]);
+        from[2] = Tile.opaque(2f);
+        from[3] = Tile.opaque(2f);
+        int row = Tile.opaque(lane & 15);
+        Tile.load4(a, 0, tile, base + 2048 * warp + 128 * row + (((lane >> 4) ^ (row & 7)) << 4));
+        for (int i = 0; i < 2; i++) { // A of the first 16 columns with B of these columns, of either warp's rows
+            int key = (lane & 7) + (lane >> 4) * 8;
+            Tile.load4(b, 0, tile, base + 2048 * i + 128 * key + (((lane >> 3 & 1) ^ (key & 7)) << 4));
+            Tile.mmaFrom(d, 8 * i, a, 0, b, 0, from);
+            Tile.mmaFromZero(d, 8 * i + 4, a, 0, b, 2);
+        }
+        for (int i = 0; i < 8; i++) {
+            c[i] = i;
+        }
+        Tile.load4Transposed(b, 0, tile, base + 2048 * warp + 128 * row + (((2 + (lane >> 4)) ^ (row & 7)) << 4));
+        Tile.mma(c, 0, a, 0, b, 0);
+        Tile.mma(c, 4, a, 0, b, 2);
+        for (int i = 0; i < 16; i++) {
+            out.set(24 * t + i, d[i]);
+        }
+        for (int i = 0; i < 8; i++) {
+            out.set(24 * t + 16 + i, c[i]);
+        }
+    }
+
+    static void pairs(KernelContext ctx, FloatArray in, FloatArray out, HalfFloatArray halves) {
+        int t = ctx.localIdx;
+        float[] two = new float[2];
+        Tile.load2(two, 0, in, t & ~1);
+        if ((t & 1) == 0) {
+            Tile.store2(out, t, two[1], two[0]);
+        }
+        out.set(THREADS + t, Tile.loadBits(in, t) >>> 20);
+        int half = Tile.half2(t, -t);
+        Tile.store16(halves, 8 * t, half, half + 1, half + 2, half + 3);
+        Tile.storeBits(out, 2 * THREADS + t, 0x3f800000 + (t << 16));
+    }
+}

@@ -1,0 +1,21 @@
+package io.github.flashlla.tornado.kernels.tile;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.flashlla.tornado.support.TornadoChild;
+import io.github.flashlla.tornadovm.Backend;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The operations and the kernels that use them, on a warp that the JVM emulates; TornadoVM's API is in a JVM of its own alone. */
+class TileOnJvmTest {
+    @TempDir
+    private Path folder;
+
+    @Test
+    void agrees() throws Exception {
+        String said = new TornadoChild(folder, Backend.OPENCL).run(TileRunner.class, ".*Tile.*OnJvm");
+        assertTrue(said.endsWith("done"), said);
+    }
+}

@@ -1,0 +1,426 @@
+package io.github.flashlla.tornado.kernels.forward;
+
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.EVERY_KEY;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.LN2;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.LOG2E;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.SHIFT;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.quadSum;
+
+import io.github.flashlla.tornado.kernels.tile.Tile;
+import io.github.flashlla.tornadovm.Pass;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Pass 1 of the float16 forward pass on matrix units with everything in registers: the log-sum-exp, kbar, and a first step of
+ * conjugate gradients along q that costs no pass of its own, since A q falls out of the same products:
+ *
+ * <pre>
+ *   e = log2 p + constant    A q = (ln 2 / scale) (sum p e k - (sum p e) kbar) + lambda q
+ * </pre>
+ *
+ * <p>A group of 4 warps takes 64 rows of one head, 16 a warp. The maximum that exponents are relative to is that of
+ * 64 or 128 keys from all over: scores above it are fine up to float16's end. Where one is not, a sum is not finite, and the group does it
+ * again with the maximum of all keys.
+ *
+ * <p>What the next passes need of a row is in {@code scratch}, for rows = B H Sq and dims = D padded to 64, 96 or 128:
+ *
+ * <pre>
+ *   r (rows, dims)  A q (rows, dims)  x (rows, dims)  kbar (rows, dims)  y (rows, dims / 2) as pairs of float16
+ *   numbers (rows, 8): b.b, q.A q, r.r, iterations, exponent's reference, -y.kbar, length of y
+ *   list (rows): rows left over, of each head, in order   left (B H blocks): their number in each block   count (B H)
+ * </pre>
+ */
+public final class TileForward {
+    public static final int THREADS = 128;
+    /** Rows of a group. */
+    public static final int BLOCK = 64;
+    public static final int PACK_THREADS = 256;
+
+    // in sizes
+    public static final int HEADS = 0;
+    public static final int GROUP = 1;
+    public static final int SQ = 2;
+    public static final int SK = 3;
+    public static final int PADDED_SK = 4;
+    public static final int CAUSAL = 5;
+    public static final int MAX_ITERATIONS = 6;
+    public static final int SIZES = 7;
+
+    // in settings
+    public static final int SCALE = 0;
+    public static final int TOLERANCE = 1;
+    public static final int SETTINGS = 2;
+
+    // of a row's numbers
+    static final int BB = 0;
+    static final int QAQ = 1;
+    static final int RR = 2;
+    static final int COUNT = 3;
+    static final int REFERENCE = 4;
+    static final int YKBAR = 5;
+    static final int LENGTH = 6;
+    static final int NUMBERS = 8;
+
+    /** Of y, so that p y.k stays within float16 for keys up to 128 from their mean. */
+    static final float DIRECTION_LENGTH = 8f;
+
+    private static final float LOW = -1e30f;
+    private static final float FINITE = 1e30f;
+
+    private TileForward() {}
+
+    /** Padded head dim. */
+    public static int dims(int D) {
+        return D <= 64 ? 64 : D <= 96 ? 96 : 128;
+    }
+
+    /** Keys of a tile. */
+    static int keys(int dims) {
+        return dims <= 64 ? 64 : 32;
+    }
+
+    /** Floats of scratch for so many heads of so many rows. */
+    public static long scratchFloats(long heads, long Sq, int dims) {
+        return heads * Sq * (4L * dims + dims / 2 + NUMBERS + 1) + heads * (Math.ceilDiv(Sq, (long) BLOCK) + 1);
+    }
+
+    /** float16 elements of packed keys and values. */
+    public static long packedHalves(long kvHeads, long Sk, int D, int Dv) {
+        return kvHeads * paddedKeys(Sk) * (TilePieces.stride(dims(D)) + TilePieces.stride(dims(Dv)));
+    }
+
+    /** Keys with those that fill the last tile. */
+    public static long paddedKeys(long Sk) {
+        return Math.ceilDiv(Sk, 64L) * 64;
+    }
+
+    static int numbersAt(int rows, int dims) {
+        return rows * (4 * dims + dims / 2);
+    }
+
+    static int listAt(int rows, int dims) {
+        return numbersAt(rows, dims) + NUMBERS * rows;
+    }
+
+    static int leftAt(int rows, int dims) {
+        return listAt(rows, dims) + rows;
+    }
+
+    /** Keys that row {@code i} of a head sees. */
+    static int sees(int i, int Sq, int Sk, int causal) {
+        return causal != 0 ? Math.max(0, Math.min(Sk, i + 1 + Sk - Sq)) : Sk;
+    }
+
+    /**
+     * Keys and values as float16, rows padded with zeros: first all keys, then all values. One thread for 8 elements.
+     *
+     * @param k (B,Hkv,Sk,D)
+     * @param v (B,Hkv,Sk,Dv)
+     * @param packed out
+     */
+    public static void pack(KernelContext ctx, FloatArray k, FloatArray v, HalfFloatArray packed, IntArray sizes, int D, int Dv) {
+        int stride = D <= 64 ? 64 : 128;
+        int strideV = Dv <= 64 ? 64 : 128;
+        int padded = sizes.get(PADDED_SK);
+        int keys = sizes.get(HEADS) / sizes.get(GROUP) * padded * (stride / 8);
+        int at = ctx.globalIdx;
+        if (at < keys) {
+            packRow(k, packed, at, at / (stride / 8), 8 * (at % (stride / 8)), sizes, D);
+        }
+        if (at >= keys && at < packed.getSize() / 8) {
+            packRow(v, packed, at, (at - keys) / (strideV / 8), 8 * ((at - keys) % (strideV / 8)), sizes, Dv);
+        }
+    }
+
+    private static void packRow(FloatArray from, HalfFloatArray packed, int at, int row, int column, IntArray sizes, int D) {
+        int Sk = sizes.get(SK);
+        int padded = sizes.get(PADDED_SK);
+        int first = 0;
+        int second = 0;
+        int third = 0;
+        int fourth = 0;
+        if (row % padded < Sk) {
+            int source = row / padded * Sk + row % padded;
+            first = TilePieces.pair(from, source, column, D);
+            second = TilePieces.pair(from, source, column + 2, D);
+            third = TilePieces.pair(from, source, column + 4, D);
+            fourth = TilePieces.pair(from, source, column + 6, D);
+        }
+        Tile.store16(packed, 8 * at, first, second, third, fourth);
+    }
+
+    /**
+     * Pass 1. One group of {@value #THREADS} for each {@value #BLOCK} rows of a head, the longest first, heads fastest.
+     *
+     * @param q (B,H,Sq,D)
+     * @param packed from {@link #pack}
+     * @param ridge (B,H,Sq)
+     * @param kbar out (B,H,Sq,D)
+     * @param lse out (B,H,Sq)
+     * @param scratch out, see above
+     * @param dims {@link #dims} of D
+     */
+    public static void mean(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray kbar, FloatArray lse,
+            FloatArray scratch, IntArray sizes, FloatArray settings, int D, int dims) {
+        Tile.launchBounds(THREADS, dims <= 64 ? 3 : 2);
+        int[] tile = ctx.allocateIntLocalArray(4096); // two tiles
+        Tile.align(tile, 1024);
+        int base = Tile.address(tile);
+        int stride = dims <= 64 ? 64 : 128;
+        int keys = dims <= 64 ? 64 : 32;
+        int pieceBytes = 32 * stride;
+
+        int tid = ctx.localIdx;
+        int lane = tid & 31;
+        int warp = tid >> 5;
+        int quad = lane & 3;
+        int heads = sizes.get(HEADS);
+        int Sq = sizes.get(SQ);
+        int Sk = sizes.get(SK);
+        int causal = sizes.get(CAUSAL);
+        int head = ctx.groupIdx % heads;
+        int block = (Sq + BLOCK - 1) / BLOCK - 1 - ctx.groupIdx / heads;
+        int first = block * BLOCK + warp * 16;
+        int rowA = first + (lane >> 2);
+        int rowB = rowA + 8;
+        int atA = head * Sq + Math.min(rowA, Sq - 1);
+        int atB = head * Sq + Math.min(rowB, Sq - 1);
+        int seesA = sees(Math.min(rowA, Sq - 1), Sq, Sk, causal);
+        int seesB = sees(Math.min(rowB, Sq - 1), Sq, Sk, causal);
+        int low = sees(Math.min(first, Sq - 1), Sq, Sk, causal);
+        int high = sees(Math.min(first + 15, Sq - 1), Sq, Sk, causal);
+        int tiles = (sees(Math.min(block * BLOCK + BLOCK, Sq) - 1, Sq, Sk, causal) + keys - 1) / keys;
+        int from = head / sizes.get(GROUP) * sizes.get(PADDED_SK) * stride;
+        float c = settings.get(SCALE) * LOG2E;
+
+        int[] qf = new int[dims / 4];
+        int[] b = new int[4];
+        int[] w = new int[4];
+        int[] w2 = new int[4];
+        int[] one = new int[2];
+        int[] other = new int[2];
+        float[] s = new float[8];
+        float[] acc = new float[dims / 2];
+        float[] acc2 = new float[dims / 2];
+        float[] total = new float[4];
+        TilePieces.loadRows(qf, q, atA, atB, quad, D, dims);
+        // columns 0 to 3 sum w, columns 4 to 7 sum w2
+        one[0] = lane < 16 ? 0x3C003C00 : 0;
+        one[1] = one[0];
+        other[0] = 0x3C003C00 - one[0];
+        other[1] = other[0];
+        int scoreAt = base + TilePieces.scoreByte(lane, stride);
+        int sumAt = base + TilePieces.sumByte(lane, stride);
+
+        float mA = LOW;
+        float mB = LOW;
+        int held = 512 / stride; // pieces of 16 keys that two tiles hold
+        int every = (keys / 16) * tiles;
+        int step = Math.max(1024, (every - 1) * 1024 / (held - 1)); // first from all over, the first and the last among them
+        int samples = Math.min(1, tiles);
+        int again = 1;
+        for (int round = 0; round < 2 && again != 0; round++) {
+            for (int n = 0; n < samples; n++) {
+                ctx.localBarrier();
+                TilePieces.copyPieces(tile, base, packed, from, tid, stride, n * held, step, every);
+                Tile.commit();
+                Tile.await(0);
+                ctx.localBarrier();
+                for (int j = 0; j < held; j++) {
+                    TilePieces.scores(s, qf, b, tile, scoreAt, j * pieceBytes, dims);
+                    int key = TilePieces.pieceAt(j, n * held, step, every) * 16 + 2 * quad;
+                    mA = Math.max(mA, Math.max(Math.max(seen(s[0] * c, key, seesA), seen(s[1] * c, key + 1, seesA)),
+                            Math.max(seen(s[4] * c, key + 8, seesA), seen(s[5] * c, key + 9, seesA))));
+                    mB = Math.max(mB, Math.max(Math.max(seen(s[2] * c, key, seesB), seen(s[3] * c, key + 1, seesB)),
+                            Math.max(seen(s[6] * c, key + 8, seesB), seen(s[7] * c, key + 9, seesB))));
+                }
+            }
+            mA = TilePieces.quadMax(mA);
+            mB = TilePieces.quadMax(mB);
+
+            for (int i = 0; i < dims / 2; i++) {
+                acc[i] = 0f;
+                acc2[i] = 0f;
+            }
+            for (int i = 0; i < 4; i++) {
+                total[i] = 0f;
+            }
+            ctx.localBarrier();
+            TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
+            Tile.commit();
+            for (int t = 0; t < tiles; t++) {
+                Tile.await(0);
+                ctx.localBarrier();
+                int buffer = (t & 1) << 13;
+                if (t + 1 < tiles) {
+                    TilePieces.copyTile(tile, base + (8192 - buffer), packed, from + (t + 1) * keys * stride, tid, keys, stride);
+                    Tile.commit();
+                }
+                int key = t * keys;
+                int whole = key + keys <= low ? 1 : 0;
+                if (whole != 0) {
+                    piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, 0, EVERY_KEY, EVERY_KEY, dims);
+                    piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, 0, EVERY_KEY, EVERY_KEY, dims);
+                    if (keys > 32) {
+                        piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, 0, EVERY_KEY, EVERY_KEY, dims);
+                        piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, 0, EVERY_KEY, EVERY_KEY, dims);
+                    }
+                }
+                int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+                for (int j = 0; j < pieces; j++) {
+                    piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB,
+                            key + j * 16 + 2 * quad, seesA, seesB, dims);
+                }
+            }
+            float sum = Math.abs(total[0]) + Math.abs(total[1]) + Math.abs(total[2]) + Math.abs(total[3]); // a GPU's max drops NaN
+            again = Tile.count(sum < FINITE ? 0 : 1);
+            samples = (every + held - 1) / held;
+            step = 1024;
+        }
+
+        float weightA = Tile.shuffle(total[0], lane & 28);
+        float weightB = Tile.shuffle(total[2], lane & 28);
+        float inverseA = seesA > 0 ? 1f / weightA : 0f;
+        float inverseB = seesB > 0 ? 1f / weightB : 0f;
+        float zA = Tile.shuffle(total[0], lane & 28 | 2) * inverseA;
+        float zB = Tile.shuffle(total[2], lane & 28 | 2) * inverseB;
+        float logA = seesA > 0 ? mA + Tile.log2(weightA) : 0f;
+        float logB = seesB > 0 ? mB + Tile.log2(weightB) : 0f;
+        int liveA = rowA < Sq ? 1 : 0;
+        int liveB = rowB < Sq ? 1 : 0;
+        float lambdaA = ridge.get(atA);
+        float lambdaB = ridge.get(atB);
+        int rows = heads * Sq;
+        int aqAt = rows * dims;
+        int xAt = 2 * rows * dims;
+        int kbarAt = 3 * rows * dims;
+        int baseA = TileRows.base(atA, quad, dims);
+        int baseB = TileRows.base(atB, quad, dims);
+        float f = 1f / c;
+        float bbA = 0f;
+        float bbB = 0f;
+        float qbA = 0f;
+        float qbB = 0f;
+        float qaA = 0f;
+        float qaB = 0f;
+        for (int n = 0; n < dims / 8; n++) {
+            int column = 8 * n + 2 * quad;
+            int pairA = qf[4 * (n >> 1) + 2 * (n & 1)];
+            int pairB = qf[4 * (n >> 1) + 2 * (n & 1) + 1];
+            for (int h = 0; h < 2; h++) {
+                float qA = h == 0 ? Tile.low(pairA) : Tile.high(pairA);
+                float qB = h == 0 ? Tile.low(pairB) : Tile.high(pairB);
+                float meanA = acc[4 * n + h] * inverseA;
+                float meanB = acc[4 * n + 2 + h] * inverseB;
+                float aA = f * (acc2[4 * n + h] * inverseA - zA * meanA) + lambdaA * qA;
+                float aB = f * (acc2[4 * n + 2 + h] * inverseB - zB * meanB) + lambdaB * qB;
+                float bA = seesA > 0 ? meanA - qA : 0f;
+                float bB = seesB > 0 ? meanB - qB : 0f;
+                if (liveA != 0 && column + h < D) {
+                    kbar.set(atA * D + column + h, meanA);
+                }
+                if (liveB != 0 && column + h < D) {
+                    kbar.set(atB * D + column + h, meanB);
+                }
+                bbA += bA * bA;
+                bbB += bB * bB;
+                qbA += qA * bA;
+                qbB += qB * bB;
+                qaA += qA * aA;
+                qaB += qB * aB;
+                acc[4 * n + h] = meanA;
+                acc[4 * n + 2 + h] = meanB;
+                acc2[4 * n + h] = aA;
+                acc2[4 * n + 2 + h] = aB;
+            }
+            TileRows.store(scratch, kbarAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+            TileRows.store(scratch, aqAt, baseA, baseB, 8 * n, acc2, 4 * n, liveA, liveB);
+        }
+        bbA = quadSum(bbA);
+        bbB = quadSum(bbB);
+        qbA = quadSum(qbA);
+        qbB = quadSum(qbB);
+        qaA = quadSum(qaA);
+        qaB = quadSum(qaB);
+        float alphaA = qaA > 0f ? qbA / qaA : 0f;
+        float alphaB = qaB > 0f ? qbB / qaB : 0f;
+        float rrA = 0f;
+        float rrB = 0f;
+        float raA = 0f;
+        float raB = 0f;
+        for (int n = 0; n < dims / 8; n++) {
+            int pairA = qf[4 * (n >> 1) + 2 * (n & 1)];
+            int pairB = qf[4 * (n >> 1) + 2 * (n & 1) + 1];
+            s[0] = alphaA * Tile.low(pairA);
+            s[1] = alphaA * Tile.high(pairA);
+            s[2] = alphaB * Tile.low(pairB);
+            s[3] = alphaB * Tile.high(pairB);
+            TileRows.store(scratch, xAt, baseA, baseB, 8 * n, s, 0, liveA, liveB);
+            for (int h = 0; h < 2; h++) {
+                float qA = h == 0 ? Tile.low(pairA) : Tile.high(pairA);
+                float qB = h == 0 ? Tile.low(pairB) : Tile.high(pairB);
+                float rA = (seesA > 0 ? acc[4 * n + h] - qA : 0f) - alphaA * acc2[4 * n + h];
+                float rB = (seesB > 0 ? acc[4 * n + 2 + h] - qB : 0f) - alphaB * acc2[4 * n + 2 + h];
+                rrA += rA * rA;
+                rrB += rB * rB;
+                raA += rA * acc2[4 * n + h];
+                raB += rB * acc2[4 * n + 2 + h];
+                acc[4 * n + h] = rA;
+                acc[4 * n + 2 + h] = rB;
+            }
+            TileRows.store(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+        }
+        rrA = quadSum(rrA);
+        rrB = quadSum(rrB);
+        raA = quadSum(raA);
+        raB = quadSum(raB);
+        float betaA = qaA > 0f ? raA / qaA : 0f;
+        float betaB = qaB > 0f ? raB / qaB : 0f;
+        TileRows.subtract(acc, qf, betaA, betaB, dims);
+        float[] yk = new float[2];
+        float tolerance = settings.get(TOLERANCE);
+        TileRows.direction(qf, yk, acc, scratch, kbarAt, baseA, baseB, dims,
+                rrA <= tolerance * tolerance * bbA ? 0f : DIRECTION_LENGTH, rrB <= tolerance * tolerance * bbB ? 0f : DIRECTION_LENGTH);
+        TileRows.storePairs(scratch, qf, 4 * rows * dims, baseA, baseB, dims, liveA, liveB);
+        if (quad == 0) {
+            int numbers = numbersAt(rows, dims);
+            if (liveA != 0) {
+                lse.set(atA, seesA > 0 ? logA * LN2 : Float.NEGATIVE_INFINITY);
+                scratch.set(numbers + NUMBERS * atA + BB, bbA);
+                scratch.set(numbers + NUMBERS * atA + QAQ, qaA);
+                scratch.set(numbers + NUMBERS * atA + RR, rrA);
+                scratch.set(numbers + NUMBERS * atA + COUNT, 0f);
+                scratch.set(numbers + NUMBERS * atA + REFERENCE, logA - SHIFT);
+                scratch.set(numbers + NUMBERS * atA + YKBAR, yk[0]);
+                scratch.set(numbers + NUMBERS * atA + LENGTH, DIRECTION_LENGTH);
+            }
+            if (liveB != 0) {
+                lse.set(atB, seesB > 0 ? logB * LN2 : Float.NEGATIVE_INFINITY);
+                scratch.set(numbers + NUMBERS * atB + BB, bbB);
+                scratch.set(numbers + NUMBERS * atB + QAQ, qaB);
+                scratch.set(numbers + NUMBERS * atB + RR, rrB);
+                scratch.set(numbers + NUMBERS * atB + COUNT, 0f);
+                scratch.set(numbers + NUMBERS * atB + REFERENCE, logB - SHIFT);
+                scratch.set(numbers + NUMBERS * atB + YKBAR, yk[1]);
+                scratch.set(numbers + NUMBERS * atB + LENGTH, DIRECTION_LENGTH);
+            }
+        }
+    }
+
+    private static float seen(float score, int key, int sees) {
+        return key < sees ? score : LOW;
+    }
+
+    /** Adds 16 keys to both sums. */
+    private static void piece(float[] acc, float[] acc2, float[] total, float[] s, int[] w, int[] w2, int[] q, int[] b, int[] one,
+            int[] other, int[] tile, int scoreAt, int sumAt, int offset, float c, float mA, float mB, int key, int seesA, int seesB, int dims) {
+        TilePieces.scores(s, q, b, tile, scoreAt, offset, dims);
+        TilePieces.weightsOfMean(w, w2, s, c, mA, mB, key, seesA, seesB);
+        TilePieces.sums(acc, acc2, w, w2, b, tile, sumAt, offset, dims);
+        Tile.mma(total, 0, w, 0, one, 0);
+        Tile.mma(total, 0, w2, 0, other, 0);
+    }
+}

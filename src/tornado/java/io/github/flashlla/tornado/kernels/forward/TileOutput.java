@@ -1,0 +1,240 @@
+package io.github.flashlla.tornado.kernels.forward;
+
+import static io.github.flashlla.tornado.kernels.forward.TileForward.BB;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.BLOCK;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.COUNT;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.NUMBERS;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.REFERENCE;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.RR;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.THREADS;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.EVERY_KEY;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.LOG2E;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.UNSHIFT;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.quadSum;
+
+import io.github.flashlla.tornado.kernels.tile.Tile;
+import io.github.flashlla.tornadovm.Pass;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Pass 3 of the float16 forward pass in registers: o = sum p (1 - x.(k - kbar)) v.
+ *
+ * <p>x is rounded to float16, at a length of at most {@value #LONGEST}; x.kbar is of what was rounded. Where x is longer than that, what
+ * rounding left of it is multiplied, too, since x.(k - kbar) then is far above 1: another product, for warps with such a row.
+ */
+public final class TileOutput {
+    private static final float LONGEST = 8f;
+    private static final float SHORTER = 1 / 64f;
+    private static final float FINITE = 1e30f;
+    private static final int ROUNDS = 3;
+
+    private TileOutput() {}
+
+    /**
+     * One group of {@value TileForward#THREADS} for each {@value TileForward#BLOCK} rows of a head, the longest first.
+     *
+     * @param q (B,H,Sq,D)
+     * @param packed from {@link TileForward#pack}
+     * @param x out (B,H,Sq,D)
+     * @param stats out (B,H,Sq,2): iterations behind the first step, relative residual
+     * @param o out (B,H,Sq,Dv)
+     * @param scratch as {@link TileForward} has it
+     */
+    public static void output(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray x, FloatArray stats, FloatArray o,
+            FloatArray scratch, IntArray sizes, FloatArray settings, int D, int Dv, int dims, int dimsV) {
+        Tile.launchBounds(THREADS, dims + dimsV <= 128 ? 3 : 2);
+        int[] tile = ctx.allocateIntLocalArray(8192); // two tiles of keys and of values
+        Tile.align(tile, 1024);
+        int base = Tile.address(tile);
+        int stride = dims <= 64 ? 64 : 128;
+        int strideV = dimsV <= 64 ? 64 : 128;
+        int keys = dims <= 64 && dimsV <= 64 ? 64 : 32;
+        int pieceBytes = 32 * stride;
+        int pieceBytesV = 32 * strideV;
+
+        int tid = ctx.localIdx;
+        int lane = tid & 31;
+        int warp = tid >> 5;
+        int quad = lane & 3;
+        int heads = sizes.get(TileForward.HEADS);
+        int group = sizes.get(TileForward.GROUP);
+        int Sq = sizes.get(TileForward.SQ);
+        int Sk = sizes.get(TileForward.SK);
+        int padded = sizes.get(TileForward.PADDED_SK);
+        int causal = sizes.get(TileForward.CAUSAL);
+        int rows = heads * Sq;
+        int head = ctx.groupIdx % heads;
+        int block = (Sq + BLOCK - 1) / BLOCK - 1 - ctx.groupIdx / heads;
+        int first = block * BLOCK + warp * 16;
+        int rowA = first + (lane >> 2);
+        int rowB = rowA + 8;
+        int liveA = rowA < Sq ? 1 : 0;
+        int liveB = rowB < Sq ? 1 : 0;
+        int atA = head * Sq + Math.min(rowA, Sq - 1);
+        int atB = head * Sq + Math.min(rowB, Sq - 1);
+        int seesA = TileForward.sees(Math.min(rowA, Sq - 1), Sq, Sk, causal);
+        int seesB = TileForward.sees(Math.min(rowB, Sq - 1), Sq, Sk, causal);
+        int low = TileForward.sees(Math.min(first, Sq - 1), Sq, Sk, causal);
+        int high = TileForward.sees(Math.min(first + 15, Sq - 1), Sq, Sk, causal);
+        int tiles = (TileForward.sees(Math.min(block * BLOCK + BLOCK, Sq) - 1, Sq, Sk, causal) + keys - 1) / keys;
+        int from = head / group * padded * stride;
+        int fromV = heads / group * padded * stride + head / group * padded * strideV;
+        float c = settings.get(TileForward.SCALE) * LOG2E;
+        int numbers = TileForward.numbersAt(rows, dims);
+        int xAt = 2 * rows * dims;
+        int kbarAt = 3 * rows * dims;
+        int baseA = TileRows.base(atA, quad, dims);
+        int baseB = TileRows.base(atB, quad, dims);
+
+        int[] qf = new int[dims / 4];
+        int[] y = new int[dims / 4];
+        int[] rest = new int[dims / 4];
+        int[] b = new int[4];
+        int[] w = new int[4];
+        float[] s = new float[8];
+        float[] u = new float[8];
+        float[] acc = new float[dimsV / 2];
+        float[] four = new float[4];
+        float[] mean = new float[4];
+        float[] starts = new float[4];
+        TilePieces.loadRows(qf, q, atA, atB, quad, D, dims);
+        float mA = scratch.get(numbers + NUMBERS * atA + REFERENCE);
+        float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE);
+        float xxA = 0f;
+        float xxB = 0f;
+        for (int n = 0; n < dims / 8; n++) {
+            int column = 8 * n + 2 * quad;
+            TileRows.load(four, 0, scratch, xAt, baseA, baseB, 8 * n);
+            for (int h = 0; h < 2; h++) {
+                if (liveA != 0 && column + h < D) {
+                    x.set(atA * D + column + h, four[h]);
+                }
+                if (liveB != 0 && column + h < D) {
+                    x.set(atB * D + column + h, four[2 + h]);
+                }
+            }
+            xxA += four[0] * four[0] + four[1] * four[1];
+            xxB += four[2] * four[2] + four[3] * four[3];
+        }
+        xxA = quadSum(xxA);
+        xxB = quadSum(xxB);
+        float scaleA = xxA > LONGEST * LONGEST ? LONGEST * Tile.rsqrt(xxA) : 1f;
+        float scaleB = xxB > LONGEST * LONGEST ? LONGEST * Tile.rsqrt(xxB) : 1f;
+        int both = Tile.any(Math.max(xxA, xxB) > LONGEST * LONGEST ? 1 : 0);
+        int again = 1;
+        for (int round = 0; round < ROUNDS && again != 0; round++) {
+            float sumA = 0f;
+            float sumB = 0f;
+            for (int n = 0; n < dims / 8; n++) {
+                int at = 4 * (n >> 1) + 2 * (n & 1);
+                TileRows.load(four, 0, scratch, xAt, baseA, baseB, 8 * n);
+                TileRows.load(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
+                float a0 = -scaleA * four[0];
+                float a1 = -scaleA * four[1];
+                float b0 = -scaleB * four[2];
+                float b1 = -scaleB * four[3];
+                int pairA = Tile.half2(a0, a1);
+                int pairB = Tile.half2(b0, b1);
+                int restA = both != 0 ? Tile.half2(a0 - Tile.low(pairA), a1 - Tile.high(pairA)) : 0;
+                int restB = both != 0 ? Tile.half2(b0 - Tile.low(pairB), b1 - Tile.high(pairB)) : 0;
+                y[at] = pairA;
+                y[at + 1] = pairB;
+                rest[at] = restA;
+                rest[at + 1] = restB;
+                sumA += (Tile.low(pairA) + Tile.low(restA)) * mean[0] + (Tile.high(pairA) + Tile.high(restA)) * mean[1];
+                sumB += (Tile.low(pairB) + Tile.low(restB)) * mean[2] + (Tile.high(pairB) + Tile.high(restB)) * mean[3];
+            }
+            TilePieces.start(starts, scaleA - quadSum(sumA), scaleB - quadSum(sumB));
+            int scoreAt = base + TilePieces.scoreByte(lane, stride);
+            int sumAt = base + 8192 + TilePieces.sumByte(lane, strideV);
+            for (int i = 0; i < dimsV / 2; i++) {
+                acc[i] = 0f;
+            }
+            ctx.localBarrier();
+            TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
+            TilePieces.copyTile(tile, base + 8192, packed, fromV, tid, keys, strideV);
+            Tile.commit();
+            for (int t = 0; t < tiles; t++) {
+                Tile.await(0);
+                ctx.localBarrier();
+                int buffer = (t & 1) << 14;
+                if (t + 1 < tiles) {
+                    TilePieces.copyTile(tile, base + (16384 - buffer), packed, from + (t + 1) * keys * stride, tid, keys, stride);
+                    TilePieces.copyTile(tile, base + (16384 - buffer) + 8192, packed, fromV + (t + 1) * keys * strideV, tid, keys, strideV);
+                    Tile.commit();
+                }
+                int key = t * keys;
+                int whole = key + keys <= low && both == 0 ? 1 : 0;
+                if (whole != 0) {
+                    piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 0, 0, c, mA, mB, starts, dims, dimsV);
+                    piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, pieceBytesV, c, mA, mB, starts, dims, dimsV);
+                    if (keys > 32) {
+                        piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, 2 * pieceBytesV, c, mA, mB, starts, dims, dimsV);
+                        piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, 3 * pieceBytesV, c, mA, mB, starts, dims, dimsV);
+                    }
+                }
+                int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+                for (int j = 0; j < pieces; j++) {
+                    int at = key + j * 16 + 2 * quad;
+                    TilePieces.scoresAndProducts(s, u, qf, y, b, tile, scoreAt + buffer, j * pieceBytes, starts, dims);
+                    if (both != 0) {
+                        TilePieces.moreProducts(u, rest, b, tile, scoreAt + buffer, j * pieceBytes, dims);
+                    }
+                    TilePieces.weights(w, s, u, c, mA, mB, at, seesA, seesB);
+                    TilePieces.sums(acc, w, b, tile, sumAt + buffer, j * pieceBytesV, dimsV);
+                }
+            }
+            // where a weight was beyond float16, a sum is not finite: again with a shorter x
+            float largestA = 0f;
+            float largestB = 0f;
+            for (int n = 0; n < dimsV / 8; n++) {
+                largestA += Math.abs(acc[4 * n]) + Math.abs(acc[4 * n + 1]);
+                largestB += Math.abs(acc[4 * n + 2]) + Math.abs(acc[4 * n + 3]);
+            }
+            float badA = quadSum(largestA < FINITE ? 0f : 1f);
+            float badB = quadSum(largestB < FINITE ? 0f : 1f);
+            again = round + 1 < ROUNDS ? Tile.count(badA + badB > 0f ? 1 : 0) : 0;
+            scaleA *= again != 0 && badA > 0f ? SHORTER : 1f;
+            scaleB *= again != 0 && badB > 0f ? SHORTER : 1f;
+        }
+        float unscaleA = UNSHIFT / scaleA;
+        float unscaleB = UNSHIFT / scaleB;
+        for (int n = 0; n < dimsV / 8; n++) {
+            int column = 8 * n + 2 * quad;
+            for (int h = 0; h < 2; h++) {
+                if (liveA != 0 && column + h < Dv) {
+                    o.set(atA * Dv + column + h, acc[4 * n + h] * unscaleA);
+                }
+                if (liveB != 0 && column + h < Dv) {
+                    o.set(atB * Dv + column + h, acc[4 * n + 2 + h] * unscaleB);
+                }
+            }
+        }
+        if (quad == 0) {
+            if (liveA != 0) {
+                report(stats, scratch, atA, numbers + NUMBERS * atA);
+            }
+            if (liveB != 0) {
+                report(stats, scratch, atB, numbers + NUMBERS * atB);
+            }
+        }
+    }
+
+    private static void report(FloatArray stats, FloatArray scratch, int at, int numbers) {
+        float bb = scratch.get(numbers + BB);
+        stats.set(2 * at, scratch.get(numbers + COUNT));
+        stats.set(2 * at + 1, bb > 0f ? TornadoMath.sqrt(scratch.get(numbers + RR) / bb) : 0f);
+    }
+
+    /** Adds 16 keys that all rows see to o. */
+    private static void piece(float[] acc, float[] s, float[] u, int[] w, int[] q, int[] y, int[] b, int[] tile, int scoreAt, int sumAt,
+            int offset, int offsetV, float c, float mA, float mB, float[] starts, int dims, int dimsV) {
+        TilePieces.scoresAndProducts(s, u, q, y, b, tile, scoreAt, offset, starts, dims);
+        TilePieces.weights(w, s, u, c, mA, mB, 0, EVERY_KEY, EVERY_KEY);
+        TilePieces.sums(acc, w, b, tile, sumAt, offsetV, dimsV);
+    }
+}

@@ -1,0 +1,353 @@
+package io.github.flashlla.tornado.kernels.forward;
+
+import static io.github.flashlla.tornado.kernels.forward.TileForward.BB;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.BLOCK;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.COUNT;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.LENGTH;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.NUMBERS;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.QAQ;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.REFERENCE;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.RR;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.THREADS;
+import static io.github.flashlla.tornado.kernels.forward.TileForward.YKBAR;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.EVERY_KEY;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.LOG2E;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.UNSHIFT;
+import static io.github.flashlla.tornado.kernels.forward.TilePieces.quadSum;
+
+import io.github.flashlla.tornado.kernels.tile.Tile;
+import io.github.flashlla.tornadovm.Pass;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Pass 2 of the float16 forward pass in registers: conjugate gradients, a sweep over the keys for each iteration, from the first
+ * step that {@link TileForward#mean} made.
+ *
+ * <pre>
+ *   A y = sum p (y.k - y.kbar) k - (sum p (y.k - y.kbar)) kbar + lambda y
+ *   next y = r - (r.A y / y.A y) y - (r.A q / q.A q) q, at length 8, rounded
+ * </pre>
+ *
+ * <p>No formula uses r.r of an earlier iteration, so scaling and rounding of y cost iterations and not accuracy. The term along q keeps
+ * directions orthogonal to the first step; from a row's iteration {@value #RESTART} on it is left out, since kept up it can stall.
+ *
+ * <p>Almost every block of 64 rows holds a slow one, so a block ends when under {@value #STAY} of its rows go on. {@link #list} lists
+ * those left over, and the same kernel runs again over the list.
+ */
+public final class TileSolve {
+    private static final int RESTART = 8;
+    private static final int STAY = 48;
+    private static final float FINITE = 1e30f;
+    private static final float SHORTER = 1 / 64f;
+
+    private TileSolve() {}
+
+    /**
+     * One group of {@value TileForward#THREADS} for each {@value TileForward#BLOCK} rows of a head, the longest first.
+     *
+     * @param q (B,H,Sq,D)
+     * @param packed from {@link TileForward#pack}
+     * @param ridge (B,H,Sq)
+     * @param scratch as {@link TileForward} has it
+     * @param listed 1 for the rows of the list, 0 for all
+     */
+    public static void solve(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray scratch, IntArray sizes,
+            FloatArray settings, int D, int dims, int listed) {
+        Tile.launchBounds(THREADS, dims <= 64 ? 3 : 2);
+        int[] tile = ctx.allocateIntLocalArray(4096); // two tiles
+        Tile.align(tile, 1024);
+        int base = Tile.address(tile);
+        int stride = dims <= 64 ? 64 : 128;
+        int keys = dims <= 64 ? 64 : 32;
+        int pieceBytes = 32 * stride;
+
+        int tid = ctx.localIdx;
+        int lane = tid & 31;
+        int warp = tid >> 5;
+        int quad = lane & 3;
+        int heads = sizes.get(TileForward.HEADS);
+        int Sq = sizes.get(TileForward.SQ);
+        int Sk = sizes.get(TileForward.SK);
+        int causal = sizes.get(TileForward.CAUSAL);
+        int most = sizes.get(TileForward.MAX_ITERATIONS);
+        int rows = heads * Sq;
+        int blocks = (Sq + BLOCK - 1) / BLOCK;
+        int listAt = TileForward.listAt(rows, dims);
+        int leftAt = TileForward.leftAt(rows, dims);
+        int numbers = TileForward.numbersAt(rows, dims);
+        int head = ctx.groupIdx % heads;
+        int place = ctx.groupIdx / heads;
+        int count = listed != 0 ? Tile.loadBits(scratch, leftAt + heads * blocks + head) : Sq;
+        int block = (count + BLOCK - 1) / BLOCK - 1 - place;
+        if (block >= 0) {
+            int first = block * BLOCK + warp * 16;
+            int rowA = TileRows.row(scratch, listAt + head * Sq, first + (lane >> 2), count, listed);
+            int rowB = TileRows.row(scratch, listAt + head * Sq, first + (lane >> 2) + 8, count, listed);
+            int liveA = first + (lane >> 2) < count ? 1 : 0;
+            int liveB = first + (lane >> 2) + 8 < count ? 1 : 0;
+            int atA = head * Sq + rowA;
+            int atB = head * Sq + rowB;
+            int seesA = TileForward.sees(rowA, Sq, Sk, causal);
+            int seesB = TileForward.sees(rowB, Sq, Sk, causal);
+            int low = TileForward.sees(TileRows.row(scratch, listAt + head * Sq, first, count, listed), Sq, Sk, causal);
+            int high = TileForward.sees(TileRows.row(scratch, listAt + head * Sq, first + 15, count, listed), Sq, Sk, causal);
+            int last = TileForward.sees(TileRows.row(scratch, listAt + head * Sq, block * BLOCK + BLOCK - 1, count, listed), Sq, Sk, causal);
+            int tiles = (last + keys - 1) / keys;
+            int from = head / sizes.get(TileForward.GROUP) * sizes.get(TileForward.PADDED_SK) * stride;
+            float c = settings.get(TileForward.SCALE) * LOG2E;
+            float tolerance = settings.get(TileForward.TOLERANCE);
+            int aqAt = rows * dims;
+            int xAt = 2 * rows * dims;
+            int kbarAt = 3 * rows * dims;
+            int yAt = 4 * rows * dims;
+
+            int[] qf = new int[dims / 4];
+            int[] y = new int[dims / 4];
+            int[] b = new int[4];
+            int[] w = new int[4];
+            int[] one = new int[2];
+            float[] s = new float[8];
+            float[] u = new float[8];
+            float[] acc = new float[dims / 2];
+            float[] r = new float[dims / 2];
+            float[] total = new float[4];
+            float[] yk = new float[2];
+            float[] four = new float[4];
+            float[] starts = new float[4];
+            TilePieces.loadRows(qf, q, atA, atB, quad, D, dims);
+            TileRows.loadPairs(y, scratch, yAt, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), dims);
+            one[0] = Tile.opaque(0x3C003C00);
+            one[1] = Tile.opaque(0x3C003C00);
+            int scoreAt = base + TilePieces.scoreByte(lane, stride);
+            int sumAt = base + TilePieces.sumByte(lane, stride);
+            float mA = scratch.get(numbers + NUMBERS * atA + REFERENCE);
+            float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE);
+            yk[0] = scratch.get(numbers + NUMBERS * atA + YKBAR);
+            yk[1] = scratch.get(numbers + NUMBERS * atB + YKBAR);
+            float tolerance2 = tolerance * tolerance;
+            int goesOnA = goesOn(scratch, numbers + NUMBERS * atA, tolerance2, most) * liveA;
+            int goesOnB = goesOn(scratch, numbers + NUMBERS * atB, tolerance2, most) * liveB;
+            int left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
+            int stay = listed != 0 ? 1 : STAY;
+
+            while (left >= stay) {
+                int active = Tile.any(goesOnA + goesOnB);
+                for (int i = 0; i < dims / 2; i++) {
+                    acc[i] = 0f;
+                }
+                for (int i = 0; i < 4; i++) {
+                    total[i] = 0f;
+                }
+                TilePieces.start(starts, yk[0], yk[1]);
+                TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
+                Tile.commit();
+                for (int t = 0; t < tiles; t++) {
+                    Tile.await(0);
+                    ctx.localBarrier();
+                    int buffer = (t & 1) << 13;
+                    if (t + 1 < tiles) {
+                        TilePieces.copyTile(tile, base + (8192 - buffer), packed, from + (t + 1) * keys * stride, tid, keys, stride);
+                        Tile.commit();
+                    }
+                    int key = t * keys;
+                    int whole = key + keys <= low ? active : 0;
+                    if (whole != 0) {
+                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                        if (keys > 32) {
+                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                        }
+                    }
+                    int pieces = whole != 0 || active == 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+                    for (int j = 0; j < pieces; j++) {
+                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB, starts,
+                                key + j * 16 + 2 * quad, seesA, seesB, dims);
+                    }
+                }
+                if (active != 0) {
+                    int hereA = Tile.opaque(atA); // or addresses of all that follows are kept in registers all along
+                    int hereB = Tile.opaque(atB);
+                    int baseA = TileRows.base(hereA, quad, dims);
+                    int baseB = TileRows.base(hereB, quad, dims);
+                    int numbersA = numbers + NUMBERS * hereA;
+                    int numbersB = numbers + NUMBERS * hereB;
+                    float sumA = total[0] * UNSHIFT;
+                    float sumB = total[2] * UNSHIFT;
+                    float lambdaA = ridge.get(hereA);
+                    float lambdaB = ridge.get(hereB);
+                    float yayA = 0f;
+                    float yayB = 0f;
+                    float ryA = 0f;
+                    float ryB = 0f;
+                    for (int n = 0; n < dims / 8; n++) {
+                        int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
+                        int pairB = y[4 * (n >> 1) + 2 * (n & 1) + 1];
+                        TileRows.load(r, 4 * n, scratch, 0, baseA, baseB, 8 * n);
+                        TileRows.load(four, 0, scratch, kbarAt, baseA, baseB, 8 * n);
+                        for (int h = 0; h < 2; h++) {
+                            float yA = h == 0 ? Tile.low(pairA) : Tile.high(pairA);
+                            float yB = h == 0 ? Tile.low(pairB) : Tile.high(pairB);
+                            float ayA = acc[4 * n + h] * UNSHIFT - sumA * four[h] + lambdaA * yA;
+                            float ayB = acc[4 * n + 2 + h] * UNSHIFT - sumB * four[2 + h] + lambdaB * yB;
+                            yayA += yA * ayA;
+                            yayB += yB * ayB;
+                            ryA += yA * r[4 * n + h];
+                            ryB += yB * r[4 * n + 2 + h];
+                            acc[4 * n + h] = ayA;
+                            acc[4 * n + 2 + h] = ayB;
+                        }
+                    }
+                    yayA = quadSum(yayA);
+                    yayB = quadSum(yayB);
+                    ryA = quadSum(ryA);
+                    ryB = quadSum(ryB);
+                    // where a weight was beyond float16, a sum is not finite: the same direction again, and shorter
+                    int fineA = Math.abs(yayA) < FINITE ? 1 : 0;
+                    int fineB = Math.abs(yayB) < FINITE ? 1 : 0;
+                    float inverseA = fineA != 0 && yayA > 0f ? 1f / yayA : 0f;
+                    float inverseB = fineB != 0 && yayB > 0f ? 1f / yayB : 0f;
+                    float alphaA = goesOnA != 0 && fineA != 0 ? ryA * inverseA : 0f;
+                    float alphaB = goesOnB != 0 && fineB != 0 ? ryB * inverseB : 0f;
+                    float rayA = 0f;
+                    float rayB = 0f;
+                    float raqA = 0f;
+                    float raqB = 0f;
+                    float rrA = 0f;
+                    float rrB = 0f;
+                    for (int n = 0; n < dims / 8; n++) {
+                        TileRows.load(four, 0, scratch, aqAt, baseA, baseB, 8 * n);
+                        for (int h = 0; h < 2; h++) {
+                            float ayA = fineA != 0 ? acc[4 * n + h] : 0f;
+                            float ayB = fineB != 0 ? acc[4 * n + 2 + h] : 0f;
+                            r[4 * n + h] -= alphaA * ayA;
+                            r[4 * n + 2 + h] -= alphaB * ayB;
+                            rrA += r[4 * n + h] * r[4 * n + h];
+                            rrB += r[4 * n + 2 + h] * r[4 * n + 2 + h];
+                            rayA += r[4 * n + h] * ayA;
+                            rayB += r[4 * n + 2 + h] * ayB;
+                            raqA += r[4 * n + h] * four[h];
+                            raqB += r[4 * n + 2 + h] * four[2 + h];
+                        }
+                    }
+                    for (int n = 0; n < dims / 8; n++) { // all of x at once, before anything is written
+                        TileRows.load(acc, 4 * n, scratch, xAt, baseA, baseB, 8 * n);
+                    }
+                    TileRows.subtract(acc, y, -alphaA, -alphaB, dims);
+                    for (int n = 0; n < dims / 8; n++) {
+                        TileRows.store(scratch, xAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+                        TileRows.store(scratch, 0, baseA, baseB, 8 * n, r, 4 * n, liveA, liveB);
+                    }
+                    rrA = quadSum(rrA);
+                    rrB = quadSum(rrB);
+                    rayA = quadSum(rayA);
+                    rayB = quadSum(rayB);
+                    raqA = quadSum(raqA);
+                    raqB = quadSum(raqB);
+                    int countA = (int) scratch.get(numbersA + COUNT) + goesOnA;
+                    int countB = (int) scratch.get(numbersB + COUNT) + goesOnB;
+                    float lengthA = scratch.get(numbersA + LENGTH) * (fineA != 0 ? 1f : SHORTER);
+                    float lengthB = scratch.get(numbersB + LENGTH) * (fineB != 0 ? 1f : SHORTER);
+                    float qaqA = scratch.get(numbersA + QAQ);
+                    float qaqB = scratch.get(numbersB + QAQ);
+                    Tile.warpBarrier();
+                    if (quad == 0) {
+                        keep(scratch, numbersA, rrA, countA, lengthA, goesOnA);
+                        keep(scratch, numbersB, rrB, countB, lengthB, goesOnB);
+                    }
+                    Tile.warpBarrier();
+                    TileRows.combine(r, y, fineA, fineB, fineA == 0 ? -1f : countA == RESTART + 1 ? 0f : rayA * inverseA,
+                            fineB == 0 ? -1f : countB == RESTART + 1 ? 0f : rayB * inverseB, dims);
+                    TileRows.subtract(r, qf, qaqA > 0f && countA <= RESTART && fineA != 0 ? raqA / qaqA : 0f,
+                            qaqB > 0f && countB <= RESTART && fineB != 0 ? raqB / qaqB : 0f, dims);
+                    goesOnA *= goesOn(scratch, numbersA, tolerance2, most);
+                    goesOnB *= goesOn(scratch, numbersB, tolerance2, most);
+                    TileRows.direction(y, yk, r, scratch, kbarAt, baseA, baseB, dims, lengthA * goesOnA, lengthB * goesOnB);
+                }
+                left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
+            }
+            if (quad == 0) {
+                if (liveA != 0) {
+                    scratch.set(numbers + NUMBERS * atA + YKBAR, yk[0]);
+                }
+                if (liveB != 0) {
+                    scratch.set(numbers + NUMBERS * atB + YKBAR, yk[1]);
+                }
+            }
+            if (listed == 0) {
+                TileRows.storePairs(scratch, y, yAt, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), dims, goesOnA, goesOnB);
+                if (tid == 0) {
+                    Tile.storeBits(scratch, leftAt + head * blocks + block, left);
+                }
+            }
+        }
+    }
+
+    /** Whether a row is not done: 1 or 0. */
+    private static int goesOn(FloatArray scratch, int numbers, float tolerance2, int most) {
+        return scratch.get(numbers + RR) <= tolerance2 * scratch.get(numbers + BB) || scratch.get(numbers + COUNT) >= most ? 0 : 1;
+    }
+
+    private static void keep(FloatArray scratch, int numbers, float rr, int count, float length, int goesOn) {
+        if (goesOn != 0) {
+            scratch.set(numbers + RR, rr);
+            scratch.set(numbers + COUNT, count);
+            scratch.set(numbers + LENGTH, length);
+        }
+    }
+
+    /** Adds 16 keys to A y. */
+    private static void piece(float[] acc, float[] total, float[] s, float[] u, int[] w, int[] q, int[] y, int[] b, int[] one, int[] tile,
+            int scoreAt, int sumAt, int offset, float c, float mA, float mB, float[] starts, int key, int seesA, int seesB, int dims) {
+        TilePieces.scoresAndProducts(s, u, q, y, b, tile, scoreAt, offset, starts, dims);
+        TilePieces.weights(w, s, u, c, mA, mB, key, seesA, seesB);
+        TilePieces.sums(acc, w, b, tile, sumAt, offset, dims);
+        Tile.mma(total, 0, w, 0, one, 0);
+    }
+
+    /**
+     * The rows that go on, of each head, in order. One group of {@value TileForward#BLOCK} for each so many rows of a head.
+     *
+     * @param scratch as {@link TileForward} has it; its list and counts out
+     */
+    public static void list(KernelContext ctx, FloatArray scratch, IntArray sizes, FloatArray settings, int dims) {
+        int[] goOn = ctx.allocateIntLocalArray(BLOCK);
+        int[] sum = ctx.allocateIntLocalArray(BLOCK);
+        int tid = ctx.localIdx;
+        int heads = sizes.get(TileForward.HEADS);
+        int Sq = sizes.get(TileForward.SQ);
+        int rows = heads * Sq;
+        int blocks = (Sq + BLOCK - 1) / BLOCK;
+        int leftAt = TileForward.leftAt(rows, dims);
+        int numbers = TileForward.numbersAt(rows, dims);
+        int head = ctx.groupIdx / blocks;
+        int block = ctx.groupIdx % blocks;
+        int row = block * BLOCK + tid;
+        float tolerance = settings.get(TileForward.TOLERANCE);
+        int goesOn = 0;
+        if (row < Sq) {
+            goesOn = goesOn(scratch, numbers + NUMBERS * (head * Sq + row), tolerance * tolerance, sizes.get(TileForward.MAX_ITERATIONS));
+        }
+        goOn[tid] = goesOn;
+        int before = 0;
+        for (int n = tid; n < block; n += BLOCK) {
+            before += Tile.loadBits(scratch, leftAt + head * blocks + n);
+        }
+        sum[tid] = before;
+        ctx.localBarrier();
+        int place = 0;
+        for (int n = 0; n < BLOCK; n++) {
+            place += sum[n];
+            place += n < tid ? goOn[n] : 0;
+        }
+        if (goesOn != 0) {
+            Tile.storeBits(scratch, TileForward.listAt(rows, dims) + head * Sq + place, row);
+        }
+        if (block == blocks - 1 && tid == BLOCK - 1) {
+            Tile.storeBits(scratch, leftAt + heads * blocks + head, place + goesOn);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+package io.github.flashlla.tornado.kernels.tile;
+
+import java.lang.reflect.InvocationTargetException;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+/**
+ * Registers {@link Tile}'s operations with TornadoVM's CUDA compiler, if this is the TornadoVM that they were written for. Where that
+ * fails, kernels without them run, and the reason is kept.
+ */
+public final class TileOperations {
+    /** Knows the compiler's classes, and so is loaded by its name alone. */
+    private static final String COMPILER = "io.github.flashlla.tornado.kernels.tile.TileCompiler";
+    /** The version whose compiler that class knows. */
+    private static final String VERSION = "5.2.0-jdk25";
+    private static final String CUDA = "tornado.drivers.cuda";
+
+    private static final Map<Integer, Optional<String>> REASONS = new HashMap<>();
+
+    private TileOperations() {}
+
+    /**
+     * Makes sure that kernels for a device of the CUDA backend can use the operations, before the first task with one is added to a
+     * task graph. The runtime must have been started.
+     *
+     * @return why they cannot; empty if they can
+     */
+    public static synchronized Optional<String> unavailable(int device) {
+        return REASONS.computeIfAbsent(device, TileOperations::register);
+    }
+
+    private static Optional<String> register(int device) {
+        Optional<Module> driver = ModuleLayer.boot().findModule(CUDA);
+        if (driver.isEmpty()) {
+            return Optional.of("this JVM has no CUDA backend");
+        }
+        String version = driver.get().getDescriptor().rawVersion().orElse("unknown");
+        if (!version.equals(VERSION)) {
+            return Optional.of("TornadoVM " + version + " is here, and the operations of matrix units are written for " + VERSION);
+        }
+        if (TornadoNativeArray.ARRAY_HEADER != Tile.HEADER) {
+            return Optional.of("this JVM's flags give arrays a header of " + TornadoNativeArray.ARRAY_HEADER + " bytes, not "
+                    + Tile.HEADER);
+        }
+        try {
+            Class.forName(COMPILER).getMethod("register", Class.class, int.class).invoke(null, Tile.class, device);
+            return Optional.empty();
+        } catch (InvocationTargetException e) {
+            return Optional.of(reason(e.getCause()));
+        } catch (ReflectiveOperationException | LinkageError e) {
+            return Optional.of(reason(e));
+        }
+    }
+
+    private static String reason(Throwable e) {
+        return "TornadoVM's CUDA compiler did not take the operations of matrix units (" + e.getClass().getSimpleName() + ": "
+                + e.getMessage() + "); start the JVM with the flags that 'flashlla flags cuda:0' writes";
+    }
+}
