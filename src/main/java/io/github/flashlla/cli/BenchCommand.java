@@ -7,6 +7,7 @@ import io.github.flashlla.bench.BenchmarkListener;
 import io.github.flashlla.bench.BenchmarkRun;
 import io.github.flashlla.bench.Grid;
 import io.github.flashlla.bench.Mode;
+import io.github.flashlla.bench.Operator;
 import io.github.flashlla.bench.ProgressDisplay;
 import io.github.flashlla.bench.Protocol;
 import io.github.flashlla.bench.Suite;
@@ -23,6 +24,8 @@ import io.github.flashlla.report.RecordRenderer;
 import io.github.flashlla.report.compare.Comparison.Clock;
 import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.report.compare.Comparison;
+import io.github.flashlla.tornadovm.Backend;
+import io.github.flashlla.tornadovm.DeviceProfile;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -77,6 +80,11 @@ public final class BenchCommand implements Callable<Integer> {
             converter = ModeConverter.class, completionCandidates = Modes.class)
     private List<Mode> mode;
 
+    @Option(names = "--operator", split = ",", paramLabel = "OP",
+            description = "What to compute: lla, or softmax, forward on the jvm only, to see what LLA costs beyond it (default: lla)",
+            converter = OperatorConverter.class, completionCandidates = Operators.class)
+    private List<Operator> operator;
+
     @Option(names = {"--seq", "--context"}, split = ",", paramLabel = "N",
             description = "Key length Sk in tokens, and query length Sq too unless --query-seq is given or the mode is "
                     + "decode (default: 1024,4096)")
@@ -104,6 +112,11 @@ public final class BenchCommand implements Callable<Integer> {
 
     @Option(names = "--causal", arity = "1", split = ",", paramLabel = "BOOL", description = "true or false (default: true)")
     private List<Boolean> causal;
+
+    @Option(names = "--kernel", paramLabel = "NAME",
+            description = "Forward kernel of TornadoVM's devices, in place of the choice that devices --kernels shows; parallel is the "
+                    + "plain one, which shows what tuning is worth")
+    private String kernel;
 
     @Option(names = "--dtype", split = ",", paramLabel = "T", completionCandidates = ElementTypes.class,
             description = "Element type of q, k and v: float32, float16 or bfloat16 (default: float32)")
@@ -150,6 +163,12 @@ public final class BenchCommand implements Callable<Integer> {
     public Integer call() {
         Suite suite = suite();
         List<DeviceInfo> chosen = suite.devices() == null ? defaultDevices() : Devices.select(suite.devices());
+        if (kernel != null) {
+            chosen.stream().filter(device -> Backend.of(device.name()) == null).findFirst().ifPresent(other -> {
+                throw new InvalidInputException("--kernel is for TornadoVM's devices; leave " + other.name() + " out with --device.");
+            });
+            DeviceProfile.forceKernel(kernel);
+        }
         requireWritable();
         PrintWriter out = spec.commandLine().getOut();
         HostLoad.complaint().ifPresent(complaint -> System.err.println("note: " + complaint));
@@ -220,7 +239,7 @@ public final class BenchCommand implements Callable<Integer> {
             suite = Suite.read(suiteFile);
         } else {
             Grid grid = new Grid(mode, batch, heads, kvHeads, seq, querySeq, headDim, solver.ridge(), causal, solver.tolerance(),
-                    solver.maxIterations(), solver.preconditioner(), solver.precision(), dtype);
+                    solver.maxIterations(), solver.preconditioner(), solver.precision(), dtype, operator);
             suite = new Suite("bench", null, grid.tasks(), Protocol.DEFAULT);
         }
         Protocol protocol = suite.protocol();
@@ -262,6 +281,19 @@ public final class BenchCommand implements Callable<Integer> {
     static final class ElementTypes extends ArrayList<String> {
         ElementTypes() {
             super(List.of("float32", "float16", "bfloat16"));
+        }
+    }
+
+    static final class Operators extends ArrayList<String> {
+        Operators() {
+            super(Operator.labels());
+        }
+    }
+
+    static final class OperatorConverter implements picocli.CommandLine.ITypeConverter<Operator> {
+        @Override
+        public Operator convert(String value) {
+            return Operator.of(value);
         }
     }
 

@@ -1,7 +1,11 @@
 package io.github.flashlla.tornado.device;
 
+import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.tornadovm.DeviceProfile;
+import io.github.flashlla.text.Numbers;
 import java.util.concurrent.Callable;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
 /**
@@ -26,6 +30,26 @@ public record BackendDevice(DeviceInfo info, TornadoDevice device, int backendIn
             } finally {
                 device.getDeviceContext().setResetToFalse();
             }
+        }
+    }
+
+    /** Has a plan run on this device, and compile its kernels as the device's profile in tornado-config says. */
+    public TornadoExecutionPlan configure(TornadoExecutionPlan plan) {
+        plan.withDevice(device);
+        DeviceProfile.of(info).compilerFlags().ifPresent(flags -> plan.withCompilerFlags(device.getTornadoVMBackend(), flags));
+        return plan;
+    }
+
+    /**
+     * Refuses an array that the device does not allocate at once, before any is: some drivers fail silently.
+     *
+     * @throws DeviceException with the sizes and what to do
+     */
+    public void requireAllocatable(long bytes, Object what, String remedy) {
+        long most = device.getMaxAllocMemory();
+        if (most > 0 && bytes > most) {
+            throw new DeviceException(info.name() + " allocates at most " + Numbers.bytes(most) + " at once, but " + what
+                    + " needs an array of " + Numbers.bytes(bytes) + "; " + remedy + ".");
         }
     }
 }
