@@ -128,7 +128,7 @@ class PlacesIT {
         byte[] suite = Files.readAllBytes(Launcher.ROOT.resolve("bench/suites/quick.yaml"));
         for (int i = 0; i < 20; i++) {
             Path npy = Files.write(folder.resolve("a.npy"), MutatedFilesTest.mutate(array, 100, random));
-            refused(i, "run", "--q", npy.toString(), "--k", npy.toString(), "--v", npy.toString(), "--out", "o.npy", "--grad", "none.npy");
+            refused(i, "run", "--q", npy.toString(), "--k", npy.toString(), "--v", npy.toString(), "--out", "o.npy", "--grad", "none.npy", "--out-grads", ".");
             Path json = Files.write(folder.resolve("a.json"), MutatedFilesTest.mutate(record, 1 << 20, random));
             refused(i, "compare", json.toString(), "--baseline", "nobody");
             Path yaml = Files.write(folder.resolve("a.yaml"), MutatedFilesTest.mutate(suite, 1 << 20, random));
