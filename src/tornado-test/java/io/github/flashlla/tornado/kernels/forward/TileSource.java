@@ -19,7 +19,7 @@ public final class TileSource {
 
     public static void main(String[] args) throws Exception {
         TornadoRuntimeProvider.getTornadoRuntime();
-        TileOperations.unavailable(0).ifPresent(why -> {
+        TileOperations.unavailable("cuda:0").ifPresent(why -> {
             throw new IllegalStateException(why);
         });
         GridScheduler grids = new GridScheduler();
