@@ -21,8 +21,8 @@ public enum DecodeMethod {
     /** Accumulate sum w k k^T only, solve by Cholesky, then o = sum p (1 - a) v in a second read of k. */
     COVARIANCE,
     /**
-     * Conjugate gradients that read k once an iteration, no D x D matrix. The first step, along q, needs no read of its own and is no
-     * iteration. What is kept of every key in the meantime is three numbers a head.
+     * Conjugate gradients that read k once an iteration, no D x D matrix. The first step, along q, needs no read of its own
+     * and does not count as an iteration. Between reads, three numbers per key and head are kept.
      */
     MATRIX_FREE
 }

@@ -2,8 +2,8 @@ package io.github.flashlla;
 
 /**
  * One decoding step, ready to run many times: one query per sequence and head against everything its sequence holds in
- * the {@link KvCache}. For one thread at a time, and not while its cache is being changed: either is refused with an
- * {@link IllegalStateException}, and so is a step once the plan, its cache or its device is closed.
+ * the {@link KvCache}. Use it from one thread at a time, and not while its cache changes: anything else throws {@link
+ * IllegalStateException}, as does a step after the plan, its cache or its device is closed.
  *
  * <p>A device gives the same bits for the same step, but on {@code jvm} a sequence of 2048 tokens and more may be cut into as many
  * slices as suit the number of threads, so that another number of threads can give other last bits.

@@ -41,8 +41,8 @@ public interface Device extends AutoCloseable {
     }
 
     /**
-     * What this device reaches on plain loops, measured now (about a second): the ceilings that a benchmark holds its
-     * work against. Empty where a device has no such measurement.
+     * What this device reaches on plain loops, measured now (about a second): the ceilings that a benchmark compares its
+     * work with. Empty where a device has no such measurement.
      */
     default Optional<Ceilings> measureCeilings() {
         return Optional.empty();

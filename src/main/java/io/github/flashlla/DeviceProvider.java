@@ -9,7 +9,10 @@ import java.util.List;
  */
 public interface DeviceProvider {
 
-    /** The backends that this provider's devices can be of, such as {@code opencl}; used to say whose fault a wrong name is. */
+    /**
+     * The backends of this provider's devices, such as {@code opencl}; used to name the responsible backend when a device
+     * name is unknown.
+     */
     List<String> backends();
 
     Discovery discover();

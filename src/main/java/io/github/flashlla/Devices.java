@@ -17,7 +17,7 @@ import java.util.ServiceLoader;
 import java.util.Set;
 import java.util.stream.Collectors;
 
-/** Finds and opens devices. Every call looks anew; one provider's failure never hides another's devices. */
+/** Finds and opens devices. Every call searches again; one provider's failure never hides another's devices. */
 public final class Devices {
 
     private Devices() {}

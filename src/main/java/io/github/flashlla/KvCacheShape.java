@@ -1,7 +1,7 @@
 package io.github.flashlla;
 
 /**
- * Sizes of a key/value cache. Its capacity is what memory is taken for; how much of it a sequence fills is its length.
+ * Sizes of a key/value cache. Memory is allocated for the capacity; a sequence's length says how much of it is filled.
  *
  * @param batch B, sequences, at least 1
  * @param kvHeads Hkv, key/value heads, at least 1

@@ -1,8 +1,8 @@
 package io.github.flashlla;
 
 /**
- * One shape and one set of options, ready to run on one device. For one thread at a time: a run or a close from a second one
- * meanwhile is refused with an {@link IllegalStateException}, and so is a run once the plan or its device is closed.
+ * One shape and one set of options, ready to run on one device. Use it from one thread at a time: a run or close from a
+ * second thread meanwhile throws {@link IllegalStateException}, as does a run after the plan or its device is closed.
  */
 public interface LlaPlan extends AutoCloseable {
 

@@ -98,8 +98,8 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
     }
 
     /**
-     * Iterations that the device ran, summed over the (query, key) pairs they ran on: what work is counted by. A query
-     * that is done still costs its block's iterations.
+     * Iterations that the device ran, summed over the (query, key) pairs they ran on: what work is counted by. A solved
+     * query still takes part in its block's iterations.
      */
     public long pairIterations() {
         return pairIterations;

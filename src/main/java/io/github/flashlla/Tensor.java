@@ -6,6 +6,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.stream.Collectors;
+import java.util.stream.LongStream;
 
 /**
  * A dense, row-major array of numbers in off-heap memory.
@@ -23,6 +24,10 @@ public final class Tensor {
     static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private static final int BLOCK = 4096;
+    private static final int PARALLEL_BLOCK = 1 << 16;
+
+    /** Stands for any thread but the one that made a confined segment. */
+    private static final Thread ANOTHER = Thread.ofPlatform().unstarted(() -> {});
 
     private final DataType type;
     private final long[] dims;
@@ -152,9 +157,17 @@ public final class Tensor {
             return this;
         }
         Tensor copy = allocate(target, dims);
-        for (long i = 0; i < size; i++) {
-            copy.set(i, get(i));
+        if (type == DataType.FLOAT64) { // through float32 some of its elements would be rounded twice
+            for (long i = 0; i < size; i++) {
+                copy.set(i, get(i));
+            }
+            return copy;
         }
+        inBlocks((at, count) -> {
+            float[] values = new float[count];
+            copyTo(at, values, 0, count);
+            copy.copyFrom(values, 0, at, count);
+        });
         return copy;
     }
 
@@ -166,8 +179,8 @@ public final class Tensor {
     }
 
     /**
-     * Copies elements to the heap as float32, whole blocks at a time: where half precision is converted element by element, it
-     * takes longer than the attention of it.
+     * Copies elements to the heap as float32, whole blocks at a time: converting half precision element by element would
+     * take longer than its attention.
      *
      * @param from row-major position of the first element
      * @param target gets them at {@code at} and on
@@ -204,6 +217,58 @@ public final class Tensor {
         }
     }
 
+    /**
+     * Stores float32 values from the heap, rounded to this tensor's type, whole blocks at a time; the way back of {@link #copyTo}.
+     *
+     * @param source its elements from {@code at} on are stored
+     * @param to row-major position of the first element that is set
+     * @throws IndexOutOfBoundsException if the tensor or the array ends before {@code count} elements
+     */
+    public void copyFrom(float[] source, int at, long to, int count) {
+        switch (type) {
+            case FLOAT32 -> MemorySegment.copy(source, at, segment, FLOAT, to * Float.BYTES, count);
+            case FLOAT64 -> {
+                for (int i = 0; i < count; i++) {
+                    segment.setAtIndex(DOUBLE, to + i, source[at + i]);
+                }
+            }
+            case FLOAT16, BFLOAT16 -> {
+                short[] bits = new short[Math.min(count, BLOCK)];
+                for (int i = 0; i < count; i += bits.length) {
+                    int length = Math.min(bits.length, count - i);
+                    narrow(source, at + i, bits, length);
+                    MemorySegment.copy(bits, 0, segment, SHORT, (to + i) * Short.BYTES, length);
+                }
+            }
+        }
+    }
+
+    private void narrow(float[] source, int at, short[] bits, int length) {
+        if (type == DataType.FLOAT16) {
+            for (int i = 0; i < length; i++) {
+                bits[i] = Float.floatToFloat16(source[at + i]);
+            }
+        } else {
+            for (int i = 0; i < length; i++) {
+                bits[i] = floatToBfloat16(source[at + i]);
+            }
+        }
+    }
+
+    private interface Block {
+        void of(long at, int count);
+    }
+
+    /** Numbers of blocks, on all processors where the segment is not confined to one thread. */
+    private LongStream blocks() {
+        LongStream blocks = LongStream.range(0, Math.ceilDiv(size, PARALLEL_BLOCK));
+        return segment.isAccessibleBy(ANOTHER) ? blocks.parallel() : blocks;
+    }
+
+    private void inBlocks(Block block) {
+        blocks().forEach(n -> block.of(n * PARALLEL_BLOCK, (int) Math.min(PARALLEL_BLOCK, size - n * PARALLEL_BLOCK)));
+    }
+
     /** A heap copy in float64. At most 2^31-1 elements. */
     public double[] toDoubleArray() {
         double[] values = new double[Math.toIntExact(size)];
@@ -215,7 +280,23 @@ public final class Tensor {
 
     /** Row-major position of the first NaN or infinity, or -1. */
     public long firstNonFinite() {
-        for (long i = 0; i < size; i++) {
+        return blocks().map(n -> firstNonFinite(n * PARALLEL_BLOCK, Math.min(size, (n + 1) * PARALLEL_BLOCK)))
+                .filter(at -> at >= 0).findFirst().orElse(-1);
+    }
+
+    private long firstNonFinite(long from, long to) {
+        if (type != DataType.FLOAT64) {
+            float[] values = new float[(int) (to - from)];
+            copyTo(from, values, 0, values.length);
+            float sum = 0;
+            for (float value : values) {
+                sum += value * 0; // 0, or NaN where any is not finite: a loop without a branch
+            }
+            if (sum == 0) {
+                return -1;
+            }
+        }
+        for (long i = from; i < to; i++) {
             if (!Double.isFinite(get(i))) {
                 return i;
             }

@@ -1,7 +1,7 @@
 package io.github.flashlla;
 
 /**
- * Where the time of one run went, in nanoseconds; -1 where a device cannot tell.
+ * Times of one run in nanoseconds; -1 where the device does not measure it.
  *
  * @param wallNanos host time of the whole run
  * @param kernelNanos time of the kernels by the device's own clock
@@ -17,7 +17,7 @@ public record Timing(long wallNanos, long kernelNanos, long copyInNanos, long co
         return new Timing(wallNanos, -1, 0, 0, 0);
     }
 
-    /** Of two runs, one after the other; -1 where either cannot tell. */
+    /** The times of two runs together; -1 where either was not measured. */
     public Timing plus(Timing other) {
         return new Timing(sum(wallNanos, other.wallNanos), sum(kernelNanos, other.kernelNanos),
                 sum(copyInNanos, other.copyInNanos), sum(copyOutNanos, other.copyOutNanos),

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import java.lang.foreign.Arena;
 import java.util.Arrays;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -38,5 +39,56 @@ class TensorTest {
         Tensor tensor = Tensor.allocate(type, 10);
         assertThrows(IndexOutOfBoundsException.class, () -> tensor.copyTo(5, new float[20], 0, 6));
         assertThrows(IndexOutOfBoundsException.class, () -> tensor.copyTo(0, new float[5], 0, 6));
+    }
+
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void bulkStoresAreTheElementsOneByOne(DataType type) {
+        float[] values = new float[SIZE];
+        for (int i = 0; i < SIZE; i++) {
+            values[i] = (float) (Math.sin(i) * Math.pow(10, i % 13 - 6));
+        }
+        values[5] = Float.NaN;
+        values[6] = Float.NEGATIVE_INFINITY;
+        Tensor tensor = Tensor.allocate(type, SIZE);
+        tensor.copyFrom(values, 3, 2, SIZE - 3);
+        Tensor want = Tensor.allocate(type, SIZE);
+        for (int i = 0; i < SIZE - 3; i++) {
+            want.set(i + 2, values[i + 3]);
+        }
+        assertArrayEquals(want.toDoubleArray(), tensor.toDoubleArray());
+        assertThrows(IndexOutOfBoundsException.class, () -> tensor.copyFrom(values, 0, SIZE - 5, 6));
+        assertThrows(IndexOutOfBoundsException.class, () -> tensor.copyFrom(values, SIZE - 5, 0, 6));
+    }
+
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void conversionsAreThoseOfTheElements(DataType type) {
+        for (DataType target : DataType.values()) {
+            Tensor tensor = Tensor.allocate(type, 3, 70_001);
+            Tensor want = Tensor.allocate(target, 3, 70_001);
+            for (long i = 0; i < tensor.size(); i++) {
+                tensor.set(i, Math.cos(i) * Math.pow(10, i % 9 - 4));
+                want.set(i, tensor.get(i));
+            }
+            assertArrayEquals(want.toDoubleArray(), tensor.as(target).toDoubleArray(), type + " to " + target);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void theFirstElementThatIsNotFiniteIsFound(DataType type) {
+        for (double strange : new double[] {Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY}) {
+            try (Arena confined = Arena.ofConfined()) {
+                for (Tensor tensor : new Tensor[] {Tensor.allocate(type, 200_001), Tensor.allocate(confined, type, 200_001)}) {
+                    tensor.fill(1);
+                    assertEquals(-1, tensor.firstNonFinite());
+                    tensor.set(200_000, strange);
+                    assertEquals(200_000, tensor.firstNonFinite());
+                    tensor.set(70_000, strange);
+                    assertEquals(70_000, tensor.firstNonFinite());
+                }
+            }
+        }
     }
 }

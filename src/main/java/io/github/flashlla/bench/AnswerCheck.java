@@ -11,8 +11,8 @@ import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
- * Float64 answers of a sample of queries, against which every run's answer is held; for backward their gradients too,
- * and those of a sample of keys.
+ * Float64 answers of a sample of queries, which every run's answer is compared with; for backward their gradients too, and
+ * those of a sample of keys.
  */
 final class AnswerCheck {
     private static final int QUERIES = 48;

@@ -17,7 +17,7 @@ import java.util.List;
 import java.util.function.Function;
 
 /**
- * Measures a suite, each device in a Java process of its own: one that dies or hangs costs the task it was at, and the
+ * Measures a suite, with one Java process per device. A process that dies or hangs loses the task that it was running; the
  * tasks after it get a fresh process.
  */
 public final class BenchmarkRun {
@@ -188,7 +188,7 @@ public final class BenchmarkRun {
             switch (event.kind()) {
                 case OPEN -> {
                     opened = true;
-                    worker.driverErrors(); // what a driver grumbles about before there is work is no task's fault
+                    worker.driverErrors(); // errors that a driver reports before the first task belong to no task
                     facts.removeIf(known -> known.name().equals(event.device().name()));
                     facts.add(event.device());
                 }
@@ -205,7 +205,7 @@ public final class BenchmarkRun {
             }
         }
 
-        /** The process is gone. Leaving after a task of its own accord is no loss. */
+        /** The process has ended. Ending by itself after a task is not a loss. */
         private void ended(WorkerProcess worker) throws IOException {
             int status = worker.exitStatus();
             if (status == INTERRUPTED && stopsSoon()) {
@@ -240,7 +240,7 @@ public final class BenchmarkRun {
                 Task task = tasks.get(finished++);
                 add(task, Measurement.missing(device.name(), task.workload(), task.method(), status, message));
             } else if (status == Status.TIMEOUT) {
-                unusable = message; // who hung for minutes is not waited for again
+                unusable = message; // a device that hung for minutes is not tried again
                 unusableStatus = status;
             }
         }

@@ -11,7 +11,7 @@ import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.LlaWork;
 
-/** A decoding step in the clothes of a plan: the inputs' keys and values are in the cache before the clock starts. */
+/** Presents a decoding step as a plan; the inputs' keys and values are in the cache before the clock starts. */
 final class DecodeRun implements LlaPlan {
     private final KvCache cache;
     private final DecodePlan plan;

@@ -12,8 +12,7 @@ import java.util.Locale;
 import java.util.Objects;
 
 /**
- * Lists of shapes and options, of which every combination is a {@link Task}. A list left out (null) holds its default
- * alone.
+ * Lists of shapes and options; every combination is a {@link Task}. A list that is left out (null) holds its default alone.
  *
  * @param mode passes to time; default {@code fwd}
  * @param batch B; default 1

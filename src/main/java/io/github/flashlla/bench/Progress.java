@@ -1,6 +1,6 @@
 package io.github.flashlla.bench;
 
-/** Told what a measurement is doing; for people, not for data. */
+/** Receives what a measurement is doing, for display only. */
 public interface Progress {
     Progress SILENT = phase -> {};
 

@@ -97,7 +97,7 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
         }
     }
 
-    /** What the rest takes if it goes on as what has ended did. */
+    /** The remaining time, if the rest runs at the pace so far. */
     private Optional<Duration> left() {
         if (doneWork == 0) {
             return Optional.empty();

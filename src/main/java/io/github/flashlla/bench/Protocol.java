@@ -7,10 +7,10 @@ import java.util.Arrays;
  * How one task is measured.
  *
  * @param repetitions timed runs, at least 1
- * @param sampleSeconds go on with timed runs for this long, so that short ones are known as well as long ones, and three
- *     times as long where they scatter; 0 for {@code repetitions} exactly
+ * @param sampleSeconds keep taking samples for this long, so that short runs are measured as precisely as long ones; three
+ * times as long if they scatter; 0 for exactly {@code repetitions}
  * @param warmUpSeconds longest time to wait for run times to settle; at least one run warms up whatever it takes
- * @param timeLimitSeconds after which a task is stopped and marked so
+ * @param timeLimitSeconds after which a task is stopped and recorded as timed out
  */
 public record Protocol(int repetitions, double sampleSeconds, double warmUpSeconds, double timeLimitSeconds) {
     /** At least five runs, two seconds of them, after at most three seconds of warm-up. */
@@ -18,7 +18,7 @@ public record Protocol(int repetitions, double sampleSeconds, double warmUpSecon
 
     private static final double SCATTER = 0.05;
 
-    /** How many times as long runs that scatter may go on. */
+    /** How many times longer samples are taken if run times scatter. */
     private static final int PATIENCE = 3;
 
     /** More samples than this tell no more. */

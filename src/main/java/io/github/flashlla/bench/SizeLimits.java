@@ -6,7 +6,7 @@ import io.github.flashlla.text.Numbers;
 import io.github.flashlla.tornadovm.Backend;
 import java.util.stream.LongStream;
 
-/** Refuses what cannot be for its size alone, before anything is generated. */
+/** Refuses problems that are too large to compute, before anything is generated. */
 final class SizeLimits {
     /** Elements of the largest Java array, by whose indices TornadoVM counts. */
     private static final long MAX_ELEMENTS = Integer.MAX_VALUE - 64;

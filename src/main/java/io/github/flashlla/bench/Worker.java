@@ -40,7 +40,7 @@ public final class Worker {
         Runtime.getRuntime().halt(0); // a driver's exit handlers may hang, and everything is written
     }
 
-    /** The parent holds our standard input open; when it ends, however it ends, so do we. */
+    /** Ends this process when the parent ends, however it ends: the parent holds our standard input open. */
     private static void endWithParent() {
         Thread.ofPlatform().daemon().name("parent-watch").start(() -> {
             try {

@@ -43,7 +43,7 @@ public final class WorkloadRunner {
     /** Run times may look settled before the JIT's last compilation: the first task warms up for this long at least. */
     private static final double FIRST_SECONDS = 3;
 
-    /** What another shape may still have to compile. */
+    /** Least warm-up of a later task, whose shape may still need compilation. */
     private static final double NEXT_SECONDS = 1;
 
     private final Device device;

@@ -75,7 +75,7 @@ public final class Bundle {
     private Bundle() {}
 
     /**
-     * @param progress told what is done next, a line each
+     * @param progress receives a line for each step
      * @throws InvalidInputException if this program runs from class files, or the JDK has no jlink
      */
     public static void write(Path archive, boolean withTornado, Consumer<String> progress) throws IOException {

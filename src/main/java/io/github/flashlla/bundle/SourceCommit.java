@@ -8,7 +8,7 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
-/** The commit that this program was built from: a checkout's by git, a bundle's by the file {@value #FILE} at its top. */
+/** The commit that this program was built from: git tells it in a checkout, the file {@value #FILE} in a bundle. */
 public final class SourceCommit {
     static final String FILE = "commit";
 

@@ -110,8 +110,8 @@ public final class BenchCommand implements Callable<Integer> {
     private List<String> dtype;
 
     @Option(names = {"-r", "--repetitions"}, paramLabel = "N",
-            description = "Timed runs of each workload (default: 5, and more of short ones until they took 2 s together, "
-                    + "6 s where they scatter)")
+            description = "Timed runs of each workload (default: at least 5; short runs are repeated for 2 s in all, "
+                    + "or 6 s if their times scatter)")
     private Integer repetitions;
 
     @Option(names = "--warm-up", paramLabel = "S",
@@ -119,7 +119,7 @@ public final class BenchCommand implements Callable<Integer> {
     private Double warmUp;
 
     @Option(names = "--time-limit", paramLabel = "S",
-            description = "Stop a workload after this many seconds and mark it so (default: 300)")
+            description = "Stop a workload after this many seconds and record it as timed out (default: 300)")
     private Double timeLimit;
 
     @Option(names = {"-o", "--output"}, paramLabel = "FORMAT", defaultValue = "md",
@@ -132,7 +132,8 @@ public final class BenchCommand implements Callable<Integer> {
     private Path recordFile;
 
     @Option(names = "--html", paramLabel = "FILE",
-            description = "Also write a page with tables and charts of all devices; compare makes it from records, too")
+            description = "Also write a page with tables and charts of all devices; 'flashlla compare' makes the same "
+                    + "page from records")
     private Path html;
 
     @Option(names = "--name", paramLabel = "NAME",
@@ -189,7 +190,7 @@ public final class BenchCommand implements Callable<Integer> {
         }
     }
 
-    /** A file that cannot be written is better known now than after the run. */
+    /** Finds out before the run, not after it, whether the output files can be written. */
     private void requireWritable() {
         Map<String, Path> outputs = new LinkedHashMap<>();
         outputs.put("--record", recordFile);
@@ -198,7 +199,7 @@ public final class BenchCommand implements Callable<Integer> {
         outputs.values().stream().filter(Objects::nonNull).forEach(OutputFile::requireWritable);
     }
 
-    /** A record of nothing replaces none of an earlier run. */
+    /** Never replaces an earlier record with an empty one. */
     private void keep(BenchmarkRecord record) {
         if (recordFile == null || record.measurements().isEmpty()) {
             return;
@@ -207,7 +208,8 @@ public final class BenchCommand implements Callable<Integer> {
             RecordFile.write(recordFile, record);
             recordFailure = null; // the whole of it is there again
         } catch (InvalidInputException e) {
-            recordFailure = e.getMessage().replaceFirst("\\.$", ""); // said at the end: what is measured is worth more than the file
+            // reported at the end, since the measurements matter more than the file
+            recordFailure = e.getMessage().replaceFirst("\\.$", "");
         }
     }
 

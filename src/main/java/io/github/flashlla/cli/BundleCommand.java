@@ -13,7 +13,8 @@ import picocli.CommandLine.Spec;
 
 /** {@code bundle}: this program with a Java runtime of its own in one archive. */
 @Command(name = "bundle", description = {"Pack this program into one archive that runs on a Linux machine without Java.",
-    "It holds a Java runtime, the program, tornado-config, test vectors, benchmark suites and, if there is one, what is needed of the TornadoVM SDK."},
+    "It holds a Java runtime, the program, tornado-config, test vectors, benchmark suites and, if one is installed, "
+            + "the parts of the TornadoVM SDK that are needed."},
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla bundle", "  flashlla bundle --no-tornado -o small.tar.xz",
             "  scp flashlla-bundle.tar.xz gpu-box: && ssh gpu-box 'tar xf flashlla-bundle.tar.xz && flashlla/bin/flashlla bench'"})

@@ -26,9 +26,9 @@ import picocli.CommandLine.Spec;
 @Command(name = "compare", sortOptions = false, abbreviateSynopsis = true,
         description = {
             "Compare benchmark records, of this machine or others.",
-            "Ratios are of times, with 95%% intervals from the samples (Hodges-Lehmann, Mann-Whitney). A difference "
-                    + "within chance, or no larger than two runs of the same differ by (--noise), or one that the fastest "
-                    + "fifth of the runs does not show, is called none."},
+            "Ratios are of times, with 95%% intervals from the samples (Hodges-Lehmann, Mann-Whitney). Reports 'no "
+                    + "difference' unless the change is statistically significant, larger than run-to-run noise "
+                    + "(--noise), and visible in the fastest fifth of the runs."},
         footerHeading = "%nExamples:%n",
         footer = {
             "  flashlla compare before.json after.json --fail-on-regression 5",
@@ -40,7 +40,7 @@ public final class CompareCommand implements Callable<Integer> {
     private List<Path> files;
 
     @Option(names = "--html", paramLabel = "FILE",
-            description = "Also write a page with charts that needs nothing but a browser")
+            description = "Also write a page with tables and charts, in one file that any browser shows")
     private Path html;
 
     @Option(names = "--plot", paramLabel = "FILE",
@@ -61,8 +61,8 @@ public final class CompareCommand implements Callable<Integer> {
     private Double regressionPercent;
 
     @Option(names = "--noise", paramLabel = "PCT",
-            description = "Smallest difference that is called one, in percent (default: 9 on a CPU, as processes differ by "
-                    + "what the JIT makes of them, and 2 elsewhere)")
+            description = "Smallest difference to report, in percent (default: 9 on a CPU, where each process compiles "
+                    + "a little differently, and 2 elsewhere)")
     private Double noisePercent;
 
     @Option(names = "--clock", paramLabel = "CLOCK", defaultValue = "wall", completionCandidates = Clocks.class,

@@ -5,7 +5,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** What completion offers for a device: the names that are the same everywhere, since asking drivers takes seconds. */
+/** Device names that completion offers: those that are the same everywhere, since asking drivers takes seconds. */
 final class DeviceNames extends ArrayList<String> {
     DeviceNames() {
         super(List.of("jvm", "reference", "all", "cpu", "gpu"));

@@ -14,7 +14,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code flags}: what to start one's own JVM with, for programs that embed a TornadoVM device. */
+/** {@code flags}: the JVM flags that a program needs to open a TornadoVM device. */
 @Command(name = "flags", description = "Write the JVM flags that a TornadoVM device needs, as an argument file.",
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla flags opencl:0 > opencl.args", "  java @opencl.args -cp 'target/flashlla.jar:target/lib/*:.' MyProgram"})

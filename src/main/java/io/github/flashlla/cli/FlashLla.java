@@ -53,7 +53,7 @@ public final class FlashLla {
         return execute(commandLine().setOut(out).setErr(err), args);
     }
 
-    /** A command whose results went nowhere has failed, however well it computed. */
+    /** A command whose results could not be written has failed. */
     private static int execute(CommandLine line, String... args) {
         int status = line.execute(args);
         return written(line.getOut(), line.getErr(), status);
@@ -110,7 +110,7 @@ public final class FlashLla {
                 + ", the encoding of this locale; rename the file, or set LC_ALL to the locale that its name was written in");
     }
 
-    /** What happened, for a person; of what nobody foresaw, where. */
+    /** The message for the user; for an unexpected exception, its stack trace too. */
     private static String problem(Exception e) {
         if (e instanceof InvalidInputException || e instanceof DeviceException) {
             return Printable.sentence(e.getMessage());

@@ -49,10 +49,11 @@ import picocli.CommandLine;
         description = {
             "Compute Local Linear Attention of .npy files.",
             "Files hold float16, float32 or float64, little-endian, C order, of shape (length, dim), (heads, length, dim) or "
-                    + "(batch, heads, length, dim). What is written is float32 of the ranks of the files it belongs to. Prints shape, "
-                    + "device, time, iterations of the queries' solves, and their worst residual.",
-            "Fewer queries than keys are the last ones, a chunk at a cache's end; a single one per head (and no --grad) is computed as "
-                    + "a decoding step, whose solve may be direct and then counts 0 iterations."},
+                    + "(batch, heads, length, dim). Outputs are float32, with the rank of the file that they belong "
+                            + "to. Prints shape, device, time, iterations of the queries' solves, and their worst residual.",
+            "If there are fewer queries than keys, the queries are the last tokens, as at the end of a cache. One "
+                    + "query per head without --grad is computed as a decoding step; its solve may be direct, which "
+                    + "counts as 0 iterations."},
         footerHeading = "%nExamples:%n",
         footer = {
             "  cd bench/data/attention",
@@ -108,16 +109,18 @@ public final class RunCommand implements Callable<Integer> {
     @Option(names = "--stats", paramLabel = "S.json", description = "Write shape, times (ms), iterations and residuals as JSON")
     private Path stats;
 
-    @Option(names = "--verify", description = "Hold up to 256 queries, and gradients, against float64, and write nothing if they are off")
+    @Option(names = "--verify", description = "Check up to 256 queries, and the gradients, against float64; write "
+            + "nothing if they are wrong")
     private boolean verify;
 
-    @Option(names = "--allow-unsolved", description = "Write what there is where queries did not reach --tol, instead of failing")
+    @Option(names = "--allow-unsolved", description = "Write the output even if queries did not reach --tol, instead "
+            + "of failing")
     private boolean allowUnsolved;
 
     @Spec
     private CommandSpec spec;
 
-    /** A result that is kept is solved further than one that is timed. */
+    /** A result that is kept gets a tighter tolerance than one that is timed. */
     static final class Defaults implements CommandLine.IDefaultValueProvider {
         @Override
         public String defaultValue(ArgSpec argument) {
@@ -197,7 +200,7 @@ public final class RunCommand implements Callable<Integer> {
         }
     }
 
-    /** One query a head, as when a token is generated, is a decoding step: less work, and the same answer. */
+    /** One query per head is a decoding step, as when a token is generated: the same answer for less work. */
     private boolean decodes(LlaInputs inputs, LlaOptions options) {
         return inputs.shape().queryLength() == 1 && grad == null && options.precision() == DataType.FLOAT32;
     }
@@ -255,13 +258,13 @@ public final class RunCommand implements Callable<Integer> {
         return count;
     }
 
-    /** Of the shape of the file that it is the gradient by. */
+    /** Writes a gradient in the shape of its input's file. */
     private static void write(OutputFile file, Tensor gradient, Tensor like, DeviceInfo info) {
         requireFinite(info, file.file().getFileName().toString(), gradient);
         Npy.writeTo(file, gradient.as(DataType.FLOAT32).reshape(like.dims()));
     }
 
-    /** Inputs are finite, so what is not comes of numbers beyond the device's range, or of a device that failed. */
+    /** Inputs are finite, so a result that is not means numbers beyond the device's range, or a device that failed. */
     private static void requireFinite(DeviceInfo info, String what, Tensor tensor) {
         long at = tensor.firstNonFinite();
         if (at >= 0) {
@@ -280,7 +283,7 @@ public final class RunCommand implements Callable<Integer> {
         return gradients;
     }
 
-    /** A solve to the tolerance is off by some multiples of it. */
+    /** A solve that reaches the tolerance can be wrong by a small multiple of it. */
     private static double bar(LlaOptions options, double float32Floor, double float16Floor) {
         double floor = options.precision() == DataType.FLOAT16 ? float16Floor : float32Floor;
         return Math.max(floor, PER_TOLERANCE * options.tolerance());
@@ -354,7 +357,7 @@ public final class RunCommand implements Callable<Integer> {
             return output;
         }
 
-        /** A folder for files that are added next; it goes again if they do not come. */
+        /** Creates the output folder; it is deleted again if no file is committed to it. */
         void makeFolder(Path folder) {
             if (Files.isDirectory(folder)) {
                 return;

@@ -29,9 +29,10 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** {@code verify}: holds devices against float64. */
+/** {@code verify}: checks devices against float64. */
 @Command(name = "verify", sortOptions = false,
-        description = "Hold devices against float64: test vectors, and random problems that differ every time. Exit status 1 on any miss.",
+        description = "Check devices against float64, on test vectors and on random problems that differ every time. "
+                + "Exit status 1 if an answer is wrong.",
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla verify", "  flashlla verify --device all", "  flashlla verify --device opencl:0 --seed 7",
             "  flashlla verify --random 1000 --minutes 5 --save wrong"})
@@ -46,14 +47,15 @@ public final class VerifyCommand implements Callable<Integer> {
     @Option(names = "--golden", paramLabel = "DIR", description = "Folder of test vectors, one folder per case with case.json and .npy files (default: those of this project)")
     private Path golden;
 
-    @Option(names = "--seed", paramLabel = "N", description = "Seed of the random problems, to see a miss again (default: a new one)")
+    @Option(names = "--seed", paramLabel = "N", description = "Seed of the random problems, to repeat a wrong one (default: a new one)")
     private Long seed;
 
-    @Option(names = "--random", paramLabel = "N", description = "Hold this many random problems of every kind against float64 instead: "
-            + "sizes, options, modes and numbers all drawn (default: the test vectors and a few problems)")
+    @Option(names = "--random", paramLabel = "N", description = "Check this many random problems of every kind "
+            + "instead: sizes, options, modes and numbers are all drawn (default: the test vectors and a few problems)")
     private Long random;
 
-    @Option(names = "--minutes", paramLabel = "M", description = "End the random problems after this time (default: when all are done)")
+    @Option(names = "--minutes", paramLabel = "M", description = "Stop the random problems after this many minutes "
+            + "(default: when all are done)")
     private Double minutes;
 
     @Option(names = "--save", paramLabel = "DIR", description = "Folder for the arrays of random problems that are wrong, each with the "
@@ -130,7 +132,7 @@ public final class VerifyCommand implements Callable<Integer> {
         }
     }
 
-    /** Prints what is wrong, the counts now and then, and those so far where the run is cut. */
+    /** Prints wrong answers as they come, the counts from time to time, and the counts so far if the run is interrupted. */
     private final class Counting implements RandomVerification.Listener {
         private final String device;
         private final long used;

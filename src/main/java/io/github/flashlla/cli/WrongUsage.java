@@ -41,7 +41,7 @@ final class WrongUsage {
         return VALUES.matcher(text).replaceFirst(values -> values.group().toLowerCase(Locale.ROOT));
     }
 
-    /** A comma too many is a mistake wherever it stands; the parser drops those at the end. */
+    /** Refuses an empty list element anywhere; the parser would drop one at the end. */
     static void requireWholeLists(CommandLine.ParseResult parsed) {
         for (CommandLine.ParseResult part = parsed; part != null; part = part.subcommand()) {
             for (OptionSpec option : part.matchedOptionsSet()) {

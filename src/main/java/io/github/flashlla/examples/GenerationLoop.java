@@ -36,7 +36,7 @@ public final class GenerationLoop {
     private final float[][] keyWeights;
     private final float[][] valueWeights;
 
-    /** All that the attention saw and said, position by position: q and o (1,H,S,D), k and v (1,Hkv,S,D). */
+    /** The attention's inputs and outputs, position by position: q and o (1,H,S,D), k and v (1,Hkv,S,D). */
     public record Transcript(Tensor q, Tensor k, Tensor v, Tensor o) {
         Transcript(int length) {
             this(heads(HEADS, length), heads(KV_HEADS, length), heads(KV_HEADS, length), heads(HEADS, length));
@@ -166,7 +166,7 @@ public final class GenerationLoop {
         return Tensor.allocate(DataType.FLOAT32, 1, heads, length, DIM);
     }
 
-    /** Generates 200 tokens and says how far they are from one forward pass over all positions at once. */
+    /** Generates 200 tokens and prints their distance from one forward pass over all positions. */
     public static void main(String[] args) {
         try (Device device = Devices.open(args.length > 0 ? args[0] : "jvm")) {
             LlaOptions options = LlaOptions.defaults();

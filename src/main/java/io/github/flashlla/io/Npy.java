@@ -18,7 +18,7 @@ import java.nio.file.StandardOpenOption;
  * <p>Every failure is an {@link InvalidInputException} that names the file and says what is wrong, in one sentence.
  */
 public final class Npy {
-    /** A header may claim what it likes, and memory goes by the claim where there is no size to hold it against. */
+    /** Largest claim of a header that is believed where the file's size is not known. */
     private static final long MAX_PIPE_BYTES = 1L << 30;
     private static final int CHUNK_BYTES = 1 << 24;
 

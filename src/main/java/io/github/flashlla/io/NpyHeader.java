@@ -87,7 +87,7 @@ record NpyHeader(DataType type, long[] dims, long dataOffset) {
         return new NpyHeader(type, dims(shape.group(1), type, file), offset);
     }
 
-    /** Of a key that is there twice, Python and so NumPy take the last value. */
+    /** If a key occurs twice, the last value counts, as in Python and so in NumPy. */
     private static MatchResult last(Pattern pattern, String text) {
         return pattern.matcher(text).results().reduce((first, second) -> second).orElse(null);
     }

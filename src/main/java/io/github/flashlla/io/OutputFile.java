@@ -14,8 +14,8 @@ import java.util.concurrent.ThreadLocalRandom;
 /**
  * A file that appears whole or not at all: written beside its place under another name, then renamed.
  *
- * <p>What is not {@link #commit() committed} is deleted on {@link #close()}, and when the JVM is ended by a signal. A symbolic
- * link is written through; a file that is replaced hands its permissions on.
+ * <p>What is not {@link #commit() committed} is deleted on {@link #close()}, and when the JVM is ended by a signal. A
+ * symbolic link is followed; the permissions of a replaced file are kept.
  */
 public final class OutputFile implements AutoCloseable {
     /** As many as the kernel follows. */
@@ -53,7 +53,7 @@ public final class OutputFile implements AutoCloseable {
             if (!Files.isDirectory(folder)) {
                 throw new InvalidInputException(file + " cannot be written: the folder " + folder + " does not exist.");
             }
-            if (Files.exists(target) && !Files.isRegularFile(target)) { // renaming over /dev/null would be the end of it
+            if (Files.exists(target) && !Files.isRegularFile(target)) { // renaming over /dev/null would replace the device
                 throw new InvalidInputException(file + " is a device or a pipe; name a file to write to.");
             }
             if (Files.exists(target) && !Files.isWritable(target)) {
@@ -144,7 +144,7 @@ public final class OutputFile implements AutoCloseable {
         return at;
     }
 
-    /** The one name of a file that may not exist yet. */
+    /** The canonical name of a file that may not exist yet. */
     private static Path place(Path file) {
         try {
             Path target = linked(file.toAbsolutePath());

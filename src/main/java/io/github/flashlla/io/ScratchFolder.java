@@ -8,12 +8,12 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Stream;
 
-/** A temporary folder that goes, with all in it, on {@link #close()} and when the JVM is ended by a signal. */
+/** A temporary folder, deleted with its content by {@link #close()} and when a signal ends the JVM. */
 public final class ScratchFolder implements AutoCloseable {
     private final Path folder;
     private final Thread cleaner = Thread.ofPlatform().unstarted(this::delete);
 
-    /** @param purpose part of its name, for people who find it while it is there */
+    /** @param purpose part of its name, for people who come across it */
     public ScratchFolder(String purpose) throws IOException {
         folder = Files.createTempDirectory("flashlla-" + purpose + "-");
         try {
@@ -41,9 +41,9 @@ public final class ScratchFolder implements AutoCloseable {
         }
     }
 
-    /** As far as it can: a child that still writes into it is not worth failing for. */
+    /** Deletes what it can; a child that still writes into the folder is no reason to fail. */
     private synchronized void delete() {
-        for (int i = 0; i < 3 && Files.exists(folder); i++) { // again, for what came while the first pass went
+        for (int i = 0; i < 3 && Files.exists(folder); i++) { // again, for files that appeared during the first pass
             for (Path file : files()) {
                 try {
                     Files.deleteIfExists(file);

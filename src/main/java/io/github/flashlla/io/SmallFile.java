@@ -6,7 +6,7 @@ import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Files that are read whole and have a largest size; pipes, whose size nobody knows before, are read, too. */
+/** Reads whole files up to a size limit; pipes too, whose size is not known beforehand. */
 public final class SmallFile {
     private SmallFile() {}
 

@@ -48,7 +48,7 @@ final class JvmDecodePlan implements FloatDecodePlan {
     private final DecodeUnit[] units;
     private final DecodeUnit split;
     private DecodeMethod lastMethod;
-    /** Iterations a key that the last step took: what the next step expects. */
+    /** Iterations per key of the last step; the next step expects as many. */
     private double expectedIterations = DecodeCost.EXPECTED_ITERATIONS;
 
     JvmDecodePlan(DeviceState device, JvmKvCache cache, WorkerPool pool, DecodeKernels kernels, int heads, LlaOptions options,
@@ -138,7 +138,7 @@ final class JvmDecodePlan implements FloatDecodePlan {
                 ? DecodeCost.choose(cache.shape(), shape.group(), length, expectedIterations) : method;
     }
 
-    /** Where nothing iterated, what was expected fades, so that conjugate gradients get another chance. */
+    /** After a step without iterations the expectation decays, so that conjugate gradients get another chance. */
     private double expect(long pairIterations, Stream<Work> done) {
         long pairs = done.filter(work -> methodFor(work.length) == DecodeMethod.MATRIX_FREE)
                 .mapToLong(work -> (long) work.length * shape.group()).sum();
@@ -208,6 +208,6 @@ final class JvmDecodePlan implements FloatDecodePlan {
 
     @Override
     public void close() {
-        use.close(() -> { }); // what it holds is the garbage collector's
+        use.close(() -> { }); // its memory is left to the garbage collector
     }
 }

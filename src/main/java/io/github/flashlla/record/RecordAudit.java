@@ -13,7 +13,7 @@ import java.util.Set;
 import java.util.function.Consumer;
 
 /**
- * Checks what a schema cannot: that the parts of a record agree. Samples are what counts; every number derived from them
+ * Checks what a schema cannot: that the parts of a record agree. The samples are the truth; every number derived from them
  * is computed again.
  */
 final class RecordAudit {
@@ -24,7 +24,7 @@ final class RecordAudit {
 
     private RecordAudit() {}
 
-    /** The record with its derived numbers computed again; {@code notes} hears where a stored one was stale. */
+    /** The record with its derived numbers computed again; {@code notes} is told of each stored number that was stale. */
     static BenchmarkRecord check(String what, BenchmarkRecord record, Consumer<String> notes) {
         Set<String> devices = new HashSet<>();
         for (DeviceFacts device : record.devices()) {

@@ -78,7 +78,7 @@ public final class RecordFile {
         return RecordAudit.check(what, record, note -> notes.accept(what + ": " + note));
     }
 
-    /** The text itself, or its lines where each stands by itself as JSON lines do. */
+    /** The text itself, or its lines if each is a document, as in JSON lines. */
     private static List<String> documents(String text) {
         List<String> lines = text.lines().filter(line -> !line.isBlank()).toList();
         boolean eachWhole = lines.size() > 1 && lines.stream().allMatch(line -> line.startsWith("{\"schema_version\""));

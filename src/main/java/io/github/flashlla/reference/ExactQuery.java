@@ -12,10 +12,10 @@ import org.ejml.interfaces.linsol.LinearSolverDense;
 /**
  * One query's answer and gradients: the centred form with A formed and solved directly. Memory O(Sk D + D^2), work O(Sk D^2).
  *
- * <p>In float64 with one step of refinement where that carries the answer, and in twice its digits ({@link ExtendedQuery})
- * where the size of x, or the step, says that it does not: few keys, repeated keys, a small ridge. Against 90 digits, with
- * keys of norm up to 500, output, dq, dk and dv are right to 1e-11 for ridges from 1e-8; dlambda, whose terms cancel, is right
- * to 1e-9 for ridges from 1e-6 and to 1e-5 for ridges from 1e-8 ({@code ExactDigitsTest}).
+ * <p>In float64 with one step of refinement where that is enough, and in twice its digits ({@link ExtendedQuery}) where the
+ * size of x, or of the step, shows that it is not: few keys, repeated keys, a small ridge. Against 90 digits, with keys of
+ * norm up to 500, output, dq, dk and dv are right to 1e-11 for ridges from 1e-8; dlambda, whose terms cancel, is right to
+ * 1e-9 for ridges from 1e-6 and to 1e-5 for ridges from 1e-8 ({@code ExactDigitsTest}).
  */
 public final class ExactQuery {
     /** Rounding error of a_ij and b_ij beyond which float64 is left, relative to their sizes. */

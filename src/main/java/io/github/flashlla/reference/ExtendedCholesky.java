@@ -1,8 +1,8 @@
 package io.github.flashlla.reference;
 
 /**
- * A = L L^T in {@link Extended} digits. No pivot of A = (a covariance) + ridge I is below the ridge, so that one which
- * rounding has brought below it is raised to it: the factor always exists.
+ * A = L L^T in {@link Extended} digits. No pivot of A = (a covariance) + ridge I is below the ridge, so a pivot that
+ * rounding pushed below is raised to it: the factor always exists.
  */
 final class ExtendedCholesky {
     private final int d;

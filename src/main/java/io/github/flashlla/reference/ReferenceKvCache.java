@@ -10,7 +10,7 @@ import io.github.flashlla.spi.AbstractKvCache;
 import io.github.flashlla.spi.DeviceState;
 import java.util.Arrays;
 
-/** A cache that is decoded in float64. It rounds what it stores as its shape says, like any other. */
+/** A cache that is decoded in float64. It stores elements in its shape's type, like any other cache. */
 public final class ReferenceKvCache extends AbstractKvCache {
     private final DeviceState device;
     private final Tensor k;

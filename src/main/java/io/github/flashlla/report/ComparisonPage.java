@@ -40,7 +40,7 @@ public final class ComparisonPage {
 
     private ComparisonPage() {}
 
-    /** Writes the page; {@code notes} hears, in a sentence each, of what had to be left out. */
+    /** Writes the page; {@code notes} is told, one sentence each, what had to be left out. */
     public static void write(Path file, Comparison comparison, Consumer<String> notes) {
         write(file, "page", render(comparison, notes));
     }
@@ -56,7 +56,7 @@ public final class ComparisonPage {
     }
 
     /**
-     * Writes every chart as an SVG file of its own, which shows itself in light and dark.
+     * Writes every chart as an SVG file of its own, with colours for light and dark.
      *
      * @param folder is made if it is not there; files are named by what they show, such as {@code time-against-length.svg}
      */

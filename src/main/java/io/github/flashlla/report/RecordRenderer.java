@@ -16,7 +16,7 @@ import org.apache.commons.csv.CSVPrinter;
 public final class RecordRenderer {
     private RecordRenderer() {}
 
-    /** A table for people, then what went wrong, then the devices. */
+    /** A table, then the failures, then the devices. */
     public static String markdown(BenchmarkRecord record) {
         StringBuilder text = new StringBuilder();
         List<Row> rows = Row.of(record);

@@ -10,7 +10,7 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import java.util.Arrays;
 
-/** Lengths, and every check of an argument, so that a device's cache only moves data. */
+/** Keeps lengths and checks every argument, so that a device's cache only moves data. */
 public abstract class AbstractKvCache implements KvCache {
 
     private static final double FLOAT16_OVERFLOW = 65520; // from here on rounds to infinity, below it to 65504
@@ -137,7 +137,7 @@ public abstract class AbstractKvCache implements KvCache {
         });
     }
 
-    /** Told of tokens that are no longer held: those from {@code length} on. */
+    /** Called when tokens are dropped: those from {@code length} on. */
     protected void truncated(int sequence, int length) {}
 
     /** Frees the memory; called once. */
@@ -155,7 +155,7 @@ public abstract class AbstractKvCache implements KvCache {
         use.requireOpen();
     }
 
-    /** What reads the cache, a decoding step above all: nobody changes or closes it meanwhile. */
+    /** Runs what reads the cache, such as a decoding step; nobody can change or close it meanwhile. */
     public final void exclusively(Runnable reading) {
         use.run(reading);
     }

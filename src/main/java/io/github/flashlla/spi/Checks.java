@@ -11,7 +11,7 @@ public final class Checks {
 
     private Checks() {}
 
-    /** Of every tensor of a device that computes on threads of its own. */
+    /** Checks every tensor for a device that computes on threads of its own. */
     public static void requireShared(LlaInputs inputs) {
         requireShared("q", inputs.q());
         requireShared("k", inputs.k());

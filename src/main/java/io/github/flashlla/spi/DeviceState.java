@@ -1,6 +1,6 @@
 package io.github.flashlla.spi;
 
-/** Whether a device is open. Its plans and caches ask. */
+/** Whether a device is open, which its plans and caches check. */
 public final class DeviceState {
     private final String device;
     private volatile boolean closed;

@@ -3,9 +3,8 @@ package io.github.flashlla.spi;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
- * What a plan or cache asks before it does anything: that it and its device are open, and that no other thread is at it. Its
- * memory is its own, so that two threads at once would give wrong numbers and no exception. A use within a use of the same
- * thread is let through.
+ * Lets one thread at a time use a plan or cache, while it and its device are open. Two threads at once would share its
+ * scratch memory and get wrong numbers without an exception. A thread may nest its uses.
  */
 public final class ExclusiveUse {
     private final DeviceState device;
@@ -66,7 +65,7 @@ public final class ExclusiveUse {
         }
     }
 
-    /** For what a failure has left of no further use. */
+    /** Closes it after a failure that left it unusable, without releasing anything. */
     public void abandon() {
         closed = true;
     }

@@ -22,8 +22,9 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Asks backends for their devices, each in a JVM of its own, so that a driver that crashes or hangs hides no other.
- * A second or two, so answers are kept: in this JVM as long as it lives, on the disk as long as nothing changed.
+ * Asks each backend for its devices in a JVM of its own, so that a driver that crashes or hangs does not hide the others.
+ * Asking takes a second or two, so answers are kept: in memory for the life of this JVM, and on disk until something
+ * changes.
  */
 public final class BackendSurvey {
     private static final String PROVIDER = "io/github/flashlla/tornado/LlaTasks.class";
@@ -52,7 +53,7 @@ public final class BackendSurvey {
         return cacheState;
     }
 
-    /** A JVM that does not exist yet, but whose flags can be made: why not, in one sentence; empty where it can. */
+    /** Why no JVM can be started for this backend, in one sentence; empty if one can. */
     static Optional<String> obstacle(Optional<TornadoSdk> sdk, Backend backend) {
         if (sdk.isEmpty()) {
             return Optional.of(TornadoSdk.absence());
@@ -73,7 +74,7 @@ public final class BackendSurvey {
         try {
             there = sdk.get().has(backend);
         } catch (DeviceException e) {
-            return Optional.of(e.getMessage()); // a damaged SDK takes its backends along, and no other device
+            return Optional.of(e.getMessage()); // a damaged SDK disables its own backends only
         }
         if (!there) {
             return Optional.of("the TornadoVM SDK at " + sdk.get().home() + " was installed without it; install one with "
@@ -139,7 +140,7 @@ public final class BackendSurvey {
         return new Discovery(found.devices(), found.absences().stream().map(a -> new Absence(a.backend(), plain(a.reason()))).toList());
     }
 
-    /** The line that tells most of what a failed JVM printed. */
+    /** The most informative line that a failed JVM printed. */
     private static String reason(List<String> said) {
         List<String> lines = said.stream().filter(line -> !line.startsWith("WARNING") && !line.startsWith("at ")).toList();
         return lines.stream().filter(line -> line.startsWith("Caused by") || line.contains("rror")).reduce((a, b) -> b)
@@ -150,7 +151,7 @@ public final class BackendSurvey {
         return new Discovery(List.of(), List.of(new Absence(backend.id(), plain(reason))));
     }
 
-    /** Without the colours that drivers put into their words for a terminal. */
+    /** Removes the terminal colours that drivers put into messages. */
     private static String plain(String text) {
         return text.replaceAll("\u001b\\[[0-9;]*m", "").replaceAll("\\p{Cntrl}+", " ");
     }

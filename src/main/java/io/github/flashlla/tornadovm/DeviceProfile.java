@@ -98,7 +98,7 @@ public record DeviceProfile(double memoryShare, List<String> forwardKernels, Opt
         return device.memoryBytes() < 0 ? -1 : (long) (device.memoryBytes() * of(device).memoryShare());
     }
 
-    /** A plan asks for its device's profile several times; the file changes hardly ever. */
+    /** Kept, since a plan asks for its device's profile several times and the file hardly ever changes. */
     private static List<Entry> read(String text) {
         Parsed last = parsed;
         if (last == null || !last.text().equals(text)) {

@@ -27,7 +27,7 @@ import java.util.stream.Stream;
 final class SurveyCache {
     private static final int VERSION = 1;
 
-    /** Beginnings of the environment variables by which drivers and this project choose devices. */
+    /** Prefixes of the environment variables by which drivers and this project choose devices. */
     private static final List<String> VARIABLES = List.of("OCL_", "OPENCL_", "POCL_", "CUDA_", "NVIDIA_", "ZE_", "SYCL_", "TORNADOVM_HOME",
             "LD_LIBRARY_PATH", "LD_PRELOAD", "FLASHLLA_JAVA_OPTS");
 

@@ -8,8 +8,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Lists TornadoVM's devices in a JVM that was not started for it. They open in a JVM that was, where this finds nothing and
- * the devices themselves are listed instead.
+ * Lists TornadoVM's devices in a JVM that was not started for it. In a JVM that was, this provider finds nothing, and the
+ * devices list and open themselves.
  */
 @AutoService(DeviceProvider.class)
 public final class SurveyedDeviceProvider implements DeviceProvider {

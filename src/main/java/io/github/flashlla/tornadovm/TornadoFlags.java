@@ -17,8 +17,8 @@ import java.util.stream.Collectors;
  * Flags of a JVM that runs TornadoVM with some backends only.
  *
  * <p>The SDK's own argfile gives the module exports and the implementation classes, which change with its version. Its
- * paths and its list of modules do not come from there: the installer writes absolute paths, which a moved SDK breaks, and
- * every driver on the module path is loaded, of which one without its native library ends the whole runtime.
+ * paths and its list of modules do not come from there: the installer writes absolute paths, which break when the SDK is
+ * moved. And every driver on the module path is loaded; one without its native library ends the whole runtime.
  */
 public final class TornadoFlags {
     /** Packages of the compiler that the operations of our own for CUDA are built on. */

@@ -61,7 +61,9 @@ public record TornadoSdk(Path home) {
         return home.resolve("share/java/tornado");
     }
 
-    /** Newer versions of JDK modules that it brings, Graal's compiler above all; a runtime image may hold them instead. */
+    /**
+     * Newer versions of JDK modules that the SDK brings, above all Graal's compiler; a runtime image may hold them instead.
+     */
     public Path upgradeFolder() {
         return home.resolve("share/java/graalJars");
     }
@@ -80,7 +82,7 @@ public record TornadoSdk(Path home) {
         try {
             return module("tornado.api").map(ModuleReference::descriptor).flatMap(d -> d.rawVersion()).orElse("unknown");
         } catch (DeviceException e) {
-            return "unknown"; // a damaged SDK is its own devices' trouble, and no record's
+            return "unknown"; // a damaged SDK concerns its own devices, not the record
         }
     }
 
@@ -101,7 +103,7 @@ public record TornadoSdk(Path home) {
         return module(backend.module()).isPresent();
     }
 
-    /** Jars that the backends' JVM needs on its module path, and no more: a driver on that path is loaded, wanted or not. */
+    /** Jars that the backends' JVM needs on its module path, and no others: every driver on that path is loaded. */
     public List<Path> jars(Collection<Backend> backends) {
         ModuleFinder all = modules();
         ModuleFinder system = ModuleFinder.ofSystem();
@@ -139,7 +141,7 @@ public record TornadoSdk(Path home) {
         }
     }
 
-    /** Reads the jars' descriptors once in the life of this JVM, for that takes 0.1 s. */
+    /** Reads the jars' descriptors once per JVM, since that takes 0.1 s. */
     private ModuleFinder modules() {
         return FINDERS.computeIfAbsent(jarFolder(), ModuleFinder::of);
     }

@@ -1,7 +1,6 @@
 package io.github.flashlla.examples;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
-import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -12,10 +11,8 @@ import io.github.flashlla.Devices;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
-import io.github.flashlla.cli.FlashLla;
 import io.github.flashlla.verify.RandomInputs;
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.net.URL;
 import java.net.URLClassLoader;
@@ -24,7 +21,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -71,22 +67,13 @@ class ReadmeTest {
     }
 
     @Test
-    void theCommandsOfTheReadmeAreRight() throws IOException {
-        StringBuilder text = new StringBuilder();
-        for (String name : List.of("README.md", "bench/results/README.md", "bench/peers/README.md")) {
-            text.append(Files.readString(ROOT.resolve(name)).replace("\\\n", " "));
-        }
-        List<String> commands = text.toString().lines()
-                .map(String::strip).filter(line -> line.startsWith("bin/flashlla ")).toList();
-        assertTrue(commands.size() > 3, commands.toString());
-        assertEquals("bin/flashlla bench", commands.getFirst());
-        for (String command : commands) {
-            String[] args = (command.replaceFirst("bin/flashlla ", "") + " --help").split(" +");
-            StringWriter err = new StringWriter();
-            assertEquals(0, FlashLla.execute(new PrintWriter(new StringWriter()), new PrintWriter(err), args), command + ": " + err);
-            Stream.of(args).filter(arg -> arg.startsWith("bench/")).map(arg -> arg.replaceFirst("/\\*\\.json$", ""))
-                    .forEach(file -> assertTrue(Files.exists(ROOT.resolve(file)), file));
-        }
+    void theDependencyOfTheReadmeIsTheSamples() throws IOException {
+        Matcher block = Pattern.compile("```xml\n(.*?)```", Pattern.DOTALL).matcher(Files.readString(ROOT.resolve("README.md")));
+        assertTrue(block.find());
+        String wanted = block.group(1).replaceAll("\\s+", "");
+        assertTrue(Files.readString(ROOT.resolve("src/examples/embedding/pom.xml")).replaceAll("\\s+", "").contains(wanted));
+        assertTrue(Files.readString(ROOT.resolve("pom.xml")).replaceAll("\\s+", "").contains(wanted.replace("<dependency>", "")
+                .replace("</dependency>", "")), "the version of the README is not this one");
     }
 
     /** A fresh clone has nothing around it. */

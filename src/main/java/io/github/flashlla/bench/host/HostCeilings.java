@@ -11,14 +11,14 @@ import java.util.function.IntToDoubleFunction;
 
 /** What this machine's processor reaches from Java: fused multiply-adds in registers, and a copy beyond every cache. */
 public final class HostCeilings {
-    /** Of one round: short, so that a busy machine leaves all cores to some of them. */
+    /** Time of one round: short, so that some rounds get all cores even on a busy machine. */
     private static final double SECONDS = 0.02;
     private static final int MIN_ROUNDS = 30;
     private static final int MAX_ROUNDS = 500;
     private static final int PATIENCE = 20;
     /** Interpreted vectors reach a fifth of it, compiled scalars ten times it. */
     private static final double COMPILED_FLOPS = 5e8;
-    /** Of all threads together at most, read and written each. */
+    /** Most bytes that all threads together read; they write as many. */
     private static final long COPY_BYTES = 2L << 30;
     private static final long THREAD_COPY_BYTES = 64L << 20;
 

@@ -19,7 +19,7 @@ public final class HostLoad {
         if (!(ManagementFactory.getOperatingSystemMXBean() instanceof OperatingSystemMXBean system)) {
             return Optional.empty();
         }
-        system.getCpuLoad(); // starts the interval that the next call tells of
+        system.getCpuLoad(); // starts the interval that the next call measures
         try {
             Thread.sleep(LOOK_MILLIS);
         } catch (InterruptedException e) {

@@ -20,7 +20,10 @@ public final class HostMemory {
         return fileKilobytes(Path.of("/proc/meminfo"), "MemTotal:");
     }
 
-    /** Memory that this process may use in bytes, which a container may have less of than its machine; null where that is not known. */
+    /**
+     * Memory that this process may use, in bytes; in a container that can be less than the machine has. Null where it is
+     * not known.
+     */
     public static Long usableBytes() {
         return ManagementFactory.getOperatingSystemMXBean() instanceof OperatingSystemMXBean system && system.getTotalMemorySize() > 0
                 ? Long.valueOf(system.getTotalMemorySize()) : physicalBytes();

@@ -4,7 +4,7 @@ package io.github.flashlla.bench.host;
 final class ScalarFma {
     private static final int BLOCK = 1 << 12;
 
-    /** Where results go, so that no compiler drops the work. */
+    /** Takes the results, so that no compiler removes the work. */
     @SuppressWarnings("unused")
     private static volatile float sink;
 

@@ -4,14 +4,14 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
-/** Fused multiply-adds of whole vector registers. Loads only where the Vector API's module is present. */
+/** Fused multiply-adds of whole vector registers. Load this class only where the Vector API's module is present. */
 final class VectorFma {
     private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
 
     /** Short, so that the block is called often enough to be compiled within a round. */
     private static final int STEPS = 999;
 
-    /** Where results go, so that no compiler drops the work. */
+    /** Takes the results, so that no compiler removes the work. */
     @SuppressWarnings("unused")
     private static volatile float sink;
 

@@ -194,7 +194,7 @@ public final class BackwardQueryBlock {
         }
         for (int lane = 0; lane < rows; lane++) {
             known[lane] = weights.visible(lane) <= 1;
-            if (known[lane]) { // one key: G = Gbar and k = kbar, so c is 0, to the letter
+            if (known[lane]) { // one key: G = Gbar and k = kbar, so c is exactly 0
                 for (int at = lane; at < c.length; at += ROWS) {
                     c[at] = 0;
                     u[at] = 0;

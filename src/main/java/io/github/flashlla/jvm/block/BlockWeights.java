@@ -63,7 +63,7 @@ public final class BlockWeights {
         return Math.ceilDiv(keys, TILE_KEYS);
     }
 
-    /** Takes on queries i0 to i0+rows-1 and the keys of their head. */
+    /** Starts on queries i0 to i0+rows-1 and the keys of their head. */
     void begin(AttentionShape shape, boolean causal, int i0, int rows, KeyValueHead keyValues) {
         head = keyValues;
         keys = 0;

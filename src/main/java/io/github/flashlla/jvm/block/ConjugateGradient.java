@@ -8,10 +8,10 @@ import static io.github.flashlla.jvm.block.TileKernels.ROWS;
  * <p>A row freezes (its step length is 0) once ||r|| &lt;= tolerance ||b||, so what it returns does not depend on which rows
  * share its block; the block stops when all its rows are frozen.
  *
- * <p>Residuals are orthogonal to all earlier ones until rounding builds up along the directions that were solved first, and
- * float32 then takes iterations to remove what it had removed before. So the first {@value #KEPT} residuals are kept, and their
- * part taken off each later one: iterations are those of exact arithmetic, whatever the order of sums. To keep a residual
- * costs an iteration as much as a key does.
+ * <p>In exact arithmetic every residual is orthogonal to all earlier ones. In float32 rounding destroys that along the
+ * directions solved first, and CG solves them again. The first {@value #KEPT} residuals are therefore kept, and each later
+ * one is re-orthogonalised against them: iteration counts are those of exact arithmetic, whatever the order of sums.
+ * Keeping one residual adds as much work per iteration as one more key.
  */
 final class ConjugateGradient {
 
@@ -109,7 +109,7 @@ final class ConjugateGradient {
             a.apply(y, ay);
             kernels.dot(dim, y, ay, yAy);
             for (int lane = 0; lane < ROWS; lane++) {
-                if (active[lane] && !(yAy[lane] > 0)) { // rounding has eaten the direction: keep what there is
+                if (active[lane] && !(yAy[lane] > 0)) { // the direction is lost to rounding: keep the solution so far
                     active[lane] = false;
                     iterations[lane] = maxIterations;
                     left--;
@@ -146,7 +146,7 @@ final class ConjugateGradient {
         return iteration;
     }
 
-    /** Takes the part of the first {@code n} residuals off r, in the inner product in which they are orthogonal. */
+    /** Subtracts from r its projections on the first {@code n} residuals, in their own inner product. */
     private void orthogonalize(float[] direction, int n) {
         for (int i = 0; i < n; i++) {
             kernels.dot(dim, kept[i], direction, part[i]);

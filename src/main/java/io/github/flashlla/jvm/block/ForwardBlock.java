@@ -147,7 +147,7 @@ public final class ForwardBlock {
         for (int lane = 0; lane < rows; lane++) {
             int visible = weights.visible(lane);
             known[lane] = visible <= 1;
-            if (known[lane]) { // one key: A = ridge I, to the letter; no key: nothing to solve
+            if (known[lane]) { // one key: A is exactly ridge I; no key: nothing to solve
                 for (int d = 0; d < dim; d++) {
                     int at = d * ROWS + lane;
                     b[at] = visible == 0 ? 0 : b[at];

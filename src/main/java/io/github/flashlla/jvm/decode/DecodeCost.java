@@ -11,10 +11,10 @@ import java.util.Set;
  */
 public final class DecodeCost {
 
-    /** Iterations expected before any were seen: random heads take 2 to 5 at ridge 1, the fewer the longer the context. */
+    /** Iterations expected at first: random heads take 2 to 5 at ridge 1, fewer with a longer context. */
     public static final double EXPECTED_ITERATIONS = 4;
 
-    /** Keys of one head that are still in a cache when they are read again; more come from memory every time. */
+    /** Bytes of one head's keys that stay in a cache between reads; larger heads come from memory every time. */
     public static final long CACHED_BYTES = 8 << 20;
 
     /** One core's share of memory bandwidth, as time. */
@@ -23,7 +23,7 @@ public final class DecodeCost {
     /** A dot product with every key, or a weighted sum of them, over D. */
     private static final double PASS_NS = 0.065;
 
-    /** What an iteration does to a key's weight and slope, whatever D. */
+    /** Cost of an iteration per key that does not depend on D: weight and slope. */
     private static final double KEPT_NS = 0.5;
 
     /** Multiply-adds into a D x D or D x Dv sum: 85 GFLOP/s. */

@@ -2,8 +2,8 @@ package io.github.flashlla.jvm.decode;
 
 /**
  * The D x D solve of one query, in float64: A = sum w z z^T / omega - zbar zbar^T + ridge I, x = A^-1 (kbar - q) by
- * Cholesky. No pivot of A is below the ridge in exact arithmetic, so one that rounding has pushed below is raised to it;
- * the residual, taken against A itself, then shows.
+ * Cholesky. In exact arithmetic no pivot of A is below the ridge, so a pivot that rounding pushed below is raised to it;
+ * the residual, computed with A itself, then shows the error.
  */
 final class DecodeSolve {
 

@@ -9,9 +9,9 @@ import java.util.Arrays;
  * Weighted sums over a slice of the cache for one query: omega = sum w, sum w z and what the method needs beyond them, with
  * w = e^(score - max) and z = k - c.
  *
- * <p>The reference (max, c) is a heavy key and its score, and moves when one is met whose weight is e^{@value #LEAP} times
- * larger. So weights neither overflow nor vanish, and where the weight sits on few keys the mean of z is small: A = sum w z
- * z^T / omega - zbar zbar^T cancels no large numbers, as it would about the origin (scores of 1e4 at ridge 1e-3).
+ * <p>The reference (max, c) is a heavy key and its score. It moves to any key whose weight is e^{@value #LEAP} times
+ * larger. Weights therefore neither overflow nor vanish, and where few keys carry the weight the mean of z is small: A =
+ * sum w z z^T / omega - zbar zbar^T cancels no large numbers, as it would about the origin (scores of 1e4 at ridge 1e-3).
  */
 final class DecodeSums {
 

@@ -4,12 +4,12 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * Threads that stay together from one pass over a unit's slices to the next. One leads and says what the next pass does; the others
- * wait for it awake: a pass over 65536 keys takes a core 0.5 ms, and to wake a sleeping thread tens of microseconds.
+ * Threads that work together on one pass after another over a unit's slices. One leads and starts each pass. The others
+ * spin between passes: a pass over 65536 keys takes a core 0.5 ms, and waking a sleeping thread takes tens of microseconds.
  */
 public final class DecodeTeam {
 
-    /** Looks before a waiting thread lets others have its core, and before it sleeps: some 20 and some 100 microseconds. */
+    /** Spins before a waiting thread yields its core, and before it sleeps: about 20 and about 100 microseconds. */
     private static final int SPINS = 500;
     private static final int YIELDS = 600;
     private static final long NAP_NANOS = 20_000;

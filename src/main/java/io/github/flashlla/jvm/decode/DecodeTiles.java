@@ -35,10 +35,10 @@ public final class DecodeTiles {
     private final int valueRowDim;
     /** A float16 tile, widened. */
     private final MemorySegment widened;
-    /** The tile at hand: where it lies. */
+    /** Where the current tile lies. */
     private MemorySegment tile;
     private long at;
-    /** Keeps the compiler from leaving out what {@link #fetch} reads. */
+    /** Keeps the compiler from removing the reads of {@link #fetch}. */
     int fetched;
     private final float[] origin;
     private final float[] key;
@@ -75,7 +75,7 @@ public final class DecodeTiles {
         return widened.byteSize() + Float.BYTES * (origin.length + key.length + tokens);
     }
 
-    /** Makes a tile of keys or values the one at hand. */
+    /** Loads a tile of keys or values; it is then the current tile. */
     private void load(TokenTiles tiles, DecodeUnit unit, int token) {
         long offset = tiles.offset(unit.sequence(), unit.kvHead(), token);
         fetch(tiles.segment(), offset, tiles.tileBytes());
@@ -104,7 +104,7 @@ public final class DecodeTiles {
         fetched = sum;
     }
 
-    /** Turns the tile at hand into rows of {@code stride} floats. */
+    /** Transposes the current tile into rows of {@code stride} floats. */
     private void turn(int n, int width, int stride, float[] rows) {
         for (int d = 0; d < width; d++) {
             long row = at + (long) d * TILE * Float.BYTES;
@@ -114,7 +114,7 @@ public final class DecodeTiles {
         }
     }
 
-    /** Scores of the tile at hand into {@code out}, from {@code to} on, and the largest. */
+    /** Writes the current tile's scores into {@code out}, from {@code to} on, and returns the largest. */
     private float score(DecodeUnit.Head head, int n, float[] out, int to) {
         kernels.dots(dim, tile, at, origin, head.scaledQ, out, to);
         Arrays.fill(out, to + n, to + TILE, ABSENT);
@@ -122,7 +122,8 @@ public final class DecodeTiles {
     }
 
     /**
-     * Moves the sums' reference to the heaviest key of the tile at hand where it leaps out; false where the tile is negligible.
+     * Moves the sums' reference to the current tile's heaviest key if that is far heavier; returns false if the tile is
+     * negligible.
      *
      * @param found the tile's scores, from {@code from} on
      */
@@ -185,8 +186,8 @@ public final class DecodeTiles {
     }
 
     /**
-     * Visits the tiles of tokens {@code from} to {@code to} - 1, to and fro from pass to pass: what one pass read last, the next
-     * finds in a cache.
+     * Visits the tiles of tokens {@code from} to {@code to} - 1, in alternating direction: what one pass read last, the
+     * next finds in a cache.
      */
     private static void visit(boolean forth, int from, int to, Visit visit) {
         int tiles = Math.ceilDiv(to - from, TILE);

@@ -337,7 +337,7 @@ public final class DecodeUnit {
             head.ay[d] += head.ridge * head.y[d];
         }
         double yAy = dot64(head.y, head.ay);
-        if (!(yAy > 0)) { // rounding has eaten the direction: keep what there is
+        if (!(yAy > 0)) { // the direction is lost to rounding: keep the solution so far
             head.active = false;
             head.step = 0;
             head.iterations = options.maxIterations();

@@ -12,8 +12,8 @@ import java.util.Objects;
 import java.util.function.BiPredicate;
 
 /**
- * Which line of a workload another line is held against: the same device of the baseline record, or the baseline device
- * of the same record; solved in the same way if there is such a line, else the only one there is.
+ * Which line of a workload another line is compared with: the same device in the baseline record, or the baseline device in
+ * the same record. It is the line that was solved in the same way, or the only one there is.
  */
 final class Baseline {
     private final String name;
@@ -69,7 +69,7 @@ final class Baseline {
         return name;
     }
 
-    /** The measurement that {@code entry} is held against; itself if it is the baseline; null if there is none. */
+    /** The measurement that {@code entry} is compared with; itself if it is the baseline; null if there is none. */
     Measurement of(Entry entry, List<Entry> sameWorkload) {
         for (BiPredicate<Series, Series> relation : relations) {
             List<Entry> candidates = sameWorkload.stream()

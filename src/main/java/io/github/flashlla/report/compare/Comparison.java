@@ -59,7 +59,7 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
     /**
      * One measurement.
      *
-     * @param baseline whether it is what the others' ratios are against
+     * @param baseline whether the others' ratios are against it
      * @param ratio to the baseline; null for itself, and where one of the two was not measured
      * @param against the baseline's measurement; null where there is none for this line
      */
@@ -75,7 +75,7 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
             return ratio == null ? "not compared" : ratio.words() + reservation();
         }
 
-        /** What speed was paid for with: another operator, or an answer ten times as far off. */
+        /** What the speed costs: another operator, or an answer ten times as far off. */
         private String reservation() {
             if (!measurement.method().operator().equals(against.method().operator())) {
                 return " (another operator)";
@@ -90,7 +90,8 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
      *
      * @param baselineName a record's name or a device's name; null for the first record, or for the first device where
      *     there is one record
-     * @param noise smallest difference that is called one, as a share; null for what processes on such a device differ by
+     * @param noise smallest difference to report, as a share; null for the usual difference between processes on such a
+     * device
      * @throws InvalidInputException if the baseline is unknown, or a record has no workload that the baseline has
      */
     public static Comparison of(List<Named> records, String baselineName, Clock clock, Double noise) {
@@ -172,7 +173,7 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
                                 && line.ratio().estimate() > 1 + share)).toList();
     }
 
-    /** A sentence for each record that lacks workloads of the baseline: what is not there cannot be a regression. */
+    /** A sentence for each record that lacks workloads of the baseline, since a missing workload cannot be seen to regress. */
     public List<String> gaps() {
         Set<Workload> base = baselineWorkloads();
         List<String> sentences = new ArrayList<>();

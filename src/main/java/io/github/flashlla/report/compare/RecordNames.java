@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
 
-/** Gives the records of a comparison names that tell them apart. */
+/** Gives each record of a comparison a name of its own. */
 public final class RecordNames {
     private RecordNames() {}
 

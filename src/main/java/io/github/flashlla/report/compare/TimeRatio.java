@@ -54,8 +54,8 @@ public record TimeRatio(double estimate, double low, double high, Verdict verdic
     /**
      * Compares two sets of positive times.
      *
-     * @param noise differences below this share are not called one; nor are those within half the
-     *     samples' own spread, of which no more than {@link #CPU_NOISE} counts: beyond it only chance excuses
+     * @param noise smallest difference to report, as a share. Half the samples' own spread, up to {@link #CPU_NOISE}, also
+     * counts as noise; a larger difference must only be significant
      */
     public static TimeRatio of(long[] baseline, long[] candidate, double noise) {
         double[] base = logs(baseline);
@@ -100,7 +100,7 @@ public record TimeRatio(double estimate, double low, double high, Verdict verdic
         return value >= 100 || value < 0.5 ? Numbers.digits(value) : String.format(Locale.ROOT, "%.2f", value);
     }
 
-    /** Largest U statistic that the two-sided test still rejects at these sample sizes; -1 where it rejects none. */
+    /** Largest U statistic that the two-sided test rejects at these sample sizes; -1 if it rejects none. */
     private static int rejected(int candidates, int baselines) {
         int below = -1; // the p-value grows with U up to its middle
         int above = candidates * baselines / 2;

@@ -36,8 +36,8 @@ public final class DeviceCeilings {
     /** On a CPU each is a long loop: a run of some milliseconds, in which a busy machine may well leave it the cores. */
     private static final int CPU_THREADS_PER_UNIT = 64;
 
-    /** Beyond the last cache: 256 MiB on a GPU, 64 MiB on a CPU. */
-    private static final int GPU_COPY_ELEMENTS = 1 << 26;
+    /** Beyond the last cache: 512 MiB on a GPU, so that starting and ending a run is a small share of it, 64 MiB on a CPU. */
+    private static final int GPU_COPY_ELEMENTS = 1 << 27;
     private static final int CPU_COPY_ELEMENTS = 1 << 24;
 
     /** Two groups of eight warps. */
