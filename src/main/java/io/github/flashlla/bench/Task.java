@@ -6,6 +6,7 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.record.Method;
 import io.github.flashlla.record.Workload;
+import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.Locale;
 
 /** One thing to measure on a device: a problem and how to solve it. */
@@ -30,7 +31,8 @@ public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType
     public Method method() {
         return new Method("lla", options.tolerance(), options.maxIterations(),
                 options.preconditioner().name().toLowerCase(Locale.ROOT), dataType.name().toLowerCase(Locale.ROOT),
-                options.precision() == DataType.FLOAT32 ? null : options.precision().name().toLowerCase(Locale.ROOT));
+                options.precision() == DataType.FLOAT32 ? null : options.precision().name().toLowerCase(Locale.ROOT),
+                DeviceProfile.forcedKernel().orElse(null));
     }
 
     /**

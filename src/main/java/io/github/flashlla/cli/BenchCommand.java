@@ -23,6 +23,8 @@ import io.github.flashlla.report.RecordRenderer;
 import io.github.flashlla.report.compare.Comparison.Clock;
 import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.report.compare.Comparison;
+import io.github.flashlla.tornadovm.Backend;
+import io.github.flashlla.tornadovm.DeviceProfile;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -105,6 +107,11 @@ public final class BenchCommand implements Callable<Integer> {
     @Option(names = "--causal", arity = "1", split = ",", paramLabel = "BOOL", description = "true or false (default: true)")
     private List<Boolean> causal;
 
+    @Option(names = "--kernel", paramLabel = "NAME",
+            description = "Forward kernel of TornadoVM's devices, in place of the choice that devices --kernels shows; parallel is the "
+                    + "plain one, which shows what tuning is worth")
+    private String kernel;
+
     @Option(names = "--dtype", split = ",", paramLabel = "T", completionCandidates = ElementTypes.class,
             description = "Element type of q, k and v: float32, float16 or bfloat16 (default: float32)")
     private List<String> dtype;
@@ -150,6 +157,12 @@ public final class BenchCommand implements Callable<Integer> {
     public Integer call() {
         Suite suite = suite();
         List<DeviceInfo> chosen = suite.devices() == null ? defaultDevices() : Devices.select(suite.devices());
+        if (kernel != null) {
+            chosen.stream().filter(device -> Backend.of(device.name()) == null).findFirst().ifPresent(other -> {
+                throw new InvalidInputException("--kernel is for TornadoVM's devices; leave " + other.name() + " out with --device.");
+            });
+            DeviceProfile.forceKernel(kernel);
+        }
         requireWritable();
         PrintWriter out = spec.commandLine().getOut();
         HostLoad.complaint().ifPresent(complaint -> System.err.println("note: " + complaint));

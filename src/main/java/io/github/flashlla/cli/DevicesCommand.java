@@ -6,17 +6,20 @@ import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.DeviceProvider.Absence;
 import io.github.flashlla.DeviceProvider.Discovery;
 import io.github.flashlla.Devices;
+import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.text.MarkdownTable;
 import io.github.flashlla.text.Numbers;
 import io.github.flashlla.tornadovm.BackendSurvey;
 import io.github.flashlla.tornadovm.SurveyedDeviceProvider;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -24,7 +27,8 @@ import picocli.CommandLine.Spec;
 /** {@code devices}: what can compute here, and what could not be found and why. */
 @Command(name = "devices", description = "List devices, and the backends that are not here with the reason.",
         footerHeading = "%nExamples:%n",
-        footer = {"  flashlla devices", "  flashlla devices --refresh", "  flashlla devices -o json"})
+        footer = {"  flashlla devices", "  flashlla devices --refresh", "  flashlla devices -o json", "  flashlla devices --kernels 1x8x4096x128",
+            "  flashlla devices --kernels 1x8x4096x64 --precision float16 --as bench/results/h200/forward.json"})
 public final class DevicesCommand implements Callable<Integer> {
 
     enum Output { md, json }
@@ -37,6 +41,21 @@ public final class DevicesCommand implements Callable<Integer> {
     @Option(names = "--refresh", description = "Ask every backend again; without it, answers of an earlier run are shown where nothing changed")
     private boolean refresh;
 
+    @Option(names = "--kernels", paramLabel = "SHAPE", description = "Say which kernels would run for a shape, BxHxSxD or "
+            + "BxHxHkvxSqxSkxDxDv, and why not the others; --precision float16 stands for a float16 cache in decoding")
+    private String kernels;
+
+    @Option(names = "--as", paramLabel = "FILE", description = "With --kernels: devices as a record of bench, or the output of "
+            + "devices -o json, describes them, here or not")
+    private Path as;
+
+    @Option(names = "--causal", arity = "1", paramLabel = "BOOL", defaultValue = "true",
+            description = "With --kernels: true or false (default: ${DEFAULT-VALUE})")
+    private boolean causal;
+
+    @Mixin
+    private SolverOptions solver;
+
     @Spec
     private CommandSpec spec;
 
@@ -44,6 +63,15 @@ public final class DevicesCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         if (refresh && !SurveyedDeviceProvider.inTornadoJvm()) {
             BackendSurvey.refresh();
+        }
+        if (as != null && kernels == null) {
+            throw new InvalidInputException("--as describes devices for --kernels; name a shape with it, such as --kernels 1x8x4096x64.");
+        }
+        if (kernels != null) {
+            PrintWriter told = spec.commandLine().getOut();
+            told.print(KernelChoices.of(as == null ? Devices.list() : KernelChoices.recorded(as), kernels, solver.only().withCausal(causal)));
+            told.flush();
+            return 0;
         }
         List<DeviceInfo> devices = Devices.list();
         List<Absence> absences = Devices.absences();

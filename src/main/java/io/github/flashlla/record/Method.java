@@ -13,6 +13,7 @@ import java.util.List;
  * @param preconditioner {@code none} or {@code jacobi}
  * @param dataType element type of q, k and v: {@code float32}, {@code float16} or {@code bfloat16}
  * @param precision type of the products' factors where an option asked for another one than float32; otherwise null
+ * @param kernel the forward kernel that an option asked for, such as {@code parallel}; otherwise null
  */
 public record Method(
         @Limits(words = {"lla", "softmax"}) String operator,
@@ -20,7 +21,8 @@ public record Method(
         @Limits(min = 1) Integer maxIterations,
         @Limits(optional = true, words = {"none", "jacobi"}) String preconditioner,
         @Limits(words = {"float32", "float16", "bfloat16", "float64"}) String dataType,
-        @Limits(optional = true, words = "float16") String precision) {
+        @Limits(optional = true, words = "float16") String precision,
+        @Limits(optional = true) String kernel) {
 
     /** One line for people, such as {@code tol 1e-3 float32}. */
     public String label() {
@@ -44,6 +46,9 @@ public record Method(
         parts.add(dataType + (precision == null ? "" : ","));
         if (precision != null) {
             parts.add(precision + " products");
+        }
+        if (kernel != null) {
+            parts.add("kernel " + kernel);
         }
         return parts;
     }

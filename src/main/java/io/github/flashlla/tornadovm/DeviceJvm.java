@@ -23,7 +23,7 @@ public final class DeviceJvm {
      */
     public static JavaCommand of(DeviceInfo device) {
         Backend backend = Backend.of(device.name());
-        return backend == null ? JavaCommand.likeThis() : TornadoFlags.command(List.of(backend), DeviceProfile.memoryBudget(device));
+        return backend == null ? JavaCommand.likeThis() : TornadoFlags.command(List.of(backend), DeviceProfile.memoryBudget(device)).with(DeviceProfile.flags());
     }
 
     /**
@@ -39,6 +39,6 @@ public final class DeviceJvm {
         }
         long memory = devices.stream().filter(device -> Backend.of(device.name()) != null)
                 .mapToLong(DeviceProfile::memoryBudget).max().orElse(-1);
-        return Optional.of(TornadoFlags.command(backends, memory));
+        return Optional.of(TornadoFlags.command(backends, memory).with(DeviceProfile.flags()));
     }
 }

@@ -7,21 +7,25 @@ import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 
 /**
  * What is tuned for one device: the settings of {@code tornado-config/devices.yaml} whose profiles match it.
  *
  * @param memoryShare part of the device's memory that TornadoVM may use, above 0 and at most 1
- * @param forwardKernels names of the kernels of the forward pass, the best first
+ * @param kernels names of the kernels of each pass, the best first
  * @param localMemoryBytes local memory that a work-group may take; empty for all that the device has
  * @param compilerFlags flags of the driver's compiler; empty for TornadoVM's own
  * @param profiledRuns runs of a plan whose kernels are timed by the device's clock, at least 1
  */
-public record DeviceProfile(double memoryShare, List<String> forwardKernels, Optional<Long> localMemoryBytes,
+public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels, Optional<Long> localMemoryBytes,
         Optional<String> compilerFlags, int profiledRuns) {
+    /** System property: the forward kernel to use, whatever the profile says. A JVM that this one starts for a device has it, too. */
+    private static final String KERNEL = "flashlla.kernel";
     private static final String FILE = "devices.yaml";
     private static final YAMLMapper YAML = YAMLMapper.builder()
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
@@ -39,10 +43,20 @@ public record DeviceProfile(double memoryShare, List<String> forwardKernels, Opt
             String vendor,
             String hardware,
             Double memoryShare,
-            List<String> forwardKernels,
+            List<String> forward,
+            List<String> backward,
+            List<String> decode,
             Long localMemoryKib,
             String compilerFlags,
             Integer profiledRuns) {
+
+        List<String> kernels(Pass pass) {
+            return switch (pass) {
+                case FORWARD -> forward;
+                case BACKWARD -> backward;
+                case DECODE -> decode;
+            };
+        }
 
         boolean matches(DeviceInfo device) {
             return (backend == null || backend.equals(device.backend()))
@@ -67,7 +81,7 @@ public record DeviceProfile(double memoryShare, List<String> forwardKernels, Opt
 
     static DeviceProfile of(DeviceInfo device, String text) {
         Double memoryShare = null;
-        List<String> forwardKernels = null;
+        Map<Pass, List<String>> kernels = new EnumMap<>(Pass.class);
         Optional<Long> localMemoryBytes = Optional.empty();
         Optional<String> compilerFlags = Optional.empty();
         Integer profiledRuns = null;
@@ -76,7 +90,11 @@ public record DeviceProfile(double memoryShare, List<String> forwardKernels, Opt
                 continue;
             }
             memoryShare = entry.memoryShare() == null ? memoryShare : entry.memoryShare();
-            forwardKernels = entry.forwardKernels() == null ? forwardKernels : entry.forwardKernels();
+            for (Pass pass : Pass.values()) {
+                if (entry.kernels(pass) != null) {
+                    kernels.put(pass, List.copyOf(entry.kernels(pass)));
+                }
+            }
             localMemoryBytes = entry.localMemoryKib() == null ? localMemoryBytes : Optional.of(entry.localMemoryKib() << 10);
             compilerFlags = entry.compilerFlags() == null ? compilerFlags : Optional.of(entry.compilerFlags());
             profiledRuns = entry.profiledRuns() == null ? profiledRuns : entry.profiledRuns();
@@ -84,13 +102,45 @@ public record DeviceProfile(double memoryShare, List<String> forwardKernels, Opt
         if (memoryShare == null || !(memoryShare > 0 && memoryShare <= 1)) {
             throw wrong("gives " + device.name() + " the memory_share " + memoryShare + ", which must be above 0 and at most 1");
         }
-        if (forwardKernels == null || forwardKernels.isEmpty()) {
-            throw wrong("gives " + device.name() + " no forward_kernels");
+        forcedKernel().ifPresent(name -> kernels.put(Pass.FORWARD, List.of(name)));
+        for (Pass pass : Pass.values()) {
+            if (kernels.getOrDefault(pass, List.of()).isEmpty()) {
+                throw wrong("gives " + device.name() + " no " + key(pass) + " kernels");
+            }
         }
         if (profiledRuns == null || profiledRuns < 1) {
             throw wrong("gives " + device.name() + " the profiled_runs " + profiledRuns + ", which must be at least 1");
         }
-        return new DeviceProfile(memoryShare, List.copyOf(forwardKernels), localMemoryBytes, compilerFlags, profiledRuns);
+        return new DeviceProfile(memoryShare, Map.copyOf(kernels), localMemoryBytes, compilerFlags, profiledRuns);
+    }
+
+    /** Names of the kernels of a pass, the best first. */
+    public List<String> kernels(Pass pass) {
+        return kernels.get(pass);
+    }
+
+    /** The forward kernel that every plan of this JVM must use; empty where profiles choose. */
+    public static Optional<String> forcedKernel() {
+        return Optional.ofNullable(System.getProperty(KERNEL));
+    }
+
+    /** Has every plan of this JVM, and of those that it starts for devices, use this forward kernel; null lets profiles choose. */
+    public static void forceKernel(String name) {
+        if (name == null) {
+            System.clearProperty(KERNEL);
+        } else {
+            System.setProperty(KERNEL, name);
+        }
+    }
+
+    /** Flags for a JVM that is to use the same forward kernel as this one. */
+    static List<String> flags() {
+        return forcedKernel().map(name -> List.of("-D" + KERNEL + "=" + name)).orElse(List.of());
+    }
+
+    /** What the file calls a pass. */
+    public static String key(Pass pass) {
+        return pass.name().toLowerCase(Locale.ROOT);
     }
 
     /** Bytes of a device's memory that TornadoVM may use, or -1 if its memory is not known. */

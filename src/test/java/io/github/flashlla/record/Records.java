@@ -14,7 +14,7 @@ public final class Records {
     }
 
     public static Method method() {
-        return new Method("lla", 1e-3, 64, "none", "float32", null);
+        return new Method("lla", 1e-3, 64, "none", "float32", null, null);
     }
 
     /** Samples around {@code milliseconds}, spread by about 1%. */

@@ -8,6 +8,7 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -26,27 +27,32 @@ class DeviceProfileTest {
     void ofThisProject() {
         assertTrue(DeviceProfile.of(H200).compilerFlags().orElseThrow().contains("-cl-nv-maxrregcount"));
         assertEquals(Optional.empty(), DeviceProfile.of(POCL).compilerFlags());
-        assertTrue(DeviceProfile.of(H200).forwardKernels().contains("gpu"));
+        assertTrue(DeviceProfile.of(H200).kernels(Pass.FORWARD).contains("gpu"));
         assertEquals(900, DeviceProfile.memoryBudget(POCL));
     }
 
     @Test
     void laterMatchesReplaceEarlierOnes() {
         String text = """
-                - {memory_share: 0.5, forward_kernels: [a], local_memory_kib: 8, profiled_runs: 7}
+                - {memory_share: 0.5, forward: [a], backward: [d], decode: [e], local_memory_kib: 8, profiled_runs: 7}
                 - {backend: opencl, memory_share: 0.6}
-                - {type: gpu, forward_kernels: [b, c]}
+                - {type: gpu, forward: [b, c]}
                 - {vendor: nvidia, hardware: h200, compiler_flags: -x}
                 - {backend: cuda, memory_share: 0.7}
                 """;
-        assertEquals(new DeviceProfile(0.6, List.of("b", "c"), Optional.of(8192L), Optional.of("-x"), 7), DeviceProfile.of(H200, text));
-        assertEquals(new DeviceProfile(0.6, List.of("a"), Optional.of(8192L), Optional.empty(), 7), DeviceProfile.of(POCL, text));
+        assertEquals(new DeviceProfile(0.6, kernels("b", "c"), Optional.of(8192L), Optional.of("-x"), 7), DeviceProfile.of(H200, text));
+        assertEquals(new DeviceProfile(0.6, kernels("a"), Optional.of(8192L), Optional.empty(), 7), DeviceProfile.of(POCL, text));
+    }
+
+    private static Map<Pass, List<String>> kernels(String... forward) {
+        return Map.of(Pass.FORWARD, List.of(forward), Pass.BACKWARD, List.of("d"), Pass.DECODE, List.of("e"));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"[{memory_share: 0.5}]", "[{forward_kernels: [gpu]}]", "[{memory_share: 2, forward_kernels: [gpu]}]",
-        "[{memory_share: 0.5, forward_kernels: [gpu]}]", "[{memory_share: 0.5, forward_kernels: [gpu], profiled_runs: 0}]",
-        "[{memory_share: 0.5, forward_kernels: [gpu], profiled_runs: 9, tile: 3}]", "- [", "memory_share: 0.5"})
+    @ValueSource(strings = {"[{memory_share: 0.5}]", "[{memory_share: 0.5, forward: [gpu], profiled_runs: 9}]",
+        "[{forward: [gpu], backward: [gpu], decode: [cg]}]", "[{memory_share: 2, forward: [gpu], backward: [gpu], decode: [cg]}]",
+        "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg]}]", "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg], profiled_runs: 0}]",
+        "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg], profiled_runs: 9, tile: 3}]", "- [", "memory_share: 0.5"})
     void wrongOnesAreToldOf(String text) {
         String message = assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL, text)).getMessage();
         assertTrue(message.startsWith("devices.yaml of tornado-config"), message);

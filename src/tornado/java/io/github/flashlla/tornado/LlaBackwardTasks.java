@@ -7,10 +7,13 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
+import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.graph.TaskAppender;
-import io.github.flashlla.tornado.kernels.BackwardKernel;
-import io.github.flashlla.tornado.kernels.DeviceLimits;
+import io.github.flashlla.tornado.kernels.BackwardVariant;
+import io.github.flashlla.tornado.kernels.KeyCentre;
+import io.github.flashlla.tornado.kernels.Poison;
+import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -37,7 +40,9 @@ public final class LlaBackwardTasks {
     private final BackendDevice device;
     private final AttentionShape shape;
     private final LlaOptions options;
-    private final BackwardKernel kernel;
+    private final LlaTasks forward;
+    private final BackwardVariant variant;
+    private final VariantDevice traits;
     private final BackwardBuffers buffers;
     private final boolean ownsRidge;
     private final FloatArray poison = FloatArray.fromElements(Float.NaN);
@@ -46,11 +51,13 @@ public final class LlaBackwardTasks {
     private final float[] residual;
     private String graphName;
 
-    private LlaBackwardTasks(LlaTasks forward, BackwardKernel kernel, BackwardBuffers buffers, boolean ownsRidge) {
+    private LlaBackwardTasks(LlaTasks forward, BackwardVariant variant, BackwardBuffers buffers, boolean ownsRidge) {
         this.device = forward.entry();
         this.shape = forward.shape();
         this.options = forward.options();
-        this.kernel = kernel;
+        this.variant = variant;
+        this.traits = VariantDevice.of(device);
+        this.forward = forward;
         this.buffers = buffers;
         this.ownsRidge = ownsRidge;
         this.iterations = new int[Math.toIntExact(shape.rows())];
@@ -71,30 +78,30 @@ public final class LlaBackwardTasks {
     public static LlaBackwardTasks of(LlaTasks forward, FloatArray g, FloatArray dq, FloatArray dk, FloatArray dv,
             FloatArray dridge) {
         LlaBuffers f = forward.buffers();
-        BackwardKernel kernel = kernel(forward);
+        BackwardVariant variant = variant(forward);
         BackwardBuffers buffers = BackwardBuffers.over(forward.shape(), f, Masking.isJacobi(forward.options()),
-                scratchFloats(forward, kernel), g, dq, dk, dv, dridge);
+                scratchFloats(forward, variant), g, dq, dk, dv, dridge);
         LlaTasks.requireDistinct("q, k, v, ridge, o, g, dq, dk, dv and dridge", f.q(), f.k(), f.v(), f.ridge(), f.o(), g, dq, dk,
                 dv, buffers.dridge());
         forward.entry().memory().requireFree(forward.shape(),
-                forward.memoryBytes() + DeviceLimits.backwardMemoryBytes(forward.shape(), buffers));
-        return new LlaBackwardTasks(forward, kernel, buffers, dridge == null);
+                forward.memoryBytes() + buffers.bytes(forward.shape()));
+        return new LlaBackwardTasks(forward, variant, buffers, dridge == null);
     }
 
     /** The same over arrays that are all its own, but for forward's. */
     public static LlaBackwardTasks of(LlaTasks forward) {
-        BackwardKernel kernel = kernel(forward);
+        BackwardVariant variant = variant(forward);
         BackwardBuffers buffers = BackwardBuffers.allocate(forward.shape(), forward.buffers(),
-                Masking.isJacobi(forward.options()), scratchFloats(forward, kernel));
-        return new LlaBackwardTasks(forward, kernel, buffers, false);
+                Masking.isJacobi(forward.options()), scratchFloats(forward, variant));
+        return new LlaBackwardTasks(forward, variant, buffers, false);
     }
 
-    private static BackwardKernel kernel(LlaTasks forward) {
-        return DeviceLimits.chooseBackward(forward.entry(), forward.shape(), forward.options());
+    private static BackwardVariant variant(LlaTasks forward) {
+        return KernelTable.backward(VariantDevice.of(forward.entry()), forward.shape(), forward.options());
     }
 
-    private static long scratchFloats(LlaTasks forward, BackwardKernel kernel) {
-        return kernel.scratchFloats(forward.entry().info(), forward.shape(), forward.options());
+    private static long scratchFloats(LlaTasks forward, BackwardVariant variant) {
+        return variant.scratchFloats(VariantDevice.of(forward.entry()), forward.shape(), forward.options());
     }
 
     /** The arrays given and the work arrays. */
@@ -127,10 +134,13 @@ public final class LlaBackwardTasks {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.dridge());
         }
         TaskAppender tasks = new TaskAppender(device, graph, grids);
-        tasks.poison("lla_backward_poison_state", poison, buffers.rows(), buffers.visited());
-        tasks.poison("lla_backward_poison_queries", poison, buffers.dq(), buffers.dridge());
-        tasks.poison("lla_backward_poison_keys", poison, buffers.dk(), buffers.dv());
-        kernel.append(tasks, device.info(), buffers, shape, options);
+        Poison.append(tasks, "lla_backward_poison_state", poison, buffers.rows(), buffers.visited());
+        Poison.append(tasks, "lla_backward_poison_queries", poison, buffers.dq(), buffers.dridge());
+        Poison.append(tasks, "lla_backward_poison_keys", poison, buffers.dk(), buffers.dv());
+        if (!forward.computesCentre()) {
+            KeyCentre.append(tasks, "lla_backward_centre", forward.buffers(), shape);
+        }
+        variant.append(tasks, traits, buffers, shape, options);
     }
 
     /**
@@ -189,7 +199,7 @@ public final class LlaBackwardTasks {
 
     /** Bytes on the device beyond forward's, g and the gradients included. */
     public long memoryBytes() {
-        return DeviceLimits.backwardMemoryBytes(shape, buffers);
+        return buffers.bytes(shape);
     }
 
     /** Bytes on the device beyond forward's, g and the gradients. */
@@ -199,6 +209,6 @@ public final class LlaBackwardTasks {
 
     /** Iterations that the kernel ran in the run last checked, summed over the (query, key) pairs they ran on. */
     public long pairIterations() {
-        return LlaTasks.pairIterations(shape, options, kernel.blockRows(shape), iterations);
+        return LlaTasks.pairIterations(shape, options, variant.blockRows(shape), iterations);
     }
 }

@@ -6,14 +6,16 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
+import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.graph.TaskAppender;
-import io.github.flashlla.tornado.kernels.DeviceLimits;
-import io.github.flashlla.tornado.kernels.ForwardKernel;
+import io.github.flashlla.tornado.kernels.BufferWishes;
+import io.github.flashlla.tornado.kernels.ForwardVariant;
 import io.github.flashlla.tornado.kernels.KeyCentre;
+import io.github.flashlla.tornado.kernels.Poison;
+import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.Masking;
-import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.Set;
@@ -56,7 +58,8 @@ public final class LlaTasks {
     private final BackendDevice device;
     private final AttentionShape shape;
     private final LlaOptions options;
-    private final ForwardKernel kernel;
+    private final ForwardVariant variant;
+    private final VariantDevice traits;
     private final LlaBuffers buffers;
     private final boolean ownsRidge;
     private final FloatArray poison = FloatArray.fromElements(Float.NaN);
@@ -65,12 +68,13 @@ public final class LlaTasks {
     private final float[] residual;
     private String graphName;
 
-    private LlaTasks(BackendDevice device, AttentionShape shape, LlaOptions options, ForwardKernel kernel,
+    private LlaTasks(BackendDevice device, AttentionShape shape, LlaOptions options, ForwardVariant variant,
             LlaBuffers buffers, boolean ownsRidge) {
         this.device = device;
         this.shape = shape;
         this.options = options;
-        this.kernel = kernel;
+        this.variant = variant;
+        this.traits = VariantDevice.of(device);
         this.buffers = buffers;
         this.ownsRidge = ownsRidge;
         this.iterations = new int[Math.toIntExact(shape.rows())];
@@ -94,7 +98,7 @@ public final class LlaTasks {
     public static LlaTasks of(String deviceName, AttentionShape shape, LlaOptions options, FloatArray q, FloatArray k,
             FloatArray v, FloatArray ridge, FloatArray o) {
         BackendDevice device = BackendDevices.open(deviceName);
-        return checked(device, shape, options, (kernel, jacobi, packed, scratch) -> {
+        return checked(device, shape, options, (variant, jacobi, packed, scratch) -> {
             FloatArray ridges = ridge;
             if (ridge == null) {
                 ridges = new FloatArray(Math.toIntExact(shape.rows()));
@@ -102,29 +106,30 @@ public final class LlaTasks {
             }
             requireDistinct("q, k, v, ridge and o", q, k, v, ridges, o);
             LlaBuffers buffers = LlaBuffers.over(shape, jacobi, packed, scratch, q, k, v, ridges, o);
-            return new LlaTasks(device, shape, options, kernel, buffers, ridge == null);
+            return new LlaTasks(device, shape, options, variant, buffers, ridge == null);
         });
     }
 
     /** The same over arrays that are all its own. */
     public static LlaTasks of(BackendDevice device, AttentionShape shape, LlaOptions options) {
-        return checked(device, shape, options, (kernel, jacobi, packed, scratch) -> new LlaTasks(device, shape, options, kernel,
+        return checked(device, shape, options, (variant, jacobi, packed, scratch) -> new LlaTasks(device, shape, options, variant,
                 LlaBuffers.allocate(shape, jacobi, packed, scratch), false));
     }
 
     private interface Allocation {
-        LlaTasks allocate(ForwardKernel kernel, boolean jacobi, long packedHalves, long scratchFloats);
+        LlaTasks allocate(ForwardVariant variant, boolean jacobi, long packedHalves, long scratchFloats);
     }
 
-    private static LlaTasks checked(BackendDevice device, AttentionShape shape, LlaOptions options,
-            Allocation allocation) {
-        ForwardKernel kernel = DeviceLimits.choose(device, shape, options);
+    private static LlaTasks checked(BackendDevice device, AttentionShape shape, LlaOptions options, Allocation allocation) {
+        options.requirePrecisionOf(device.info());
+        VariantDevice traits = VariantDevice.of(device);
+        ForwardVariant variant = KernelTable.forward(traits, shape, options);
         boolean jacobi = Masking.isJacobi(options);
-        long scratch = kernel.scratchFloats(device.info(), shape, options);
-        long packed = kernel.packedHalves(shape);
-        device.memory().requireFree(shape, memoryBytes(device, shape, options, kernel));
-        DeviceLimits.requireLargest(device, shape, jacobi, Math.max(scratch, packed / 2));
-        return allocation.allocate(kernel, jacobi, packed, scratch);
+        BufferWishes wishes = variant.wishes(traits, shape, options);
+        device.memory().requireFree(shape, LlaBuffers.bytes(shape, jacobi, wishes.floats()));
+        device.requireAllocatable(LlaBuffers.largestBytes(shape, jacobi, Math.max(wishes.scratchFloats(), wishes.packedHalves() / 2)),
+                shape, "use fewer heads or a shorter sequence");
+        return allocation.allocate(variant, jacobi, wishes.packedHalves(), wishes.scratchFloats());
     }
 
     /** The device, as the checks know it. */
@@ -152,7 +157,7 @@ public final class LlaTasks {
 
     /**
      * Adds the forward pass behind the tasks that the graph has, and its launch sizes to the scheduler. Its tasks are
-     * called {@code lla_poison}, {@code lla_centre} and {@code lla_forward}.
+     * called {@code lla_poison}, {@code lla_centre} where it is needed, and {@code lla_forward}.
      *
      * @param grids the scheduler that the graph's plan will run with
      */
@@ -175,21 +180,21 @@ public final class LlaTasks {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.ridge());
         }
         TaskAppender tasks = new TaskAppender(device, graph, grids);
-        tasks.poison("lla_poison", poison, buffers.o(), buffers.stats());
-        tasks.task("lla_centre", TaskAppender.groups((long) shape.batch() * shape.kvHeads(), KeyCentre.THREADS),
-                g -> g.task("lla_centre", KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(),
-                        shape.keyLength(), shape.headDim()));
-        kernel.prepare(tasks, "lla_pack", buffers, shape);
-        tasks.task("lla_forward", kernel.grid(device.info(), shape, options),
-                g -> kernel.append(g, "lla_forward", device.info(), buffers, shape, options));
+        Poison.append(tasks, "lla_poison", poison, buffers.o(), buffers.stats());
+        if (computesCentre()) {
+            KeyCentre.append(tasks, "lla_centre", buffers, shape);
+        }
+        variant.append(tasks, traits, buffers, shape, options);
+    }
+
+    /** Where the variant or a backward pass over the same options reads it. */
+    boolean computesCentre() {
+        return options.keepState() || variant.wishes(traits, shape, options).centre();
     }
 
     /** Has a plan run on this device, and compile its kernels as the device's profile in tornado-config says. */
     public TornadoExecutionPlan configure(TornadoExecutionPlan plan) {
-        plan.withDevice(device.device());
-        DeviceProfile.of(device.info()).compilerFlags()
-                .ifPresent(flags -> plan.withCompilerFlags(device.device().getTornadoVMBackend(), flags));
-        return plan;
+        return device.configure(plan);
     }
 
     /**
@@ -233,13 +238,7 @@ public final class LlaTasks {
 
     /** Bytes on the device, all arrays together. */
     public long memoryBytes() {
-        return memoryBytes(device, shape, options, kernel);
-    }
-
-    private static long memoryBytes(BackendDevice device, AttentionShape shape, LlaOptions options,
-            ForwardKernel kernel) {
-        return DeviceLimits.memoryBytes(shape, Masking.isJacobi(options),
-                kernel.scratchFloats(device.info(), shape, options) + kernel.packedHalves(shape) / 2);
+        return LlaBuffers.bytes(shape, Masking.isJacobi(options), variant.wishes(traits, shape, options).floats());
     }
 
     /** Bytes on the device beyond q, k, v and o. */
@@ -249,7 +248,7 @@ public final class LlaTasks {
 
     /** Iterations that the kernel ran in the run last checked, summed over the (query, key) pairs they ran on. */
     public long pairIterations() {
-        return pairIterations(shape, options, kernel.blockRows(shape), iterations);
+        return pairIterations(shape, options, variant.blockRows(shape), iterations);
     }
 
     /** @param rows queries that iterate together, all of them as often as the slowest */

@@ -133,7 +133,7 @@ class ComparisonTest {
         List<Measurement> measurements = new ArrayList<>();
         for (double tolerance : new double[] {1e-3, 1e-1}) {
             Measurement m = Records.measurement("jvm", Records.workload(1024), Records.samples(tolerance < 0.01 ? 100 : 50, 5, 1));
-            measurements.add(new Measurement(m.device(), m.workload(), new Method("lla", tolerance, 64, "none", "float32", null), m.status(),
+            measurements.add(new Measurement(m.device(), m.workload(), new Method("lla", tolerance, 64, "none", "float32", null, null), m.status(),
                     null, m.times(), m.rates(), new Measurement.AccuracyCheck(tolerance / 4, 1, 48), m.solve(), null, m.memory()));
         }
         BenchmarkRecord record = Records.record("a", measurements);

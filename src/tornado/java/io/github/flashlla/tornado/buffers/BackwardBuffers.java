@@ -63,7 +63,12 @@ public record BackwardBuffers(
         return ((long) u.getSize() + rows.getSize() + visited.getSize() + scratch.getSize()) * Float.BYTES;
     }
 
-    /** The same in floats and without the scratch memory, before anything is allocated. */
+    /** Bytes beyond forward's, g and the gradients included. */
+    public long bytes(AttentionShape shape) {
+        return shape.tensorBytes(Float.BYTES) + shape.rows() * Float.BYTES + workspaceBytes();
+    }
+
+    /** The workspace in floats and without the scratch memory, before anything is allocated. */
     public static long workspaceFloats(AttentionShape shape, boolean jacobi) {
         return shape.rows() * ((jacobi ? 2L : 1L) * shape.headDim() + BackwardRow.ROW_SCALARS)
                 + (long) shape.batch() * shape.kvHeads() * shape.keyLength();

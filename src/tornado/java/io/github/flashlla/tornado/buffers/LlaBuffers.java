@@ -4,6 +4,8 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
+import java.util.Arrays;
+import java.util.stream.LongStream;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
@@ -58,7 +60,7 @@ public record LlaBuffers(
         FloatArray x = array(solveRows(shape, jacobi), shape.headDim());
         FloatArray centre = array(shape.batch(), shape.kvHeads(), shape.headDim());
         return new LlaBuffers(q, k, v, ridge, centre, o, array(shape.rowDims()), kbar, x, array(shape.rows(), 2),
-                new HalfFloatArray(elements(Math.max(1, packedHalves))), array(Math.max(1, scratchFloats)));
+                new HalfFloatArray(arrayElements(Math.max(1, packedHalves))), array(Math.max(1, scratchFloats)));
     }
 
     /** Fills q, k, v and the ridge. */
@@ -91,16 +93,31 @@ public record LlaBuffers(
         return centres + 3 * shape.rows() + (shape.rows() + solveRows(shape, jacobi)) * shape.headDim();
     }
 
+    /** Bytes of device memory that a forward pass needs, all arrays together. */
+    public static long bytes(AttentionShape shape, boolean jacobi, long scratchFloats) {
+        return shape.tensorBytes(Float.BYTES) + (shape.rows() + workspaceFloats(shape, jacobi) + scratchFloats) * Float.BYTES;
+    }
+
+    /** Bytes of the largest array. */
+    public static long largestBytes(AttentionShape shape, boolean jacobi, long scratchFloats) {
+        return LongStream.of(solveRows(shape, jacobi) * shape.headDim(), elements(shape.keyDims()), elements(shape.valueDims()),
+                elements(shape.outputDims()), scratchFloats).max().orElseThrow() * Float.BYTES;
+    }
+
+    public static long elements(long[] dims) {
+        return Arrays.stream(dims).reduce(1, Math::multiplyExact);
+    }
+
     /** Rows of D floats that the solve keeps in the array of x. */
     public static long solveRows(AttentionShape shape, boolean jacobi) {
         return shape.rows() * (1 + (jacobi ? 1 : 0) + (shape.valueDim() < shape.headDim() ? 1 : 0));
     }
 
     public static FloatArray array(long... dims) {
-        return new FloatArray(elements(dims));
+        return new FloatArray(arrayElements(dims));
     }
 
-    private static int elements(long... dims) {
+    private static int arrayElements(long... dims) {
         long elements = 1;
         for (long dim : dims) {
             elements *= dim;

@@ -1,7 +1,10 @@
 package io.github.flashlla.tornado.device;
 
+import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.concurrent.Callable;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
 /**
@@ -26,6 +29,26 @@ public record BackendDevice(DeviceInfo info, TornadoDevice device, int backendIn
             } finally {
                 device.getDeviceContext().setResetToFalse();
             }
+        }
+    }
+
+    /** Has a plan run on this device, and compile its kernels as the device's profile in tornado-config says. */
+    public TornadoExecutionPlan configure(TornadoExecutionPlan plan) {
+        plan.withDevice(device);
+        DeviceProfile.of(info).compilerFlags().ifPresent(flags -> plan.withCompilerFlags(device.getTornadoVMBackend(), flags));
+        return plan;
+    }
+
+    /**
+     * Refuses an array that the device does not allocate at once, before any is: some drivers fail silently.
+     *
+     * @throws DeviceException with the sizes and what to do
+     */
+    public void requireAllocatable(long bytes, Object what, String remedy) {
+        long most = device.getMaxAllocMemory();
+        if (most > 0 && bytes > most) {
+            throw new DeviceException(info.name() + " allocates at most " + most + " bytes at once, but " + what
+                    + " needs an array of " + bytes + "; " + remedy + ".");
         }
     }
 }

@@ -1,5 +1,8 @@
 package io.github.flashlla.tornado.kernels;
 
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.tornado.buffers.LlaBuffers;
+import io.github.flashlla.tornado.graph.TaskAppender;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
@@ -10,6 +13,13 @@ public final class KeyCentre {
     private static final int SAMPLES = 256;
 
     private KeyCentre() {}
+
+    /** Adds the task. */
+    public static void append(TaskAppender tasks, String name, LlaBuffers buffers, AttentionShape shape) {
+        tasks.task(name, TaskAppender.groups((long) shape.batch() * shape.kvHeads(), THREADS),
+                graph -> graph.task(name, KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(), shape.keyLength(),
+                        shape.headDim()));
+    }
 
     /**
      * Launched as one group of {@value #THREADS} threads for each of B Hkv heads.

@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.kernels;
 
+import io.github.flashlla.tornado.graph.TaskAppender;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
@@ -7,7 +8,20 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 public final class Poison {
     public static final int THREADS = 64;
 
+    private static final int MOST_GROUPS = 1 << 12;
+
     private Poison() {}
+
+    /**
+     * Adds a task that makes every element of two arrays {@code poison}'s, so that one which the next tasks do not write is seen.
+     *
+     * @param poison one element, NaN
+     */
+    public static void append(TaskAppender tasks, String name, FloatArray poison, FloatArray one, FloatArray other) {
+        int longest = Math.max(one.getSize(), other.getSize());
+        tasks.task(name, TaskAppender.groups(Math.min(MOST_GROUPS, Math.ceilDiv(longest, THREADS)), THREADS),
+                graph -> graph.task(name, Poison::poison, new KernelContext(), poison, one, other));
+    }
 
     /**
      * Launched with any number of groups of {@value #THREADS} threads.

@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.plan;
 import io.github.flashlla.Device.Ceilings;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.tornado.device.BackendDevice;
+import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.CeilingKernels;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -14,7 +15,6 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
-import uk.ac.manchester.tornado.api.WorkerGrid1D;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task3;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
@@ -148,14 +148,14 @@ public final class DeviceCeilings {
     private static <A> double bestPerSecond(BackendDevice entry, Task3<KernelContext, A, A> kernel,
             A in, A out, int threads, int group, BooleanSupplier right) throws Exception {
         String name = "ceiling" + GRAPHS.incrementAndGet();
-        System.setProperty(name + ".loop.device", entry.backendIndex() + ":" + entry.deviceIndex());
-        TaskGraph graph = new TaskGraph(name).transferToDevice(DataTransferMode.FIRST_EXECUTION, in, out)
-                .task("loop", kernel, new KernelContext(), in, out).transferToHost(DataTransferMode.UNDER_DEMAND, out);
-        WorkerGrid1D grid = new WorkerGrid1D(threads);
-        grid.setLocalWork(entry.maxGroupThreads() > 0 ? Math.min(group, entry.maxGroupThreads()) : group, 1, 1);
+        TaskGraph graph = new TaskGraph(name).transferToDevice(DataTransferMode.FIRST_EXECUTION, in, out);
+        GridScheduler grids = new GridScheduler();
+        int local = entry.maxGroupThreads() > 0 ? Math.min(group, entry.maxGroupThreads()) : group;
+        new TaskAppender(entry, graph, grids).task("loop", TaskAppender.groups(threads / local, local),
+                added -> added.task("loop", kernel, new KernelContext(), in, out));
+        graph.transferToHost(DataTransferMode.UNDER_DEMAND, out);
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
-            plan.withGridScheduler(new GridScheduler(name + ".loop", grid)).withDevice(entry.device())
-                    .withProfiler(ProfilerMode.SILENT);
+            entry.configure(plan).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
             long best = Long.MAX_VALUE;
             int since = 0;
             TornadoExecutionResult result = null;

@@ -5,9 +5,9 @@ import static uk.ac.manchester.tornado.api.enums.DataTransferMode.FIRST_EXECUTIO
 import static uk.ac.manchester.tornado.api.enums.DataTransferMode.UNDER_DEMAND;
 
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.DeviceException;
-import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.KvCache;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
@@ -21,14 +21,15 @@ import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornado.buffers.CacheRows;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.DeviceMemory;
 import io.github.flashlla.tornado.device.ProfiledTimes;
 import io.github.flashlla.tornado.device.RootCause;
-import io.github.flashlla.tornado.kernels.decode.CgDecodeTasks;
-import io.github.flashlla.tornado.kernels.decode.CovarianceDecodeTasks;
-import io.github.flashlla.tornado.kernels.decode.DecodeGrid;
-import io.github.flashlla.tornado.kernels.decode.DecodeTasks;
+import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.kernels.DecodeTasks;
+import io.github.flashlla.tornado.kernels.DecodeVariant;
+import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.CacheLayout;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import java.lang.foreign.MemorySegment;
@@ -118,16 +119,10 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
         this.stagedK = cache.k().staging(staged * c.kvHeads());
         this.stagedV = cache.v().staging(staged * c.kvHeads());
         this.io = DecodeArrays.of(shape);
-        boolean matrixFree = CgDecodeTasks.takes(shape, entry.info());
-        if (method == DecodeMethod.MATRIX_FREE && !matrixFree) {
-            throw new InvalidInputException(deviceName + ": MATRIX_FREE takes D = Dv of 8, 16, 32, 64, 128 or 256 on this device, not "
-                    + shape + "; use COVARIANCE");
-        }
-        if (matrixFree && method != DecodeMethod.COVARIANCE) {
-            ways.add(new CgDecodeTasks(cache.arrays(), shape, options, entry.info(), io));
-        }
-        if (method != DecodeMethod.MATRIX_FREE) {
-            ways.add(new CovarianceDecodeTasks(cache.arrays(), shape, DecodeGrid.of(entry, shape), io));
+        VariantDevice traits = VariantDevice.of(entry);
+        for (DecodeVariant variant : KernelTable.decode(method, traits, shape, options, cache.k().halves() ? DataType.FLOAT16
+                : DataType.FLOAT32)) {
+            ways.add(variant.tasks(traits, cache.arrays(), shape, options, io));
         }
         this.memory = entry.memory();
         this.profiledRuns = DeviceProfile.of(entry.info()).profiledRuns();
@@ -150,63 +145,51 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
         for (DecodeTasks way : ways) {
             largest = Math.max(largest, way.largestBytes());
         }
-        long maxAlloc = entry.device().getMaxAllocMemory();
-        if (maxAlloc > 0 && largest > maxAlloc) {
-            throw new DeviceException(deviceName + " allocates at most " + maxAlloc + " bytes at once, but decoding " + cache.shape()
-                    + " needs an array of " + largest + "; lower the capacity or the batch, or store FLOAT16.");
-        }
+        entry.requireAllocatable(largest, "decoding " + cache.shape(), "lower the capacity or the batch, or store FLOAT16");
     }
 
     private TornadoExecutionPlan build(BackendDevice entry) {
-        // read when a task is added: kernels are checked against this device's backend, not the default one
-        String index = entry.backendIndex() + ":" + entry.deviceIndex();
-        System.setProperty(appendGraph + ".append.device", index);
         KvCacheShape c = cache.shape();
-        KernelContext context = new KernelContext();
         GridScheduler grids = new GridScheduler();
         CacheRows k = cache.k();
         CacheRows v = cache.v();
         List<ImmutableTaskGraph> graphs = new ArrayList<>();
-        graphs.add(new TaskGraph(appendGraph)
+        TaskGraph appending = new TaskGraph(appendGraph)
                 .transferToDevice(FIRST_EXECUTION, k.single, k.half, v.single, v.half)
-                .transferToDevice(EVERY_EXECUTION, target, stagedK.single, stagedK.half, stagedV.single, stagedV.half)
-                .task("append", CacheLayout::append, context, target, stagedK.single, stagedK.half, stagedV.single, stagedV.half,
-                        k.single, k.half, v.single, v.half, k.halves() ? 1 : 0, c.headDim(), c.valueDim(),
-                        cache.rowsPerSequence(), c.kvHeads())
-                .persistOnDevice(k.single, k.half, v.single, v.half)
-                .snapshot());
+                .transferToDevice(EVERY_EXECUTION, target, stagedK.single, stagedK.half, stagedV.single, stagedV.half);
         int elements = target.getSize() * c.kvHeads() * Math.max(c.headDim(), c.valueDim());
-        DecodeTasks.workers(grids, appendGraph + ".append", Math.ceilDiv(elements, 64), 64);
+        new TaskAppender(entry, appending, grids).task("append", TaskAppender.groups(Math.ceilDiv(elements, 64), 64),
+                graph -> graph.task("append", CacheLayout::append, new KernelContext(), target, stagedK.single, stagedK.half,
+                        stagedV.single, stagedV.half, k.single, k.half, v.single, v.half, k.halves() ? 1 : 0, c.headDim(),
+                        c.valueDim(), cache.rowsPerSequence(), c.kvHeads()));
+        graphs.add(appending.persistOnDevice(k.single, k.half, v.single, v.half).snapshot());
         for (DecodeTasks tasks : ways) {
             firstGraphs.add(graphs.size());
             for (int graph = 0; graph < tasks.graphs(); graph++) {
-                graphs.add(graph(tasks, graph, index, grids, context));
+                graphs.add(graph(tasks, graph, grids));
             }
         }
-        return new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new)).withDevice(entry.device())
+        return entry.configure(new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new)))
                 .withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
     }
 
-    private ImmutableTaskGraph graph(DecodeTasks tasks, int graph, String deviceIndex, GridScheduler grids, KernelContext context) {
+    private ImmutableTaskGraph graph(DecodeTasks tasks, int graph, GridScheduler grids) {
         CacheRows k = cache.k();
         CacheRows v = cache.v();
         String method = decodeGraph + tasks.method().name().charAt(0);
-        String name = method + graph;
-        for (String task : tasks.names(graph)) {
-            System.setProperty(name + "." + task + ".device", deviceIndex);
-        }
-        TaskGraph built = new TaskGraph(name);
+        TaskGraph built = new TaskGraph(method + graph);
         if (graph == 0) {
-            built = built.consumeFromDevice(appendGraph, k.single, k.half, v.single, v.half)
+            built.consumeFromDevice(appendGraph, k.single, k.half, v.single, v.half)
                     .transferToDevice(FIRST_EXECUTION, tasks.scratch())
                     .transferToDevice(EVERY_EXECUTION, io.lengths(), io.q(), io.scaledQ(), io.ridges(), io.o())
                     .transferToDevice(EVERY_EXECUTION, (Object[]) tasks.results());
         } else {
             // TornadoVM hands on what the graph that ran last has, the cache included
-            built = built.consumeFromDevice(method + (graph - 1), k.single, k.half, v.single, v.half)
+            built.consumeFromDevice(method + (graph - 1), k.single, k.half, v.single, v.half)
                     .consumeFromDevice(method + (graph - 1), kept(tasks));
         }
-        built = tasks.append(graph, built, name, grids, context).transferToHost(EVERY_EXECUTION, io.o(), tasks.facts());
+        tasks.append(graph, new TaskAppender(entry, built, grids));
+        built.transferToHost(EVERY_EXECUTION, io.o(), tasks.facts());
         built = built.transferToHost(options.keepState() ? EVERY_EXECUTION : UNDER_DEMAND, (Object[]) tasks.state());
         return (graph + 1 < tasks.graphs() ? built.persistOnDevice(kept(tasks)) : built).snapshot();
     }

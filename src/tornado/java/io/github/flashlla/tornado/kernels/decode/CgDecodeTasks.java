@@ -1,18 +1,15 @@
 package io.github.flashlla.tornado.kernels.decode;
 
 import io.github.flashlla.AttentionShape;
-import io.github.flashlla.DataType;
 import io.github.flashlla.DecodeMethod;
-import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.tornado.buffers.CacheArrays;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
-import io.github.flashlla.tornado.kernels.tile.CacheLayout;
-import java.util.ArrayList;
-import java.util.List;
-import uk.ac.manchester.tornado.api.GridScheduler;
+import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.kernels.DecodeTasks;
+import io.github.flashlla.tornado.kernels.VariantDevice;
 import uk.ac.manchester.tornado.api.KernelContext;
-import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.WorkerGrid;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
@@ -57,25 +54,25 @@ public final class CgDecodeTasks implements DecodeTasks {
     private final FloatArray oParts;
     private final FloatArray work;
 
-    public CgDecodeTasks(CacheArrays cache, AttentionShape shape, LlaOptions options, DeviceInfo device, DecodeArrays io) {
+    CgDecodeTasks(boolean matrixUnits, CacheArrays cache, AttentionShape shape, LlaOptions options, VariantDevice device, DecodeArrays io) {
         this.cache = cache;
         this.shape = shape;
         this.options = options;
         this.io = io;
-        this.matrixUnits = matrixUnits(cache, shape, device);
+        this.matrixUnits = matrixUnits;
         this.heads = headsPerGroup(shape);
         this.threads = matrixUnits ? TensorCoreCgDecode.THREADS : threads(device);
         int dim = shape.headDim();
         int tile = matrixUnits ? TensorCoreCgDecode.TILE : CgDecode.tile(dim, threads);
         this.tiles = Math.ceilDiv(shape.keyLength(), tile);
         int units = units();
-        int computeUnits = Math.max(1, device.computeUnits());
+        int computeUnits = device.computeUnits();
         int most = Math.max(1, tiles / 4);
         if (matrixUnits) {
             this.splits = Math.clamp(computeUnits * MATRIX_GROUPS_PER_UNIT / units, 1, most);
             this.finishingSplits = Math.clamp(computeUnits * FINISHING_GROUPS_PER_UNIT / units, 1, most);
         } else {
-            int groups = device.type() == DeviceInfo.Type.CPU ? GROUPS_PER_CORE : GROUPS_PER_GPU_UNIT;
+            int groups = device.isCpu() ? GROUPS_PER_CORE : GROUPS_PER_GPU_UNIT;
             this.splits = Math.clamp(Math.ceilDiv(computeUnits * groups, units), 1, most);
             this.finishingSplits = splits;
         }
@@ -94,29 +91,13 @@ public final class CgDecodeTasks implements DecodeTasks {
         this.work = new FloatArray(matrixUnits ? warps * TensorCoreCgDecode.SCRATCH : 1);
     }
 
-    private static boolean matrixUnits(CacheArrays cache, AttentionShape shape, DeviceInfo device) {
-        return device.precisions().contains(DataType.FLOAT16) && cache.k().halves() && shape.headDim() == TensorCoreCgDecode.DIM
-                && shape.valueDim() == TensorCoreCgDecode.DIM && TensorCoreCgDecode.localBytes() <= device.localMemoryBytes();
-    }
-
-    /** Whether the kernels take this shape, and the device their work-groups. */
-    public static boolean takes(AttentionShape shape, DeviceInfo device) {
-        int dim = shape.headDim();
-        if (dim != shape.valueDim() || CacheLayout.lanes(dim) == dim || dim < CgDecode.DIMS) {
-            return false;
-        }
-        long local = (long) Float.BYTES * Math.max(CgDecode.localFloats(dim, headsPerGroup(shape), threads(device)), 7 * dim);
-        long kept = (long) shape.batch() * shape.heads() * (shape.keyLength() + CgDecode.tile(dim, threads(device)));
-        return kept < Integer.MAX_VALUE - 64 && (device.localMemoryBytes() <= 0 || local <= device.localMemoryBytes());
-    }
-
-    private static int headsPerGroup(AttentionShape shape) {
+    static int headsPerGroup(AttentionShape shape) {
         return shape.group() % 4 == 0 ? 4 : shape.group() % 2 == 0 ? 2 : 1;
     }
 
     /** TornadoVM's PTX backend changes the size of larger work-groups that use many registers. */
-    private static int threads(DeviceInfo device) {
-        return device.backend().equals("ptx") ? 64 : 128;
+    static int threads(VariantDevice device) {
+        return device.info().backend().equals("ptx") ? 64 : 128;
     }
 
     private int units() {
@@ -149,89 +130,79 @@ public final class CgDecodeTasks implements DecodeTasks {
     }
 
     @Override
-    public String[] names(int graph) {
-        List<String> names = new ArrayList<>(List.of("merge"));
+    public void append(int graph, TaskAppender tasks) {
+        KernelContext context = new KernelContext();
         if (graph == 0) {
-            names.addAll(List.of("gather", "begin"));
-        }
-        if (!matrixUnits) {
-            names.add("output");
+            appendStart(tasks, context);
         }
         for (int pass = graph * FIRST_ITERATIONS; pass < end(graph); pass++) {
-            names.add("multiply" + pass);
-            names.add("advance" + pass);
+            appendIteration(tasks, context, pass);
+        }
+        appendOutput(tasks, context);
+    }
+
+    private void appendStart(TaskAppender tasks, KernelContext context) {
+        FloatArray k32 = cache.k().single;
+        HalfFloatArray k16 = cache.k().half;
+        int binary16 = cache.k().halves() ? 1 : 0;
+        int dim = shape.headDim();
+        int rows = cache.rowsPerSequence();
+        int group = shape.group();
+        tasks.task("gather", TaskAppender.groups(units() * splits, threads), graph -> {
             if (matrixUnits) {
-                names.add("finish" + pass);
+                graph.task("gather", TensorCoreCgDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, work, rows,
+                        shape.kvHeads(), group, heads, splits);
+            } else {
+                graph.task("gather", CgDecode::gather, context, k32, k16, io.scaledQ(), io.lengths(), scores, sums, binary16, dim,
+                        rows, shape.kvHeads(), group, heads, splits, tiles, threads);
             }
-        }
-        return names.toArray(String[]::new);
+        });
+        tasks.task("begin", TaskAppender.groups(queries(), 64), graph -> graph.task("begin", CgDecode::begin, context, k32, k16, io.q(),
+                io.ridges(), io.lengths(), sums, state, facts, binary16, dim, rows, shape.heads(), group, splits,
+                (float) options.scaleFor(dim), (float) options.tolerance(), iterations));
     }
 
-    @Override
-    public TaskGraph append(int graph, TaskGraph tasks, String name, GridScheduler grids, KernelContext context) {
-        if (graph == 0) {
-            tasks = appendStart(tasks, name, grids, context);
-        }
-        for (int pass = graph * FIRST_ITERATIONS; pass < end(graph); pass++) {
-            tasks = appendIteration(tasks, name, grids, context, pass);
-        }
-        return appendOutput(tasks, name, grids, context);
-    }
-
-    private TaskGraph appendStart(TaskGraph tasks, String name, GridScheduler grids, KernelContext context) {
+    private void appendIteration(TaskAppender tasks, KernelContext context, int pass) {
         FloatArray k32 = cache.k().single;
         HalfFloatArray k16 = cache.k().half;
         int binary16 = cache.k().halves() ? 1 : 0;
         int dim = shape.headDim();
         int rows = cache.rowsPerSequence();
         int group = shape.group();
-        DecodeTasks.workers(grids, name + ".gather", units() * splits, threads);
-        DecodeTasks.workers(grids, name + ".begin", queries(), 64);
-        tasks = matrixUnits
-                ? tasks.task("gather", TensorCoreCgDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, work, rows,
-                        shape.kvHeads(), group, heads, splits)
-                : tasks.task("gather", CgDecode::gather, context, k32, k16, io.scaledQ(), io.lengths(), scores, sums,
-                        binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads);
-        return tasks.task("begin", CgDecode::begin, context, k32, k16, io.q(), io.ridges(), io.lengths(), sums, state, facts,
-                binary16, dim, rows, shape.heads(), group, splits, (float) options.scaleFor(dim), (float) options.tolerance(),
-                iterations);
-    }
-
-    private TaskGraph appendIteration(TaskGraph tasks, String name, GridScheduler grids, KernelContext context, int pass) {
-        FloatArray k32 = cache.k().single;
-        HalfFloatArray k16 = cache.k().half;
-        int binary16 = cache.k().halves() ? 1 : 0;
-        int dim = shape.headDim();
-        int rows = cache.rowsPerSequence();
-        int group = shape.group();
-        DecodeTasks.workers(grids, name + ".multiply" + pass, units() * splits, threads);
-        DecodeTasks.workers(grids, name + ".advance" + pass, queries(), 64);
+        String multiply = "multiply" + pass;
+        tasks.task(multiply, TaskAppender.groups(units() * splits, threads), graph -> {
+            if (matrixUnits) {
+                graph.task(multiply, TensorCoreCgDecode::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts, ayParts,
+                        work, rows, shape.kvHeads(), group, heads, splits, pass);
+            } else {
+                graph.task(multiply, CgDecode::multiply, context, k32, k16, io.lengths(), scores, products, slopes, state, facts,
+                        ayParts, binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads, pass);
+            }
+        });
         if (matrixUnits) {
-            DecodeTasks.workers(grids, name + ".finish" + pass, units() * finishingSplits, TensorCoreCgDecode.WARPS * TensorCoreCgDecode.THREADS);
-            tasks = tasks.task("multiply" + pass, TensorCoreCgDecode::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts,
-                            ayParts, work, rows, shape.kvHeads(), group, heads, splits, pass)
-                    .task("finish" + pass, TensorCoreCgDecode::finish, context, k16, cache.v().half, io.scaledQ(), io.lengths(), state,
-                            facts, ayParts, oParts, work, rows, shape.kvHeads(), group, heads, finishingSplits, pass);
+            tasks.task("finish" + pass, TaskAppender.groups(units() * finishingSplits, TensorCoreCgDecode.WARPS
+                    * TensorCoreCgDecode.THREADS), graph -> graph.task("finish" + pass, TensorCoreCgDecode::finish, context, k16,
+                            cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts, work, rows, shape.kvHeads(),
+                            group, heads, finishingSplits, pass));
+        }
+        tasks.task("advance" + pass, TaskAppender.groups(queries(), 64), graph -> graph.task("advance" + pass, CgDecode::advance,
+                context, io.q(), io.ridges(), ayParts, state, facts, dim, heads, splits, finishingSplits,
+                (float) options.tolerance(), pass, iterations));
+    }
+
+    private void appendOutput(TaskAppender tasks, KernelContext context) {
+        int dim = shape.headDim();
+        WorkerGrid merging = TaskAppender.groups(Math.ceilDiv(io.o().getSize(), 64), 64);
+        if (matrixUnits) {
+            tasks.task("merge", merging, graph -> graph.task("merge", TensorCoreCgDecode::merge, context, oParts, facts, io.o(),
+                    finishingSplits));
         } else {
-            tasks = tasks.task("multiply" + pass, CgDecode::multiply, context, k32, k16, io.lengths(), scores, products,
-                    slopes, state, facts, ayParts, binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads,
-                    pass);
+            tasks.task("output", TaskAppender.groups(units() * splits, threads), graph -> graph.task("output", CgDecode::output,
+                    context, cache.v().single, cache.v().half, io.lengths(), scores, products, slopes, facts, oParts,
+                    cache.k().halves() ? 1 : 0, dim, cache.rowsPerSequence(), shape.kvHeads(), shape.group(), heads, splits, tiles,
+                    threads));
+            tasks.task("merge", merging, graph -> graph.task("merge", CovarianceDecode::merge, context, oParts, io.o(), dim, splits));
         }
-        return tasks.task("advance" + pass, CgDecode::advance, context, io.q(), io.ridges(), ayParts, state, facts, dim,
-                heads, splits, finishingSplits, (float) options.tolerance(), pass, iterations);
-    }
-
-    private TaskGraph appendOutput(TaskGraph tasks, String name, GridScheduler grids, KernelContext context) {
-        DecodeTasks.workers(grids, name + ".merge", Math.ceilDiv(io.o().getSize(), 64), 64);
-        if (matrixUnits) {
-            return tasks.task("merge", TensorCoreCgDecode::merge, context, oParts, facts, io.o(), finishingSplits);
-        }
-        int dim = shape.headDim();
-        DecodeTasks.workers(grids, name + ".output", units() * splits, threads);
-        return tasks.task("output", CgDecode::output, context, cache.v().single, cache.v().half, io.lengths(), scores,
-                        products, slopes, facts, oParts, cache.k().halves() ? 1 : 0, dim, cache.rowsPerSequence(), shape.kvHeads(),
-                        shape.group(), heads, splits, tiles, threads)
-                .task("merge", CovarianceDecode::merge, context, oParts, io.o(), dim, splits);
     }
 
     @Override

@@ -4,10 +4,12 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.tornado.buffers.CacheArrays;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
-import uk.ac.manchester.tornado.api.GridScheduler;
+import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.kernels.DecodeTasks;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** scan -> covariance -> solve -> output -> merge, as in {@link CovarianceDecode}. */
@@ -56,50 +58,45 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     }
 
     @Override
-    public String[] names(int graph) {
-        return new String[] {"scan", "covariance", "solve", "output", "merge"};
-    }
-
-    @Override
-    public TaskGraph append(int graph, TaskGraph tasks, String name, GridScheduler grids, KernelContext context) {
+    public void append(int graph, TaskAppender tasks) {
+        KernelContext context = new KernelContext();
         FloatArray k32 = cache.k().single;
-        var k16 = cache.k().half;
+        HalfFloatArray k16 = cache.k().half;
         int binary16 = cache.k().halves() ? 1 : 0;
         int dim = shape.headDim();
         int rows = cache.rowsPerSequence();
         int group = shape.group();
         int hw = grid.headsPerGroup();
         int splits = grid.splits();
-        tasks = tasks.task("scan", CovarianceDecode::scan, context, k32, k16, io.scaledQ(), io.lengths(), topScore, topKey, binary16, dim,
-                        rows, shape.kvHeads(), group, hw, splits)
-                .task("covariance", CovarianceDecode::covariance, context, k32, k16, io.scaledQ(), io.lengths(), topScore, topKey,
-                        sums, sumZ, centre, binary16, dim, rows, shape.kvHeads(), group, hw, splits, grid.chunks());
-        tasks = appendSolve(tasks, context);
         int units = grid.units(shape);
-        DecodeTasks.workers(grids, name + ".scan", units * splits, grid.threads());
-        DecodeTasks.workers(grids, name + ".covariance", units * splits * grid.chunks(), grid.covarianceThreads());
-        DecodeTasks.workers(grids, name + ".solve", shape.batch() * shape.heads(), grid.threads());
-        DecodeTasks.workers(grids, name + ".output", units * splits, grid.threads());
-        DecodeTasks.workers(grids, name + ".merge", Math.ceilDiv(io.o().getSize(), grid.threads()), grid.threads());
-        return tasks.task("output", CovarianceDecode::output, context, k32, k16, cache.v().single, cache.v().half, io.scaledQ(),
-                        io.lengths(), centre, x, facts, parts, binary16, dim, shape.valueDim(), rows, shape.kvHeads(), group, hw,
-                        splits)
-                .task("merge", CovarianceDecode::merge, context, parts, io.o(), shape.valueDim(), splits);
+        tasks.task("scan", TaskAppender.groups(units * splits, grid.threads()), graphed -> graphed.task("scan",
+                CovarianceDecode::scan, context, k32, k16, io.scaledQ(), io.lengths(), topScore, topKey, binary16, dim, rows,
+                shape.kvHeads(), group, hw, splits));
+        tasks.task("covariance", TaskAppender.groups((long) units * splits * grid.chunks(), grid.covarianceThreads()),
+                graphed -> graphed.task("covariance", CovarianceDecode::covariance, context, k32, k16, io.scaledQ(), io.lengths(),
+                        topScore, topKey, sums, sumZ, centre, binary16, dim, rows, shape.kvHeads(), group, hw, splits, grid.chunks()));
+        tasks.task("solve", TaskAppender.groups(shape.batch() * shape.heads(), grid.threads()), graphed -> solve(graphed, context));
+        tasks.task("output", TaskAppender.groups(units * splits, grid.threads()), graphed -> graphed.task("output",
+                CovarianceDecode::output, context, k32, k16, cache.v().single, cache.v().half, io.scaledQ(), io.lengths(), centre, x,
+                facts, parts, binary16, dim, shape.valueDim(), rows, shape.kvHeads(), group, hw, splits));
+        tasks.task("merge", TaskAppender.groups(Math.ceilDiv(io.o().getSize(), grid.threads()), grid.threads()),
+                graphed -> graphed.task("merge", CovarianceDecode::merge, context, parts, io.o(), shape.valueDim(), splits));
     }
 
-    private TaskGraph appendSolve(TaskGraph tasks, KernelContext context) {
+    private void solve(TaskGraph graph, KernelContext context) {
         int dim = shape.headDim();
         int hw = grid.headsPerGroup();
         int splits = grid.splits();
         if (dim == 1) {
-            return tasks.task("solve", CovarianceDecode::solveOneDim, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ,
-                    centre, x, kbar, facts, hw, shape.heads(), splits);
+            graph.task("solve", CovarianceDecode::solveOneDim, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ, centre,
+                    x, kbar, facts, hw, shape.heads(), splits);
+        } else if (grid.localSolve()) {
+            graph.task("solve", CovarianceDecode::solve, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ, centre, a, x,
+                    kbar, facts, dim, hw, shape.heads(), splits);
+        } else {
+            graph.task("solve", CovarianceDecode::solveInGlobal, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ,
+                    centre, a, x, kbar, facts, dim, hw, shape.heads(), splits);
         }
-        return grid.localSolve()
-                ? tasks.task("solve", CovarianceDecode::solve, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ,
-                        centre, a, x, kbar, facts, dim, hw, shape.heads(), splits)
-                : tasks.task("solve", CovarianceDecode::solveInGlobal, context, io.q(), io.ridges(), io.lengths(), topScore, sums,
-                        sumZ, centre, a, x, kbar, facts, dim, hw, shape.heads(), splits);
     }
 
     @Override

@@ -2,8 +2,9 @@ package io.github.flashlla.tornado.kernels.decode;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.tornado.device.BackendDevice;
+import io.github.flashlla.tornado.device.WorkGroupDemand;
+import io.github.flashlla.tornado.device.WorkGroupLimits;
+import io.github.flashlla.tornado.kernels.VariantDevice;
 
 /**
  * How a decoding step is cut into work-groups.
@@ -37,18 +38,15 @@ public record DecodeGrid(int headsPerGroup, int splits, int chunks, int covarian
     /** TornadoVM's PTX backend changes the size of work-groups that use many registers, unless they are small. */
     private static final int MOST_PTX_THREADS = 64;
 
-    /**
-     * Sizes for a step that keep the device busy and fit its work-groups.
-     *
-     * @throws InvalidInputException if a work-group has too little local memory for even one head
-     */
-    public static DecodeGrid of(BackendDevice entry, AttentionShape shape) {
-        DeviceInfo device = entry.info();
-        int computeUnits = Math.max(1, device.computeUnits());
+    /** Sizes for a step that keep the device busy, and fit its work-groups where those of one head do. */
+    static DecodeGrid of(VariantDevice traits, AttentionShape shape) {
+        DeviceInfo device = traits.info();
+        WorkGroupLimits limits = traits.limits();
+        int computeUnits = traits.computeUnits();
         int groupsWanted = computeUnits * (device.type() == DeviceInfo.Type.CPU ? GROUPS_PER_CORE : GROUPS_PER_GPU_UNIT);
         int most = device.backend().equals("ptx") ? MOST_PTX_THREADS : MOST_THREADS;
-        most = entry.maxGroupThreads() > 0 ? Math.min(most, entry.maxGroupThreads()) : most;
-        long localBytes = device.localMemoryBytes() > 0 ? device.localMemoryBytes() : UNKNOWN_LOCAL_BYTES;
+        most = limits.threads() > 0 ? Math.min(most, limits.threads()) : most;
+        long localBytes = limits.localBytes() > 0 ? limits.localBytes() : UNKNOWN_LOCAL_BYTES;
         int tiles = tiles(shape.headDim());
         int heads = 1;
         for (int divisor = 2; divisor <= shape.group(); divisor++) {
@@ -56,11 +54,6 @@ public record DecodeGrid(int headsPerGroup, int splits, int chunks, int covarian
                     && Math.max(covarianceBytes(shape, divisor), outputBytes(shape, divisor)) <= localBytes) {
                 heads = divisor;
             }
-        }
-        long need = Math.max(Math.max(covarianceBytes(shape, heads), outputBytes(shape, heads)), 4L * shape.headDim() * Float.BYTES);
-        if (need > localBytes) {
-            throw new InvalidInputException(device.name() + ": decoding " + shape + " needs " + need
-                    + " bytes of local memory in a work-group, but the device has " + localBytes);
         }
         int units = shape.batch() * shape.heads() / heads;
         int splits = Math.clamp(Math.ceilDiv(groupsWanted, units), 1,
@@ -70,6 +63,12 @@ public record DecodeGrid(int headsPerGroup, int splits, int chunks, int covarian
         int covarianceThreads = Math.min(most, Math.ceilDiv(Math.ceilDiv(heads * tiles, chunks), 32) * 32);
         return new DecodeGrid(heads, splits, Math.ceilDiv(heads * tiles, covarianceThreads), covarianceThreads,
                 Math.min(most, 64), localSolve);
+    }
+
+    /** What the largest of its work-groups takes. */
+    WorkGroupDemand demand(AttentionShape shape) {
+        return new WorkGroupDemand(Math.max(threads, covarianceThreads), Math.max(4L * shape.headDim() * Float.BYTES,
+                Math.max(covarianceBytes(shape, headsPerGroup), outputBytes(shape, headsPerGroup))));
     }
 
     /** Tiles of A's upper triangle. */

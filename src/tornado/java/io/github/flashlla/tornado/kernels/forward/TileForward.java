@@ -7,6 +7,7 @@ import static io.github.flashlla.tornado.kernels.forward.TilePieces.SHIFT;
 import static io.github.flashlla.tornado.kernels.forward.TilePieces.quadSum;
 
 import io.github.flashlla.tornado.kernels.tile.Tile;
+import io.github.flashlla.tornadovm.Pass;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;

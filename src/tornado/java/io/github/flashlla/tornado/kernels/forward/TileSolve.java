@@ -16,6 +16,7 @@ import static io.github.flashlla.tornado.kernels.forward.TilePieces.UNSHIFT;
 import static io.github.flashlla.tornado.kernels.forward.TilePieces.quadSum;
 
 import io.github.flashlla.tornado.kernels.tile.Tile;
+import io.github.flashlla.tornadovm.Pass;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;

@@ -1,11 +1,8 @@
-package io.github.flashlla.tornado.kernels.decode;
+package io.github.flashlla.tornado.kernels;
 
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
 import io.github.flashlla.tornado.graph.TaskAppender;
-import uk.ac.manchester.tornado.api.GridScheduler;
-import uk.ac.manchester.tornado.api.KernelContext;
-import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** One way of decoding, as tasks from {@link DecodeArrays}' inputs to its output. */
@@ -18,17 +15,14 @@ public interface DecodeTasks {
         return 1;
     }
 
-    /** Names of a graph's tasks. */
-    String[] names(int graph);
-
     /** Arrays that stay on the device. */
     Object[] scratch();
 
     /** Arrays that tasks write in part only, or not at all for an empty sequence: the device gets the host's first. */
     FloatArray[] results();
 
-    /** Adds the tasks of one of this method's graphs and their grids. */
-    TaskGraph append(int graph, TaskGraph tasks, String graphName, GridScheduler grids, KernelContext context);
+    /** Adds the tasks of one of this method's graphs. */
+    void append(int graph, TaskAppender tasks);
 
     /** Arrays that the host reads whatever the options. */
     FloatArray facts();
@@ -57,8 +51,4 @@ public interface DecodeTasks {
     long bytes();
 
     long largestBytes();
-
-    static void workers(GridScheduler scheduler, String task, int groups, int threads) {
-        scheduler.addWorkerGrid(task, TaskAppender.groups(groups, threads));
-    }
 }

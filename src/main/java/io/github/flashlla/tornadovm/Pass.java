@@ -1,0 +1,6 @@
+package io.github.flashlla.tornadovm;
+
+/** What a kernel computes; a device's profile orders the kernels of each. */
+public enum Pass {
+    FORWARD, BACKWARD, DECODE
+}

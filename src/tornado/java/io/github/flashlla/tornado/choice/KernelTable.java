@@ -1,0 +1,116 @@
+package io.github.flashlla.tornado.choice;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.DecodeMethod;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.tornado.kernels.BackwardVariant;
+import io.github.flashlla.tornado.kernels.DecodeVariant;
+import io.github.flashlla.tornado.kernels.ForwardVariant;
+import io.github.flashlla.tornado.kernels.KernelVariant;
+import io.github.flashlla.tornado.kernels.VariantDevice;
+import io.github.flashlla.tornado.kernels.backward.CpuBackwardVariant;
+import io.github.flashlla.tornado.kernels.backward.LocalTilesBackwardVariant;
+import io.github.flashlla.tornado.kernels.decode.CgDecodeVariant;
+import io.github.flashlla.tornado.kernels.decode.CovarianceDecodeVariant;
+import io.github.flashlla.tornado.kernels.forward.CpuForwardVariant;
+import io.github.flashlla.tornado.kernels.forward.LocalTilesVariant;
+import io.github.flashlla.tornado.kernels.forward.ParallelForwardVariant;
+import io.github.flashlla.tornado.kernels.forward.TensorCoreForwardVariant;
+import io.github.flashlla.tornadovm.DeviceProfile;
+import io.github.flashlla.tornadovm.Pass;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Collectors;
+
+/** Every kernel variant, and the choice among those of a pass: the first of the device's profile that suits and fits. */
+public final class KernelTable {
+    private static final List<KernelVariant> VARIANTS = List.of(
+            new TensorCoreForwardVariant(), new CpuForwardVariant(), LocalTilesVariant.GPU, LocalTilesVariant.GPU_WIDE,
+            new ParallelForwardVariant(),
+            new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
+            CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new CovarianceDecodeVariant());
+
+    /**
+     * A variant and whether it can run.
+     *
+     * @param refusal why it cannot; empty where it can
+     */
+    public record Verdict(KernelVariant variant, Optional<String> refusal) {}
+
+    private KernelTable() {}
+
+    /** The variants of a pass that the device's profile names, in its order. */
+    public static List<Verdict> verdicts(Pass pass, VariantDevice device, AttentionShape shape, LlaOptions options) {
+        return DeviceProfile.of(device.info()).kernels(pass).stream().map(name -> of(pass, name))
+                .map(variant -> new Verdict(variant, variant.refusal(device, shape, options))).toList();
+    }
+
+    /**
+     * The forward variant for a problem.
+     *
+     * @throws InvalidInputException if none takes it, with the reason of each
+     */
+    public static ForwardVariant forward(VariantDevice device, AttentionShape shape, LlaOptions options) {
+        ForwardVariant chosen = (ForwardVariant) first(Pass.FORWARD, "the forward pass", device, shape, options);
+        if (chosen.isLastResort() && DeviceProfile.forcedKernel().isEmpty()) {
+            System.err.println("note: " + device.info().name() + " computes " + shape + " with the slow kernel '" + chosen.id()
+                    + "', since no tuned one takes it: " + reasons(verdicts(Pass.FORWARD, device, shape, options).stream()
+                            .filter(verdict -> verdict.refusal().isPresent()).toList()) + ".");
+        }
+        return chosen;
+    }
+
+    /** The backward variant for a problem. */
+    public static BackwardVariant backward(VariantDevice device, AttentionShape shape, LlaOptions options) {
+        return (BackwardVariant) first(Pass.BACKWARD, "the backward pass", device, shape, options);
+    }
+
+    /**
+     * The variants that a decode plan may use, the matrix-free one first, since the covariance form takes what that does not solve.
+     *
+     * @param method AUTO where the choice is the plan's
+     * @param stored type of the cache's elements on the device
+     */
+    public static List<DecodeVariant> decode(DecodeMethod method, VariantDevice device, AttentionShape shape, LlaOptions options,
+            DataType stored) {
+        LlaOptions cached = options.withPrecision(stored);
+        List<Verdict> verdicts = verdicts(Pass.DECODE, device, shape, cached);
+        List<DecodeVariant> chosen = new ArrayList<>();
+        for (DecodeMethod wanted : List.of(DecodeMethod.MATRIX_FREE, DecodeMethod.COVARIANCE)) {
+            if (method == wanted || method == DecodeMethod.AUTO) {
+                verdicts.stream().filter(verdict -> verdict.refusal().isEmpty()).map(verdict -> (DecodeVariant) verdict.variant())
+                        .filter(variant -> variant.method() == wanted).findFirst().ifPresent(chosen::add);
+            }
+        }
+        if (chosen.isEmpty()) {
+            throw new InvalidInputException(device.info().name() + ": decoding " + shape + " by " + method + " is not possible: "
+                    + reasons(verdicts.stream().filter(verdict -> method == DecodeMethod.AUTO
+                            || ((DecodeVariant) verdict.variant()).method() == method).toList())
+                    + "; use another method, or another profile in tornado-config.");
+        }
+        return chosen;
+    }
+
+    private static KernelVariant first(Pass pass, String what, VariantDevice device, AttentionShape shape, LlaOptions options) {
+        List<Verdict> verdicts = verdicts(pass, device, shape, options);
+        return verdicts.stream().filter(verdict -> verdict.refusal().isEmpty()).findFirst().map(Verdict::variant)
+                .orElseThrow(() -> new InvalidInputException(device.info().name() + " (" + device.info().hardware()
+                        + ") cannot take " + what + " of " + shape + ": " + reasons(verdicts)
+                        + "; use a smaller head dim, another device, or another profile in tornado-config."));
+    }
+
+    private static String reasons(List<Verdict> verdicts) {
+        return verdicts.stream().map(verdict -> verdict.variant().id() + ": " + verdict.refusal().orElse("it can"))
+                .collect(Collectors.joining("; "));
+    }
+
+    private static KernelVariant of(Pass pass, String name) {
+        List<KernelVariant> variants = VARIANTS.stream().filter(variant -> variant.pass() == pass).toList();
+        return variants.stream().filter(variant -> variant.id().equals(name)).findFirst()
+                .orElseThrow(() -> new InvalidInputException("devices.yaml of tornado-config names the " + DeviceProfile.key(pass)
+                        + " kernel '" + name + "'; there are " + variants.stream().map(KernelVariant::id).toList() + "."));
+    }
+}

@@ -1,0 +1,41 @@
+package io.github.flashlla.tornado.kernels.decode;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DecodeMethod;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.tornado.buffers.CacheArrays;
+import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.device.WorkGroupDemand;
+import io.github.flashlla.tornado.kernels.DecodeTasks;
+import io.github.flashlla.tornado.kernels.DecodeVariant;
+import io.github.flashlla.tornado.kernels.VariantDevice;
+import java.util.Optional;
+
+/** The D x D covariance of every head, and its Cholesky factors; every head dim. */
+public final class CovarianceDecodeVariant implements DecodeVariant {
+
+    @Override
+    public String id() {
+        return "covariance";
+    }
+
+    @Override
+    public DecodeMethod method() {
+        return DecodeMethod.COVARIANCE;
+    }
+
+    @Override
+    public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
+        return Optional.empty();
+    }
+
+    @Override
+    public WorkGroupDemand demand(VariantDevice device, AttentionShape shape, LlaOptions options) {
+        return DecodeGrid.of(device, shape).demand(shape);
+    }
+
+    @Override
+    public DecodeTasks tasks(VariantDevice device, CacheArrays cache, AttentionShape shape, LlaOptions options, DecodeArrays io) {
+        return new CovarianceDecodeTasks(cache, shape, DecodeGrid.of(device, shape), io);
+    }
+}
