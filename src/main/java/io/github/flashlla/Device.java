@@ -21,6 +21,16 @@ public interface Device extends AutoCloseable {
      */
     LlaPlan plan(AttentionShape shape, LlaOptions options);
 
+    /**
+     * Prepares softmax attention of one shape, as LLA's yardstick: what {@link #plan} computes as the ridge grows. Of the options
+     * it takes the scale and the mask; its plan has no backward pass, and its result no solve.
+     *
+     * @throws UnsupportedOperationException if this device has none
+     */
+    default LlaPlan softmaxPlan(AttentionShape shape, LlaOptions options) {
+        throw new UnsupportedOperationException("the device " + info().name() + " has no softmax attention to compare with");
+    }
+
     /** Plans, runs once and closes the plan. For repeated runs keep a {@link #plan plan}. */
     default LlaResult forward(LlaInputs inputs, LlaOptions options) {
         try (LlaPlan plan = plan(inputs.shape(), options)) {

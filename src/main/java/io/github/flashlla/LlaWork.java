@@ -27,6 +27,11 @@ public final class LlaWork {
         return pairs * (8.0 * shape.headDim() + 2.0 * shape.valueDim()) + pairIterations * 6.0 * shape.headDim();
     }
 
+    /** Flops of softmax attention: scores, and the weighted sum of the values. */
+    public static double softmaxFlops(AttentionShape shape, boolean causal) {
+        return shape.pairs(causal) * 2.0 * (shape.headDim() + shape.valueDim());
+    }
+
     /** Flops of the forward pass that wrote {@code result}. */
     public static double forwardFlops(LlaResult result, boolean causal) {
         return forwardFlops(result.shape(), causal, result.pairIterations());

@@ -28,6 +28,7 @@ import java.util.Objects;
  * @param precond {@code none} or {@code jacobi}; default none
  * @param precision {@code float32} or {@code float16}: type of the products' factors; default float32
  * @param dtype {@code float32}, {@code float16} or {@code bfloat16}; default float32
+ * @param operator {@code lla} or {@code softmax}, which is measured once however many solves there are; default lla
  */
 public record Grid(
         List<Mode> mode,
@@ -43,7 +44,8 @@ public record Grid(
         List<Integer> maxIter,
         List<String> precond,
         List<String> precision,
-        List<String> dtype) {
+        List<String> dtype,
+        List<Operator> operator) {
 
     /** More combinations than this are a mistake. */
     static final int MAX_TASKS = 10_000;
@@ -61,8 +63,10 @@ public record Grid(
             for (Mode m : modes()) {
                 for (String type : or(dtype, "float32")) {
                     for (LlaOptions options : options()) {
-                        add(tasks, new Task(m, m == Mode.DECODE && querySeq == null ? step(shape) : shape, options,
-                                dataType(type)));
+                        for (Operator op : or(operator, Operator.LLA)) {
+                            add(tasks, new Task(m, m == Mode.DECODE && querySeq == null ? step(shape) : shape, options,
+                                    dataType(type), op));
+                        }
                     }
                 }
             }

@@ -10,14 +10,23 @@ import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.Locale;
 
 /** One thing to measure on a device: a problem and how to solve it. */
-public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType dataType) {
+public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType dataType, Operator operator) {
 
     public Task {
         options = options.withKeepState(mode.hasBackward());
+        if (operator == Operator.SOFTMAX) { // solves nothing, so that workloads which differ in their solves are one
+            LlaOptions defaults = LlaOptions.defaults();
+            options = options.withTolerance(defaults.tolerance()).withMaxIterations(defaults.maxIterations()).withPreconditioner(defaults.preconditioner());
+        }
         if (mode == Mode.DECODE && shape.queryLength() != 1) {
             throw new InvalidInputException("decoding takes one query at a time: leave query_seq out, or make it 1, not "
                     + shape.queryLength());
         }
+    }
+
+    /** Of LLA. */
+    public Task(Mode mode, AttentionShape shape, LlaOptions options, DataType dataType) {
+        this(mode, shape, options, dataType, Operator.LLA);
     }
 
     /** What a record says of the problem. */
@@ -29,7 +38,8 @@ public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType
 
     /** What a record says of the way it is solved. */
     public Method method() {
-        return new Method("lla", options.tolerance(), options.maxIterations(),
+        boolean solves = operator == Operator.LLA;
+        return new Method(operator.label(), solves ? options.tolerance() : null, solves ? options.maxIterations() : null,
                 options.preconditioner().name().toLowerCase(Locale.ROOT), dataType.name().toLowerCase(Locale.ROOT),
                 options.precision() == DataType.FLOAT32 ? null : options.precision().name().toLowerCase(Locale.ROOT),
                 DeviceProfile.forcedKernel().orElse(null));

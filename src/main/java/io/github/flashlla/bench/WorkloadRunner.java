@@ -131,6 +131,12 @@ public final class WorkloadRunner {
         if (task.mode() == Mode.NAIVE && (!device.info().has(DeviceInfo.Trait.ON_HEAP) || device.info().has(DeviceInfo.Trait.EXACT))) {
             throw new UnsupportedOperationException("the naive form runs on the device jvm only");
         }
+        if (task.operator() == Operator.SOFTMAX) {
+            if (task.mode() != Mode.FWD) {
+                throw new UnsupportedOperationException("softmax is measured in mode fwd only");
+            }
+            return device.softmaxPlan(task.shape(), task.options());
+        }
         return switch (task.mode()) {
             case DECODE -> DecodeRun.of(device, task, inputs);
             case NAIVE -> new NaivePlan(task.shape(), task.options());
@@ -193,6 +199,9 @@ public final class WorkloadRunner {
     private static double flops(Task task, Runs runs) {
         boolean causal = task.options().causal();
         double flops = 0;
+        if (task.operator() == Operator.SOFTMAX) {
+            return LlaWork.softmaxFlops(task.shape(), causal);
+        }
         if (runs.plan instanceof DecodeRun decode) {
             return decode.flops(runs.result);
         }

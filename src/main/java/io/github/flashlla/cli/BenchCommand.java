@@ -7,6 +7,7 @@ import io.github.flashlla.bench.BenchmarkListener;
 import io.github.flashlla.bench.BenchmarkRun;
 import io.github.flashlla.bench.Grid;
 import io.github.flashlla.bench.Mode;
+import io.github.flashlla.bench.Operator;
 import io.github.flashlla.bench.ProgressDisplay;
 import io.github.flashlla.bench.Protocol;
 import io.github.flashlla.bench.Suite;
@@ -78,6 +79,11 @@ public final class BenchCommand implements Callable<Integer> {
                     + "(default: fwd)",
             converter = ModeConverter.class, completionCandidates = Modes.class)
     private List<Mode> mode;
+
+    @Option(names = "--operator", split = ",", paramLabel = "OP",
+            description = "What to compute: lla, or softmax, forward on the jvm only, to see what LLA costs beyond it (default: lla)",
+            converter = OperatorConverter.class, completionCandidates = Operators.class)
+    private List<Operator> operator;
 
     @Option(names = {"--seq", "--context"}, split = ",", paramLabel = "N",
             description = "Key length Sk in tokens, and query length Sq too unless --query-seq is given or the mode is "
@@ -233,7 +239,7 @@ public final class BenchCommand implements Callable<Integer> {
             suite = Suite.read(suiteFile);
         } else {
             Grid grid = new Grid(mode, batch, heads, kvHeads, seq, querySeq, headDim, solver.ridge(), causal, solver.tolerance(),
-                    solver.maxIterations(), solver.preconditioner(), solver.precision(), dtype);
+                    solver.maxIterations(), solver.preconditioner(), solver.precision(), dtype, operator);
             suite = new Suite("bench", null, grid.tasks(), Protocol.DEFAULT);
         }
         Protocol protocol = suite.protocol();
@@ -275,6 +281,19 @@ public final class BenchCommand implements Callable<Integer> {
     static final class ElementTypes extends ArrayList<String> {
         ElementTypes() {
             super(List.of("float32", "float16", "bfloat16"));
+        }
+    }
+
+    static final class Operators extends ArrayList<String> {
+        Operators() {
+            super(Operator.labels());
+        }
+    }
+
+    static final class OperatorConverter implements picocli.CommandLine.ITypeConverter<Operator> {
+        @Override
+        public Operator convert(String value) {
+            return Operator.of(value);
         }
     }
 

@@ -92,12 +92,25 @@ public final class ExperimentCommand implements Callable<Integer> {
 
     private int measure(DeviceInfo info, PrintWriter out) {
         ExperimentRun run = new ExperimentRun(name, quick, output);
+        Thread interrupted = Thread.ofPlatform().unstarted(() -> System.err.println(System.lineSeparator() + "flashlla: interrupted; " + (output == null
+                ? "nothing was kept, which --output would have" : "what is done is in " + output + ", and the same command goes on from there") + "."));
+        Runtime.getRuntime().addShutdownHook(interrupted);
         try (Device opened = Devices.open(info.name()); ExperimentProgress progress = new ExperimentProgress(System.err)) {
             ExperimentRun.Result result = run.run(opened, seeds == null ? run.defaultSeeds() : seeds, progress);
             progress.close();
             out.print(result.markdown());
             out.flush();
             return result.holds() ? 0 : 1;
+        } finally {
+            forget(interrupted);
+        }
+    }
+
+    private static void forget(Thread hook) {
+        try {
+            Runtime.getRuntime().removeShutdownHook(hook);
+        } catch (IllegalStateException e) {
+            return; // the JVM is going down, and the hook runs
         }
     }
 

@@ -44,6 +44,13 @@ public final class JvmDevice implements Device {
     }
 
     @Override
+    public LlaPlan softmaxPlan(AttentionShape shape, LlaOptions options) {
+        state.requireOpen();
+        options.requirePrecisionOf(info);
+        return new SoftmaxPlan(state, pool, loops.block(), shape, options);
+    }
+
+    @Override
     public KvCache kvCache(KvCacheShape shape) {
         return new JvmKvCache(state, pool, loops.decode(), shape);
     }

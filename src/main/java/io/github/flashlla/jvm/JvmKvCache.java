@@ -12,6 +12,7 @@ import io.github.flashlla.jvm.decode.TokenTiles;
 import io.github.flashlla.precise.PreciseDecodePlan;
 import io.github.flashlla.spi.AbstractKvCache;
 import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.text.Numbers;
 import java.lang.foreign.Arena;
 
 /** Keys and values in off-heap memory, in {@link TokenTiles}. */
@@ -34,8 +35,8 @@ final class JvmKvCache extends AbstractKvCache {
             this.v = new TokenTiles(arena, shape, shape.valueDim());
         } catch (OutOfMemoryError e) {
             arena.close();
-            throw new DeviceException("jvm: a key/value cache of " + shape + " needs " + shape.bytes()
-                    + " bytes of off-heap memory, more than there is: lower the capacity or store FLOAT16", e);
+            throw new DeviceException("jvm: a key/value cache of " + shape + " needs " + Numbers.bytes(shape.bytes())
+                    + " of off-heap memory, more than there is: lower the capacity or store FLOAT16", e);
         }
     }
 
@@ -88,7 +89,8 @@ final class JvmKvCache extends AbstractKvCache {
     @Override
     public DecodePlan decodePlan(int heads, LlaOptions options, DecodeMethod method) {
         requireOpen();
-        return new PreciseDecodePlan(this, new JvmDecodePlan(device, this, pool, kernels, heads, options, method));
+        return new PreciseDecodePlan(this, options,
+                given -> new JvmDecodePlan(device, this, pool, kernels, heads, given, method));
     }
 
     @Override

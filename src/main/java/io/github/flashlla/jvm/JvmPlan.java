@@ -20,6 +20,7 @@ import io.github.flashlla.precise.KeptState;
 import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
+import io.github.flashlla.text.Numbers;
 import java.util.Arrays;
 import java.util.function.Supplier;
 
@@ -157,8 +158,8 @@ final class JvmPlan implements FloatPlan {
         try {
             return allocation.get();
         } catch (OutOfMemoryError e) {
-            throw new DeviceException("jvm: " + shape + " needs " + bytes + " bytes of heap, but java was started with "
-                    + Runtime.getRuntime().maxMemory() + " at most; raise -Xmx", e);
+            throw new DeviceException("jvm: " + shape + " needs " + Numbers.bytes(bytes) + " of heap, but java was started with "
+                    + Numbers.bytes(Runtime.getRuntime().maxMemory()) + " at most; raise -Xmx", e);
         }
     }
 

@@ -9,17 +9,21 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.spi.AbstractKvCache;
 import java.util.BitSet;
+import java.util.function.Function;
 
 /** A device's decoding, whose result says how far it can be trusted; queries that float32 does not carry are done in float64. */
 public final class PreciseDecodePlan implements DecodePlan {
     private final AbstractKvCache cache;
+    private final LlaOptions options;
     private final FloatDecodePlan plan;
     /** For results that keep no state; null until one is needed. */
     private KeptState room;
 
-    public PreciseDecodePlan(AbstractKvCache cache, FloatDecodePlan plan) {
+    /** @param factory makes the device's plan for options */
+    public PreciseDecodePlan(AbstractKvCache cache, LlaOptions options, Function<LlaOptions, FloatDecodePlan> factory) {
         this.cache = cache;
-        this.plan = plan;
+        this.options = options;
+        this.plan = factory.apply(RowTrust.tightened(options, cache.shape().headDim()));
     }
 
     @Override
@@ -107,7 +111,7 @@ public final class PreciseDecodePlan implements DecodePlan {
 
     @Override
     public LlaOptions options() {
-        return plan.options();
+        return options;
     }
 
     @Override

@@ -82,10 +82,6 @@ final class RowTrust {
         return Math.min(options.tolerance() / 4, EPS * (1 + 4 * keys / options.ridge()));
     }
 
-    private static double outputError(double x, double key, double score) {
-        return EPS * (1 + 2 * x * key + 0.5 * score);
-    }
-
     private double outputBar() {
         return Math.max(OUTPUT_BAR, options.tolerance() / 4);
     }
@@ -98,8 +94,8 @@ final class RowTrust {
         }
         double ridge = ridges.smallest();
         double x = (key + querySize) / ridge;
-        return key > SMALLEST && key < LARGEST && ridge < LARGEST && ridge > SMALLEST && EPS * (1 + key * key / ridge) <= reserve(options, shape.headDim())
-                && outputError(x, key, scale * querySize * key) <= outputBar();
+        return key > SMALLEST && key < LARGEST && ridge < LARGEST && ridge > SMALLEST && RoundingBound.ofResidual(1 / ridge, key, 1) <= reserve(options, shape.headDim())
+                && RoundingBound.ofOutput(x, key, scale * querySize * key) <= outputBar();
     }
 
     /**
@@ -127,9 +123,9 @@ final class RowTrust {
             double b = sizes == null ? key + querySize : sizes.b()[row];
             double averaged = sizes == null ? 1 : Math.min(1, 2 / Math.sqrt(sizes.effectiveKeys()[row]));
             boolean exact = visible == 0 || visible == 1 && recurrence == 0 && result.iterations()[row] == 0; // o is that value
-            double bound = b == 0 || exact ? 0 : EPS * (1 + x * key * key * averaged / b);
+            double bound = b == 0 || exact ? 0 : RoundingBound.ofResidual(x * averaged, key, b);
             double query = queries == null ? querySize : queries[row];
-            double error = exact ? EPS : outputError(x, key, scale * query * key);
+            double error = exact ? EPS : RoundingBound.ofOutput(x, key, scale * query * key);
             result.residual()[row] = (float) (recurrence + bound);
             result.roundingError()[row] = (float) (error * Math.max(norms[row], typical));
             boolean finite = Double.isFinite(norms[row]) && Float.isFinite(recurrence) && Double.isFinite(x) && Double.isFinite(b);

@@ -14,6 +14,7 @@ import io.github.flashlla.Timing;
 import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
+import io.github.flashlla.text.Numbers;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
@@ -29,8 +30,8 @@ final class ReferencePlan implements LlaPlan {
         this.options = options;
         long have = Runtime.getRuntime().maxMemory();
         if (workspaceBytes() > have) {
-            throw new DeviceException("reference: " + shape + " needs " + workspaceBytes() + " bytes of heap, but java may use "
-                    + have + "; use a shorter sequence, or another device.");
+            throw new DeviceException("reference: " + shape + " needs " + Numbers.bytes(workspaceBytes()) + " of heap, but java may use "
+                    + Numbers.bytes(have) + "; use a shorter sequence, or another device.");
         }
     }
 

@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
 
 /**
@@ -22,6 +23,8 @@ import java.util.stream.Stream;
  * @param folder where it lies; its name is the case's
  */
 public record GoldenCase(Path folder, double scale, boolean causal) {
+    /** What the answer is made of. */
+    static final List<String> STATES = List.of("kbar", "x", "lse");
 
     /** Every case below a folder, by name. */
     public static List<GoldenCase> all(Path root) {
@@ -57,9 +60,14 @@ public record GoldenCase(Path folder, double scale, boolean causal) {
         }
     }
 
-    /** What no pass returns as its answer, but the case says of how it came about: there or not, it must not be broken. */
+    /** A file of {@link #STATES}, where the case has it. */
+    Optional<Tensor> state(String name) {
+        return Files.exists(folder.resolve(name + ".npy")) ? Optional.of(tensor(name)) : Optional.empty();
+    }
+
+    /** There or not, it must not be broken. */
     private void requireStates() {
-        for (String state : List.of("x", "kbar", "lse")) {
+        for (String state : STATES) {
             Path file = folder.resolve(state + ".npy");
             if (!Files.exists(file)) {
                 continue;

@@ -14,6 +14,7 @@ import io.github.flashlla.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.function.Consumer;
 
@@ -21,6 +22,8 @@ import java.util.function.Consumer;
 public final class Verification {
     private static final double FORWARD_TOLERANCE = 1e-5;
     private static final double BACKWARD_TOLERANCE = 1e-6;
+    /** x carries the whole of what the tolerance leaves; o only a part. */
+    private static final double STATE_BAR = 3e-4;
     private static final int RANDOM_CASES = 8;
     private static final int SMALL_CASES = 2;
     /** Not a power of two, so that rounding differs too. */
@@ -78,9 +81,26 @@ public final class Verification {
         LlaInputs inputs = exact ? golden.inputs() : golden.inputs().as(DataType.FLOAT32);
         double bar = exact ? golden.referenceBar() : golden.isPeaked() ? 1e-3 : 1e-4;
         forward(golden.name(), inputs, golden.options(), golden.tensor("o"), bar);
+        states(golden, inputs);
         double gradientBar = exact ? golden.referenceGradientBar() : golden.isPeaked() ? 1e-2 : 3e-4;
         backward(golden.name(), inputs, golden.options(), golden.tensor("g"), gradientBar,
                 List.of(golden.tensor("dq"), golden.tensor("dk"), golden.tensor("dv"), golden.tensor("dlambda")));
+    }
+
+    /** What the answer is made of, where a case says what it is. */
+    private void states(GoldenCase golden, LlaInputs inputs) {
+        double bar = exact ? golden.referenceGradientBar() : golden.isPeaked() ? 1e-2 : STATE_BAR;
+        try (LlaPlan plan = device.plan(inputs.shape(), golden.options().withTolerance(FORWARD_TOLERANCE).withKeepState(true))) {
+            LlaResult result = plan.newResult();
+            plan.forward(inputs, result);
+            Map<String, Tensor> found = Map.of("kbar", result.kbar(), "x", result.x(), "lse", result.logSumExp());
+            for (String state : GoldenCase.STATES) {
+                golden.state(state).ifPresent(want -> listener.accept(new Outcome(golden.name(), state, inputs.shape(),
+                        Accuracy.relativeError(found.get(state), want), bar, result.maxIterations(), null)));
+            }
+        } catch (RuntimeException e) {
+            listener.accept(new Outcome(golden.name(), "state", inputs.shape(), Double.NaN, bar, 0, e.getMessage()));
+        }
     }
 
     private void random(String name, Random random) {

@@ -19,7 +19,7 @@ class DecodeRunTest {
 
     private static Grid grid(List<Integer> querySeq, String type) {
         return new Grid(List.of(Mode.DECODE), List.of(2), List.of(4), List.of(2), List.of(300), querySeq, List.of(32),
-                null, null, null, null, null, null, List.of(type));
+                null, null, null, null, null, null, List.of(type), null);
     }
 
     @ParameterizedTest

@@ -17,7 +17,7 @@ class MemoryModeTest {
 
     private static Map<String, Map<Integer, Measurement>> profile(List<Integer> lengths) {
         Grid grid = new Grid(List.of(Mode.MEMORY), List.of(1), List.of(1), null, lengths, null, List.of(32), null, null,
-                null, null, null, null, null);
+                null, null, null, null, null, null);
         try (Device device = Devices.open("jvm")) {
             DeviceFacts facts = DeviceFacts.of(device.info(), new DeviceFacts.Ceilings(1.0, 10.0));
             WorkloadRunner runner = new WorkloadRunner(device, facts, new Protocol(1, 0, 0, 60), Progress.SILENT);

@@ -115,7 +115,7 @@ class PlacesIT {
         byte[] array = Files.readAllBytes(ARRAY);
         byte[] record = Files.readAllBytes(Launcher.ROOT.resolve("bench/results/cpu-2core/jvm.json"));
         byte[] suite = Files.readAllBytes(Launcher.ROOT.resolve("bench/suites/quick.yaml"));
-        for (int i = 0; i < 6; i++) {
+        for (int i = 0; i < 20; i++) {
             Path npy = Files.write(folder.resolve("a.npy"), MutatedFilesTest.mutate(array, 100, random));
             refused(i, "run", "--q", npy.toString(), "--k", npy.toString(), "--v", npy.toString(), "--out", "o.npy", "--grad", "none.npy");
             Path json = Files.write(folder.resolve("a.json"), MutatedFilesTest.mutate(record, 1 << 20, random));

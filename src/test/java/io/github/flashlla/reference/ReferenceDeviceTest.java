@@ -100,7 +100,7 @@ class ReferenceDeviceTest {
         try (Device device = Devices.open("reference")) {
             AttentionShape huge = AttentionShape.square(1, 1, 2_000_000_000, 256);
             String message = assertThrows(DeviceException.class, () -> device.plan(huge, LlaOptions.defaults())).getMessage();
-            assertTrue(message.contains("bytes of heap"), message);
+            assertTrue(message.contains(" of heap"), message);
         }
     }
 }

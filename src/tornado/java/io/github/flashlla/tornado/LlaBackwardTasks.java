@@ -192,7 +192,10 @@ public final class LlaBackwardTasks {
         return iterations;
     }
 
-    /** ||r|| / ||c|| of each query (B,H,Sq), as the last {@link #check} found it; one above the tolerance is not solved. */
+    /**
+     * ||r|| / ||c|| of each query (B,H,Sq), as the last {@link #check} found it; one above the tolerance is not solved. As in
+     * {@link LlaTasks#residual()}, it is the recurrence's.
+     */
     public float[] residual() {
         return residual;
     }

@@ -4,6 +4,7 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
+import io.github.flashlla.precise.RoundingBound;
 import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.choice.KernelTable;
@@ -231,7 +232,11 @@ public final class LlaTasks {
         return iterations;
     }
 
-    /** ||r|| / ||kbar - q|| of each query (B,H,Sq), as the last {@link #check} found it; one above the tolerance is not solved. */
+    /**
+     * ||r|| / ||kbar - q|| of each query (B,H,Sq), as the last {@link #check} found it; one above the tolerance is not solved. It is
+     * the recurrence's: the true residual can be above it by {@link RoundingBound#ofResidual}, which matters for small ridges,
+     * and no query is computed again in float64, as a plan does.
+     */
     public float[] residual() {
         return residual;
     }

@@ -103,26 +103,48 @@ public final class BlockWeights {
      * @param kbar receives the weighted mean keys
      */
     void softmax(float[] q, float[] kbar) {
+        softmax(q, head.keys, dim, kbar);
+    }
+
+    /**
+     * The same with the mean of other rows than the keys.
+     *
+     * @param rows where those rows start in the head's memory
+     * @param width of a row, padded
+     */
+    void softmax(float[] q, int rows, int width, float[] mean) {
         Arrays.fill(max, -Float.MAX_VALUE); // finite, so that a row without keys gives weights of 0 and not NaN
         Arrays.fill(total, 0);
-        Arrays.fill(kbar, 0);
+        Arrays.fill(mean, 0);
         for (int j0 = 0; j0 < keys; j0 += TILE_KEYS) {
             int m = tileRows(j0);
             int at = kept ? j0 * ROWS : 0;
             scores(q, j0, m, at);
             if (kernels.softmaxStep(m, p, at, max, total, rescale)) {
-                kernels.scale(dim, kbar, 0, rescale);
+                kernels.scale(width, mean, 0, rescale);
             }
             if (kept) {
                 System.arraycopy(max, 0, tileMax, j0 / TILE_KEYS * ROWS, ROWS);
             }
-            kernels.accumulate(m, dim, head.floats, head.keys + j0 * dim, dim, p, at, kbar);
+            kernels.accumulate(m, width, head.floats, rows + j0 * width, width, p, at, mean);
         }
         invertTotal();
-        kernels.scale(dim, kbar, 0, factor);
+        kernels.scale(width, mean, 0, factor);
         if (kept) {
             normalise();
         }
+    }
+
+    /** After {@link #softmax}, of the keys as given: relative to their centre every score lacks q.centre. */
+    float logSumExp(int lane, float[] q, float[] centre) {
+        if (visible[lane] == 0) {
+            return Float.NEGATIVE_INFINITY;
+        }
+        double sum = max[lane] + Math.log(total[lane]);
+        for (int d = 0; d < dim; d++) {
+            sum += (double) q[d * ROWS + lane] * centre[d];
+        }
+        return (float) sum;
     }
 
     /**

@@ -107,7 +107,7 @@ public final class ForwardBlock {
 
         for (int row = 0; row < rows; row++) {
             pairIterations += (long) iterations * weights.visible(row);
-            logSumExp[row] = logSumExp(row, centre);
+            logSumExp[row] = weights.logSumExp(row, a.scaledQ, centre);
         }
         TensorRows.storeTransposed(output, rows, shape.valueDim(), result.output(), firstRow * shape.valueDim(), rowBuffer);
         TensorRows.store(logSumExp, 0, rows, result.logSumExp(), firstRow);
@@ -122,18 +122,6 @@ public final class ForwardBlock {
         }
         System.arraycopy(solver.iterations, 0, result.iterations(), (int) firstRow, rows);
         System.arraycopy(solver.residual, 0, result.residual(), (int) firstRow, rows);
-    }
-
-    /** Of the keys as given: relative to their centre every score lacks scale q.centre. */
-    private float logSumExp(int row, float[] centre) {
-        if (weights.visible(row) == 0) {
-            return Float.NEGATIVE_INFINITY;
-        }
-        double sum = weights.max[row] + Math.log(weights.total[row]);
-        for (int d = 0; d < dim; d++) {
-            sum += (double) a.scaledQ[d * ROWS + row] * centre[d];
-        }
-        return (float) sum;
     }
 
     /** Pass 2: x = A^-1 (kbar - q). */

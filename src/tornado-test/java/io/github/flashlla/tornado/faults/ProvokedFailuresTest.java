@@ -54,7 +54,7 @@ public class ProvokedFailuresTest {
     @Test
     void memoryBeyondTheBudget() throws Exception {
         String said = openCl().flag("-Dtornado.device.memory=1MB").run(FaultScenarios.class, "plan", "opencl:0", "2048", "64");
-        assertSays(said, "DeviceException: opencl:0 is short of memory", "Sq=2048", "of the 1048576");
+        assertSays(said, "DeviceException: opencl:0 is short of memory", "Sq=2048", "of the 1 MiB");
     }
 
     /** Memory that open plans hold counts, and that of closed ones is free again. */
@@ -71,7 +71,7 @@ public class ProvokedFailuresTest {
     @Test
     void cacheBeyondTheBudget() throws Exception {
         String said = openCl().flag("-Dtornado.device.memory=4MB").run(FaultScenarios.class, "decode", "opencl:0", "16384", "64");
-        assertSays(said, "DeviceException: opencl:0 is short of memory", "capacity=16384", "of the 4194304");
+        assertSays(said, "DeviceException: opencl:0 is short of memory", "capacity=16384", "of the 4 MiB");
     }
 
     /** TornadoVM frees those graphs of a plan that it is told to, and reports what is left over in the midst of a run. */
@@ -87,7 +87,7 @@ public class ProvokedFailuresTest {
     void deviceOutOfMemory() throws Exception {
         String said = openCl().flag("-Dtornado.device.memory=16MB")
                 .run(FaultScenarios.class, "besideAnother", "opencl:0", "4096", "64", "3500000");
-        assertSays(said, "DeviceException: opencl:0 is short of memory", "of the 16777216", "Unable to allocate");
+        assertSays(said, "DeviceException: opencl:0 is short of memory", "of the 16 MiB", "Unable to allocate");
     }
 
     /** A device that compiles and runs nothing, and returns as if it had. */

@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.device;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.tornadovm.DeviceProfile;
+import io.github.flashlla.text.Numbers;
 import java.util.concurrent.Callable;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
@@ -47,8 +48,8 @@ public record BackendDevice(DeviceInfo info, TornadoDevice device, int backendIn
     public void requireAllocatable(long bytes, Object what, String remedy) {
         long most = device.getMaxAllocMemory();
         if (most > 0 && bytes > most) {
-            throw new DeviceException(info.name() + " allocates at most " + most + " bytes at once, but " + what
-                    + " needs an array of " + bytes + "; " + remedy + ".");
+            throw new DeviceException(info.name() + " allocates at most " + Numbers.bytes(most) + " at once, but " + what
+                    + " needs an array of " + Numbers.bytes(bytes) + "; " + remedy + ".");
         }
     }
 }

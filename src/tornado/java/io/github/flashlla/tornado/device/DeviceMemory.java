@@ -1,6 +1,7 @@
 package io.github.flashlla.tornado.device;
 
 import io.github.flashlla.DeviceException;
+import io.github.flashlla.text.Numbers;
 import java.util.concurrent.atomic.AtomicLong;
 import uk.ac.manchester.tornado.api.exceptions.TornadoOutOfMemoryException;
 
@@ -60,8 +61,8 @@ public final class DeviceMemory {
 
     private DeviceException shortage(Object what, long bytes, Throwable cause) {
         String own = cause == null ? "" : " TornadoVM says: " + RootCause.message(cause);
-        return new DeviceException(device + " is short of memory: " + what + " needs " + bytes + " bytes, and " + freeBytes()
-                + " of the " + budget + " that TornadoVM may use (" + BUDGET + ") are not held by other plans; close some, use "
+        return new DeviceException(device + " is short of memory: " + what + " needs " + Numbers.bytes(bytes) + ", and "
+                + Numbers.bytes(freeBytes()) + " of the " + Numbers.bytes(budget) + " that TornadoVM may use (" + BUDGET + ") are not held by other plans; close some, use "
                 + "fewer heads or a shorter sequence." + own, cause);
     }
 

@@ -11,6 +11,7 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.precise.PreciseDecodePlan;
 import io.github.flashlla.spi.AbstractKvCache;
 import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.text.Numbers;
 import io.github.flashlla.tornado.buffers.CacheArrays;
 import io.github.flashlla.tornado.buffers.CacheRows;
 import io.github.flashlla.tornado.device.BackendDevice;
@@ -41,8 +42,8 @@ public final class TornadoKvCache extends AbstractKvCache {
             this.k = CacheRows.of(entry.info(), shape, shape.headDim());
             this.v = CacheRows.of(entry.info(), shape, shape.valueDim());
         } catch (OutOfMemoryError e) {
-            throw new DeviceException(deviceName + ": a key/value cache of " + shape + " needs " + shape.bytes()
-                    + " bytes of host memory, more than there is: lower the capacity or store FLOAT16", e);
+            throw new DeviceException(deviceName + ": a key/value cache of " + shape + " needs " + Numbers.bytes(shape.bytes())
+                    + " of host memory, more than there is: lower the capacity or store FLOAT16", e);
         }
     }
 
@@ -125,9 +126,11 @@ public final class TornadoKvCache extends AbstractKvCache {
         if (method == DecodeMethod.MOMENTS) {
             throw new InvalidInputException(deviceName + ": decodes by COVARIANCE or MATRIX_FREE, not " + method);
         }
-        TornadoDecodePlan plan = new TornadoDecodePlan(device, this, entry, heads, options, method);
-        plans.add(plan);
-        return new PreciseDecodePlan(this, plan);
+        return new PreciseDecodePlan(this, options, given -> {
+            TornadoDecodePlan plan = new TornadoDecodePlan(device, this, entry, heads, given, method);
+            plans.add(plan);
+            return plan;
+        });
     }
 
     @Override

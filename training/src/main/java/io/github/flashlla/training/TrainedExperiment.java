@@ -111,15 +111,18 @@ abstract class TrainedExperiment implements Experiment {
                 try (Model model = new Model(plan.sizes(), DataType.FLOAT32, run.seed(), METHODS_WITH_RIDGE.contains(method)); LlaAttention lla = new LlaAttention(run.device())) {
                     Attention attention = attention(method, lla);
                     Trainer trainer = new Trainer(model, attention, plan.task(), run.seed(), plan.batch(), plan.steps(), rate);
-                    train(trainer, checkpoint, run, method + " at " + Numbers.plain(rate), done, trainings);
-                    curves.add(lossCurve(trainer.losses(), method + ", rate " + Numbers.plain(rate)));
-                    double last = mean(trainer.losses(), plan.steps() - Math.max(1, plan.steps() / 20));
-                    if (last < least || best == null) {
+                    boolean converged = train(trainer, checkpoint, run, method + " at " + Numbers.plain(rate), done, trainings);
+                    curves.add(lossCurve(trainer.losses(), method + ", rate " + Numbers.plain(rate) + (converged ? "" : ", diverged")));
+                    double last = converged ? mean(trainer.losses(), plan.steps() - Math.max(1, plan.steps() / 20)) : Double.POSITIVE_INFINITY;
+                    if (last < least) {
                         least = last;
                         best = measured(model, attention, method, run);
                     }
                 }
                 done++;
+            }
+            if (best == null) {
+                throw new DeviceException(method + " diverged at every learning rate: its losses became no numbers; report the seed, " + run.seed() + ".");
             }
             curves.addAll(best);
         }
@@ -134,7 +137,8 @@ abstract class TrainedExperiment implements Experiment {
         return curves;
     }
 
-    private void train(Trainer trainer, Path checkpoint, Run run, String what, int done, int trainings) {
+    /** Whether the loss stayed a number. */
+    private boolean train(Trainer trainer, Path checkpoint, Run run, String what, int done, int trainings) {
         String identity = setUp(run.quick()) + run.device().info().name();
         if (checkpoint != null) {
             trainer.load(checkpoint, identity);
@@ -142,13 +146,14 @@ abstract class TrainedExperiment implements Experiment {
         while (!trainer.done()) {
             double loss = trainer.train();
             if (!Double.isFinite(loss)) {
-                throw new DeviceException(what + " diverged at step " + trainer.step() + ": its loss is no number; report the seed.");
+                return false;
             }
             run.progress().at((done + (double) trainer.step() / trainer.steps()) / trainings, what + ", step " + trainer.step() + " of " + trainer.steps() + ", loss " + Numbers.digits(loss));
             if (checkpoint != null && (trainer.step() % CHECKPOINT_STEPS == 0 || trainer.done())) {
                 trainer.save(checkpoint, identity);
             }
         }
+        return true;
     }
 
     static Attention attention(String method, LlaAttention lla) {

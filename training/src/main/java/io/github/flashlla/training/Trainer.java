@@ -75,13 +75,16 @@ final class Trainer {
         return step >= steps;
     }
 
-    /** One step; returns the loss before it. */
+    /** One step; returns the loss before it. Where that is no number, nothing is learned from it. */
     double train() {
         Batch data = task.draw(generator(seed, step), batch);
         try (NDScope scope = new NDScope()) {
             scope.suppressNotUsedWarning();
             NDArray loss = loss(model, attention, task, data);
             double value = loss.toType(DataType.FLOAT64, false).getDouble();
+            if (!Double.isFinite(value)) {
+                return value;
+            }
             attention.backward(loss);
             Gradients.without(this::update);
             step++;
