@@ -286,11 +286,14 @@ public final class Tensor {
 
     private long firstNonFinite(long from, long to) {
         if (type != DataType.FLOAT64) {
-            float[] values = new float[(int) (to - from)];
-            copyTo(from, values, 0, values.length);
+            float[] values = new float[(int) Math.min(BLOCK, to - from)];
             float sum = 0;
-            for (float value : values) {
-                sum += value * 0; // 0, or NaN where any is not finite: a loop without a branch
+            for (long at = from; at < to; at += BLOCK) {
+                int count = (int) Math.min(BLOCK, to - at);
+                copyTo(at, values, 0, count);
+                for (int i = 0; i < count; i++) {
+                    sum += values[i] * 0; // 0, or NaN where any is not finite: a loop without a branch
+                }
             }
             if (sum == 0) {
                 return -1;

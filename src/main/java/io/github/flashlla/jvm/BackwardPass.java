@@ -1,6 +1,6 @@
 package io.github.flashlla.jvm;
 
-import static io.github.flashlla.jvm.block.TileKernels.ROWS;
+import static io.github.flashlla.jvm.block.BlockLoops.ROWS;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaGradients;
@@ -11,9 +11,9 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.jvm.block.BackwardHead;
 import io.github.flashlla.jvm.block.BackwardKeyBlock;
 import io.github.flashlla.jvm.block.BackwardQueryBlock;
+import io.github.flashlla.jvm.block.BlockLoops;
 import io.github.flashlla.jvm.block.KeyValueHead;
 import io.github.flashlla.jvm.block.TensorRows;
-import io.github.flashlla.jvm.block.TileKernels;
 
 /**
  * The backward pass and its buffers. Heads are taken in waves of just enough key/value heads to keep every thread busy,
@@ -35,7 +35,7 @@ final class BackwardPass {
     private final BackwardQueryBlock[] queryWorkers;
     private final BackwardKeyBlock[] keyWorkers;
 
-    BackwardPass(WorkerPool pool, TileKernels kernels, AttentionShape shape, LlaOptions options, boolean keepWeights) {
+    BackwardPass(WorkerPool pool, BlockLoops kernels, AttentionShape shape, LlaOptions options, boolean keepWeights) {
         this.pool = pool;
         this.shape = shape;
         this.scale = (float) options.scaleFor(shape.headDim());

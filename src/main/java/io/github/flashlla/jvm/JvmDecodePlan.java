@@ -8,10 +8,10 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
 import io.github.flashlla.jvm.decode.DecodeCost;
-import io.github.flashlla.jvm.decode.DecodeKernels;
-import io.github.flashlla.jvm.decode.DecodeTeam;
-import io.github.flashlla.jvm.decode.DecodeTiles;
-import io.github.flashlla.jvm.decode.DecodeUnit;
+import io.github.flashlla.jvm.decode.DecodeLoops;
+import io.github.flashlla.jvm.decode.HeadGroupStep;
+import io.github.flashlla.jvm.decode.SliceTeam;
+import io.github.flashlla.jvm.decode.SliceWalk;
 import io.github.flashlla.precise.FloatDecodePlan;
 import io.github.flashlla.precise.KeptState;
 import io.github.flashlla.spi.Checks;
@@ -44,14 +44,14 @@ final class JvmDecodePlan implements FloatDecodePlan {
     private final AttentionShape shape;
     private final LlaOptions options;
     private final DecodeMethod method;
-    private final DecodeTiles[] tiles;
-    private final DecodeUnit[] units;
-    private final DecodeUnit split;
+    private final SliceWalk[] tiles;
+    private final HeadGroupStep[] units;
+    private final HeadGroupStep split;
     private DecodeMethod lastMethod;
     /** Iterations per key of the last step; the next step expects as many. */
     private double expectedIterations = DecodeCost.EXPECTED_ITERATIONS;
 
-    JvmDecodePlan(DeviceState device, JvmKvCache cache, WorkerPool pool, DecodeKernels kernels, int heads, LlaOptions options,
+    JvmDecodePlan(DeviceState device, JvmKvCache cache, WorkerPool pool, DecodeLoops kernels, int heads, LlaOptions options,
             DecodeMethod method) {
         this.use = ExclusiveUse.ofDecodePlan(device);
         this.cache = cache;
@@ -60,13 +60,13 @@ final class JvmDecodePlan implements FloatDecodePlan {
         this.options = options;
         this.method = method;
         this.lastMethod = method;
-        this.tiles = new DecodeTiles[pool.threads()];
-        this.units = new DecodeUnit[pool.threads()];
+        this.tiles = new SliceWalk[pool.threads()];
+        this.units = new HeadGroupStep[pool.threads()];
         for (int worker = 0; worker < pool.threads(); worker++) {
-            tiles[worker] = new DecodeTiles(cache.k(), cache.v(), kernels, shape.group());
-            units[worker] = new DecodeUnit(cache.shape(), shape.group(), options, 1, method);
+            tiles[worker] = new SliceWalk(cache.k(), cache.v(), kernels, shape.group());
+            units[worker] = new HeadGroupStep(cache.shape(), shape.group(), options, 1, method);
         }
-        this.split = new DecodeUnit(cache.shape(), shape.group(), options, slices(), method);
+        this.split = new HeadGroupStep(cache.shape(), shape.group(), options, slices(), method);
     }
 
     private int slices() {
@@ -116,7 +116,7 @@ final class JvmDecodePlan implements FloatDecodePlan {
     }
 
     private void onAllThreads(List<Work> cut, Tensor q, Tensor ridge, LlaResult result, KeptState kept) {
-        DecodeTeam team = new DecodeTeam(slices());
+        SliceTeam team = new SliceTeam(slices());
         pool.forEach(pool.threads(), pool.threads(), (worker, index) -> {
             if (index > 0) {
                 team.help(tiles[worker]);
@@ -147,7 +147,7 @@ final class JvmDecodePlan implements FloatDecodePlan {
 
     private long takePairIterations() {
         long sum = split.takePairIterations();
-        for (DecodeUnit unit : units) {
+        for (HeadGroupStep unit : units) {
             sum += unit.takePairIterations();
         }
         return sum;

@@ -7,32 +7,32 @@ import io.github.flashlla.DeviceException;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
-import io.github.flashlla.jvm.decode.DecodeKernels;
-import io.github.flashlla.jvm.decode.TokenTiles;
+import io.github.flashlla.jvm.decode.CacheTiles;
+import io.github.flashlla.jvm.decode.DecodeLoops;
 import io.github.flashlla.precise.PreciseDecodePlan;
 import io.github.flashlla.spi.AbstractKvCache;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.text.Numbers;
 import java.lang.foreign.Arena;
 
-/** Keys and values in off-heap memory, in {@link TokenTiles}. */
+/** Keys and values in off-heap memory, in {@link CacheTiles}. */
 final class JvmKvCache extends AbstractKvCache {
 
     private final DeviceState device;
     private final WorkerPool pool;
-    private final DecodeKernels kernels;
+    private final DecodeLoops kernels;
     private final Arena arena = Arena.ofShared();
-    private final TokenTiles k;
-    private final TokenTiles v;
+    private final CacheTiles k;
+    private final CacheTiles v;
 
-    JvmKvCache(DeviceState device, WorkerPool pool, DecodeKernels kernels, KvCacheShape shape) {
+    JvmKvCache(DeviceState device, WorkerPool pool, DecodeLoops kernels, KvCacheShape shape) {
         super(shape, device);
         this.device = device;
         this.pool = pool;
         this.kernels = kernels;
         try {
-            this.k = new TokenTiles(arena, shape, shape.headDim());
-            this.v = new TokenTiles(arena, shape, shape.valueDim());
+            this.k = new CacheTiles(arena, shape, shape.headDim());
+            this.v = new CacheTiles(arena, shape, shape.valueDim());
         } catch (OutOfMemoryError e) {
             arena.close();
             throw new DeviceException("jvm: a key/value cache of " + shape + " needs " + Numbers.bytes(shape.bytes())
@@ -40,11 +40,11 @@ final class JvmKvCache extends AbstractKvCache {
         }
     }
 
-    TokenTiles k() {
+    CacheTiles k() {
         return k;
     }
 
-    TokenTiles v() {
+    CacheTiles v() {
         return v;
     }
 
@@ -75,7 +75,7 @@ final class JvmKvCache extends AbstractKvCache {
         return copyOf(v, sequence);
     }
 
-    private Tensor copyOf(TokenTiles tiles, int sequence) {
+    private Tensor copyOf(CacheTiles tiles, int sequence) {
         int length = length(sequence);
         Tensor copy = Tensor.allocate(DataType.FLOAT32, 1, shape().kvHeads(), length, tiles.dim());
         exclusively(() -> {

@@ -1,11 +1,11 @@
 package io.github.flashlla.jvm;
 
-import io.github.flashlla.jvm.block.ScalarKernels;
-import io.github.flashlla.jvm.block.TileKernels;
-import io.github.flashlla.jvm.block.VectorKernels;
-import io.github.flashlla.jvm.decode.DecodeKernels;
-import io.github.flashlla.jvm.decode.DecodeScalarKernels;
-import io.github.flashlla.jvm.decode.DecodeVectorKernels;
+import io.github.flashlla.jvm.block.BlockLoops;
+import io.github.flashlla.jvm.block.ScalarBlockLoops;
+import io.github.flashlla.jvm.block.VectorBlockLoops;
+import io.github.flashlla.jvm.decode.DecodeLoops;
+import io.github.flashlla.jvm.decode.ScalarDecodeLoops;
+import io.github.flashlla.jvm.decode.VectorDecodeLoops;
 
 /**
  * The inner loops that a device computes with.
@@ -13,7 +13,7 @@ import io.github.flashlla.jvm.decode.DecodeVectorKernels;
  * @param block those of forward and backward passes
  * @param decode those of decoding
  */
-record JvmLoops(TileKernels block, DecodeKernels decode) {
+record JvmLoops(BlockLoops block, DecodeLoops decode) {
 
     /** The fastest loops that this JVM can run. */
     static JvmLoops fastest() {
@@ -30,13 +30,13 @@ record JvmLoops(TileKernels block, DecodeKernels decode) {
     }
 
     static JvmLoops scalar() {
-        return new JvmLoops(new ScalarKernels(), new DecodeScalarKernels());
+        return new JvmLoops(new ScalarBlockLoops(), new ScalarDecodeLoops());
     }
 
     /** A class of its own, so that the JVM touches nothing of the module before the module is known to be there. */
     private static final class Vectorised {
         static JvmLoops loops() {
-            return new JvmLoops(new VectorKernels(), new DecodeVectorKernels());
+            return new JvmLoops(new VectorBlockLoops(), new VectorDecodeLoops());
         }
     }
 

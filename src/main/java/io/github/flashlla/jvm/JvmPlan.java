@@ -1,6 +1,6 @@
 package io.github.flashlla.jvm;
 
-import static io.github.flashlla.jvm.block.TileKernels.ROWS;
+import static io.github.flashlla.jvm.block.BlockLoops.ROWS;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
@@ -11,10 +11,10 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
+import io.github.flashlla.jvm.block.BlockLoops;
 import io.github.flashlla.jvm.block.BlockWeights;
 import io.github.flashlla.jvm.block.ForwardBlock;
 import io.github.flashlla.jvm.block.KeyValueHead;
-import io.github.flashlla.jvm.block.TileKernels;
 import io.github.flashlla.precise.FloatPlan;
 import io.github.flashlla.precise.KeptState;
 import io.github.flashlla.spi.Checks;
@@ -32,7 +32,7 @@ final class JvmPlan implements FloatPlan {
 
     private final ExclusiveUse use;
     private final WorkerPool pool;
-    private final TileKernels kernels;
+    private final BlockLoops kernels;
     private final boolean mayKeepWeights;
     private final AttentionShape shape;
     private final LlaOptions options;
@@ -43,7 +43,7 @@ final class JvmPlan implements FloatPlan {
     private ForwardBlock[] blocks;
     private BackwardPass backward;
 
-    JvmPlan(DeviceState device, WorkerPool pool, TileKernels kernels, AttentionShape shape, LlaOptions options,
+    JvmPlan(DeviceState device, WorkerPool pool, BlockLoops kernels, AttentionShape shape, LlaOptions options,
             boolean mayKeepWeights) {
         this.use = ExclusiveUse.ofPlan(device);
         this.pool = pool;

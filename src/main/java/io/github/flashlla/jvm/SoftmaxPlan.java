@@ -1,6 +1,6 @@
 package io.github.flashlla.jvm;
 
-import static io.github.flashlla.jvm.block.TileKernels.ROWS;
+import static io.github.flashlla.jvm.block.BlockLoops.ROWS;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.InvalidInputException;
@@ -11,7 +11,7 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Timing;
 import io.github.flashlla.jvm.block.KeyValueHead;
 import io.github.flashlla.jvm.block.SoftmaxBlock;
-import io.github.flashlla.jvm.block.TileKernels;
+import io.github.flashlla.jvm.block.BlockLoops;
 import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
@@ -28,7 +28,7 @@ final class SoftmaxPlan implements LlaPlan {
     private KeyValueHead[] keyValues;
     private SoftmaxBlock[] blocks;
 
-    SoftmaxPlan(DeviceState device, WorkerPool pool, TileKernels kernels, AttentionShape shape, LlaOptions options) {
+    SoftmaxPlan(DeviceState device, WorkerPool pool, BlockLoops kernels, AttentionShape shape, LlaOptions options) {
         this.use = ExclusiveUse.ofPlan(device);
         this.pool = pool;
         this.shape = shape;

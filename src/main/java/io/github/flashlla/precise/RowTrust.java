@@ -53,7 +53,11 @@ final class RowTrust {
     /** @param largestQuery largest element of q */
     RowTrust(LlaInputs inputs, LlaOptions options, double largestQuery) {
         this(inputs.shape(), inputs.q(), largestQuery, Ridges.of(inputs, options), options, Magnitude.keys(inputs.k(), inputs.shape()),
-                row -> inputs.shape().visibleKeys(row % inputs.shape().queryLength(), options.causal()));
+                visibleKeys(inputs.shape(), options.causal()));
+    }
+
+    private static IntUnaryOperator visibleKeys(AttentionShape shape, boolean causal) {
+        return row -> shape.visibleKeys(row % shape.queryLength(), causal);
     }
 
     /**

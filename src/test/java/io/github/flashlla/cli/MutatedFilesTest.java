@@ -4,18 +4,15 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.bench.Suite;
-import io.github.flashlla.io.Npy;
-import io.github.flashlla.record.RecordFile;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
-import java.util.function.Consumer;
+import java.util.function.Function;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -31,77 +28,63 @@ class MutatedFilesTest {
 
     @Test
     void arrays() throws IOException {
-        examine(ROOT.resolve("src/test/resources/golden/decode/q.npy"), "a.npy", 5000, 200, Npy::read);
+        examine(ROOT.resolve("src/test/resources/golden/decode/q.npy"), "a.npy", 5000, 200, file -> new String[] {"run", "--q", file, "--k", file,
+            "--v", file, "--out", folder.resolve("o.npy").toString(), "--grad", folder.resolve("none.npy").toString(), "--out-grads",
+            folder.toString()}); // q, k and v are read before the gradient, which is never there
     }
 
     @Test
     void records() throws IOException {
-        examine(ROOT.resolve("bench/results/cpu-2core/jvm.json"), "a.json", 2000, 1 << 20, file -> RecordFile.read(file, note -> { }));
+        examine(ROOT.resolve("bench/results/cpu-2core/jvm.json"), "a.json", 2000, 1 << 20, file -> new String[] {"compare", file});
     }
 
     @Test
     void suites() throws IOException {
-        examine(ROOT.resolve("bench/suites/quick.yaml"), "a.yaml", 500, 1 << 20, Suite::read);
-    }
-
-    @Test
-    void commandsSayOneSentence() throws IOException {
-        Random random = new Random(SEED);
-        Path array = ROOT.resolve("src/test/resources/golden/decode/q.npy");
-        Path file = folder.resolve("a.npy");
-        for (int i = 0; i < 200; i++) {
-            Files.write(file, mutate(Files.readAllBytes(array), 100, random));
-            refused(i, "run", "--q", file.toString(), "--k", file.toString(), "--v", file.toString(), "--out",
-                    folder.resolve("o.npy").toString(), "--ridge", "2", "--device", "nobody");
-        }
-        Path record = folder.resolve("a.json");
-        byte[] whole = Files.readAllBytes(ROOT.resolve("bench/results/cpu-2core/jvm.json"));
-        for (int i = 0; i < 100; i++) {
-            Files.write(record, mutate(whole, 1 << 20, random));
-            refused(i, "compare", record.toString());
-        }
+        examine(ROOT.resolve("bench/suites/quick.yaml"), "a.yaml", 500, 1 << 20, file -> new String[] {"bench", "--suite", file, "--device",
+            "nobody"}); // the suite is read before devices are looked for
     }
 
     /** @param reach how far into the file changes go */
-    private void examine(Path original, String name, int count, int reach, Consumer<Path> reader) throws IOException {
+    private void examine(Path original, String name, int count, int reach, Function<String, String[]> command) throws IOException {
         byte[] whole = Files.readAllBytes(original);
         Path file = folder.resolve(name);
+        String[] words = command.apply(file.toString());
         Files.write(file, whole);
         for (int i = 0; i < 20; i++) {
-            reader.accept(file); // so that no time counts that classes take to load
+            run("unchanged", words); // so that no time counts that classes take to load
         }
         Random random = new Random(SEED);
         int refused = 0;
-        int slow = 0;
         for (int i = 0; i < count; i++) {
             Files.write(file, mutate(whole, reach, random));
             String which = name + " " + i + " of seed " + SEED;
-            long began = System.nanoTime();
-            try {
-                reader.accept(file);
-            } catch (InvalidInputException e) {
-                refused++;
-                assertSentence(which, e.getMessage());
-            } catch (RuntimeException | Error e) {
-                throw new AssertionError(which, e);
+            double seconds = Double.POSITIVE_INFINITY;
+            for (int attempt = 0; attempt < 20 && seconds > SLOWEST_SECONDS; attempt++) { // other work on the machine is no fault
+                long began = System.nanoTime();
+                refused += run(which, words).contains(name) && attempt == 0 ? 1 : 0;
+                seconds = Math.min(seconds, (System.nanoTime() - began) / 1e9);
             }
-            slow += System.nanoTime() - began > SLOWEST_SECONDS * 1e9 ? 1 : 0;
+            assertTrue(seconds <= SLOWEST_SECONDS, which + " takes " + seconds + " s");
         }
-        System.out.println(name + ": " + refused + " of " + count + " refused, seed " + SEED + ", slow " + slow);
+        System.out.println(name + ": " + refused + " of " + count + " refused, seed " + SEED);
         assertTrue(refused > count / 10, refused + " refused");
-        assertTrue(slow <= count / 100, slow + " took more than " + SLOWEST_SECONDS + " s"); // other work on the machine is no fault
     }
 
-    private static void refused(int i, String... command) {
+    /** What the command says on standard error. */
+    private static String run(String which, String... command) {
         StringWriter out = new StringWriter();
         StringWriter err = new StringWriter();
         int status = FlashLla.execute(new PrintWriter(out), new PrintWriter(err), command);
         String said = err.toString();
-        assertFalse(said.contains("\tat ") || said.contains("mistake in the program"), command[0] + " " + i + ": " + said);
+        assertFalse(said.contains("\tat ") || said.contains("mistake in the program"), which + ": " + said);
         if (status != 0) {
-            assertEquals(2, status, command[0] + " " + i + ": " + said);
+            assertEquals(2, status, which + ": " + said);
             assertEquals("", out.toString());
+            List<String> lines = said.lines().filter(line -> !line.startsWith("note: ")).toList();
+            assertEquals(1, lines.size(), which + ": " + said);
+            assertSentence(which, lines.getFirst());
         }
+        return said;
     }
 
     private static void assertSentence(String which, String said) {

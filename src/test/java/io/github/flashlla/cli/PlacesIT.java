@@ -49,6 +49,17 @@ class PlacesIT {
     }
 
     @Test
+    void aCheckoutMayHaveAnyName() throws Exception {
+        String command = "mkdir 'flä lä' && cp -r '" + Launcher.ROOT + "/bin' 'flä lä' && for part in target bench tornado-config; do ln -s '"
+                + Launcher.ROOT + "'/$part 'flä lä'; done; LC_ALL=C FLASHLLA_NO_BUILD=1 'flä lä/bin/flashlla' verify --device jvm --random 3 --seed 1 >&2;"
+                + " LC_ALL=C FLASHLLA_NO_BUILD=1 TORNADOVM_HOME=\"$(printf '/\\377')\" 'flä lä/bin/flashlla' devices";
+        Shell shell = shell(command);
+        assertEquals(0, shell.status, shell.err);
+        assertTrue(shell.out.contains("| jvm "), shell.out + shell.err);
+        assertTrue(shell.out.contains("- opencl: TORNADOVM_HOME is"), shell.out);
+    }
+
+    @Test
     void anAsciiLocaleNamesEveryFile() throws Exception {
         String command = "mkdir ö && cp '" + ARRAY + "' ö/ä.npy && cd ö && LC_ALL=C '" + Launcher.ROOT
                 + "/bin/flashlla' compare ä.npy; LC_ALL=C TORNADOVM_HOME=$PWD/é '" + Launcher.ROOT + "/bin/flashlla' devices; '"
@@ -117,7 +128,7 @@ class PlacesIT {
         byte[] suite = Files.readAllBytes(Launcher.ROOT.resolve("bench/suites/quick.yaml"));
         for (int i = 0; i < 20; i++) {
             Path npy = Files.write(folder.resolve("a.npy"), MutatedFilesTest.mutate(array, 100, random));
-            refused(i, "run", "--q", npy.toString(), "--k", npy.toString(), "--v", npy.toString(), "--out", "o.npy", "--grad", "none.npy");
+            refused(i, "run", "--q", npy.toString(), "--k", npy.toString(), "--v", npy.toString(), "--out", "o.npy", "--grad", "none.npy", "--out-grads", ".");
             Path json = Files.write(folder.resolve("a.json"), MutatedFilesTest.mutate(record, 1 << 20, random));
             refused(i, "compare", json.toString(), "--baseline", "nobody");
             Path yaml = Files.write(folder.resolve("a.yaml"), MutatedFilesTest.mutate(suite, 1 << 20, random));

@@ -13,7 +13,7 @@ import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
-import io.github.flashlla.jvm.block.TileKernels;
+import io.github.flashlla.jvm.block.BlockLoops;
 import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.ExactIterations;
 import io.github.flashlla.verify.GoldenCase;
@@ -110,8 +110,8 @@ class JvmForwardTest {
             long expected = 0;
             for (int row = 0; row < shape.rows(); row++) {
                 int i = row % 100;
-                int first = row - i % TileKernels.ROWS;
-                int last = Math.min(first + TileKernels.ROWS, row - i + 100);
+                int first = row - i % BlockLoops.ROWS;
+                int last = Math.min(first + BlockLoops.ROWS, row - i + 100);
                 expected += Arrays.stream(result.iterations(), first, last).max().orElseThrow() * (i + 1L);
             }
             assertEquals(expected, result.pairIterations());

@@ -16,25 +16,25 @@ public final class BackwardHead {
     public final float[] x;
     /** u = -A^-1 c (Sq,D) */
     final float[] u;
-    /** {@link TileKernels#ROW_SCALARS} per query; all 0 in the padding, which makes its weights 0. */
+    /** {@link BlockLoops#ROW_SCALARS} per query; all 0 in the padding, which makes its weights 0. */
     final float[] scalars;
 
     public BackwardHead(AttentionShape shape) {
         int rows = rows(shape);
-        int dim = TileKernels.padded(shape.headDim());
+        int dim = BlockLoops.padded(shape.headDim());
         scaledQ = new float[Math.multiplyExact(rows, dim)];
-        g = new float[Math.multiplyExact(rows, TileKernels.padded(shape.valueDim()))];
+        g = new float[Math.multiplyExact(rows, BlockLoops.padded(shape.valueDim()))];
         x = new float[rows * dim];
         u = new float[rows * dim];
-        scalars = new float[rows * TileKernels.ROW_SCALARS];
+        scalars = new float[rows * BlockLoops.ROW_SCALARS];
     }
 
     private static int rows(AttentionShape shape) {
-        return shape.queryLength() + TileKernels.UNROLL;
+        return shape.queryLength() + BlockLoops.UNROLL;
     }
 
     public static long bytes(AttentionShape shape) {
-        long perRow = 3L * TileKernels.padded(shape.headDim()) + TileKernels.padded(shape.valueDim()) + TileKernels.ROW_SCALARS;
+        long perRow = 3L * BlockLoops.padded(shape.headDim()) + BlockLoops.padded(shape.valueDim()) + BlockLoops.ROW_SCALARS;
         return rows(shape) * perRow * Float.BYTES;
     }
 }

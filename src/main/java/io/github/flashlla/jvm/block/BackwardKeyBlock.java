@@ -1,6 +1,6 @@
 package io.github.flashlla.jvm.block;
 
-import static io.github.flashlla.jvm.block.TileKernels.ROWS;
+import static io.github.flashlla.jvm.block.BlockLoops.ROWS;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaGradients;
@@ -20,7 +20,7 @@ public final class BackwardKeyBlock {
     /** Queries of one tile. */
     private static final int TILE_QUERIES = 64;
 
-    private final TileKernels kernels;
+    private final BlockLoops kernels;
     private final AttentionShape shape;
     private final boolean causal;
     private final int dim;
@@ -34,12 +34,12 @@ public final class BackwardKeyBlock {
     private final float[] gu = new float[TILE_QUERIES * ROWS];
     private final float[] rowBuffer;
 
-    public BackwardKeyBlock(TileKernels kernels, AttentionShape shape, boolean causal) {
+    public BackwardKeyBlock(BlockLoops kernels, AttentionShape shape, boolean causal) {
         this.kernels = kernels;
         this.shape = shape;
         this.causal = causal;
-        this.dim = TileKernels.padded(shape.headDim());
-        this.valueDim = TileKernels.padded(shape.valueDim());
+        this.dim = BlockLoops.padded(shape.headDim());
+        this.valueDim = BlockLoops.padded(shape.valueDim());
         this.k = new float[dim * ROWS];
         this.v = new float[valueDim * ROWS];
         this.dk = new float[dim * ROWS];
@@ -49,7 +49,7 @@ public final class BackwardKeyBlock {
 
     /** Bytes of one block's scratch memory. */
     public static long bytes(AttentionShape shape) {
-        return 2L * (TileKernels.padded(shape.headDim()) + TileKernels.padded(shape.valueDim()) + 3L * TILE_QUERIES / 2)
+        return 2L * (BlockLoops.padded(shape.headDim()) + BlockLoops.padded(shape.valueDim()) + 3L * TILE_QUERIES / 2)
                 * ROWS * Float.BYTES;
     }
 
@@ -70,7 +70,7 @@ public final class BackwardKeyBlock {
         int firstQuery = causal ? Math.max(0, j0 - (shape.keyLength() - shape.queryLength())) : 0;
         for (int h = firstHead; h < firstHead + shape.group(); h++) {
             for (int i0 = firstQuery; i0 < shape.queryLength(); i0 += TILE_QUERIES) {
-                add(heads[h], i0, TileKernels.padded(Math.min(TILE_QUERIES, shape.queryLength() - i0)), j0);
+                add(heads[h], i0, BlockLoops.padded(Math.min(TILE_QUERIES, shape.queryLength() - i0)), j0);
             }
         }
         long firstRow = kvHead * shape.keyLength() + j0;

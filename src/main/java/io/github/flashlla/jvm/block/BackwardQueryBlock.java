@@ -1,7 +1,7 @@
 package io.github.flashlla.jvm.block;
 
 import static io.github.flashlla.jvm.block.BlockWeights.TILE_KEYS;
-import static io.github.flashlla.jvm.block.TileKernels.ROWS;
+import static io.github.flashlla.jvm.block.BlockLoops.ROWS;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaGradients;
@@ -24,7 +24,7 @@ import java.util.Arrays;
  */
 public final class BackwardQueryBlock {
 
-    private final TileKernels kernels;
+    private final BlockLoops kernels;
     private final AttentionShape shape;
     private final LlaOptions options;
     private final float scale;
@@ -54,20 +54,20 @@ public final class BackwardQueryBlock {
     private long pairIterations;
 
     /** @param keepWeights whether to keep a block's weights p_ij and products G_ij, rather than recompute them */
-    public BackwardQueryBlock(TileKernels kernels, AttentionShape shape, LlaOptions options, boolean keepWeights) {
+    public BackwardQueryBlock(BlockLoops kernels, AttentionShape shape, LlaOptions options, boolean keepWeights) {
         this.kernels = kernels;
         this.shape = shape;
         this.options = options;
         this.keepWeights = keepWeights;
         this.scale = (float) options.scaleFor(shape.headDim());
-        this.dim = TileKernels.padded(shape.headDim());
-        this.valueDim = TileKernels.padded(shape.valueDim());
+        this.dim = BlockLoops.padded(shape.headDim());
+        this.valueDim = BlockLoops.padded(shape.valueDim());
         boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
         this.weights = new BlockWeights(kernels, dim, shape.keyLength(), keepWeights);
         this.a = new KeyCovariance(kernels, dim, weights, w);
         this.solver = new ConjugateGradient(kernels, dim);
         this.g = new float[valueDim * ROWS];
-        this.gv = new float[(keepWeights ? TileKernels.padded(shape.keyLength()) : TILE_KEYS) * ROWS];
+        this.gv = new float[(keepWeights ? BlockLoops.padded(shape.keyLength()) : TILE_KEYS) * ROWS];
         this.c = new float[dim * ROWS];
         this.x = new float[dim * ROWS];
         this.u = new float[dim * ROWS];
@@ -78,10 +78,10 @@ public final class BackwardQueryBlock {
 
     /** Bytes of one block's scratch memory. */
     public static long bytes(AttentionShape shape, LlaOptions options, boolean keepWeights) {
-        int dim = TileKernels.padded(shape.headDim());
+        int dim = BlockLoops.padded(shape.headDim());
         long vectors = (5 + (options.preconditioner() == Preconditioner.JACOBI ? 3 : 0)) * dim
-                + TileKernels.padded(shape.valueDim()) + TILE_KEYS
-                + (keepWeights ? TileKernels.padded(shape.keyLength()) : TILE_KEYS);
+                + BlockLoops.padded(shape.valueDim()) + TILE_KEYS
+                + (keepWeights ? BlockLoops.padded(shape.keyLength()) : TILE_KEYS);
         return BlockWeights.bytes(shape.keyLength(), keepWeights) + ConjugateGradient.bytes(dim) + vectors * ROWS * Float.BYTES;
     }
 
@@ -112,12 +112,12 @@ public final class BackwardQueryBlock {
         for (int row = 0; row < rows; row++) {
             pairIterations += (long) iterations * weights.visible(row);
             lanes[row] = -lanes[row];
-            int at = (i0 + row) * TileKernels.ROW_SCALARS;
-            own.scalars[at + TileKernels.LSE] = weights.max[row];
-            own.scalars[at + TileKernels.FACTOR] = weights.factor[row];
-            own.scalars[at + TileKernels.X_KBAR] = xKbar[row];
-            own.scalars[at + TileKernels.H_SHIFT] = hShift[row];
-            own.scalars[at + TileKernels.MU] = mu[row];
+            int at = (i0 + row) * BlockLoops.ROW_SCALARS;
+            own.scalars[at + BlockLoops.LSE] = weights.max[row];
+            own.scalars[at + BlockLoops.FACTOR] = weights.factor[row];
+            own.scalars[at + BlockLoops.X_KBAR] = xKbar[row];
+            own.scalars[at + BlockLoops.H_SHIFT] = hShift[row];
+            own.scalars[at + BlockLoops.MU] = mu[row];
             for (int d = 0; d < dim; d++) {
                 own.u[(i0 + row) * dim + d] = u[d * ROWS + row];
             }

@@ -1,6 +1,6 @@
 package io.github.flashlla.jvm.block;
 
-import static io.github.flashlla.jvm.block.TileKernels.ROWS;
+import static io.github.flashlla.jvm.block.BlockLoops.ROWS;
 
 import io.github.flashlla.AttentionShape;
 import java.util.Arrays;
@@ -18,7 +18,7 @@ public final class BlockWeights {
     /** Keys of one tile: tile, keys and a block's vectors stay in the first two cache levels together. */
     static final int TILE_KEYS = 64;
 
-    private final TileKernels kernels;
+    private final BlockLoops kernels;
     private final int dim;
     private final boolean kept;
     private final float[] p;
@@ -41,7 +41,7 @@ public final class BlockWeights {
      * @param maxKeys longest row of keys that a block can see
      * @param kept whether to keep a whole block's weights
      */
-    BlockWeights(TileKernels kernels, int dim, int maxKeys, boolean kept) {
+    BlockWeights(BlockLoops kernels, int dim, int maxKeys, boolean kept) {
         this.kernels = kernels;
         this.dim = dim;
         this.kept = kept;
@@ -51,11 +51,11 @@ public final class BlockWeights {
 
     /** Floats that keeping or not keeping takes; {@link Math#multiplyExact} guards what an array can hold. */
     private static int elements(int maxKeys, boolean kept) {
-        return Math.multiplyExact(kept ? TileKernels.padded(maxKeys) : TILE_KEYS, ROWS);
+        return Math.multiplyExact(kept ? BlockLoops.padded(maxKeys) : TILE_KEYS, ROWS);
     }
 
     public static long bytes(int maxKeys, boolean kept) {
-        long floats = kept ? ((long) TileKernels.padded(maxKeys) + tiles(maxKeys)) * ROWS : (long) TILE_KEYS * ROWS;
+        long floats = kept ? ((long) BlockLoops.padded(maxKeys) + tiles(maxKeys)) * ROWS : (long) TILE_KEYS * ROWS;
         return floats * Float.BYTES;
     }
 
@@ -88,7 +88,7 @@ public final class BlockWeights {
 
     /** Rows of the tile at key {@code j0}, padded; weights of the padding are 0. */
     int tileRows(int j0) {
-        return TileKernels.padded(Math.min(TILE_KEYS, keys - j0));
+        return BlockLoops.padded(Math.min(TILE_KEYS, keys - j0));
     }
 
     /** The memory that {@link #tile} points into. */
@@ -165,7 +165,7 @@ public final class BlockWeights {
         }
         invertTotal();
         if (kept) {
-            kernels.scale(TileKernels.padded(keys), p, 0, factor);
+            kernels.scale(BlockLoops.padded(keys), p, 0, factor);
         }
     }
 

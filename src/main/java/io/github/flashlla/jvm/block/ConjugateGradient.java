@@ -1,6 +1,6 @@
 package io.github.flashlla.jvm.block;
 
-import static io.github.flashlla.jvm.block.TileKernels.ROWS;
+import static io.github.flashlla.jvm.block.BlockLoops.ROWS;
 
 /**
  * Solves A_i x_i = b_i for all rows of a block together, one row per lane; vectors are {@code [dim][lane]}.
@@ -23,7 +23,7 @@ final class ConjugateGradient {
 
     private static final int KEPT = 24;
 
-    private final TileKernels kernels;
+    private final BlockLoops kernels;
     private final int dim;
     private final float[][] kept;
     private final float[][] keptRz;
@@ -46,7 +46,7 @@ final class ConjugateGradient {
     /** ||r|| / ||b|| of each lane; written by {@link #solve}. */
     final float[] residual = new float[ROWS];
 
-    ConjugateGradient(TileKernels kernels, int dim) {
+    ConjugateGradient(BlockLoops kernels, int dim) {
         this.kernels = kernels;
         this.dim = dim;
         r = new float[dim * ROWS];

@@ -1,7 +1,7 @@
 package io.github.flashlla.jvm.block;
 
 import static io.github.flashlla.jvm.block.BlockWeights.TILE_KEYS;
-import static io.github.flashlla.jvm.block.TileKernels.ROWS;
+import static io.github.flashlla.jvm.block.BlockLoops.ROWS;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaInputs;
@@ -17,7 +17,7 @@ public final class ForwardBlock {
     /** Sums of p (1 - a) this close to 1 are as good as 1: below the rounding of the output. */
     private static final float NEGLIGIBLE = 2e-6f;
 
-    private final TileKernels kernels;
+    private final BlockLoops kernels;
     private final AttentionShape shape;
     private final LlaOptions options;
     private final float scale;
@@ -42,13 +42,13 @@ public final class ForwardBlock {
     private final float[] rowBuffer;
     private long pairIterations;
 
-    public ForwardBlock(TileKernels kernels, AttentionShape shape, LlaOptions options, boolean keepWeights) {
+    public ForwardBlock(BlockLoops kernels, AttentionShape shape, LlaOptions options, boolean keepWeights) {
         this.kernels = kernels;
         this.shape = shape;
         this.options = options;
         this.scale = (float) options.scaleFor(shape.headDim());
-        this.dim = TileKernels.padded(shape.headDim());
-        this.valueDim = TileKernels.padded(shape.valueDim());
+        this.dim = BlockLoops.padded(shape.headDim());
+        this.valueDim = BlockLoops.padded(shape.valueDim());
         boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
         this.weights = new BlockWeights(kernels, dim, shape.keyLength(), keepWeights);
         this.solver = new ConjugateGradient(kernels, dim);
@@ -65,9 +65,9 @@ public final class ForwardBlock {
 
     /** Bytes of one block's scratch memory. */
     public static long bytes(AttentionShape shape, LlaOptions options, boolean keepWeights) {
-        int dim = TileKernels.padded(shape.headDim());
+        int dim = BlockLoops.padded(shape.headDim());
         long vectors = (5 + (options.preconditioner() == Preconditioner.JACOBI ? 3 : 0)) * dim
-                + TileKernels.padded(shape.valueDim()) + TILE_KEYS;
+                + BlockLoops.padded(shape.valueDim()) + TILE_KEYS;
         return BlockWeights.bytes(shape.keyLength(), keepWeights) + ConjugateGradient.bytes(dim) + vectors * ROWS * Float.BYTES;
     }
 

@@ -1,7 +1,7 @@
 package io.github.flashlla.jvm.block;
 
 import static io.github.flashlla.jvm.block.BlockWeights.TILE_KEYS;
-import static io.github.flashlla.jvm.block.TileKernels.ROWS;
+import static io.github.flashlla.jvm.block.BlockLoops.ROWS;
 
 import java.util.Arrays;
 
@@ -11,7 +11,7 @@ import java.util.Arrays;
  */
 final class KeyCovariance implements ConjugateGradient.Operator {
 
-    private final TileKernels kernels;
+    private final BlockLoops kernels;
     private final int dim;
     private final BlockWeights weights;
     private final float[] w;
@@ -27,7 +27,7 @@ final class KeyCovariance implements ConjugateGradient.Operator {
     final float[] ridge = new float[ROWS];
 
     /** @param w scratch for one tile */
-    KeyCovariance(TileKernels kernels, int dim, BlockWeights weights, float[] w) {
+    KeyCovariance(BlockLoops kernels, int dim, BlockWeights weights, float[] w) {
         this.kernels = kernels;
         this.dim = dim;
         this.weights = weights;

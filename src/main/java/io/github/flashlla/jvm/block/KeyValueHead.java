@@ -29,19 +29,19 @@ public final class KeyValueHead {
     private final double[] sum;
 
     private KeyValueHead(AttentionShape shape, float[] floats, int keys) {
-        int dim = TileKernels.padded(shape.headDim());
+        int dim = BlockLoops.padded(shape.headDim());
         this.shape = shape;
         this.floats = floats;
         this.keys = keys;
-        this.values = keys + TileKernels.padded(shape.keyLength()) * dim;
+        this.values = keys + BlockLoops.padded(shape.keyLength()) * dim;
         this.centre = new float[dim];
         this.sum = new double[dim];
     }
 
     /** Room for {@code count} heads. */
     public static KeyValueHead[] allocate(AttentionShape shape, int count) {
-        int each = Math.multiplyExact(TileKernels.padded(shape.keyLength()),
-                TileKernels.padded(shape.headDim()) + TileKernels.padded(shape.valueDim()));
+        int each = Math.multiplyExact(BlockLoops.padded(shape.keyLength()),
+                BlockLoops.padded(shape.headDim()) + BlockLoops.padded(shape.valueDim()));
         int sharing = Math.max(1, SHARED_FLOATS / each);
         KeyValueHead[] heads = new KeyValueHead[count];
         float[] floats = null;
@@ -55,15 +55,15 @@ public final class KeyValueHead {
     }
 
     public static long bytes(AttentionShape shape) {
-        long dim = TileKernels.padded(shape.headDim());
-        return (long) TileKernels.padded(shape.keyLength()) * (dim + TileKernels.padded(shape.valueDim())) * Float.BYTES
+        long dim = BlockLoops.padded(shape.headDim());
+        return (long) BlockLoops.padded(shape.keyLength()) * (dim + BlockLoops.padded(shape.valueDim())) * Float.BYTES
                 + dim * (Float.BYTES + Double.BYTES);
     }
 
     /** @param kvHead b * Hkv + hkv */
     public void load(LlaInputs inputs, long kvHead) {
         int length = shape.keyLength();
-        int dim = TileKernels.padded(shape.headDim());
+        int dim = BlockLoops.padded(shape.headDim());
         TensorRows.loadHead(inputs.v(), kvHead, length, shape.valueDim(), floats, values);
         TensorRows.loadHead(inputs.k(), kvHead, length, shape.headDim(), floats, keys);
         Arrays.fill(sum, 0);

@@ -1,6 +1,6 @@
 package io.github.flashlla.jvm.block;
 
-import static io.github.flashlla.jvm.block.TileKernels.ROWS;
+import static io.github.flashlla.jvm.block.BlockLoops.ROWS;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaInputs;
@@ -19,11 +19,11 @@ public final class SoftmaxBlock {
     private final float[] logSumExp = new float[ROWS];
     private final float[] rowBuffer;
 
-    public SoftmaxBlock(TileKernels kernels, AttentionShape shape, LlaOptions options) {
+    public SoftmaxBlock(BlockLoops kernels, AttentionShape shape, LlaOptions options) {
         this.shape = shape;
         this.options = options;
-        this.dim = TileKernels.padded(shape.headDim());
-        this.valueDim = TileKernels.padded(shape.valueDim());
+        this.dim = BlockLoops.padded(shape.headDim());
+        this.valueDim = BlockLoops.padded(shape.valueDim());
         this.weights = new BlockWeights(kernels, dim, shape.keyLength(), false);
         this.q = new float[dim * ROWS];
         this.output = new float[valueDim * ROWS];
@@ -32,7 +32,7 @@ public final class SoftmaxBlock {
 
     /** Bytes of one block's scratch memory. */
     public static long bytes(AttentionShape shape) {
-        return BlockWeights.bytes(shape.keyLength(), false) + (TileKernels.padded(shape.headDim()) + TileKernels.padded(shape.valueDim()) + 1L) * ROWS * Float.BYTES;
+        return BlockWeights.bytes(shape.keyLength(), false) + (BlockLoops.padded(shape.headDim()) + BlockLoops.padded(shape.valueDim()) + 1L) * ROWS * Float.BYTES;
     }
 
     /**

@@ -30,10 +30,10 @@ public final class TensorRows {
         }
     }
 
-    /** Copies one head (length,dim) of a tensor to position {@code at}, rows padded to {@link TileKernels#padded}, leaving the padding. */
+    /** Copies one head (length,dim) of a tensor to position {@code at}, rows padded to {@link BlockLoops#padded}, leaving the padding. */
     public static void loadHead(Tensor tensor, long head, int rows, int dim, float[] target, int at) {
         long from = head * rows * dim;
-        int stride = TileKernels.padded(dim);
+        int stride = BlockLoops.padded(dim);
         if (dim == stride) {
             load(tensor, from, target, at, rows * dim);
         } else {
@@ -49,7 +49,7 @@ public final class TensorRows {
         for (int row = 0; row < rows; row++) {
             load(tensor, from + (long) row * dim, rowBuffer, 0, dim);
             for (int d = 0; d < dim; d++) {
-                target[d * TileKernels.ROWS + row] = rowBuffer[d];
+                target[d * BlockLoops.ROWS + row] = rowBuffer[d];
             }
         }
     }
@@ -59,7 +59,7 @@ public final class TensorRows {
         Arrays.fill(target, 0);
         for (int row = 0; row < rows; row++) {
             for (int d = 0; d < dim; d++) {
-                target[d * TileKernels.ROWS + row] = source[at + (first + row) * dim + d];
+                target[d * BlockLoops.ROWS + row] = source[at + (first + row) * dim + d];
             }
         }
     }
@@ -68,7 +68,7 @@ public final class TensorRows {
     static void storeTransposed(float[] source, int rows, int dim, Tensor tensor, long to, float[] rowBuffer) {
         for (int row = 0; row < rows; row++) {
             for (int d = 0; d < dim; d++) {
-                rowBuffer[d] = source[d * TileKernels.ROWS + row];
+                rowBuffer[d] = source[d * BlockLoops.ROWS + row];
             }
             store(rowBuffer, 0, dim, tensor, to + (long) row * dim);
         }

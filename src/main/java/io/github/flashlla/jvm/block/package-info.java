@@ -1,7 +1,7 @@
 /**
- * Forward and backward passes over a block of {@value io.github.flashlla.jvm.block.TileKernels#ROWS} queries or keys.
+ * Forward and backward passes over a block of {@value io.github.flashlla.jvm.block.BlockLoops#ROWS} queries or keys.
  *
- * <p>All arithmetic that is worth vector registers is in {@link io.github.flashlla.jvm.block.TileKernels}, once on the
+ * <p>All arithmetic that is worth vector registers is in {@link io.github.flashlla.jvm.block.BlockLoops}, once on the
  * Vector API and once in plain loops.
  *
  * <p>Layout of everything inside a block: one query per vector lane. A block's vectors are stored {@code [dim][row]} and

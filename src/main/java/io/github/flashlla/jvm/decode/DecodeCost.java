@@ -67,7 +67,7 @@ public final class DecodeCost {
         double d = cache.headDim();
         double dv = cache.valueDim();
         double reread = keyBytes(cache, length) > CACHED_BYTES ? MEMORY_NS_PER_BYTE * d * cache.type().bytes() / group : 0;
-        double covariance = d * (d + DecodeKernels.PAD) * SUM_NS_PER_FLOP + TURN_NS * d + SOLVE_NS * d * d * d / length
+        double covariance = d * (d + DecodeLoops.PAD) * SUM_NS_PER_FLOP + TURN_NS * d + SOLVE_NS * d * d * d / length
                 + PASS_NS * d + reread;
         double iterating = iterations * (2 * PASS_NS * d + KEPT_NS + reread) + PASS_NS * d;
         if (iterating < covariance) {

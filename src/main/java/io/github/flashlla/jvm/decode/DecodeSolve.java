@@ -30,7 +30,7 @@ final class DecodeSolve {
      * @param q the query (D)
      * @param x receives the solution (D)
      */
-    void solve(DecodeSums sums, int n, float[] q, double ridge, float[] x) {
+    void solve(MomentSums sums, int n, float[] q, double ridge, float[] x) {
         double bb = 0;
         for (int a = 0; a < n; a++) {
             b[a] = ((double) sums.c[a] - q[a]) + sums.z[a] / sums.omega;
@@ -60,7 +60,7 @@ final class DecodeSolve {
     }
 
     /** Row a of A, from the diagonal on. */
-    private static void fillRow(DecodeSums sums, int n, int a, double ridge, double[] row, int at) {
+    private static void fillRow(MomentSums sums, int n, int a, double ridge, double[] row, int at) {
         double perWeight = 1 / sums.omega;
         double zbar = sums.z[a] * perWeight * perWeight;
         for (int e = a; e < n; e++) {
@@ -92,7 +92,7 @@ final class DecodeSolve {
         }
     }
 
-    private double squaredResidual(DecodeSums sums, int n, double ridge) {
+    private double squaredResidual(MomentSums sums, int n, double ridge) {
         for (int a = 0; a < n; a++) {
             fillRow(sums, n, a, ridge, u, 0); // the factor is no longer needed: its first row takes A's, one by one
             for (int e = a; e < n; e++) {

@@ -9,7 +9,7 @@ package io.github.flashlla.jvm.block;
  * called {@code a}, is row-major with {@code stride} floats per row, and its rows and columns are padded with zeros to
  * multiples of {@value #UNROLL}. In the products all counts are multiples of {@code UNROLL}.
  */
-public interface TileKernels {
+public interface BlockLoops {
 
     /** Lanes of a block: two 512-bit registers, or more of narrower ones. */
     int ROWS = 32;

@@ -1,6 +1,6 @@
 package io.github.flashlla.jvm.decode;
 
-import static io.github.flashlla.jvm.decode.DecodeKernels.TILE;
+import static io.github.flashlla.jvm.decode.DecodeLoops.TILE;
 
 import io.github.flashlla.DataType;
 import io.github.flashlla.KvCacheShape;
@@ -9,10 +9,10 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Keys or values of a cache: (B,Hkv,tiles,dim,{@value DecodeKernels#TILE}), a tile's tokens innermost, in float16 in the order of
- * {@link DecodeKernels#halfPosition}. What a tile holds beyond its sequence's last token is 0.
+ * Keys or values of a cache: (B,Hkv,tiles,dim,{@value DecodeLoops#TILE}), a tile's tokens innermost, in float16 in the order of
+ * {@link DecodeLoops#halfPosition}. What a tile holds beyond its sequence's last token is 0.
  */
-public final class TokenTiles {
+public final class CacheTiles {
 
     private final KvCacheShape shape;
     private final int dim;
@@ -20,7 +20,7 @@ public final class TokenTiles {
     private final Tensor memory;
 
     /** @param dim D for keys, Dv for values */
-    public TokenTiles(Arena arena, KvCacheShape shape, int dim) {
+    public CacheTiles(Arena arena, KvCacheShape shape, int dim) {
         this.shape = shape;
         this.dim = dim;
         this.tiles = Math.ceilDiv(shape.capacity(), TILE);
@@ -51,7 +51,7 @@ public final class TokenTiles {
 
     private long element(int sequence, int kvHead, int token, int d) {
         long tile = ((long) sequence * shape.kvHeads() + kvHead) * tiles + token / TILE;
-        int position = half() ? DecodeKernels.halfPosition(token % TILE) : token % TILE;
+        int position = half() ? DecodeLoops.halfPosition(token % TILE) : token % TILE;
         return (tile * dim + d) * TILE + position;
     }
 

@@ -10,16 +10,16 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 @Timeout(60)
-class DecodeTeamTest {
+class SliceTeamTest {
 
     private static final int SLICES = 7;
 
     private interface Lead {
-        void run(DecodeTeam team);
+        void run(SliceTeam team);
     }
 
     private static void withTeam(int threads, Lead lead) {
-        DecodeTeam team = new DecodeTeam(SLICES);
+        SliceTeam team = new SliceTeam(SLICES);
         try (WorkerPool pool = new WorkerPool(threads)) {
             pool.forEach(threads, threads, (worker, index) -> {
                 if (index > 0) {

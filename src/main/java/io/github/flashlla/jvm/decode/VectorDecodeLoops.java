@@ -9,8 +9,8 @@ import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
-/** {@link DecodeKernels} on the Vector API. Load this class only where the module {@code jdk.incubator.vector} is present. */
-public final class DecodeVectorKernels implements DecodeKernels {
+/** {@link DecodeLoops} on the Vector API. Load this class only where the module {@code jdk.incubator.vector} is present. */
+public final class VectorDecodeLoops implements DecodeLoops {
 
     private static final VectorSpecies<Float> SPECIES =
             FloatVector.SPECIES_PREFERRED.vectorBitSize() > 512 ? FloatVector.SPECIES_512 : FloatVector.SPECIES_PREFERRED;

@@ -1,6 +1,6 @@
 package io.github.flashlla.jvm.decode;
 
-import static io.github.flashlla.jvm.decode.DecodeKernels.TILE;
+import static io.github.flashlla.jvm.decode.DecodeLoops.TILE;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -9,7 +9,7 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /** One thread's walk over tiles of one key/value head's cache, for the query heads that share it. */
-public final class DecodeTiles {
+public final class SliceWalk {
 
     /**
      * Log of the weight, relative to the heaviest key's, below which a tile is skipped. A cache of 2^17 such keys holds less
@@ -25,9 +25,9 @@ public final class DecodeTiles {
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-    private final TokenTiles keys;
-    private final TokenTiles values;
-    private final DecodeKernels kernels;
+    private final CacheTiles keys;
+    private final CacheTiles values;
+    private final DecodeLoops kernels;
     /** D and Dv, and what rows of them are padded to. */
     private final int dim;
     private final int valueDim;
@@ -52,14 +52,14 @@ public final class DecodeTiles {
     private final float[][] headCoefficients;
 
     /** @param group query heads that share a key/value head */
-    public DecodeTiles(TokenTiles keys, TokenTiles values, DecodeKernels kernels, int group) {
+    public SliceWalk(CacheTiles keys, CacheTiles values, DecodeLoops kernels, int group) {
         this.keys = keys;
         this.values = values;
         this.kernels = kernels;
         this.dim = keys.dim();
         this.valueDim = values.dim();
-        this.rowDim = DecodeKernels.padded(dim);
-        this.valueRowDim = DecodeKernels.padded(valueDim);
+        this.rowDim = DecodeLoops.padded(dim);
+        this.valueRowDim = DecodeLoops.padded(valueDim);
         this.widened = Arena.ofAuto().allocate((long) TILE * Math.max(dim, valueDim) * Float.BYTES, 64);
         this.origin = new float[Math.max(rowDim, valueRowDim)];
         this.key = new float[rowDim];
@@ -76,7 +76,7 @@ public final class DecodeTiles {
     }
 
     /** Loads a tile of keys or values; it is then the current tile. */
-    private void load(TokenTiles tiles, DecodeUnit unit, int token) {
+    private void load(CacheTiles tiles, HeadGroupStep unit, int token) {
         long offset = tiles.offset(unit.sequence(), unit.kvHead(), token);
         fetch(tiles.segment(), offset, tiles.tileBytes());
         if (tiles.half()) {
@@ -115,7 +115,7 @@ public final class DecodeTiles {
     }
 
     /** Writes the current tile's scores into {@code out}, from {@code to} on, and returns the largest. */
-    private float score(DecodeUnit.Head head, int n, float[] out, int to) {
+    private float score(HeadGroupStep.Head head, int n, float[] out, int to) {
         kernels.dots(dim, tile, at, origin, head.scaledQ, out, to);
         Arrays.fill(out, to + n, to + TILE, ABSENT);
         return kernels.max(out, to);
@@ -127,8 +127,8 @@ public final class DecodeTiles {
      *
      * @param found the tile's scores, from {@code from} on
      */
-    private boolean follow(DecodeSums s, float top, float[] found, int from) {
-        if (top > s.max + DecodeSums.LEAP) {
+    private boolean follow(MomentSums s, float top, float[] found, int from) {
+        if (top > s.max + MomentSums.LEAP) {
             int j = 0;
             while (found[from + j] != top) {
                 j++;
@@ -142,13 +142,13 @@ public final class DecodeTiles {
     }
 
     /** Adds tokens {@code from} to {@code to} - 1 to the sums of a direct solve, of every head. */
-    void accumulateMoments(DecodeUnit unit, int from, int to, DecodeSums[] sums) {
+    void accumulateMoments(HeadGroupStep unit, int from, int to, MomentSums[] sums) {
         visit(true, from, to, (token, n) -> {
             load(keys, unit, token);
             boolean keysTurned = false;
             boolean valuesTurned = false;
             for (int h = 0; h < sums.length; h++) {
-                DecodeSums s = sums[h];
+                MomentSums s = sums[h];
                 if (valuesTurned) { // the tile at hand is of values
                     load(keys, unit, token);
                 }
@@ -161,7 +161,7 @@ public final class DecodeTiles {
                     turn(n, dim, rowDim, k);
                     keysTurned = true;
                 }
-                kernels.exponentials(DecodeKernels.padded(n), scores, 0, s.max, 0.5f, weights, 0);
+                kernels.exponentials(DecodeLoops.padded(n), scores, 0, s.max, 0.5f, weights, 0);
                 for (int j = 0; j < n; j++) {
                     s.omega += weights[j] * weights[j];
                 }
@@ -198,11 +198,11 @@ public final class DecodeTiles {
     }
 
     /** o[h] += sum_j p_j (1 - (k_j - kbar) . x) v_j over a slice, by lane, after a direct solve. */
-    void output(DecodeUnit unit, boolean forth, int from, int to, float[][] o) {
+    void output(HeadGroupStep unit, boolean forth, int from, int to, float[][] o) {
         visit(forth, from, to, (token, n) -> {
             boolean loaded = false;
             for (int h = 0; h < o.length; h++) {
-                DecodeUnit.Head head = unit.head(h);
+                HeadGroupStep.Head head = unit.head(h);
                 if (unit.top(h, token) < head.max + NEGLIGIBLE) {
                     continue;
                 }
@@ -227,11 +227,11 @@ public final class DecodeTiles {
     }
 
     /** First pass of the matrix-free form: sums w, w z, w t z of every head; keeps the scores. */
-    void accumulate(DecodeUnit unit, int from, int to, DecodeSums[] sums) {
+    void accumulate(HeadGroupStep unit, int from, int to, MomentSums[] sums) {
         visit(true, from, to, (token, n) -> {
             load(keys, unit, token);
             for (int h = 0; h < sums.length; h++) {
-                DecodeSums s = sums[h];
+                MomentSums s = sums[h];
                 float[] kept = unit.weights(h);
                 float top = score(unit.head(h), n, kept, token);
                 unit.setTop(h, token, top);
@@ -250,11 +250,11 @@ public final class DecodeTiles {
      * An iteration's pass over a slice: ay[h] += sum_j p_j ((k_j - kbar) . y) (k_j - c), by lane, for the heads still iterating;
      * keeps (k_j - c) . y.
      */
-    void multiply(DecodeUnit unit, boolean forth, int from, int to, float[][] ay) {
+    void multiply(HeadGroupStep unit, boolean forth, int from, int to, float[][] ay) {
         visit(forth, from, to, (token, n) -> {
             boolean loaded = false;
             for (int h = 0; h < ay.length; h++) {
-                DecodeUnit.Head head = unit.head(h);
+                HeadGroupStep.Head head = unit.head(h);
                 if (!head.active || !weigh(unit, h, token, n)) {
                     continue;
                 }
@@ -271,11 +271,11 @@ public final class DecodeTiles {
     }
 
     /** Last pass of the matrix-free form over a slice: as {@link #output}, with weights and products that are kept. */
-    void outputFromKept(DecodeUnit unit, boolean forth, int from, int to, float[][] o) {
+    void outputFromKept(HeadGroupStep unit, boolean forth, int from, int to, float[][] o) {
         visit(forth, from, to, (token, n) -> {
             boolean loaded = false;
             for (int h = 0; h < o.length; h++) {
-                DecodeUnit.Head head = unit.head(h);
+                HeadGroupStep.Head head = unit.head(h);
                 if (!weigh(unit, h, token, n)) {
                     continue;
                 }
@@ -293,8 +293,8 @@ public final class DecodeTiles {
      * Brings a tile's weights, relative to the head's heaviest key, and slopes (k_j - c) . x up to the last step; false where the
      * tile is negligible. In the first pass after the scores, the weights are still scores.
      */
-    private boolean weigh(DecodeUnit unit, int h, int token, int n) {
-        DecodeUnit.Head head = unit.head(h);
+    private boolean weigh(HeadGroupStep unit, int h, int token, int n) {
+        HeadGroupStep.Head head = unit.head(h);
         if (unit.top(h, token) < head.max + NEGLIGIBLE) {
             return false;
         }

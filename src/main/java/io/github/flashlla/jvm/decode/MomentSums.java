@@ -1,6 +1,6 @@
 package io.github.flashlla.jvm.decode;
 
-import static io.github.flashlla.jvm.decode.DecodeKernels.PAD;
+import static io.github.flashlla.jvm.decode.DecodeLoops.PAD;
 
 import io.github.flashlla.DecodeMethod;
 import java.util.Arrays;
@@ -13,7 +13,7 @@ import java.util.Arrays;
  * larger. Weights therefore neither overflow nor vanish, and where few keys carry the weight the mean of z is small: A =
  * sum w z z^T / omega - zbar zbar^T cancels no large numbers, as it would about the origin (scores of 1e4 at ridge 1e-3).
  */
-final class DecodeSums {
+final class MomentSums {
 
     /** Log of the weight that a key may have before it becomes the reference. */
     static final float LEAP = 2;
@@ -38,7 +38,7 @@ final class DecodeSums {
     private final float[] step;
 
     /** @param dim padded D */
-    DecodeSums(DecodeMethod method, int dim, int valueDim) {
+    MomentSums(DecodeMethod method, int dim, int valueDim) {
         boolean values = method == DecodeMethod.MOMENTS;
         boolean iterates = method == DecodeMethod.MATRIX_FREE;
         this.dim = dim;
@@ -76,8 +76,8 @@ final class DecodeSums {
     /** Makes z and tz complete. */
     void settle() {
         if (tz != null) {
-            DecodeKernels.addLanes(dim, zLanes, z);
-            DecodeKernels.addLanes(dim, tzLanes, tz);
+            DecodeLoops.addLanes(dim, zLanes, z);
+            DecodeLoops.addLanes(dim, tzLanes, tz);
             Arrays.fill(zLanes, 0);
             Arrays.fill(tzLanes, 0);
         }
@@ -137,7 +137,7 @@ final class DecodeSums {
     }
 
     /** Adds the sums of another slice, whose reference may move. */
-    void merge(DecodeSums other) {
+    void merge(MomentSums other) {
         if (other.omega == 0) {
             return;
         }

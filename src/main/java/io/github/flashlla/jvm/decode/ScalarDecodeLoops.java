@@ -5,8 +5,8 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 
-/** {@link DecodeKernels} in plain loops, for JVMs started without the Vector API's module. */
-public final class DecodeScalarKernels implements DecodeKernels {
+/** {@link DecodeLoops} in plain loops, for JVMs started without the Vector API's module. */
+public final class ScalarDecodeLoops implements DecodeLoops {
 
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -46,7 +46,7 @@ public final class DecodeScalarKernels implements DecodeKernels {
     public void widen(int dim, MemorySegment half, long at, MemorySegment single) {
         for (int d = 0; d < dim; d++) {
             for (int j = 0; j < TILE; j++) {
-                short bits = half.get(SHORT, at + ((long) d * TILE + DecodeKernels.halfPosition(j)) * Short.BYTES);
+                short bits = half.get(SHORT, at + ((long) d * TILE + DecodeLoops.halfPosition(j)) * Short.BYTES);
                 single.set(FLOAT, ((long) d * TILE + j) * Float.BYTES, Float.float16ToFloat(bits));
             }
         }

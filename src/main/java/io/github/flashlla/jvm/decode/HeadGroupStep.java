@@ -15,7 +15,7 @@ import java.util.Map;
  * One decoding step of one sequence and key/value head: the query heads that share it, from scores to output. Its cache is
  * cut into slices, which several threads may walk at once; what they find merges exactly, in the order of the slices.
  */
-public final class DecodeUnit {
+public final class HeadGroupStep {
 
     /** Runs a job for every slice, on this thread or on several. */
     public interface Slices {
@@ -24,7 +24,7 @@ public final class DecodeUnit {
 
     /** What is done with one slice, by a thread with its own tiles. */
     public interface Job {
-        void run(DecodeTiles tiles, int slice);
+        void run(SliceWalk tiles, int slice);
     }
 
     /** One query head's vectors, all of padded width. */
@@ -78,7 +78,7 @@ public final class DecodeUnit {
     private final int slices;
     private final Head[] heads;
     /** By slice and head; null where the method is not used. */
-    private final Map<DecodeMethod, DecodeSums[][]> sums = new EnumMap<>(DecodeMethod.class);
+    private final Map<DecodeMethod, MomentSums[][]> sums = new EnumMap<>(DecodeMethod.class);
     /** By slice, head and lane. */
     private final float[][][] partials;
     private final DecodeSolve solve;
@@ -94,22 +94,22 @@ public final class DecodeUnit {
     /** Which way the last pass went over a slice. */
     private boolean forth;
 
-    public DecodeUnit(KvCacheShape cache, int group, LlaOptions options, int slices, DecodeMethod method) {
-        int dim = DecodeKernels.padded(cache.headDim());
-        int valueDim = DecodeKernels.padded(cache.valueDim());
+    public HeadGroupStep(KvCacheShape cache, int group, LlaOptions options, int slices, DecodeMethod method) {
+        int dim = DecodeLoops.padded(cache.headDim());
+        int valueDim = DecodeLoops.padded(cache.valueDim());
         this.cache = cache;
         this.options = options;
         this.slices = slices;
         this.heads = new Head[group];
         Arrays.setAll(heads, h -> new Head(dim, valueDim));
         for (DecodeMethod possible : DecodeCost.possible(cache, method)) {
-            DecodeSums[][] perSlice = new DecodeSums[slices][group];
-            for (DecodeSums[] slice : perSlice) {
-                Arrays.setAll(slice, h -> new DecodeSums(possible, dim, valueDim));
+            MomentSums[][] perSlice = new MomentSums[slices][group];
+            for (MomentSums[] slice : perSlice) {
+                Arrays.setAll(slice, h -> new MomentSums(possible, dim, valueDim));
             }
             sums.put(possible, perSlice);
         }
-        this.partials = new float[slices][group][Math.max(dim, valueDim) * DecodeKernels.PAD];
+        this.partials = new float[slices][group][Math.max(dim, valueDim) * DecodeLoops.PAD];
         this.solve = new DecodeSolve(cache.headDim());
     }
 
@@ -138,11 +138,11 @@ public final class DecodeUnit {
     }
 
     float top(int h, int token) {
-        return tops[h][token / DecodeKernels.TILE];
+        return tops[h][token / DecodeLoops.TILE];
     }
 
     void setTop(int h, int token, float score) {
-        tops[h][token / DecodeKernels.TILE] = score;
+        tops[h][token / DecodeLoops.TILE] = score;
     }
 
     /** Iterations times keys since the last call. */
@@ -163,9 +163,9 @@ public final class DecodeUnit {
         makeRoom(length, iterates);
 
         forth = true;
-        DecodeSums[][] found = sums.get(method);
+        MomentSums[][] found = sums.get(method);
         threads.forEach((tiles, slice) -> {
-            for (DecodeSums s : found[slice]) {
+            for (MomentSums s : found[slice]) {
                 s.clear();
             }
             if (iterates) {
@@ -200,7 +200,7 @@ public final class DecodeUnit {
             for (Head head : heads) {
                 head.shift = dot(head.zbar, head.x);
             }
-            overSlices(length, threads, iterates ? DecodeTiles::outputFromKept : DecodeTiles::output);
+            overSlices(length, threads, iterates ? SliceWalk::outputFromKept : SliceWalk::output);
             for (int h = 0; h < heads.length; h++) {
                 sumPartials(h, cache.valueDim(), heads[h].o);
             }
@@ -211,22 +211,22 @@ public final class DecodeUnit {
     }
 
     private void makeRoom(int length, boolean iterates) {
-        int tiles = Math.ceilDiv(length, DecodeKernels.TILE);
-        int roomy = Math.min(Math.ceilDiv(cache.capacity(), DecodeKernels.TILE), tiles + tiles / 2);
+        int tiles = Math.ceilDiv(length, DecodeLoops.TILE);
+        int roomy = Math.min(Math.ceilDiv(cache.capacity(), DecodeLoops.TILE), tiles + tiles / 2);
         if (tops.length == 0 || tops[0].length < tiles) {
             tops = new float[heads.length][roomy];
         }
-        if (iterates && (weights.length == 0 || weights[0].length < tiles * DecodeKernels.TILE)) {
-            weights = new float[heads.length][roomy * DecodeKernels.TILE];
-            slopes = new float[heads.length][roomy * DecodeKernels.TILE];
-            dots = new float[heads.length][roomy * DecodeKernels.TILE];
+        if (iterates && (weights.length == 0 || weights[0].length < tiles * DecodeLoops.TILE)) {
+            weights = new float[heads.length][roomy * DecodeLoops.TILE];
+            slopes = new float[heads.length][roomy * DecodeLoops.TILE];
+            dots = new float[heads.length][roomy * DecodeLoops.TILE];
         }
     }
 
     /** First token of a slice: slices begin with a tile. */
     private int start(int slice, int length) {
-        long tiles = Math.ceilDiv(length, DecodeKernels.TILE);
-        return (int) Math.min(length, tiles * slice / slices * DecodeKernels.TILE);
+        long tiles = Math.ceilDiv(length, DecodeLoops.TILE);
+        return (int) Math.min(length, tiles * slice / slices * DecodeLoops.TILE);
     }
 
     private void loadQueries(long firstRow, Tensor q, Tensor ridge) {
@@ -241,7 +241,7 @@ public final class DecodeUnit {
         }
     }
 
-    private static void finishSoftmax(Head head, DecodeSums sums) {
+    private static void finishSoftmax(Head head, MomentSums sums) {
         head.max = sums.max;
         head.perWeight = (float) (1 / sums.omega);
         head.logSumExp = (float) (sums.max + Math.log(sums.omega));
@@ -252,7 +252,7 @@ public final class DecodeUnit {
     }
 
     private interface Walk {
-        void over(DecodeTiles tiles, DecodeUnit unit, boolean forth, int from, int to, float[][] partial);
+        void over(SliceWalk tiles, HeadGroupStep unit, boolean forth, int from, int to, float[][] partial);
     }
 
     private void overSlices(int length, Slices threads, Walk walk) {
@@ -268,12 +268,12 @@ public final class DecodeUnit {
     private void sumPartials(int h, int dim, float[] sum) {
         Arrays.fill(sum, 0);
         for (int slice = 0; slice < slices; slice++) {
-            DecodeKernels.addLanes(dim, partials[slice][h], sum);
+            DecodeLoops.addLanes(dim, partials[slice][h], sum);
         }
     }
 
     /** A x = kbar - q for all heads together, each stopping by itself. */
-    private void conjugateGradients(int length, Slices threads, DecodeSums[] found) {
+    private void conjugateGradients(int length, Slices threads, MomentSums[] found) {
         for (int h = 0; h < heads.length; h++) {
             begin(heads[h], found[h]);
         }
@@ -281,7 +281,7 @@ public final class DecodeUnit {
             for (Head head : heads) {
                 head.shift = dot(head.zbar, head.y);
             }
-            overSlices(length, threads, DecodeTiles::multiply);
+            overSlices(length, threads, SliceWalk::multiply);
             for (int h = 0; h < heads.length; h++) {
                 if (heads[h].active) {
                     sumPartials(h, cache.headDim(), heads[h].ay);
@@ -299,7 +299,7 @@ public final class DecodeUnit {
      * Takes the solve's first step along q, which costs no pass: sum w t z, gathered with the scores, is A q but for known terms,
      * since t is scale q.z. On long contexts of spread weights, kbar - q is nearly a multiple of q, and this step most of the way.
      */
-    private void begin(Head head, DecodeSums sums) {
+    private void begin(Head head, MomentSums sums) {
         double scale = options.scaleFor(cache.headDim());
         double qz = sums.t / (scale * sums.omega);
         for (int d = 0; d < head.r.length; d++) {
@@ -368,7 +368,7 @@ public final class DecodeUnit {
     }
 
     /** o = vbar - C^T x with C = sum w z v^T / omega - zbar vbar^T. */
-    private static void outputFromMoments(Head head, DecodeSums sums) {
+    private static void outputFromMoments(Head head, MomentSums sums) {
         float shift = 1 + dot(head.zbar, head.x);
         for (int e = 0; e < head.o.length; e++) {
             head.o[e] = shift * sums.v[e] * head.perWeight;
@@ -409,7 +409,7 @@ public final class DecodeUnit {
     public long bytes() {
         long bytes = DecodeSolve.bytes(cache.headDim())
                 + Float.BYTES * (long) heads.length * (10L * heads[0].q.length + heads[0].o.length);
-        for (DecodeSums[][] perSlice : sums.values()) {
+        for (MomentSums[][] perSlice : sums.values()) {
             bytes += slices * heads.length * perSlice[0][0].bytes();
         }
         for (float[][] arrays : new float[][][] {weights, slopes, dots, tops}) {

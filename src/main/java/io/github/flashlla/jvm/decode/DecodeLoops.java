@@ -5,7 +5,7 @@ import java.lang.foreign.MemorySegment;
 /**
  * The inner loops of decoding: one query at a time against tiles of keys or values.
  *
- * <p>A tile of the cache holds {@value #TILE} tokens in float32, {@code [dim][token]} ({@link TokenTiles}): one token per lane, so
+ * <p>A tile of the cache holds {@value #TILE} tokens in float32, {@code [dim][token]} ({@link CacheTiles}): one token per lane, so
  * that dot products need no sum across lanes, and a sum over tokens needs one at the very end. What a pass sums over tokens it
  * keeps apart by lane, {@code [dim][}{@value #PAD}{@code ]}; {@link #addLanes} ends it.
  *
@@ -13,7 +13,7 @@ import java.lang.foreign.MemorySegment;
  * {@code dim} floats, where {@code dim} is a multiple of {@value #PAD} filled up with zeros ({@link #padded}). Names are the
  * operator's: c is the key that the moments are taken about, z a key less c.
  */
-public interface DecodeKernels {
+public interface DecodeLoops {
 
     /** Widths of rows are padded to this, and lanes of a sum are at most so many: the widest vector register in floats. */
     int PAD = 16;

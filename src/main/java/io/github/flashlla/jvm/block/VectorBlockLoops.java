@@ -5,13 +5,13 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * {@link TileKernels} on the Vector API. Load this class only where the module {@code jdk.incubator.vector} is present.
+ * {@link BlockLoops} on the Vector API. Load this class only where the module {@code jdk.incubator.vector} is present.
  *
  * <p>Both products keep a register tile of 4 rows by 2 vectors in locals (arrays of vectors would be heap objects). Eight
  * accumulators cover the latency of fused multiply-add and fit sixteen registers; 8 x 2 was no faster
  * (docs/kernels/jvm.md).
  */
-public final class VectorKernels implements TileKernels {
+public final class VectorBlockLoops implements BlockLoops {
 
     private static final VectorSpecies<Float> SPECIES =
             FloatVector.SPECIES_PREFERRED.vectorBitSize() > 512 ? FloatVector.SPECIES_512 : FloatVector.SPECIES_PREFERRED;

@@ -7,7 +7,7 @@ import java.util.concurrent.locks.LockSupport;
  * Threads that work together on one pass after another over a unit's slices. One leads and starts each pass. The others
  * spin between passes: a pass over 65536 keys takes a core 0.5 ms, and waking a sleeping thread takes tens of microseconds.
  */
-public final class DecodeTeam {
+public final class SliceTeam {
 
     /** Spins before a waiting thread yields its core, and before it sleeps: about 20 and about 100 microseconds. */
     private static final int SPINS = 500;
@@ -16,17 +16,17 @@ public final class DecodeTeam {
 
     /** One pass: slices are handed out to whoever is free. */
     private static final class Pass {
-        final DecodeUnit.Job job;
+        final HeadGroupStep.Job job;
         final AtomicInteger next = new AtomicInteger();
         final AtomicInteger left;
         volatile Throwable failure;
 
-        Pass(DecodeUnit.Job job, int slices) {
+        Pass(HeadGroupStep.Job job, int slices) {
             this.job = job;
             this.left = new AtomicInteger(slices);
         }
 
-        void work(DecodeTiles tiles, int slices) {
+        void work(SliceWalk tiles, int slices) {
             for (int slice = next.getAndIncrement(); slice < slices; slice = next.getAndIncrement()) {
                 try {
                     if (failure == null) {
@@ -45,12 +45,12 @@ public final class DecodeTeam {
     private volatile Pass pass;
     private volatile boolean dismissed;
 
-    public DecodeTeam(int slices) {
+    public SliceTeam(int slices) {
         this.slices = slices;
     }
 
     /** By the leader: runs a job on every slice, with whoever helps, and returns when all are done; throws what any of them threw. */
-    public void run(DecodeTiles tiles, DecodeUnit.Job job) {
+    public void run(SliceWalk tiles, HeadGroupStep.Job job) {
         Pass mine = new Pass(job, slices);
         pass = mine;
         mine.work(tiles, slices);
@@ -66,7 +66,7 @@ public final class DecodeTeam {
     }
 
     /** By the others: helps with every pass until {@link #dismiss}. */
-    public void help(DecodeTiles tiles) {
+    public void help(SliceWalk tiles) {
         Pass seen = null;
         for (int looks = 0; !dismissed; looks++) {
             Pass now = pass;

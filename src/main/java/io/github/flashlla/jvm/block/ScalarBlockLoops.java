@@ -2,8 +2,8 @@ package io.github.flashlla.jvm.block;
 
 import java.util.Arrays;
 
-/** {@link TileKernels} in plain loops, for JVMs started without the Vector API's module. */
-public final class ScalarKernels implements TileKernels {
+/** {@link BlockLoops} in plain loops, for JVMs started without the Vector API's module. */
+public final class ScalarBlockLoops implements BlockLoops {
 
     @Override
     public String description() {

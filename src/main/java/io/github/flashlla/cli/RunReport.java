@@ -1,0 +1,118 @@
+package io.github.flashlla.cli;
+
+import io.github.flashlla.DataType;
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.LlaGradients;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.SolveState;
+import io.github.flashlla.text.Numbers;
+import io.github.flashlla.verify.Accuracy;
+import io.github.flashlla.verify.GradientSample;
+import java.io.PrintWriter;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * What {@code run} says of its answer, and whether the answer may be kept.
+ *
+ * @param gradients null if none were asked for
+ * @param sample error of the output; null without --verify
+ * @param gradientSample error of the gradients; null without --verify or gradients
+ */
+record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGradients gradients, Accuracy.Sample sample,
+        GradientSample gradientSample) {
+    private static final double VERIFY_FLOOR = 1e-4;
+    private static final double VERIFY_FLOOR_FLOAT16 = 5e-3;
+    private static final double GRADIENT_FLOOR = 1e-3;
+    private static final double GRADIENT_FLOOR_FLOAT16 = 1e-2;
+    private static final double PER_TOLERANCE = 10;
+
+    /** One line about the run. */
+    String summary() {
+        String verified = sample == null ? ""
+                : String.format(Locale.ROOT, ", error %.2e against float64 on %d queries", sample.error(), sample.queries());
+        String verifiedGradients = gradientSample == null ? "" : String.format(Locale.ROOT, ", of gradients %.2e", gradientSample.error());
+        String recomputed = result.recomputedRows() == 0 ? ""
+                : String.format(Locale.ROOT, ", %d queries in float64", result.recomputedRows());
+        return String.format(Locale.ROOT, "%s on %s: %.1f ms, iterations %d/%.1f/%d (min/mean/max), worst residual %.2e%s%s%s",
+                result.shape(), device.name(), result.timing().wallNanos() / 1e6, result.minIterations(), result.meanIterations(),
+                result.maxIterations(), result.worstResidual(), recomputed, verified, verifiedGradients);
+    }
+
+    /** The same and more, for JSON. */
+    Map<String, Object> stats() {
+        Map<String, Object> all = new LinkedHashMap<>();
+        all.put("shape", result.shape());
+        all.put("device", device);
+        all.put("scale", options.scaleFor(result.shape().headDim()));
+        all.put("tolerance", options.tolerance());
+        all.put("wall_ms", result.timing().wallNanos() / 1e6);
+        all.put("kernel_ms", result.timing().kernelNanos() < 0 ? null : result.timing().kernelNanos() / 1e6);
+        all.put("iterations", Map.of("min", result.minIterations(), "mean", result.meanIterations(), "max", result.maxIterations()));
+        all.put("worst_residual", result.worstResidual());
+        all.put("unsolved_queries", result.count(SolveState.UNSOLVED, options.tolerance()));
+        all.put("queries_limited_by_rounding", result.count(SolveState.LIMITED_BY_ROUNDING, options.tolerance()));
+        all.put("queries_in_float64", result.recomputedRows());
+        all.put("estimated_error", result.estimatedError());
+        if (gradients != null) {
+            all.put("unsolved_gradient_queries", unsolvedGradients());
+            all.put("gradient_queries_in_float64", gradients.recomputedRows());
+        }
+        if (sample != null) {
+            all.put("error", sample.error());
+            all.put("verified_queries", sample.queries());
+        }
+        if (gradientSample != null) {
+            all.put("gradient_error", gradientSample.error());
+            all.put("verified_all_gradients", gradientSample.whole());
+        }
+        return all;
+    }
+
+    /** Prints what is wrong with the answer; returns whether it may be written all the same. */
+    boolean accepts(boolean allowUnsolved, PrintWriter err) {
+        if (sample != null && !(sample.error() <= bar(VERIFY_FLOOR, VERIFY_FLOOR_FLOAT16))) {
+            err.printf(Locale.ROOT, "flashlla: the output misses float64 by %.2e, more than %.1e; nothing was written.%n", sample.error(),
+                    bar(VERIFY_FLOOR, VERIFY_FLOOR_FLOAT16));
+            return false;
+        }
+        if (gradientSample != null && !(gradientSample.error() <= bar(GRADIENT_FLOOR, GRADIENT_FLOOR_FLOAT16))) {
+            err.printf(Locale.ROOT, "flashlla: the gradients miss float64 by %.2e, more than %.1e; nothing was written.%n",
+                    gradientSample.error(), bar(GRADIENT_FLOOR, GRADIENT_FLOOR_FLOAT16));
+            return false;
+        }
+        if (gradientSample != null && !gradientSample.whole()) {
+            err.println("flashlla: of the gradients, dq and dlambda of " + RunCommand.VERIFIED_QUERIES + " queries were held against float64; "
+                    + "dk and dv need every query, and this problem is too large for that.");
+        }
+        long unsolved = result.count(SolveState.UNSOLVED, options.tolerance());
+        long second = unsolvedGradients();
+        if (unsolved + second > 0) {
+            err.printf(Locale.ROOT, "flashlla: %d of %d queries did not reach --tol %s%s; a larger --max-iter or --ridge may help%s.%n",
+                    Math.max(unsolved, second), result.shape().rows(), Numbers.plain(options.tolerance()),
+                    unsolved > 0 ? "" : " in the solve of the gradients",
+                    allowUnsolved ? "" : "; nothing was written (--allow-unsolved writes what there is)");
+            if (!allowUnsolved) {
+                return false;
+            }
+        }
+        double estimate = result.estimatedError();
+        if (estimate > bar(VERIFY_FLOOR, VERIFY_FLOOR_FLOAT16)) {
+            err.printf(Locale.ROOT, "flashlla: warning: rounding may put the output off by %.1e; a larger --ridge makes it more exact.%n",
+                    estimate);
+        }
+        return true;
+    }
+
+    private long unsolvedGradients() {
+        return gradients == null ? 0 : gradients.count(SolveState.UNSOLVED, options.tolerance());
+    }
+
+    /** A solve that reaches the tolerance can be wrong by a small multiple of it. */
+    private double bar(double float32Floor, double float16Floor) {
+        double floor = options.precision() == DataType.FLOAT16 ? float16Floor : float32Floor;
+        return Math.max(floor, PER_TOLERANCE * options.tolerance());
+    }
+}
