@@ -117,7 +117,9 @@ public class ForwardOnDevice {
         "1, 2, 1,  33,  97, 17, 60, true",
         "2, 3, 3,  70, 129, 64, 36, false",
         "1, 4, 2, 130,  67, 32, 64, true",
-        "1, 2, 2, 700, 700, 64, 64, true"})
+        "1, 2, 2, 700, 700, 64, 64, true",
+        "1, 2, 1, 300, 333, 96, 72, true",
+        "1, 1, 1, 200, 200, 128, 128, false"})
     void float16Products(int batch, int heads, int kvHeads, int queries, int keys, int dim, int valueDim, boolean causal) {
         Assumptions.assumeTrue(device.info().precisions().contains(DataType.FLOAT16), "no matrix units");
         AttentionShape shape = new AttentionShape(batch, heads, kvHeads, queries, keys, dim, valueDim);

@@ -1,10 +1,8 @@
 package io.github.flashlla.training;
 
 import ai.djl.ndarray.NDArray;
-import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.nn.Activation;
-import ai.djl.ndarray.types.DataType;
 
 /** What a layer does with its queries, keys and values (B,H,S,D): the one part that differs between the models compared. */
 interface Attention {
@@ -25,7 +23,7 @@ interface Attention {
     /** exp(q.k / sqrt(D)), normalised. */
     static Attention softmax() {
         return (layer, q, k, v, ridge) -> {
-            NDArray scores = scores(q, k).div(Math.sqrt(q.getShape().get(3)));
+            NDArray scores = scores(q, k).mul(rootOfDim(q));
             NDArray mask = causal(q, 0, -1e9);
             return scores.add(mask).softmax(-1).matMul(v);
         };
@@ -43,13 +41,18 @@ interface Attention {
     static Attention mesa() {
         return (layer, q, k, v, ridge) -> {
             long dim = q.getShape().get(3);
-            NDArray unitQ = q.div(Math.sqrt(dim));
-            NDArray unitK = k.div(Math.sqrt(dim));
+            NDArray unitQ = q.mul(rootOfDim(q));
+            NDArray unitK = k.mul(rootOfDim(k));
             NDArray products = unitK.expandDims(4).matMul(unitK.expandDims(3)).cumSum(2); // (B,H,S,D,D)
             NDArray matrix = products.add(q.getManager().eye((int) dim).toType(q.getDataType(), false).mul(ridge.add(LEAST_MESA_RIDGE).expandDims(4)));
             NDArray solved = matrix.inverse().matMul(unitQ.expandDims(4)).squeeze(4);
             return scores(solved, unitK).mul(causal(q, 1, 0)).matMul(v);
         };
+    }
+
+    /** D^-1/2, (1). */
+    private static NDArray rootOfDim(NDArray q) {
+        return Arrays.of(q.getManager(), q.getDataType(), new double[] {1 / Math.sqrt(q.getShape().get(3))}, new Shape(1));
     }
 
     private static NDArray scores(NDArray q, NDArray k) {
@@ -65,8 +68,6 @@ interface Attention {
                 mask[i * length + j] = (float) (j <= i ? seen : unseen);
             }
         }
-        NDManager manager = q.getManager();
-        NDArray array = manager.create(mask, new Shape(length, length));
-        return q.getDataType() == DataType.FLOAT64 ? array.toType(DataType.FLOAT64, false) : array;
+        return Arrays.of(q.getManager(), q.getDataType(), mask, new Shape(length, length));
     }
 }

@@ -54,7 +54,7 @@ final class GradientCheck {
     }
 
     private static void set(NDArray parameter, double[] values) {
-        try (NDArray given = parameter.getManager().create(values, parameter.getShape())) {
+        try (NDArray given = Arrays.of(parameter.getManager(), DataType.FLOAT64, values, parameter.getShape())) {
             parameter.muli(0).addi(given);
         }
     }

@@ -102,7 +102,7 @@ public final class InContextRegression extends TrainedExperiment {
     @Override
     Plan plan(boolean quick) {
         Maps task = new Maps(3, 8);
-        return new Plan(task, new Model.Sizes(2, 32, 2, task.longest(), task.inputs(), task.outputs()), 16, quick ? 200 : 1000, quick ? List.of(3e-3) : List.of(2e-3, 5e-3),
+        return new Plan(task, new Model.Sizes(2, 32, 2, task.longest(), task.inputs(), task.outputs()), 16, quick ? 200 : 1000, quick ? List.of(5e-3) : List.of(2e-3, 5e-3),
                 quick ? List.of(LLA, SOFTMAX, LINEAR) : List.of(LLA, SOFTMAX, LINEAR, MESA));
     }
 

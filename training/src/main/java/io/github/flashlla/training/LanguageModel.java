@@ -40,7 +40,7 @@ public final class LanguageModel extends TrainedExperiment {
     @Override
     Plan plan(boolean quick) {
         TextTask task = new TextTask(quick ? 32 : 64, false);
-        return new Plan(task, new Model.Sizes(2, 64, 2, task.longest(), task.inputs(), task.outputs()), 8, quick ? 100 : 800, List.of(3e-3), List.of(LLA, SOFTMAX));
+        return new Plan(task, new Model.Sizes(2, 64, 2, task.longest(), task.inputs(), task.outputs()), 8, quick ? 100 : 500, List.of(3e-3), List.of(LLA, SOFTMAX));
     }
 
     @Override

@@ -86,7 +86,7 @@ final class LlaAttention implements Attention, AutoCloseable {
     /** A tensor as an array of the other's type. */
     static NDArray array(NDArray like, Tensor tensor) {
         Shape shape = new Shape(tensor.dims());
-        return like.getDataType() == DataType.FLOAT64 ? like.getManager().create(tensor.toDoubleArray(), shape)
-                : like.getManager().create(tensor.toFloatArray(), shape);
+        return like.getDataType() == DataType.FLOAT64 ? Arrays.of(like.getManager(), DataType.FLOAT64, tensor.toDoubleArray(), shape)
+                : Arrays.of(like.getManager(), DataType.FLOAT32, tensor.toFloatArray(), shape);
     }
 }

@@ -6,7 +6,6 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.nn.Activation;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.random.RandomGenerator;
@@ -83,8 +82,7 @@ final class Model implements AutoCloseable {
 
     /** An array of this model's type. */
     NDArray array(float[] values, long... dims) {
-        NDArray array = manager.create(values, new Shape(dims));
-        return type == DataType.FLOAT64 ? array.toType(type, false) : array;
+        return Arrays.of(manager, type, values, new Shape(dims));
     }
 
     /**
@@ -132,17 +130,12 @@ final class Model implements AutoCloseable {
 
     private void constant(String name, double value, long... dims) {
         double[] values = new double[Math.toIntExact(new Shape(dims).size())];
-        Arrays.fill(values, value);
+        java.util.Arrays.fill(values, value);
         parameter(name, values, new Shape(dims));
     }
 
     private void parameter(String name, double[] values, Shape shape) {
-        NDArray array = manager.create(values, shape);
-        if (type == DataType.FLOAT32) {
-            try (NDArray wide = array) {
-                array = wide.toType(DataType.FLOAT32, true);
-            }
-        }
+        NDArray array = Arrays.of(manager, type, values, shape);
         array.setRequiresGradient(true);
         parameters.put(name, array);
     }

@@ -54,9 +54,9 @@ abstract class TrainedExperiment implements Experiment {
     record Plan(Task task, Model.Sizes sizes, int batch, int steps, List<Double> rates, List<String> methods) {
         String words() {
             return sizes.layers() + " layers, model dim " + sizes.dim() + ", " + sizes.heads() + " heads of " + sizes.dim() / sizes.heads()
-                    + ", sequences up to " + sizes.length() + ", batches of " + batch + ", " + steps + " steps of AdamW at learning rates "
-                    + String.join(" and ", rates.stream().map(Numbers::plain).toList()) + " (warmed up, then a cosine), for every method; its best by the loss of the last 5% of its steps is "
-                    + "measured. Positions are learned from sines; queries and keys are normalised with a learned gain per head; no convolution. LLA: learned ridge per head, "
+                    + ", sequences up to " + sizes.length() + ", batches of " + batch + ", " + steps + " steps of AdamW at " + (rates.size() == 1 ? "learning rate " : "learning rates ")
+                    + String.join(" and ", rates.stream().map(Numbers::plain).toList()) + " (warmed up, then a cosine), for every method"
+                    + (rates.size() == 1 ? "" : "; its best by the loss of the last 5% of its steps is measured") + ". Positions are learned from sines; queries and keys are normalised with a learned gain per head; no convolution. LLA: learned ridge per head, "
                     + "tolerance 1e-4, forward and backward on the device; linear attention: feature map elu(x) + 1, normalised; MesaNet: learned ridge above 0.25.";
         }
     }
@@ -200,7 +200,7 @@ abstract class TrainedExperiment implements Experiment {
                 }
             }
         }
-        return there ? List.of(new Check("the losses of the first " + AGREEMENT_STEPS + " steps are those on jvm to " + AGREEMENT_BAR, "at most " + Numbers.error(apart) + " apart",
+        return there ? List.of(new Check("the losses of the first " + AGREEMENT_STEPS + " steps are those on jvm to " + AGREEMENT_BAR, apart == 0 ? "equal in the 6 digits recorded" : "at most " + Numbers.error(apart) + " apart",
                 apart <= AGREEMENT_BAR)) : List.of();
     }
 

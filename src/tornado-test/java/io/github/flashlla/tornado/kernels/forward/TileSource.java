@@ -5,6 +5,7 @@ import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TileKernels;
 import io.github.flashlla.tornado.kernels.tile.TileOperations;
 import java.lang.reflect.Method;
+import java.util.Optional;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -19,9 +20,12 @@ public final class TileSource {
 
     public static void main(String[] args) throws Exception {
         TornadoRuntimeProvider.getTornadoRuntime();
-        TileOperations.unavailable(0).ifPresent(why -> {
-            throw new IllegalStateException(why);
-        });
+        Optional<String> why = TileOperations.unavailable("cuda:0");
+        if (why.isPresent()) {
+            System.out.println(why.get());
+            System.out.flush();
+            Runtime.getRuntime().halt(0);
+        }
         GridScheduler grids = new GridScheduler();
         TaskGraph graph = args.length == 1 ? TileKernels.allOperations(grids)
                 : new TileProblem(2, 1, 128, 128, Integer.parseInt(args[0]), Integer.parseInt(args[1]), true, 0.125f, 1e-3f, 64)

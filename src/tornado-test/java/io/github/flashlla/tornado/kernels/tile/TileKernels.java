@@ -143,7 +143,7 @@ public final class TileKernels {
         if ((t & 1) == 0) {
             Tile.store2(out, t, two[1], two[0]);
         }
-        out.set(THREADS + t, Tile.loadBits(in, t) >>> 20);
+        out.set(THREADS + t, Tile.loadBits(in, t) >> 20 & 0xfff);
         int half = Tile.half2(t, -t);
         Tile.store16(halves, 8 * t, half, half + 1, half + 2, half + 3);
         Tile.storeBits(out, 2 * THREADS + t, 0x3f800000 + (t << 16));

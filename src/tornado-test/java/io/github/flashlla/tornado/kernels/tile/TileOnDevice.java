@@ -9,19 +9,20 @@ import org.junit.jupiter.api.Test;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
-import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
-/** The operations on a GPU against their Java bodies. */
+/**
+ * The operations on a GPU, against what their Java bodies are held to by {@link TileOnJvm}: not in one JVM with these, since TornadoVM
+ * then no longer compiles calls of a {@code KernelContext} as its own.
+ */
 public class TileOnDevice {
-    private static final TileKernels EXPECTED = new TileKernels();
-    private static final TileKernels FOUND = new TileKernels();
+    private static final TileKernels RUN = new TileKernels();
+    private final TileChecks checks = new TileChecks(RUN);
 
     @BeforeAll
     static void run() throws Exception {
         assumeOperations();
-        EXPECTED.runOnJvm();
         GridScheduler grids = new GridScheduler();
-        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(FOUND.graph("operations", grids).snapshot())) {
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(RUN.graph("operations", grids).snapshot())) {
             plan.withGridScheduler(grids).execute();
         }
     }
@@ -31,35 +32,26 @@ public class TileOnDevice {
         String device = System.getProperty("flashlla.test.device", "");
         Assumptions.assumeTrue(device.startsWith("cuda:"), "the operations are CUDA's");
         TornadoRuntimeProvider.getTornadoRuntime();
-        assertEquals(Optional.empty(), TileOperations.unavailable(Integer.parseInt(device.substring("cuda:".length()))));
+        assertEquals(Optional.empty(), TileOperations.unavailable(device));
     }
 
     @Test
     void scalars() {
-        assertNear(EXPECTED.scalars, FOUND.scalars, 1e-5f);
+        checks.scalars();
     }
 
     @Test
     void together() {
-        assertNear(EXPECTED.together, FOUND.together, 0f);
+        checks.together();
     }
 
     @Test
     void products() {
-        assertNear(EXPECTED.products, FOUND.products, 1e-5f);
+        checks.products();
     }
 
     @Test
     void pairs() {
-        assertNear(EXPECTED.pairs, FOUND.pairs, 0f);
-        for (int i = 0; i < EXPECTED.written.getSize(); i++) {
-            assertEquals(EXPECTED.written.get(i).getFloat32(), FOUND.written.get(i).getFloat32(), "half " + i);
-        }
-    }
-
-    private static void assertNear(FloatArray expected, FloatArray found, float relative) {
-        for (int i = 0; i < expected.getSize(); i++) {
-            assertEquals(expected.get(i), found.get(i), relative * Math.max(1f, Math.abs(expected.get(i))), "element " + i);
-        }
+        checks.pairs();
     }
 }

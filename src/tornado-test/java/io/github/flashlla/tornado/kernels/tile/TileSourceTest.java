@@ -72,6 +72,13 @@ class TileSourceTest {
         assertTrue(frames.get("solve") <= 800, "stack frame of solve: " + frames.get("solve"));
     }
 
+    /** Where arrays have another header, plain kernels must run: the operations add 16 bytes to an array's address. */
+    @Test
+    void refusesAnotherHeader() throws Exception {
+        String said = new TornadoChild(folder, Backend.CUDA).virtual("GPU").flag("-XX:-UseCompressedOops").run(TileSource.class, "operations");
+        assertTrue(said.contains("this JVM's flags give arrays a header of 24 bytes, not 16"), said);
+    }
+
     private String source(String... args) throws Exception {
         String said = new TornadoChild(folder, Backend.CUDA).virtual("GPU").flag("-Dtornado.printKernel=True").run(TileSource.class, args);
         assertTrue(said.endsWith("done"), () -> said.lines().reduce("", (a, b) -> b));

@@ -17,24 +17,28 @@ public final class TileOperations {
     private static final String VERSION = "5.2.0-jdk25";
     private static final String CUDA = "tornado.drivers.cuda";
 
-    private static final Map<Integer, Optional<String>> REASONS = new HashMap<>();
+    private static final Map<String, Optional<String>> REASONS = new HashMap<>();
 
     private TileOperations() {}
 
     /**
-     * Makes sure that kernels for a device of the CUDA backend can use the operations, before the first task with one is added to a
-     * task graph. The runtime must have been started.
+     * Makes sure that kernels for a device can use the operations, before the first task with one is added to a task graph. In a JVM
+     * without TornadoVM nothing is known to be in the way.
      *
-     * @return why they cannot; empty if they can
+     * @param device as {@code flashlla devices} lists it, such as {@code cuda:0}
+     * @return why they cannot, in one sentence without a full stop; empty if they can
      */
-    public static synchronized Optional<String> unavailable(int device) {
+    public static synchronized Optional<String> unavailable(String device) {
         return REASONS.computeIfAbsent(device, TileOperations::register);
     }
 
-    private static Optional<String> register(int device) {
+    private static Optional<String> register(String device) {
+        if (!device.startsWith("cuda:")) {
+            return Optional.of("it is written for the CUDA backend");
+        }
         Optional<Module> driver = ModuleLayer.boot().findModule(CUDA);
         if (driver.isEmpty()) {
-            return Optional.of("this JVM has no CUDA backend");
+            return Optional.empty();
         }
         String version = driver.get().getDescriptor().rawVersion().orElse("unknown");
         if (!version.equals(VERSION)) {
@@ -45,7 +49,7 @@ public final class TileOperations {
                     + Tile.HEADER);
         }
         try {
-            Class.forName(COMPILER).getMethod("register", Class.class, int.class).invoke(null, Tile.class, device);
+            Class.forName(COMPILER).getMethod("register", Class.class, int.class).invoke(null, Tile.class, Integer.parseInt(device.substring("cuda:".length())));
             return Optional.empty();
         } catch (InvocationTargetException e) {
             return Optional.of(reason(e.getCause()));

@@ -1,0 +1,71 @@
+package io.github.flashlla.tornado.kernels.tile;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+/** What the operations are said to do, against what a run of them left. */
+record TileChecks(TileKernels run) {
+    void scalars() {
+        for (int t = 0; t < TileKernels.THREADS; t++) {
+            float x = run.numbers.get(t);
+            assertEquals(Math.pow(2, x), run.scalars.get(6 * t), 1e-5 * Math.pow(2, x));
+            assertEquals(Math.log(x * x + 0.1f) / Math.log(2), run.scalars.get(6 * t + 1), 1e-5);
+            assertEquals(1 / Math.sqrt(x * x + 0.1f), run.scalars.get(6 * t + 2), 1e-5);
+            assertEquals(x, run.scalars.get(6 * t + 3), Math.abs(x) / 2048);
+            assertEquals(3 * x, run.scalars.get(6 * t + 4), Math.abs(3 * x) / 2048);
+            assertEquals(Float.floatToFloat16(x) & 0xffff, run.scalars.get(6 * t + 5));
+        }
+    }
+
+    void together() {
+        for (int t = 0; t < TileKernels.THREADS; t++) {
+            assertEquals(run.numbers.get(t ^ 5), run.together.get(6 * t));
+            assertEquals(run.numbers.get(t & 32 | t + 7 & 31), run.together.get(6 * t + 1));
+            assertEquals(t / 32, run.together.get(6 * t + 2));
+            assertEquals(0, run.together.get(6 * t + 3));
+            assertEquals(43, run.together.get(6 * t + 4));
+            assertEquals(41, run.together.get(6 * t + 5));
+        }
+    }
+
+    void products() {
+        for (int warp = 0; warp < 2; warp++) {
+            for (int row = 0; row < 16; row++) {
+                for (int column = 0; column < 16; column++) {
+                    for (int other = 0; other < 2; other++) {
+                        double product = column < 8 ? row < 8 ? 1 : 2 : 0;
+                        for (int k = 0; k < 16; k++) {
+                            product += value(warp, row, k) * value(other, column, k);
+                        }
+                        assertEquals(product, element(warp, row, column, 8 * other), 1e-3);
+                    }
+                    double product = (column < 8 ? 0 : 4) + (row < 8 ? 0 : 2) + column % 2;
+                    for (int k = 0; k < 16; k++) {
+                        product += value(warp, row, k) * value(warp, k, 16 + column);
+                    }
+                    assertEquals(product, element(warp, row, column, 16), 1e-3);
+                }
+            }
+        }
+    }
+
+    private double value(int warp, int row, int column) {
+        return run.halves.get(1024 * warp + 64 * row + column).getFloat32();
+    }
+
+    private double element(int warp, int row, int column, int from) {
+        int lane = row % 8 * 4 + column % 8 / 2;
+        return run.products.get(24 * (32 * warp + lane) + from + 4 * (column / 8) + 2 * (row / 8) + column % 2);
+    }
+
+    void pairs() {
+        for (int t = 0; t < TileKernels.THREADS; t++) {
+            assertEquals(run.numbers.get(t ^ 1), run.pairs.get(t));
+            assertEquals(Float.floatToRawIntBits(run.numbers.get(t)) >>> 20, run.pairs.get(TileKernels.THREADS + t));
+            assertEquals(Float.intBitsToFloat(0x3f800000 + (t << 16)), run.pairs.get(2 * TileKernels.THREADS + t));
+            for (int i = 0; i < 4; i++) {
+                assertEquals((Float.floatToFloat16(t) & 0xffff) + i, run.written.get(8 * t + 2 * i).getHalfFloatValue() & 0xffff);
+                assertEquals(-t, run.written.get(8 * t + 2 * i + 1).getFloat32());
+            }
+        }
+    }
+}
