@@ -27,6 +27,14 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  *
  * <p>Keys are held relative to {@code centre}: any shift of all keys leaves the estimator as it is (weights change by a
  * factor per query), and sums of keys far from 0 keep their digits.
+ *
+ * <pre>
+ *   pass      1 softmax   2 solve (conjugate gradients)   3 output; one loop over sweeps, in which each is a mode
+ *   group     128 threads; block 64 queries; tile 32 keys, at DP = 64
+ *   registers scalars; 255 at DP = 64, no spills (nvcc 13, sm_90)
+ *   for       float32, D and Dv to 64, no preconditioner; 48 KB of local memory
+ *   measured  docs/kernels/gpu.md, bench/results/h200/forward.json
+ * </pre>
  */
 public final class GpuForward {
     public static final int THREADS = 128;

@@ -21,6 +21,14 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  *
  * <p>Within a row of a tile, columns are permuted by the low three bits of the row, so that threads that read one column
  * of different rows hit different banks.
+ *
+ * <pre>
+ *   pass      1 softmax   2 solve, Jacobi or plain   3 output; one loop over sweeps, in which each is a mode
+ *   group     64 threads; block 64 queries; tile 32 keys, at DP = 64; fewer at larger DP
+ *   registers arrays; 255 at DP = 128, 24 bytes spilled; 255 at 256, 1840 bytes (nvcc 13, sm_90)
+ *   for       float32, every D and Dv to 256
+ *   measured  docs/kernels/gpu.md, bench/results/h200/forward.json
+ * </pre>
  */
 public final class GpuWideForward {
     public static final int THREADS = 64;
