@@ -343,7 +343,7 @@ public final class GpuWideForward {
                             }
                             kbar.set(at, mean);
                             x.set(at, 0f);
-                            setResidual(o, x, row0 + row, d, D, Dv, behind, b);
+                            KeptResiduals.setResidual(o, x, row0 + row, d, D, Dv, behind, b);
                             bSum += b * b;
                             zSum += b * y;
                         }
@@ -404,14 +404,14 @@ public final class GpuWideForward {
                         if (i0 + row < Sq && d < D) {
                             int at = (row0 + row) * D + d;
                             x.set(at, x.get(at) + alpha * yt[row * dp + (d ^ ty)]);
-                            float r = residual(o, x, row0 + row, d, D, Dv, behind);
+                            float r = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                             if (kept > 0) { // apart, so that it is not compiled where none is kept
                                 if (iteration < kept) {
                                     earlier.set(iteration * diagonal + at, rho[i] > 0f ? r / TornadoMath.sqrt(rho[i]) : 0f);
                                 }
                             }
                             r -= alpha * (acc[i * CW + c] - excess[i] * kbar.get(at));
-                            setResidual(o, x, row0 + row, d, D, Dv, behind, r);
+                            KeptResiduals.setResidual(o, x, row0 + row, d, D, Dv, behind, r);
                             float z = r;
                             if ((flags & Masking.JACOBI) != 0) {
                                 z = r / x.get(diagonal + at);
@@ -437,7 +437,7 @@ public final class GpuWideForward {
                                 int d = tx + 8 * c;
                                 if (i0 + row < Sq && d < D) {
                                     int at = (row0 + row) * D + d;
-                                    float z = residual(o, x, row0 + row, d, D, Dv, behind);
+                                    float z = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                                     if ((flags & Masking.JACOBI) != 0) {
                                         z = z / x.get(diagonal + at);
                                     }
@@ -459,10 +459,10 @@ public final class GpuWideForward {
                                 int d = tx + 8 * c;
                                 if (i0 + row < Sq && d < D) {
                                     int at = (row0 + row) * D + d;
-                                    float r = residual(o, x, row0 + row, d, D, Dv, behind);
+                                    float r = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                                     if (residual[i] > tol) {
                                         r -= part * earlier.get(from + at);
-                                        setResidual(o, x, row0 + row, d, D, Dv, behind, r);
+                                        KeptResiduals.setResidual(o, x, row0 + row, d, D, Dv, behind, r);
                                     }
                                     float z = r;
                                     if ((flags & Masking.JACOBI) != 0) {
@@ -495,7 +495,7 @@ public final class GpuWideForward {
                             int d = tx + 8 * c;
                             if (i0 + row < Sq && d < D) {
                                 int own = row * dp + (d ^ ty);
-                                float z = residual(o, x, row0 + row, d, D, Dv, behind);
+                                float z = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                                 if ((flags & Masking.JACOBI) != 0) {
                                     z = z / x.get(diagonal + (row0 + row) * D + d);
                                 }
@@ -579,24 +579,6 @@ public final class GpuWideForward {
                 }
             }
             mode = next;
-        }
-    }
-
-    private static float residual(FloatArray o, FloatArray x, int row, int column, int D, int Dv, int behind) {
-        float value;
-        if (Dv >= D) {
-            value = o.get(row * Dv + column);
-        } else {
-            value = x.get(behind + row * D + column);
-        }
-        return value;
-    }
-
-    private static void setResidual(FloatArray o, FloatArray x, int row, int column, int D, int Dv, int behind, float value) {
-        if (Dv >= D) {
-            o.set(row * Dv + column, value);
-        } else {
-            x.set(behind + row * D + column, value);
         }
     }
 }
