@@ -19,9 +19,10 @@ import org.junit.jupiter.api.Test;
 class DocumentedNamesTest {
     private static final Path ROOT = Path.of(System.getProperty("flashlla.root", ".")).toAbsolutePath().normalize();
 
-    /** TornadoVM's and the JDK's. */
+    /** TornadoVM's, the JDK's, and what only looks like a class. */
     private static final Set<String> OTHERS = Set.of("Float4", "Float16", "FloatArray", "HalfFloat", "VectorFloat16", "ShortVector",
-            "TornadoExecutionPlan");
+            "TornadoExecutionPlan", "KernelContext", "TaskGraph", "GridScheduler", "WorkerGrid", "HalfFloatArray", "IntArray",
+            "Math", "Float", "String", "NaN");
 
     private static final Pattern QUOTED = Pattern.compile("`([^`]+)`");
     /** Such as {@code BenchmarkRun}, {@code bench/BenchmarkRun} and {@code bench.BenchmarkRun.stop}. */
