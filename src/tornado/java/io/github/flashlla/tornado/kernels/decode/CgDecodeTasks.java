@@ -157,7 +157,7 @@ public final class CgDecodeTasks implements DecodeTasks {
                         rows, shape.kvHeads(), group, heads, splits, tiles, threads);
             }
         });
-        tasks.task("begin", TaskAppender.groups(queries(), 64), graph -> graph.task("begin", CgDecode::begin, context, k32, k16, io.q(),
+        tasks.task("begin", TaskAppender.groups(queries(), 64), graph -> graph.task("begin", CgDecodeSolve::begin, context, k32, k16, io.q(),
                 io.ridges(), io.lengths(), sums, state, facts, binary16, dim, rows, shape.heads(), group, splits,
                 (float) options.scaleFor(dim), (float) options.tolerance(), iterations));
     }
@@ -172,20 +172,20 @@ public final class CgDecodeTasks implements DecodeTasks {
         String multiply = "multiply" + pass;
         tasks.task(multiply, TaskAppender.groups(units() * splits, threads), graph -> {
             if (matrixUnits) {
-                graph.task(multiply, TensorCoreCgDecode::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts, ayParts,
+                graph.task(multiply, TensorCoreCgMultiply::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts, ayParts,
                         work, rows, shape.kvHeads(), group, heads, splits, pass);
             } else {
-                graph.task(multiply, CgDecode::multiply, context, k32, k16, io.lengths(), scores, products, slopes, state, facts,
+                graph.task(multiply, CgDecodeSolve::multiply, context, k32, k16, io.lengths(), scores, products, slopes, state, facts,
                         ayParts, binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads, pass);
             }
         });
         if (matrixUnits) {
             tasks.task("finish" + pass, TaskAppender.groups(units() * finishingSplits, TensorCoreCgDecode.WARPS
-                    * TensorCoreCgDecode.THREADS), graph -> graph.task("finish" + pass, TensorCoreCgDecode::finish, context, k16,
+                    * TensorCoreCgDecode.THREADS), graph -> graph.task("finish" + pass, TensorCoreCgFinish::finish, context, k16,
                             cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts, work, rows, shape.kvHeads(),
                             group, heads, finishingSplits, pass));
         }
-        tasks.task("advance" + pass, TaskAppender.groups(queries(), 64), graph -> graph.task("advance" + pass, CgDecode::advance,
+        tasks.task("advance" + pass, TaskAppender.groups(queries(), 64), graph -> graph.task("advance" + pass, CgDecodeSolve::advance,
                 context, io.q(), io.ridges(), ayParts, state, facts, dim, heads, splits, finishingSplits,
                 (float) options.tolerance(), pass, iterations));
     }

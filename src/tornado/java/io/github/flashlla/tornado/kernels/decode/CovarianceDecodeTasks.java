@@ -88,13 +88,13 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
         int hw = grid.headsPerGroup();
         int splits = grid.splits();
         if (dim == 1) {
-            graph.task("solve", CovarianceDecode::solveOneDim, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ, centre,
+            graph.task("solve", CovarianceSolve::solveOneDim, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ, centre,
                     x, kbar, facts, hw, shape.heads(), splits);
         } else if (grid.localSolve()) {
-            graph.task("solve", CovarianceDecode::solve, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ, centre, a, x,
+            graph.task("solve", CovarianceSolve::solve, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ, centre, a, x,
                     kbar, facts, dim, hw, shape.heads(), splits);
         } else {
-            graph.task("solve", CovarianceDecode::solveInGlobal, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ,
+            graph.task("solve", CovarianceSolve::solveInGlobal, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ,
                     centre, a, x, kbar, facts, dim, hw, shape.heads(), splits);
         }
     }
