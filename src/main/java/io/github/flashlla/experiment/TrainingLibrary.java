@@ -13,7 +13,7 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /**
- * What experiments train with: PyTorch through DJL, a build of its own in {@code training/} that is made, and its artifacts
+ * What experiments train with: PyTorch through DJL, a build of its own in {@code src/training/} that is made, and its artifacts
  * fetched, when such an experiment is first run.
  */
 public final class TrainingLibrary {
@@ -36,7 +36,7 @@ public final class TrainingLibrary {
      */
     public static JavaCommand addTo(JavaCommand java, Consumer<String> notes) {
         Path root = Path.of(System.getProperty("flashlla.root", ".")).toAbsolutePath().normalize();
-        Path training = root.resolve("training");
+        Path training = root.resolve("src/training");
         if (!Files.exists(training.resolve("pom.xml"))) {
             throw new DeviceException("experiments that train a model are built from " + training + ", which is not here; run them from a clone of the project.");
         }

@@ -50,7 +50,7 @@ import uk.ac.manchester.tornado.api.types.collections.VectorFloat4;
  * {@code bin/kernel-sources} starts it.
  */
 public final class KernelSources {
-    private static final Pattern ENTRY = Pattern.compile("(?:__kernel|__global__) void (\\w+)\\(");
+    private static final Pattern ENTRY = Pattern.compile("(?:__kernel|__global__) void (?:__launch_bounds__\\([^)]*\\) )?(\\w+)\\(");
     private static final Pattern CASE = Pattern.compile("(?m)^//// (\\S+)$");
     private static final Pattern DECLARATION = Pattern.compile("([a-z_][a-z0-9_ ]*) ([a-z][a-z0-9]*_\\d+(?:, [^;()=]*)?);");
     private static final int PROCESSORS = 16;

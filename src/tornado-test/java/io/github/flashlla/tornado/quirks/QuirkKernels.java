@@ -3,9 +3,9 @@ package io.github.flashlla.tornado.quirks;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.collections.VectorFloat16;
 import uk.ac.manchester.tornado.api.types.vectors.Float16;
 import uk.ac.manchester.tornado.api.types.vectors.Float4;
-import uk.ac.manchester.tornado.api.types.collections.VectorFloat16;
 
 /**
  * One minimal kernel for each limit of TornadoVM that shapes our kernels; docs/tornadovm/README.md lists them. All read {@code in},

@@ -2,8 +2,8 @@ package io.github.flashlla.tornado.device;
 
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.tornadovm.DeviceProfile;
 import io.github.flashlla.text.Numbers;
+import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.concurrent.Callable;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;

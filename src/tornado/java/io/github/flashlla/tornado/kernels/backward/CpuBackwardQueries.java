@@ -25,6 +25,14 @@ import uk.ac.manchester.tornado.api.types.vectors.Float16;
  *
  * <p>The weights p_ij of a block and its products G_ij = g_i.v_j are kept between sweeps where {@code keepWeights} is 1, and
  * computed anew in each elsewhere.
+ *
+ * <pre>
+ *   pass      backward, of 2: queries with their solve, then keys
+ *   group     1 work-item, a worker; block 32 queries; tile 64 keys
+ *   registers 4 rows by 32 lanes
+ *   for       CPUs, float32, every D and Dv to 256, Jacobi or plain
+ *   measured  docs/kernels/cpu-opencl.md
+ * </pre>
  */
 public final class CpuBackwardQueries {
     // what a sweep over the keys is for

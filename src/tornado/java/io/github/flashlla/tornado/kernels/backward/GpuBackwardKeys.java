@@ -14,6 +14,14 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 /**
  * dk and dv of one block of keys: the queries of all heads of the group that see it go by, BN at a time. Keys and values
  * stay in local memory; u, x, q and g of the queries take turns in one tile, first for the products, then for the sums.
+ *
+ * <pre>
+ *   pass      backward, of 3: solve, then queries, then keys
+ *   group     128 threads; block 64 keys at DP = 64; tile 32 queries
+ *   registers arrays; 202 at DP = 64, no spills (nvcc 13, sm_90)
+ *   for       GPUs, float32, every D and Dv to 256
+ *   measured  docs/kernels/gpu.md
+ * </pre>
  */
 public final class GpuBackwardKeys {
     private GpuBackwardKeys() {}

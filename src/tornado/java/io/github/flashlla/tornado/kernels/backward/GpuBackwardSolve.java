@@ -20,6 +20,14 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  *   sweep 1   c
  *   others    one iteration of conjugate gradients each
  * </pre>
+ *
+ * <pre>
+ *   pass      backward, of 3: solve, then queries, then keys
+ *   group     128 threads; block 64 queries at DP = 64; tile 32 keys
+ *   registers arrays; 255 at DP = 64, no spills (nvcc 13, sm_90)
+ *   for       GPUs, float32, every D and Dv to 256, Jacobi or plain
+ *   measured  docs/kernels/gpu.md
+ * </pre>
  */
 public final class GpuBackwardSolve {
     private static final int MEAN = 0;

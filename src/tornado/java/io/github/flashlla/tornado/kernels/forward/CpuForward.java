@@ -30,6 +30,14 @@ import uk.ac.manchester.tornado.api.types.vectors.Float16;
  * <p>Keys are held relative to {@code centre}: any shift of all keys leaves the estimator as it is, and sums of keys far
  * from 0 keep their digits. What the weighted relative products do not add up to 0 by is taken off the solve's sum; the
  * output is made whole where the factors of v do not add up to 1. See docs/algorithms/accuracy.md for what each gives.
+ *
+ * <pre>
+ *   pass      1 softmax   2 solve   3 output; one loop over sweeps, in which each is a mode
+ *   group     1 work-item, a worker; block 32 queries; tile 64 keys
+ *   registers 4 rows by 32 lanes
+ *   for       CPUs, float32, every D and Dv to 256, Jacobi or plain
+ *   measured  docs/kernels/cpu-opencl.md
+ * </pre>
  */
 public final class CpuForward {
     // what a sweep over the keys is for. What depends on it is computed and not branched for: TornadoVM's switches do not

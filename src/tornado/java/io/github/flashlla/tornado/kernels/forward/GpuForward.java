@@ -27,6 +27,14 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  *
  * <p>Keys are held relative to {@code centre}: any shift of all keys leaves the estimator as it is (weights change by a
  * factor per query), and sums of keys far from 0 keep their digits.
+ *
+ * <pre>
+ *   pass      1 softmax   2 solve (conjugate gradients)   3 output; one loop over sweeps, in which each is a mode
+ *   group     128 threads; block 64 queries; tile 32 keys, at DP = 64
+ *   registers scalars; 255 at DP = 64, no spills (nvcc 13, sm_90)
+ *   for       float32, D and Dv to 64, no preconditioner; 48 KB of local memory
+ *   measured  docs/kernels/gpu.md, bench/results/h200/forward.json
+ * </pre>
  */
 public final class GpuForward {
     public static final int THREADS = 128;
@@ -708,7 +716,7 @@ public final class GpuForward {
                             b = total > 0f ? mean + centre.get(kvHead * D + d) - qt[own] : 0f;
                             kbar.set((row0 + row) * D + d, mean);
                             x.set((row0 + row) * D + d, 0f);
-                            setResidual(o, x, row0 + row, d, D, Dv, behind, b);
+                            KeptResiduals.setResidual(o, x, row0 + row, d, D, Dv, behind, b);
                         }
                         yt[own] = b;
                         sum += b * b;
@@ -778,7 +786,7 @@ public final class GpuForward {
                                     pick8(e, a10, a11, a12, a13, a14, a15, a16, a17),
                                     pick8(e, a20, a21, a22, a23, a24, a25, a26, a27),
                                     pick8(e, a30, a31, a32, a33, a34, a35, a36, a37)) + pick(i, ridge0, ridge1, ridge2, ridge3) * y - excess * kbar.get(at);
-                            float r = residual(o, x, row0 + row, d, D, Dv, behind);
+                            float r = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                             if (kept > 0) { // apart, so that it is not compiled where none is kept
                                 if (iteration < kept) {
                                     earlier.set(iteration * behind + at, rho[i] > 0f ? r / TornadoMath.sqrt(rho[i]) : 0f);
@@ -786,7 +794,7 @@ public final class GpuForward {
                             }
                             r -= alpha * ay;
                             x.set(at, x.get(at) + alpha * y);
-                            setResidual(o, x, row0 + row, d, D, Dv, behind, r);
+                            KeptResiduals.setResidual(o, x, row0 + row, d, D, Dv, behind, r);
                             sum += r * r;
                         }
                     }
@@ -805,7 +813,7 @@ public final class GpuForward {
                             for (int e = 0; e < 8; e++) {
                                 int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
                                 if (i0 + row < Sq && d < D) {
-                                    sum += earlier.get(from + (row0 + row) * D + d) * residual(o, x, row0 + row, d, D, Dv, behind);
+                                    sum += earlier.get(from + (row0 + row) * D + d) * KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                                 }
                             }
                             wt[place + row * TX + tx] = sum;
@@ -821,10 +829,10 @@ public final class GpuForward {
                             for (int e = 0; e < 8; e++) {
                                 int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
                                 if (i0 + row < Sq && d < D) {
-                                    float r = residual(o, x, row0 + row, d, D, Dv, behind);
+                                    float r = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                                     if (residual[i] > tol) {
                                         r -= part * earlier.get(from + (row0 + row) * D + d);
-                                        setResidual(o, x, row0 + row, d, D, Dv, behind, r);
+                                        KeptResiduals.setResidual(o, x, row0 + row, d, D, Dv, behind, r);
                                     }
                                     sum += r * r;
                                 }
@@ -849,7 +857,7 @@ public final class GpuForward {
                             int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
                             if (i0 + row < Sq && d < D) {
                                 int own = row * dp + (((d >> 2) ^ swy) << 2) + (d & 3);
-                                yt[own] = residual(o, x, row0 + row, d, D, Dv, behind) + beta * yt[own];
+                                yt[own] = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind) + beta * yt[own];
                             }
                         }
                     }
@@ -946,23 +954,5 @@ public final class GpuForward {
         float low = pick(i, a, b, c, d);
         float high = pick(i - 4, e, f, g, h);
         return i < 4 ? low : high;
-    }
-
-    private static float residual(FloatArray o, FloatArray x, int row, int column, int D, int Dv, int behind) {
-        float value;
-        if (Dv >= D) {
-            value = o.get(row * Dv + column);
-        } else {
-            value = x.get(behind + row * D + column);
-        }
-        return value;
-    }
-
-    private static void setResidual(FloatArray o, FloatArray x, int row, int column, int D, int Dv, int behind, float value) {
-        if (Dv >= D) {
-            o.set(row * Dv + column, value);
-        } else {
-            x.set(behind + row * D + column, value);
-        }
     }
 }

@@ -21,6 +21,14 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  *
  * <p>Within a row of a tile, columns are permuted by the low three bits of the row, so that threads that read one column
  * of different rows hit different banks.
+ *
+ * <pre>
+ *   pass      1 softmax   2 solve, Jacobi or plain   3 output; one loop over sweeps, in which each is a mode
+ *   group     64 threads; block 64 queries; tile 32 keys, at DP = 64; fewer at larger DP
+ *   registers arrays; 255 at DP = 128, 24 bytes spilled; 255 at 256, 1840 bytes (nvcc 13, sm_90)
+ *   for       float32, every D and Dv to 256
+ *   measured  docs/kernels/gpu.md, bench/results/h200/forward.json
+ * </pre>
  */
 public final class GpuWideForward {
     public static final int THREADS = 64;
@@ -335,7 +343,7 @@ public final class GpuWideForward {
                             }
                             kbar.set(at, mean);
                             x.set(at, 0f);
-                            setResidual(o, x, row0 + row, d, D, Dv, behind, b);
+                            KeptResiduals.setResidual(o, x, row0 + row, d, D, Dv, behind, b);
                             bSum += b * b;
                             zSum += b * y;
                         }
@@ -396,14 +404,14 @@ public final class GpuWideForward {
                         if (i0 + row < Sq && d < D) {
                             int at = (row0 + row) * D + d;
                             x.set(at, x.get(at) + alpha * yt[row * dp + (d ^ ty)]);
-                            float r = residual(o, x, row0 + row, d, D, Dv, behind);
+                            float r = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                             if (kept > 0) { // apart, so that it is not compiled where none is kept
                                 if (iteration < kept) {
                                     earlier.set(iteration * diagonal + at, rho[i] > 0f ? r / TornadoMath.sqrt(rho[i]) : 0f);
                                 }
                             }
                             r -= alpha * (acc[i * CW + c] - excess[i] * kbar.get(at));
-                            setResidual(o, x, row0 + row, d, D, Dv, behind, r);
+                            KeptResiduals.setResidual(o, x, row0 + row, d, D, Dv, behind, r);
                             float z = r;
                             if ((flags & Masking.JACOBI) != 0) {
                                 z = r / x.get(diagonal + at);
@@ -429,7 +437,7 @@ public final class GpuWideForward {
                                 int d = tx + 8 * c;
                                 if (i0 + row < Sq && d < D) {
                                     int at = (row0 + row) * D + d;
-                                    float z = residual(o, x, row0 + row, d, D, Dv, behind);
+                                    float z = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                                     if ((flags & Masking.JACOBI) != 0) {
                                         z = z / x.get(diagonal + at);
                                     }
@@ -451,10 +459,10 @@ public final class GpuWideForward {
                                 int d = tx + 8 * c;
                                 if (i0 + row < Sq && d < D) {
                                     int at = (row0 + row) * D + d;
-                                    float r = residual(o, x, row0 + row, d, D, Dv, behind);
+                                    float r = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                                     if (residual[i] > tol) {
                                         r -= part * earlier.get(from + at);
-                                        setResidual(o, x, row0 + row, d, D, Dv, behind, r);
+                                        KeptResiduals.setResidual(o, x, row0 + row, d, D, Dv, behind, r);
                                     }
                                     float z = r;
                                     if ((flags & Masking.JACOBI) != 0) {
@@ -487,7 +495,7 @@ public final class GpuWideForward {
                             int d = tx + 8 * c;
                             if (i0 + row < Sq && d < D) {
                                 int own = row * dp + (d ^ ty);
-                                float z = residual(o, x, row0 + row, d, D, Dv, behind);
+                                float z = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                                 if ((flags & Masking.JACOBI) != 0) {
                                     z = z / x.get(diagonal + (row0 + row) * D + d);
                                 }
@@ -571,24 +579,6 @@ public final class GpuWideForward {
                 }
             }
             mode = next;
-        }
-    }
-
-    private static float residual(FloatArray o, FloatArray x, int row, int column, int D, int Dv, int behind) {
-        float value;
-        if (Dv >= D) {
-            value = o.get(row * Dv + column);
-        } else {
-            value = x.get(behind + row * D + column);
-        }
-        return value;
-    }
-
-    private static void setResidual(FloatArray o, FloatArray x, int row, int column, int D, int Dv, int behind, float value) {
-        if (Dv >= D) {
-            o.set(row * Dv + column, value);
-        } else {
-            x.set(behind + row * D + column, value);
         }
     }
 }

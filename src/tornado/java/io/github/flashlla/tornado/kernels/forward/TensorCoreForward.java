@@ -25,6 +25,14 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
  * ({@link Fragments#stored}) and reads the same elements back, which costs the stores alone, since the driver's compiler then knows what it
  * reads. What a sweep leaves goes through a scratch area of the warp in global memory. Row sums of the rounded w come from one more product, with ones. The
  * rounding of y is part of the direction, so that what is rounded costs iterations and not accuracy.
+ *
+ * <pre>
+ *   pass      1 softmax   2 solve   3 output; one loop over sweeps, in which each is a mode
+ *   group     128 threads, 4 warps; block 64 queries; tile 64 keys
+ *   registers fragments; 168, no spills (nvcc 13, sm_90)
+ *   for       float16 on CUDA, D and Dv to 64, no preconditioner
+ *   measured  docs/kernels/tensor-cores.md
+ * </pre>
  */
 public final class TensorCoreForward {
     public static final int THREADS = 128;

@@ -1,5 +1,7 @@
 package io.github.flashlla.tornado.kernels.tile;
 
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
 /** Residuals of a solve that are kept, so that each later one is made orthogonal to them again. */
 public final class KeptResiduals {
     /**
@@ -11,4 +13,28 @@ public final class KeptResiduals {
     public static final int MOST = 24;
 
     private KeptResiduals() {}
+
+    /**
+     * An element of the residual of the solve: in {@code o} until the output is written, or behind x where Dv is too small for it.
+     *
+     * @param behind where it begins in {@code x}
+     */
+    public static float residual(FloatArray o, FloatArray x, int row, int column, int D, int Dv, int behind) {
+        float value;
+        if (Dv >= D) {
+            value = o.get(row * Dv + column);
+        } else {
+            value = x.get(behind + row * D + column);
+        }
+        return value;
+    }
+
+    /** Sets that element. */
+    public static void setResidual(FloatArray o, FloatArray x, int row, int column, int D, int Dv, int behind, float value) {
+        if (Dv >= D) {
+            o.set(row * Dv + column, value);
+        } else {
+            x.set(behind + row * D + column, value);
+        }
+    }
 }
