@@ -46,7 +46,7 @@ public final class GpuBackwardSolve {
      * @param g dL/do (B,H,Sq,Dv)
      * @param lse log-sum-exp that forward saved (B,H,Sq)
      * @param kbar weighted mean keys that forward saved (B,H,Sq,D)
-     * @param u out (B,H,Sq,D), and behind it as much again for the diagonal of A with {@link GpuBackward#JACOBI}
+     * @param u out (B,H,Sq,D), and behind it as much again for the diagonal of A with {@link Masking#JACOBI}
      * @param r scratch (B,H,Sq,D): the residual
      * @param rows out (B,H,Sq,{@value BackwardRow#ROW_SCALARS}), in part
      */

@@ -25,8 +25,8 @@ public final class CgDecodeSolve {
      *
      * @param q (B,H,D)
      * @param ridges (B,H)
-     * @param state out (B*H,{@value #VECTORS},D)
-     * @param facts out (B*H,{@value #FACTS})
+     * @param state out (B*H,{@value CgDecodeState#VECTORS},D)
+     * @param facts out (B*H,{@value CgDecodeState#FACTS})
      */
     public static void begin(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray q, FloatArray ridges,
             IntArray lengths, FloatArray sums, FloatArray state, FloatArray facts, int binary16, int dim, int capacity,

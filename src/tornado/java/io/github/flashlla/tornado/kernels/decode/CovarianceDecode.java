@@ -43,7 +43,7 @@ public final class CovarianceDecode {
      *
      * @param scaledQ (B,H,D), times the scale
      * @param lengths (B)
-     * @param topScore (B*H,splits), {@link #Masking.LOW} where a split is empty
+     * @param topScore (B*H,splits), {@link Masking#LOW} where a split is empty
      * @param topKey (B*H,splits), position in the sequence
      */
     public static void scan(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray scaledQ,
@@ -261,7 +261,7 @@ public final class CovarianceDecode {
     /**
      * o's part of every head and split: sum p (1 - a) v, with 1 - a = 1 + (kbar - c).x - (k - c).x.
      *
-     * @param facts from {@link #solve}
+     * @param facts from {@link CovarianceSolve}
      * @param parts (B*H,splits,Dv)
      */
     public static void output(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray v32, HalfFloatArray v16,

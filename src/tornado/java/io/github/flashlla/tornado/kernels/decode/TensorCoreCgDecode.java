@@ -19,10 +19,10 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <pre>
  *   gather   k      -> per split sum w, sum w z, sum w t z
- *   begin    splits -> the first step, along q                                        ({@link CgDecode#begin})
+ *   begin    splits -> the first step, along q                                        ({@link CgDecodeSolve#begin})
  *   multiply k      -> per split A y                                                  as long as the solve has far to go
  *   finish   k, v   -> per split A y, sum p (1 - z.x) v and sum p (z.y) v             in the iteration that is to be the last
- *   advance  splits -> x, r, the next y, and which of the two comes next              ({@link CgDecode#advance})
+ *   advance  splits -> x, r, the next y, and which of the two comes next              ({@link CgDecodeSolve#advance})
  *   merge           -> o, of x and of the last step along y
  * </pre>
  *
@@ -51,7 +51,7 @@ public final class TensorCoreCgDecode {
 
     public static final int THREADS = 32;
 
-    /** Warps of a work-group of {@link #finish}, where they share what keys are multiplied with. */
+    /** Warps of a work-group of {@link TensorCoreCgFinish#finish}, where they share what keys are multiplied with. */
     public static final int WARPS = 2;
 
     /** Floats of scratch for a warp: two sums. */
@@ -313,7 +313,7 @@ public final class TensorCoreCgDecode {
     }
 
     /**
-     * The output: what {@link #finish} left, with the last step. One thread an element of o.
+     * The output: what {@link TensorCoreCgFinish#finish} left, with the last step. One thread an element of o.
      *
      * @param outputs (B*H,splits,2 D)
      * @param o out (B,H,D)

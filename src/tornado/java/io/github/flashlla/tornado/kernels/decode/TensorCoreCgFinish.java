@@ -31,10 +31,10 @@ public final class TensorCoreCgFinish {
     private TensorCoreCgFinish() {}
 
     /**
-     * What {@link #multiply} does, and of the output what belongs to x and what belongs to y, of units whose last iteration this is
+     * What {@link TensorCoreCgMultiply#multiply} does, and of the output what belongs to x and what belongs to y, of units whose last iteration this is
      * likely to be, or that had no need of one.
      *
-     * @param parts out (B*H,splits,D+1), as in {@link #multiply}
+     * @param parts out (B*H,splits,D+1), as in {@link TensorCoreCgMultiply#multiply}
      * @param outputs out (B*H,splits,2 D): sum p (1 - a) v with a = z.x less its mean; sum p (z.y - zbar.y) v
      * @param pass 0 and on
      */

@@ -19,11 +19,11 @@ import uk.ac.manchester.tornado.api.types.vectors.Float16;
 /**
  * The three FlashLLA passes for the cores of a CPU: one query per lane, no work-groups, no barriers.
  *
- * <p>A work-item is a worker: it takes blocks of {@value #ROWS} queries of one head, the longest first, and keeps each until
- * its output is written. What belongs to a block is a row of {@value #ROWS} floats, one per query, in the worker's slice of
+ * <p>A work-item is a worker: it takes blocks of {@value CpuBlockLoops#ROWS} queries of one head, the longest first, and keeps each until
+ * its output is written. What belongs to a block is a row of {@value CpuBlockLoops#ROWS} floats, one per query, in the worker's slice of
  * {@code scratch}: a row for every dim of q, kbar, x, r, y and the sums, one for every key of a tile of weights. Keys are
  * read as scalars and broadcast, so both products of a pass are one loop each on row-major keys, in register tiles of 4 rows
- * by {@value #ROWS} lanes, and every per-query step is lane-wise. The last block's surplus lanes repeat the last query.
+ * by {@value CpuBlockLoops#ROWS} lanes, and every per-query step is lane-wise. The last block's surplus lanes repeat the last query.
  *
  * <p>The weights p_ij of a block are kept between passes where {@code keepWeights} is 1, and computed anew in each elsewhere.
  *

@@ -73,7 +73,7 @@ public final class GpuWideForward {
      * @param o out (B,H,Sq,Dv)
      * @param lse out (B,H,Sq)
      * @param kbar out (B,H,Sq,D)
-     * @param x out (B,H,Sq,D); behind it as much again for the diagonal with {@link #JACOBI}, and for the residual when
+     * @param x out (B,H,Sq,D); behind it as much again for the diagonal with {@link Masking#JACOBI}, and for the residual when
      *     D &gt; Dv; otherwise {@code o}, which is written last, holds the residual
      * @param stats out (B,H,Sq,2): iterations, relative residual
      * @param earlier (n,B,H,Sq,D): the first n residuals, each divided by the root of r.z; n is {@code flags / KeptResiduals.UNIT}

@@ -14,7 +14,7 @@ import uk.ac.manchester.tornado.api.types.vectors.Float16;
  * Conjugate gradients for a block of queries, one per lane, between sweeps over the keys that apply A: the part of both
  * passes that sees no keys.
  *
- * <p>The part of the first {@value GpuForward#MOST_KEPT} residuals is taken off each later one, to which they are orthogonal but for rounding.
+ * <p>The part of the first {@value KeptResiduals#MOST} residuals is taken off each later one, to which they are orthogonal but for rounding.
  * Left in, it takes iterations of its own, and their number depends on the order of sums.
  *
  * <p>A query freezes once ||r|| &lt;= tol ||b||: its steps are 0 from then on. What belongs to the solve lies together in
@@ -24,7 +24,7 @@ import uk.ac.manchester.tornado.api.types.vectors.Float16;
  *   state     {@value #STATE_ROWS} rows of scalars, one per query
  *   mean      D rows: kbar, relative to the keys' centre
  *   x, r, y   D rows each: solution, residual, direction
- *   inverse   D rows: 1 / diag(A), with {@link GpuWideForward#JACOBI} only
+ *   inverse   D rows: 1 / diag(A), with {@link Masking#JACOBI} only
  *   kept      the first residuals, D rows each, and for each a row of r.z and one of its part in the latest residual
  *   sums      D rows, or Dv where those are more: sum_j w_ij k_j of the last sweep
  * </pre>
