@@ -35,7 +35,7 @@ record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGra
                 : String.format(Locale.ROOT, ", error %.2e against float64 on %d queries", sample.error(), sample.queries());
         String verifiedGradients = gradientSample == null ? "" : String.format(Locale.ROOT, ", of gradients %.2e", gradientSample.error());
         String recomputed = result.recomputedRows() == 0 ? ""
-                : String.format(Locale.ROOT, ", %d queries in float64", result.recomputedRows());
+                : String.format(Locale.ROOT, ", %d %s in float64", result.recomputedRows(), result.recomputedRows() == 1 ? "query" : "queries");
         return String.format(Locale.ROOT, "%s on %s: %.1f ms, iterations %d/%.1f/%d (min/mean/max), worst residual %.2e%s%s%s",
                 result.shape(), device.name(), result.timing().wallNanos() / 1e6, result.minIterations(), result.meanIterations(),
                 result.maxIterations(), result.worstResidual(), recomputed, verified, verifiedGradients);

@@ -35,7 +35,7 @@ public final class ExperimentProgress implements Progress, AutoCloseable {
         seeds = ofSeeds;
         done = givenSeeds;
         given = givenSeeds;
-        say(what + ": " + ofSeeds + " seeds" + (givenSeeds == 0 ? "" : ", " + givenSeeds + " of them from an interrupted run"));
+        say(what + ": " + ofSeeds + (ofSeeds == 1 ? " seed" : " seeds") + (givenSeeds == 0 ? "" : ", " + givenSeeds + " of them from an interrupted run"));
     }
 
     void seed(long next) {
