@@ -9,7 +9,9 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.spi.KernelGuide;
 import io.github.flashlla.text.MarkdownTable;
+import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -73,6 +75,9 @@ final class KernelChoices {
         JsonNode devices;
         try {
             devices = new ObjectMapper().readTree(file.toFile()).path("devices");
+        } catch (FileNotFoundException e) {
+            throw new InvalidInputException(file + (Files.isDirectory(file) ? " is a folder; name a file." : Files.exists(file) ? " cannot be read."
+                    : " does not exist."));
         } catch (IOException e) {
             throw new InvalidInputException(file + " does not read as JSON: " + e.getMessage().lines().findFirst().orElse("") + ".");
         }
@@ -82,7 +87,12 @@ final class KernelChoices {
         }
         List<DeviceInfo> found = new ArrayList<>();
         for (JsonNode device : devices) {
-            found.add(recorded(device));
+            try {
+                found.add(recorded(device));
+            } catch (IllegalArgumentException e) { // a type or a precision of no device
+                throw new InvalidInputException(file + ": device '" + device.path("name").asText() + "' has a type or a precision that there is not; "
+                        + "--as takes a record of flashlla bench, or what flashlla devices -o json printed.");
+            }
         }
         return found;
     }
