@@ -67,10 +67,10 @@ public class PlanOnDevice {
         }
     }
 
-    /** What a run allocates on the heap is TornadoVM's own bookkeeping: much less than any of the tensors. */
+    /** What a run allocates on the heap is TornadoVM's own bookkeeping, and numbers per query: much less than any of the tensors. */
     @Test
     void runsWithoutNewArrays() {
-        AttentionShape shape = AttentionShape.square(1, 4, 512, 64);
+        AttentionShape shape = AttentionShape.square(1, 4, 1024, 64);
         LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32, 1);
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         try (LlaPlan plan = device.plan(shape, OPTIONS)) {
