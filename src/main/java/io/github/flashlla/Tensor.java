@@ -255,7 +255,13 @@ public final class Tensor {
         }
     }
 
-    private interface Block {
+    /** Work on a run of elements. */
+    @FunctionalInterface
+    public interface Block {
+        /**
+         * @param at row-major position of the first element
+         * @param count how many there are
+         */
         void of(long at, int count);
     }
 
@@ -265,7 +271,8 @@ public final class Tensor {
         return segment.isAccessibleBy(ANOTHER) ? blocks.parallel() : blocks;
     }
 
-    private void inBlocks(Block block) {
+    /** Does work for all elements, a block at a time, on all processors where the segment is not confined to one thread. */
+    public void inBlocks(Block block) {
         blocks().forEach(n -> block.of(n * PARALLEL_BLOCK, (int) Math.min(PARALLEL_BLOCK, size - n * PARALLEL_BLOCK)));
     }
 

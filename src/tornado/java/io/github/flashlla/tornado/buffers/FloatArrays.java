@@ -4,13 +4,10 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.stream.LongStream;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
-/** Copies between tensors and TornadoVM's arrays. */
+/** Copies between tensors and TornadoVM's arrays, in blocks: one core copies at a fraction of the memory's speed. */
 public final class FloatArrays {
-    private static final long BLOCK = 1 << 16;
-
     private FloatArrays() {}
 
     /** The elements of an array, without the header in front of them. */
@@ -21,7 +18,7 @@ public final class FloatArrays {
     /** Fills the front of {@code to}, which may be longer. */
     public static void load(Tensor from, FloatArray to) {
         MemorySegment elements = elements(to);
-        inBlocks(from.size(), (at, count) -> {
+        from.inBlocks((at, count) -> {
             if (from.type() == DataType.FLOAT32) {
                 MemorySegment.copy(from.segment(), at * Float.BYTES, elements, at * Float.BYTES, (long) count * Float.BYTES);
                 return;
@@ -35,7 +32,7 @@ public final class FloatArrays {
     /** Fills {@code to} from the front of {@code from}, which may be longer. */
     public static void store(FloatArray from, Tensor to) {
         MemorySegment elements = elements(from);
-        inBlocks(to.size(), (at, count) -> {
+        to.inBlocks((at, count) -> {
             if (to.type() == DataType.FLOAT32) {
                 MemorySegment.copy(elements, at * Float.BYTES, to.segment(), at * Float.BYTES, (long) count * Float.BYTES);
                 return;
@@ -44,15 +41,5 @@ public final class FloatArrays {
             MemorySegment.copy(elements, ValueLayout.JAVA_FLOAT, at * Float.BYTES, values, 0, count);
             to.copyFrom(values, 0, at, count);
         });
-    }
-
-    /** On all processors: one core copies at a fraction of the memory's speed. */
-    private interface Block {
-        void of(long at, int count);
-    }
-
-    private static void inBlocks(long size, Block block) {
-        LongStream.range(0, Math.ceilDiv(size, BLOCK)).parallel()
-                .forEach(n -> block.of(n * BLOCK, (int) Math.min(BLOCK, size - n * BLOCK)));
     }
 }
