@@ -2,13 +2,15 @@ package io.github.flashlla.tornadovm;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flashlla.DeviceProvider.Discovery;
+import io.github.flashlla.io.OutputFile;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HexFormat;
@@ -102,19 +104,14 @@ final class SurveyCache {
 
     /** Keeps these answers; a reader in another process sees the old file or the new one, never a part. */
     void write(Map<Backend, Discovery> answers) {
-        Path part = null;
         try {
             Files.createDirectories(file.getParent());
-            part = Files.createTempFile(file.getParent(), "devices", ".part");
-            new ObjectMapper().writeValue(part.toFile(), new Content(VERSION, key, new EnumMap<>(answers)));
-            Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
-            part = null;
+            try (OutputFile output = OutputFile.create(file)) {
+                new ObjectMapper().writeValue(output.temporary().toFile(), new Content(VERSION, key, new EnumMap<>(answers)));
+                output.commit();
+            }
         } catch (IOException | RuntimeException e) {
             state = "not written: the folder refuses files";
-        } finally {
-            if (part != null) {
-                part.toFile().delete();
-            }
         }
     }
 
@@ -194,8 +191,8 @@ final class SurveyCache {
 
     private static String sha256(String text) {
         try {
-            return HexFormat.of().formatHex(java.security.MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
-        } catch (java.security.NoSuchAlgorithmException e) {
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
+        } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("every Java platform has SHA-256", e);
         }
     }
