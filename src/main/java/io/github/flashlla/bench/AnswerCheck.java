@@ -8,7 +8,8 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.record.Measurement.AccuracyCheck;
 import io.github.flashlla.reference.ExactQuery;
-import java.util.stream.IntStream;
+import io.github.flashlla.verify.Accuracy;
+import java.util.Arrays;
 import java.util.stream.LongStream;
 
 /**
@@ -39,13 +40,11 @@ final class AnswerCheck {
      * @param gradOutput dL/do, or null without a backward pass
      */
     static AnswerCheck of(Task task, LlaInputs inputs, Tensor gradOutput) {
-        long all = task.shape().rows();
-        int count = (int) Math.min(QUERIES, all);
-        long[] rows = LongStream.range(0, count).map(i -> count == 1 ? 0 : i * (all - 1) / (count - 1)).toArray();
+        long[] rows = Accuracy.sampledRows(task.shape().rows(), QUERIES);
         LlaOptions options = task.operator() == Operator.LLA ? task.options() : task.options().withRidge(SOFTMAX_RIDGE);
         ExactQuery[] queries = LongStream.of(rows).parallel()
                 .mapToObj(row -> new ExactQuery(task.shape(), options, inputs, row)).toArray(ExactQuery[]::new);
-        double[][] output = IntStream.range(0, count).mapToObj(i -> queries[i].output()).toArray(double[][]::new);
+        double[][] output = Arrays.stream(queries).map(ExactQuery::output).toArray(double[][]::new);
         return new AnswerCheck(task, rows, output,
                 gradOutput == null ? null : GradientCheck.of(task, inputs, gradOutput, rows, queries));
     }

@@ -31,16 +31,20 @@ public final class Accuracy {
         return ratio(miss, size);
     }
 
+    /** Up to {@code most} of {@code all} rows, evenly spread from first to last. */
+    public static long[] sampledRows(long all, int most) {
+        int count = (int) Math.min(most, all);
+        return LongStream.range(0, count).map(i -> count == 1 ? 0 : i * (all - 1) / (count - 1)).toArray();
+    }
+
     /**
      * Error of the output at up to {@code queries} queries, evenly spread from first to last, against float64.
      *
      * @return the error, and how many queries it was taken over
      */
     public static Sample sampledError(LlaInputs inputs, LlaOptions options, LlaResult result, int queries) {
-        long all = result.shape().rows();
-        int count = (int) Math.min(queries, all);
         int dv = result.shape().valueDim();
-        long[] rows = LongStream.range(0, count).map(i -> count == 1 ? 0 : i * (all - 1) / (count - 1)).toArray();
+        long[] rows = sampledRows(result.shape().rows(), queries);
         double[][] sums = LongStream.of(rows).parallel().mapToObj(row -> {
             double[] want = new double[dv];
             if (result.shape().visibleKeys((int) (row % result.shape().queryLength()), options.causal()) > 0) {
@@ -60,7 +64,7 @@ public final class Accuracy {
             miss += sum[0];
             size += sum[1];
         }
-        return new Sample(ratio(miss, size), count);
+        return new Sample(ratio(miss, size), rows.length);
     }
 
     private static double ratio(double miss, double size) {
