@@ -35,7 +35,16 @@ public record BackendDevice(DeviceInfo info, TornadoDevice device, int backendIn
 
     /** Has a plan run on this device, and compile its kernels as the device's profile in tornado-config says. */
     public TornadoExecutionPlan configure(TornadoExecutionPlan plan) {
-        plan.withDevice(device);
+        return configure(plan, device);
+    }
+
+    /** The same for a plan that runs {@link #inTurn} alone: kernels that another such plan has compiled are taken from it. */
+    public TornadoExecutionPlan configureShared(TornadoExecutionPlan plan) {
+        return configure(plan, SharedKernels.of(device).device());
+    }
+
+    private TornadoExecutionPlan configure(TornadoExecutionPlan plan, TornadoDevice as) {
+        plan.withDevice(as);
         DeviceProfile.of(info).compilerFlags().ifPresent(flags -> plan.withCompilerFlags(device.getTornadoVMBackend(), flags));
         return plan;
     }

@@ -169,7 +169,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
                 graphs.add(graph(tasks, graph, grids));
             }
         }
-        return entry.configure(new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new)))
+        return entry.configureShared(new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new)))
                 .withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
     }
 

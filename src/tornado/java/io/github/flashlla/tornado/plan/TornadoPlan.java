@@ -101,7 +101,7 @@ public final class TornadoPlan implements FloatPlan {
         }
         plan = backward == null ? new TornadoExecutionPlan(graph.snapshot())
                 : new TornadoExecutionPlan(graph.snapshot(), backward.graph());
-        tasks.configure(plan).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
+        entry.configureShared(plan).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
         compile(FORWARD);
         compileNanos = System.nanoTime() - start;
     }

@@ -1,0 +1,107 @@
+package io.github.flashlla.tornado.ondevice;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.Device;
+import io.github.flashlla.Devices;
+import io.github.flashlla.LlaGradients;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaPlan;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.tornado.device.BackendDevices;
+import io.github.flashlla.tornado.device.SharedKernels;
+import io.github.flashlla.tornado.support.TestDevice;
+import io.github.flashlla.verify.Accuracy;
+import io.github.flashlla.verify.RandomInputs;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** Kernels take lengths, heads and settings from memory: what was compiled for one shape computes any other. */
+public class ShapesOnDevice {
+    private static final LlaOptions OPTIONS = LlaOptions.defaults().withKeepState(true);
+
+    private static Device device;
+
+    @BeforeAll
+    static void open() {
+        device = TestDevice.open();
+    }
+
+    @AfterAll
+    static void close() {
+        device.close();
+    }
+
+    private static long compilations() {
+        return SharedKernels.of(BackendDevices.open(TestDevice.NAME).device()).compilations();
+    }
+
+    /** Larger, smaller, ragged, with other heads, groups, tolerances and ridges; each plan closed before the next, or kept. */
+    @Test
+    void anotherShapeCompilesNothing() {
+        compute(new AttentionShape(1, 2, 1, 70, 90, 24, 20), OPTIONS);
+        long before = compilations();
+        assertTrue(before > 0);
+        compute(new AttentionShape(1, 2, 2, 333, 517, 24, 20), OPTIONS.withRidge(0.5));
+        compute(new AttentionShape(3, 1, 1, 5, 7, 24, 20), OPTIONS);
+        compute(new AttentionShape(1, 4, 2, 65, 129, 24, 20), OPTIONS.withTolerance(3e-4).withMaxIterations(20).withScale(0.3));
+        assertEquals(before, compilations());
+    }
+
+    /** The plan that compiled is still there and computes what it did. */
+    @Test
+    void plansOfSeveralShapesTakeTurns() {
+        AttentionShape small = new AttentionShape(1, 2, 1, 40, 60, 16, 16);
+        AttentionShape large = new AttentionShape(2, 2, 1, 130, 190, 16, 16);
+        try (LlaPlan one = device.plan(small, OPTIONS); LlaPlan other = device.plan(large, OPTIONS)) {
+            long before = compilations();
+            for (int turn = 0; turn < 2; turn++) {
+                forward(one, turn);
+                forward(other, turn);
+            }
+            assertEquals(before, compilations());
+        }
+    }
+
+    private static void forward(LlaPlan plan, long seed) {
+        LlaInputs inputs = RandomInputs.normal(plan.shape(), DataType.FLOAT32, seed);
+        LlaResult result = plan.newResult();
+        plan.forward(inputs, result);
+        requireNear("o", result.output(), TestDevice.expected(inputs, plan.options()), 2e-3);
+    }
+
+    private static void compute(AttentionShape shape, LlaOptions options) {
+        try (LlaPlan plan = device.plan(shape, options); Device reference = Devices.open("reference");
+                LlaPlan right = reference.plan(shape, options)) {
+            LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32, 3);
+            Tensor g = Tensor.allocate(DataType.FLOAT32, shape.outputDims());
+            for (long i = 0; i < g.size(); i++) {
+                g.set(i, Math.sin(i));
+            }
+            LlaResult result = plan.newResult();
+            LlaGradients gradients = plan.newGradients();
+            plan.forward(inputs, result);
+            plan.backward(inputs, result, g, gradients);
+            LlaResult expected = right.newResult();
+            LlaGradients expectedGradients = right.newGradients();
+            right.forward(inputs, expected);
+            right.backward(inputs, expected, g, expectedGradients);
+            requireNear("o", result.output(), expected.output(), 2e-3);
+            requireNear("dq", gradients.dq(), expectedGradients.dq(), 1e-2);
+            requireNear("dk", gradients.dk(), expectedGradients.dk(), 1e-2);
+            requireNear("dv", gradients.dv(), expectedGradients.dv(), 1e-2);
+            requireNear("dridge", gradients.dridge(), expectedGradients.dridge(), 1e-2);
+        }
+    }
+
+    private static void requireNear(String name, Tensor found, Tensor expected, double bar) {
+        double error = Accuracy.relativeError(found, expected);
+        assertTrue(error <= bar, name + " of " + Tensor.shapeString(expected.dims()) + " is off by " + error);
+    }
+}
