@@ -49,7 +49,7 @@ public final class SharedKernels implements InvocationHandler {
 
     private SharedKernels(TornadoDevice device) {
         this.device = device;
-        this.runtime = Runtime.find();
+        this.runtime = Boolean.getBoolean("tornado.virtual.device") ? null : Runtime.find(); // such a device has no plans to share
         this.shared = runtime == null ? device : (TornadoDevice) Proxy.newProxyInstance(SharedKernels.class.getClassLoader(),
                 new Class<?>[] {runtime.deviceType}, this);
     }

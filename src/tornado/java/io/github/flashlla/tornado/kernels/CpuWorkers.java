@@ -1,12 +1,7 @@
 package io.github.flashlla.tornado.kernels;
 
-import io.github.flashlla.AttentionShape;
-import io.github.flashlla.LlaOptions;
 import io.github.flashlla.tornado.kernels.tile.CpuBlockLoops;
-import io.github.flashlla.tornado.kernels.tile.CpuProblem;
 import java.util.function.IntToLongFunction;
-import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * The work-items that a CPU's cores share, and the scratch memory of each.
@@ -22,17 +17,6 @@ public record CpuWorkers(int count, int keepWeights, long sliceFloats) {
     /** So that a core that has finished takes over from one that is busy elsewhere. */
     private static final int WORKERS_PER_CORE = 4;
     public static final long SMALL = 4 << 20;
-
-    /** The problem's sizes as the kernels take them. */
-    public static IntArray sizes(AttentionShape shape, LlaOptions options) {
-        return CpuProblem.sizes(shape.batch() * shape.heads(), shape.group(), shape.queryLength(), shape.keyLength(),
-                shape.headDim(), shape.valueDim(), options.maxIterations());
-    }
-
-    /** The problem's settings as the kernels take them. */
-    public static FloatArray settings(AttentionShape shape, LlaOptions options) {
-        return CpuProblem.settings((float) options.scaleFor(shape.headDim()), (float) options.tolerance());
-    }
 
     public long floats() {
         return count * sliceFloats;

@@ -5,6 +5,7 @@ import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** A point near the middle of each head's keys, that the other kernels measure keys from. */
 public final class KeyCentre {
@@ -16,9 +17,10 @@ public final class KeyCentre {
 
     /** Adds the task. */
     public static void append(TaskAppender tasks, String name, LlaBuffers buffers, AttentionShape shape) {
+        IntArray sizes = IntArray.fromElements(shape.keyLength(), shape.headDim());
+        tasks.transferOnce(sizes);
         tasks.task(name, TaskAppender.groups((long) shape.batch() * shape.kvHeads(), THREADS),
-                graph -> graph.task(name, KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(), shape.keyLength(),
-                        shape.headDim()));
+                graph -> graph.task(name, KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(), sizes));
     }
 
     /**
@@ -26,8 +28,11 @@ public final class KeyCentre {
      *
      * @param k (B,Hkv,Sk,D)
      * @param centre out (B,Hkv,D)
+     * @param sizes Sk, D
      */
-    public static void centre(KernelContext ctx, FloatArray k, FloatArray centre, int Sk, int D) {
+    public static void centre(KernelContext ctx, FloatArray k, FloatArray centre, IntArray sizes) {
+        int Sk = sizes.get(0);
+        int D = sizes.get(1);
         int head = ctx.groupIdx;
         int samples = Math.min(Sk, SAMPLES);
         for (int d = ctx.localIdx; d < D; d += THREADS) {

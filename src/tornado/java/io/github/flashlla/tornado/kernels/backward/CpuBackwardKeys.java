@@ -6,7 +6,7 @@ import static io.github.flashlla.tornado.kernels.tile.CpuBlockLoops.VECTORS;
 
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.CpuBlockLoops;
-import io.github.flashlla.tornado.kernels.tile.CpuProblem;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.Lanes;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -57,8 +57,8 @@ public final class CpuBackwardKeys {
      * @param dk out (B,Hkv,Sk,D)
      * @param dv out (B,Hkv,Sk,Dv)
      * @param visited out (B,Hkv,Sk): queries that the key's block went through
-     * @param sizes from {@link CpuProblem#sizes}
-     * @param settings from {@link CpuProblem#settings}
+     * @param sizes from {@link ProblemData#sizes}
+     * @param settings from {@link ProblemData#settings}
      * @param group query heads per key/value head
      */
     public static void keys(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray centre, FloatArray g,
@@ -70,12 +70,12 @@ public final class CpuBackwardKeys {
         int vectors = VECTORS + ctx.localIdx;
         int lanes = ROWS + ctx.localIdx;
         VectorFloat16 t = new VectorFloat16(scratch); // a view: nothing is allocated
-        int heads = sizes.get(CpuProblem.HEADS) / group;
-        int Sq = sizes.get(CpuProblem.SQ);
-        int Sk = sizes.get(CpuProblem.SK);
-        int D = sizes.get(CpuProblem.D);
-        int Dv = sizes.get(CpuProblem.DV);
-        float scale = settings.get(CpuProblem.SCALE);
+        int heads = sizes.get(ProblemData.HEADS) / group;
+        int Sq = sizes.get(ProblemData.SQ);
+        int Sk = sizes.get(ProblemData.SK);
+        int D = sizes.get(ProblemData.D);
+        int Dv = sizes.get(ProblemData.DV);
+        float scale = settings.get(ProblemData.SCALE);
         int dims = CpuBlockLoops.pad(D);
         int valueDims = CpuBlockLoops.pad(Dv);
         int blocks = (Sk + ROWS - 1) / ROWS;

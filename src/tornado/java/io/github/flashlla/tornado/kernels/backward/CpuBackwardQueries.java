@@ -7,7 +7,7 @@ import static io.github.flashlla.tornado.kernels.tile.CpuBlockLoops.VECTORS;
 import io.github.flashlla.tornado.kernels.forward.CpuForward;
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.CpuBlockLoops;
-import io.github.flashlla.tornado.kernels.tile.CpuProblem;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.CpuSolve;
 import io.github.flashlla.tornado.kernels.tile.Lanes;
 import io.github.flashlla.tornado.kernels.tile.Masking;
@@ -87,8 +87,8 @@ public final class CpuBackwardQueries {
      * @param rows out (B,H,Sq,{@value BackwardRow#ROW_SCALARS})
      * @param dq out (B,H,Sq,D)
      * @param dridge out (B,H,Sq)
-     * @param sizes from {@link CpuProblem#sizes}
-     * @param settings from {@link CpuProblem#settings}
+     * @param sizes from {@link ProblemData#sizes}
+     * @param settings from {@link ProblemData#settings}
      * @param keepWeights 1 or 0
      */
     public static void queries(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray ridge, FloatArray centre,
@@ -100,15 +100,15 @@ public final class CpuBackwardQueries {
         int vectors = VECTORS + ctx.localIdx;
         int lanes = ROWS + ctx.localIdx;
         VectorFloat16 t = new VectorFloat16(scratch); // a view: nothing is allocated
-        int heads = sizes.get(CpuProblem.HEADS);
-        int group = sizes.get(CpuProblem.GROUP);
-        int Sq = sizes.get(CpuProblem.SQ);
-        int Sk = sizes.get(CpuProblem.SK);
-        int D = sizes.get(CpuProblem.D);
-        int Dv = sizes.get(CpuProblem.DV);
-        int maxIterations = sizes.get(CpuProblem.MAX_ITERATIONS);
-        float scale = settings.get(CpuProblem.SCALE);
-        float tol = settings.get(CpuProblem.TOLERANCE);
+        int heads = sizes.get(ProblemData.HEADS);
+        int group = sizes.get(ProblemData.GROUP);
+        int Sq = sizes.get(ProblemData.SQ);
+        int Sk = sizes.get(ProblemData.SK);
+        int D = sizes.get(ProblemData.D);
+        int Dv = sizes.get(ProblemData.DV);
+        int maxIterations = sizes.get(ProblemData.MAX_ITERATIONS);
+        float scale = settings.get(ProblemData.SCALE);
+        float tol = settings.get(ProblemData.TOLERANCE);
         int dims = CpuBlockLoops.pad(D);
         int jacobi = flags & Masking.JACOBI;
         int strip = keepWeights != 0 ? CpuBlockLoops.pad(Sk) : TILE;

@@ -12,6 +12,7 @@ import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.forward.CpuForwardVariant;
 import io.github.flashlla.tornado.kernels.tile.CpuBlockLoops;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -68,8 +69,8 @@ public final class CpuBackwardVariant implements BackwardVariant {
     @Override
     public void append(TaskAppender tasks, VariantDevice device, BackwardBuffers b, AttentionShape s, LlaOptions options) {
         LlaBuffers f = b.forward();
-        IntArray sizes = CpuWorkers.sizes(s, options);
-        FloatArray settings = CpuWorkers.settings(s, options);
+        IntArray sizes = ProblemData.sizes(s, options);
+        FloatArray settings = ProblemData.settings(s, options);
         CpuWorkers queries = queryWorkers(device, s, options);
         CpuWorkers keys = keyWorkers(device, s, options);
         tasks.transferOnce(sizes, settings);

@@ -22,9 +22,11 @@ public final class CovarianceSolve {
      * @param kbar (B*H,D)
      * @param facts (B*H,5): largest score, 1 / sum w, 1 + (kbar - c).x, log-sum-exp, ||A x - b|| / ||b||
      */
-    public static void solve(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths,
-            FloatArray topScore, FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x,
-            FloatArray kbar, FloatArray facts, int dim, int hw, int heads, int splits) {
+    public static void solve(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray topScore,
+            FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x, FloatArray kbar, FloatArray facts,
+            IntArray sizes, int dim, int hw) {
+        int heads = sizes.get(DecodeData.HEADS);
+        int splits = sizes.get(DecodeData.SPLITS);
         int strips = (dim + STRIP - 1) / STRIP;
         int items = hw * (strips * (strips + 1) / 2);
         int threads = context.localGroupSizeX;
@@ -148,8 +150,10 @@ public final class CovarianceSolve {
 
     /** {@link #solve} for D = 1, whose A is a number: TornadoVM compiles no loop that it knows to be empty. */
     public static void solveOneDim(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray topScore,
-            FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray x, FloatArray kbar, FloatArray facts, int hw, int heads,
-            int splits) {
+            FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray x, FloatArray kbar, FloatArray facts, IntArray sizes) {
+        int hw = sizes.get(DecodeData.UNIT_HEADS);
+        int heads = sizes.get(DecodeData.HEADS);
+        int splits = sizes.get(DecodeData.SPLITS);
         int head = context.groupIdx;
         if (context.localIdx == 0) {
             float top = Masking.LOW;
@@ -186,9 +190,11 @@ public final class CovarianceSolve {
      * {@link #solve} for head dims whose triangle exceeds local memory: the factor overwrites A's lower triangle in {@code a},
      * and the residual is taken against its upper triangle and diagonal, which stay.
      */
-    public static void solveInGlobal(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths,
-            FloatArray topScore, FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x,
-            FloatArray kbar, FloatArray facts, int dim, int hw, int heads, int splits) {
+    public static void solveInGlobal(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray topScore,
+            FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x, FloatArray kbar, FloatArray facts,
+            IntArray sizes, int dim, int hw) {
+        int heads = sizes.get(DecodeData.HEADS);
+        int splits = sizes.get(DecodeData.SPLITS);
         int strips = (dim + STRIP - 1) / STRIP;
         int items = hw * (strips * (strips + 1) / 2);
         int threads = context.localGroupSizeX;

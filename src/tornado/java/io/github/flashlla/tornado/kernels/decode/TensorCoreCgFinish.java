@@ -36,11 +36,15 @@ public final class TensorCoreCgFinish {
      *
      * @param parts out (B*H,splits,D+1), as in {@link TensorCoreCgMultiply#multiply}
      * @param outputs out (B*H,splits,2 D): sum p (1 - a) v with a = z.x less its mean; sum p (z.y - zbar.y) v
-     * @param pass 0 and on
      */
     public static void finish(KernelContext context, HalfFloatArray k, HalfFloatArray v, FloatArray scaledQ, IntArray lengths,
-            FloatArray state, FloatArray facts, FloatArray parts, FloatArray outputs, FloatArray scratch, int capacity, int kvHeads,
-            int group, int hw, int splits, int pass) {
+            FloatArray state, FloatArray facts, FloatArray parts, FloatArray outputs, FloatArray scratch, IntArray counters,
+            IntArray sizes, int hw) {
+        int capacity = sizes.get(DecodeData.CAPACITY);
+        int kvHeads = sizes.get(DecodeData.KV_HEADS);
+        int group = sizes.get(DecodeData.GROUP);
+        int splits = sizes.get(DecodeData.FINISHING_SPLITS);
+        int pass = counters.get(DecodeData.MULTIPLYING);
         int[] tile = context.allocateIntLocalArray(WARPS * 2 * BUFFER); // of each warp: keys, values
         int[] factors = context.allocateIntLocalArray(6 * 512); // q, x and y, for which registers are too few
         int[] weights = context.allocateIntLocalArray(WARPS * 2 * 128);

@@ -5,7 +5,7 @@ import static io.github.flashlla.tornado.kernels.tile.CpuBlockLoops.TILE;
 import static io.github.flashlla.tornado.kernels.tile.CpuBlockLoops.VECTORS;
 
 import io.github.flashlla.tornado.kernels.tile.CpuBlockLoops;
-import io.github.flashlla.tornado.kernels.tile.CpuProblem;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.CpuSolve;
 import io.github.flashlla.tornado.kernels.tile.Lanes;
 import io.github.flashlla.tornado.kernels.tile.Masking;
@@ -83,8 +83,8 @@ public final class CpuForward {
      * @param kbar out (B,H,Sq,D)
      * @param x out (B,H,Sq,D)
      * @param stats out (B,H,Sq,2): iterations, relative residual
-     * @param sizes from {@link CpuProblem#sizes}
-     * @param settings from {@link CpuProblem#settings}
+     * @param sizes from {@link ProblemData#sizes}
+     * @param settings from {@link ProblemData#settings}
      * @param keepWeights 1 or 0
      */
     public static void forward(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray ridge, FloatArray centre,
@@ -96,15 +96,15 @@ public final class CpuForward {
         int vectors = VECTORS + ctx.localIdx;
         int lanes = ROWS + ctx.localIdx;
         VectorFloat16 t = new VectorFloat16(scratch); // a view: nothing is allocated
-        int heads = sizes.get(CpuProblem.HEADS);
-        int group = sizes.get(CpuProblem.GROUP);
-        int Sq = sizes.get(CpuProblem.SQ);
-        int Sk = sizes.get(CpuProblem.SK);
-        int D = sizes.get(CpuProblem.D);
-        int Dv = sizes.get(CpuProblem.DV);
-        int maxIterations = sizes.get(CpuProblem.MAX_ITERATIONS);
-        float scale = settings.get(CpuProblem.SCALE);
-        float tol = settings.get(CpuProblem.TOLERANCE);
+        int heads = sizes.get(ProblemData.HEADS);
+        int group = sizes.get(ProblemData.GROUP);
+        int Sq = sizes.get(ProblemData.SQ);
+        int Sk = sizes.get(ProblemData.SK);
+        int D = sizes.get(ProblemData.D);
+        int Dv = sizes.get(ProblemData.DV);
+        int maxIterations = sizes.get(ProblemData.MAX_ITERATIONS);
+        float scale = settings.get(ProblemData.SCALE);
+        float tol = settings.get(ProblemData.TOLERANCE);
         int dims = CpuBlockLoops.pad(D);
         int widest = Math.max(dims, CpuBlockLoops.pad(Dv));
         int jacobi = flags & Masking.JACOBI;

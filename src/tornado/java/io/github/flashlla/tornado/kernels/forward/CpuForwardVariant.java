@@ -12,6 +12,7 @@ import io.github.flashlla.tornado.kernels.ForwardVariant;
 import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.CpuBlockLoops;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -58,8 +59,8 @@ public final class CpuForwardVariant implements ForwardVariant {
     @Override
     public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
         CpuWorkers workers = workers(device, s, options);
-        IntArray sizes = CpuWorkers.sizes(s, options);
-        FloatArray settings = CpuWorkers.settings(s, options);
+        IntArray sizes = ProblemData.sizes(s, options);
+        FloatArray settings = ProblemData.settings(s, options);
         tasks.transferOnce(sizes, settings);
         tasks.task("lla_forward", TaskAppender.groups(workers.count(), 1), graph -> graph.task("lla_forward", CpuForward::forward,
                 new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.centre(), b.o(), b.logSumExp(), b.kbar(), b.x(), b.stats(),

@@ -2,9 +2,11 @@ package io.github.flashlla.tornado.kernels.forward;
 
 import io.github.flashlla.tornado.kernels.tile.KeptResiduals;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * The three FlashLLA passes in one kernel, for GPUs and head dims up to 64.
@@ -81,12 +83,18 @@ public final class GpuForward {
      * @param x out (B,H,Sq,D), and behind it as much again for the residual when D &gt; Dv; otherwise {@code o}, which is
      *     written last, holds the residual
      * @param stats out (B,H,Sq,2): iterations, relative residual
-     * @param earlier (n,B,H,Sq,D): the first n residuals, each divided by its length; n is {@code flags / KeptResiduals.UNIT}
+     * @param earlier (n,B,H,Sq,D): the first n residuals, each divided by its length; n is the sizes' {@link ProblemData#KEPT}
+     * @param sizes see {@link ProblemData}
+     * @param settings see {@link ProblemData}
+     * @param flags see {@link Masking}, with {@link KeptResiduals#UNIT} where n is not 0
      */
     public static void forward(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray ridge, FloatArray centre,
-            FloatArray o, FloatArray lse, FloatArray kbar, FloatArray x, FloatArray stats, FloatArray earlier, int Sq, int Sk,
-            int D, int Dv, float scale, int flags, float tol, int maxIterations) {
-        // all of these fold to constants: scalars are compiled in
+            FloatArray o, FloatArray lse, FloatArray kbar, FloatArray x, FloatArray stats, FloatArray earlier,
+            IntArray sizes, FloatArray settings, int D, int Dv, int flags) {
+        int Sq = sizes.get(ProblemData.SQ);
+        int Sk = sizes.get(ProblemData.SK);
+        // these fold to constants: scalars are compiled in
+        boolean keeps = flags / KeptResiduals.UNIT > 0;
         int widest = Math.max(D, Dv);
         int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : 64;
         int TX = dp / 8;
@@ -95,9 +103,6 @@ public final class GpuForward {
         int bn = 4 * TX;
         int mask = TX - 1; // rows whose low bits differ permute their columns differently
         int slot = bm * TX; // one float per row and column thread: room for a row-wise sum; wt holds four of them
-        int kept = flags / KeptResiduals.UNIT;
-        int group = lse.getSize() / Sq * D / centre.getSize();
-        int behind = lse.getSize() * D; // where the residual starts in x when o cannot hold it
         float[] qt = ctx.allocateFloatLocalArray(4096);
         float[] yt = ctx.allocateFloatLocalArray(4096);
         float[] kt = ctx.allocateFloatLocalArray(bn * dp);
@@ -111,20 +116,16 @@ public final class GpuForward {
         // the longest causal rows first, so that no group is left with them at the end
         int i0 = (blocks - 1 - ctx.groupIdx % blocks) * bm;
         int row0 = head * Sq + i0;
-        int kvHead = head / group;
+        int kvHead = head / sizes.get(ProblemData.GROUP);
         int key0 = kvHead * Sk;
         int keysEnd = Masking.visibleOrNone(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
         int swy = ty & mask;
         int swx = tx & mask;
 
         int sees0 = Masking.visibleOrNone(i0 + ty + 0 * TY, Sq, Sk, flags);
-        float ridge0 = ridge.get(Math.min(row0 + ty + 0 * TY, head * Sq + Sq - 1));
         int sees1 = Masking.visibleOrNone(i0 + ty + 1 * TY, Sq, Sk, flags);
-        float ridge1 = ridge.get(Math.min(row0 + ty + 1 * TY, head * Sq + Sq - 1));
         int sees2 = Masking.visibleOrNone(i0 + ty + 2 * TY, Sq, Sk, flags);
-        float ridge2 = ridge.get(Math.min(row0 + ty + 2 * TY, head * Sq + Sq - 1));
         int sees3 = Masking.visibleOrNone(i0 + ty + 3 * TY, Sq, Sk, flags);
-        float ridge3 = ridge.get(Math.min(row0 + ty + 3 * TY, head * Sq + Sq - 1));
 
         for (int n = tid; n < bm * dp; n += THREADS) {
             int i = n / dp;
@@ -199,23 +200,24 @@ public final class GpuForward {
                 // a tile is 16 TX^2 / 64 = 16 floats a thread for DP = 64, loaded all at once: their latencies overlap
                 int td = tid % dp;
                 int tj = tid / dp;
+                int lastKey = sizes.get(ProblemData.SK) - 1; // read anew where it is used: it needs no register in between
                 int ta = Math.min(td, D - 1);
-                float t0 = k.get((key0 + Math.min(j0 + tj + 0 * THREADS / dp, Sk - 1)) * D + ta);
-                float t1 = k.get((key0 + Math.min(j0 + tj + 1 * THREADS / dp, Sk - 1)) * D + ta);
-                float t2 = k.get((key0 + Math.min(j0 + tj + 2 * THREADS / dp, Sk - 1)) * D + ta);
-                float t3 = k.get((key0 + Math.min(j0 + tj + 3 * THREADS / dp, Sk - 1)) * D + ta);
-                float t4 = k.get((key0 + Math.min(j0 + tj + 4 * THREADS / dp, Sk - 1)) * D + ta);
-                float t5 = k.get((key0 + Math.min(j0 + tj + 5 * THREADS / dp, Sk - 1)) * D + ta);
-                float t6 = k.get((key0 + Math.min(j0 + tj + 6 * THREADS / dp, Sk - 1)) * D + ta);
-                float t7 = k.get((key0 + Math.min(j0 + tj + 7 * THREADS / dp, Sk - 1)) * D + ta);
-                float t8 = k.get((key0 + Math.min(j0 + tj + 8 * THREADS / dp, Sk - 1)) * D + ta);
-                float t9 = k.get((key0 + Math.min(j0 + tj + 9 * THREADS / dp, Sk - 1)) * D + ta);
-                float t10 = k.get((key0 + Math.min(j0 + tj + 10 * THREADS / dp, Sk - 1)) * D + ta);
-                float t11 = k.get((key0 + Math.min(j0 + tj + 11 * THREADS / dp, Sk - 1)) * D + ta);
-                float t12 = k.get((key0 + Math.min(j0 + tj + 12 * THREADS / dp, Sk - 1)) * D + ta);
-                float t13 = k.get((key0 + Math.min(j0 + tj + 13 * THREADS / dp, Sk - 1)) * D + ta);
-                float t14 = k.get((key0 + Math.min(j0 + tj + 14 * THREADS / dp, Sk - 1)) * D + ta);
-                float t15 = k.get((key0 + Math.min(j0 + tj + 15 * THREADS / dp, Sk - 1)) * D + ta);
+                float t0 = k.get((key0 + Math.min(j0 + tj + 0 * THREADS / dp, lastKey)) * D + ta);
+                float t1 = k.get((key0 + Math.min(j0 + tj + 1 * THREADS / dp, lastKey)) * D + ta);
+                float t2 = k.get((key0 + Math.min(j0 + tj + 2 * THREADS / dp, lastKey)) * D + ta);
+                float t3 = k.get((key0 + Math.min(j0 + tj + 3 * THREADS / dp, lastKey)) * D + ta);
+                float t4 = k.get((key0 + Math.min(j0 + tj + 4 * THREADS / dp, lastKey)) * D + ta);
+                float t5 = k.get((key0 + Math.min(j0 + tj + 5 * THREADS / dp, lastKey)) * D + ta);
+                float t6 = k.get((key0 + Math.min(j0 + tj + 6 * THREADS / dp, lastKey)) * D + ta);
+                float t7 = k.get((key0 + Math.min(j0 + tj + 7 * THREADS / dp, lastKey)) * D + ta);
+                float t8 = k.get((key0 + Math.min(j0 + tj + 8 * THREADS / dp, lastKey)) * D + ta);
+                float t9 = k.get((key0 + Math.min(j0 + tj + 9 * THREADS / dp, lastKey)) * D + ta);
+                float t10 = k.get((key0 + Math.min(j0 + tj + 10 * THREADS / dp, lastKey)) * D + ta);
+                float t11 = k.get((key0 + Math.min(j0 + tj + 11 * THREADS / dp, lastKey)) * D + ta);
+                float t12 = k.get((key0 + Math.min(j0 + tj + 12 * THREADS / dp, lastKey)) * D + ta);
+                float t13 = k.get((key0 + Math.min(j0 + tj + 13 * THREADS / dp, lastKey)) * D + ta);
+                float t14 = k.get((key0 + Math.min(j0 + tj + 14 * THREADS / dp, lastKey)) * D + ta);
+                float t15 = k.get((key0 + Math.min(j0 + tj + 15 * THREADS / dp, lastKey)) * D + ta);
                 float shift = centre.get(kvHead * D + ta);
                 ctx.localBarrier();
                 if (0 * THREADS / dp < bn) {
@@ -385,6 +387,7 @@ public final class GpuForward {
                     }
                 }
 
+                float scale = settings.get(ProblemData.SCALE);
                 int at0 = j0 + tx + 0 * TX;
                 int at1 = j0 + tx + 1 * TX;
                 int at2 = j0 + tx + 2 * TX;
@@ -566,22 +569,23 @@ public final class GpuForward {
                     int rd = tid % dp;
                     int rj = tid / dp;
                     int ra = Math.min(rd, Dv - 1);
-                    float r0 = v.get((key0 + Math.min(j0 + rj + 0 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r1 = v.get((key0 + Math.min(j0 + rj + 1 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r2 = v.get((key0 + Math.min(j0 + rj + 2 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r3 = v.get((key0 + Math.min(j0 + rj + 3 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r4 = v.get((key0 + Math.min(j0 + rj + 4 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r5 = v.get((key0 + Math.min(j0 + rj + 5 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r6 = v.get((key0 + Math.min(j0 + rj + 6 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r7 = v.get((key0 + Math.min(j0 + rj + 7 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r8 = v.get((key0 + Math.min(j0 + rj + 8 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r9 = v.get((key0 + Math.min(j0 + rj + 9 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r10 = v.get((key0 + Math.min(j0 + rj + 10 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r11 = v.get((key0 + Math.min(j0 + rj + 11 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r12 = v.get((key0 + Math.min(j0 + rj + 12 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r13 = v.get((key0 + Math.min(j0 + rj + 13 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r14 = v.get((key0 + Math.min(j0 + rj + 14 * THREADS / dp, Sk - 1)) * Dv + ra);
-                    float r15 = v.get((key0 + Math.min(j0 + rj + 15 * THREADS / dp, Sk - 1)) * Dv + ra);
+                    int lastValue = sizes.get(ProblemData.SK) - 1;
+                    float r0 = v.get((key0 + Math.min(j0 + rj + 0 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r1 = v.get((key0 + Math.min(j0 + rj + 1 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r2 = v.get((key0 + Math.min(j0 + rj + 2 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r3 = v.get((key0 + Math.min(j0 + rj + 3 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r4 = v.get((key0 + Math.min(j0 + rj + 4 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r5 = v.get((key0 + Math.min(j0 + rj + 5 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r6 = v.get((key0 + Math.min(j0 + rj + 6 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r7 = v.get((key0 + Math.min(j0 + rj + 7 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r8 = v.get((key0 + Math.min(j0 + rj + 8 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r9 = v.get((key0 + Math.min(j0 + rj + 9 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r10 = v.get((key0 + Math.min(j0 + rj + 10 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r11 = v.get((key0 + Math.min(j0 + rj + 11 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r12 = v.get((key0 + Math.min(j0 + rj + 12 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r13 = v.get((key0 + Math.min(j0 + rj + 13 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r14 = v.get((key0 + Math.min(j0 + rj + 14 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r15 = v.get((key0 + Math.min(j0 + rj + 15 * THREADS / dp, lastValue)) * Dv + ra);
                     ctx.localBarrier();
                     if (0 * THREADS / dp < bn) {
                         kt[(rj + 0 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 0 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r0 : 0f;
@@ -688,6 +692,9 @@ public final class GpuForward {
             }
             ctx.localBarrier();
 
+            int rows = sizes.get(ProblemData.SQ) - i0; // of the block
+            int behind = sizes.get(ProblemData.HEADS) * sizes.get(ProblemData.SQ) * D; // where the residual starts in x when o cannot hold it
+            float tol = settings.get(ProblemData.TOLERANCE);
             int next = mode;
             if (mode == SOFTMAX) {
                 // total weight, kbar, and the right-hand side b = kbar - q, which is the first residual
@@ -708,7 +715,7 @@ public final class GpuForward {
                         int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
                         int own = row * dp + (((d >> 2) ^ swy) << 2) + (d & 3);
                         float b = 0f;
-                        if (i0 + row < Sq && d < D) {
+                        if (row < rows && d < D) {
                             float mean = pick(i, pick8(e, a00, a01, a02, a03, a04, a05, a06, a07),
                                     pick8(e, a10, a11, a12, a13, a14, a15, a16, a17),
                                     pick8(e, a20, a21, a22, a23, a24, a25, a26, a27),
@@ -750,6 +757,7 @@ public final class GpuForward {
                 wt[(ty + 3 * TY) * TX + tx] = l3;
                 for (int i = 0; i < 4; i++) {
                     int row = ty + TY * i;
+                    float lambda = ridge.get(row0 + Math.min(row, rows - 1));
                     float sum = 0f;
                     for (int e = 0; e < 8; e++) {
                         int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
@@ -757,7 +765,7 @@ public final class GpuForward {
                         sum += y * (pick(i, pick8(e, a00, a01, a02, a03, a04, a05, a06, a07),
                                     pick8(e, a10, a11, a12, a13, a14, a15, a16, a17),
                                     pick8(e, a20, a21, a22, a23, a24, a25, a26, a27),
-                                    pick8(e, a30, a31, a32, a33, a34, a35, a36, a37)) + pick(i, ridge0, ridge1, ridge2, ridge3) * y);
+                                    pick8(e, a30, a31, a32, a33, a34, a35, a36, a37)) + lambda * y);
                     }
                     wt[slot + row * TX + tx] = sum;
                 }
@@ -772,6 +780,7 @@ public final class GpuForward {
                         yAy += wt[slot + row * TX + t];
                     }
                     yAy -= excess * pick(i, yk0, yk1, yk2, yk3);
+                    float lambda = ridge.get(row0 + Math.min(row, rows - 1));
                     float alpha = 0f;
                     if (residual[i] > tol && yAy > 0f) {
                         alpha = rho[i] / yAy;
@@ -779,16 +788,16 @@ public final class GpuForward {
                     float sum = 0f;
                     for (int e = 0; e < 8; e++) {
                         int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
-                        if (i0 + row < Sq && d < D) {
+                        if (row < rows && d < D) {
                             int at = (row0 + row) * D + d;
                             float y = yt[row * dp + (((d >> 2) ^ swy) << 2) + (d & 3)];
                             float ay = pick(i, pick8(e, a00, a01, a02, a03, a04, a05, a06, a07),
                                     pick8(e, a10, a11, a12, a13, a14, a15, a16, a17),
                                     pick8(e, a20, a21, a22, a23, a24, a25, a26, a27),
-                                    pick8(e, a30, a31, a32, a33, a34, a35, a36, a37)) + pick(i, ridge0, ridge1, ridge2, ridge3) * y - excess * kbar.get(at);
+                                    pick8(e, a30, a31, a32, a33, a34, a35, a36, a37)) + lambda * y - excess * kbar.get(at);
                             float r = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
-                            if (kept > 0) { // apart, so that it is not compiled where none is kept
-                                if (iteration < kept) {
+                            if (keeps) { // apart, so that it is not compiled where none is kept
+                                if (iteration < sizes.get(ProblemData.KEPT)) {
                                     earlier.set(iteration * behind + at, rho[i] > 0f ? r / TornadoMath.sqrt(rho[i]) : 0f);
                                 }
                             }
@@ -802,8 +811,8 @@ public final class GpuForward {
                 }
                 ctx.localBarrier();
                 iteration++;
-                if (kept > 0) {
-                    int n = Math.min(iteration, kept);
+                if (keeps) {
+                    int n = Math.min(iteration, sizes.get(ProblemData.KEPT));
                     for (int n0 = 0; n0 < n; n0++) {
                         int from = n0 * behind;
                         int place = (n0 & 1) * slot; // the other one may still be read
@@ -812,7 +821,7 @@ public final class GpuForward {
                             float sum = 0f;
                             for (int e = 0; e < 8; e++) {
                                 int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
-                                if (i0 + row < Sq && d < D) {
+                                if (row < rows && d < D) {
                                     sum += earlier.get(from + (row0 + row) * D + d) * KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                                 }
                             }
@@ -828,7 +837,7 @@ public final class GpuForward {
                             float sum = 0f;
                             for (int e = 0; e < 8; e++) {
                                 int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
-                                if (i0 + row < Sq && d < D) {
+                                if (row < rows && d < D) {
                                     float r = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                                     if (residual[i] > tol) {
                                         r -= part * earlier.get(from + (row0 + row) * D + d);
@@ -855,7 +864,7 @@ public final class GpuForward {
                         residual[i] = TornadoMath.sqrt(rr / bb[i]);
                         for (int e = 0; e < 8; e++) {
                             int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
-                            if (i0 + row < Sq && d < D) {
+                            if (row < rows && d < D) {
                                 int own = row * dp + (((d >> 2) ^ swy) << 2) + (d & 3);
                                 yt[own] = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind) + beta * yt[own];
                             }
@@ -866,8 +875,8 @@ public final class GpuForward {
             if (mode == OUTPUT) {
                 for (int i = 0; i < 4; i++) {
                     int row = ty + TY * i;
-                    int visible = Masking.visibleOrNone(i0 + row, Sq, Sk, flags);
-                    if (i0 + row < Sq) {
+                    int visible = Masking.visibleOrNone(i0 + row, sizes.get(ProblemData.SQ), sizes.get(ProblemData.SK), flags);
+                    if (row < rows) {
                         for (int e = 0; e < 8; e++) {
                             int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
                             if (d < Dv) {
@@ -886,7 +895,7 @@ public final class GpuForward {
                             for (int d = 0; d < D; d++) {
                                 shift += qt[row * dp + (((d >> 2) ^ swy) << 2) + (d & 3)] * centre.get(kvHead * D + d);
                             }
-                            lse.set(row0 + row, visible > 0 ? pick(i, m0, m1, m2, m3) + scale * shift : Float.NEGATIVE_INFINITY);
+                            lse.set(row0 + row, visible > 0 ? pick(i, m0, m1, m2, m3) + settings.get(ProblemData.SCALE) * shift : Float.NEGATIVE_INFINITY);
                             stats.set(2 * (row0 + row), count[i]);
                             stats.set(2 * (row0 + row) + 1, residual[i]);
                         }
@@ -908,7 +917,7 @@ public final class GpuForward {
                 for (int t = 0; t < TY; t++) {
                     active += kt[t];
                 }
-                if (active == 0f || iteration >= maxIterations) {
+                if (active == 0f || iteration >= sizes.get(ProblemData.MAX_ITERATIONS)) {
                     next = OUTPUT;
                 }
                 // what the next sweep multiplies the keys with: y, or x for the output; and its product with kbar
@@ -917,7 +926,7 @@ public final class GpuForward {
                     float sum = 0f;
                     for (int e = 0; e < 8; e++) {
                         int d = 4 * tx + (e & 3) + (e >> 2) * (dp / 2);
-                        if (i0 + row < Sq && d < D) {
+                        if (row < rows && d < D) {
                             int at = (row0 + row) * D + d;
                             int own = row * dp + (((d >> 2) ^ swy) << 2) + (d & 3);
                             if (next == OUTPUT) {

@@ -2,9 +2,11 @@ package io.github.flashlla.tornado.kernels.forward;
 
 import io.github.flashlla.tornado.kernels.tile.KeptResiduals;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * The three FlashLLA passes in one kernel as in {@link GpuForward}, for head dims up to 256 and with preconditioning.
@@ -76,12 +78,18 @@ public final class GpuWideForward {
      * @param x out (B,H,Sq,D); behind it as much again for the diagonal with {@link Masking#JACOBI}, and for the residual when
      *     D &gt; Dv; otherwise {@code o}, which is written last, holds the residual
      * @param stats out (B,H,Sq,2): iterations, relative residual
-     * @param earlier (n,B,H,Sq,D): the first n residuals, each divided by the root of r.z; n is {@code flags / KeptResiduals.UNIT}
+     * @param earlier (n,B,H,Sq,D): the first n residuals, each divided by the root of r.z; n is the sizes' {@link ProblemData#KEPT}
+     * @param sizes see {@link ProblemData}
+     * @param settings see {@link ProblemData}
+     * @param flags see {@link Masking}, with {@link KeptResiduals#UNIT} where n is not 0
      */
     public static void forward(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray ridge,
-            FloatArray centre, FloatArray o, FloatArray lse, FloatArray kbar, FloatArray x, FloatArray stats, FloatArray earlier, int Sq, int Sk,
-            int D, int Dv, float scale, int flags, float tol, int maxIterations) {
-        // all of these fold to constants: scalars are compiled in
+            FloatArray centre, FloatArray o, FloatArray lse, FloatArray kbar, FloatArray x, FloatArray stats, FloatArray earlier,
+            IntArray sizes, FloatArray settings, int D, int Dv, int flags) {
+        int Sq = sizes.get(ProblemData.SQ);
+        int Sk = sizes.get(ProblemData.SK);
+        // these fold to constants: scalars are compiled in
+        boolean keeps = flags / KeptResiduals.UNIT > 0;
         int widest = Math.max(D, Dv);
         int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : widest <= 64 ? 64 : widest <= 128 ? 128 : 256;
         int R = dp <= 64 ? 8 : 512 / dp;
@@ -90,10 +98,6 @@ public final class GpuWideForward {
         int bm = 8 * R;
         int bn = 8 * C;
         int slot = 8 * bm; // one float per row and column thread: room for a row-wise sum, four of them in wt
-        int kept = flags / KeptResiduals.UNIT;
-        int group = lse.getSize() / Sq * D / centre.getSize();
-        int diagonal = lse.getSize() * D; // where it starts in x
-        int behind = (flags & Masking.JACOBI) != 0 ? 2 * diagonal : diagonal; // where the residual does when o cannot hold it
 
         float[] qt = ctx.allocateFloatLocalArray(bm * dp);
         float[] yt = ctx.allocateFloatLocalArray(bm * dp);
@@ -123,7 +127,7 @@ public final class GpuWideForward {
         // the longest causal rows first, so that no group is left with them at the end
         int i0 = (blocks - 1 - ctx.groupIdx % blocks) * bm;
         int row0 = head * Sq + i0;
-        int kvHead = head / group;
+        int kvHead = head / sizes.get(ProblemData.GROUP);
         int key0 = kvHead * Sk;
         int keysEnd = Masking.visibleOrNone(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
 
@@ -154,12 +158,13 @@ public final class GpuWideForward {
                 excess[i] = 0f;
             }
             for (int j0 = 0; j0 < keysEnd; j0 += bn) {
+                int lastKey = sizes.get(ProblemData.SK) - 1; // read anew where it is used: it needs no register in between
                 ctx.localBarrier();
                 for (int n0 = 0; n0 < bn * dp; n0 += THREADS * STAGE) {
                     for (int e = 0; e < STAGE; e++) {
                         int n = n0 + e * THREADS + tid;
                         int d = n % dp;
-                        int key = Math.min(j0 + n / dp, Sk - 1); // keys past the end weigh nothing
+                        int key = Math.min(j0 + n / dp, lastKey); // keys past the end weigh nothing
                         stage[e] = k.get((key0 + key) * D + Math.min(d, D - 1));
                     }
                     for (int e = 0; e < STAGE; e++) {
@@ -210,10 +215,13 @@ public final class GpuWideForward {
                     }
                 }
 
+                float scale = settings.get(ProblemData.SCALE);
+                int queries = sizes.get(ProblemData.SQ);
+                int keys = sizes.get(ProblemData.SK);
                 if (mode == SOFTMAX) {
                     // the block's running maximum, then weights relative to it
                     for (int i = 0; i < R; i++) {
-                        int visible = Masking.visibleOrNone(i0 + ty + 8 * i, Sq, Sk, flags);
+                        int visible = Masking.visibleOrNone(i0 + ty + 8 * i, queries, keys, flags);
                         float largest = Masking.LOW;
                         for (int j = 0; j < C; j++) {
                             float score = j0 + tx + 8 * j < visible ? scale * s[i * C + j] : Masking.LOW;
@@ -247,7 +255,7 @@ public final class GpuWideForward {
                 }
                 if (mode != SOFTMAX) {
                     for (int i = 0; i < R; i++) {
-                        int visible = Masking.visibleOrNone(i0 + ty + 8 * i, Sq, Sk, flags);
+                        int visible = Masking.visibleOrNone(i0 + ty + 8 * i, queries, keys, flags);
                         for (int j = 0; j < C; j++) {
                             float p = j0 + tx + 8 * j < visible ? TornadoMath.exp(scale * s[i * C + j] - m[i]) : 0f;
                             float relative = u[i * C + j] - yk[i];
@@ -262,12 +270,13 @@ public final class GpuWideForward {
                     }
                 }
                 if (mode == OUTPUT) {
+                    int lastValue = sizes.get(ProblemData.SK) - 1;
                     ctx.localBarrier();
                     for (int n0 = 0; n0 < bn * dp; n0 += THREADS * STAGE) {
                         for (int e = 0; e < STAGE; e++) {
                             int n = n0 + e * THREADS + tid;
                             int d = n % dp;
-                            int key = Math.min(j0 + n / dp, Sk - 1);
+                            int key = Math.min(j0 + n / dp, lastValue);
                             stage[e] = v.get((key0 + key) * Dv + Math.min(d, Dv - 1));
                         }
                         for (int e = 0; e < STAGE; e++) {
@@ -310,6 +319,10 @@ public final class GpuWideForward {
             }
             ctx.localBarrier();
 
+            int rows = sizes.get(ProblemData.SQ) - i0; // of the block
+            int diagonal = sizes.get(ProblemData.HEADS) * sizes.get(ProblemData.SQ) * D; // where it starts in x
+            int behind = (flags & Masking.JACOBI) != 0 ? 2 * diagonal : diagonal; // where the residual does when o cannot hold it
+            float tol = settings.get(ProblemData.TOLERANCE);
             int next = mode;
             if (mode == SOFTMAX) {
                 // total weight, kbar, and the right-hand side b = kbar - q, which is the first residual
@@ -331,7 +344,7 @@ public final class GpuWideForward {
                         int d = tx + 8 * c;
                         int own = row * dp + (d ^ ty);
                         float y = 0f;
-                        if (i0 + row < Sq && d < D) {
+                        if (row < rows && d < D) {
                             int at = (row0 + row) * D + d;
                             float mean = acc[i * CW + c] * inverse;
                             float b = total > 0f ? mean + centre.get(kvHead * D + d) - qt[own] : 0f;
@@ -371,7 +384,7 @@ public final class GpuWideForward {
             if (mode == SOLVE) {
                 for (int i = 0; i < R; i++) {
                     int row = ty + 8 * i;
-                    float lambda = ridge.get(Math.min(row0 + row, row0 + Sq - 1 - i0));
+                    float lambda = ridge.get(row0 + Math.min(row, rows - 1));
                     float sum = 0f;
                     for (int c = 0; c < CW; c++) {
                         float y = yt[row * dp + ((tx + 8 * c) ^ ty)];
@@ -401,12 +414,12 @@ public final class GpuWideForward {
                     float zSum = 0f;
                     for (int c = 0; c < CW; c++) {
                         int d = tx + 8 * c;
-                        if (i0 + row < Sq && d < D) {
+                        if (row < rows && d < D) {
                             int at = (row0 + row) * D + d;
                             x.set(at, x.get(at) + alpha * yt[row * dp + (d ^ ty)]);
                             float r = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
-                            if (kept > 0) { // apart, so that it is not compiled where none is kept
-                                if (iteration < kept) {
+                            if (keeps) { // apart, so that it is not compiled where none is kept
+                                if (iteration < sizes.get(ProblemData.KEPT)) {
                                     earlier.set(iteration * diagonal + at, rho[i] > 0f ? r / TornadoMath.sqrt(rho[i]) : 0f);
                                 }
                             }
@@ -425,8 +438,8 @@ public final class GpuWideForward {
                 }
                 ctx.localBarrier();
                 iteration++;
-                if (kept > 0) {
-                    int n = Math.min(iteration, kept);
+                if (keeps) {
+                    int n = Math.min(iteration, sizes.get(ProblemData.KEPT));
                     for (int e = 0; e < n; e++) {
                         int from = e * diagonal;
                         int place = (e & 1) * slot; // the other one may still be read
@@ -435,7 +448,7 @@ public final class GpuWideForward {
                             float sum = 0f;
                             for (int c = 0; c < CW; c++) {
                                 int d = tx + 8 * c;
-                                if (i0 + row < Sq && d < D) {
+                                if (row < rows && d < D) {
                                     int at = (row0 + row) * D + d;
                                     float z = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                                     if ((flags & Masking.JACOBI) != 0) {
@@ -457,7 +470,7 @@ public final class GpuWideForward {
                             float zSum = 0f;
                             for (int c = 0; c < CW; c++) {
                                 int d = tx + 8 * c;
-                                if (i0 + row < Sq && d < D) {
+                                if (row < rows && d < D) {
                                     int at = (row0 + row) * D + d;
                                     float r = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                                     if (residual[i] > tol) {
@@ -493,7 +506,7 @@ public final class GpuWideForward {
                         residual[i] = TornadoMath.sqrt(rSum / bb[i]);
                         for (int c = 0; c < CW; c++) {
                             int d = tx + 8 * c;
-                            if (i0 + row < Sq && d < D) {
+                            if (row < rows && d < D) {
                                 int own = row * dp + (d ^ ty);
                                 float z = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
                                 if ((flags & Masking.JACOBI) != 0) {
@@ -508,13 +521,13 @@ public final class GpuWideForward {
             if (mode == OUTPUT) {
                 for (int i = 0; i < R; i++) {
                     int row = ty + 8 * i;
-                    if (i0 + row < Sq) {
+                    if (row < rows) {
                         for (int c = 0; c < CW; c++) {
                             if (tx + 8 * c < Dv) {
                                 o.set((row0 + row) * Dv + tx + 8 * c, acc[i * CW + c]);
                             }
                         }
-                        int visible = Masking.visibleOrNone(i0 + row, Sq, Sk, flags);
+                        int visible = Masking.visibleOrNone(i0 + row, sizes.get(ProblemData.SQ), sizes.get(ProblemData.SK), flags);
                         for (int c = 0; c < CW; c++) {
                             int d = tx + 8 * c;
                             if (d < D && visible > 0) {
@@ -527,7 +540,7 @@ public final class GpuWideForward {
                             for (int d = 0; d < D; d++) {
                                 shift += qt[row * dp + (d ^ ty)] * centre.get(kvHead * D + d);
                             }
-                            lse.set(row0 + row, visible > 0 ? m[i] + scale * shift : Float.NEGATIVE_INFINITY);
+                            lse.set(row0 + row, visible > 0 ? m[i] + settings.get(ProblemData.SCALE) * shift : Float.NEGATIVE_INFINITY);
                             stats.set(2 * (row0 + row), count[i]);
                             stats.set(2 * (row0 + row) + 1, residual[i]);
                         }
@@ -549,7 +562,7 @@ public final class GpuWideForward {
                 for (int t = 0; t < 8; t++) {
                     active += kt[t];
                 }
-                if (active == 0f || iteration >= maxIterations) {
+                if (active == 0f || iteration >= sizes.get(ProblemData.MAX_ITERATIONS)) {
                     next = OUTPUT;
                 }
                 // what the next sweep multiplies the keys with: y, or x for the output; and its product with kbar
@@ -558,7 +571,7 @@ public final class GpuWideForward {
                     float sum = 0f;
                     for (int c = 0; c < CW; c++) {
                         int d = tx + 8 * c;
-                        if (i0 + row < Sq && d < D) {
+                        if (row < rows && d < D) {
                             int at = (row0 + row) * D + d;
                             int own = row * dp + (d ^ ty);
                             if (next == OUTPUT) {

@@ -13,9 +13,12 @@ import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.KeptResiduals;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import java.util.Locale;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Work-group tiles in local memory. */
 public enum LocalTilesVariant implements ForwardVariant {
@@ -42,10 +45,12 @@ public enum LocalTilesVariant implements ForwardVariant {
 
         @Override
         public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
+            IntArray sizes = sizes(s, options);
+            FloatArray settings = ProblemData.settings(s, options);
+            tasks.transferOnce(sizes, settings);
             tasks.task("lla_forward", TaskAppender.groups(queryBlocks(s), GpuForward.THREADS), graph -> graph.task("lla_forward",
                     GpuForward::forward, new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.centre(), b.o(), b.logSumExp(),
-                    b.kbar(), b.x(), b.stats(), b.scratch(), s.queryLength(), s.keyLength(), s.headDim(), s.valueDim(),
-                    (float) options.scaleFor(s.headDim()), flags(s, options), (float) options.tolerance(), options.maxIterations()));
+                    b.kbar(), b.x(), b.stats(), b.scratch(), sizes, settings, s.headDim(), s.valueDim(), flags(s, options)));
         }
     },
     /** Register tiles in arrays; every head dim and preconditioner. */
@@ -63,10 +68,12 @@ public enum LocalTilesVariant implements ForwardVariant {
 
         @Override
         public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
+            IntArray sizes = sizes(s, options);
+            FloatArray settings = ProblemData.settings(s, options);
+            tasks.transferOnce(sizes, settings);
             tasks.task("lla_forward", TaskAppender.groups(queryBlocks(s), GpuWideForward.THREADS), graph -> graph.task("lla_forward",
                     GpuWideForward::forward, new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.centre(), b.o(), b.logSumExp(),
-                    b.kbar(), b.x(), b.stats(), b.scratch(), s.queryLength(), s.keyLength(), s.headDim(), s.valueDim(),
-                    (float) options.scaleFor(s.headDim()), flags(s, options), (float) options.tolerance(), options.maxIterations()));
+                    b.kbar(), b.x(), b.stats(), b.scratch(), sizes, settings, s.headDim(), s.valueDim(), flags(s, options)));
         }
     };
 
@@ -90,7 +97,13 @@ public enum LocalTilesVariant implements ForwardVariant {
     }
 
     private static int flags(AttentionShape shape, LlaOptions options) {
-        return Masking.flags(options) + KeptResiduals.UNIT * keptResiduals(shape, options);
+        return Masking.flags(options) + (keptResiduals(shape, options) > 0 ? KeptResiduals.UNIT : 0);
+    }
+
+    private static IntArray sizes(AttentionShape shape, LlaOptions options) {
+        IntArray sizes = ProblemData.sizes(shape, options);
+        sizes.set(ProblemData.KEPT, keptResiduals(shape, options));
+        return sizes;
     }
 
     /**

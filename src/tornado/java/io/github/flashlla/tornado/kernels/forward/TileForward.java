@@ -125,12 +125,13 @@ public final class TileForward {
         int stride = D <= 64 ? 64 : 128;
         int strideV = Dv <= 64 ? 64 : 128;
         int padded = sizes.get(PADDED_SK);
-        int keys = sizes.get(HEADS) / sizes.get(GROUP) * padded * (stride / 8);
+        int rows = sizes.get(HEADS) / sizes.get(GROUP) * padded;
+        int keys = rows * (stride / 8);
         int at = ctx.globalIdx;
         if (at < keys) {
             packRow(k, packed, at, at / (stride / 8), 8 * (at % (stride / 8)), sizes, D);
         }
-        if (at >= keys && at < packed.getSize() / 8) {
+        if (at >= keys && at < keys + rows * (strideV / 8)) {
             packRow(v, packed, at, (at - keys) / (strideV / 8), 8 * ((at - keys) % (strideV / 8)), sizes, Dv);
         }
     }
