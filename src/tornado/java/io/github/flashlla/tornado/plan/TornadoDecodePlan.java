@@ -153,16 +153,15 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
         GridScheduler grids = new GridScheduler();
         CacheRows k = cache.k();
         CacheRows v = cache.v();
-        IntArray sizes = IntArray.fromElements(target.getSize(), cache.rowsPerSequence(), c.kvHeads());
         List<ImmutableTaskGraph> graphs = new ArrayList<>();
         TaskGraph appending = new TaskGraph(appendGraph)
-                .transferToDevice(FIRST_EXECUTION, k.single, k.half, v.single, v.half, sizes)
+                .transferToDevice(FIRST_EXECUTION, k.single, k.half, v.single, v.half)
                 .transferToDevice(EVERY_EXECUTION, target, stagedK.single, stagedK.half, stagedV.single, stagedV.half);
         int elements = target.getSize() * c.kvHeads() * Math.max(c.headDim(), c.valueDim());
         new TaskAppender(entry, appending, grids).task("append", TaskAppender.groups(Math.ceilDiv(elements, 64), 64),
                 graph -> graph.task("append", CacheLayout::append, new KernelContext(), target, stagedK.single, stagedK.half,
-                        stagedV.single, stagedV.half, k.single, k.half, v.single, v.half, sizes, k.halves() ? 1 : 0,
-                        c.headDim(), c.valueDim()));
+                        stagedV.single, stagedV.half, k.single, k.half, v.single, v.half, k.halves() ? 1 : 0, c.headDim(),
+                        c.valueDim(), cache.rowsPerSequence(), c.kvHeads()));
         graphs.add(appending.persistOnDevice(k.single, k.half, v.single, v.half).snapshot());
         for (DecodeTasks tasks : ways) {
             firstGraphs.add(graphs.size());

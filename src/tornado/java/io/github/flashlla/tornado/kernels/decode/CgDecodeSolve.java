@@ -38,7 +38,7 @@ public final class CgDecodeSolve {
         int launched = sizes.get(DecodeData.ITERATIONS);
         float scale = settings.get(DecodeData.SCALE);
         float tolerance = settings.get(DecodeData.TOLERANCE);
-        DecodeData.begin(context, counters);
+        DecodeData.begin(context.globalIdx, counters);
         int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int head = context.groupIdx;
@@ -172,7 +172,7 @@ public final class CgDecodeSolve {
         int group = sizes.get(DecodeData.GROUP);
         int splits = sizes.get(DecodeData.SPLITS);
         int tiles = sizes.get(DecodeData.TILES);
-        int pass = DecodeData.multiplying(context, counters);
+        int pass = DecodeData.multiplying(context.globalIdx, counters);
         int lanes = dim / DIMS;
         int blockKeys = 32 / lanes;
         int keyLanes = threads / lanes;
@@ -295,7 +295,7 @@ public final class CgDecodeSolve {
             FloatArray facts, IntArray counters, IntArray sizes, FloatArray settings, int dim, int hw) {
         int splits = sizes.get(DecodeData.SPLITS);
         int finishing = sizes.get(DecodeData.FINISHING_SPLITS);
-        int pass = DecodeData.advancing(context, counters);
+        int pass = DecodeData.advancing(context.globalIdx, counters);
         int launched = sizes.get(DecodeData.ITERATIONS);
         float tolerance = settings.get(DecodeData.TOLERANCE);
         int threads = context.localGroupSizeX;

@@ -2,7 +2,6 @@ package io.github.flashlla.tornado.kernels.decode;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaOptions;
-import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -65,26 +64,26 @@ final class DecodeData {
     }
 
     /** Sets the counters before the first iteration. */
-    static void begin(KernelContext context, IntArray counters) {
-        if (context.globalIdx == 0) {
+    static void begin(int thread, IntArray counters) {
+        if (thread == 0) {
             counters.set(MULTIPLYING, 0);
             counters.set(ADVANCING, 0);
         }
     }
 
     /** The iteration that multiply runs in; it is handed on to advance, whose groups read it while none writes it. */
-    static int multiplying(KernelContext context, IntArray counters) {
+    static int multiplying(int thread, IntArray counters) {
         int pass = counters.get(MULTIPLYING);
-        if (context.globalIdx == 0) {
+        if (thread == 0) {
             counters.set(ADVANCING, pass);
         }
         return pass;
     }
 
     /** The iteration that advance runs in, the last task of it: multiply finds the next. */
-    static int advancing(KernelContext context, IntArray counters) {
+    static int advancing(int thread, IntArray counters) {
         int pass = counters.get(ADVANCING);
-        if (context.globalIdx == 0) {
+        if (thread == 0) {
             counters.set(MULTIPLYING, pass + 1);
         }
         return pass;

@@ -38,7 +38,7 @@ public final class TensorCoreCgMultiply {
         int kvHeads = sizes.get(DecodeData.KV_HEADS);
         int group = sizes.get(DecodeData.GROUP);
         int splits = sizes.get(DecodeData.SPLITS);
-        int pass = DecodeData.multiplying(context, counters);
+        int pass = DecodeData.multiplying(context.globalIdx, counters);
         int[] tile = context.allocateIntLocalArray(2 * BUFFER);
         int[] weights = context.allocateIntLocalArray(2 * 128);
         float[] shared = context.allocateFloatLocalArray(2 * THREADS);

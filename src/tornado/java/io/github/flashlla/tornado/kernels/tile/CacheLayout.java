@@ -45,18 +45,15 @@ public final class CacheLayout {
      *
      * @param target per staged row its sequence * capacity + position, or -1 for none
      * @param stagedK32 (rows,Hkv,D), likewise the others, in the cache's type
-     * @param sizes rows, capacity, Hkv
      */
     public static void append(KernelContext context, IntArray target, FloatArray stagedK32, HalfFloatArray stagedK16,
             FloatArray stagedV32, HalfFloatArray stagedV16, FloatArray k32, HalfFloatArray k16, FloatArray v32, HalfFloatArray v16,
-            IntArray sizes, int binary16, int dim, int valueDim) {
-        int capacity = sizes.get(1);
-        int kvHeads = sizes.get(2);
+            int binary16, int dim, int valueDim, int capacity, int kvHeads) {
         int width = Math.max(dim, valueDim);
         int row = context.globalIdx / (width * kvHeads);
         int kvHead = context.globalIdx / width % kvHeads;
         int d = context.globalIdx % width;
-        if (row < sizes.get(0)) {
+        if (row < target.getSize()) {
             int slot = target.get(row);
             if (slot >= 0) {
                 int sequence = slot / capacity;
