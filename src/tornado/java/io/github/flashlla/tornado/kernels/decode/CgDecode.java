@@ -72,6 +72,7 @@ public final class CgDecode {
      */
     public static void gather(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray scaledQ, IntArray lengths,
             FloatArray scores, FloatArray sums, IntArray sizes, int binary16, int dim, int hw, int threads) {
+        int me = context.localIdx;
         int capacity = sizes.get(DecodeData.CAPACITY);
         int kvHeads = sizes.get(DecodeData.KV_HEADS);
         int group = sizes.get(DecodeData.GROUP);
@@ -84,7 +85,6 @@ public final class CgDecode {
         int pairs = KEYS * hw;
         int owners = Math.min(lanes, pairs);
         int rounds = pairs / owners;
-        int me = context.localIdx;
         int lane = me % lanes;
         int keyLane = me / lanes;
         int unit = context.groupIdx / splits;
@@ -275,6 +275,7 @@ public final class CgDecode {
     public static void output(KernelContext context, FloatArray v32, HalfFloatArray v16, IntArray lengths, FloatArray scores,
             FloatArray products, FloatArray slopes, FloatArray facts, FloatArray parts, IntArray sizes, int binary16, int dim,
             int hw, int threads) {
+        int me = context.localIdx;
         int capacity = sizes.get(DecodeData.CAPACITY);
         int kvHeads = sizes.get(DecodeData.KV_HEADS);
         int group = sizes.get(DecodeData.GROUP);
@@ -287,7 +288,6 @@ public final class CgDecode {
         int pairs = KEYS * hw;
         int owners = Math.min(lanes, pairs);
         int rounds = pairs / owners;
-        int me = context.localIdx;
         int lane = me % lanes;
         int keyLane = me / lanes;
         int unit = context.groupIdx / splits;

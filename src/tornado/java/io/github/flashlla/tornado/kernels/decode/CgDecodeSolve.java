@@ -31,6 +31,7 @@ public final class CgDecodeSolve {
     public static void begin(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray q, FloatArray ridges,
             IntArray lengths, FloatArray sums, FloatArray state, FloatArray facts, IntArray counters, IntArray sizes,
             FloatArray settings, int binary16, int dim) {
+        int threads = context.localGroupSizeX;
         int capacity = sizes.get(DecodeData.CAPACITY);
         int heads = sizes.get(DecodeData.HEADS);
         int group = sizes.get(DecodeData.GROUP);
@@ -39,7 +40,6 @@ public final class CgDecodeSolve {
         float scale = settings.get(DecodeData.SCALE);
         float tolerance = settings.get(DecodeData.TOLERANCE);
         DecodeData.begin(context.globalIdx, counters);
-        int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int head = context.groupIdx;
         int lanes = dim / DIMS;
@@ -167,6 +167,7 @@ public final class CgDecodeSolve {
     public static void multiply(KernelContext context, FloatArray k32, HalfFloatArray k16, IntArray lengths, FloatArray scores,
             FloatArray products, FloatArray slopes, FloatArray state, FloatArray facts, FloatArray parts, IntArray counters,
             IntArray sizes, int binary16, int dim, int hw, int threads) {
+        int me = context.localIdx;
         int capacity = sizes.get(DecodeData.CAPACITY);
         int kvHeads = sizes.get(DecodeData.KV_HEADS);
         int group = sizes.get(DecodeData.GROUP);
@@ -180,7 +181,6 @@ public final class CgDecodeSolve {
         int pairs = KEYS * hw;
         int owners = Math.min(lanes, pairs);
         int rounds = pairs / owners;
-        int me = context.localIdx;
         int lane = me % lanes;
         int keyLane = me / lanes;
         int unit = context.groupIdx / splits;
@@ -293,12 +293,12 @@ public final class CgDecodeSolve {
     /** A step of the solve, and the next direction, conjugate to the last and to q. One work-group a head. */
     public static void advance(KernelContext context, FloatArray q, FloatArray ridges, FloatArray parts, FloatArray state,
             FloatArray facts, IntArray counters, IntArray sizes, FloatArray settings, int dim, int hw) {
+        int threads = context.localGroupSizeX;
         int splits = sizes.get(DecodeData.SPLITS);
         int finishing = sizes.get(DecodeData.FINISHING_SPLITS);
         int pass = DecodeData.advancing(context.globalIdx, counters);
         int launched = sizes.get(DecodeData.ITERATIONS);
         float tolerance = settings.get(DecodeData.TOLERANCE);
-        int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int head = context.groupIdx;
         int fact = head * CgDecodeState.FACTS;

@@ -48,11 +48,11 @@ public final class CovarianceDecode {
      */
     public static void scan(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray scaledQ, IntArray lengths,
             FloatArray topScore, IntArray topKey, IntArray sizes, int binary16, int dim, int hw) {
+        int threads = context.localGroupSizeX;
         int capacity = sizes.get(DecodeData.CAPACITY);
         int kvHeads = sizes.get(DecodeData.KV_HEADS);
         int group = sizes.get(DecodeData.GROUP);
         int splits = sizes.get(DecodeData.SPLITS);
-        int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int unit = context.groupIdx / splits;
         int split = context.groupIdx % splits;
@@ -128,6 +128,7 @@ public final class CovarianceDecode {
     public static void covariance(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray scaledQ, IntArray lengths,
             FloatArray topScore, IntArray topKey, FloatArray sums, FloatArray sumZ, FloatArray centre, IntArray sizes, int binary16,
             int dim, int hw, int chunks) {
+        int threads = context.localGroupSizeX;
         int capacity = sizes.get(DecodeData.CAPACITY);
         int kvHeads = sizes.get(DecodeData.KV_HEADS);
         int group = sizes.get(DecodeData.GROUP);
@@ -135,7 +136,6 @@ public final class CovarianceDecode {
         int strips = (dim + STRIP - 1) / STRIP;
         int stride = strips * STRIP + 1;
         int tiles = strips * (strips + 1) / 2;
-        int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int chunk = context.groupIdx % chunks;
         int split = context.groupIdx / chunks % splits;
@@ -274,11 +274,11 @@ public final class CovarianceDecode {
     public static void output(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray v32, HalfFloatArray v16,
             FloatArray scaledQ, IntArray lengths, FloatArray centre, FloatArray x, FloatArray facts, FloatArray parts,
             IntArray sizes, int binary16, int dim, int valueDim, int hw) {
+        int threads = context.localGroupSizeX;
         int capacity = sizes.get(DecodeData.CAPACITY);
         int kvHeads = sizes.get(DecodeData.KV_HEADS);
         int group = sizes.get(DecodeData.GROUP);
         int splits = sizes.get(DecodeData.SPLITS);
-        int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int split = context.groupIdx % splits;
         int unit = context.groupIdx / splits;
@@ -353,9 +353,9 @@ public final class CovarianceDecode {
 
     /** o (B*H,Dv) from its parts, one thread an element. */
     public static void merge(KernelContext context, FloatArray parts, FloatArray o, IntArray sizes) {
+        int i = context.globalIdx;
         int valueDim = sizes.get(DecodeData.VALUE_DIM);
         int splits = sizes.get(DecodeData.SPLITS);
-        int i = context.globalIdx;
         if (i < sizes.get(DecodeData.OUTPUTS)) {
             float sum = 0;
             for (int s = 0; s < splits; s++) {

@@ -25,11 +25,11 @@ public final class CovarianceSolve {
     public static void solve(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray topScore,
             FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x, FloatArray kbar, FloatArray facts,
             IntArray sizes, int dim, int hw) {
+        int threads = context.localGroupSizeX;
         int heads = sizes.get(DecodeData.HEADS);
         int splits = sizes.get(DecodeData.SPLITS);
         int strips = (dim + STRIP - 1) / STRIP;
         int items = hw * (strips * (strips + 1) / 2);
-        int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int head = context.groupIdx;
         int unit = head / hw;
@@ -151,10 +151,10 @@ public final class CovarianceSolve {
     /** {@link #solve} for D = 1, whose A is a number: TornadoVM compiles no loop that it knows to be empty. */
     public static void solveOneDim(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray topScore,
             FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray x, FloatArray kbar, FloatArray facts, IntArray sizes) {
+        int head = context.groupIdx;
         int hw = sizes.get(DecodeData.UNIT_HEADS);
         int heads = sizes.get(DecodeData.HEADS);
         int splits = sizes.get(DecodeData.SPLITS);
-        int head = context.groupIdx;
         if (context.localIdx == 0) {
             float top = Masking.LOW;
             float omega = 0;
@@ -193,11 +193,11 @@ public final class CovarianceSolve {
     public static void solveInGlobal(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray topScore,
             FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x, FloatArray kbar, FloatArray facts,
             IntArray sizes, int dim, int hw) {
+        int threads = context.localGroupSizeX;
         int heads = sizes.get(DecodeData.HEADS);
         int splits = sizes.get(DecodeData.SPLITS);
         int strips = (dim + STRIP - 1) / STRIP;
         int items = hw * (strips * (strips + 1) / 2);
-        int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int head = context.groupIdx;
         int unit = head / hw;

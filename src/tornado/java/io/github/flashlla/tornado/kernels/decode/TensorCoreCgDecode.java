@@ -92,6 +92,7 @@ public final class TensorCoreCgDecode {
      */
     public static void gather(KernelContext context, HalfFloatArray k, FloatArray scaledQ, IntArray lengths, FloatArray sums,
             FloatArray scratch, IntArray sizes, int hw) {
+        int lane = context.localIdx;
         int capacity = sizes.get(DecodeData.CAPACITY);
         int kvHeads = sizes.get(DecodeData.KV_HEADS);
         int group = sizes.get(DecodeData.GROUP);
@@ -101,7 +102,6 @@ public final class TensorCoreCgDecode {
         float[] shared = context.allocateFloatLocalArray(4 * THREADS);
         float[] products = context.allocateFloatLocalArray(Fragments.HEADER + 128);
         FloatArray productsOut = Fragments.stored(products);
-        int lane = context.localIdx;
         int quad = lane & 3;
         int pair = lane >> 2;
         int unit = context.groupIdx / splits;
@@ -322,8 +322,8 @@ public final class TensorCoreCgDecode {
      * @param o out (B,H,D)
      */
     public static void merge(KernelContext context, FloatArray outputs, FloatArray facts, FloatArray o, IntArray sizes) {
-        int splits = sizes.get(DecodeData.FINISHING_SPLITS);
         int n = context.globalIdx;
+        int splits = sizes.get(DecodeData.FINISHING_SPLITS);
         if (n < sizes.get(DecodeData.OUTPUTS)) {
             int head = n / DIM;
             float whole = 0;

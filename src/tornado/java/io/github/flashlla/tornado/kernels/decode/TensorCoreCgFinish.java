@@ -40,6 +40,7 @@ public final class TensorCoreCgFinish {
     public static void finish(KernelContext context, HalfFloatArray k, HalfFloatArray v, FloatArray scaledQ, IntArray lengths,
             FloatArray state, FloatArray facts, FloatArray parts, FloatArray outputs, FloatArray scratch, IntArray counters,
             IntArray sizes, int hw) {
+        int me = context.localIdx;
         int capacity = sizes.get(DecodeData.CAPACITY);
         int kvHeads = sizes.get(DecodeData.KV_HEADS);
         int group = sizes.get(DecodeData.GROUP);
@@ -51,7 +52,6 @@ public final class TensorCoreCgFinish {
         float[] shared = context.allocateFloatLocalArray(2 * WARPS * THREADS);
         float[] products = context.allocateFloatLocalArray(Fragments.HEADER + WARPS * 3 * 128);
         FloatArray productsOut = Fragments.stored(products);
-        int me = context.localIdx;
         int warp = me >> 5;
         int lane = me & 31;
         int quad = lane & 3;

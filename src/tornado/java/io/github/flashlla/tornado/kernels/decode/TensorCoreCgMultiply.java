@@ -34,6 +34,7 @@ public final class TensorCoreCgMultiply {
      */
     public static void multiply(KernelContext context, HalfFloatArray k, FloatArray scaledQ, IntArray lengths, FloatArray state,
             FloatArray facts, FloatArray parts, FloatArray scratch, IntArray counters, IntArray sizes, int hw) {
+        int lane = context.localIdx;
         int capacity = sizes.get(DecodeData.CAPACITY);
         int kvHeads = sizes.get(DecodeData.KV_HEADS);
         int group = sizes.get(DecodeData.GROUP);
@@ -44,7 +45,6 @@ public final class TensorCoreCgMultiply {
         float[] shared = context.allocateFloatLocalArray(2 * THREADS);
         float[] products = context.allocateFloatLocalArray(Fragments.HEADER + 128);
         FloatArray productsOut = Fragments.stored(products);
-        int lane = context.localIdx;
         int quad = lane & 3;
         int pair = lane >> 2;
         int unit = context.groupIdx / splits;
