@@ -69,15 +69,12 @@ public final class CgDecode {
      * @param lengths (B)
      * @param scores out, less c's
      * @param sums out (B*H,splits,2 D + 3): sum w z, sum w t z, max, sum w, sum w t
+     * @param capacity rows of a sequence in the cache
+     * @param tiles tiles of a sequence in {@code scores}
      */
     public static void gather(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray scaledQ, IntArray lengths,
-            FloatArray scores, FloatArray sums, IntArray sizes, int binary16, int dim, int hw, int threads) {
-        int me = context.localIdx;
-        int capacity = sizes.get(DecodeData.CAPACITY);
-        int kvHeads = sizes.get(DecodeData.KV_HEADS);
-        int group = sizes.get(DecodeData.GROUP);
-        int splits = sizes.get(DecodeData.SPLITS);
-        int tiles = sizes.get(DecodeData.TILES);
+            FloatArray scores, FloatArray sums, int binary16, int dim, int capacity, int kvHeads, int group, int hw, int splits,
+            int tiles, int threads) {
         int lanes = dim / DIMS;
         int blockKeys = 32 / lanes;
         int keyLanes = threads / lanes;
@@ -85,6 +82,7 @@ public final class CgDecode {
         int pairs = KEYS * hw;
         int owners = Math.min(lanes, pairs);
         int rounds = pairs / owners;
+        int me = context.localIdx;
         int lane = me % lanes;
         int keyLane = me / lanes;
         int unit = context.groupIdx / splits;
@@ -273,14 +271,8 @@ public final class CgDecode {
      * @param parts out (B*H,splits,D)
      */
     public static void output(KernelContext context, FloatArray v32, HalfFloatArray v16, IntArray lengths, FloatArray scores,
-            FloatArray products, FloatArray slopes, FloatArray facts, FloatArray parts, IntArray sizes, int binary16, int dim,
-            int hw, int threads) {
-        int me = context.localIdx;
-        int capacity = sizes.get(DecodeData.CAPACITY);
-        int kvHeads = sizes.get(DecodeData.KV_HEADS);
-        int group = sizes.get(DecodeData.GROUP);
-        int splits = sizes.get(DecodeData.SPLITS);
-        int tiles = sizes.get(DecodeData.TILES);
+            FloatArray products, FloatArray slopes, FloatArray facts, FloatArray parts, int binary16, int dim, int capacity,
+            int kvHeads, int group, int hw, int splits, int tiles, int threads) {
         int lanes = dim / DIMS;
         int blockKeys = 32 / lanes;
         int keyLanes = threads / lanes;
@@ -288,6 +280,7 @@ public final class CgDecode {
         int pairs = KEYS * hw;
         int owners = Math.min(lanes, pairs);
         int rounds = pairs / owners;
+        int me = context.localIdx;
         int lane = me % lanes;
         int keyLane = me / lanes;
         int unit = context.groupIdx / splits;

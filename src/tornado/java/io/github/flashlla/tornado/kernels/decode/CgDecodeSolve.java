@@ -29,17 +29,9 @@ public final class CgDecodeSolve {
      * @param facts out (B*H,{@value CgDecodeState#FACTS})
      */
     public static void begin(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray q, FloatArray ridges,
-            IntArray lengths, FloatArray sums, FloatArray state, FloatArray facts, IntArray counters, IntArray sizes,
-            FloatArray settings, int binary16, int dim) {
+            IntArray lengths, FloatArray sums, FloatArray state, FloatArray facts, int binary16, int dim, int capacity,
+            int heads, int group, int splits, float scale, float tolerance, int launched) {
         int threads = context.localGroupSizeX;
-        int capacity = sizes.get(DecodeData.CAPACITY);
-        int heads = sizes.get(DecodeData.HEADS);
-        int group = sizes.get(DecodeData.GROUP);
-        int splits = sizes.get(DecodeData.SPLITS);
-        int launched = sizes.get(DecodeData.ITERATIONS);
-        float scale = settings.get(DecodeData.SCALE);
-        float tolerance = settings.get(DecodeData.TOLERANCE);
-        DecodeData.begin(context.globalIdx, counters);
         int me = context.localIdx;
         int head = context.groupIdx;
         int lanes = dim / DIMS;
@@ -163,17 +155,11 @@ public final class CgDecodeSolve {
      * @param products d = z.y, read from the last pass and written for the next
      * @param slopes what earlier passes' steps come to for every key: sum of step d, up to the last but one
      * @param parts out (B*H,splits,D+1): sum p (d - zbar.y) z, and without the z
+     * @param pass 0 and on
      */
     public static void multiply(KernelContext context, FloatArray k32, HalfFloatArray k16, IntArray lengths, FloatArray scores,
-            FloatArray products, FloatArray slopes, FloatArray state, FloatArray facts, FloatArray parts, IntArray counters,
-            IntArray sizes, int binary16, int dim, int hw, int threads) {
-        int me = context.localIdx;
-        int capacity = sizes.get(DecodeData.CAPACITY);
-        int kvHeads = sizes.get(DecodeData.KV_HEADS);
-        int group = sizes.get(DecodeData.GROUP);
-        int splits = sizes.get(DecodeData.SPLITS);
-        int tiles = sizes.get(DecodeData.TILES);
-        int pass = DecodeData.multiplying(context.globalIdx, counters);
+            FloatArray products, FloatArray slopes, FloatArray state, FloatArray facts, FloatArray parts, int binary16, int dim,
+            int capacity, int kvHeads, int group, int hw, int splits, int tiles, int threads, int pass) {
         int lanes = dim / DIMS;
         int blockKeys = 32 / lanes;
         int keyLanes = threads / lanes;
@@ -181,6 +167,7 @@ public final class CgDecodeSolve {
         int pairs = KEYS * hw;
         int owners = Math.min(lanes, pairs);
         int rounds = pairs / owners;
+        int me = context.localIdx;
         int lane = me % lanes;
         int keyLane = me / lanes;
         int unit = context.groupIdx / splits;
@@ -292,13 +279,8 @@ public final class CgDecodeSolve {
 
     /** A step of the solve, and the next direction, conjugate to the last and to q. One work-group a head. */
     public static void advance(KernelContext context, FloatArray q, FloatArray ridges, FloatArray parts, FloatArray state,
-            FloatArray facts, IntArray counters, IntArray sizes, FloatArray settings, int dim, int hw) {
+            FloatArray facts, int dim, int hw, int splits, int finishing, float tolerance, int pass, int launched) {
         int threads = context.localGroupSizeX;
-        int splits = sizes.get(DecodeData.SPLITS);
-        int finishing = sizes.get(DecodeData.FINISHING_SPLITS);
-        int pass = DecodeData.advancing(context.globalIdx, counters);
-        int launched = sizes.get(DecodeData.ITERATIONS);
-        float tolerance = settings.get(DecodeData.TOLERANCE);
         int me = context.localIdx;
         int head = context.groupIdx;
         int fact = head * CgDecodeState.FACTS;

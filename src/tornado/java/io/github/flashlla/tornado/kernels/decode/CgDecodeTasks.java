@@ -12,7 +12,6 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.WorkerGrid;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
-import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * gather -> begin -> (multiply -> advance) as often as is launched -> output -> merge, as in {@link CgDecode}; where there are
@@ -54,9 +53,6 @@ public final class CgDecodeTasks implements DecodeTasks {
     private final FloatArray ayParts;
     private final FloatArray oParts;
     private final FloatArray work;
-    private final IntArray sizes;
-    private final IntArray counters = IntArray.fromElements(0, 0);
-    private final FloatArray settings;
 
     CgDecodeTasks(boolean matrixUnits, CacheArrays cache, AttentionShape shape, LlaOptions options, VariantDevice device, DecodeArrays io) {
         this.cache = cache;
@@ -93,11 +89,6 @@ public final class CgDecodeTasks implements DecodeTasks {
         this.oParts = new FloatArray(rows * finishingSplits * (matrixUnits ? 2 * dim : dim));
         int warps = units * Math.max(splits, TensorCoreCgDecode.WARPS * finishingSplits);
         this.work = new FloatArray(matrixUnits ? warps * TensorCoreCgDecode.SCRATCH : 1);
-        this.sizes = DecodeData.sizes(shape, cache.rowsPerSequence(), splits);
-        sizes.set(DecodeData.FINISHING_SPLITS, finishingSplits);
-        sizes.set(DecodeData.TILES, tiles);
-        sizes.set(DecodeData.ITERATIONS, iterations);
-        this.settings = DecodeData.settings(shape, options);
     }
 
     static int headsPerGroup(AttentionShape shape) {
@@ -155,17 +146,20 @@ public final class CgDecodeTasks implements DecodeTasks {
         HalfFloatArray k16 = cache.k().half;
         int binary16 = cache.k().halves() ? 1 : 0;
         int dim = shape.headDim();
+        int rows = cache.rowsPerSequence();
+        int group = shape.group();
         tasks.task("gather", TaskAppender.groups(units() * splits, threads), graph -> {
             if (matrixUnits) {
-                graph.task("gather", TensorCoreCgDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, work, sizes,
-                        heads);
+                graph.task("gather", TensorCoreCgDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, work, rows,
+                        shape.kvHeads(), group, heads, splits);
             } else {
-                graph.task("gather", CgDecode::gather, context, k32, k16, io.scaledQ(), io.lengths(), scores, sums, sizes,
-                        binary16, dim, heads, threads);
+                graph.task("gather", CgDecode::gather, context, k32, k16, io.scaledQ(), io.lengths(), scores, sums, binary16, dim,
+                        rows, shape.kvHeads(), group, heads, splits, tiles, threads);
             }
         });
         tasks.task("begin", TaskAppender.groups(queries(), 64), graph -> graph.task("begin", CgDecodeSolve::begin, context, k32, k16, io.q(),
-                io.ridges(), io.lengths(), sums, state, facts, counters, sizes, settings, binary16, dim));
+                io.ridges(), io.lengths(), sums, state, facts, binary16, dim, rows, shape.heads(), group, splits,
+                (float) options.scaleFor(dim), (float) options.tolerance(), iterations));
     }
 
     private void appendIteration(TaskAppender tasks, KernelContext context, int pass) {
@@ -173,23 +167,27 @@ public final class CgDecodeTasks implements DecodeTasks {
         HalfFloatArray k16 = cache.k().half;
         int binary16 = cache.k().halves() ? 1 : 0;
         int dim = shape.headDim();
+        int rows = cache.rowsPerSequence();
+        int group = shape.group();
         String multiply = "multiply" + pass;
         tasks.task(multiply, TaskAppender.groups(units() * splits, threads), graph -> {
             if (matrixUnits) {
                 graph.task(multiply, TensorCoreCgMultiply::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts, ayParts,
-                        work, counters, sizes, heads);
+                        work, rows, shape.kvHeads(), group, heads, splits, pass);
             } else {
                 graph.task(multiply, CgDecodeSolve::multiply, context, k32, k16, io.lengths(), scores, products, slopes, state, facts,
-                        ayParts, counters, sizes, binary16, dim, heads, threads);
+                        ayParts, binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads, pass);
             }
         });
         if (matrixUnits) {
             tasks.task("finish" + pass, TaskAppender.groups(units() * finishingSplits, TensorCoreCgDecode.WARPS
                     * TensorCoreCgDecode.THREADS), graph -> graph.task("finish" + pass, TensorCoreCgFinish::finish, context, k16,
-                            cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts, work, counters, sizes, heads));
+                            cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts, work, rows, shape.kvHeads(),
+                            group, heads, finishingSplits, pass));
         }
         tasks.task("advance" + pass, TaskAppender.groups(queries(), 64), graph -> graph.task("advance" + pass, CgDecodeSolve::advance,
-                context, io.q(), io.ridges(), ayParts, state, facts, counters, sizes, settings, dim, heads));
+                context, io.q(), io.ridges(), ayParts, state, facts, dim, heads, splits, finishingSplits,
+                (float) options.tolerance(), pass, iterations));
     }
 
     private void appendOutput(TaskAppender tasks, KernelContext context) {
@@ -197,18 +195,19 @@ public final class CgDecodeTasks implements DecodeTasks {
         WorkerGrid merging = TaskAppender.groups(Math.ceilDiv(io.o().getSize(), 64), 64);
         if (matrixUnits) {
             tasks.task("merge", merging, graph -> graph.task("merge", TensorCoreCgDecode::merge, context, oParts, facts, io.o(),
-                    sizes));
+                    finishingSplits));
         } else {
             tasks.task("output", TaskAppender.groups(units() * splits, threads), graph -> graph.task("output", CgDecode::output,
                     context, cache.v().single, cache.v().half, io.lengths(), scores, products, slopes, facts, oParts,
-                    sizes, cache.k().halves() ? 1 : 0, dim, heads, threads));
-            tasks.task("merge", merging, graph -> graph.task("merge", CovarianceDecode::merge, context, oParts, io.o(), sizes));
+                    cache.k().halves() ? 1 : 0, dim, cache.rowsPerSequence(), shape.kvHeads(), shape.group(), heads, splits, tiles,
+                    threads));
+            tasks.task("merge", merging, graph -> graph.task("merge", CovarianceDecode::merge, context, oParts, io.o(), dim, splits));
         }
     }
 
     @Override
     public Object[] scratch() {
-        return new Object[] {scores, products, slopes, sums, ayParts, oParts, work, counters, sizes, settings};
+        return new Object[] {scores, products, slopes, sums, ayParts, oParts, work};
     }
 
     @Override

@@ -46,13 +46,10 @@ public final class CovarianceDecode {
      * @param topScore (B*H,splits), {@link Masking#LOW} where a split is empty
      * @param topKey (B*H,splits), position in the sequence
      */
-    public static void scan(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray scaledQ, IntArray lengths,
-            FloatArray topScore, IntArray topKey, IntArray sizes, int binary16, int dim, int hw) {
+    public static void scan(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray scaledQ,
+            IntArray lengths, FloatArray topScore, IntArray topKey, int binary16, int dim, int capacity, int kvHeads,
+            int group, int hw, int splits) {
         int threads = context.localGroupSizeX;
-        int capacity = sizes.get(DecodeData.CAPACITY);
-        int kvHeads = sizes.get(DecodeData.KV_HEADS);
-        int group = sizes.get(DecodeData.GROUP);
-        int splits = sizes.get(DecodeData.SPLITS);
         int me = context.localIdx;
         int unit = context.groupIdx / splits;
         int split = context.groupIdx % splits;
@@ -125,17 +122,13 @@ public final class CovarianceDecode {
      * @param sumZ (B*H,splits,D+1), the last being sum w
      * @param centre (B*H,D), receives c
      */
-    public static void covariance(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray scaledQ, IntArray lengths,
-            FloatArray topScore, IntArray topKey, FloatArray sums, FloatArray sumZ, FloatArray centre, IntArray sizes, int binary16,
-            int dim, int hw, int chunks) {
-        int threads = context.localGroupSizeX;
-        int capacity = sizes.get(DecodeData.CAPACITY);
-        int kvHeads = sizes.get(DecodeData.KV_HEADS);
-        int group = sizes.get(DecodeData.GROUP);
-        int splits = sizes.get(DecodeData.SPLITS);
+    public static void covariance(KernelContext context, FloatArray k32, HalfFloatArray k16, 
+            FloatArray scaledQ, IntArray lengths, FloatArray topScore, IntArray topKey, FloatArray sums, FloatArray sumZ,
+            FloatArray centre, int binary16, int dim, int capacity, int kvHeads, int group, int hw, int splits, int chunks) {
         int strips = (dim + STRIP - 1) / STRIP;
         int stride = strips * STRIP + 1;
         int tiles = strips * (strips + 1) / 2;
+        int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int chunk = context.groupIdx % chunks;
         int split = context.groupIdx / chunks % splits;
@@ -272,13 +265,10 @@ public final class CovarianceDecode {
      * @param parts (B*H,splits,Dv)
      */
     public static void output(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray v32, HalfFloatArray v16,
-            FloatArray scaledQ, IntArray lengths, FloatArray centre, FloatArray x, FloatArray facts, FloatArray parts,
-            IntArray sizes, int binary16, int dim, int valueDim, int hw) {
+            FloatArray scaledQ, IntArray lengths, FloatArray centre, FloatArray x, FloatArray facts,
+            FloatArray parts, int binary16, int dim, int valueDim, int capacity, int kvHeads, int group, int hw,
+            int splits) {
         int threads = context.localGroupSizeX;
-        int capacity = sizes.get(DecodeData.CAPACITY);
-        int kvHeads = sizes.get(DecodeData.KV_HEADS);
-        int group = sizes.get(DecodeData.GROUP);
-        int splits = sizes.get(DecodeData.SPLITS);
         int me = context.localIdx;
         int split = context.groupIdx % splits;
         int unit = context.groupIdx / splits;
@@ -352,11 +342,9 @@ public final class CovarianceDecode {
     }
 
     /** o (B*H,Dv) from its parts, one thread an element. */
-    public static void merge(KernelContext context, FloatArray parts, FloatArray o, IntArray sizes) {
+    public static void merge(KernelContext context, FloatArray parts, FloatArray o, int valueDim, int splits) {
         int i = context.globalIdx;
-        int valueDim = sizes.get(DecodeData.VALUE_DIM);
-        int splits = sizes.get(DecodeData.SPLITS);
-        if (i < sizes.get(DecodeData.OUTPUTS)) {
+        if (i < o.getSize()) {
             float sum = 0;
             for (int s = 0; s < splits; s++) {
                 sum += parts.get((i / valueDim * splits + s) * valueDim + i % valueDim);

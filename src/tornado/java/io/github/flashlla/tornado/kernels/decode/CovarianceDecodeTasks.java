@@ -31,7 +31,6 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     private final FloatArray kbar;
     private final FloatArray facts;
     private final FloatArray parts;
-    private final IntArray sizes;
 
     public CovarianceDecodeTasks(CacheArrays cache, AttentionShape shape, DecodeGrid grid, DecodeArrays io) {
         this.cache = cache;
@@ -51,8 +50,6 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
         this.kbar = new FloatArray(rows * dim);
         this.facts = new FloatArray(rows * FACTS);
         this.parts = new FloatArray(rows * grid.splits() * shape.valueDim());
-        this.sizes = DecodeData.sizes(shape, cache.rowsPerSequence(), grid.splits());
-        sizes.set(DecodeData.UNIT_HEADS, grid.headsPerGroup());
     }
 
     @Override
@@ -67,41 +64,44 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
         HalfFloatArray k16 = cache.k().half;
         int binary16 = cache.k().halves() ? 1 : 0;
         int dim = shape.headDim();
+        int rows = cache.rowsPerSequence();
+        int group = shape.group();
         int hw = grid.headsPerGroup();
         int splits = grid.splits();
         int units = grid.units(shape);
         tasks.task("scan", TaskAppender.groups(units * splits, grid.threads()), graphed -> graphed.task("scan",
-                CovarianceDecode::scan, context, k32, k16, io.scaledQ(), io.lengths(), topScore, topKey, sizes, binary16, dim,
-                hw));
+                CovarianceDecode::scan, context, k32, k16, io.scaledQ(), io.lengths(), topScore, topKey, binary16, dim, rows,
+                shape.kvHeads(), group, hw, splits));
         tasks.task("covariance", TaskAppender.groups((long) units * splits * grid.chunks(), grid.covarianceThreads()),
                 graphed -> graphed.task("covariance", CovarianceDecode::covariance, context, k32, k16, io.scaledQ(), io.lengths(),
-                        topScore, topKey, sums, sumZ, centre, sizes, binary16, dim, hw, grid.chunks()));
+                        topScore, topKey, sums, sumZ, centre, binary16, dim, rows, shape.kvHeads(), group, hw, splits, grid.chunks()));
         tasks.task("solve", TaskAppender.groups(shape.batch() * shape.heads(), grid.threads()), graphed -> solve(graphed, context));
         tasks.task("output", TaskAppender.groups(units * splits, grid.threads()), graphed -> graphed.task("output",
                 CovarianceDecode::output, context, k32, k16, cache.v().single, cache.v().half, io.scaledQ(), io.lengths(), centre, x,
-                facts, parts, sizes, binary16, dim, shape.valueDim(), hw));
+                facts, parts, binary16, dim, shape.valueDim(), rows, shape.kvHeads(), group, hw, splits));
         tasks.task("merge", TaskAppender.groups(Math.ceilDiv(io.o().getSize(), grid.threads()), grid.threads()),
-                graphed -> graphed.task("merge", CovarianceDecode::merge, context, parts, io.o(), sizes));
+                graphed -> graphed.task("merge", CovarianceDecode::merge, context, parts, io.o(), shape.valueDim(), splits));
     }
 
     private void solve(TaskGraph graph, KernelContext context) {
         int dim = shape.headDim();
         int hw = grid.headsPerGroup();
+        int splits = grid.splits();
         if (dim == 1) {
             graph.task("solve", CovarianceSolve::solveOneDim, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ, centre,
-                    x, kbar, facts, sizes);
+                    x, kbar, facts, hw, shape.heads(), splits);
         } else if (grid.localSolve()) {
             graph.task("solve", CovarianceSolve::solve, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ, centre, a, x,
-                    kbar, facts, sizes, dim, hw);
+                    kbar, facts, dim, hw, shape.heads(), splits);
         } else {
             graph.task("solve", CovarianceSolve::solveInGlobal, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ,
-                    centre, a, x, kbar, facts, sizes, dim, hw);
+                    centre, a, x, kbar, facts, dim, hw, shape.heads(), splits);
         }
     }
 
     @Override
     public Object[] scratch() {
-        return new Object[] {topScore, topKey, sums, sumZ, centre, a, parts, sizes};
+        return new Object[] {topScore, topKey, sums, sumZ, centre, a, parts};
     }
 
     @Override

@@ -22,14 +22,12 @@ public final class CovarianceSolve {
      * @param kbar (B*H,D)
      * @param facts (B*H,5): largest score, 1 / sum w, 1 + (kbar - c).x, log-sum-exp, ||A x - b|| / ||b||
      */
-    public static void solve(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray topScore,
-            FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x, FloatArray kbar, FloatArray facts,
-            IntArray sizes, int dim, int hw) {
-        int threads = context.localGroupSizeX;
-        int heads = sizes.get(DecodeData.HEADS);
-        int splits = sizes.get(DecodeData.SPLITS);
+    public static void solve(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths,
+            FloatArray topScore, FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x,
+            FloatArray kbar, FloatArray facts, int dim, int hw, int heads, int splits) {
         int strips = (dim + STRIP - 1) / STRIP;
         int items = hw * (strips * (strips + 1) / 2);
+        int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int head = context.groupIdx;
         int unit = head / hw;
@@ -150,11 +148,9 @@ public final class CovarianceSolve {
 
     /** {@link #solve} for D = 1, whose A is a number: TornadoVM compiles no loop that it knows to be empty. */
     public static void solveOneDim(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray topScore,
-            FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray x, FloatArray kbar, FloatArray facts, IntArray sizes) {
+            FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray x, FloatArray kbar, FloatArray facts, int hw, int heads,
+            int splits) {
         int head = context.groupIdx;
-        int hw = sizes.get(DecodeData.UNIT_HEADS);
-        int heads = sizes.get(DecodeData.HEADS);
-        int splits = sizes.get(DecodeData.SPLITS);
         if (context.localIdx == 0) {
             float top = Masking.LOW;
             float omega = 0;
@@ -190,14 +186,12 @@ public final class CovarianceSolve {
      * {@link #solve} for head dims whose triangle exceeds local memory: the factor overwrites A's lower triangle in {@code a},
      * and the residual is taken against its upper triangle and diagonal, which stay.
      */
-    public static void solveInGlobal(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray topScore,
-            FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x, FloatArray kbar, FloatArray facts,
-            IntArray sizes, int dim, int hw) {
-        int threads = context.localGroupSizeX;
-        int heads = sizes.get(DecodeData.HEADS);
-        int splits = sizes.get(DecodeData.SPLITS);
+    public static void solveInGlobal(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths,
+            FloatArray topScore, FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x,
+            FloatArray kbar, FloatArray facts, int dim, int hw, int heads, int splits) {
         int strips = (dim + STRIP - 1) / STRIP;
         int items = hw * (strips * (strips + 1) / 2);
+        int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int head = context.groupIdx;
         int unit = head / hw;

@@ -89,19 +89,16 @@ public final class TensorCoreCgDecode {
      * @param lengths (B)
      * @param sums out (B*H,splits,2 D + 3): sum w z, sum w t z, the largest score, sum w, sum w t; z = k less the first key
      * @param scratch {@value #SCRATCH} for each warp
+     * @param capacity rows of a sequence in the cache
      */
     public static void gather(KernelContext context, HalfFloatArray k, FloatArray scaledQ, IntArray lengths, FloatArray sums,
-            FloatArray scratch, IntArray sizes, int hw) {
-        int lane = context.localIdx;
-        int capacity = sizes.get(DecodeData.CAPACITY);
-        int kvHeads = sizes.get(DecodeData.KV_HEADS);
-        int group = sizes.get(DecodeData.GROUP);
-        int splits = sizes.get(DecodeData.SPLITS);
+            FloatArray scratch, int capacity, int kvHeads, int group, int hw, int splits) {
         int[] tile = context.allocateIntLocalArray(2 * BUFFER);
         int[] weights = context.allocateIntLocalArray(2 * 128);
         float[] shared = context.allocateFloatLocalArray(4 * THREADS);
         float[] products = context.allocateFloatLocalArray(Fragments.HEADER + 128);
         FloatArray productsOut = Fragments.stored(products);
+        int lane = context.localIdx;
         int quad = lane & 3;
         int pair = lane >> 2;
         int unit = context.groupIdx / splits;
@@ -321,10 +318,9 @@ public final class TensorCoreCgDecode {
      * @param outputs (B*H,splits,2 D)
      * @param o out (B,H,D)
      */
-    public static void merge(KernelContext context, FloatArray outputs, FloatArray facts, FloatArray o, IntArray sizes) {
+    public static void merge(KernelContext context, FloatArray outputs, FloatArray facts, FloatArray o, int splits) {
         int n = context.globalIdx;
-        int splits = sizes.get(DecodeData.FINISHING_SPLITS);
-        if (n < sizes.get(DecodeData.OUTPUTS)) {
+        if (n < o.getSize()) {
             int head = n / DIM;
             float whole = 0;
             float along = 0;

@@ -36,22 +36,18 @@ public final class TensorCoreCgFinish {
      *
      * @param parts out (B*H,splits,D+1), as in {@link TensorCoreCgMultiply#multiply}
      * @param outputs out (B*H,splits,2 D): sum p (1 - a) v with a = z.x less its mean; sum p (z.y - zbar.y) v
+     * @param pass 0 and on
      */
     public static void finish(KernelContext context, HalfFloatArray k, HalfFloatArray v, FloatArray scaledQ, IntArray lengths,
-            FloatArray state, FloatArray facts, FloatArray parts, FloatArray outputs, FloatArray scratch, IntArray counters,
-            IntArray sizes, int hw) {
-        int me = context.localIdx;
-        int capacity = sizes.get(DecodeData.CAPACITY);
-        int kvHeads = sizes.get(DecodeData.KV_HEADS);
-        int group = sizes.get(DecodeData.GROUP);
-        int splits = sizes.get(DecodeData.FINISHING_SPLITS);
-        int pass = counters.get(DecodeData.MULTIPLYING);
+            FloatArray state, FloatArray facts, FloatArray parts, FloatArray outputs, FloatArray scratch, int capacity, int kvHeads,
+            int group, int hw, int splits, int pass) {
         int[] tile = context.allocateIntLocalArray(WARPS * 2 * BUFFER); // of each warp: keys, values
         int[] factors = context.allocateIntLocalArray(6 * 512); // q, x and y, for which registers are too few
         int[] weights = context.allocateIntLocalArray(WARPS * 2 * 128);
         float[] shared = context.allocateFloatLocalArray(2 * WARPS * THREADS);
         float[] products = context.allocateFloatLocalArray(Fragments.HEADER + WARPS * 3 * 128);
         FloatArray productsOut = Fragments.stored(products);
+        int me = context.localIdx;
         int warp = me >> 5;
         int lane = me & 31;
         int quad = lane & 3;

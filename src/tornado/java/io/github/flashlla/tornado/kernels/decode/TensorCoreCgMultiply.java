@@ -31,20 +31,17 @@ public final class TensorCoreCgMultiply {
      * A y of every head and split but for the ridge, of units that are not near their end.
      *
      * @param parts out (B*H,splits,D+1): sum p (z.y - zbar.y) z, and without the z
+     * @param pass 0 and on
      */
     public static void multiply(KernelContext context, HalfFloatArray k, FloatArray scaledQ, IntArray lengths, FloatArray state,
-            FloatArray facts, FloatArray parts, FloatArray scratch, IntArray counters, IntArray sizes, int hw) {
-        int lane = context.localIdx;
-        int capacity = sizes.get(DecodeData.CAPACITY);
-        int kvHeads = sizes.get(DecodeData.KV_HEADS);
-        int group = sizes.get(DecodeData.GROUP);
-        int splits = sizes.get(DecodeData.SPLITS);
-        int pass = DecodeData.multiplying(context.globalIdx, counters);
+            FloatArray facts, FloatArray parts, FloatArray scratch, int capacity, int kvHeads, int group, int hw, int splits,
+            int pass) {
         int[] tile = context.allocateIntLocalArray(2 * BUFFER);
         int[] weights = context.allocateIntLocalArray(2 * 128);
         float[] shared = context.allocateFloatLocalArray(2 * THREADS);
         float[] products = context.allocateFloatLocalArray(Fragments.HEADER + 128);
         FloatArray productsOut = Fragments.stored(products);
+        int lane = context.localIdx;
         int quad = lane & 3;
         int pair = lane >> 2;
         int unit = context.groupIdx / splits;
