@@ -22,6 +22,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
 /** {@code devices}: what can compute here, and what could not be found and why. */
@@ -32,6 +33,10 @@ import picocli.CommandLine.Spec;
 public final class DevicesCommand implements Callable<Integer> {
 
     enum Output { md, json }
+
+    @Parameters(arity = "0..*", paramLabel = "NAME", completionCandidates = DeviceNames.class,
+            description = "Devices to describe: names, backends, cpu, gpu, or several as one, such as cuda:0+cuda:1 (default: all there are)")
+    private List<String> names;
 
     @Option(names = {"-o", "--output"}, paramLabel = "FORMAT", defaultValue = "md",
             description = "Form of the result: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}); json has sizes in bytes, -1 "
@@ -69,12 +74,12 @@ public final class DevicesCommand implements Callable<Integer> {
         }
         if (kernels != null) {
             PrintWriter told = spec.commandLine().getOut();
-            told.print(KernelChoices.of(as == null ? Devices.list() : KernelChoices.recorded(as), kernels, solver.only().withCausal(causal)));
+            told.print(KernelChoices.of(as == null ? names == null ? Devices.list() : Devices.select(names) : KernelChoices.recorded(as), kernels, solver.only().withCausal(causal)));
             told.flush();
             return 0;
         }
-        List<DeviceInfo> devices = Devices.list();
-        List<Absence> absences = Devices.absences();
+        List<DeviceInfo> devices = names == null ? Devices.list() : Devices.select(names);
+        List<Absence> absences = names == null ? Devices.absences() : List.of();
         PrintWriter out = spec.commandLine().getOut();
         switch (output) {
             case md -> out.print(markdown(devices, absences));

@@ -45,7 +45,9 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
         /** Words in the colour of the verdict. */
         VERDICT,
         /** A number that only devices with a clock of their own have: not shown where no row has it. */
-        OWN_CLOCK
+        OWN_CLOCK,
+        /** A number that few devices have: not shown where no row has it. */
+        RARE
     }
 
     static final List<Column> ALL = List.of(
@@ -96,6 +98,8 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
             csv("gbps", rates(Measurement.Rates::gbps)),
             csv("share_of_fma", rates(Measurement.Rates::shareOfFma)).shown("of FMA", Column::percent, Table.values()),
             csv("share_of_copy", rates(Measurement.Rates::shareOfCopy)).shown("of copy", Column::percent, Table.BENCH),
+            csv("scaling_efficiency", row -> Scaling.efficiency(row.record(), row.measurement())).shown("scaling", Column::percent, Table.BENCH)
+                    .styled(Style.RARE),
             csv("error", accuracy(Measurement.AccuracyCheck::error)),
             people("error", row -> row.measurement().accuracy() == null ? "" : Numbers.error(row.measurement().accuracy().error()),
                     Table.values()),
@@ -130,7 +134,8 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
     /** The columns that people see in this table of these rows. */
     static List<Column> of(Table table, List<Row> rows) {
         return ALL.stream().filter(column -> column.tables.contains(table)).filter(column -> column.style != Style.OWN_CLOCK
-                || table == Table.COMPARE || rows.stream().anyMatch(Row::hasOwnClock)).toList();
+                || table == Table.COMPARE || rows.stream().anyMatch(Row::hasOwnClock)).filter(column -> column.style != Style.RARE
+                || rows.stream().anyMatch(row -> column.value.apply(row) != null)).toList();
     }
 
     private static Column csv(String key, Function<Row, Object> value) {
