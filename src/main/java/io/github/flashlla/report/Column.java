@@ -50,7 +50,9 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
         /** Words in the colour of the verdict. */
         VERDICT,
         /** A number that only devices with a clock of their own have: not shown where no row has it. */
-        OWN_CLOCK
+        OWN_CLOCK,
+        /** A number that few devices have: not shown where no row has it. */
+        RARE
     }
 
     private static final Table[] PEOPLE = {Table.BENCH, Table.COMPARE, Table.PAGE};
@@ -107,6 +109,8 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
             csv("gbps", rates(Measurement.Rates::gbps)),
             csv("share_of_fma", rates(Measurement.Rates::shareOfFma)).shown("of FMA", Column::percent, PEOPLE),
             csv("share_of_copy", rates(Measurement.Rates::shareOfCopy)).shown("of copy", Column::percent, Table.BENCH),
+            csv("scaling_efficiency", row -> Scaling.efficiency(row.record(), row.measurement())).shown("scaling", Column::percent, Table.BENCH)
+                    .styled(Style.RARE),
             csv("error", accuracy(Measurement.AccuracyCheck::error)),
             people("error", row -> row.measurement().accuracy() == null ? "" : Numbers.error(row.measurement().accuracy().error()),
                     PEOPLE),
@@ -141,7 +145,8 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
     /** The columns that people see in this table of these rows. */
     static List<Column> of(Table table, List<Row> rows) {
         return ALL.stream().filter(column -> column.tables.contains(table)).filter(column -> column.style != Style.OWN_CLOCK
-                || table == Table.COMPARE || rows.stream().anyMatch(Row::hasOwnClock)).toList();
+                || table == Table.COMPARE || rows.stream().anyMatch(Row::hasOwnClock)).filter(column -> column.style != Style.RARE
+                || rows.stream().anyMatch(row -> column.value.apply(row) != null)).toList();
     }
 
     private static Column csv(String key, Function<Row, Object> value) {
