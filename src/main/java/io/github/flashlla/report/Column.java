@@ -129,6 +129,8 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
             csv("gbps", rates(Measurement.Rates::gbps)),
             csv("share_of_fma", rates(Measurement.Rates::shareOfFma)).shown("counted/peak", Column::share, PEOPLE),
             csv("share_of_copy", rates(Measurement.Rates::shareOfCopy)).shown("of copy", Column::share, Table.BENCH),
+            csv("scaling_efficiency", row -> Scaling.efficiency(row.record(), row.measurement())).shown("scaling", share -> Numbers.percent((Double) share), Table.BENCH)
+                    .when(rows -> rows.stream().anyMatch(row -> Scaling.efficiency(row.record(), row.measurement()) != null)),
             csv("error", accuracy(Measurement.AccuracyCheck::error)),
             people("error", row -> row.measurement().accuracy() == null ? "" : Numbers.error(row.measurement().accuracy().error()),
                     SHORT),
