@@ -141,6 +141,9 @@ public final class BenchCommand implements Callable<Integer> {
     @Mixin
     private ResultOptions result;
 
+    @Mixin
+    private TableOptions table;
+
     @Option(names = "--record", paramLabel = "FILE",
             description = "Also keep the record in this JSON file, replaced after every measurement so that a crash loses "
                     + "nothing")
@@ -167,6 +170,7 @@ public final class BenchCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         form = result.format(format, Format.md);
+        table.requireTable(form == Format.md);
         Suite suite = suite();
         List<DeviceInfo> chosen = suite.devices() == null ? defaultDevices() : Devices.select(suite.devices());
         if (kernel != null) {
@@ -202,7 +206,7 @@ public final class BenchCommand implements Callable<Integer> {
     private void finish(BenchmarkRecord record) {
         keep(record);
         switch (form) {
-            case md -> result.print(RecordRenderer.markdown(record));
+            case md -> result.print(RecordRenderer.markdown(record, table.layout(result.isOnTerminal())));
             case csv -> result.print(RecordRenderer.csv(record));
             case json -> result.print(RecordJson.text(record));
             case jsonl -> result.printRest();

@@ -8,6 +8,7 @@ import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.RecordFile;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.report.RecordRenderer;
+import io.github.flashlla.report.TableLayout;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringReader;
@@ -60,7 +61,7 @@ class BenchCommandTest {
         assertEquals(record.measurements().get(1).times().medianNs(), Double.parseDouble(csv.get(1).get("median_ns")));
         assertEquals(3, csv.get(0).get("wall_ns").split(" ").length);
 
-        assertTrue(RecordRenderer.markdown(record).contains("| jvm "));
+        assertTrue(RecordRenderer.markdown(record, TableLayout.WIDE).contains("| jvm "));
         assertTrue(Files.readString(page).contains("<svg"));
     }
 
