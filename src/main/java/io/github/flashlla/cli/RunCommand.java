@@ -100,6 +100,9 @@ public final class RunCommand implements Callable<Integer> {
     @Option(names = "--no-causal", description = "Let every query see every key")
     private boolean noCausal;
 
+    @Option(names = "--window", paramLabel = "W", description = "Let every query see its last W keys only, its own included (default: all)")
+    private Integer window;
+
     @Option(names = "--device", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
             description = "Device, as 'flashlla devices' lists them (default: ${DEFAULT-VALUE})")
     private String device;
@@ -144,6 +147,13 @@ public final class RunCommand implements Callable<Integer> {
         LlaOptions options = solver.only().withCausal(!noCausal).withKeepState(grad != null);
         if (scale != null) {
             options = options.withScale(scale);
+        }
+        if (window != null && (window < 1 || noCausal)) {
+            throw new InvalidInputException(noCausal ? "--window and --no-causal exclude each other: a window ends with the query's own key."
+                    : "--window must be at least 1 key, not " + window + ".");
+        }
+        if (window != null) {
+            options = options.withWindow(window);
         }
         if ((grad == null) != (outGrads == null)) {
             throw new InvalidInputException("--grad and --out-grads belong together: the gradient to start from, and where to "
