@@ -78,7 +78,7 @@ public final class TileForward {
     }
 
     /** Keys of a tile. */
-    static int keys(int dims) {
+    public static int keys(int dims) {
         return dims <= 64 ? 64 : 32;
     }
 

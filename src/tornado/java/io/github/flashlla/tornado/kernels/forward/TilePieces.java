@@ -11,38 +11,38 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
  * <p>A tile of keys is in local memory as it is in global memory, row by row, but that the 16-byte chunk c of row r is at chunk
  * c ^ (r % 8): so {@code ldmatrix} reads it either way without bank conflicts.
  */
-final class TilePieces {
+public final class TilePieces {
     /** 2^this is how large a weight can be in the passes that know the sum. */
-    static final float SHIFT = 8f;
+    public static final float SHIFT = 8f;
     /** 2^-SHIFT. */
-    static final float UNSHIFT = 0.00390625f;
+    public static final float UNSHIFT = 0.00390625f;
     /** Exponent of a key that is not seen; finite, since pass 1 multiplies by it. */
-    static final float HIDDEN = -10000f;
-    static final int EVERY_KEY = Integer.MAX_VALUE;
-    static final float LN2 = 0.69314718f;
-    static final float LOG2E = 1.44269504f;
+    public static final float HIDDEN = -10000f;
+    public static final int EVERY_KEY = Integer.MAX_VALUE;
+    public static final float LN2 = 0.69314718f;
+    public static final float LOG2E = 1.44269504f;
 
     private TilePieces() {}
 
     /** float16 elements from row to row of packed keys or values. */
-    static int stride(int dims) {
+    public static int stride(int dims) {
         return dims <= 64 ? 64 : 128;
     }
 
     /** Byte of this lane's row for {@code ldmatrix} of the keys as B of S: rows are keys. */
-    static int scoreByte(int lane, int stride) {
+    public static int scoreByte(int lane, int stride) {
         int m = lane >> 3;
         return ((m >> 1) * 8 + (lane & 7)) * 2 * stride + (((m & 1) ^ (lane & 7)) << 4);
     }
 
     /** The same for the transposed load, as B of the sums. */
-    static int sumByte(int lane, int stride) {
+    public static int sumByte(int lane, int stride) {
         int m = lane >> 3;
         return ((m & 1) * 8 + (lane & 7)) * 2 * stride + (((m >> 1) ^ (lane & 7)) << 4);
     }
 
     /** Starts this thread's copies of one tile of {@code keys} rows; {@code from} is its first element. */
-    static void copyTile(int[] tile, int address, HalfFloatArray packed, int from, int tid, int keys, int stride) {
+    public static void copyTile(int[] tile, int address, HalfFloatArray packed, int from, int tid, int keys, int stride) {
         int chunks = stride / 8;
         int row = tid / chunks;
         int chunk = tid % chunks;
@@ -53,7 +53,7 @@ final class TilePieces {
     }
 
     /** A number for each row, as what products start from. */
-    static void start(float[] from, float a, float b) {
+    public static void start(float[] from, float a, float b) {
         from[0] = Tile.opaque(a);
         from[1] = Tile.opaque(a);
         from[2] = Tile.opaque(b);
@@ -66,7 +66,7 @@ final class TilePieces {
      *
      * @param step in 1/1024 of a piece
      */
-    static void copyPieces(int[] tile, int address, HalfFloatArray packed, int from, int tid, int stride, int piece, int step, int pieces) {
+    public static void copyPieces(int[] tile, int address, HalfFloatArray packed, int from, int tid, int stride, int piece, int step, int pieces) {
         int chunks = stride / 8;
         int row = tid / chunks;
         int chunk = tid % chunks;
@@ -78,12 +78,12 @@ final class TilePieces {
         }
     }
 
-    static int pieceAt(int place, int piece, int step, int pieces) {
+    public static int pieceAt(int place, int piece, int step, int pieces) {
         return Math.min(piece + (place * step >> 10), pieces - 1);
     }
 
     /** s = q k^T, 16 x 16. */
-    static void scores(float[] s, int[] q, int[] b, int[] tile, int at, int offset, int dims) {
+    public static void scores(float[] s, int[] q, int[] b, int[] tile, int at, int offset, int dims) {
         Tile.load4(b, 0, tile, at + offset);
         Tile.mmaFromZero(s, 0, q, 0, b, 0);
         Tile.mmaFromZero(s, 4, q, 0, b, 2);
@@ -95,7 +95,7 @@ final class TilePieces {
     }
 
     /** s = q k^T and u = y k^T + from. */
-    static void scoresAndProducts(float[] s, float[] u, int[] q, int[] y, int[] b, int[] tile, int at, int offset, float[] from,
+    public static void scoresAndProducts(float[] s, float[] u, int[] q, int[] y, int[] b, int[] tile, int at, int offset, float[] from,
             int dims) {
         Tile.load4(b, 0, tile, at + offset);
         Tile.mmaFromZero(s, 0, q, 0, b, 0);
@@ -112,7 +112,7 @@ final class TilePieces {
     }
 
     /** u += y k^T. */
-    static void moreProducts(float[] u, int[] y, int[] b, int[] tile, int at, int offset, int dims) {
+    public static void moreProducts(float[] u, int[] y, int[] b, int[] tile, int at, int offset, int dims) {
         for (int k = 0; k < dims / 16; k++) {
             Tile.load4(b, 0, tile, (at ^ (k << 5)) + offset);
             Tile.mma(u, 0, y, 4 * k, b, 0);
@@ -121,7 +121,7 @@ final class TilePieces {
     }
 
     /** w = 2^e u with e = s c - m, as A of the sums. */
-    static void weights(int[] w, float[] s, float[] u, float c, float mA, float mB, int key, int seesA, int seesB) {
+    public static void weights(int[] w, float[] s, float[] u, float c, float mA, float mB, int key, int seesA, int seesB) {
         for (int n = 0; n < 2; n++) {
             float a0 = exponent(s[4 * n], c, mA, key + 8 * n, seesA);
             float a1 = exponent(s[4 * n + 1], c, mA, key + 8 * n + 1, seesA);
@@ -133,7 +133,7 @@ final class TilePieces {
     }
 
     /** w = 2^e and w2 = e 2^e. */
-    static void weightsOfMean(int[] w, int[] w2, float[] s, float c, float mA, float mB, int key, int seesA, int seesB) {
+    public static void weightsOfMean(int[] w, int[] w2, float[] s, float c, float mA, float mB, int key, int seesA, int seesB) {
         for (int n = 0; n < 2; n++) {
             float a0 = exponent(s[4 * n], c, mA, key + 8 * n, seesA);
             float a1 = exponent(s[4 * n + 1], c, mA, key + 8 * n + 1, seesA);
@@ -155,7 +155,7 @@ final class TilePieces {
     }
 
     /** acc += w K, and, where {@code ones} are such, sum += w 1. */
-    static void sums(float[] acc, int[] w, int[] b, int[] tile, int at, int offset, int dims) {
+    public static void sums(float[] acc, int[] w, int[] b, int[] tile, int at, int offset, int dims) {
         for (int n = 0; n < dims / 16; n++) {
             Tile.load4Transposed(b, 0, tile, (at ^ (n << 5)) + offset);
             Tile.mma(acc, 8 * n, w, 0, b, 0);
@@ -164,7 +164,7 @@ final class TilePieces {
     }
 
     /** acc += w K and acc2 += w2 K. */
-    static void sums(float[] acc, float[] acc2, int[] w, int[] w2, int[] b, int[] tile, int at, int offset, int dims) {
+    public static void sums(float[] acc, float[] acc2, int[] w, int[] w2, int[] b, int[] tile, int at, int offset, int dims) {
         for (int n = 0; n < dims / 16; n++) {
             Tile.load4Transposed(b, 0, tile, (at ^ (n << 5)) + offset);
             Tile.mma(acc, 8 * n, w, 0, b, 0);
@@ -175,18 +175,18 @@ final class TilePieces {
     }
 
     /** Over the four lanes that hold a row. */
-    static float quadSum(float x) {
+    public static float quadSum(float x) {
         float y = x + Tile.shuffleXor(x, 1);
         return y + Tile.shuffleXor(y, 2);
     }
 
-    static float quadMax(float x) {
+    public static float quadMax(float x) {
         float y = Math.max(x, Tile.shuffleXor(x, 1));
         return Math.max(y, Tile.shuffleXor(y, 2));
     }
 
     /** Two float16 of a row of q; 0 past its end. */
-    static int pair(FloatArray q, int row, int column, int D) {
+    public static int pair(FloatArray q, int row, int column, int D) {
         float first = 0f;
         float second = 0f;
         if (column < D) {
@@ -199,7 +199,7 @@ final class TilePieces {
     }
 
     /** A lane's part of two rows of q, as A of S. */
-    static void loadRows(int[] fragment, FloatArray q, int atA, int atB, int quad, int D, int dims) {
+    public static void loadRows(int[] fragment, FloatArray q, int atA, int atB, int quad, int D, int dims) {
         for (int k = 0; k < dims / 16; k++) {
             fragment[4 * k] = pair(q, atA, 16 * k + 2 * quad, D);
             fragment[4 * k + 1] = pair(q, atB, 16 * k + 2 * quad, D);
