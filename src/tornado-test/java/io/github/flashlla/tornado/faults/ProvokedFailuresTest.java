@@ -128,14 +128,14 @@ public class ProvokedFailuresTest {
     /** Not a failure: runs beyond those that TornadoVM keeps a log of have no kernel time, and the same answer. */
     @Test
     void runsThatAreNotProfiled() throws Exception {
-        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 2, forward: [cpu, gpu], backward: [cpu, gpu], decode: [covariance]}]")
+        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 2, forward: [cpu, gpu], backward: [cpu, gpu], decode: [covariance], softmax: [gpu]}]")
                 .run(FaultScenarios.class, "kernelTimes", "opencl:0", "16", "16", "4");
         assertSays(said, "timed timed untimed untimed");
     }
 
     @Test
     void kernelsThatThereAreNot() throws Exception {
-        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [fast], backward: [cpu, gpu], decode: [covariance]}]")
+        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [fast], backward: [cpu, gpu], decode: [covariance], softmax: [gpu]}]")
                 .run(FaultScenarios.class, "plan", "opencl:0", "16", "16");
         assertSays(said, "InvalidInputException: devices.yaml", "'fast'", "gpu_wide");
     }

@@ -10,6 +10,8 @@ import io.github.flashlla.tornado.buffers.SoftmaxBuffers;
 import io.github.flashlla.tornado.kernels.BufferWishes;
 import io.github.flashlla.tornado.kernels.forward.TileForward;
 import io.github.flashlla.tornado.kernels.tile.JvmGroup;
+import io.github.flashlla.tornado.kernels.tile.TilePieces;
+import io.github.flashlla.tornado.kernels.tile.TileState;
 import io.github.flashlla.tornado.support.SoftmaxExpected;
 import io.github.flashlla.verify.RandomInputs;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -40,18 +42,19 @@ class TileSoftmaxOnJvm {
             inputs.k().set(500 * D + d, spike * inputs.q().get(d));
         }
         LlaOptions options = LlaOptions.defaults().withCausal(causal);
-        SoftmaxBuffers b = SoftmaxBuffers.allocate(shape, new BufferWishes(false, TileForward.packedHalves(kvHeads, Sk, D, Dv), 0));
+        SoftmaxBuffers b = SoftmaxBuffers.allocate(shape, new BufferWishes(false, TileState.packedHalves(kvHeads, Sk, D, Dv), 0));
         FloatArrays.load(inputs.q(), b.q());
         FloatArrays.load(inputs.k(), b.k());
         FloatArrays.load(inputs.v(), b.v());
         b.o().init(Float.NaN);
         b.logSumExp().init(Float.NaN);
-        IntArray sizes = SoftmaxData.sizes(shape, options, TileForward.paddedKeys(Sk));
+        IntArray sizes = SoftmaxData.sizes(shape, options, TileState.paddedKeys(Sk));
         FloatArray scale = SoftmaxData.scale(shape, options);
         JvmGroup.run(b.packed().getSize() / 8 / TileForward.PACK_THREADS, TileForward.PACK_THREADS,
-                ctx -> TileForward.pack(ctx, b.k(), b.v(), b.packed(), sizes, D, Dv));
+                ctx -> TileForward.pack(ctx, b.k(), b.v(), b.packed(), sizes, D, Dv,
+                        TilePieces.stride(TileState.dims(D)), TilePieces.stride(TileState.dims(Dv))));
         JvmGroup.run(heads * Math.ceilDiv(Sq, TileSoftmax.BLOCK), TileSoftmax.THREADS, ctx -> TileSoftmax.softmax(ctx, b.q(), b.packed(),
-                b.o(), b.logSumExp(), sizes, scale, D, Dv, TileForward.dims(D), TileForward.dims(Dv)));
+                b.o(), b.logSumExp(), sizes, scale, D, Dv, TileState.dims(D), TileState.dims(Dv)));
         LlaResult found = new LlaResult(shape, DataType.FLOAT32, false);
         FloatArrays.store(b.o(), found.output());
         FloatArrays.store(b.logSumExp(), found.logSumExp());

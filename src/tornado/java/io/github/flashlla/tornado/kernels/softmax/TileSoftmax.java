@@ -1,13 +1,14 @@
 package io.github.flashlla.tornado.kernels.softmax;
 
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.EVERY_KEY;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.HIDDEN;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.LN2;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.LOG2E;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.LN2;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.exponent;
 
 import io.github.flashlla.tornado.kernels.forward.TileForward;
-import io.github.flashlla.tornado.kernels.forward.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.Tile;
+import io.github.flashlla.tornado.kernels.tile.TilePieces;
+import io.github.flashlla.tornado.kernels.tile.TileState;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -32,7 +33,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * </pre>
  */
 public final class TileSoftmax {
-    public static final int THREADS = 128;
+    public static final int THREADS = TileState.THREADS;
     /** Rows of a group. */
     public static final int BLOCK = 128;
 
@@ -50,7 +51,7 @@ public final class TileSoftmax {
      * @param lse out (B,H,Sq)
      * @param sizes see {@link SoftmaxData}
      * @param scale one element
-     * @param dims {@link TileForward#dims} of D
+     * @param dims {@link TileState#dims} of D
      * @param dimsV of Dv
      */
     public static void softmax(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray o, FloatArray lse, IntArray sizes,
@@ -104,8 +105,8 @@ public final class TileSoftmax {
         float[] acc2 = new float[dimsV / 2];
         float[] total = new float[4];
         float[] zero = new float[4];
-        TilePieces.loadRows(q1, q, row0 + Math.min(row, last), row0 + Math.min(row + 8, last), quad, D, dims);
-        TilePieces.loadRows(q2, q, row0 + Math.min(row + 16, last), row0 + Math.min(row + 24, last), quad, D, dims);
+        TilePieces.loadRows(q1, q, row0 + Math.min(row, last), row0 + Math.min(row + 8, last), quad, D, dims, 1f);
+        TilePieces.loadRows(q2, q, row0 + Math.min(row + 16, last), row0 + Math.min(row + 24, last), quad, D, dims, 1f);
         TilePieces.start(zero, 0f, 0f);
         // columns 0 to 3 sum w1, columns 4 to 7 sum w2
         one[0] = lane < 16 ? 0x3C003C00 : 0;
@@ -227,10 +228,6 @@ public final class TileSoftmax {
             w[2 * n + 1] = Tile.half2(Tile.exp2(exponent(s[4 * n + 2], c, mB, key + 8 * n, seesB)),
                     Tile.exp2(exponent(s[4 * n + 3], c, mB, key + 8 * n + 1, seesB)));
         }
-    }
-
-    private static float exponent(float s, float c, float m, int key, int sees) {
-        return key < sees ? s * c - m : HIDDEN;
     }
 
     /** The largest of a row's four visible scores, s[at], s[at + 1], s[at + 4] and s[at + 5]. */

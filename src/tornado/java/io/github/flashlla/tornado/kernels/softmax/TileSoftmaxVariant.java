@@ -1,8 +1,8 @@
 package io.github.flashlla.tornado.kernels.softmax;
 
 import io.github.flashlla.AttentionShape;
-import io.github.flashlla.DataType;
 import io.github.flashlla.LlaOptions;
+import io.github.flashlla.Preconditioner;
 import io.github.flashlla.tornado.buffers.SoftmaxBuffers;
 import io.github.flashlla.tornado.device.WorkGroupDemand;
 import io.github.flashlla.tornado.graph.TaskAppender;
@@ -11,7 +11,9 @@ import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.SoftmaxVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.forward.TileForward;
-import io.github.flashlla.tornado.kernels.tile.TileOperations;
+import io.github.flashlla.tornado.kernels.forward.TileForwardVariant;
+import io.github.flashlla.tornado.kernels.tile.TilePieces;
+import io.github.flashlla.tornado.kernels.tile.TileState;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -19,7 +21,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Half-precision matrix units with fragments in registers ({@link TileSoftmax}); head dims to 128. */
 public final class TileSoftmaxVariant implements SoftmaxVariant {
-    private static final int MAX_DIM = 128;
     private static final int LOCAL_BYTES = 32 << 10;
 
     @Override
@@ -29,11 +30,8 @@ public final class TileSoftmaxVariant implements SoftmaxVariant {
 
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return KernelVariant.unless(options.precision() == DataType.FLOAT16, "it computes in float16, which the options do not ask for")
-                .or(() -> KernelVariant.unless(device.hasMatrixUnits(), "the device has no matrix units that TornadoVM reaches"))
-                .or(() -> KernelVariant.unless(Math.max(shape.headDim(), shape.valueDim()) <= MAX_DIM, "it takes head dims up to " + MAX_DIM))
-                .or(() -> KernelVariant.unless(packedHalves(shape) <= Integer.MAX_VALUE - 64, "its work array would have more than 2^31 elements"))
-                .or(() -> TileOperations.unavailable(device.info().name()));
+        return TileForwardVariant.unsuitedToMatrixUnits(device, shape, options.withPreconditioner(Preconditioner.NONE))
+                .or(() -> KernelVariant.unless(packedHalves(shape) <= Integer.MAX_VALUE - 64, "its work array would have more than 2^31 elements"));
     }
 
     @Override
@@ -47,21 +45,22 @@ public final class TileSoftmaxVariant implements SoftmaxVariant {
     }
 
     private static long packedHalves(AttentionShape shape) {
-        return TileForward.packedHalves((long) shape.batch() * shape.kvHeads(), shape.keyLength(), shape.headDim(), shape.valueDim());
+        return TileState.packedHalves((long) shape.batch() * shape.kvHeads(), shape.keyLength(), shape.headDim(), shape.valueDim());
     }
 
     /** Pack, then all else. */
     @Override
     public void append(TaskAppender tasks, VariantDevice device, SoftmaxBuffers b, AttentionShape s, LlaOptions options) {
-        IntArray sizes = SoftmaxData.sizes(s, options, TileForward.paddedKeys(s.keyLength()));
+        IntArray sizes = SoftmaxData.sizes(s, options, TileState.paddedKeys(s.keyLength()));
         FloatArray scale = SoftmaxData.scale(s, options);
         tasks.transferOnce(sizes, scale);
         int D = s.headDim();
         int Dv = s.valueDim();
-        int dims = TileForward.dims(D);
-        int dimsV = TileForward.dims(Dv);
+        int dims = TileState.dims(D);
+        int dimsV = TileState.dims(Dv);
         tasks.task("softmax_pack", TaskAppender.groups(Math.ceilDiv(packedHalves(s) / 8, (long) TileForward.PACK_THREADS), TileForward.PACK_THREADS),
-                g -> g.task("softmax_pack", TileForward::pack, new KernelContext(), b.k(), b.v(), b.packed(), sizes, D, Dv));
+                g -> g.task("softmax_pack", TileForward::pack, new KernelContext(), b.k(), b.v(), b.packed(), sizes, D, Dv,
+                        TilePieces.stride(dims), TilePieces.stride(dimsV)));
         long groups = (long) s.batch() * s.heads() * Math.ceilDiv(s.queryLength(), TileSoftmax.BLOCK);
         tasks.task("softmax", TaskAppender.groups(groups, TileSoftmax.THREADS), g -> g.task("softmax", TileSoftmax::softmax,
                 new KernelContext(), b.q(), b.packed(), b.o(), b.logSumExp(), sizes, scale, D, Dv, dims, dimsV));

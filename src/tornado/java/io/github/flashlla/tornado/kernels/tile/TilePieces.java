@@ -1,6 +1,5 @@
-package io.github.flashlla.tornado.kernels.forward;
+package io.github.flashlla.tornado.kernels.tile;
 
-import io.github.flashlla.tornado.kernels.tile.Tile;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
@@ -47,7 +46,7 @@ public final class TilePieces {
         int row = tid / chunks;
         int chunk = tid % chunks;
         int to = address + row * 2 * stride + ((chunk ^ (row & 7)) << 4);
-        for (int i = 0; i < keys * chunks / TileForward.THREADS; i++) {
+        for (int i = 0; i < keys * chunks / TileState.THREADS; i++) {
             Tile.copy16(tile, to + i * 2048, packed, from + 8 * tid + i * 1024);
         }
     }
@@ -120,6 +119,18 @@ public final class TilePieces {
         }
     }
 
+    /** u = y k^T + from. */
+    public static void products(float[] u, int[] y, int[] b, int[] tile, int at, int offset, float[] from, int dims) {
+        Tile.load4(b, 0, tile, at + offset);
+        Tile.mmaFrom(u, 0, y, 0, b, 0, from);
+        Tile.mmaFrom(u, 4, y, 0, b, 2, from);
+        for (int k = 1; k < dims / 16; k++) {
+            Tile.load4(b, 0, tile, (at ^ (k << 5)) + offset);
+            Tile.mma(u, 0, y, 4 * k, b, 0);
+            Tile.mma(u, 4, y, 4 * k, b, 2);
+        }
+    }
+
     /** w = 2^e u with e = s c - m, as A of the sums. */
     public static void weights(int[] w, float[] s, float[] u, float c, float mA, float mB, int key, int seesA, int seesB) {
         for (int n = 0; n < 2; n++) {
@@ -150,7 +161,7 @@ public final class TilePieces {
         }
     }
 
-    private static float exponent(float s, float c, float m, int key, int sees) {
+    public static float exponent(float s, float c, float m, int key, int sees) {
         return key < sees ? s * c - m : HIDDEN;
     }
 
@@ -185,8 +196,8 @@ public final class TilePieces {
         return Math.max(y, Tile.shuffleXor(y, 2));
     }
 
-    /** Two float16 of a row of q; 0 past its end. */
-    public static int pair(FloatArray q, int row, int column, int D) {
+    /** Two float16 of a row of q, so many times what they are; 0 past its end. */
+    public static int pair(FloatArray q, int row, int column, int D, float times) {
         float first = 0f;
         float second = 0f;
         if (column < D) {
@@ -195,16 +206,17 @@ public final class TilePieces {
         if (column + 1 < D) {
             second = q.get(row * D + column + 1);
         }
-        return Tile.half2(first, second);
+        return Tile.half2(first * times, second * times);
     }
 
-    /** A lane's part of two rows of q, as A of S. */
-    public static void loadRows(int[] fragment, FloatArray q, int atA, int atB, int quad, int D, int dims) {
+    /** A lane's part of two rows of q, as A of S, so many times what they are. */
+    public static void loadRows(int[] fragment, FloatArray q, int atA, int atB, int quad, int D, int dims,
+            float times) {
         for (int k = 0; k < dims / 16; k++) {
-            fragment[4 * k] = pair(q, atA, 16 * k + 2 * quad, D);
-            fragment[4 * k + 1] = pair(q, atB, 16 * k + 2 * quad, D);
-            fragment[4 * k + 2] = pair(q, atA, 16 * k + 8 + 2 * quad, D);
-            fragment[4 * k + 3] = pair(q, atB, 16 * k + 8 + 2 * quad, D);
+            fragment[4 * k] = pair(q, atA, 16 * k + 2 * quad, D, times);
+            fragment[4 * k + 1] = pair(q, atB, 16 * k + 2 * quad, D, times);
+            fragment[4 * k + 2] = pair(q, atA, 16 * k + 8 + 2 * quad, D, times);
+            fragment[4 * k + 3] = pair(q, atB, 16 * k + 8 + 2 * quad, D, times);
         }
     }
 }
