@@ -22,6 +22,7 @@ import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.device.DeviceMemory;
 import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.kernels.BufferWishes;
 import io.github.flashlla.tornado.kernels.CeilingKernels;
 import io.github.flashlla.tornado.kernels.SoftmaxVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
@@ -230,7 +231,8 @@ public final class KernelSources {
         System.out.println("//// " + name);
         VariantDevice traits = VariantDevice.of(device);
         SoftmaxVariant variant = KernelTable.softmax(traits, shape, options);
-        SoftmaxBuffers b = SoftmaxBuffers.allocate(shape, variant.wishes(traits, shape, options));
+        BufferWishes wishes = variant.wishes(traits, shape, options);
+        SoftmaxBuffers b = SoftmaxBuffers.allocate(shape, wishes.packedHalves(), wishes.scratchFloats());
         GridScheduler grids = new GridScheduler();
         TaskGraph graph = new TaskGraph("g" + System.nanoTime())
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, b.q(), b.k(), b.v(), b.o(), b.logSumExp(), b.packed(), b.scratch());

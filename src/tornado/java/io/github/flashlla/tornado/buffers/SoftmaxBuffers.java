@@ -4,7 +4,6 @@ import static io.github.flashlla.tornado.buffers.LlaBuffers.array;
 import static io.github.flashlla.tornado.buffers.LlaBuffers.elements;
 
 import io.github.flashlla.AttentionShape;
-import io.github.flashlla.tornado.kernels.BufferWishes;
 import java.util.stream.LongStream;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -23,19 +22,19 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 public record SoftmaxBuffers(FloatArray q, FloatArray k, FloatArray v, FloatArray o, FloatArray logSumExp, HalfFloatArray packed,
         FloatArray scratch) {
 
-    public static SoftmaxBuffers allocate(AttentionShape shape, BufferWishes wishes) {
+    public static SoftmaxBuffers allocate(AttentionShape shape, long packedHalves, long scratchFloats) {
         return new SoftmaxBuffers(array(shape.queryDims()), array(shape.keyDims()), array(shape.valueDims()), array(shape.outputDims()),
-                array(shape.rowDims()), LlaBuffers.halves(Math.max(1, wishes.packedHalves())), array(Math.max(1, wishes.scratchFloats())));
+                array(shape.rowDims()), LlaBuffers.halves(Math.max(1, packedHalves)), array(Math.max(1, scratchFloats)));
     }
 
     /** Bytes beyond q, k, v and o. */
-    public static long workspaceBytes(AttentionShape shape, BufferWishes wishes) {
-        return (shape.rows() + wishes.floats()) * Float.BYTES;
+    public static long workspaceBytes(AttentionShape shape, long packedHalves, long scratchFloats) {
+        return (shape.rows() + packedHalves / 2 + scratchFloats) * Float.BYTES;
     }
 
     /** Bytes of the largest array. */
-    public static long largestBytes(AttentionShape shape, BufferWishes wishes) {
+    public static long largestBytes(AttentionShape shape, long packedHalves, long scratchFloats) {
         return LongStream.of(elements(shape.queryDims()), elements(shape.keyDims()), elements(shape.valueDims()),
-                elements(shape.outputDims()), wishes.scratchFloats(), wishes.packedHalves() / 2).max().orElseThrow() * Float.BYTES;
+                elements(shape.outputDims()), scratchFloats, packedHalves / 2).max().orElseThrow() * Float.BYTES;
     }
 }

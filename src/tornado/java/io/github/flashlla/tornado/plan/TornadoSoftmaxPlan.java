@@ -67,11 +67,12 @@ final class TornadoSoftmaxPlan implements LlaPlan {
         this.options = options.withKeepState(false);
         VariantDevice traits = VariantDevice.of(entry);
         BufferWishes wishes = variant.wishes(traits, shape, options);
-        this.workspaceBytes = SoftmaxBuffers.workspaceBytes(shape, wishes);
+        this.workspaceBytes = SoftmaxBuffers.workspaceBytes(shape, wishes.packedHalves(), wishes.scratchFloats());
         long bytes = shape.tensorBytes(Float.BYTES) + workspaceBytes;
         entry.memory().requireFree(shape, bytes);
-        entry.requireAllocatable(SoftmaxBuffers.largestBytes(shape, wishes), shape, "use fewer heads or a shorter sequence");
-        this.buffers = SoftmaxBuffers.allocate(shape, wishes);
+        entry.requireAllocatable(SoftmaxBuffers.largestBytes(shape, wishes.packedHalves(), wishes.scratchFloats()), shape,
+                "use fewer heads or a shorter sequence");
+        this.buffers = SoftmaxBuffers.allocate(shape, wishes.packedHalves(), wishes.scratchFloats());
         this.graphs = new CompiledGraphs(use, entry, shape, bytes);
 
         FloatArray poison = FloatArray.fromElements(Float.NaN);

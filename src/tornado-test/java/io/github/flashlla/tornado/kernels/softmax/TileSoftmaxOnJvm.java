@@ -7,7 +7,6 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.buffers.SoftmaxBuffers;
-import io.github.flashlla.tornado.kernels.BufferWishes;
 import io.github.flashlla.tornado.kernels.forward.TileForward;
 import io.github.flashlla.tornado.kernels.tile.JvmGroup;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
@@ -42,7 +41,7 @@ class TileSoftmaxOnJvm {
             inputs.k().set(500 * D + d, spike * inputs.q().get(d));
         }
         LlaOptions options = LlaOptions.defaults().withCausal(causal);
-        SoftmaxBuffers b = SoftmaxBuffers.allocate(shape, new BufferWishes(false, TileState.packedHalves(kvHeads, Sk, D, Dv), 0));
+        SoftmaxBuffers b = SoftmaxBuffers.allocate(shape, TileState.packedHalves(kvHeads, Sk, D, Dv), 0);
         FloatArrays.load(inputs.q(), b.q());
         FloatArrays.load(inputs.k(), b.k());
         FloatArrays.load(inputs.v(), b.v());
