@@ -18,11 +18,11 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine;
 
-/** The {@code flashlla} command. Exit status: 0, 1 where a device or a check failed, 2 for a wrong command line or input, 3 for a regression. */
+/** The {@code flashlla} command. Exit status: 0, or 1 where a device or a check failed, or 2 for a wrong command line or input. */
 @Command(name = "flashlla", mixinStandardHelpOptions = true, versionProvider = FlashLla.Version.class,
         description = "Local Linear Attention for the JVM and, through TornadoVM, for accelerators.",
         exitCodeListHeading = "%nExit status:%n",
-        exitCodeList = {"0:done", "1:a check or a device failed", "2:wrong command line or input", "3:compare --fail-on-regression found a regression"},
+        exitCodeList = {"0:done", "1:a check or a device failed", "2:wrong command line or input"},
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla bench", "  flashlla devices", "  flashlla verify --device all",
             "  flashlla run --q q.npy --k k.npy --v v.npy --out o.npy --verify", "  flashlla help run",
@@ -30,9 +30,6 @@ import picocli.CommandLine;
         subcommands = {RunCommand.class, DevicesCommand.class, VerifyCommand.class, BenchCommand.class, CompareCommand.class, ExperimentCommand.class,
             DoctorCommand.class, BundleCommand.class, FlagsCommand.class, AutoComplete.GenerateCompletion.class, CommandLine.HelpCommand.class})
 public final class FlashLla {
-    /** Exit status of a gate that found something slower and nothing broken. */
-    static final int REGRESSION = 3;
-
     private FlashLla() {}
 
     public static void main(String[] args) {

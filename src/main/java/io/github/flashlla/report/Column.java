@@ -2,7 +2,6 @@ package io.github.flashlla.report;
 
 import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Measurement;
-import io.github.flashlla.report.compare.TimeRatio;
 import io.github.flashlla.text.Numbers;
 import java.util.Arrays;
 import java.util.EnumSet;
@@ -13,25 +12,21 @@ import java.util.stream.Collectors;
 
 /**
  * A column of the tables about measurements. {@link #ALL} is the one list of them, in the order that every table keeps: CSV
- * and JSON take those with a key, and each table for people those that name it.
+ * takes those with a key, and each table for people those that name it.
  *
- * @param key name in CSV and JSON, with the unit in it; null if they leave it out
- * @param value what those hold; null is an empty cell
+ * @param key name in CSV, with the unit in it; null if CSV leaves it out
+ * @param value what CSV holds; null is an empty cell
  * @param title heading for people; null if they do not see it
  * @param cell what people see; empty if there is nothing to say
- * @param tables where it is seen
+ * @param tables where people see it
  * @param style how the page sets it
  * @param note a second line in the page's cell, or nothing
  */
 record Column(String key, Function<Row, Object> value, String title, Function<Row, String> cell, Set<Table> tables, Style style,
         Function<Row, String> note) {
 
-    /** Tables for programs and for people. */
+    /** A table for people. */
     enum Table {
-        /** A record as CSV. */
-        CSV,
-        /** A comparison as CSV and JSON. */
-        COMPARE_CSV,
         /** What {@code bench} prints. */
         BENCH,
         /** What {@code compare} prints. */
@@ -53,10 +48,8 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
         OWN_CLOCK
     }
 
-    private static final Table[] PEOPLE = {Table.BENCH, Table.COMPARE, Table.PAGE};
-
     static final List<Column> ALL = List.of(
-            csv("record", Row::name),
+            csv("record", row -> row.record().name()),
             csv("created", row -> row.record().created()),
             csv("commit", row -> row.record().environment().commit()),
             csv("device", row -> row.measurement().device()).shown("device", Object::toString, Table.BENCH),
@@ -82,17 +75,13 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
             csv("preconditioner", row -> row.measurement().method().preconditioner()),
             csv("data_type", row -> row.measurement().method().dataType()),
             csv("precision", row -> row.measurement().method().precision()),
-            csv("status", row -> row.measurement().status() == null ? null : row.measurement().status().label()),
-            versus("verdict", Row::verdict),
-            versus("ratio", ratio(TimeRatio::estimate)),
-            versus("ratio_low", ratio(ratio -> ratio.verdict() == TimeRatio.Verdict.TOO_FEW_SAMPLES ? null : ratio.low())),
-            versus("ratio_high", ratio(ratio -> ratio.verdict() == TimeRatio.Verdict.TOO_FEW_SAMPLES ? null : ratio.high())),
-            csv("median_ns", times(Measurement.Times::medianNs)).shown("time", Column::time, PEOPLE)
+            csv("status", row -> row.measurement().status().label()),
+            csv("median_ns", times(Measurement.Times::medianNs)).shown("time", Column::time, Table.values())
                     .noted(of(times(Measurement.Times::spreadWords), words -> "\u00b1 " + words)),
             people("+-", of(times(Measurement.Times::spreadWords), Object::toString), Table.BENCH, Table.COMPARE),
             csv("p20_ns", times(Measurement.Times::p20Ns)),
             csv("p80_ns", times(Measurement.Times::p80Ns)),
-            csv("kernel_median_ns", times(Measurement.Times::kernelMedianNs)).shown("kernels", Column::time, PEOPLE)
+            csv("kernel_median_ns", times(Measurement.Times::kernelMedianNs)).shown("kernels", Column::time, Table.values())
                     .styled(Style.OWN_CLOCK).noted(of(clocked(Measurement.Times::transferMedianNs), ns -> "transfers " + time(ns))),
             people("transfers", of(clocked(Measurement.Times::transferMedianNs), Column::time), Table.BENCH).styled(Style.OWN_CLOCK),
             people("compile", of(clocked(Measurement.Times::compileNs), Column::time), Table.BENCH).styled(Style.OWN_CLOCK),
@@ -103,13 +92,13 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
             people("ratio [95%]", row -> row.line().ratio() == null ? "" : row.line().ratio().numbers(), Table.COMPARE, Table.PAGE)
                     .styled(Style.RATIO),
             people("verdict", row -> row.line().verdict(), Table.COMPARE, Table.PAGE).styled(Style.VERDICT),
-            csv("tflops", rates(Measurement.Rates::tflops)).shown("rate", x -> Numbers.rate((Double) x), PEOPLE),
+            csv("tflops", rates(Measurement.Rates::tflops)).shown("rate", x -> Numbers.rate((Double) x), Table.values()),
             csv("gbps", rates(Measurement.Rates::gbps)),
-            csv("share_of_fma", rates(Measurement.Rates::shareOfFma)).shown("of FMA", Column::percent, PEOPLE),
+            csv("share_of_fma", rates(Measurement.Rates::shareOfFma)).shown("of FMA", Column::percent, Table.values()),
             csv("share_of_copy", rates(Measurement.Rates::shareOfCopy)).shown("of copy", Column::percent, Table.BENCH),
             csv("error", accuracy(Measurement.AccuracyCheck::error)),
             people("error", row -> row.measurement().accuracy() == null ? "" : Numbers.error(row.measurement().accuracy().error()),
-                    PEOPLE),
+                    Table.values()),
             csv("error_bar", accuracy(Measurement.AccuracyCheck::bar)),
             csv("min_iterations", solve(Measurement.Solve::minIterations)),
             csv("mean_iterations", solve(Measurement.Solve::meanIterations)),
@@ -127,15 +116,15 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
             people("memory", of(memory(m -> m.workspaceBytes() == null ? null : Numbers.bytes(m.tensorBytes() + m.workspaceBytes())),
                     Object::toString), Table.COMPARE, Table.PAGE),
             people("status", row -> row.measurement().status().word(), Table.BENCH),
-            samples("wall_ns", times(t -> samples(t.wallNs()))),
-            samples("kernel_ns", times(t -> samples(t.kernelNs()))),
-            samples("copy_in_ns", times(t -> samples(t.copyInNs()))),
-            samples("copy_out_ns", times(t -> samples(t.copyOutNs()))),
+            csv("wall_ns", times(t -> samples(t.wallNs()))),
+            csv("kernel_ns", times(t -> samples(t.kernelNs()))),
+            csv("copy_in_ns", times(t -> samples(t.copyInNs()))),
+            csv("copy_out_ns", times(t -> samples(t.copyOutNs()))),
             csv("message", row -> row.measurement().message()));
 
-    /** The columns of a table for programs. */
-    static List<Column> of(Table table) {
-        return ALL.stream().filter(column -> column.key != null && column.tables.contains(table)).toList();
+    /** The columns of CSV. */
+    static List<Column> ofCsv() {
+        return ALL.stream().filter(column -> column.key != null).toList();
     }
 
     /** The columns that people see in this table of these rows. */
@@ -145,17 +134,7 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
     }
 
     private static Column csv(String key, Function<Row, Object> value) {
-        return new Column(key, value, null, row -> "", EnumSet.of(Table.CSV, Table.COMPARE_CSV), Style.NUMBER, row -> "");
-    }
-
-    /** Samples, which a comparison leaves to the records. */
-    private static Column samples(String key, Function<Row, Object> value) {
-        return new Column(key, value, null, row -> "", EnumSet.of(Table.CSV), Style.NUMBER, row -> "");
-    }
-
-    /** What only a comparison knows. */
-    private static Column versus(String key, Function<Row, Object> value) {
-        return new Column(key, value, null, row -> "", EnumSet.of(Table.COMPARE_CSV), Style.NUMBER, row -> "");
+        return new Column(key, value, null, row -> "", EnumSet.noneOf(Table.class), Style.NUMBER, row -> "");
     }
 
     private static Column people(String title, Function<Row, String> cell, Table... tables) {
@@ -164,9 +143,7 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
 
     /** Shown to people too, as these words for a value that is there. */
     private Column shown(String heading, Function<Object, String> words, Table... where) {
-        Set<Table> all = EnumSet.copyOf(tables);
-        all.addAll(List.of(where));
-        return new Column(key, value, heading, of(value, words), all, style, note);
+        return new Column(key, value, heading, of(value, words), Set.of(where), style, note);
     }
 
     private Column styled(Style how) {
@@ -196,10 +173,6 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
     /** A time that means something only beside the device's own clock. */
     private static Function<Row, Object> clocked(Function<Measurement.Times, Object> value) {
         return times(t -> t.kernelMedianNs() == null ? null : value.apply(t));
-    }
-
-    private static Function<Row, Object> ratio(Function<TimeRatio, Object> value) {
-        return row -> row.line() == null || row.line().ratio() == null ? null : value.apply(row.line().ratio());
     }
 
     private static Function<Row, Object> rates(Function<Measurement.Rates, Object> value) {

@@ -5,7 +5,6 @@ import io.github.flashlla.report.compare.Comparison.Line;
 import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.report.compare.Comparison;
 import io.github.flashlla.report.compare.Summary;
-import io.github.flashlla.report.compare.Warnings;
 import io.github.flashlla.text.MarkdownTable;
 import java.util.List;
 
@@ -15,8 +14,6 @@ public final class ComparisonMarkdown {
 
     public static String render(Comparison comparison) {
         StringBuilder text = new StringBuilder();
-        Warnings.of(comparison).forEach(warning -> text.append("Note: ").append(MarkdownTable.inline(warning)).append('\n'));
-        text.append("Times and ratios: ").append(MarkdownTable.inline(comparison.clockWords())).append(".\n\n");
         List<Row> rows = Row.of(comparison);
         List<Column> columns = Column.of(Column.Table.COMPARE, rows);
         MarkdownTable table = new MarkdownTable(columns.stream().map(Column::title).toArray(String[]::new));
@@ -26,9 +23,8 @@ public final class ComparisonMarkdown {
         text.append(table).append('\n');
         Summary.of(comparison).forEach(sentence -> text.append(sentence).append('\n'));
         List<Line> failures = comparison.failures();
-        if (!failures.isEmpty() || !comparison.missing().isEmpty()) {
+        if (!failures.isEmpty()) {
             text.append('\n');
-            comparison.missing().forEach(missing -> text.append("- ").append(MarkdownTable.inline(missing.sentence())).append('\n'));
             failures.forEach(line -> text.append("- ").append(failure(line)).append('\n'));
         }
         text.append('\n').append(environments(comparison.records()));

@@ -9,6 +9,7 @@ import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.report.Charts.Chart;
+import io.github.flashlla.report.compare.Comparison.Clock;
 import io.github.flashlla.report.compare.Comparison.Group;
 import io.github.flashlla.report.compare.Comparison.Line;
 import io.github.flashlla.report.compare.Comparison;
@@ -93,7 +94,7 @@ public final class ComparisonPage {
         Map<String, Object> page = new LinkedHashMap<>();
         page.put("title", String.join(" and ", comparison.records().stream().map(Comparison.Named::name).toList()));
         page.put("baseline", comparison.baseline());
-        page.put("clock", comparison.clockWords());
+        page.put("clock", comparison.clock() == Clock.KERNEL ? "kernel times, or wall times where a device has no clock of its own" : "wall times");
         page.put("sources", comparison.records().stream().map(ComparisonPage::source).toList());
         page.put("summary", Summary.of(comparison));
         List<Column> columns = Column.of(Column.Table.PAGE, Row.of(comparison));

@@ -19,10 +19,6 @@ public final class Summary {
                 .collect(Collectors.groupingBy(comparison.names(), LinkedHashMap::new, Collectors.toList()));
         byName.forEach((label, lines) -> {
             List<TimeRatio> ratios = lines.stream().filter(line -> line.ratio() != null).map(Line::ratio).toList();
-            long fresh = lines.stream().filter(line -> line.relation() == Comparison.Relation.NEW).count();
-            if (fresh > 0) {
-                sentences.add(label + ": new on " + workloads((int) fresh) + ", which " + comparison.baseline() + " lacks");
-            }
             if (!ratios.isEmpty()) {
                 boolean other = lines.stream().noneMatch(line -> line.measurement().method().operator().equals("lla"));
                 sentences.add(sentence(label + (other ? " (another operator)" : ""), comparison.baseline(), ratios));
