@@ -45,7 +45,9 @@ public final class Worker {
         Device device;
         DeviceFacts facts;
         try {
+            send(WorkerEvent.phase("opening"));
             device = Devices.open(order.device());
+            send(WorkerEvent.phase("measuring ceilings"));
             facts = DeviceFacts.of(device.info(), ceilings(device));
         } catch (RuntimeException | LinkageError e) {
             send(WorkerEvent.unusable(e.getMessage() == null ? e.toString() : e.getMessage()));

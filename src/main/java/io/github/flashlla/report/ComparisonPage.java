@@ -141,7 +141,7 @@ public final class ComparisonPage {
     private static Map<String, Object> group(Group group, List<Column> columns, RatioBar bar) {
         List<String> methods = group.lines().stream().map(line -> line.measurement().method().label()).distinct().toList();
         return Map.of("workload", group.workload().label(), "method", methods.size() == 1 ? methods.getFirst() : "",
-                "lines", group.lines().stream().map(line -> Row.of(line, methods.size() == 1 ? "" : line.measurement().method().label()))
+                "lines", group.lines().stream().map(line -> Row.of(line, "", methods.size() == 1 ? "" : line.measurement().method().label()))
                         .map(row -> columns.stream().map(column -> cell(column, row, bar)).toList()).toList());
     }
 
