@@ -19,8 +19,23 @@ public final class LlaResult extends QuerySolves {
      * @param keepState whether kbar and x are kept for the backward pass
      */
     public LlaResult(AttentionShape shape, DataType type, boolean keepState) {
+        this(shape, type, Tensor.allocate(type, shape.outputDims()), keepState);
+    }
+
+    /**
+     * Room for a result whose output goes to memory of the caller's, which may be a view, such as one of (B,S,H,Dv) as (B,H,S,Dv).
+     *
+     * @param output (B,H,Sq,Dv), NaN until a run has written it
+     */
+    public LlaResult(AttentionShape shape, Tensor output, boolean keepState) {
+        this(shape, DataType.FLOAT32, output, keepState);
+    }
+
+    private LlaResult(AttentionShape shape, DataType type, Tensor output, boolean keepState) {
         super(shape);
-        this.output = unwritten(type, shape.outputDims());
+        requireDims("the output", output, shape.outputDims());
+        output.fill(Double.NaN);
+        this.output = output;
         this.logSumExp = unwritten(type, shape.rowDims());
         this.kbar = keepState ? unwritten(type, shape.queryDims()) : null;
         this.x = keepState ? unwritten(type, shape.queryDims()) : null;

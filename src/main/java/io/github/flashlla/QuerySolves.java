@@ -34,6 +34,13 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
         return tensor;
     }
 
+    static void requireDims(String what, Tensor tensor, long[] dims) {
+        if (!Arrays.equals(tensor.dims(), dims)) {
+            throw new InvalidInputException(what + " has shape " + Tensor.shapeString(tensor.dims()) + ", but the problem needs "
+                    + Tensor.shapeString(dims));
+        }
+    }
+
     public AttentionShape shape() {
         return shape;
     }

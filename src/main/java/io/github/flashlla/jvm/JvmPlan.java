@@ -170,6 +170,12 @@ final class JvmPlan implements FloatPlan {
     }
 
     @Override
+    public String describe() {
+        return "jvm reads q and writes o and gradients where they are, in any layout and type; of keys and values it keeps a float32 copy of "
+                + Numbers.bytes(keyValues.length * KeyValueHead.bytes(shape)) + ", whatever their layout.";
+    }
+
+    @Override
     public long workspaceBytes() {
         return workspaceBytes;
     }

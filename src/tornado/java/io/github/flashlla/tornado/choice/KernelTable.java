@@ -12,6 +12,7 @@ import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.backward.CpuBackwardVariant;
 import io.github.flashlla.tornado.kernels.backward.LocalTilesBackwardVariant;
+import io.github.flashlla.tornado.kernels.backward.TileBackwardVariant;
 import io.github.flashlla.tornado.kernels.decode.CgDecodeVariant;
 import io.github.flashlla.tornado.kernels.decode.CovarianceDecodeVariant;
 import io.github.flashlla.tornado.kernels.forward.CpuForwardVariant;
@@ -31,7 +32,7 @@ public final class KernelTable {
     private static final List<KernelVariant> VARIANTS = List.of(
             new TileForwardVariant(), new TensorCoreForwardVariant(), new CpuForwardVariant(), LocalTilesVariant.GPU, LocalTilesVariant.GPU_WIDE,
             new ParallelForwardVariant(),
-            new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
+            new TileBackwardVariant(), new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
             CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new CovarianceDecodeVariant());
 
     /**

@@ -287,6 +287,12 @@ public final class TornadoPlan implements FloatPlan {
     }
 
     @Override
+    public String describe() {
+        return "q, k and v are copied to float32 buffers (B,H,S,D) for the device, whatever their layout and type, and o and gradients from such "
+                + "buffers; views with strides take no further copy.";
+    }
+
+    @Override
     public long workspaceBytes() {
         return buffers.workspaceBytes() + (backwardCompiled ? backward.workspaceBytes() : 0);
     }
