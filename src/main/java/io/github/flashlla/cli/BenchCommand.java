@@ -14,6 +14,8 @@ import io.github.flashlla.bench.Protocol;
 import io.github.flashlla.bench.Suite;
 import io.github.flashlla.bench.Task;
 import io.github.flashlla.bench.host.HostLoad;
+import io.github.flashlla.fleet.HostResult;
+import io.github.flashlla.fleet.Job;
 import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.record.BenchmarkRecord;
 import io.github.flashlla.record.Measurement;
@@ -21,6 +23,7 @@ import io.github.flashlla.record.RecordFile;
 import io.github.flashlla.record.RecordJson;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.report.ComparisonPage;
+import io.github.flashlla.report.FleetMarkdown;
 import io.github.flashlla.report.RecordRenderer;
 import io.github.flashlla.report.compare.Comparison.Clock;
 import io.github.flashlla.report.compare.Comparison.Named;
@@ -89,7 +92,7 @@ public final class BenchCommand implements Callable<Integer> {
     private List<Mode> mode;
 
     @Option(names = "--operator", split = ",", paramLabel = "OP",
-            description = "What to compute: lla, or softmax, forward on the jvm only, to see what LLA costs beyond it (default: lla)",
+            description = "What to compute: lla, or softmax attention, forward, to see what LLA costs beyond it (default: lla)",
             converter = OperatorConverter.class, completionCandidates = Operators.class)
     private List<Operator> operator;
 
@@ -167,6 +170,9 @@ public final class BenchCommand implements Callable<Integer> {
             description = "What comparisons call this record (default: the suite's name, or bench)")
     private String name;
 
+    @Mixin
+    private FleetOptions fleet;
+
     @Spec
     private CommandSpec spec;
 
@@ -181,6 +187,10 @@ public final class BenchCommand implements Callable<Integer> {
         form = result.format(format, Format.md);
         table.requireTable(form == Format.md);
         Suite suite = suite();
+        fleet.requireFits();
+        if (fleet.asked()) {
+            return runElsewhere();
+        }
         List<DeviceInfo> chosen = suite.devices() == null ? defaultDevices() : Devices.select(suite.devices());
         if (kernel != null) {
             chosen.stream().filter(device -> Backend.of(device.name()) == null).findFirst().ifPresent(other -> {
@@ -209,6 +219,38 @@ public final class BenchCommand implements Callable<Integer> {
             return record.complete() && record.measurements().stream().allMatch(m -> m.status() == Status.OK) ? 0 : 1;
         } finally {
             printed.countDown();
+        }
+    }
+
+    /** What is not sent to other machines: it is said for each of them, or done here with what comes back. */
+    private static final Set<String> NOT_SENT = Set.of("--device", "--suite", "--name", "--format", "--output", "--html", "--record", "--hosts",
+            "--launch", "--records", "--parallel", "--resume", "--silence", "--bundle");
+
+    private int runElsewhere() {
+        if (recordFile != null || form != Format.md) {
+            throw new InvalidInputException("--record and --format are one machine's; with --hosts or --launch each machine's record is in --records.");
+        }
+        requireWritable();
+        List<String> arguments = new ArrayList<>();
+        for (OptionSpec option : spec.commandLine().getParseResult().matchedOptionsSet()) {
+            if (!NOT_SENT.contains(option.longestName())) {
+                arguments.add(option.longestName());
+                if (!option.originalStringValues().isEmpty()) {
+                    arguments.add(String.join(",", option.originalStringValues()));
+                }
+            }
+        }
+        List<HostResult> results = fleet.run(new Job(arguments, suiteFile == null ? null : Suite.text(suiteFile), devices), System.err::println, this::report);
+        return results.stream().allMatch(one -> one.reason().isEmpty() && one.record().isPresent()
+                && one.record().get().measurements().stream().allMatch(m -> m.status() == Status.OK)) ? 0 : 1;
+    }
+
+    private void report(List<HostResult> results) {
+        result.print(FleetMarkdown.of(results.stream().map(one -> new FleetMarkdown.Entry(one.host(), one.record().orElse(null), one.state().word(),
+                one.reason())).toList()));
+        List<Named> named = results.stream().filter(one -> one.record().isPresent()).map(one -> new Named(one.host(), one.record().get())).toList();
+        if (html != null && !named.isEmpty()) {
+            ComparisonPage.write(html, Comparison.of(named, null, Clock.WALL, null), System.err::println);
         }
     }
 
