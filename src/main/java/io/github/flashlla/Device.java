@@ -23,8 +23,9 @@ public interface Device extends AutoCloseable {
 
     /**
      * Prepares softmax attention of one shape, as LLA's yardstick: what {@link #plan} computes as the ridge grows. Of the options
-     * it takes the scale and the mask; its plan has no backward pass, and its result no solve.
+     * it takes the scale, the mask and the precision; its plan has no backward pass, and its result no solve.
      *
+     * @throws InvalidInputException if the device cannot take this shape or these options
      * @throws UnsupportedOperationException if this device has none
      */
     default LlaPlan softmaxPlan(AttentionShape shape, LlaOptions options) {

@@ -1,7 +1,5 @@
 package io.github.flashlla.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceException;
@@ -75,7 +73,7 @@ public final class RunCommand implements Callable<Integer> {
     @Option(names = "--v", required = true, paramLabel = "V.npy", description = "Values (B,Hkv,Sk,Dv)")
     private TensorFile v;
 
-    @Option(names = "--out", required = true, paramLabel = "O.npy", description = "Output (B,H,Sq,Dv); replaced when complete")
+    @Option(names = {"-o", "--out"}, required = true, paramLabel = "O.npy", description = "Output (B,H,Sq,Dv); replaced when complete")
     private TensorFile out;
 
     @Option(names = "--layout", paramLabel = "L", defaultValue = "bhsd", completionCandidates = Layout.Names.class,
@@ -97,8 +95,8 @@ public final class RunCommand implements Callable<Integer> {
     @Option(names = "--scale", paramLabel = "S", description = "Score scale, 1 / bandwidth, finite and not 0 (default: D^-1/2)")
     private Double scale;
 
-    @Option(names = "--no-causal", description = "Let every query see every key")
-    private boolean noCausal;
+    @Mixin
+    private CausalOptions causal;
 
     @Option(names = "--window", paramLabel = "W", description = "Let every query see its last W keys only, its own included (default: all)")
     private Integer window;
@@ -144,7 +142,7 @@ public final class RunCommand implements Callable<Integer> {
         if (scale != null && scale.isNaN()) {
             throw new InvalidInputException("--scale must be finite and not 0, not NaN.");
         }
-        LlaOptions options = solver.only().withCausal(!noCausal).withKeepState(grad != null);
+        LlaOptions options = solver.only().withCausal(causal.only()).withKeepState(grad != null);
         if (scale != null) {
             options = options.withScale(scale);
         }
@@ -204,7 +202,7 @@ public final class RunCommand implements Callable<Integer> {
             }
             RunReport report = new RunReport(info, options, result, gradients, sample, gradientSample);
             if (statsFile != null) {
-                new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(statsFile.temporary().toFile(), report.stats());
+                Files.writeString(statsFile.temporary(), ResultJson.text(report.stats()));
             }
             spec.commandLine().getOut().println(report.summary());
             spec.commandLine().getOut().flush();
