@@ -146,8 +146,8 @@ public final class RunCommand implements Callable<Integer> {
         if (scale != null) {
             options = options.withScale(scale);
         }
-        if (window != null && (window < 1 || noCausal)) {
-            throw new InvalidInputException(noCausal ? "--window and --no-causal exclude each other: a window ends with the query's own key."
+        if (window != null && (window < 1 || !options.causal())) {
+            throw new InvalidInputException(!options.causal() ? "--window and --no-causal exclude each other: a window ends with the query's own key."
                     : "--window must be at least 1 key, not " + window + ".");
         }
         if (window != null) {
