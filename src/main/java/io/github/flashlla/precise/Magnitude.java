@@ -1,17 +1,12 @@
 package io.github.flashlla.precise;
 
 import io.github.flashlla.AttentionShape;
-import io.github.flashlla.DataType;
 import io.github.flashlla.Tensor;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.util.stream.IntStream;
 
 /** Sizes of a tensor's rows and elements, on all processors. */
 final class Magnitude {
     private static final int CHUNK = 1 << 14;
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     /** Of each thread, so that runs allocate nothing to speak of. */
     private static final ThreadLocal<float[]> BUFFER = ThreadLocal.withInitial(() -> new float[CHUNK]);
@@ -94,13 +89,7 @@ final class Magnitude {
     }
 
     static void write(float[] values, int count, Tensor to, long at) {
-        if (to.type() == DataType.FLOAT32) {
-            MemorySegment.copy(values, 0, to.segment(), FLOAT, at * Float.BYTES, count);
-            return;
-        }
-        for (int i = 0; i < count; i++) {
-            to.set(at + i, values[i]);
-        }
+        to.copyFrom(values, 0, at, count);
     }
 
     static int rowsPerChunk(int dim) {
