@@ -67,7 +67,17 @@ public final class Bundle {
             [ -d "$here/tornadovm" ] && export TORNADOVM_HOME="$here/tornadovm"
             : "${FLASHLLA_TORNADO_CONFIG:=$here/tornado-config}"
             export FLASHLLA_TORNADO_CONFIG
-            exec "$here/runtime/bin/java" --add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED \\
+            # What only prints needs no vectors, and gains nothing from the optimising compiler
+            vector='--add-modules jdk.incubator.vector'
+            quick=
+            case "${1:-}" in
+                '' | -h | --help | -V | --version | help | generate-completion | flags | compare)
+                    vector=
+                    quick=-XX:TieredStopAtLevel=1
+                    ;;
+                devices | doctor) quick=-XX:TieredStopAtLevel=1 ;;
+            esac
+            exec "$here/runtime/bin/java" $vector $quick --enable-native-access=ALL-UNNAMED \\
                 -Dflashlla.root="$here" $FLASHLLA_JAVA_OPTS -cp "$here/app/flashlla.jar:$here/app/lib/*" \\
                 io.github.flashlla.cli.FlashLla "$@"
             """;

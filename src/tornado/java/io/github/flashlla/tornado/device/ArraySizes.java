@@ -1,7 +1,9 @@
 package io.github.flashlla.tornado.device;
 
+import io.github.flashlla.tornado.kernels.tile.CudaC;
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.classfile.Attributes;
 import java.lang.classfile.ClassFile;
 import java.lang.classfile.ClassModel;
 import java.lang.classfile.MethodModel;
@@ -51,12 +53,18 @@ final class ArraySizes {
         }
         for (MethodModel method : model.methods()) {
             if (method.methodName().equalsString(name) && method.methodType().equalsString(descriptor)) {
-                return method.code().isEmpty() || method.code().get().elementStream().anyMatch(element ->
+                return !isWrittenInCudaC(method) && (method.code().isEmpty() || method.code().get().elementStream().anyMatch(element ->
                         element instanceof InvokeInstruction call
-                                && read(call.owner().asInternalName(), call.name().stringValue(), call.type().stringValue()));
+                                && read(call.owner().asInternalName(), call.name().stringValue(), call.type().stringValue())));
             }
         }
         return true; // inherited
+    }
+
+    /** A kernel gets the text of the annotation in place of such a method's body. */
+    private static boolean isWrittenInCudaC(MethodModel method) {
+        return method.findAttribute(Attributes.runtimeVisibleAnnotations()).stream().flatMap(all -> all.annotations().stream())
+                .anyMatch(annotation -> annotation.classSymbol().descriptorString().equals(CudaC.class.descriptorString()));
     }
 
     private ClassModel parse(String name) {

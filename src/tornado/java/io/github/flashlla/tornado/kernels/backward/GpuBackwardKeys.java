@@ -7,11 +7,9 @@ import static io.github.flashlla.tornado.kernels.tile.Masking.CAUSAL;
 
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.Masking;
-import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * dk and dv of one block of keys: the queries of all heads of the group that see it go by, BN at a time. Keys and values
@@ -42,17 +40,12 @@ public final class GpuBackwardKeys {
      * @param dk out (B,Hkv,Sk,D)
      * @param dv out (B,Hkv,Sk,Dv)
      * @param visited out (B,Hkv,Sk): queries that the key's block went through
-     * @param sizes see {@link ProblemData}
-     * @param settings see {@link ProblemData}
-     * @param flags see {@link Masking}
+     * @param group query heads per key/value head
      */
     public static void keys(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray centre, FloatArray g,
-            FloatArray x, FloatArray u, FloatArray rows, FloatArray dk, FloatArray dv, FloatArray visited,
-            IntArray sizes, FloatArray settings, int D, int Dv, int flags) {
-        int group = sizes.get(ProblemData.GROUP);
-        int Sq = sizes.get(ProblemData.SQ);
-        int Sk = sizes.get(ProblemData.SK);
-        // these fold to constants: scalars are compiled in
+            FloatArray x, FloatArray u, FloatArray rows, FloatArray dk, FloatArray dv, FloatArray visited, int group, int Sq,
+            int Sk, int D, int Dv, float scale, int flags) {
+        // all of these fold to constants: scalars are compiled in
         int widest = Math.max(D, Dv);
         int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : widest <= 64 ? 64 : widest <= 128 ? 128 : 256;
         int R = Math.min(4, 256 / dp);
@@ -164,12 +157,9 @@ public final class GpuBackwardKeys {
                         }
                     }
                     if (part == 3) {
-                        float scale = settings.get(ProblemData.SCALE); // read anew where it is used: it needs no register in between
-                        int queries = sizes.get(ProblemData.SQ);
-                        int keys = sizes.get(ProblemData.SK);
                         for (int j = 0; j < C; j++) {
                             int i = i0 + tx + 8 * j;
-                            int visible = Masking.visibleOrNone(i, queries, keys, flags) - j0;
+                            int visible = Masking.visibleOrNone(i, Sq, Sk, flags) - j0;
                             int at = Math.min(row0 + tx + 8 * j, rowsEnd - 1) * ROW_SCALARS;
                             float m = rows.get(at + BackwardRow.LSE);
                             float factor = rows.get(at + BackwardRow.FACTOR);
@@ -230,7 +220,7 @@ public final class GpuBackwardKeys {
 
         for (int i = 0; i < R; i++) {
             int row = ty + 16 * i;
-            if (key0 + row < keysEnd) {
+            if (j0 + row < Sk) {
                 for (int c = 0; c < CW; c++) {
                     int d = tx + 8 * c;
                     if (d < D) {

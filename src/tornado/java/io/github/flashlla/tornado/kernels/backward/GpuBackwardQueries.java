@@ -6,11 +6,9 @@ import static io.github.flashlla.tornado.kernels.tile.BackwardRow.ROW_SCALARS;
 
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.Masking;
-import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * dq and the ridge's gradient of one block of queries, in one sweep over the keys. q stays in local memory; g, u and x take
@@ -41,16 +39,12 @@ public final class GpuBackwardQueries {
      * @param rows from {@link GpuBackwardSolve}; completed here (B,H,Sq,{@value BackwardRow#ROW_SCALARS})
      * @param dq out (B,H,Sq,D)
      * @param dridge out (B,H,Sq)
-     * @param sizes see {@link ProblemData}
-     * @param settings see {@link ProblemData}
-     * @param flags see {@link Masking}
+     * @param group query heads per key/value head
      */
     public static void queries(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray centre, FloatArray g,
-            FloatArray kbar, FloatArray x, FloatArray u, FloatArray rows, FloatArray dq, FloatArray dridge,
-            IntArray sizes, FloatArray settings, int D, int Dv, int flags) {
-        int Sq = sizes.get(ProblemData.SQ);
-        int Sk = sizes.get(ProblemData.SK);
-        // these fold to constants: scalars are compiled in
+            FloatArray kbar, FloatArray x, FloatArray u, FloatArray rows, FloatArray dq, FloatArray dridge, int group, int Sq,
+            int Sk, int D, int Dv, float scale, int flags) {
+        // all of these fold to constants: scalars are compiled in
         int widest = Math.max(D, Dv);
         int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : widest <= 64 ? 64 : widest <= 128 ? 128 : 256;
         int R = Math.min(4, 256 / dp);
@@ -86,7 +80,7 @@ public final class GpuBackwardQueries {
         int i0 = (blocks - 1 - ctx.groupIdx % blocks) * bm; // the longest causal rows first
         int row0 = head * Sq + i0;
         int rowsEnd = head * Sq + Sq;
-        int kvHead = head / sizes.get(ProblemData.GROUP);
+        int kvHead = head / group;
         int key0 = kvHead * Sk;
         int keysEnd = Masking.visibleOrNone(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
 
@@ -142,7 +136,6 @@ public final class GpuBackwardQueries {
             for (int e = 0; e < R * C; e++) {
                 s[e] = 0f;
             }
-            int keys = key0 + sizes.get(ProblemData.SK); // read anew where it is used: it needs no register in between
             // h = g.v, then + u.k with s = q.k, then a = x.k
             for (int part = 0; part < 3; part++) {
                 int width = part == 0 ? Dv : D;
@@ -152,13 +145,13 @@ public final class GpuBackwardQueries {
                         if (part == 0) {
                             for (int e = 0; e < stages; e++) {
                                 int n = n0 + e * THREADS + tid;
-                                stage[e] = GpuBackward.element(v, key0 + j0 + n / dp, keys, n % dp, Dv);
+                                stage[e] = GpuBackward.element(v, key0 + j0 + n / dp, key0 + Sk, n % dp, Dv);
                             }
                         }
                         if (part == 1) {
                             for (int e = 0; e < stages; e++) {
                                 int n = n0 + e * THREADS + tid;
-                                stage[e] = GpuBackward.key(k, centre, kvHead, key0 + j0 + n / dp, keys, n % dp, D);
+                                stage[e] = GpuBackward.key(k, centre, kvHead, key0 + j0 + n / dp, key0 + Sk, n % dp, D);
                             }
                         }
                         for (int e = 0; e < stages; e++) {
@@ -230,11 +223,9 @@ public final class GpuBackwardQueries {
                     }
                 }
             }
-            float scale = settings.get(ProblemData.SCALE);
-            int queries = sizes.get(ProblemData.SQ);
             for (int i = 0; i < R; i++) {
                 int row = ty + 16 * i;
-                int visible = Masking.visibleOrNone(i0 + row, queries, sizes.get(ProblemData.SK), flags);
+                int visible = Masking.visibleOrNone(i0 + row, Sq, Sk, flags);
                 for (int j = 0; j < C; j++) {
                     int column = tx + 8 * j;
                     float p = j0 + column < visible ? TornadoMath.exp(scale * s[i * C + j] - m[i]) * factor[i] : 0f;
@@ -269,13 +260,13 @@ public final class GpuBackwardQueries {
             for (int e = 0; e < 8; e++) {
                 sum += wt[row * 8 + e];
             }
-            if (row0 + row < rowsEnd) {
+            if (i0 + row < Sq) {
                 for (int c = 0; c < CW; c++) {
                     int d = tx + 8 * c;
                     if (d < D) {
                         int at = (row0 + row) * D + d;
                         float mean = kbar.get(at) - centre.get(kvHead * D + d);
-                        dq.set(at, settings.get(ProblemData.SCALE) * (acc[i * CW + c] - sum * mean) - u.get(at));
+                        dq.set(at, scale * (acc[i * CW + c] - sum * mean) - u.get(at));
                     }
                 }
                 if (tx == 7) {

@@ -8,11 +8,9 @@ import static io.github.flashlla.tornado.kernels.tile.Masking.JACOBI;
 
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.Masking;
-import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * The second solve, u = -A^-1 c, for one block of queries: all sweeps over the keys in one launch, no host round trip.
@@ -51,17 +49,11 @@ public final class GpuBackwardSolve {
      * @param u out (B,H,Sq,D), and behind it as much again for the diagonal of A with {@link Masking#JACOBI}
      * @param r scratch (B,H,Sq,D): the residual
      * @param rows out (B,H,Sq,{@value BackwardRow#ROW_SCALARS}), in part
-     * @param sizes see {@link ProblemData}
-     * @param settings see {@link ProblemData}
-     * @param flags see {@link Masking}
      */
     public static void solve(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray ridge, FloatArray centre,
-            FloatArray g, FloatArray lse, FloatArray kbar, FloatArray u, FloatArray r, FloatArray rows, IntArray sizes,
-            FloatArray settings, int D, int Dv, int flags) {
-        int Sq = sizes.get(ProblemData.SQ);
-        int Sk = sizes.get(ProblemData.SK);
-        int sweeps = 2 + sizes.get(ProblemData.MAX_ITERATIONS);
-        // these fold to constants: scalars are compiled in
+            FloatArray g, FloatArray lse, FloatArray kbar, FloatArray u, FloatArray r, FloatArray rows, int Sq, int Sk,
+            int D, int Dv, float scale, int flags, float tol, int maxIterations) {
+        // all of these fold to constants: scalars are compiled in
         int widest = Math.max(D, Dv);
         int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : widest <= 64 ? 64 : widest <= 128 ? 128 : 256;
         int R = Math.min(4, 256 / dp);
@@ -102,9 +94,11 @@ public final class GpuBackwardSolve {
         int i0 = (blocks - 1 - ctx.groupIdx % blocks) * bm;
         int row0 = head * Sq + i0;
         int rowsEnd = head * Sq + Sq;
-        int kvHead = head / sizes.get(ProblemData.GROUP);
+        int group = lse.getSize() / Sq / (centre.getSize() / D); // for want of a 21st argument
+        int kvHead = head / group;
         int key0 = kvHead * Sk;
         int keysEnd = Masking.visibleOrNone(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
+        int diagonal = lse.getSize() * D; // where it starts in u
 
         for (int n = tid; n < bm * dp; n += THREADS) {
             int i = n / dp;
@@ -119,13 +113,14 @@ public final class GpuBackwardSolve {
                 moved += q.get(Math.min(row0 + row, rowsEnd - 1) * D + d) * centre.get(kvHead * D + d);
             }
             float known = lse.get(Math.min(row0 + row, rowsEnd - 1));
-            m[i] = Masking.visibleOrNone(i0 + row, Sq, Sk, flags) > 0 ? known - settings.get(ProblemData.SCALE) * moved : 0f;
+            m[i] = Masking.visibleOrNone(i0 + row, Sq, Sk, flags) > 0 ? known - scale * moved : 0f;
             factor[i] = 1f;
             shift[i] = 0f;
             count[i] = 0f;
             residual[i] = 0f;
         }
 
+        int sweeps = 2 + maxIterations;
         for (int sweep = 0; sweep < sweeps; sweep++) {
             for (int e = 0; e < R * CW; e++) {
                 acc[e] = 0f;
@@ -139,14 +134,13 @@ public final class GpuBackwardSolve {
                     s[e] = 0f;
                     t[e] = 0f;
                 }
-                int keys = key0 + sizes.get(ProblemData.SK); // read anew where it is used: it needs no register in between
                 if (sweep <= GATHER) {
                     // G_ij
                     ctx.localBarrier();
                     for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
                         for (int e = 0; e < stages; e++) {
                             int n = n0 + e * THREADS + tid;
-                            stage[e] = GpuBackward.element(v, key0 + j0 + n / dp, keys, n % dp, Dv);
+                            stage[e] = GpuBackward.element(v, key0 + j0 + n / dp, key0 + Sk, n % dp, Dv);
                         }
                         for (int e = 0; e < stages; e++) {
                             int n = n0 + e * THREADS + tid;
@@ -172,7 +166,7 @@ public final class GpuBackwardSolve {
                 for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
                     for (int e = 0; e < stages; e++) {
                         int n = n0 + e * THREADS + tid;
-                        stage[e] = GpuBackward.key(k, centre, kvHead, key0 + j0 + n / dp, keys, n % dp, D);
+                        stage[e] = GpuBackward.key(k, centre, kvHead, key0 + j0 + n / dp, key0 + Sk, n % dp, D);
                     }
                     for (int e = 0; e < stages; e++) {
                         int n = n0 + e * THREADS + tid;
@@ -212,11 +206,9 @@ public final class GpuBackwardSolve {
                         }
                     }
                 }
-                float scale = settings.get(ProblemData.SCALE);
-                int queries = sizes.get(ProblemData.SQ);
                 for (int i = 0; i < R; i++) {
                     int row = ty + 16 * i;
-                    int visible = Masking.visibleOrNone(i0 + row, queries, sizes.get(ProblemData.SK), flags);
+                    int visible = Masking.visibleOrNone(i0 + row, Sq, Sk, flags);
                     for (int j = 0; j < C; j++) {
                         int column = tx + 8 * j;
                         float p = j0 + column < visible ? TornadoMath.exp(scale * s[i * C + j] - m[i]) * factor[i] : 0f;
@@ -260,9 +252,6 @@ public final class GpuBackwardSolve {
             }
             ctx.localBarrier();
 
-            int queries = sizes.get(ProblemData.SQ);
-            int diagonal = sizes.get(ProblemData.HEADS) * queries * D; // where it starts in u
-            float tol = settings.get(ProblemData.TOLERANCE);
             // what every sweep has: row-wise sums of p, w and, while solving, y.(a + ridge y)
             for (int i = 0; i < R; i++) {
                 int row = ty + 16 * i;
@@ -297,14 +286,14 @@ public final class GpuBackwardSolve {
                 if (sweep > GATHER && residual[i] > tol && yAy > 0f) {
                     alpha = rho[i] / yAy;
                 }
-                int visible = Masking.visibleOrNone(i0 + row, queries, sizes.get(ProblemData.SK), flags);
+                int visible = Masking.visibleOrNone(i0 + row, Sq, Sk, flags);
                 float rSum = 0f;
                 float zSum = 0f;
                 for (int c = 0; c < CW; c++) {
                     int d = tx + 8 * c;
                     int own = row * dp + (d ^ swy);
                     int at = (row0 + row) * D + d;
-                    if (i0 + row < queries && d < D) {
+                    if (i0 + row < Sq && d < D) {
                         float mean = visible > 0 ? kbar.get(at) - centre.get(kvHead * D + d) : 0f;
                         if (sweep == MEAN && (flags & Masking.JACOBI) != 0) {
                             u.set(diagonal + at, Math.max(acc[i * CW + c] * factor[i] - mean * mean, 0f)
@@ -368,7 +357,7 @@ public final class GpuBackwardSolve {
                         int own = row * dp + (d ^ swy);
                         int at = (row0 + row) * D + d;
                         float y = 0f;
-                        if (i0 + row < queries && d < D) {
+                        if (i0 + row < Sq && d < D) {
                             float z = r.get(at);
                             if ((flags & Masking.JACOBI) != 0) {
                                 z = z / u.get(diagonal + at);
@@ -403,7 +392,7 @@ public final class GpuBackwardSolve {
         if (tx == 7) { // never the only thread of a launch without its grid, which then leaves rows unwritten
             for (int i = 0; i < R; i++) {
                 int row = ty + 16 * i;
-                if (row0 + row < rowsEnd) {
+                if (i0 + row < Sq) {
                     int at = (row0 + row) * ROW_SCALARS;
                     rows.set(at + BackwardRow.LSE, m[i]);
                     rows.set(at + BackwardRow.FACTOR, factor[i]);

@@ -9,11 +9,8 @@ import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.BackwardVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.Masking;
-import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.KernelContext;
-import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Work-group tiles in local memory; every head dim and preconditioner. */
 public final class LocalTilesBackwardVariant implements BackwardVariant {
@@ -50,22 +47,21 @@ public final class LocalTilesBackwardVariant implements BackwardVariant {
     @Override
     public void append(TaskAppender tasks, VariantDevice device, BackwardBuffers b, AttentionShape s, LlaOptions options) {
         LlaBuffers f = b.forward();
-        IntArray sizes = ProblemData.sizes(s, options);
-        FloatArray settings = ProblemData.settings(s, options);
-        tasks.transferOnce(sizes, settings);
+        float scale = (float) options.scaleFor(s.headDim());
         int flags = Masking.flags(options);
         long queryBlocks = (long) s.batch() * s.heads() * Math.ceilDiv(s.queryLength(), blockRows(s));
         long keyBlocks = (long) s.batch() * s.kvHeads() * Math.ceilDiv(s.keyLength(), blockRows(s));
         tasks.task("lla_backward_solve", TaskAppender.groups(queryBlocks, GpuBackward.THREADS), graph -> graph.task(
                 "lla_backward_solve", GpuBackwardSolve::solve, new KernelContext(), f.q(), f.k(), f.v(), f.ridge(),
-                f.centre(), b.g(), f.logSumExp(), f.kbar(), b.u(), b.dq(), b.rows(), sizes, settings, s.headDim(),
-                s.valueDim(), flags));
+                f.centre(), b.g(), f.logSumExp(), f.kbar(), b.u(), b.dq(), b.rows(), s.queryLength(), s.keyLength(),
+                s.headDim(), s.valueDim(), scale, flags, (float) options.tolerance(), options.maxIterations()));
         tasks.task("lla_backward_queries", TaskAppender.groups(queryBlocks, GpuBackward.THREADS), graph -> graph.task(
                 "lla_backward_queries", GpuBackwardQueries::queries, new KernelContext(), f.q(), f.k(), f.v(), f.centre(),
-                b.g(), f.kbar(), f.x(), b.u(), b.rows(), b.dq(), b.dridge(), sizes, settings, s.headDim(),
-                s.valueDim(), flags));
+                b.g(), f.kbar(), f.x(), b.u(), b.rows(), b.dq(), b.dridge(), s.group(), s.queryLength(), s.keyLength(),
+                s.headDim(), s.valueDim(), scale, flags));
         tasks.task("lla_backward_keys", TaskAppender.groups(keyBlocks, GpuBackward.THREADS), graph -> graph.task(
                 "lla_backward_keys", GpuBackwardKeys::keys, new KernelContext(), f.q(), f.k(), f.v(), f.centre(), b.g(),
-                f.x(), b.u(), b.rows(), b.dk(), b.dv(), b.visited(), sizes, settings, s.headDim(), s.valueDim(), flags));
+                f.x(), b.u(), b.rows(), b.dk(), b.dv(), b.visited(), s.group(), s.queryLength(), s.keyLength(), s.headDim(),
+                s.valueDim(), scale, flags));
     }
 }

@@ -93,8 +93,6 @@ public final class GpuForward {
             IntArray sizes, FloatArray settings, int D, int Dv, int flags) {
         int Sq = sizes.get(ProblemData.SQ);
         int Sk = sizes.get(ProblemData.SK);
-        // these fold to constants: scalars are compiled in
-        boolean keeps = flags / KeptResiduals.UNIT > 0;
         int widest = Math.max(D, Dv);
         int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : 64;
         int TX = dp / 8;
@@ -220,9 +218,7 @@ public final class GpuForward {
                 float t15 = k.get((key0 + Math.min(j0 + tj + 15 * THREADS / dp, lastKey)) * D + ta);
                 float shift = centre.get(kvHead * D + ta);
                 ctx.localBarrier();
-                if (0 * THREADS / dp < bn) {
-                    kt[(tj + 0 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 0 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t0 - shift : 0f;
-                }
+                kt[(tj + 0 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 0 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t0 - shift : 0f;
                 if (1 * THREADS / dp < bn) {
                     kt[(tj + 1 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 1 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < D ? t1 - shift : 0f;
                 }
@@ -566,74 +562,70 @@ public final class GpuForward {
                 wt[w2 + 3 * TY * bn] = s32;
                 wt[w3 + 3 * TY * bn] = s33;
                 if (mode == OUTPUT) {
-                    int rd = tid % dp;
-                    int rj = tid / dp;
-                    int ra = Math.min(rd, Dv - 1);
+                    int ra = Math.min(td, Dv - 1);
                     int lastValue = sizes.get(ProblemData.SK) - 1;
-                    float r0 = v.get((key0 + Math.min(j0 + rj + 0 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r1 = v.get((key0 + Math.min(j0 + rj + 1 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r2 = v.get((key0 + Math.min(j0 + rj + 2 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r3 = v.get((key0 + Math.min(j0 + rj + 3 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r4 = v.get((key0 + Math.min(j0 + rj + 4 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r5 = v.get((key0 + Math.min(j0 + rj + 5 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r6 = v.get((key0 + Math.min(j0 + rj + 6 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r7 = v.get((key0 + Math.min(j0 + rj + 7 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r8 = v.get((key0 + Math.min(j0 + rj + 8 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r9 = v.get((key0 + Math.min(j0 + rj + 9 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r10 = v.get((key0 + Math.min(j0 + rj + 10 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r11 = v.get((key0 + Math.min(j0 + rj + 11 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r12 = v.get((key0 + Math.min(j0 + rj + 12 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r13 = v.get((key0 + Math.min(j0 + rj + 13 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r14 = v.get((key0 + Math.min(j0 + rj + 14 * THREADS / dp, lastValue)) * Dv + ra);
-                    float r15 = v.get((key0 + Math.min(j0 + rj + 15 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r0 = v.get((key0 + Math.min(j0 + tj + 0 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r1 = v.get((key0 + Math.min(j0 + tj + 1 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r2 = v.get((key0 + Math.min(j0 + tj + 2 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r3 = v.get((key0 + Math.min(j0 + tj + 3 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r4 = v.get((key0 + Math.min(j0 + tj + 4 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r5 = v.get((key0 + Math.min(j0 + tj + 5 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r6 = v.get((key0 + Math.min(j0 + tj + 6 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r7 = v.get((key0 + Math.min(j0 + tj + 7 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r8 = v.get((key0 + Math.min(j0 + tj + 8 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r9 = v.get((key0 + Math.min(j0 + tj + 9 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r10 = v.get((key0 + Math.min(j0 + tj + 10 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r11 = v.get((key0 + Math.min(j0 + tj + 11 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r12 = v.get((key0 + Math.min(j0 + tj + 12 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r13 = v.get((key0 + Math.min(j0 + tj + 13 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r14 = v.get((key0 + Math.min(j0 + tj + 14 * THREADS / dp, lastValue)) * Dv + ra);
+                    float r15 = v.get((key0 + Math.min(j0 + tj + 15 * THREADS / dp, lastValue)) * Dv + ra);
                     ctx.localBarrier();
-                    if (0 * THREADS / dp < bn) {
-                        kt[(rj + 0 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 0 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r0 : 0f;
-                    }
+                    kt[(tj + 0 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 0 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r0 : 0f;
                     if (1 * THREADS / dp < bn) {
-                        kt[(rj + 1 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 1 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r1 : 0f;
+                        kt[(tj + 1 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 1 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r1 : 0f;
                     }
                     if (2 * THREADS / dp < bn) {
-                        kt[(rj + 2 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 2 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r2 : 0f;
+                        kt[(tj + 2 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 2 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r2 : 0f;
                     }
                     if (3 * THREADS / dp < bn) {
-                        kt[(rj + 3 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 3 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r3 : 0f;
+                        kt[(tj + 3 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 3 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r3 : 0f;
                     }
                     if (4 * THREADS / dp < bn) {
-                        kt[(rj + 4 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 4 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r4 : 0f;
+                        kt[(tj + 4 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 4 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r4 : 0f;
                     }
                     if (5 * THREADS / dp < bn) {
-                        kt[(rj + 5 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 5 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r5 : 0f;
+                        kt[(tj + 5 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 5 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r5 : 0f;
                     }
                     if (6 * THREADS / dp < bn) {
-                        kt[(rj + 6 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 6 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r6 : 0f;
+                        kt[(tj + 6 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 6 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r6 : 0f;
                     }
                     if (7 * THREADS / dp < bn) {
-                        kt[(rj + 7 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 7 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r7 : 0f;
+                        kt[(tj + 7 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 7 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r7 : 0f;
                     }
                     if (8 * THREADS / dp < bn) {
-                        kt[(rj + 8 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 8 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r8 : 0f;
+                        kt[(tj + 8 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 8 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r8 : 0f;
                     }
                     if (9 * THREADS / dp < bn) {
-                        kt[(rj + 9 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 9 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r9 : 0f;
+                        kt[(tj + 9 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 9 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r9 : 0f;
                     }
                     if (10 * THREADS / dp < bn) {
-                        kt[(rj + 10 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 10 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r10 : 0f;
+                        kt[(tj + 10 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 10 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r10 : 0f;
                     }
                     if (11 * THREADS / dp < bn) {
-                        kt[(rj + 11 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 11 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r11 : 0f;
+                        kt[(tj + 11 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 11 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r11 : 0f;
                     }
                     if (12 * THREADS / dp < bn) {
-                        kt[(rj + 12 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 12 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r12 : 0f;
+                        kt[(tj + 12 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 12 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r12 : 0f;
                     }
                     if (13 * THREADS / dp < bn) {
-                        kt[(rj + 13 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 13 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r13 : 0f;
+                        kt[(tj + 13 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 13 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r13 : 0f;
                     }
                     if (14 * THREADS / dp < bn) {
-                        kt[(rj + 14 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 14 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r14 : 0f;
+                        kt[(tj + 14 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 14 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r14 : 0f;
                     }
                     if (15 * THREADS / dp < bn) {
-                        kt[(rj + 15 * THREADS / dp) * dp + (((rd >> 2) ^ ((rj + 15 * THREADS / dp) & mask)) << 2) + (rd & 3)] = rd < Dv ? r15 : 0f;
+                        kt[(tj + 15 * THREADS / dp) * dp + (((td >> 2) ^ ((tj + 15 * THREADS / dp) & mask)) << 2) + (td & 3)] = td < Dv ? r15 : 0f;
                     }
                 }
                 ctx.localBarrier();
@@ -796,7 +788,7 @@ public final class GpuForward {
                                     pick8(e, a20, a21, a22, a23, a24, a25, a26, a27),
                                     pick8(e, a30, a31, a32, a33, a34, a35, a36, a37)) + lambda * y - excess * kbar.get(at);
                             float r = KeptResiduals.residual(o, x, row0 + row, d, D, Dv, behind);
-                            if (keeps) { // apart, so that it is not compiled where none is kept
+                            if (flags >= KeptResiduals.UNIT) { // apart, so that it is not compiled where none is kept
                                 if (iteration < sizes.get(ProblemData.KEPT)) {
                                     earlier.set(iteration * behind + at, rho[i] > 0f ? r / TornadoMath.sqrt(rho[i]) : 0f);
                                 }
@@ -811,7 +803,7 @@ public final class GpuForward {
                 }
                 ctx.localBarrier();
                 iteration++;
-                if (keeps) {
+                if (flags >= KeptResiduals.UNIT) {
                     int n = Math.min(iteration, sizes.get(ProblemData.KEPT));
                     for (int n0 = 0; n0 < n; n0++) {
                         int from = n0 * behind;
