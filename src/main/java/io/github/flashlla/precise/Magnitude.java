@@ -13,6 +13,9 @@ final class Magnitude {
     private static final int CHUNK = 1 << 14;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
+    private static final ValueLayout.OfInt BITS_OF_FLOAT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private static final ThreadLocal<int[]> BITS = ThreadLocal.withInitial(() -> new int[CHUNK]);
     /** Of each thread, so that runs allocate nothing to speak of. */
     private static final ThreadLocal<float[]> BUFFER = ThreadLocal.withInitial(() -> new float[CHUNK]);
 
@@ -23,44 +26,69 @@ final class Magnitude {
         return BUFFER.get();
     }
 
-    /** Largest absolute value; infinite or NaN elements are left to others. */
+    /** Largest absolute value; NaN or infinity where there is one. */
     static float largest(Tensor tensor) {
         int chunks = Math.toIntExact(Math.ceilDiv(tensor.size(), CHUNK));
-        return (float) IntStream.range(0, chunks).parallel().mapToDouble(chunk -> {
+        IntStream indices = IntStream.range(0, chunks);
+        return Float.intBitsToFloat((chunks > 1 ? indices.parallel() : indices).map(chunk -> {
             int count = (int) Math.min(CHUNK, tensor.size() - (long) chunk * CHUNK);
-            float[] values = BUFFER.get();
-            tensor.copyTo((long) chunk * CHUNK, values, 0, count);
-            float most = 0;
-            for (int i = 0; i < count; i++) {
-                most = Math.max(most, Math.abs(values[i]));
+            int[] values = BITS.get();
+            bits(tensor, (long) chunk * CHUNK, count, values);
+            int most = 0;
+            for (int i = 0; i < count; i++) { // without their sign, bits of floats are in the order of the floats, NaN last
+                most = Math.max(most, values[i] & Integer.MAX_VALUE);
             }
             return most;
-        }).max().orElse(0);
+        }).max().orElse(0));
+    }
+
+    /** Whether neither infinity nor NaN is among the elements. */
+    static boolean allFinite(Tensor tensor) {
+        return Float.isFinite(largest(tensor)) || tensor.type() == DataType.FLOAT64 && tensor.firstNonFinite() < 0;
+    }
+
+    private static void bits(Tensor tensor, long from, int count, int[] bits) {
+        if (tensor.type() == DataType.FLOAT32) {
+            MemorySegment.copy(tensor.segment(), BITS_OF_FLOAT, from * Float.BYTES, bits, 0, count);
+            return;
+        }
+        float[] values = BUFFER.get();
+        tensor.copyTo(from, values, 0, count);
+        for (int i = 0; i < count; i++) {
+            bits[i] = Float.floatToRawIntBits(values[i]);
+        }
     }
 
     /** Largest ||k_j - mean|| of each key/value head, (B,Hkv). */
     static double[] keys(Tensor k, AttentionShape shape) {
         int length = shape.keyLength();
         int d = shape.headDim();
+        int perChunk = rowsPerChunk(d);
         double[] most = new double[shape.batch() * shape.kvHeads()];
         IntStream.range(0, most.length).parallel().forEach(head -> {
-            float[] row = new float[d];
+            float[] rows = BUFFER.get();
             double[] mean = new double[d];
-            for (int j = 0; j < length; j++) {
-                k.copyTo(((long) head * length + j) * d, row, 0, d);
-                for (int c = 0; c < d; c++) {
-                    mean[c] += row[c] / (double) length;
+            for (int j = 0; j < length; j += perChunk) {
+                int count = Math.min(perChunk, length - j);
+                k.copyTo(((long) head * length + j) * d, rows, 0, count * d);
+                for (int at = 0; at < count * d; at += d) {
+                    for (int c = 0; c < d; c++) {
+                        mean[c] += rows[at + c];
+                    }
                 }
             }
+            for (int c = 0; c < d; c++) {
+                mean[c] /= length;
+            }
             double largest = 0;
-            for (int j = 0; j < length; j++) {
-                k.copyTo(((long) head * length + j) * d, row, 0, d);
-                double square = 0;
-                for (int c = 0; c < d; c++) {
-                    double difference = row[c] - mean[c];
-                    square += difference * difference;
+            for (int j = 0; j < length; j += perChunk) {
+                int count = Math.min(perChunk, length - j);
+                if (length > perChunk) {
+                    k.copyTo(((long) head * length + j) * d, rows, 0, count * d);
                 }
-                largest = Math.max(largest, square);
+                for (int at = 0; at < count * d; at += d) {
+                    largest = Math.max(largest, DoubleLoops.squaredDistance(rows, at, mean, d));
+                }
             }
             most[head] = Math.sqrt(largest);
         });
@@ -118,11 +146,7 @@ final class Magnitude {
             float[] values = dim > CHUNK ? new float[dim] : BUFFER.get();
             tensor.copyTo((long) first * dim, values, 0, count * dim);
             for (int row = 0; row < count; row++) {
-                double square = 0;
-                for (int at = row * dim; at < (row + 1) * dim; at++) {
-                    square += (double) values[at] * values[at];
-                }
-                norms[first + row] = Math.sqrt(square);
+                norms[first + row] = Math.sqrt(DoubleLoops.dot(values, row * dim, values, row * dim, dim));
             }
         });
         return norms;
