@@ -1,5 +1,7 @@
 package io.github.flashlla;
 
+import java.io.Serializable;
+
 /**
  * Sizes of one Local Linear Attention problem.
  *
@@ -12,7 +14,8 @@ package io.github.flashlla;
  * @param valueDim Dv of v and o, 1 to {@value #MAX_DIM}
  */
 public record AttentionShape(
-        int batch, int heads, int kvHeads, int queryLength, int keyLength, int headDim, int valueDim) {
+        int batch, int heads, int kvHeads, int queryLength, int keyLength, int headDim, int valueDim)
+        implements Serializable {
 
     public static final int MAX_DIM = 256;
 

@@ -1,5 +1,6 @@
 package io.github.flashlla;
 
+import java.io.Serializable;
 import java.util.function.Consumer;
 
 /**
@@ -24,7 +25,7 @@ public record LlaOptions(
         int maxIterations,
         Preconditioner preconditioner,
         boolean keepState,
-        DataType precision) {
+        DataType precision) implements Serializable {
 
     /** Stands for D^-1/2, the usual attention scale. */
     public static final double DEFAULT_SCALE = Double.NaN;

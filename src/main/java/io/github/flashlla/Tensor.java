@@ -171,6 +171,13 @@ public final class Tensor {
         return copy;
     }
 
+    /** The same elements in memory of their own, which can be written even where this tensor's, such as a mapped file's, cannot. */
+    public Tensor copy() {
+        Tensor copy = allocate(type, dims);
+        copy.segment.copyFrom(segment);
+        return copy;
+    }
+
     /** A heap copy in float32. At most 2^31-1 elements. */
     public float[] toFloatArray() {
         float[] values = new float[Math.toIntExact(size)];

@@ -26,7 +26,6 @@ import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.report.compare.Comparison;
 import io.github.flashlla.tornadovm.Backend;
 import io.github.flashlla.tornadovm.DeviceProfile;
-import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -55,13 +54,13 @@ import picocli.CommandLine.Spec;
             "  flashlla bench",
             "  flashlla bench --device all --seq 1024,2048,4096,8192 \\",
             "    --record here.json --html here.html",
-            "  flashlla bench --suite bench/suites/quick.yaml -o json > record.json",
-            "  flashlla bench --seq 4096 --ridge 1,0.1 --tol 1e-3,1e-5 -r 10 -o csv",
+            "  flashlla bench --suite bench/suites/quick.yaml --format json -o record.json",
+            "  flashlla bench --seq 4096 --ridge 1,0.1 --tol 1e-3,1e-5 -r 10 --format csv",
             "  flashlla bench --mode memory --heads 1 --seq 512,1024,2048,4096",
             "  flashlla bench --mode decode --context 1024,16384,131072 --batch 1,16"})
 public final class BenchCommand implements Callable<Integer> {
 
-    enum Output { md, csv, json, jsonl }
+    enum Format { md, csv, json, jsonl }
 
     @Option(names = "--device", split = ",", paramLabel = "NAME", completionCandidates = DeviceNames.class,
             description = "Devices: names, backends, cpu, gpu or all (default: jvm, and every GPU there is)")
@@ -135,9 +134,15 @@ public final class BenchCommand implements Callable<Integer> {
             description = "Stop a workload after this many seconds and record it as timed out (default: 300)")
     private Double timeLimit;
 
-    @Option(names = {"-o", "--output"}, paramLabel = "FORMAT", defaultValue = "md",
-            description = "Form of the result: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
-    private Output output;
+    @Option(names = "--format", paramLabel = "FORM",
+            description = "Form of the result: ${COMPLETION-CANDIDATES} (default: md)")
+    private Format format;
+
+    @Mixin
+    private ResultOptions result;
+
+    @Mixin
+    private TableOptions table;
 
     @Option(names = "--record", paramLabel = "FILE",
             description = "Also keep the record in this JSON file, replaced after every measurement so that a crash loses "
@@ -156,11 +161,16 @@ public final class BenchCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
+    /** The form of the result. */
+    private Format form;
+
     /** Why the record could not be written the last time, or null. */
     private String recordFailure;
 
     @Override
     public Integer call() {
+        form = result.format(format, Format.md);
+        table.requireTable(form == Format.md);
         Suite suite = suite();
         List<DeviceInfo> chosen = suite.devices() == null ? defaultDevices() : Devices.select(suite.devices());
         if (kernel != null) {
@@ -170,12 +180,11 @@ public final class BenchCommand implements Callable<Integer> {
             DeviceProfile.forceKernel(kernel);
         }
         requireWritable();
-        PrintWriter out = spec.commandLine().getOut();
         HostLoad.complaint().ifPresent(complaint -> System.err.println("note: " + complaint));
 
         CountDownLatch printed = new CountDownLatch(1);
         try (ProgressDisplay display = new ProgressDisplay(System.err, suite.tasks(), chosen.size())) {
-            BenchmarkRun run = new BenchmarkRun(suite, chosen, new Listeners(display, out));
+            BenchmarkRun run = new BenchmarkRun(suite, chosen, new Listeners(display));
             // Ctrl-C ends what runs now, and lets this thread print what is done
             Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().unstarted(() -> {
                 run.stop();
@@ -183,7 +192,7 @@ public final class BenchCommand implements Callable<Integer> {
             }));
             BenchmarkRecord record = run.run();
             display.close();
-            finish(record, out);
+            finish(record);
             if (recordFailure != null) {
                 System.err.println("flashlla: " + recordFailure + "; the results above are all there is of it.");
                 return 1;
@@ -194,15 +203,14 @@ public final class BenchCommand implements Callable<Integer> {
         }
     }
 
-    private void finish(BenchmarkRecord record, PrintWriter out) {
+    private void finish(BenchmarkRecord record) {
         keep(record);
-        switch (output) {
-            case md -> out.print(RecordRenderer.markdown(record));
-            case csv -> out.print(RecordRenderer.csv(record));
-            case json -> out.print(RecordJson.text(record));
-            case jsonl -> { }
+        switch (form) {
+            case md -> result.print(RecordRenderer.markdown(record, table.layout(result.isOnTerminal())));
+            case csv -> result.print(RecordRenderer.csv(record));
+            case json -> result.print(RecordJson.text(record));
+            case jsonl -> result.printRest();
         }
-        out.flush();
         if (html != null && !record.measurements().isEmpty()) {
             ComparisonPage.write(html, Comparison.of(List.of(new Named(record.name(), record)), null, Clock.WALL,
                     null), System.err::println);
@@ -212,6 +220,7 @@ public final class BenchCommand implements Callable<Integer> {
     /** Finds out before the run, not after it, whether the output files can be written. */
     private void requireWritable() {
         Map<String, Path> outputs = new LinkedHashMap<>();
+        result.addTo(outputs);
         outputs.put("--record", recordFile);
         outputs.put("--html", html);
         OutputFile.requireDistinct(outputs, suiteFile == null ? Map.of() : Map.of("--suite", suiteFile));
@@ -307,11 +316,9 @@ public final class BenchCommand implements Callable<Integer> {
     /** Passes everything on to the display, and prints lines as they come. */
     private final class Listeners implements BenchmarkListener {
         private final ProgressDisplay display;
-        private final PrintWriter out;
 
-        Listeners(ProgressDisplay display, PrintWriter out) {
+        Listeners(ProgressDisplay display) {
             this.display = display;
-            this.out = out;
         }
 
         @Override
@@ -333,9 +340,8 @@ public final class BenchCommand implements Callable<Integer> {
         public void measured(Task task, Measurement measurement, BenchmarkRecord soFar) {
             display.measured(task, measurement, soFar);
             keep(soFar);
-            if (output == Output.jsonl) {
-                out.print(RecordJson.line(soFar, measurement));
-                out.flush();
+            if (form == Format.jsonl) {
+                result.printLine(RecordJson.line(soFar, measurement));
             }
         }
     }

@@ -4,11 +4,13 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.report.ComparisonMarkdown;
 import io.github.flashlla.report.ComparisonPage;
+import io.github.flashlla.report.RecordRenderer;
 import io.github.flashlla.report.compare.Comparison.Clock;
-import io.github.flashlla.report.compare.Comparison.Line;
 import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.report.compare.Comparison;
+import io.github.flashlla.report.compare.Gate;
 import io.github.flashlla.report.compare.RecordNames;
+import io.github.flashlla.report.compare.Warnings;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -16,7 +18,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -25,7 +29,7 @@ import picocli.CommandLine.Spec;
 /** {@code compare}: benchmark records side by side, and whether something got slower. */
 @Command(name = "compare", sortOptions = false, abbreviateSynopsis = true,
         description = {
-            "Compare benchmark records, of this machine or others.",
+            "Compare benchmark records, of this machine or others: two runs of the same devices, or devices with each other.",
             "Ratios are of times, with 95%% intervals from the samples (Hodges-Lehmann, Mann-Whitney). Reports 'no "
                     + "difference' unless the change is statistically significant, larger than run-to-run noise "
                     + "(--noise), and visible in the fastest fifth of the runs."},
@@ -36,8 +40,20 @@ import picocli.CommandLine.Spec;
             "  flashlla compare all-devices.json --baseline jvm"})
 public final class CompareCommand implements Callable<Integer> {
 
-    @Parameters(arity = "1..*", paramLabel = "RECORD", description = "Records, as bench --record or -o json writes them")
+    enum Format { md, csv, json }
+
+    @Parameters(arity = "1..*", paramLabel = "RECORD", description = "Records, as bench --record or --format json writes them")
     private List<Path> files;
+
+    @Option(names = "--format", paramLabel = "FORM",
+            description = "Form of the result: ${COMPLETION-CANDIDATES} (default: md); csv and json hold a line for every measurement")
+    private Format format;
+
+    @Mixin
+    private ResultOptions result;
+
+    @Mixin
+    private TableOptions table;
 
     @Option(names = "--html", paramLabel = "FILE",
             description = "Also write a page with tables and charts, in one file that any browser shows")
@@ -51,14 +67,21 @@ public final class CompareCommand implements Callable<Integer> {
     private Path charts;
 
     @Option(names = "--baseline", paramLabel = "NAME",
-            description = "What ratios are against: a record (its name or its file's) or a device (default: the first "
-                    + "record, or the first device of a single record)")
+            description = "What ratios are against. A record (its name or its file's): each device is compared with itself there, solved in the same "
+                    + "way. A device: others are compared with it (default: the first record if all have measurements of the same device in "
+                    + "common with it, else the first device)")
     private String baseline;
 
     @Option(names = "--fail-on-regression", paramLabel = "PCT",
-            description = "Exit with 1 if something is more than this many percent slower than the baseline, beyond "
-                    + "chance, or no longer right")
+            description = "Hold every record against the baseline record. Exit with 3 if something is more than this many percent slower, beyond "
+                    + "chance, and with 1 if something is missing or no longer right. What is new never fails")
     private Double regressionPercent;
+
+    @Option(names = "--allow-missing", description = "With --fail-on-regression: let pass what the baseline measured and another record did not")
+    private boolean allowMissing;
+
+    @Option(names = "--same-machine", description = "Exit with 1 if the records are of different machines; without it, a note says so")
+    private boolean sameMachine;
 
     @Option(names = "--noise", paramLabel = "PCT",
             description = "Smallest difference to report, in percent (default: 9 on a CPU, where each process compiles "
@@ -81,17 +104,37 @@ public final class CompareCommand implements Callable<Integer> {
         if (regressionPercent != null) {
             requirePercent("--fail-on-regression", regressionPercent);
         }
+        if (regressionPercent != null && files.size() < 2) {
+            throw new InvalidInputException("--fail-on-regression needs a baseline record and another one, but there is one record; "
+                    + "name the earlier one first");
+        }
+        if (regressionPercent == null && allowMissing) {
+            throw new InvalidInputException("--allow-missing is for --fail-on-regression");
+        }
+        Format form = result.format(format, Format.md);
+        table.requireTable(form == Format.md);
         Map<String, Path> outputs = new LinkedHashMap<>();
+        result.addTo(outputs);
         outputs.put("--html", html);
         outputs.put("--plot", plot);
         files.forEach(file -> OutputFile.requireDistinct(outputs, Map.of("RECORD", file)));
         outputs.values().stream().filter(Objects::nonNull).forEach(OutputFile::requireWritable);
         PrintWriter err = spec.commandLine().getErr();
         List<Named> records = RecordNames.read(files, err::println);
-        Comparison comparison = Comparison.of(records, RecordNames.resolve(baseline, files, records), clock,
-                noisePercent == null ? null : Double.valueOf(noisePercent / 100));
-        spec.commandLine().getOut().print(ComparisonMarkdown.render(comparison));
-        spec.commandLine().getOut().flush();
+        String against = RecordNames.resolve(baseline == null && regressionPercent != null ? records.getFirst().name() : baseline, files, records);
+        Comparison comparison = Comparison.of(records, against, clock, noisePercent == null ? null : Double.valueOf(noisePercent / 100));
+        if (regressionPercent != null && comparison.baselineRecord() == null) {
+            throw new InvalidInputException("--fail-on-regression holds records against a record, but --baseline names the device "
+                    + baseline + "; name a record");
+        }
+        result.print(switch (form) {
+            case md -> ComparisonMarkdown.render(comparison, table.layout(result.isOnTerminal()));
+            case csv -> RecordRenderer.csv(comparison);
+            case json -> RecordRenderer.json(comparison);
+        });
+        if (form != Format.md) {
+            Warnings.of(comparison).forEach(warning -> err.println("note: " + warning));
+        }
         if (html != null) {
             ComparisonPage.write(html, comparison, err::println);
             err.println("wrote " + html);
@@ -104,22 +147,19 @@ public final class CompareCommand implements Callable<Integer> {
             ComparisonPage.writeCharts(charts, comparison, err::println);
         }
         err.flush();
-        if (regressionPercent == null) {
-            return 0;
+        int status = sameMachine && !Warnings.machine(records).isEmpty() ? CommandLine.ExitCode.SOFTWARE : CommandLine.ExitCode.OK;
+        if (status != 0) {
+            err.println("flashlla: --same-machine: the records are of different machines: " + String.join("; ", Warnings.machine(records)) + ".");
         }
-        comparison.gaps().forEach(gap -> err.println("note: " + gap));
-        return gate(comparison.regressions(regressionPercent / 100), err);
+        return status != 0 || regressionPercent == null ? status : gate(Gate.of(comparison, regressionPercent / 100, allowMissing), err);
     }
 
-    private int gate(List<Line> regressions, PrintWriter err) {
-        for (Line line : regressions) {
-            err.println("regression: " + line.series().label() + ", " + line.measurement().workload().label() + ", "
-                    + line.measurement().method().label() + ": " + (line.ratio() == null
-                            ? "was ok, now " + line.measurement().status().label() : line.ratio().words()
-                                    + ", ratio " + line.ratio().numbers()));
-        }
+    /** Tells why the gate is closed; a failure weighs more than a regression. */
+    private static int gate(Gate gate, PrintWriter err) {
+        gate.failures().forEach(err::println);
+        gate.regressions().forEach(err::println);
         err.flush();
-        return regressions.isEmpty() ? 0 : 1;
+        return !gate.failures().isEmpty() ? CommandLine.ExitCode.SOFTWARE : gate.regressions().isEmpty() ? 0 : FlashLla.REGRESSION;
     }
 
     static final class Clocks extends LowerCase {

@@ -22,21 +22,28 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
 /** {@code devices}: what can compute here, and what could not be found and why. */
 @Command(name = "devices", description = "List devices, and the backends that are not here with the reason.",
         footerHeading = "%nExamples:%n",
-        footer = {"  flashlla devices", "  flashlla devices --refresh", "  flashlla devices -o json", "  flashlla devices --kernels 1x8x4096x128",
+        footer = {"  flashlla devices", "  flashlla devices --refresh", "  flashlla devices --format json", "  flashlla devices --kernels 1x8x4096x128",
             "  flashlla devices --kernels 1x8x4096x64 --precision float16 --as bench/results/h200/forward.json"})
 public final class DevicesCommand implements Callable<Integer> {
 
-    enum Output { md, json }
+    enum Format { md, json }
 
-    @Option(names = {"-o", "--output"}, paramLabel = "FORMAT", defaultValue = "md",
-            description = "Form of the result: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}); json has sizes in bytes, -1 "
-                    + "where a driver does not tell")
-    private Output output;
+    @Parameters(arity = "0..*", paramLabel = "NAME", completionCandidates = DeviceNames.class,
+            description = "Devices to describe: names, backends, cpu, gpu, or several as one, such as cuda:0+cuda:1 (default: all there are)")
+    private List<String> names;
+
+    @Option(names = "--format", paramLabel = "FORM",
+            description = "Form of the result: ${COMPLETION-CANDIDATES} (default: md); json has sizes in bytes, -1 where a driver does not tell")
+    private Format format;
+
+    @Mixin
+    private ResultOptions result;
 
     @Option(names = "--refresh", description = "Ask every backend again; without it, answers of an earlier run are shown where nothing changed")
     private boolean refresh;
@@ -46,7 +53,7 @@ public final class DevicesCommand implements Callable<Integer> {
     private String kernels;
 
     @Option(names = "--as", paramLabel = "FILE", description = "With --kernels: devices as a record of bench, or the output of "
-            + "devices -o json, describes them, here or not")
+            + "devices --format json, describes them, here or not")
     private Path as;
 
     @Option(names = "--causal", arity = "1", paramLabel = "BOOL", defaultValue = "true",
@@ -61,6 +68,7 @@ public final class DevicesCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        Format form = result.format(format, Format.md);
         if (refresh && !SurveyedDeviceProvider.inTornadoJvm()) {
             BackendSurvey.refresh();
         }
@@ -68,21 +76,20 @@ public final class DevicesCommand implements Callable<Integer> {
             throw new InvalidInputException("--as describes devices for --kernels; name a shape with it, such as --kernels 1x8x4096x64.");
         }
         if (kernels != null) {
-            PrintWriter told = spec.commandLine().getOut();
-            told.print(KernelChoices.of(as == null ? Devices.list() : KernelChoices.recorded(as), kernels, solver.only().withCausal(causal)));
-            told.flush();
+            result.print(KernelChoices.of(as == null ? devices() : KernelChoices.recorded(as), kernels, solver.only().withCausal(causal)));
             return 0;
         }
-        List<DeviceInfo> devices = Devices.list();
-        List<Absence> absences = Devices.absences();
-        PrintWriter out = spec.commandLine().getOut();
-        switch (output) {
-            case md -> out.print(markdown(devices, absences));
-            case json -> out.println(new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT)
-                    .writeValueAsString(new Discovery(devices, absences)));
-        }
-        out.flush();
+        List<DeviceInfo> devices = devices();
+        List<Absence> absences = names == null ? Devices.absences() : List.of();
+        result.print(switch (form) {
+            case md -> markdown(devices, absences);
+            case json -> new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValueAsString(new Discovery(devices, absences)) + "\n";
+        });
         return 0;
+    }
+
+    private List<DeviceInfo> devices() {
+        return names == null ? Devices.list() : Devices.select(names);
     }
 
     private static String markdown(List<DeviceInfo> devices, List<Absence> absences) {

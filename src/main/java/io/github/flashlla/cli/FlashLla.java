@@ -2,6 +2,7 @@ package io.github.flashlla.cli;
 
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.TensorFile;
 import io.github.flashlla.process.CommandRelay;
 import io.github.flashlla.text.Printable;
 import java.io.IOException;
@@ -18,11 +19,11 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine;
 
-/** The {@code flashlla} command. Exit status: 0, or 1 where a device or a check failed, or 2 for a wrong command line or input. */
+/** The {@code flashlla} command. Exit status: 0, 1 where a device or a check failed, 2 for a wrong command line or input, 3 for a regression. */
 @Command(name = "flashlla", mixinStandardHelpOptions = true, versionProvider = FlashLla.Version.class,
         description = "Local Linear Attention for the JVM and, through TornadoVM, for accelerators.",
         exitCodeListHeading = "%nExit status:%n",
-        exitCodeList = {"0:done", "1:a check or a device failed", "2:wrong command line or input"},
+        exitCodeList = {"0:done", "1:a check or a device failed", "2:wrong command line or input", "3:compare --fail-on-regression found a regression"},
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla bench", "  flashlla devices", "  flashlla verify --device all",
             "  flashlla run --q q.npy --k k.npy --v v.npy --out o.npy --verify", "  flashlla help run",
@@ -30,6 +31,9 @@ import picocli.CommandLine;
         subcommands = {RunCommand.class, DevicesCommand.class, VerifyCommand.class, BenchCommand.class, CompareCommand.class, ExperimentCommand.class,
             DoctorCommand.class, BundleCommand.class, FlagsCommand.class, AutoComplete.GenerateCompletion.class, CommandLine.HelpCommand.class})
 public final class FlashLla {
+    /** Exit status of a gate that found something slower and nothing broken. */
+    static final int REGRESSION = 3;
+
     private FlashLla() {}
 
     public static void main(String[] args) {
@@ -75,6 +79,7 @@ public final class FlashLla {
         return flashlla
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .registerConverter(Path.class, FlashLla::path)
+                .registerConverter(TensorFile.class, FlashLla::tensor)
                 .setParameterExceptionHandler((e, args) -> {
                     CommandLine line = e.getCommandLine();
                     line.getErr().println("flashlla: " + sentence(Printable.sentence(WrongUsage.text(e, flashlla, args)) + "; see '" + line.getCommandSpec().qualifiedName()
@@ -90,6 +95,11 @@ public final class FlashLla {
                     line.getErr().flush();
                     return e instanceof InvalidInputException ? 2 : 1;
                 });
+    }
+
+    private static TensorFile tensor(String text) {
+        path(text); // has the words for what is no name
+        return TensorFile.of(text);
     }
 
     private static Path path(String text) {

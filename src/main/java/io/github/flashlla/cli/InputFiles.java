@@ -7,18 +7,17 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
-import io.github.flashlla.io.Npy;
-import java.nio.file.Path;
+import io.github.flashlla.io.TensorFile;
 import java.util.Arrays;
 
 /** The tensors of {@code run} as their files hold them, of rank 2 to 4, checked with the files' names in every complaint. */
-record InputFiles(Path qFile, Path kFile, Path vFile, Path ridgeFile, Path gradFile, Tensor q, Tensor k, Tensor v, Tensor ridge,
-        Tensor grad) {
+record InputFiles(TensorFile qFile, TensorFile kFile, TensorFile vFile, TensorFile ridgeFile, TensorFile gradFile, Tensor q, Tensor k,
+        Tensor v, Tensor ridge, Tensor grad) {
 
     /** @param ridge, grad null where there is none */
-    static InputFiles read(Path q, Path k, Path v, Path ridge, Path grad) {
+    static InputFiles read(TensorFile q, TensorFile k, TensorFile v, TensorFile ridge, TensorFile grad) {
         return new InputFiles(q, k, v, ridge, grad, tensor("--q", q), tensor("--k", k), tensor("--v", v),
-                ridge == null ? null : Npy.read(ridge), grad == null ? null : tensor("--grad", grad));
+                ridge == null ? null : ridge.read(), grad == null ? null : tensor("--grad", grad));
     }
 
     /** All as the core takes them. */
@@ -84,23 +83,22 @@ record InputFiles(Path qFile, Path kFile, Path vFile, Path ridgeFile, Path gradF
         }
     }
 
-    private static void requireFinite(String option, Path file, Tensor tensor, boolean wide) {
-        boolean narrowed = !wide && tensor.type() == DataType.FLOAT64;
-        for (long i = 0; i < tensor.size(); i++) {
-            double value = tensor.get(i);
-            if (!Double.isFinite(value)) {
-                throw new InvalidInputException(option + " " + file + " holds " + value + " at " + tensor.coordinates(i)
-                        + "; inputs must be finite.");
-            }
-            if (narrowed && Float.isInfinite((float) value)) {
-                throw new InvalidInputException(option + " " + file + " holds " + value + " at " + tensor.coordinates(i)
+    private static void requireFinite(String option, TensorFile file, Tensor tensor, boolean wide) {
+        long at = tensor.firstNonFinite();
+        if (at >= 0) {
+            throw new InvalidInputException(option + " " + file + " holds " + tensor.get(at) + " at " + tensor.coordinates(at)
+                    + "; inputs must be finite.");
+        }
+        for (long i = 0; !wide && tensor.type() == DataType.FLOAT64 && i < tensor.size(); i++) {
+            if (Float.isInfinite((float) tensor.get(i))) {
+                throw new InvalidInputException(option + " " + file + " holds " + tensor.get(i) + " at " + tensor.coordinates(i)
                         + ", more than float32, in which devices compute, can hold.");
             }
         }
     }
 
-    private static Tensor tensor(String option, Path file) {
-        Tensor tensor = Npy.read(file);
+    private static Tensor tensor(String option, TensorFile file) {
+        Tensor tensor = file.read();
         if (tensor.rank() < 2 || tensor.rank() > 4) {
             throw new InvalidInputException(option + " " + file + " has rank " + tensor.rank()
                     + "; (length, dim), (heads, length, dim) or (batch, heads, length, dim) is needed.");

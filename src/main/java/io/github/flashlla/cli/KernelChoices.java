@@ -70,7 +70,7 @@ final class KernelChoices {
         }
     }
 
-    /** The devices that a file describes: the output of {@code devices -o json}, or a record of {@code bench}. */
+    /** The devices that a file describes: the output of {@code devices --format json}, or a record of {@code bench}. */
     static List<DeviceInfo> recorded(Path file) {
         JsonNode devices;
         try {
@@ -83,7 +83,7 @@ final class KernelChoices {
         }
         if (!devices.isArray() || devices.isEmpty()) {
             throw new InvalidInputException(file + " describes no devices; --as takes a record of flashlla bench, or what "
-                    + "flashlla devices -o json printed.");
+                    + "flashlla devices --format json printed.");
         }
         List<DeviceInfo> found = new ArrayList<>();
         for (JsonNode device : devices) {
@@ -91,7 +91,7 @@ final class KernelChoices {
                 found.add(recorded(device));
             } catch (IllegalArgumentException e) { // a type or a precision of no device
                 throw new InvalidInputException(file + ": device '" + device.path("name").asText() + "' has a type or a precision that there is not; "
-                        + "--as takes a record of flashlla bench, or what flashlla devices -o json printed.");
+                        + "--as takes a record of flashlla bench, or what flashlla devices --format json printed.");
             }
         }
         return found;

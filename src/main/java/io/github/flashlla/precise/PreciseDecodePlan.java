@@ -66,7 +66,8 @@ public final class PreciseDecodePlan implements DecodePlan {
             int sequence = row / shape().heads();
             int length = cache.length(sequence);
             work += DoubleRow.work(length, d);
-            if (work > DoubleRows.MOST_WORK) {
+            long bytes = Double.BYTES * (long) length * (2 * d + shape().valueDim() + 8); // k twice, v, and numbers a key
+            if (work > DoubleRows.MOST_WORK || bytes > Runtime.getRuntime().maxMemory() / 2) {
                 return;
             }
             if (heldSequence != sequence) {

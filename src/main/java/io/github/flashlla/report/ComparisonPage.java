@@ -9,7 +9,6 @@ import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.report.Charts.Chart;
-import io.github.flashlla.report.compare.Comparison.Clock;
 import io.github.flashlla.report.compare.Comparison.Group;
 import io.github.flashlla.report.compare.Comparison.Line;
 import io.github.flashlla.report.compare.Comparison;
@@ -94,7 +93,7 @@ public final class ComparisonPage {
         Map<String, Object> page = new LinkedHashMap<>();
         page.put("title", String.join(" and ", comparison.records().stream().map(Comparison.Named::name).toList()));
         page.put("baseline", comparison.baseline());
-        page.put("clock", comparison.clock() == Clock.KERNEL ? "kernel times, or wall times where a device has no clock of its own" : "wall times");
+        page.put("clock", comparison.clockWords());
         page.put("sources", comparison.records().stream().map(ComparisonPage::source).toList());
         page.put("summary", Summary.of(comparison));
         List<Column> columns = Column.of(Column.Table.PAGE, Row.of(comparison));
@@ -142,7 +141,7 @@ public final class ComparisonPage {
     private static Map<String, Object> group(Group group, List<Column> columns, RatioBar bar) {
         List<String> methods = group.lines().stream().map(line -> line.measurement().method().label()).distinct().toList();
         return Map.of("workload", group.workload().label(), "method", methods.size() == 1 ? methods.getFirst() : "",
-                "lines", group.lines().stream().map(line -> Row.of(line, methods.size() == 1 ? "" : line.measurement().method().label()))
+                "lines", group.lines().stream().map(line -> Row.of(line, "", methods.size() == 1 ? "" : line.measurement().method().label()))
                         .map(row -> columns.stream().map(column -> cell(column, row, bar)).toList()).toList());
     }
 

@@ -1,34 +1,41 @@
 package io.github.flashlla.report;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import io.github.flashlla.record.BenchmarkRecord;
 import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Measurement;
+import io.github.flashlla.record.RecordJson;
 import io.github.flashlla.record.Status;
+import io.github.flashlla.report.compare.Comparison.Named;
+import io.github.flashlla.report.compare.Comparison;
+import io.github.flashlla.report.compare.Summary;
+import io.github.flashlla.report.compare.Warnings;
 import io.github.flashlla.text.MarkdownTable;
 import io.github.flashlla.text.Numbers;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Stream;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVPrinter;
 
-/** One record as text. */
+/** Records and comparisons as text for a terminal and for programs. */
 public final class RecordRenderer {
     private RecordRenderer() {}
 
-    /** A table, then the failures, then the devices. */
-    public static String markdown(BenchmarkRecord record) {
+    /** A table, then which device is faster, in words, then the failures, then the devices. */
+    public static String markdown(BenchmarkRecord record, TableLayout layout) {
         StringBuilder text = new StringBuilder();
-        List<Row> rows = Row.of(record);
-        List<Column> columns = Column.of(Column.Table.BENCH, rows);
-        MarkdownTable table = new MarkdownTable(columns.stream().map(Column::title).toArray(String[]::new));
-        for (Row row : rows) {
-            table.add(columns.stream().map(column -> column.cell().apply(row)).toList());
+        Comparison comparison = record.measurements().isEmpty() ? null
+                : Comparison.of(List.of(new Named(record.name(), record)), null, Comparison.Clock.WALL, null);
+        if (comparison != null && layout.isBrief()) {
+            text.append(MarkdownTable.inline(String.join(", ", Row.common(comparison)))).append("\n\n");
         }
-        text.append(table);
-        if (!record.complete()) {
-            text.append("\nThe run was cut short: what had not ended is missing.\n");
-        }
+        text.append(layout.table(comparison == null ? List.of() : layout.isBrief() ? Row.brief(comparison) : Row.of(comparison),
+                Column.Table.BENCH, Column.Table.BENCH_TERMINAL));
         List<Measurement> bad = record.measurements().stream().filter(m -> m.status() != Status.OK).toList();
         if (!bad.isEmpty()) {
             text.append('\n');
@@ -40,6 +47,11 @@ public final class RecordRenderer {
         text.append('\n');
         for (DeviceFacts device : record.devices()) {
             text.append(MarkdownTable.inline(device(device))).append('\n');
+        }
+        if (comparison != null) {
+            text.append('\n');
+            Warnings.of(comparison).forEach(warning -> text.append("Note: ").append(MarkdownTable.inline(warning)).append('\n'));
+            Summary.of(comparison).forEach(sentence -> text.append(MarkdownTable.inline(sentence)).append('\n'));
         }
         return text.toString();
     }
@@ -60,11 +72,48 @@ public final class RecordRenderer {
 
     /** A line per measurement; samples are separated by spaces within their cell. */
     public static String csv(BenchmarkRecord record) {
+        return csv(Column.of(Column.Table.CSV), Row.of(record));
+    }
+
+    /** A line per measurement of a comparison, and per measurement that is missing from a record; samples are in the records. */
+    public static String csv(Comparison comparison) {
+        return csv(Column.of(Column.Table.COMPARE_CSV), rows(comparison));
+    }
+
+    /** What {@link #csv(Comparison)} holds, and beside it what ratios are of and what to know before them. */
+    public static String json(Comparison comparison) {
+        Map<String, Object> tree = new LinkedHashMap<>();
+        tree.put("baseline", comparison.baseline());
+        tree.put("clock", comparison.clock().name().toLowerCase(Locale.ROOT));
+        tree.put("warnings", Warnings.of(comparison));
+        List<Column> columns = Column.of(Column.Table.COMPARE_CSV);
+        tree.put("lines", rows(comparison).stream().map(row -> {
+            Map<String, Object> line = new LinkedHashMap<>();
+            columns.forEach(column -> {
+                Object value = column.value().apply(row);
+                if (value != null) {
+                    line.put(column.key(), value);
+                }
+            });
+            return line;
+        }).toList());
+        tree.put("summary", Summary.of(comparison));
+        try {
+            return RecordJson.PRETTY.writeValueAsString(tree) + "\n";
+        } catch (JsonProcessingException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static List<Row> rows(Comparison comparison) {
+        return Stream.concat(Row.of(comparison).stream(), comparison.missing().stream().map(Row::of)).toList();
+    }
+
+    private static String csv(List<Column> columns, List<Row> rows) {
         StringBuilder text = new StringBuilder();
-        List<Column> columns = Column.ofCsv();
         try (CSVPrinter csv = new CSVPrinter(text, CSVFormat.DEFAULT.builder().setRecordSeparator('\n')
                 .setHeader(columns.stream().map(Column::key).toArray(String[]::new)).get())) {
-            for (Row row : Row.of(record)) {
+            for (Row row : rows) {
                 csv.printRecord(columns.stream().map(column -> column.value().apply(row)));
             }
         } catch (IOException e) {

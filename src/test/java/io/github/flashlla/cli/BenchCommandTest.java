@@ -8,6 +8,7 @@ import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.RecordFile;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.report.RecordRenderer;
+import io.github.flashlla.report.TableLayout;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringReader;
@@ -34,7 +35,7 @@ class BenchCommandTest {
         Path file = folder.resolve("record.json");
         Path page = folder.resolve("page.html");
         Run run = run("--device", "jvm", "--seq", "32,64", "--heads", "2", "--kv-heads", "1", "--head-dim", "16", "-r", "3",
-                "--warm-up", "0.05", "-o", "jsonl", "--name", "mine", "--record", file.toString(), "--html", page.toString());
+                "--warm-up", "0.05", "--format", "jsonl", "--name", "mine", "--record", file.toString(), "--html", page.toString());
         assertEquals(0, run.status, run.err);
         BenchmarkRecord record = RecordFile.read(file, note -> { });
         assertTrue(record.complete());
@@ -60,7 +61,7 @@ class BenchCommandTest {
         assertEquals(record.measurements().get(1).times().medianNs(), Double.parseDouble(csv.get(1).get("median_ns")));
         assertEquals(3, csv.get(0).get("wall_ns").split(" ").length);
 
-        assertTrue(RecordRenderer.markdown(record).contains("| jvm "));
+        assertTrue(RecordRenderer.markdown(record, TableLayout.WIDE).contains("| jvm "));
         assertTrue(Files.readString(page).contains("<svg"));
     }
 
@@ -81,7 +82,7 @@ class BenchCommandTest {
             assertTrue(run.err.startsWith("flashlla: --"), run.err);
             assertTrue(run.err.contains(" " + list + " is a list with an empty element"), run.err);
         }
-        for (String wrong : List.of("--seq 1e3", "--context 1e3", "--ridge x", "--mode x", "-r x", "--causal x", "-o x", "--record \0")) {
+        for (String wrong : List.of("--seq 1e3", "--context 1e3", "--ridge x", "--mode x", "-r x", "--causal x", "--format x", "--record \0")) {
             String[] words = wrong.split(" ");
             Run run = run("--device", "jvm", words[0], words[1]);
             assertEquals(2, run.status, run.err);
@@ -116,7 +117,7 @@ class BenchCommandTest {
     @Test
     void sizesThatCannotBeAreRefusedAtOnce() {
         long began = System.nanoTime();
-        Run run = run("--device", "jvm", "--mode", "decode", "--context", "2000000000", "--heads", "512", "-r", "1", "-o", "csv");
+        Run run = run("--device", "jvm", "--mode", "decode", "--context", "2000000000", "--heads", "512", "-r", "1", "--format", "csv");
         assertEquals(1, run.status, run.err);
         assertTrue(run.out.contains("refused") && run.out.contains("TiB of host memory"), run.out);
         assertTrue(System.nanoTime() - began < 30e9);
@@ -126,7 +127,7 @@ class BenchCommandTest {
     @ValueSource(strings = {"--seq 0", "--device nobody", "--tol 2", "-r 0", "--time-limit -1", "--heads 8 --kv-heads 3",
         "--suite none.yaml", "--suite none.yaml --seq 5", "--record no/such/folder/file.json", "--html no/such/page.html", "--html /proc/page.html",
         "--record /dev/null", "--record a.json --html ./a.json", "--ridge 0", "--dtype int4", "--mode sideways", "--precond ilu", "--causal maybe",
-        "--seq 64 --query-seq 65", "--head-dim 257", "--max-iter 0", "--warm-up -1", "-o xml"})
+        "--seq 64 --query-seq 65", "--head-dim 257", "--max-iter 0", "--warm-up -1", "--format xml"})
     void badUsageIsOneSentence(String args) {
         Run run = run(args.split(" "));
         assertEquals(2, run.status, run.err);

@@ -67,7 +67,7 @@ class HelpTest {
         assertTrue(table.out.startsWith("| name "), table.out);
         assertTrue(table.out.lines().anyMatch(line -> line.startsWith("| jvm ")), table.out);
         assertFalse(table.out.contains("\u001b"), "colours reach the terminal");
-        Run json = run("devices", "-o", "json");
+        Run json = run("devices", "--format", "json");
         JsonNode tree = new ObjectMapper().readTree(json.out);
         assertEquals(Devices.list().stream().map(device -> device.name()).toList(),
                 tree.get("devices").findValuesAsText("name"));
@@ -75,7 +75,7 @@ class HelpTest {
             assertFalse(absence.get("reason").asText().isBlank());
             assertTrue(table.out.contains("- " + absence.get("backend").asText() + ": "), table.out);
         }
-        assertEquals(2, run("devices", "-o", "xml").status);
+        assertEquals(2, run("devices", "--format", "xml").status);
     }
 
     @Test

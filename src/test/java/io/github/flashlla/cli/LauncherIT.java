@@ -94,7 +94,7 @@ class LauncherIT {
         Path out = folder.resolve("out.txt");
         Path err = folder.resolve("err.txt");
         Process process = new Launcher(folder).start(out, err, "bench", "--device", "jvm,reference", "--seq", "64,96,128", "--heads", "1",
-                "--head-dim", "16", "-r", "2", "--warm-up", "0.5", "-o", "csv", "--record", "record.json", "--html", "page.html");
+                "--head-dim", "16", "-r", "2", "--warm-up", "0.5", "--format", "csv", "--record", "record.json", "--html", "page.html");
         Pattern second = Pattern.compile("\\[2/6] jvm: .* \\(process (\\d+)\\)");
         Matcher[] started = new Matcher[1];
         await(() -> (started[0] = second.matcher(Files.readString(err))).find(), process);

@@ -76,7 +76,7 @@ class PlacesIT {
         assumeTrue(Files.exists(Path.of("/dev/full")), "this system has no /dev/full");
         for (String command : List.of("--version", "generate-completion", "devices", "doctor", "help run",
                 "compare '" + Launcher.ROOT + "/bench/results/cpu-2core/jvm.json'",
-                "bench --device jvm --seq 16 --heads 1 --head-dim 8 -r 1 --warm-up 0.1 -o json")) {
+                "bench --device jvm --seq 16 --heads 1 --head-dim 8 -r 1 --warm-up 0.1 --format json")) {
             Shell shell = shell("'" + Launcher.ROOT + "/bin/flashlla' " + command + " > /dev/full");
             assertEquals(1, shell.status, command + ": " + shell.err);
             assertTrue(shell.err.contains("standard output cannot be written"), command + ": " + shell.err);

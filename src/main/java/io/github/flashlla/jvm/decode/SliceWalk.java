@@ -25,15 +25,15 @@ public final class SliceWalk {
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-    private final CacheTiles keys;
-    private final CacheTiles values;
+    private final TokenTiles keys;
+    private final TokenTiles values;
     private final DecodeLoops kernels;
     /** D and Dv, and what rows of them are padded to. */
     private final int dim;
     private final int valueDim;
     private final int rowDim;
     private final int valueRowDim;
-    /** A float16 tile, widened. */
+    /** A float16 tile, widened, or a tile turned. */
     private final MemorySegment widened;
     /** Where the current tile lies. */
     private MemorySegment tile;
@@ -50,9 +50,11 @@ public final class SliceWalk {
     private final float[] weights = new float[TILE];
     private final float[] coefficients = new float[TILE];
     private final float[][] headCoefficients;
+    /** Null for a cache. */
+    private final TensorTiles.Room room;
 
     /** @param group query heads that share a key/value head */
-    public SliceWalk(CacheTiles keys, CacheTiles values, DecodeLoops kernels, int group) {
+    public SliceWalk(TokenTiles keys, TokenTiles values, DecodeLoops kernels, int group) {
         this.keys = keys;
         this.values = values;
         this.kernels = kernels;
@@ -68,15 +70,27 @@ public final class SliceWalk {
         this.v = new float[TILE * valueRowDim];
         this.weightedV = new float[TILE * valueRowDim];
         this.headCoefficients = new float[group][TILE];
+        this.room = keys instanceof TensorTiles ? new TensorTiles.Room(Math.max(dim, valueDim)) : null;
     }
 
     public long bytes() {
         long tokens = 2L * k.length + 2L * v.length + (3L + headCoefficients.length) * TILE;
-        return widened.byteSize() + Float.BYTES * (origin.length + key.length + tokens);
+        return widened.byteSize() + (room == null ? 0 : room.bytes()) + Float.BYTES * (origin.length + key.length + tokens);
     }
 
     /** Loads a tile of keys or values; it is then the current tile. */
-    private void load(CacheTiles tiles, HeadGroupStep unit, int token) {
+    private void load(TokenTiles source, HeadGroupStep unit, int token) {
+        switch (source) {
+            case CacheTiles tiles -> loadCached(tiles, unit, token);
+            case TensorTiles tiles -> {
+                tiles.load(unit.sequence(), unit.kvHead(), token, room, widened);
+                tile = widened;
+                at = 0;
+            }
+        }
+    }
+
+    private void loadCached(CacheTiles tiles, HeadGroupStep unit, int token) {
         long offset = tiles.offset(unit.sequence(), unit.kvHead(), token);
         fetch(tiles.segment(), offset, tiles.tileBytes());
         if (tiles.half()) {

@@ -17,10 +17,12 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /**
  * Several records side by side: per workload one line for every record, device and way of solving, each with its ratio
@@ -28,10 +30,12 @@ import java.util.function.Function;
  *
  * @param records the records, each under a name of its own
  * @param baseline what ratios are against
+ * @param baselineRecord the record that is the baseline; null if a device is
  * @param clock which times are compared
  * @param groups one per workload, in order of first appearance, lengths of a family in order
+ * @param missing what the baseline record measured and another record did not
  */
-public record Comparison(List<Named> records, String baseline, Clock clock, List<Group> groups) {
+public record Comparison(List<Named> records, String baseline, Named baselineRecord, Clock clock, List<Group> groups, List<Missing> missing) {
 
     private static final double MANY_ERRORS = 10;
 
@@ -40,7 +44,31 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
         /** Host time of a run, transfers included. */
         WALL,
         /** The device's own account of its kernels; host time where it has no clock, as one that computes where its data is. */
-        KERNEL
+        KERNEL;
+
+        /** The samples that this clock compares. */
+        public long[] samples(Measurement m) {
+            return has(m) ? m.times().kernelNs() : m.times().wallNs();
+        }
+
+        /** Whether the measurement tells kernel times, and they are what is asked for. */
+        public boolean has(Measurement m) {
+            return this == KERNEL && m.times().kernelNs() != null;
+        }
+
+        /** Median of those samples, in nanoseconds. */
+        public double medianNs(Measurement m) {
+            return has(m) ? m.times().kernelMedianNs() : m.times().medianNs();
+        }
+    }
+
+    /** How a line stands to the baseline. */
+    public enum Relation {
+        BASELINE, COMPARED,
+        /** The baseline record has no measurement of this device and workload, solved in this way. */
+        NEW,
+        /** The baseline device did not measure this workload. */
+        NOT_COMPARED
     }
 
     /** A record and the name it goes by here. */
@@ -57,28 +85,58 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
     public record Group(Workload workload, List<Line> lines) {}
 
     /**
+     * A measurement of the baseline record that another record lacks.
+     *
+     * @param from the record that lacks it
+     * @param was the baseline's, which was ok
+     */
+    public record Missing(Named from, Measurement was) {
+        public String sentence() {
+            return "missing: " + from.name() + " lacks " + was.device() + ", " + was.workload().label() + ", " + was.method().label();
+        }
+    }
+
+    /**
      * One measurement.
      *
-     * @param baseline whether the others' ratios are against it
+     * @param relation how it stands to the baseline
      * @param ratio to the baseline; null for itself, and where one of the two was not measured
      * @param against the baseline's measurement; null where there is none for this line
+     * @param clock which times the ratio is of
      */
-    public record Line(Series series, Measurement measurement, boolean baseline, TimeRatio ratio, Measurement against) {
+    public record Line(Series series, Measurement measurement, Relation relation, TimeRatio ratio, Measurement against, Clock clock) {
+        /** Whether the others' ratios are against it. */
+        public boolean baseline() {
+            return relation == Relation.BASELINE;
+        }
+
         /** What to say of it in one or a few words. */
         public String verdict() {
             if (measurement.status() != Status.OK) {
                 return measurement.status().word();
             }
-            if (baseline) {
-                return "baseline";
-            }
-            return ratio == null ? "not compared" : ratio.words() + reservation();
+            return ratio != null ? ratio.words() + reservation() : switch (relation) {
+                case BASELINE -> "baseline";
+                case NEW -> "new";
+                case COMPARED -> "not compared: the baseline is " + against.status().word();
+                case NOT_COMPARED -> "not compared";
+            };
         }
 
-        /** What the speed costs: another operator, or an answer ten times as far off. */
+        /** The verdict in one word for a program, such as {@code slower}, {@code new}, {@code wrong}. */
+        public String code() {
+            return measurement.status() != Status.OK ? measurement.status().label()
+                    : ratio != null ? ratio.verdict().name().toLowerCase(Locale.ROOT)
+                    : relation == Relation.COMPARED ? "not_compared" : relation.name().toLowerCase(Locale.ROOT);
+        }
+
+        /** What the speed costs, or how far the two times can be compared: another operator, clock, or an answer ten times as far off. */
         private String reservation() {
             if (!measurement.method().operator().equals(against.method().operator())) {
                 return " (another operator)";
+            }
+            if (clock.has(measurement) != clock.has(against)) {
+                return clock.has(measurement) ? " (kernels against wall)" : clock == Clock.KERNEL ? " (wall against kernels)" : "";
             }
             double errors = measurement.accuracy().error() / against.accuracy().error();
             return errors >= MANY_ERRORS && Double.isFinite(errors) ? " (" + Numbers.digits(errors) + " times the error)" : "";
@@ -88,8 +146,8 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
     /**
      * Lines that records up.
      *
-     * @param baselineName a record's name or a device's name; null for the first record, or for the first device where
-     *     there is one record
+     * @param baselineName a record's name or a device's name; null for the first record where every other has something in common
+     *     with it, else for the first device
      * @param noise smallest difference to report, as a share; null for the usual difference between processes on such a
      * device
      * @throws InvalidInputException if the baseline is unknown, or a record has no workload that the baseline has
@@ -112,13 +170,26 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
         for (Map.Entry<Workload, List<Entry>> workload : byWorkload.entrySet()) {
             List<Line> lines = new ArrayList<>();
             for (Entry entry : workload.getValue()) {
-                lines.add(line(entry, baseline.of(entry, workload.getValue()), clock, noise));
+                lines.add(line(entry, baseline, workload.getValue(), clock, noise));
             }
             groups.add(new Group(workload.getKey(), lines));
         }
-        Comparison comparison = new Comparison(records, baseline.name(), clock, inOrder(groups));
-        comparison.requireCommonGround(baseline.name());
+        Comparison comparison = new Comparison(records, baseline.name(), baseline.record(), clock, inOrder(groups),
+                baseline.record() == null ? List.of() : missing(baseline.record(), records));
+        comparison.requireCommonGround(baselineName == null ? records.getFirst() : baseline.record());
         return comparison;
+    }
+
+    private static List<Missing> missing(Named baseline, List<Named> records) {
+        List<Missing> missing = new ArrayList<>();
+        for (Named named : records) {
+            Set<List<Object>> there = new HashSet<>();
+            named.record().measurements().forEach(m -> there.add(List.of(m.device(), m.workload(), m.method())));
+            baseline.record().measurements().stream()
+                    .filter(m -> m.status() == Status.OK && !there.contains(List.of(m.device(), m.workload(), m.method())))
+                    .forEach(m -> missing.add(new Missing(named, m)));
+        }
+        return missing;
     }
 
     /** Every line, in order. */
@@ -128,8 +199,18 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
 
     /** Median of the time that is compared, in nanoseconds: the kernels' under {@link Clock#KERNEL} where the device has that. */
     public double medianNs(Line line) {
-        Measurement.Times times = line.measurement().times();
-        return clock == Clock.KERNEL ? times.computeNs() : times.medianNs();
+        return clock.medianNs(line.measurement());
+    }
+
+    /** Which clock's times are compared, in words. */
+    public String clockWords() {
+        if (clock == Clock.WALL) {
+            return "wall time";
+        }
+        List<String> without = lines().stream().filter(line -> line.measurement().times() != null && !clock.has(line.measurement()))
+                .map(line -> Printable.text(line.series().device())).distinct().toList();
+        return "kernel time" + (without.isEmpty() ? "" : "; " + String.join(", ", without)
+                + (without.size() == 1 ? " has no clock of its own and is" : " have no clock of their own and are") + " compared by wall time");
     }
 
     /** Lines whose measurement is not ok. */
@@ -139,64 +220,35 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
 
     /** Names of lines: the series', with what tells its ways of solving apart where it has several for a workload. */
     public Function<Line, String> names() {
-        Map<Series, Set<Method>> methods = new HashMap<>();
-        Set<Series> several = new HashSet<>();
+        Map<String, Set<Method>> methods = new HashMap<>();
+        Set<String> several = new HashSet<>();
         for (Group group : groups) {
-            Set<Series> here = new HashSet<>();
+            Set<String> here = new HashSet<>();
             for (Line line : group.lines()) {
-                methods.computeIfAbsent(line.series(), s -> new HashSet<>()).add(line.measurement().method());
-                if (!here.add(line.series())) {
-                    several.add(line.series());
+                methods.computeIfAbsent(line.series().label(), s -> new HashSet<>()).add(line.measurement().method());
+                if (!here.add(line.series().label())) {
+                    several.add(line.series().label());
                 }
             }
         }
         return line -> {
-            if (!several.contains(line.series())) {
-                return line.series().label();
+            String label = line.series().label();
+            if (!several.contains(label)) {
+                return label;
             }
-            List<String> telling = line.measurement().method().parts().stream().filter(part -> !methods.get(line.series()).stream()
+            List<String> telling = line.measurement().method().parts().stream().filter(part -> !methods.get(label).stream()
                     .allMatch(method -> method.parts().contains(part))).toList();
-            return line.series().label() + ", " + String.join(" ", telling);
+            return label + ", " + String.join(" ", telling);
         };
     }
 
-    /**
-     * Lines that got worse than the baseline: slower by more than {@code share} beyond chance, or no longer right.
-     *
-     * @param share such as 0.05
-     */
-    public List<Line> regressions(double share) {
-        return lines().stream().filter(line -> !line.baseline() && line.against() != null
-                && line.against().status() == Status.OK
-                && (line.measurement().status() != Status.OK
-                        || line.ratio() != null && line.ratio().verdict() == TimeRatio.Verdict.SLOWER
-                                && line.ratio().estimate() > 1 + share)).toList();
-    }
-
-    /** A sentence for each record that lacks workloads of the baseline, since a missing workload cannot be seen to regress. */
-    public List<String> gaps() {
-        Set<Workload> base = baselineWorkloads();
-        List<String> sentences = new ArrayList<>();
-        for (Named named : records) {
-            long there = named.record().measurements().stream().map(Measurement::workload).filter(base::contains).distinct().count();
-            if (there < base.size()) {
-                sentences.add(named.name() + " holds " + there + " of the " + base.size() + " workloads of the baseline " + baseline);
-            }
-        }
-        return sentences;
-    }
-
-    private Set<Workload> baselineWorkloads() {
-        Set<Workload> base = new LinkedHashSet<>();
-        lines().stream().filter(Line::baseline).forEach(line -> base.add(line.measurement().workload()));
-        return base;
-    }
-
-    private static Line line(Entry entry, Measurement against, Clock clock, Double noise) {
+    private static Line line(Entry entry, Baseline baseline, List<Entry> sameWorkload, Clock clock, Double noise) {
         Measurement m = entry.measurement();
-        boolean self = against == m;
-        boolean both = against != null && !self && m.status() == Status.OK && against.status() == Status.OK;
-        return new Line(entry.series(), m, self, both ? ratio(against, m, clock, noise == null ? usualNoise(entry) : noise) : null, against);
+        Measurement against = baseline.of(entry, sameWorkload);
+        boolean both = against != null && against != m && m.status() == Status.OK && against.status() == Status.OK;
+        return new Line(entry.series(), m, against == m ? Relation.BASELINE : against != null ? Relation.COMPARED
+                : baseline.record() == null ? Relation.NOT_COMPARED : Relation.NEW,
+                both ? TimeRatio.of(clock.samples(against), clock.samples(m), noise == null ? usualNoise(entry) : noise) : null, against, clock);
     }
 
     private static double usualNoise(Entry entry) {
@@ -204,19 +256,16 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
                 .map(device -> TimeRatio.CPU_NOISE).orElse(TimeRatio.DEFAULT_NOISE);
     }
 
-    private static TimeRatio ratio(Measurement base, Measurement m, Clock clock, double noise) {
-        return TimeRatio.of(samples(base, clock), samples(m, clock), noise);
-    }
-
-    private static long[] samples(Measurement m, Clock clock) {
-        return clock == Clock.KERNEL && m.times().kernelNs() != null ? m.times().kernelNs() : m.times().wallNs();
-    }
-
-    /** A record whose measurements all miss the baseline's workloads does not belong here. */
-    private void requireCommonGround(String baselineName) {
-        Set<Workload> base = baselineWorkloads();
+    /**
+     * A record whose measurements all miss the baseline's workloads does not belong here.
+     *
+     * @param first the record that holds the baseline's workloads; null if they are those of every line of the baseline device
+     */
+    private void requireCommonGround(Named first) {
+        Set<Workload> base = first != null ? first.record().measurements().stream().map(Measurement::workload).collect(Collectors.toCollection(LinkedHashSet::new))
+                : lines().stream().filter(Line::baseline).map(line -> line.measurement().workload()).collect(Collectors.toCollection(LinkedHashSet::new));
         if (base.isEmpty()) {
-            throw new InvalidInputException("the baseline " + baselineName + " holds no measurements to compare with");
+            throw new InvalidInputException("the baseline " + baseline + " holds no measurements to compare with");
         }
         for (Named named : records) {
             List<Measurement> own = named.record().measurements();
@@ -224,7 +273,7 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
                 throw new InvalidInputException(named.name() + " holds no measurements: its run ended before the first one");
             }
             if (own.stream().map(Measurement::workload).noneMatch(base::contains)) {
-                throw new InvalidInputException(named.name() + " cannot be compared with the baseline " + baselineName
+                throw new InvalidInputException(named.name() + " cannot be compared with the baseline " + baseline
                         + ": they have no workload in common; the first ones differ in "
                         + difference(base.iterator().next(), own.getFirst().workload()));
             }
@@ -243,19 +292,35 @@ public record Comparison(List<Named> records, String baseline, Clock clock, List
         return String.join(", ", keys);
     }
 
-    /** A series goes by its device's name if no other record has that device, else by the record's and the device's. */
+    /**
+     * A series goes by its device's name if records that have the device describe the same hardware and measured different things on it;
+     * else by the record's, and the device's where there are several.
+     */
     private static List<Series> series(List<Named> records) {
-        List<String> devices = records.stream().flatMap(named -> named.record().devices().stream()).map(DeviceFacts::name).toList();
-        Set<String> distinct = new LinkedHashSet<>(devices);
+        long devices = records.stream().flatMap(named -> named.record().devices().stream()).map(DeviceFacts::name).distinct().count();
         List<Series> series = new ArrayList<>();
         for (Named named : records) {
             for (DeviceFacts device : named.record().devices()) {
                 String name = Printable.text(device.name());
-                series.add(new Series(named, device.name(), distinct.size() == devices.size() ? name
-                        : distinct.size() == 1 ? named.name() : named.name() + "/" + name));
+                series.add(new Series(named, device.name(), isOne(records, device.name()) ? name
+                        : devices == 1 ? named.name() : named.name() + "/" + name));
             }
         }
         return series;
+    }
+
+    private static boolean isOne(List<Named> records, String device) {
+        Set<String> hardware = new HashSet<>();
+        Set<List<Object>> seen = new HashSet<>();
+        for (Named named : records) {
+            named.record().device(device).ifPresent(facts -> hardware.add(facts.hardware()));
+            for (Measurement m : named.record().measurements()) {
+                if (m.device().equals(device) && !seen.add(List.of(m.workload(), m.method()))) {
+                    return false;
+                }
+            }
+        }
+        return hardware.size() == 1;
     }
 
     /** Families as they first appear; within one, by length. */

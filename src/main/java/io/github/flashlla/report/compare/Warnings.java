@@ -1,0 +1,82 @@
+package io.github.flashlla.report.compare;
+
+import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.DeviceFacts;
+import io.github.flashlla.record.Measurement;
+import io.github.flashlla.report.compare.Comparison.Named;
+import io.github.flashlla.text.Numbers;
+import io.github.flashlla.text.Printable;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.function.Function;
+
+/** What a reader of a comparison must know before the numbers: a sentence each. */
+public final class Warnings {
+    private Warnings() {}
+
+    public static List<String> of(Comparison comparison) {
+        List<Named> records = comparison.records();
+        List<String> warnings = new ArrayList<>();
+        differences("The records are of different machines: ", machine(records), warnings);
+        differences("The records were made with different software: ", software(records), warnings);
+        names(records, record -> !record.complete(), " was cut short: what had not ended is missing.", warnings);
+        names(records, record -> record.environment().commit() != null && record.environment().commit().endsWith("-dirty"),
+                " was made from sources that no commit holds.", warnings);
+        long timed = comparison.lines().stream().filter(line -> line.measurement().times() != null).count();
+        long unsettled = comparison.lines().stream().map(line -> line.measurement().times())
+                .filter(times -> times != null && !times.settled()).count();
+        if (unsettled > 0) {
+            warnings.add(unsettled + " of " + timed + " times are unsettled: run times still moved when the warm-up limit was reached; "
+                    + "measure again with a larger --warm-up.");
+        }
+        return warnings;
+    }
+
+    /** What tells the records' machines apart, a phrase each; empty if they are of one machine. */
+    public static List<String> machine(List<Named> records) {
+        List<String> differences = new ArrayList<>();
+        fact(differences, records, "processor", record -> record.environment().cpu());
+        fact(differences, records, "hardware threads", record -> Integer.toString(record.environment().cores()));
+        fact(differences, records, "memory", record -> record.environment().memoryBytes() == null ? null
+                : Numbers.bytes(record.environment().memoryBytes()));
+        devices(differences, records, "", DeviceFacts::hardware);
+        return differences;
+    }
+
+    private static List<String> software(List<Named> records) {
+        List<String> differences = new ArrayList<>();
+        fact(differences, records, "system", record -> record.environment().os());
+        fact(differences, records, "runtime", record -> record.environment().runtime());
+        fact(differences, records, "TornadoVM", record -> record.environment().tornadovm());
+        devices(differences, records, "driver of ", DeviceFacts::driver);
+        return differences;
+    }
+
+    private static void differences(String beginning, List<String> differences, List<String> warnings) {
+        if (!differences.isEmpty()) {
+            warnings.add(beginning + String.join("; ", differences) + ".");
+        }
+    }
+
+    private static void devices(List<String> differences, List<Named> records, String what, Function<DeviceFacts, String> fact) {
+        records.stream().flatMap(named -> named.record().devices().stream()).map(DeviceFacts::name).distinct()
+                .forEach(device -> fact(differences, records, what + Printable.text(device),
+                        record -> record.device(device).map(fact).orElse(null)));
+    }
+
+    private static void fact(List<String> differences, List<Named> records, String name, Function<BenchmarkRecord, String> fact) {
+        Set<String> values = new LinkedHashSet<>(records.stream().map(Named::record).map(fact).filter(Objects::nonNull)
+                .map(Printable::text).toList());
+        if (values.size() > 1) {
+            differences.add(name + " " + String.join(" / ", values));
+        }
+    }
+
+    private static void names(List<Named> records, Function<BenchmarkRecord, Boolean> odd, String what, List<String> warnings) {
+        List<String> names = records.stream().filter(named -> odd.apply(named.record())).map(named -> Printable.text(named.name())).toList();
+        names.forEach(name -> warnings.add(name + what));
+    }
+}
