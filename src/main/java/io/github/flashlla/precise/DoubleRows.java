@@ -84,8 +84,8 @@ final class DoubleRows {
             return;
         }
         int heads = shape.batch() * shape.kvHeads();
-        IntStream stream = IntStream.range(0, heads);
-        (heads > 1 ? stream.parallel() : stream).forEach(kvHead -> {
+        long work = rows.stream().mapToLong(row -> DoubleRow.work(visible(row), shape.headDim())).sum();
+        Magnitude.indices(heads, work).forEach(kvHead -> {
             int[] own = rows.stream().filter(row -> shape.kvHeadOf(row) == kvHead).toArray();
             if (own.length == 0) {
                 return;

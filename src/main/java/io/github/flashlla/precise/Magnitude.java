@@ -11,6 +11,8 @@ import java.util.stream.IntStream;
 /** Sizes of a tensor's rows and elements, on all processors. */
 final class Magnitude {
     private static final int CHUNK = 1 << 14;
+    /** Elements that one processor reads in the time that it takes to wake another. */
+    private static final int ALONE = 1 << 18;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private static final ValueLayout.OfInt BITS_OF_FLOAT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -26,25 +28,66 @@ final class Magnitude {
         return BUFFER.get();
     }
 
+    /** Indices below {@code count}, side by side where {@code elements} are enough to be worth waking another processor. */
+    static IntStream indices(int count, long elements) {
+        IntStream indices = IntStream.range(0, count);
+        return count > 1 && elements > ALONE ? indices.parallel() : indices;
+    }
+
     /** Largest absolute value; NaN or infinity where there is one. */
     static float largest(Tensor tensor) {
-        int chunks = Math.toIntExact(Math.ceilDiv(tensor.size(), CHUNK));
-        IntStream indices = IntStream.range(0, chunks);
-        return Float.intBitsToFloat((chunks > 1 ? indices.parallel() : indices).map(chunk -> {
-            int count = (int) Math.min(CHUNK, tensor.size() - (long) chunk * CHUNK);
-            int[] values = BITS.get();
-            bits(tensor, (long) chunk * CHUNK, count, values);
-            int most = 0;
-            for (int i = 0; i < count; i++) { // without their sign, bits of floats are in the order of the floats, NaN last
-                most = Math.max(most, values[i] & Integer.MAX_VALUE);
+        return largest(new Tensor[] {tensor})[0];
+    }
+
+    /** The same of several tensors at a time. */
+    static float[] largest(Tensor... tensors) {
+        int[] firstChunk = new int[tensors.length + 1];
+        long elements = 0;
+        for (int i = 0; i < tensors.length; i++) {
+            firstChunk[i + 1] = Math.addExact(firstChunk[i], Math.toIntExact(Math.ceilDiv(tensors[i].size(), CHUNK)));
+            elements += tensors[i].size();
+        }
+        int[] most = new int[firstChunk[tensors.length]];
+        indices(most.length, elements).forEach(chunk -> {
+            int i = 0;
+            while (chunk >= firstChunk[i + 1]) {
+                i++;
             }
-            return most;
-        }).max().orElse(0));
+            most[chunk] = largestBits(tensors[i], (long) (chunk - firstChunk[i]) * CHUNK);
+        });
+        float[] largest = new float[tensors.length];
+        for (int i = 0; i < tensors.length; i++) {
+            int bits = 0;
+            for (int chunk = firstChunk[i]; chunk < firstChunk[i + 1]; chunk++) {
+                bits = Math.max(bits, most[chunk]);
+            }
+            largest[i] = Float.intBitsToFloat(bits);
+        }
+        return largest;
+    }
+
+    /** Of a chunk's elements. Without their sign, bits of floats are in the order of the floats, NaN last. */
+    private static int largestBits(Tensor tensor, long from) {
+        int count = (int) Math.min(CHUNK, tensor.size() - from);
+        int[] values = BITS.get();
+        bits(tensor, from, count, values);
+        int most = 0;
+        for (int i = 0; i < count; i++) {
+            most = Math.max(most, values[i] & Integer.MAX_VALUE);
+        }
+        return most;
     }
 
     /** Whether neither infinity nor NaN is among the elements. */
-    static boolean allFinite(Tensor tensor) {
-        return Float.isFinite(largest(tensor)) || tensor.type() == DataType.FLOAT64 && tensor.firstNonFinite() < 0;
+    static boolean allFinite(Tensor... tensors) {
+        float[] largest = largest(tensors);
+        for (int i = 0; i < tensors.length; i++) {
+            // a float64 element may be beyond float32
+            if (!Float.isFinite(largest[i]) && !(tensors[i].type() == DataType.FLOAT64 && tensors[i].firstNonFinite() < 0)) {
+                return false;
+            }
+        }
+        return true;
     }
 
     private static void bits(Tensor tensor, long from, int count, int[] bits) {
@@ -65,7 +108,7 @@ final class Magnitude {
         int d = shape.headDim();
         int perChunk = rowsPerChunk(d);
         double[] most = new double[shape.batch() * shape.kvHeads()];
-        IntStream.range(0, most.length).parallel().forEach(head -> {
+        indices(most.length, k.size()).forEach(head -> {
             float[] rows = BUFFER.get();
             double[] mean = new double[d];
             for (int j = 0; j < length; j += perChunk) {
@@ -140,7 +183,7 @@ final class Magnitude {
         int rows = Math.toIntExact(tensor.size() / dim);
         double[] norms = new double[rows];
         int perChunk = rowsPerChunk(dim);
-        IntStream.range(0, Math.ceilDiv(rows, perChunk)).parallel().forEach(chunk -> {
+        indices(Math.ceilDiv(rows, perChunk), tensor.size()).forEach(chunk -> {
             int first = chunk * perChunk;
             int count = Math.min(perChunk, rows - first);
             float[] values = dim > CHUNK ? new float[dim] : BUFFER.get();

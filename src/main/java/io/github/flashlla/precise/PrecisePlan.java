@@ -200,11 +200,9 @@ public final class PrecisePlan implements LlaPlan {
         rescale(gradients.dv(), loss);
         rescale(gradients.dridge(), both - 2 * units.key());
         rows.backward(chosen, gradOutput, gradients);
-        for (Tensor tensor : new Tensor[] {gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge()}) {
-            if (!Magnitude.allFinite(tensor)) {
-                throw new DeviceException(device + " computed gradients that are not finite; inputs or gradient may be beyond "
-                        + "what float32 holds.");
-            }
+        if (!Magnitude.allFinite(gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge())) {
+            throw new DeviceException(device + " computed gradients that are not finite; inputs or gradient may be beyond what float32 "
+                    + "holds.");
         }
         gradients.setTiming(since(start, gradients.timing()));
     }
@@ -224,7 +222,7 @@ public final class PrecisePlan implements LlaPlan {
                         more.set(row);
                     }
                 }
-                if (!Magnitude.allFinite(gradients.dk()) || !Magnitude.allFinite(gradients.dq())) {
+                if (!Magnitude.allFinite(gradients.dk(), gradients.dq())) {
                     more.set(0, iterations.length);
                 }
             } catch (DeviceException e) { // numbers that are not finite

@@ -1,7 +1,6 @@
 package io.github.flashlla.precise;
 
 import io.github.flashlla.Tensor;
-import java.util.stream.IntStream;
 
 /**
  * What the rounding of one query's solve grows with, per query, (B,H,Sq) row-major.
@@ -19,7 +18,7 @@ record SolveSizes(double[] x, double[] b, double[] xb, double[] effectiveKeys) {
         int d = Math.toIntExact(q.size() / rows);
         SolveSizes sizes = new SolveSizes(new double[rows], new double[rows], new double[rows], new double[rows]);
         int perChunk = Magnitude.rowsPerChunk(3 * d);
-        IntStream.range(0, Math.ceilDiv(rows, perChunk)).parallel().forEach(chunk -> {
+        Magnitude.indices(Math.ceilDiv(rows, perChunk), 3 * q.size()).forEach(chunk -> {
             int first = chunk * perChunk;
             int count = Math.min(perChunk, rows - first);
             int size = count * d;

@@ -46,8 +46,8 @@ record Units(int key, int value) {
      */
     record Sizes(float query, float key, float value) {
         static Sizes of(LlaInputs inputs) {
-            float query = Magnitude.largest(inputs.q());
-            return new Sizes(query, Math.max(query, Magnitude.largest(inputs.k())), Magnitude.largest(inputs.v()));
+            float[] largest = Magnitude.largest(inputs.q(), inputs.k(), inputs.v());
+            return new Sizes(largest[0], Math.max(largest[0], largest[1]), largest[2]);
         }
     }
 
