@@ -1,7 +1,5 @@
 package io.github.flashlla.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.DeviceProvider.Absence;
 import io.github.flashlla.DeviceProvider.Discovery;
@@ -56,9 +54,8 @@ public final class DevicesCommand implements Callable<Integer> {
             + "devices --format json, describes them, here or not")
     private Path as;
 
-    @Option(names = "--causal", arity = "1", paramLabel = "BOOL", defaultValue = "true",
-            description = "With --kernels: true or false (default: ${DEFAULT-VALUE})")
-    private boolean causal;
+    @Mixin
+    private CausalOptions causal;
 
     @Mixin
     private SolverOptions solver;
@@ -76,14 +73,14 @@ public final class DevicesCommand implements Callable<Integer> {
             throw new InvalidInputException("--as describes devices for --kernels; name a shape with it, such as --kernels 1x8x4096x64.");
         }
         if (kernels != null) {
-            result.print(KernelChoices.of(as == null ? devices() : KernelChoices.recorded(as), kernels, solver.only().withCausal(causal)));
+            result.print(KernelChoices.of(as == null ? devices() : KernelChoices.recorded(as), kernels, solver.only().withCausal(causal.only())));
             return 0;
         }
         List<DeviceInfo> devices = devices();
         List<Absence> absences = names == null ? Devices.absences() : List.of();
         result.print(switch (form) {
             case md -> markdown(devices, absences);
-            case json -> new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValueAsString(new Discovery(devices, absences)) + "\n";
+            case json -> ResultJson.text(new Discovery(devices, absences));
         });
         return 0;
     }

@@ -11,12 +11,12 @@ import io.github.flashlla.io.TensorFile;
 import java.util.Arrays;
 
 /** The tensors of {@code run} as their files hold them, of rank 2 to 4, checked with the files' names in every complaint. */
-record InputFiles(TensorFile qFile, TensorFile kFile, TensorFile vFile, TensorFile ridgeFile, TensorFile gradFile, Tensor q, Tensor k,
+record InputFiles(Layout layout, TensorFile qFile, TensorFile kFile, TensorFile vFile, TensorFile ridgeFile, TensorFile gradFile, Tensor q, Tensor k,
         Tensor v, Tensor ridge, Tensor grad) {
 
     /** @param ridge, grad null where there is none */
-    static InputFiles read(TensorFile q, TensorFile k, TensorFile v, TensorFile ridge, TensorFile grad) {
-        return new InputFiles(q, k, v, ridge, grad, tensor("--q", q), tensor("--k", k), tensor("--v", v),
+    static InputFiles read(Layout layout, TensorFile q, TensorFile k, TensorFile v, TensorFile ridge, TensorFile grad) {
+        return new InputFiles(layout, q, k, v, ridge, grad, tensor("--q", q), tensor("--k", k), tensor("--v", v),
                 ridge == null ? null : ridge.read(), grad == null ? null : tensor("--grad", grad));
     }
 
@@ -29,7 +29,7 @@ record InputFiles(TensorFile qFile, TensorFile kFile, TensorFile vFile, TensorFi
         } catch (InvalidInputException e) {
             throw new InvalidInputException(e.getMessage() + " (q is " + qFile + ", k is " + kFile + ", v is " + vFile + ").");
         }
-        return ridge == null ? inputs : inputs.withRidge(ridge.reshape(inputs.shape().rowDims()));
+        return ridge == null ? inputs : inputs.withRidge(layout.headsFirst(ridge.reshape(Arrays.copyOf(rank4File(q).dims(), 3))));
     }
 
     /** The gradient of the output (B,H,Sq,Dv), or null. */
@@ -52,7 +52,7 @@ record InputFiles(TensorFile qFile, TensorFile kFile, TensorFile vFile, TensorFi
     /** Checks shapes first, then every element: finite, in the device's range, ridges above 0. */
     void requireUsable(LlaOptions options, DeviceInfo device) {
         if (ridge != null && !Arrays.equals(ridge.dims(), ridgeDims())
-                && !Arrays.equals(ridge.dims(), Arrays.copyOf(rank4(q).dims(), 3))) {
+                && !Arrays.equals(ridge.dims(), Arrays.copyOf(rank4File(q).dims(), 3))) {
             throw new InvalidInputException("--ridge-file " + ridgeFile + " has shape " + Tensor.shapeString(ridge.dims())
                     + ", but a ridge for each query of " + qFile + " needs " + Tensor.shapeString(ridgeDims()) + ".");
         }
@@ -106,9 +106,16 @@ record InputFiles(TensorFile qFile, TensorFile kFile, TensorFile vFile, TensorFi
         return tensor;
     }
 
-    private static Tensor rank4(Tensor tensor) {
-        long[] dims = {1, 1, 1, 1};
-        System.arraycopy(tensor.dims(), 0, dims, 4 - tensor.rank(), tensor.rank());
-        return tensor.reshape(dims);
+    private Tensor rank4(Tensor tensor) {
+        return layout.headsFirst(rank4File(tensor));
+    }
+
+    private Tensor rank4File(Tensor tensor) {
+        long[] dims = tensor.dims();
+        return switch (dims.length) {
+            case 2 -> layout == Layout.BHSD ? tensor.reshape(1, 1, dims[0], dims[1]) : tensor.reshape(1, dims[0], 1, dims[1]);
+            case 3 -> tensor.reshape(1, dims[0], dims[1], dims[2]);
+            default -> tensor;
+        };
     }
 }

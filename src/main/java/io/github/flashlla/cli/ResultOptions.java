@@ -48,6 +48,10 @@ final class ResultOptions {
         outputs.put("--output", file);
     }
 
+    boolean isFile() {
+        return file != null;
+    }
+
     /** Whether the result is shown on a terminal. */
     boolean isOnTerminal() {
         return file == null && Terminal.isOutput();

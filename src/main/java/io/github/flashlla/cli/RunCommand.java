@@ -1,7 +1,5 @@
 package io.github.flashlla.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceException;
@@ -75,8 +73,13 @@ public final class RunCommand implements Callable<Integer> {
     @Option(names = "--v", required = true, paramLabel = "V.npy", description = "Values (B,Hkv,Sk,Dv)")
     private TensorFile v;
 
-    @Option(names = "--out", required = true, paramLabel = "O.npy", description = "Output (B,H,Sq,Dv); replaced when complete")
+    @Option(names = {"-o", "--out"}, required = true, paramLabel = "O.npy", description = "Output (B,H,Sq,Dv); replaced when complete")
     private TensorFile out;
+
+    @Option(names = "--layout", paramLabel = "L", defaultValue = "bhsd", completionCandidates = Layout.Names.class,
+            description = "Order of axes in all files: ${COMPLETION-CANDIDATES}, where s is the length; of rank 3 without b "
+                    + "(default: ${DEFAULT-VALUE})")
+    private Layout layout;
 
     @Option(names = "--out-type", paramLabel = "T", defaultValue = "float32", completionCandidates = OutputType.Names.class,
             description = "Type of --out and --out-grads: ${COMPLETION-CANDIDATES}; input is that of the file that an output belongs to "
@@ -92,8 +95,11 @@ public final class RunCommand implements Callable<Integer> {
     @Option(names = "--scale", paramLabel = "S", description = "Score scale, 1 / bandwidth, finite and not 0 (default: D^-1/2)")
     private Double scale;
 
-    @Option(names = "--no-causal", description = "Let every query see every key")
-    private boolean noCausal;
+    @Mixin
+    private CausalOptions causal;
+
+    @Option(names = "--window", paramLabel = "W", description = "Let every query see its last W keys only, its own included (default: all)")
+    private Integer window;
 
     @Option(names = "--device", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
             description = "Device, as 'flashlla devices' lists them (default: ${DEFAULT-VALUE})")
@@ -136,9 +142,16 @@ public final class RunCommand implements Callable<Integer> {
         if (scale != null && scale.isNaN()) {
             throw new InvalidInputException("--scale must be finite and not 0, not NaN.");
         }
-        LlaOptions options = solver.only().withCausal(!noCausal).withKeepState(grad != null);
+        LlaOptions options = solver.only().withCausal(causal.only()).withKeepState(grad != null);
         if (scale != null) {
             options = options.withScale(scale);
+        }
+        if (window != null && (window < 1 || !options.causal())) {
+            throw new InvalidInputException(!options.causal() ? "--window and --no-causal exclude each other: a window ends with the query's own key."
+                    : "--window must be at least 1 key, not " + window + ".");
+        }
+        if (window != null) {
+            options = options.withWindow(window);
         }
         if ((grad == null) != (outGrads == null)) {
             throw new InvalidInputException("--grad and --out-grads belong together: the gradient to start from, and where to "
@@ -162,7 +175,7 @@ public final class RunCommand implements Callable<Integer> {
     private int compute(DeviceInfo info, LlaOptions options) throws IOException {
         requireDistinct();
         out.requireWritable();
-        InputFiles files = InputFiles.read(q, k, v, ridgeFile, grad);
+        InputFiles files = InputFiles.read(layout, q, k, v, ridgeFile, grad);
         files.requireUsable(options, info);
         try (OutputFiles outputs = new OutputFiles(); Device opened = Devices.open(info.name())) {
             OutputFile oFile = outputs.add(out.file());
@@ -179,17 +192,17 @@ public final class RunCommand implements Callable<Integer> {
             Accuracy.Sample sample = verify ? Accuracy.sampledError(inputs, options, result, VERIFIED_QUERIES) : null;
             GradientSample gradientSample = verify && gradients != null
                     ? GradientSample.of(inputs, options, files.gradient(), gradients, VERIFIED_QUERIES) : null;
-            out.writeTo(oFile, outType.convert("output", result.output(), files.q()).reshape(files.outputDims()));
+            out.writeTo(oFile, outType.convert("output", layout.forFile(result.output()), files.q()).reshape(files.outputDims()));
             if (gradients != null) {
                 write(gradientFiles.get("dq.npy"), gradients.dq(), files.q(), info);
                 write(gradientFiles.get("dk.npy"), gradients.dk(), files.k(), info);
                 write(gradientFiles.get("dv.npy"), gradients.dv(), files.v(), info);
                 requireFinite(info, "dlambda", gradients.dridge());
-                Npy.writeTo(gradientFiles.get("dlambda.npy"), outType.convert("dlambda", gradients.dridge(), files.q()).reshape(files.ridgeDims()));
+                Npy.writeTo(gradientFiles.get("dlambda.npy"), outType.convert("dlambda", layout.forFile(gradients.dridge()), files.q()).reshape(files.ridgeDims()));
             }
             RunReport report = new RunReport(info, options, result, gradients, sample, gradientSample);
             if (statsFile != null) {
-                new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(statsFile.temporary().toFile(), report.stats());
+                Files.writeString(statsFile.temporary(), ResultJson.text(report.stats()));
             }
             spec.commandLine().getOut().println(report.summary());
             spec.commandLine().getOut().flush();
@@ -230,7 +243,7 @@ public final class RunCommand implements Callable<Integer> {
     private void write(OutputFile file, Tensor gradient, Tensor like, DeviceInfo info) {
         String name = file.file().getFileName().toString();
         requireFinite(info, name, gradient);
-        Npy.writeTo(file, outType.convert(name, gradient, like).reshape(like.dims()));
+        Npy.writeTo(file, outType.convert(name, layout.forFile(gradient), like).reshape(like.dims()));
     }
 
     /** Inputs are finite, so a result that is not means numbers beyond the device's range, or a device that failed. */

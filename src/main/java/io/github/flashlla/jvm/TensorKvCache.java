@@ -52,17 +52,12 @@ final class TensorKvCache extends AbstractKvCache {
 
     @Override
     public Tensor keys(int sequence) {
-        return part(k, sequence);
+        return k.part(0, sequence, 1);
     }
 
     @Override
     public Tensor values(int sequence) {
-        return part(v, sequence);
-    }
-
-    private static Tensor part(Tensor tensor, int sequence) {
-        long bytes = tensor.byteSize() / tensor.dim(0);
-        return Tensor.wrap(tensor.segment().asSlice(sequence * bytes, bytes), tensor.type(), 1, tensor.dim(1), tensor.dim(2), tensor.dim(3));
+        return v.part(0, sequence, 1);
     }
 
     @Override

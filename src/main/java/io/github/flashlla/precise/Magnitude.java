@@ -13,7 +13,6 @@ final class Magnitude {
     private static final int CHUNK = 1 << 14;
     /** Elements that one processor reads in the time that it takes to wake another. */
     private static final int ALONE = 1 << 18;
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private static final ValueLayout.OfInt BITS_OF_FLOAT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -91,7 +90,7 @@ final class Magnitude {
     }
 
     private static void bits(Tensor tensor, long from, int count, int[] bits) {
-        if (tensor.type() == DataType.FLOAT32) {
+        if (tensor.type() == DataType.FLOAT32 && tensor.isRowMajor()) {
             MemorySegment.copy(tensor.segment(), BITS_OF_FLOAT, from * Float.BYTES, bits, 0, count);
             return;
         }
@@ -165,13 +164,7 @@ final class Magnitude {
     }
 
     static void write(float[] values, int count, Tensor to, long at) {
-        if (to.type() == DataType.FLOAT32) {
-            MemorySegment.copy(values, 0, to.segment(), FLOAT, at * Float.BYTES, count);
-            return;
-        }
-        for (int i = 0; i < count; i++) {
-            to.set(at + i, values[i]);
-        }
+        to.copyFrom(values, 0, at, count);
     }
 
     static int rowsPerChunk(int dim) {

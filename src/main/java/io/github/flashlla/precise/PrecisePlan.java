@@ -262,6 +262,11 @@ public final class PrecisePlan implements LlaPlan {
     }
 
     @Override
+    public String describe() {
+        return plan.describe();
+    }
+
+    @Override
     public long workspaceBytes() {
         return plan.workspaceBytes() + (rescaled == null ? 0 : rescaled.workspaceBytes()) + (room == null ? 0 : room.bytes())
                 + (gradientRoom == null ? 0 : gradientRoom.byteSize());

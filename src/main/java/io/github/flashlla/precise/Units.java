@@ -108,7 +108,7 @@ record Units(int key, int value) {
     }
 
     static void copy(Tensor from, Tensor to, int exponent) {
-        if (exponent == 0 && from.type() == to.type()) {
+        if (exponent == 0 && from.type() == to.type() && from.isRowMajor() && to.isRowMajor()) {
             MemorySegment.copy(from.segment(), 0, to.segment(), 0, to.byteSize());
             return;
         }

@@ -82,7 +82,7 @@ class BenchCommandTest {
             assertTrue(run.err.startsWith("flashlla: --"), run.err);
             assertTrue(run.err.contains(" " + list + " is a list with an empty element"), run.err);
         }
-        for (String wrong : List.of("--seq 1e3", "--context 1e3", "--ridge x", "--mode x", "-r x", "--causal x", "--format x", "--record \0")) {
+        for (String wrong : List.of("--seq 1e3", "--context 1e3", "--ridge x", "--mode x", "-r x", "--format x", "--record \0")) {
             String[] words = wrong.split(" ");
             Run run = run("--device", "jvm", words[0], words[1]);
             assertEquals(2, run.status, run.err);

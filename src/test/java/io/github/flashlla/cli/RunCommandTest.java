@@ -30,6 +30,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class RunCommandTest {
     @TempDir
@@ -258,6 +259,42 @@ class RunCommandTest {
         assertEquals(type, output.type());
         assertEquals(type, Npy.read(folder.resolve("grads/dk.npy")).type());
         assertArrayEquals(Npy.read(folder.resolve("o.npy")).as(type).toDoubleArray(), output.toDoubleArray());
+    }
+
+    @Test
+    void aWindowIsVerifiedAsOne() throws IOException {
+        gradient();
+        assertEquals(0, run("--window", "5", "--verify", "--grad", file("g.npy"), "--out-grads", file("grads")), err::toString);
+        double[] windowed = Npy.read(folder.resolve("o.npy")).copy().toDoubleArray();
+        assertEquals(0, run(), err::toString);
+        assertFalse(Arrays.equals(windowed, Npy.read(folder.resolve("o.npy")).toDoubleArray()));
+        Files.delete(folder.resolve("o.npy"));
+        assertRefused("exclude each other", "--window", "5", "--no-causal");
+        assertRefused("at least 1 key", "--window", "0");
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {4, 3})
+    void tokensBeforeHeadsGiveTheSame(int rank) {
+        gradient();
+        assertEquals(0, run("--grad", file("g.npy"), "--out-grads", file("grads")), err::toString);
+        List<String> names = List.of("o", "grads/dq", "grads/dk", "grads/dv", "grads/dlambda");
+        List<Tensor> expected = names.stream().map(name -> swapped(name, rank)).toList();
+        for (String name : List.of("q", "k", "v", "g")) {
+            Npy.write(folder.resolve(name + ".npy"), swapped(name, rank));
+        }
+        assertEquals(0, run("--grad", file("g.npy"), "--out-grads", file("grads"), "--layout", "bshd"), err::toString);
+        for (int i = 0; i < names.size(); i++) {
+            Tensor found = Npy.read(folder.resolve(names.get(i) + ".npy"));
+            assertArrayEquals(expected.get(i).dims(), found.dims(), names.get(i));
+            assertArrayEquals(expected.get(i).toDoubleArray(), found.toDoubleArray(), names.get(i));
+        }
+    }
+
+    private Tensor swapped(String name, int rank) {
+        Tensor tensor = Npy.read(folder.resolve(name + ".npy"));
+        Tensor swapped = (tensor.rank() == 4 ? tensor.permute(0, 2, 1, 3) : tensor.permute(0, 2, 1)).copy();
+        return rank == 4 ? swapped : swapped.reshape(Arrays.copyOfRange(swapped.dims(), 1, swapped.rank()));
     }
 
     @Test

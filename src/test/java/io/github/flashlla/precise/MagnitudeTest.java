@@ -7,10 +7,27 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Tensor;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 class MagnitudeTest {
+
+    @Test
+    void looksAtNoElementBesidesThoseOfAView() {
+        Tensor whole = Tensor.allocate(DataType.FLOAT32, 4, 6);
+        whole.fill(1);
+        whole.set(5, 100);
+        Tensor view = whole.part(1, 0, 5);
+        assertFalse(view.isRowMajor());
+        assertEquals(1, Magnitude.largest(view));
+        view.set(view.size() - 1, -3);
+        assertEquals(3, Magnitude.largest(view));
+        assertTrue(Magnitude.allFinite(view, whole));
+        whole.set(5, Double.NaN);
+        assertTrue(Magnitude.allFinite(view));
+        assertFalse(Magnitude.allFinite(view, whole));
+    }
 
     /** More elements than one chunk, and the last one counts. */
     @ParameterizedTest
