@@ -92,7 +92,7 @@ public final class BenchCommand implements Callable<Integer> {
     private List<Mode> mode;
 
     @Option(names = "--operator", split = ",", paramLabel = "OP",
-            description = "What to compute: lla, or softmax, forward on the jvm only, to see what LLA costs beyond it (default: lla)",
+            description = "What to compute: lla, or softmax attention, forward, to see what LLA costs beyond it (default: lla)",
             converter = OperatorConverter.class, completionCandidates = Operators.class)
     private List<Operator> operator;
 

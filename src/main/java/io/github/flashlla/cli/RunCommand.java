@@ -98,6 +98,9 @@ public final class RunCommand implements Callable<Integer> {
     @Mixin
     private CausalOptions causal;
 
+    @Option(names = "--window", paramLabel = "W", description = "Let every query see its last W keys only, its own included (default: all)")
+    private Integer window;
+
     @Option(names = "--device", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
             description = "Device, as 'flashlla devices' lists them (default: ${DEFAULT-VALUE})")
     private String device;
@@ -145,6 +148,13 @@ public final class RunCommand implements Callable<Integer> {
         LlaOptions options = solver.only().withCausal(causal.only()).withKeepState(grad != null);
         if (scale != null) {
             options = options.withScale(scale);
+        }
+        if (window != null && (window < 1 || !options.causal())) {
+            throw new InvalidInputException(!options.causal() ? "--window and --no-causal exclude each other: a window ends with the query's own key."
+                    : "--window must be at least 1 key, not " + window + ".");
+        }
+        if (window != null) {
+            options = options.withWindow(window);
         }
         if ((grad == null) != (outGrads == null)) {
             throw new InvalidInputException("--grad and --out-grads belong together: the gradient to start from, and where to "

@@ -53,11 +53,11 @@ final class RowTrust {
     /** @param largestQuery largest element of q */
     RowTrust(LlaInputs inputs, LlaOptions options, double largestQuery) {
         this(inputs.shape(), inputs.q(), largestQuery, Ridges.of(inputs, options), options, Magnitude.keys(inputs.k(), inputs.shape()),
-                visibleKeys(inputs.shape(), options.causal()));
+                visibleKeys(inputs.shape(), options));
     }
 
-    private static IntUnaryOperator visibleKeys(AttentionShape shape, boolean causal) {
-        return row -> shape.visibleKeys(row % shape.queryLength(), causal);
+    private static IntUnaryOperator visibleKeys(AttentionShape shape, LlaOptions options) {
+        return row -> shape.seenKeys(row % shape.queryLength(), options);
     }
 
     /**

@@ -50,7 +50,7 @@ public final class ForwardBlock {
         this.dim = BlockLoops.padded(shape.headDim());
         this.valueDim = BlockLoops.padded(shape.valueDim());
         boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
-        this.weights = new BlockWeights(kernels, dim, shape.keyLength(), keepWeights);
+        this.weights = new BlockWeights(kernels, dim, BlockWeights.most(shape, options), keepWeights);
         this.solver = new ConjugateGradient(kernels, dim);
         this.q = new float[dim * ROWS];
         this.a = new KeyCovariance(kernels, dim, weights, w);
@@ -68,7 +68,7 @@ public final class ForwardBlock {
         int dim = BlockLoops.padded(shape.headDim());
         long vectors = (5 + (options.preconditioner() == Preconditioner.JACOBI ? 3 : 0)) * dim
                 + BlockLoops.padded(shape.valueDim()) + TILE_KEYS;
-        return BlockWeights.bytes(shape.keyLength(), keepWeights) + ConjugateGradient.bytes(dim) + vectors * ROWS * Float.BYTES;
+        return BlockWeights.bytes(shape, options, keepWeights) + ConjugateGradient.bytes(dim) + vectors * ROWS * Float.BYTES;
     }
 
     /** Iterations of the blocks run since the last call, summed over the visible pairs they ran on. */
@@ -99,7 +99,7 @@ public final class ForwardBlock {
         if (inputs.ridge() != null) {
             TensorRows.load(inputs.ridge(), firstRow, a.ridge, 0, rows);
         }
-        weights.begin(shape, options.causal(), i0, rows, keyValues);
+        weights.begin(shape, options, i0, rows, keyValues);
 
         weights.softmax(a.scaledQ, a.kbar);
         int iterations = solve(rows, centre);
@@ -159,7 +159,7 @@ public final class ForwardBlock {
         kernels.dot(dim, x, a.kbar, xKbar);
         Arrays.fill(output, 0);
         Arrays.fill(sum, 0);
-        for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+        for (int j0 = weights.first(); j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
             int p = weights.tile(a.scaledQ, j0);
             kernels.multiplyWeighted(m, dim, head.floats, head.keys + j0 * dim, dim, x, weights.p(), p, 1, -1, xKbar, w, 0);
@@ -175,7 +175,7 @@ public final class ForwardBlock {
         }
         if (any) {
             Arrays.fill(vbar, 0);
-            for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+            for (int j0 = weights.first(); j0 < weights.keys(); j0 += TILE_KEYS) {
                 int p = weights.tile(a.scaledQ, j0);
                 kernels.accumulate(weights.tileRows(j0), valueDim, head.floats, head.values + j0 * valueDim, valueDim, weights.p(), p,
                         vbar);
