@@ -87,6 +87,17 @@ public record AttentionShape(
         return causal ? Math.clamp((long) i + 1 + keyLength - queryLength, 0, keyLength) : keyLength;
     }
 
+    /** First key that query {@code i} sees; those up to {@link #visibleKeys} follow. */
+    public int firstKey(int i, LlaOptions options) {
+        int end = visibleKeys(i, options.causal());
+        return options.window() == 0 ? 0 : Math.max(0, end - options.window());
+    }
+
+    /** Number of keys from {@link #firstKey} on that query {@code i} sees. */
+    public int seenKeys(int i, LlaOptions options) {
+        return visibleKeys(i, options.causal()) - firstKey(i, options);
+    }
+
     /** Number of (query, key) pairs computed over all batches and heads. */
     public long pairs(boolean causal) {
         long perHead = 0;

@@ -32,6 +32,16 @@ public interface Device extends AutoCloseable {
         throw new UnsupportedOperationException("the device " + info().name() + " has no softmax attention to compare with");
     }
 
+    /**
+     * Prepares for sequences of different lengths, packed one after the other.
+     *
+     * @param shape B = 1, and the queries and keys of all sequences together
+     * @throws InvalidInputException if B is not 1
+     */
+    default PackedPlan packedPlan(AttentionShape shape, LlaOptions options) {
+        return new PackedPlan(this, shape, options);
+    }
+
     /** Plans, runs once and closes the plan. For repeated runs keep a {@link #plan plan}. */
     default LlaResult forward(LlaInputs inputs, LlaOptions options) {
         try (LlaPlan plan = plan(inputs.shape(), options)) {

@@ -31,6 +31,23 @@ public final class LlaGradients extends QuerySolves {
         this.dridge = unwritten(type, shape.rowDims());
     }
 
+    /** @param whole what this is a part of; its rows become NaN until a run has written them */
+    private LlaGradients(AttentionShape shape, LlaGradients whole, int first, int firstKey) {
+        super(shape);
+        this.dq = whole.dq.part(2, first, shape.queryLength());
+        this.dk = whole.dk.part(2, firstKey, shape.keyLength());
+        this.dv = whole.dv.part(2, firstKey, shape.keyLength());
+        this.dridge = whole.dridge.part(2, first, shape.queryLength());
+        for (Tensor tensor : new Tensor[] {dq, dk, dv, dridge}) {
+            tensor.fill(Double.NaN);
+        }
+    }
+
+    /** Gradients for some queries and keys of each head, whose tensors are views of this one's. */
+    LlaGradients part(AttentionShape part, int first, int firstKey) {
+        return new LlaGradients(part, this, first, firstKey);
+    }
+
     /** (B,H,Sq,D) */
     public Tensor dq() {
         return dq;

@@ -42,6 +42,33 @@ public final class LlaResult extends QuerySolves {
         this.roundingError = unwritten();
     }
 
+    /** @param whole what this is a part of; its rows from {@code first} on become NaN until a run has written them */
+    private LlaResult(AttentionShape shape, LlaResult whole, int first) {
+        super(shape);
+        this.output = rows(whole.output, first, shape);
+        this.logSumExp = rows(whole.logSumExp, first, shape);
+        this.kbar = whole.keepsState() ? rows(whole.kbar, first, shape) : null;
+        this.x = whole.keepsState() ? rows(whole.x, first, shape) : null;
+        this.roundingError = unwritten();
+    }
+
+    private static Tensor rows(Tensor tensor, int first, AttentionShape shape) {
+        Tensor part = tensor.part(2, first, shape.queryLength());
+        part.fill(Double.NaN);
+        return part;
+    }
+
+    /** A result for some queries of each head, whose tensors are views of this one's. */
+    LlaResult part(AttentionShape part, int first) {
+        return new LlaResult(part, this, first);
+    }
+
+    @Override
+    void take(QuerySolves part, int first) {
+        super.take(part, first);
+        copyRows(((LlaResult) part).roundingError, part, roundingError, first);
+    }
+
     /** o (B,H,Sq,Dv) */
     public Tensor output() {
         return output;

@@ -64,6 +64,25 @@ final class Steps {
 
     /** Place in memory of the element at a row-major position. */
     long place(long position) {
+        return position <= Integer.MAX_VALUE ? place((int) position) : placeOfLarge(position);
+    }
+
+    /** The same where a division takes a third of the time. */
+    private long place(int position) {
+        long place = 0;
+        int rest = position;
+        for (int axis = dims.length - 1; rest > 0; axis--) {
+            int dim = (int) dims[axis];
+            if (dims[axis] > rest) { // so are dims that an int does not hold
+                return place + rest * steps[axis];
+            }
+            place += rest % dim * steps[axis];
+            rest /= dim;
+        }
+        return place;
+    }
+
+    private long placeOfLarge(long position) {
         long place = 0;
         long rest = position;
         for (int axis = dims.length - 1; axis >= 0; axis--) {

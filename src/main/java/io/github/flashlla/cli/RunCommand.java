@@ -98,6 +98,9 @@ public final class RunCommand implements Callable<Integer> {
     @Mixin
     private CausalOptions causal;
 
+    @Option(names = "--window", paramLabel = "W", description = "Let every query see its last W keys only, its own included (default: all)")
+    private Integer window;
+
     @Option(names = "--device", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
             description = "Device, as 'flashlla devices' lists them (default: ${DEFAULT-VALUE})")
     private String device;
@@ -119,6 +122,9 @@ public final class RunCommand implements Callable<Integer> {
     @Option(names = "--allow-unsolved", description = "Write the output even if queries did not reach --tol, instead "
             + "of failing")
     private boolean allowUnsolved;
+
+    @Mixin
+    private SparkOptions spark;
 
     @Spec
     private CommandSpec spec;
@@ -143,14 +149,33 @@ public final class RunCommand implements Callable<Integer> {
         if (scale != null) {
             options = options.withScale(scale);
         }
+        if (window != null && (window < 1 || !options.causal())) {
+            throw new InvalidInputException(!options.causal() ? "--window and --no-causal exclude each other: a window ends with the query's own key."
+                    : "--window must be at least 1 key, not " + window + ".");
+        }
+        if (window != null) {
+            options = options.withWindow(window);
+        }
         if ((grad == null) != (outGrads == null)) {
             throw new InvalidInputException("--grad and --out-grads belong together: the gradient to start from, and where to "
                     + "write what comes of it.");
+        }
+        if (spark.asked()) {
+            return runOnSpark(options);
         }
         DeviceInfo info = device();
         Optional<JavaCommand> java = DeviceJvm.neededFor(List.of(info));
         return java.isEmpty() ? compute(info, options) : CommandRelay.run(java.get(), info.name(), FlashLla.class,
                 spec.root().commandLine().getParseResult().originalArgs());
+    }
+
+    private int runOnSpark(LlaOptions options) {
+        if (grad != null || verify || stats != null || layout != Layout.BHSD || outType != OutputType.FLOAT32) {
+            throw new InvalidInputException("--on spark computes forward and decoding into a float32 .npy file; leave out --grad, --verify, --stats, "
+                    + "--layout and --out-type.");
+        }
+        boolean chosen = spec.commandLine().getParseResult().hasMatchedOption("--device");
+        return spark.run(q, k, v, out, ridgeFile, options, chosen ? device : null, allowUnsolved);
     }
 
     private DeviceInfo device() {

@@ -96,8 +96,9 @@ final class JvmDecodePlan implements FloatDecodePlan {
                 if (length == 0) {
                     storeEmpty(sequence, kvHead, result, kept);
                 } else {
-                    boolean cutIt = length >= SHORTEST_SPLIT
-                            && (2L * length > share || DecodeCost.keyBytes(cache.shape(), length) > DecodeCost.CACHED_BYTES);
+                    int seen = seen(length);
+                    boolean cutIt = seen >= SHORTEST_SPLIT
+                            && (2L * seen > share || DecodeCost.keyBytes(cache.shape(), seen) > DecodeCost.CACHED_BYTES);
                     (cutIt ? cut : whole).add(new Work(sequence, kvHead, length));
                 }
             }
@@ -135,15 +136,20 @@ final class JvmDecodePlan implements FloatDecodePlan {
         });
     }
 
+    /** Tokens that the newest one sees. */
+    private int seen(int length) {
+        return options.window() == 0 ? length : Math.min(length, options.window());
+    }
+
     private DecodeMethod methodFor(int length) {
         return method == DecodeMethod.AUTO
-                ? DecodeCost.choose(cache.shape(), shape.group(), length, expectedIterations) : method;
+                ? DecodeCost.choose(cache.shape(), shape.group(), seen(length), expectedIterations) : method;
     }
 
     /** After a step without iterations the expectation decays, so that conjugate gradients get another chance. */
     private double expect(long pairIterations, Stream<Work> done) {
         long pairs = done.filter(work -> methodFor(work.length) == DecodeMethod.MATRIX_FREE)
-                .mapToLong(work -> (long) work.length * shape.group()).sum();
+                .mapToLong(work -> (long) seen(work.length) * shape.group()).sum();
         return pairs > 0 ? (double) pairIterations / pairs : FADING * expectedIterations;
     }
 

@@ -149,7 +149,7 @@ final class JvmPlan implements FloatPlan {
 
     /** Whether {@code strips} floats per (row, key) of a block may be kept on each of {@code threads}. */
     private boolean keepsWeights(int strips, int threads) {
-        long bytes = BlockWeights.bytes(shape.keyLength(), true) * strips;
+        long bytes = BlockWeights.bytes(shape, options, true) * strips;
         return mayKeepWeights && bytes <= Integer.MAX_VALUE
                 && threads * bytes <= Math.max(KEPT_WEIGHTS_BYTES, 2 * shape.tensorBytes(Float.BYTES));
     }

@@ -54,6 +54,8 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
         /** Heads the row. */
         HEAD,
         NUMBER,
+        /** The time that is compared, with a picture of its samples. */
+        TIME,
         /** A number in the colour of the verdict, with a picture of the ratio. */
         RATIO,
         /** Words in the colour of the verdict. */
@@ -103,9 +105,11 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
             versus("ratio_high", ratio(ratio -> ratio.verdict() == TimeRatio.Verdict.TOO_FEW_SAMPLES ? null : ratio.high())),
             people("kernel time", row -> of(times(t -> row.clock().medianNs(row.measurement())), Column::time).apply(row)
                     + (row.measurement().times() != null && !row.hasOwnClock() ? " wall" : ""),
-                    Table.COMPARE, Table.COMPARE_TERMINAL, Table.PAGE).noted(Column::spread).when(Column::comparesKernels),
-            csv("median_ns", times(Measurement.Times::medianNs)).shown("wall time", Column::time, PEOPLE)
-                    .noted(row -> comparesKernels(List.of(row)) ? "" : spread(row)),
+                    Table.COMPARE, Table.COMPARE_TERMINAL, Table.PAGE).styled(Style.TIME).noted(Column::spread).when(Column::comparesKernels),
+            csv("median_ns", times(Measurement.Times::medianNs)).shown("wall time", Column::time, Table.BENCH),
+            people("wall time", of(times(Measurement.Times::medianNs), Column::time), Table.COMPARE, Table.PAGE).styled(Style.TIME).noted(Column::spread)
+                    .when(rows -> !comparesKernels(rows)),
+            people("wall time", of(times(Measurement.Times::medianNs), Column::time), Table.COMPARE, Table.PAGE).when(Column::comparesKernels),
             people("wall time", of(times(Measurement.Times::medianNs), Column::time), Table.BENCH_TERMINAL, Table.COMPARE_TERMINAL)
                     .when(rows -> !comparesKernels(rows)),
             people("+-", Column::spreadWords, Table.BENCH, Table.COMPARE, Table.BENCH_TERMINAL, Table.COMPARE_TERMINAL),
@@ -125,15 +129,16 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
             people("ratio [95%]", row -> row.line().ratio() == null ? "" : row.line().ratio().numbers(),
                     Table.COMPARE, Table.COMPARE_TERMINAL, Table.PAGE).styled(Style.RATIO),
             people("verdict", row -> row.line().verdict(), Table.COMPARE, Table.COMPARE_TERMINAL, Table.PAGE).styled(Style.VERDICT),
-            csv("tflops", rates(Measurement.Rates::tflops)).shown("counted rate", x -> Numbers.rate((Double) x), PEOPLE),
+            csv("tflops", rates(Measurement.Rates::tflops)).shown("counted rate", x -> Numbers.rate((Double) x), PEOPLE)
+                    .noted(of(rates(Measurement.Rates::shareOfFma), share -> share(share) + ((Double) share > 1 ? "" : " of peak"))),
             csv("gbps", rates(Measurement.Rates::gbps)),
-            csv("share_of_fma", rates(Measurement.Rates::shareOfFma)).shown("counted/peak", Column::share, PEOPLE),
+            csv("share_of_fma", rates(Measurement.Rates::shareOfFma)).shown("counted/peak", Column::share, Table.BENCH, Table.COMPARE),
             csv("share_of_copy", rates(Measurement.Rates::shareOfCopy)).shown("of copy", Column::share, Table.BENCH),
             csv("scaling_efficiency", row -> Scaling.efficiency(row.record(), row.measurement())).shown("scaling", share -> Numbers.percent((Double) share), Table.BENCH)
                     .when(rows -> rows.stream().anyMatch(row -> Scaling.efficiency(row.record(), row.measurement()) != null)),
             csv("error", accuracy(Measurement.AccuracyCheck::error)),
             people("error", row -> row.measurement().accuracy() == null ? "" : Numbers.error(row.measurement().accuracy().error()),
-                    SHORT),
+                    SHORT).noted(of(solve(s -> iterations(s, "/")), words -> words + " iterations")),
             csv("error_bar", accuracy(Measurement.AccuracyCheck::bar)),
             csv("min_iterations", solve(Measurement.Solve::minIterations)),
             csv("mean_iterations", solve(Measurement.Solve::meanIterations)),
@@ -143,7 +148,6 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
             csv("in_float64", solve(Measurement.Solve::recomputed)),
             csv("estimated_error", solve(Measurement.Solve::estimatedError)),
             people("iterations", of(solve(s -> iterations(s, "/")), Object::toString), Table.BENCH),
-            people("iterations", of(solve(s -> iterations(s, " / ")), Object::toString), Table.PAGE),
             csv("workspace_bytes", memory(Measurement.Memory::workspaceBytes)),
             csv("working_set_bytes", memory(Measurement.Memory::workingSetBytes)),
             csv("host_peak_bytes", memory(Measurement.Memory::hostPeakBytes)),

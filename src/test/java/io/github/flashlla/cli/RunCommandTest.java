@@ -261,6 +261,18 @@ class RunCommandTest {
         assertArrayEquals(Npy.read(folder.resolve("o.npy")).as(type).toDoubleArray(), output.toDoubleArray());
     }
 
+    @Test
+    void aWindowIsVerifiedAsOne() throws IOException {
+        gradient();
+        assertEquals(0, run("--window", "5", "--verify", "--grad", file("g.npy"), "--out-grads", file("grads")), err::toString);
+        double[] windowed = Npy.read(folder.resolve("o.npy")).copy().toDoubleArray();
+        assertEquals(0, run(), err::toString);
+        assertFalse(Arrays.equals(windowed, Npy.read(folder.resolve("o.npy")).toDoubleArray()));
+        Files.delete(folder.resolve("o.npy"));
+        assertRefused("exclude each other", "--window", "5", "--no-causal");
+        assertRefused("at least 1 key", "--window", "0");
+    }
+
     @ParameterizedTest
     @ValueSource(ints = {4, 3})
     void tokensBeforeHeadsGiveTheSame(int rank) {

@@ -128,9 +128,14 @@ public final class SliceWalk {
         }
     }
 
-    /** Writes the current tile's scores into {@code out}, from {@code to} on, and returns the largest. */
-    private float score(HeadGroupStep.Head head, int n, float[] out, int to) {
+    /**
+     * Writes the current tile's scores into {@code out}, from {@code to} on, and returns the largest.
+     *
+     * @param hidden tokens at the front that the query does not see
+     */
+    private float score(HeadGroupStep.Head head, int hidden, int n, float[] out, int to) {
         kernels.dots(dim, tile, at, origin, head.scaledQ, out, to);
+        Arrays.fill(out, to, to + hidden, ABSENT);
         Arrays.fill(out, to + n, to + TILE, ABSENT);
         return kernels.max(out, to);
     }
@@ -166,7 +171,7 @@ public final class SliceWalk {
                 if (valuesTurned) { // the tile at hand is of values
                     load(keys, unit, token);
                 }
-                float top = score(unit.head(h), n, scores, 0);
+                float top = score(unit.head(h), unit.hidden(token), n, scores, 0);
                 unit.setTop(h, token, top);
                 if (!follow(s, top, scores, 0)) {
                     continue;
@@ -224,7 +229,7 @@ public final class SliceWalk {
                     load(keys, unit, token);
                     loaded = true;
                 }
-                score(head, n, scores, 0);
+                score(head, unit.hidden(token), n, scores, 0);
                 kernels.exponentials(TILE, scores, 0, head.max, 1, weights, 0); // not less lse: at 1e4 a float's ulp is 1e-3
                 kernels.dots(dim, tile, at, head.c, head.x, scores, 0);
                 kernels.weigh(weights, 0, -head.perWeight, scores, 1 + head.shift, headCoefficients[h]);
@@ -247,7 +252,7 @@ public final class SliceWalk {
             for (int h = 0; h < sums.length; h++) {
                 MomentSums s = sums[h];
                 float[] kept = unit.weights(h);
-                float top = score(unit.head(h), n, kept, token);
+                float top = score(unit.head(h), unit.hidden(token), n, kept, token);
                 unit.setTop(h, token, top);
                 if (!follow(s, top, kept, token)) {
                     continue;
@@ -315,6 +320,7 @@ public final class SliceWalk {
         float[] w = unit.weights(h);
         if (!head.weighed) {
             kernels.scale(w, token, head.step, head.max, unit.slopes(h));
+            Arrays.fill(unit.slopes(h), token, token + unit.hidden(token), 0);
             Arrays.fill(unit.slopes(h), token + n, token + TILE, 0);
             kernels.exponentials(TILE, w, token, head.max, 1, w, token);
         } else if (head.step != 0) {

@@ -29,9 +29,20 @@ public record GeometricMean(double estimate, double low, double high, int count)
 
     /** {@code 1.80 times as slow as jvm [1.5, 2.1]}, or as fast, whichever is above 1. */
     public String words(String baseline) {
-        boolean slower = estimate >= 1;
-        String interval = high == Double.POSITIVE_INFINITY ? "" : " [" + Numbers.digits(slower ? low : 1 / high) + ", "
-                + Numbers.digits(slower ? high : 1 / low) + "]";
-        return Numbers.digits(slower ? estimate : 1 / estimate) + " times as " + (slower ? "slow" : "fast") + " as " + baseline + interval;
+        return factor() + " as " + baseline + (interval().isEmpty() ? "" : " " + interval());
+    }
+
+    /** {@code 1.80 times as slow}. */
+    public String factor() {
+        return Numbers.digits(isSlower() ? estimate : 1 / estimate) + " times as " + (isSlower() ? "slow" : "fast");
+    }
+
+    /** {@code [1.5, 2.1]}, of the same factor; empty where there is none. */
+    public String interval() {
+        return high == Double.POSITIVE_INFINITY ? "" : "[" + Numbers.digits(isSlower() ? low : 1 / high) + ", " + Numbers.digits(isSlower() ? high : 1 / low) + "]";
+    }
+
+    private boolean isSlower() {
+        return estimate >= 1;
     }
 }
