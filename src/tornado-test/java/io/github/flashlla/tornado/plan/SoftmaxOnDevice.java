@@ -133,6 +133,9 @@ class SoftmaxOnDevice {
         String message = assertThrows(InvalidInputException.class, () -> device.softmaxPlan(shape, half)).getMessage();
         assertTrue(message.contains(device.info().precisions().contains(DataType.FLOAT16) ? "tile: it takes head dims up to 128" : "float16"),
                 message);
+        String window = assertThrows(InvalidInputException.class,
+                () -> device.softmaxPlan(shape, LlaOptions.defaults().withWindow(3))).getMessage();
+        assertTrue(window.contains("window"), window);
         LlaInputs inputs = RandomInputs.normal(AttentionShape.square(1, 1, 8, 4), DataType.FLOAT32);
         LlaPlan plan = device.softmaxPlan(inputs.shape(), LlaOptions.defaults());
         LlaResult result = run(plan, inputs);
