@@ -123,6 +123,9 @@ public final class RunCommand implements Callable<Integer> {
             + "of failing")
     private boolean allowUnsolved;
 
+    @Mixin
+    private SparkOptions spark;
+
     @Spec
     private CommandSpec spec;
 
@@ -157,10 +160,22 @@ public final class RunCommand implements Callable<Integer> {
             throw new InvalidInputException("--grad and --out-grads belong together: the gradient to start from, and where to "
                     + "write what comes of it.");
         }
+        if (spark.asked()) {
+            return runOnSpark(options);
+        }
         DeviceInfo info = device();
         Optional<JavaCommand> java = DeviceJvm.neededFor(List.of(info));
         return java.isEmpty() ? compute(info, options) : CommandRelay.run(java.get(), info.name(), FlashLla.class,
                 spec.root().commandLine().getParseResult().originalArgs());
+    }
+
+    private int runOnSpark(LlaOptions options) {
+        if (grad != null || verify || stats != null || layout != Layout.BHSD || outType != OutputType.FLOAT32) {
+            throw new InvalidInputException("--on spark computes forward and decoding into a float32 .npy file; leave out --grad, --verify, --stats, "
+                    + "--layout and --out-type.");
+        }
+        boolean chosen = spec.commandLine().getParseResult().hasMatchedOption("--device");
+        return spark.run(q, k, v, out, ridgeFile, options, chosen ? device : null, allowUnsolved);
     }
 
     private DeviceInfo device() {

@@ -13,18 +13,19 @@ import java.io.Serializable;
  * @param toQuery the one after the last
  * @param keys keys that its last query sees, and all that it needs: the first of each head
  */
-record Piece(int fromHead, int toHead, int fromQuery, int toQuery, int keys) implements Serializable {
+public record Piece(int fromHead, int toHead, int fromQuery, int toQuery, int keys) implements Serializable {
 
-    int heads() {
+    public int heads() {
         return toHead - fromHead;
     }
 
-    int queries() {
+    /** Of each query head. */
+    public int queries() {
         return toQuery - fromQuery;
     }
 
     /** Its own sizes. With the mask aligned bottom-right, its queries see the keys that they see in the whole. */
-    AttentionShape shape(AttentionShape whole) {
+    public AttentionShape shape(AttentionShape whole) {
         return new AttentionShape(1, heads() * whole.group(), heads(), queries(), keys, whole.headDim(), whole.valueDim());
     }
 

@@ -23,7 +23,7 @@ import java.util.regex.Pattern;
  * @param dims sizes, outermost first
  * @param dataOffset where the elements start, in bytes
  */
-record NpyHeader(DataType type, long[] dims, long dataOffset) {
+public record NpyHeader(DataType type, long[] dims, long dataOffset) {
 
     private static final byte[] MAGIC = {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y'};
     /** NumPy's own writer stays far below this; more is a broken or hostile file. */
@@ -37,11 +37,13 @@ record NpyHeader(DataType type, long[] dims, long dataOffset) {
     private static final Pattern SHAPE = Pattern.compile("['\"]shape['\"]\\s*:\\s*\\(([^)]*)\\)");
     private static final Pattern SIZE = Pattern.compile("-?[0-9]+L?");
 
-    long byteSize() {
+    /** Bytes of the elements. */
+    public long byteSize() {
         return Arrays.stream(dims).reduce(type.bytes(), Math::multiplyExact);
     }
 
-    static NpyHeader read(ReadableByteChannel in, String file) throws IOException {
+    /** Reads the header at a channel's position. @param file for messages */
+    public static NpyHeader read(ReadableByteChannel in, String file) throws IOException {
         ByteBuffer start = ByteBuffer.allocate(MAGIC.length + 2).order(ByteOrder.LITTLE_ENDIAN);
         try {
             readFully(in, start);
@@ -134,7 +136,7 @@ record NpyHeader(DataType type, long[] dims, long dataOffset) {
     }
 
     /** The header of a C-ordered file, padded so that the elements start on a 64-byte boundary. */
-    static byte[] format(DataType type, long[] dims) {
+    public static byte[] format(DataType type, long[] dims) {
         String descr = switch (type) {
             case FLOAT16 -> "<f2";
             case FLOAT32 -> "<f4";

@@ -92,8 +92,8 @@ final class DoubleRows {
             return;
         }
         int heads = shape.batch() * shape.kvHeads();
-        IntStream stream = IntStream.range(0, heads);
-        (heads > 1 ? stream.parallel() : stream).forEach(kvHead -> {
+        long work = rows.stream().mapToLong(row -> DoubleRow.work(visible(row), shape.headDim())).sum();
+        Magnitude.indices(heads, work).forEach(kvHead -> {
             int[] own = rows.stream().filter(row -> shape.kvHeadOf(row) == kvHead).toArray();
             if (own.length == 0) {
                 return;
@@ -213,14 +213,17 @@ final class DoubleRows {
         gradients.setRecomputedRows(rows.cardinality());
     }
 
-    /** {@code gradOutput} with 0 in {@code rows}: all that they would add is then 0. */
-    Tensor without(BitSet rows, Tensor gradOutput) {
-        Tensor copy = Units.times(gradOutput, 0);
-        double[] nothing = new double[shape.valueDim()];
+    /**
+     * {@code gradOutput} with 0 in {@code rows}: all that they would add is then 0.
+     *
+     * @param room receives it; float32, of the same shape
+     */
+    void without(BitSet rows, Tensor gradOutput, Tensor room) {
+        Units.copy(gradOutput, room, 0);
+        float[] nothing = new float[shape.valueDim()];
         for (int row = rows.nextSetBit(0); row >= 0; row = rows.nextSetBit(row + 1)) {
-            store(copy, (long) row * nothing.length, nothing);
+            Magnitude.write(nothing, nothing.length, room, (long) row * nothing.length);
         }
-        return copy;
     }
 
     static double[] values(Tensor tensor, long from, int count) {

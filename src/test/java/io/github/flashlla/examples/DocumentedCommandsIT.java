@@ -49,6 +49,8 @@ class DocumentedCommandsIT {
 
     static {
         NOT_RUN.put("\\./mvnw (?:verify|test|install).*", "it is Maven that runs this test");
+        NOT_RUN.put("\\./mvnw -f src/spark/pom\\.xml .*", "fetches Spark");
+        NOT_RUN.put("bin/flashlla run .*--on spark.*", "needs Spark; LocalClusterTest in src/spark computes there");
         NOT_RUN.put("mvn package", "needs the project in the local repository; EmbeddingIT compiles and runs the sample");
         NOT_RUN.put("sdk install .*", "installs software");
         NOT_RUN.put("source <\\(.*", "LauncherIT tries completion in bash");

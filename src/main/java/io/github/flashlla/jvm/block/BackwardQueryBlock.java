@@ -204,7 +204,7 @@ public final class BackwardQueryBlock {
         if (inverseDiagonal != null) {
             a.inverseDiagonal(inverseDiagonal, squaredTile);
         }
-        return solver.solve(a, c, u, inverseDiagonal, rows, known, options.tolerance(), options.maxIterations());
+        return solver.solve(a, c, u, inverseDiagonal, null, null, rows, known, options.tolerance(), options.maxIterations());
     }
 
     /** mu, and dq in c. */

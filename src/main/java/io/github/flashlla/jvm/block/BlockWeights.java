@@ -25,6 +25,9 @@ public final class BlockWeights {
     private final float[] p;
     private final float[] tileMax;
     private final float[] rescale = new float[ROWS];
+    private final float[] oldMax = new float[ROWS];
+    private final float[] oldTotal = new float[ROWS];
+    private final float[] lanes = new float[ROWS];
     /** Of each lane, the first key that its query sees, and the end of those it sees. */
     private final int[] from = new int[ROWS];
     private final int[] end = new int[ROWS];
@@ -128,7 +131,18 @@ public final class BlockWeights {
      * @param kbar receives the weighted mean keys
      */
     void softmax(float[] q, float[] kbar) {
-        softmax(q, head.keys, dim, kbar);
+        softmax(q, head.keys, dim, kbar, null, null);
+    }
+
+    /**
+     * The same, and how the mean key changes with the scores: sum_j p_ij (s_ij - sbar_i) (k_j - kbar_i), which costs one more sum over the
+     * keys.
+     *
+     * @param slope receives it {@code [dim][lane]}
+     * @param tile scratch for one tile
+     */
+    void softmaxWithSlope(float[] q, float[] kbar, float[] slope, float[] tile) {
+        softmax(q, head.keys, dim, kbar, slope, tile);
     }
 
     /**
@@ -138,14 +152,34 @@ public final class BlockWeights {
      * @param width of a row, padded
      */
     void softmax(float[] q, int rows, int width, float[] mean) {
+        softmax(q, rows, width, mean, null, null);
+    }
+
+    private void softmax(float[] q, int rows, int width, float[] mean, float[] slope, float[] tile) {
         Arrays.fill(max, -Float.MAX_VALUE); // finite, so that a row without keys gives weights of 0 and not NaN
         Arrays.fill(total, 0);
         Arrays.fill(mean, 0);
+        float[] slopeTotal = lanes;
+        if (slope != null) {
+            Arrays.fill(slope, 0);
+            Arrays.fill(slopeTotal, 0);
+        }
         for (int j0 = first; j0 < keys; j0 += TILE_KEYS) {
             int m = tileRows(j0);
             int at = kept ? (j0 - first) * ROWS : 0;
             scores(q, j0, m, at);
-            if (kernels.softmaxStep(m, p, at, max, total, rescale)) {
+            if (slope != null) {
+                System.arraycopy(p, at, tile, 0, m * ROWS);
+                mask(j0, m, tile, 0, 0); // a weight of 0 times minus infinity is no number
+                System.arraycopy(max, 0, oldMax, 0, ROWS);
+                System.arraycopy(total, 0, oldTotal, 0, ROWS);
+            }
+            boolean rose = kernels.softmaxStep(m, p, at, max, total, rescale);
+            if (slope != null) {
+                slopes(rose, m, at, width, mean, slope, slopeTotal, tile);
+                kernels.accumulate(m, width, head.floats, rows + j0 * width, width, tile, 0, slope);
+            }
+            if (rose) {
                 kernels.scale(width, mean, 0, rescale);
             }
             if (kept) {
@@ -155,9 +189,32 @@ public final class BlockWeights {
         }
         invertTotal();
         kernels.scale(width, mean, 0, factor);
+        if (slope != null) {
+            kernels.scale(width, slope, 0, factor);
+            for (int lane = 0; lane < ROWS; lane++) {
+                slopeTotal[lane] *= -factor[lane];
+            }
+            kernels.addScaled(width, slope, slopeTotal, mean);
+        }
         if (kept) {
             normalise();
         }
+    }
+
+    /** Scores of the tile become p (s - max), and sums of it so far those relative to the new max. */
+    private void slopes(boolean rose, int m, int at, int width, float[] mean, float[] slope, float[] slopeTotal, float[] tile) {
+        if (rose) {
+            for (int lane = 0; lane < ROWS; lane++) {
+                oldMax[lane] -= max[lane];
+                slopeTotal[lane] = rescale[lane] * (slopeTotal[lane] + oldMax[lane] * oldTotal[lane]);
+            }
+            kernels.addScaled(width, slope, oldMax, mean);
+            kernels.scale(width, slope, 0, rescale);
+        }
+        for (int lane = 0; lane < ROWS; lane++) {
+            oldMax[lane] = -max[lane];
+        }
+        kernels.weigh(m, p, at, tile, 0, oldMax, tile, 0, slopeTotal);
     }
 
     /** After {@link #softmax}, of the keys as given: relative to their centre every score lacks q.centre. */
@@ -224,12 +281,18 @@ public final class BlockWeights {
 
     private void scores(float[] q, int j0, int m, int at) {
         kernels.multiply(m, dim, head.floats, head.keys + j0 * dim, dim, q, p, at);
-        if (j0 < seenByAllFrom || j0 + m > seenByAll) {
-            for (int i = 0; i < m; i++) {
-                for (int lane = 0; lane < ROWS; lane++) {
-                    if (j0 + i < from[lane] || j0 + i >= end[lane]) {
-                        p[at + i * ROWS + lane] = Float.NEGATIVE_INFINITY;
-                    }
+        mask(j0, m, p, at, Float.NEGATIVE_INFINITY);
+    }
+
+    /** Sets what a lane does not see of the tile at key {@code j0}. */
+    private void mask(int j0, int m, float[] tile, int at, float value) {
+        if (j0 >= seenByAllFrom && j0 + m <= seenByAll) {
+            return;
+        }
+        for (int i = 0; i < m; i++) {
+            for (int lane = 0; lane < ROWS; lane++) {
+                if (j0 + i < from[lane] || j0 + i >= end[lane]) {
+                    tile[at + i * ROWS + lane] = value;
                 }
             }
         }
