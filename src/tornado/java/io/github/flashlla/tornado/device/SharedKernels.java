@@ -43,12 +43,15 @@ public final class SharedKernels implements InvocationHandler {
     private final TornadoDevice shared;
     private final Map<List<Object>, Compiled> compiled = new HashMap<>();
     private final AtomicLong compilations = new AtomicLong();
+    /** As an object: TornadoVM asks for it many times in a run, and looks up what an array has on the device by it. */
+    private final Integer hash;
 
     /** @param access TornadoVM's note of how a kernel uses each argument */
     private record Compiled(Object code, Access[] access) {}
 
     private SharedKernels(TornadoDevice device) {
         this.device = device;
+        this.hash = device.hashCode();
         this.runtime = Boolean.getBoolean("tornado.virtual.device") ? null : Runtime.find(); // such a device has no plans to share
         this.shared = runtime == null ? device : (TornadoDevice) Proxy.newProxyInstance(SharedKernels.class.getClassLoader(),
                 new Class<?>[] {runtime.deviceType}, this);
@@ -74,6 +77,7 @@ public final class SharedKernels implements InvocationHandler {
             return switch (method.getName()) {
                 case "installCode" -> install((Long) arguments[0], (SchedulableTask) arguments[1]);
                 case "getCodeFromCache" -> cached((Long) arguments[0], (SchedulableTask) arguments[1], method);
+                case "hashCode" -> hash;
                 case "equals" -> arguments[0] == proxy || device.equals(arguments[0]);
                 default -> method.invoke(device, arguments);
             };
