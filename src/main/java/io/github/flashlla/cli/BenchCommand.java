@@ -32,21 +32,20 @@ import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.report.compare.Comparison;
 import io.github.flashlla.tornadovm.Backend;
 import io.github.flashlla.tornadovm.DeviceProfile;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -73,6 +72,9 @@ public final class BenchCommand implements Callable<Integer> {
 
     /** Lists that go with {@code --suite}. */
     private static final Set<String> SUITE_TOO = Set.of("--device", "--columns");
+
+    /** Tolerances to try, as multiples of the error that is asked for. */
+    private static final List<Double> LADDER = List.of(8.0, 4.0, 2.0, 1.0, 0.5);
 
     enum Format { md, csv, json, jsonl }
 
@@ -122,6 +124,11 @@ public final class BenchCommand implements Callable<Integer> {
 
     @Mixin
     private SolverOptions solver;
+
+    @Option(names = "--target-error", split = ",", paramLabel = "E",
+            description = "Errors that answers should keep to, such as 1.2e-2,5e-3: measures five tolerances around each, in place of --tol, and says for every "
+                    + "device which is the cheapest that gets there (default: none)")
+    private List<Double> targetError;
 
     @Mixin
     private CausalOptions causal;
@@ -271,7 +278,7 @@ public final class BenchCommand implements Callable<Integer> {
     private void finish(BenchmarkRecord record) {
         keep(record);
         switch (form) {
-            case md -> result.print(RecordRenderer.markdown(record, table.layout(result.isOnTerminal())));
+            case md -> result.print(RecordRenderer.markdown(record, table.layout(result.isOnTerminal()), targetError == null ? List.of() : targetError));
             case csv -> result.print(RecordRenderer.csv(record));
             case json -> result.print(RecordJson.text(record));
             case jsonl -> {
@@ -315,10 +322,10 @@ public final class BenchCommand implements Callable<Integer> {
         Suite suite;
         if (suiteFile != null) {
             requireNoLists();
-            suiteFile = named(suiteFile);
+            suiteFile = SuiteNames.file(suiteFile);
             suite = Suite.read(suiteFile);
         } else {
-            Grid grid = new Grid(mode, batch, heads, kvHeads, Lengths.all(seq), Lengths.all(querySeq), headDim, solver.ridge(), causal.values(), solver.tolerance(),
+            Grid grid = new Grid(mode, batch, heads, kvHeads, Lengths.all(seq), Lengths.all(querySeq), headDim, solver.ridge(), causal.values(), tolerances(),
                     solver.maxIterations(), solver.preconditioner(), solver.precision(), SolverOptions.names(dtype), operator);
             suite = new Suite("bench", null, grid.tasks(), Protocol.DEFAULT);
         }
@@ -331,23 +338,22 @@ public final class BenchCommand implements Callable<Integer> {
                 protocol);
     }
 
-    /** The file of a suite that is named without a folder or an ending; a file of that name here goes first. */
-    private static Path named(Path suite) {
-        if (Files.exists(suite) || suite.getNameCount() != 1 || suite.toString().contains(".")) {
-            return suite;
+    /** What {@code --tol} says, or a ladder around what {@code --target-error} asks for: an error is some fifth of its tolerance, give or take. */
+    private List<Double> tolerances() {
+        if (targetError == null) {
+            return solver.tolerance();
         }
-        Path folder = Path.of(System.getProperty("flashlla.root", "."), "bench", "suites");
-        Path own = folder.resolve(suite + ".yaml");
-        if (Files.exists(own)) {
-            return own;
+        if (spec.commandLine().getParseResult().hasMatchedOption("--tol")) {
+            throw new InvalidInputException("--target-error chooses the tolerances; leave --tol out");
         }
-        try (Stream<Path> files = Files.list(folder)) {
-            throw new InvalidInputException("there is no suite '" + suite + "'; there are " + files.map(file -> file.getFileName().toString())
-                    .filter(name -> name.endsWith(".yaml")).map(name -> name.replaceFirst("\\.yaml$", "")).sorted().collect(Collectors.joining(", "))
-                    + ", or name a file");
-        } catch (IOException e) {
-            throw new InvalidInputException("there is no suite '" + suite + "', and no folder of suites beside this program; name a file");
+        TreeSet<Double> ladder = new TreeSet<>(Comparator.reverseOrder());
+        for (double target : targetError) {
+            if (!(target > 0 && target < 1)) {
+                throw new InvalidInputException("--target-error must be above 0 and below 1, not " + target);
+            }
+            LADDER.forEach(step -> ladder.add(Double.parseDouble(String.format(Locale.ROOT, "%.1e", Math.min(0.5, target * step)))));
         }
+        return List.copyOf(ladder);
     }
 
     private void requireNoLists() {
