@@ -35,14 +35,11 @@ import io.github.flashlla.tornadovm.DeviceProfile;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -72,9 +69,6 @@ public final class BenchCommand implements Callable<Integer> {
 
     /** Lists that go with {@code --suite}. */
     private static final Set<String> SUITE_TOO = Set.of("--device", "--columns");
-
-    /** Tolerances to try, as multiples of the error that is asked for. */
-    private static final List<Double> LADDER = List.of(8.0, 4.0, 2.0, 1.0, 0.5);
 
     enum Format { md, csv, json, jsonl }
 
@@ -125,10 +119,8 @@ public final class BenchCommand implements Callable<Integer> {
     @Mixin
     private SolverOptions solver;
 
-    @Option(names = "--target-error", split = ",", paramLabel = "E",
-            description = "Errors that answers should keep to, such as 1.2e-2,5e-3: measures five tolerances around each, in place of --tol, and says for every "
-                    + "device which is the cheapest that gets there (default: none)")
-    private List<Double> targetError;
+    @Mixin
+    private TargetErrors targetErrors;
 
     @Mixin
     private CausalOptions causal;
@@ -280,7 +272,7 @@ public final class BenchCommand implements Callable<Integer> {
     private void finish(BenchmarkRecord record) {
         keep(record);
         switch (form) {
-            case md -> result.print(RecordRenderer.markdown(record, table.layout(result.isOnTerminal()), targetError == null ? List.of() : targetError));
+            case md -> result.print(RecordRenderer.markdown(record, table.layout(result.isOnTerminal()), targetErrors.targets()));
             case csv -> result.print(RecordRenderer.csv(record));
             case json -> result.print(RecordJson.text(record));
             case jsonl -> {
@@ -343,7 +335,8 @@ public final class BenchCommand implements Callable<Integer> {
             suiteFile = SuiteNames.file(suiteFile);
             suite = Suite.read(suiteFile);
         } else {
-            Grid grid = new Grid(mode, batch, heads, kvHeads, Lengths.all(seq), Lengths.all(querySeq), headDim, solver.ridge(), causal.values(), tolerances(),
+            Grid grid = new Grid(mode, batch, heads, kvHeads, Lengths.all(seq), Lengths.all(querySeq), headDim, solver.ridge(),
+                    causal.values(), targetErrors.tolerances(solver.tolerance()),
                     solver.maxIterations(), solver.preconditioner(), solver.precision(), SolverOptions.names(dtype), operator);
             suite = new Suite("bench", null, grid.tasks(), Protocol.DEFAULT);
         }
@@ -354,24 +347,6 @@ public final class BenchCommand implements Callable<Integer> {
         protocol = timeLimit == null ? protocol : protocol.withTimeLimit(timeLimit);
         return new Suite(name == null ? suite.name() : name, devices == null ? suite.devices() : devices, suite.tasks(),
                 protocol);
-    }
-
-    /** What {@code --tol} says, or a ladder around what {@code --target-error} asks for: an error is some fifth of its tolerance, give or take. */
-    private List<Double> tolerances() {
-        if (targetError == null) {
-            return solver.tolerance();
-        }
-        if (spec.commandLine().getParseResult().hasMatchedOption("--tol")) {
-            throw new InvalidInputException("--target-error chooses the tolerances; leave --tol out");
-        }
-        TreeSet<Double> ladder = new TreeSet<>(Comparator.reverseOrder());
-        for (double target : targetError) {
-            if (!(target > 0 && target < 1)) {
-                throw new InvalidInputException("--target-error must be above 0 and below 1, not " + target);
-            }
-            LADDER.forEach(step -> ladder.add(Double.parseDouble(String.format(Locale.ROOT, "%.1e", Math.min(0.5, target * step)))));
-        }
-        return List.copyOf(ladder);
     }
 
     private void requireNoLists() {
