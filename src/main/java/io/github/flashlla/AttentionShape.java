@@ -1,5 +1,7 @@
 package io.github.flashlla;
 
+import java.io.Serializable;
+
 /**
  * Sizes of one Local Linear Attention problem.
  *
@@ -12,7 +14,8 @@ package io.github.flashlla;
  * @param valueDim Dv of v and o, 1 to {@value #MAX_DIM}
  */
 public record AttentionShape(
-        int batch, int heads, int kvHeads, int queryLength, int keyLength, int headDim, int valueDim) {
+        int batch, int heads, int kvHeads, int queryLength, int keyLength, int headDim, int valueDim)
+        implements Serializable {
 
     public static final int MAX_DIM = 256;
 
@@ -82,6 +85,17 @@ public record AttentionShape(
      */
     public int visibleKeys(int i, boolean causal) {
         return causal ? Math.clamp((long) i + 1 + keyLength - queryLength, 0, keyLength) : keyLength;
+    }
+
+    /** First key that query {@code i} sees; those up to {@link #visibleKeys} follow. */
+    public int firstKey(int i, LlaOptions options) {
+        int end = visibleKeys(i, options.causal());
+        return options.window() == 0 ? 0 : Math.max(0, end - options.window());
+    }
+
+    /** Number of keys from {@link #firstKey} on that query {@code i} sees. */
+    public int seenKeys(int i, LlaOptions options) {
+        return visibleKeys(i, options.causal()) - firstKey(i, options);
     }
 
     /** Number of (query, key) pairs computed over all batches and heads. */

@@ -23,12 +23,23 @@ public interface Device extends AutoCloseable {
 
     /**
      * Prepares softmax attention of one shape, as LLA's yardstick: what {@link #plan} computes as the ridge grows. Of the options
-     * it takes the scale and the mask; its plan has no backward pass, and its result no solve.
+     * it takes the scale, the mask and the precision; its plan has no backward pass, and its result no solve.
      *
+     * @throws InvalidInputException if the device cannot take this shape or these options
      * @throws UnsupportedOperationException if this device has none
      */
     default LlaPlan softmaxPlan(AttentionShape shape, LlaOptions options) {
         throw new UnsupportedOperationException("the device " + info().name() + " has no softmax attention to compare with");
+    }
+
+    /**
+     * Prepares for sequences of different lengths, packed one after the other.
+     *
+     * @param shape B = 1, and the queries and keys of all sequences together
+     * @throws InvalidInputException if B is not 1
+     */
+    default PackedPlan packedPlan(AttentionShape shape, LlaOptions options) {
+        return new PackedPlan(this, shape, options);
     }
 
     /** Plans, runs once and closes the plan. For repeated runs keep a {@link #plan plan}. */

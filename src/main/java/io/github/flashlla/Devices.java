@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.Set;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /** Finds and opens devices. Every call searches again; one provider's failure never hides another's devices. */
@@ -22,13 +23,57 @@ public final class Devices {
 
     private Devices() {}
 
-    /** Opens a device by its name, as {@link #list()} gives it; the caller closes it. */
+    /** Opens a device by its name, as {@link #list()} gives it, or several as one ({@code cuda:0+cuda:1}); the caller closes it. */
     public static Device open(String name) {
+        if (name.contains(DeviceCombiner.JOINER)) {
+            return openAll(partsOf(name));
+        }
         DeviceProvider provider = survey(Set.of(backendOf(name))).owners.get(name);
         if (provider == null) {
             throw new InvalidInputException(survey(null).unknown(name));
         }
         return provider.open(name);
+    }
+
+    /**
+     * Opens several devices as one, which splits each problem over them. Each runs in a process of its own. A name may be there
+     * twice: {@code jvm} and {@code jvm} are two processes that share this machine's processors.
+     *
+     * @param names one device each, as {@link #list()} gives them; one name alone opens that device
+     * @throws InvalidInputException if a name matches no device
+     * @throws DeviceException if a device fails to open
+     */
+    public static Device openAll(Collection<String> names) {
+        if (names.size() == 1) {
+            return open(names.iterator().next());
+        }
+        return combiner().open(parts(names));
+    }
+
+    private static List<String> partsOf(String name) {
+        return List.of(name.split(Pattern.quote(DeviceCombiner.JOINER), -1));
+    }
+
+    private static List<DeviceInfo> parts(Collection<String> names) {
+        List<DeviceInfo> parts = new ArrayList<>();
+        for (String name : names) {
+            List<DeviceInfo> one = select(List.of(name));
+            if (one.size() > 1) {
+                throw new InvalidInputException("'" + Printable.text(name) + "' is " + one.size() + " devices ("
+                        + one.stream().map(DeviceInfo::name).collect(Collectors.joining(", ")) + "), but each part of a combined device is one; "
+                        + "name it, as in " + one.stream().map(DeviceInfo::name).collect(Collectors.joining(DeviceCombiner.JOINER)));
+            }
+            parts.addAll(one);
+        }
+        if (parts.isEmpty()) {
+            throw new InvalidInputException("a combined device needs the names of its parts, as in jvm+opencl:0");
+        }
+        return parts;
+    }
+
+    private static DeviceCombiner combiner() {
+        return ServiceLoader.load(DeviceCombiner.class).findFirst()
+                .orElseThrow(() -> new DeviceException("nothing here combines devices: flashlla's jar is not complete"));
     }
 
     /** Every device that can be opened here, {@code jvm} first. */
@@ -43,19 +88,24 @@ public final class Devices {
 
     /**
      * Devices by name ({@code opencl:0}), backend ({@code opencl}), type ({@code cpu}, {@code gpu}) or {@code all}
-     * (which leaves out the reference), in the order asked for and without repeats.
+     * (which leaves out the reference), in the order asked for and without repeats. Names joined by + are several devices as one.
      *
      * @throws InvalidInputException if a selector matches nothing, listing what there is
      */
     public static List<DeviceInfo> select(Collection<String> selectors) {
         Set<String> backends = new HashSet<>();
-        selectors.forEach(selector -> backends.add(backendOf(selector)));
+        selectors.stream().filter(selector -> !selector.contains(DeviceCombiner.JOINER)).forEach(selector -> backends.add(backendOf(selector)));
         Survey survey = survey(backends);
         if (!survey.knowsAll(backends)) { // a type, all, or a mistake
             survey = survey(null);
         }
         Map<String, DeviceInfo> chosen = new LinkedHashMap<>();
         for (String selector : selectors) {
+            if (selector.contains(DeviceCombiner.JOINER)) {
+                DeviceInfo whole = combiner().combine(parts(partsOf(selector)));
+                chosen.put(whole.name(), whole);
+                continue;
+            }
             List<DeviceInfo> matches = survey.infos.values().stream().filter(info -> matches(info, selector)).toList();
             if (matches.isEmpty()) {
                 throw new InvalidInputException(survey(null).unknown(selector));

@@ -1,5 +1,7 @@
 package io.github.flashlla;
 
+import java.io.Serializable;
+
 /**
  * Sizes of a key/value cache. Memory is allocated for the capacity; a sequence's length says how much of it is filled.
  *
@@ -10,7 +12,8 @@ package io.github.flashlla;
  * @param valueDim Dv of v, 1 to {@value AttentionShape#MAX_DIM}
  * @param type how elements are stored: {@link DataType#FLOAT32} or {@link DataType#FLOAT16}
  */
-public record KvCacheShape(int batch, int kvHeads, int capacity, int headDim, int valueDim, DataType type) {
+public record KvCacheShape(int batch, int kvHeads, int capacity, int headDim, int valueDim, DataType type)
+        implements Serializable {
 
     public KvCacheShape {
         new AttentionShape(batch, kvHeads, kvHeads, 1, capacity, headDim, valueDim); // the same ranges

@@ -1,5 +1,6 @@
 package io.github.flashlla;
 
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
 /**
@@ -41,6 +42,57 @@ public record LlaInputs(Tensor q, Tensor k, Tensor v, Tensor ridge) {
     /** Inputs with one ridge for all queries, from the options. */
     public static LlaInputs of(Tensor q, Tensor k, Tensor v) {
         return new LlaInputs(q, k, v, null);
+    }
+
+    /**
+     * Where one of q, k and v lies in memory that it shares with others, counted in elements; a row's elements lie side by side.
+     *
+     * @param offset of the first element
+     * @param batch from one batch to the next
+     * @param head from one head to the next
+     * @param row from one token to the next
+     */
+    public record Strides(long offset, long batch, long head, long row) {
+
+        private Tensor of(MemorySegment memory, DataType type, long[] dims) {
+            if (offset < 0 || offset > memory.byteSize() / type.bytes()) {
+                throw new InvalidInputException("offset " + offset + " lies outside the memory of " + memory.byteSize() + " bytes");
+            }
+            return Tensor.wrap(memory.asSlice(offset * type.bytes()), type, dims, new long[] {batch, head, row, 1});
+        }
+    }
+
+    /**
+     * Inputs that lie in one piece of memory of the caller's in any order of batches, heads and tokens, read where they are. For three
+     * pieces of memory, {@link Tensor#wrap(MemorySegment, DataType, long[], long[]) wrap} each.
+     *
+     * <p>q, k and v of (B,S,H,D) one after the other, B S H D = n:
+     * <pre>{@code
+     * LlaInputs.of(memory, DataType.FLOAT32, shape, new Strides(0, S * H * D, D, H * D), new Strides(n, S * H * D, D, H * D),
+     *         new Strides(2 * n, S * H * D, D, H * D));
+     * }</pre>
+     *
+     * @param memory little-endian elements of {@code type}, from a shared or automatic arena
+     * @throws InvalidInputException if an element would lie outside the memory
+     */
+    public static LlaInputs of(MemorySegment memory, DataType type, AttentionShape shape, Strides q, Strides k, Strides v) {
+        return of(q.of(memory, type, shape.queryDims()), k.of(memory, type, shape.keyDims()), v.of(memory, type, shape.valueDims()));
+    }
+
+    /**
+     * Self-attention of packed q, k and v, as one projection gives them: views, nothing is copied.
+     *
+     * @param qkv (B,S,H + 2 Hkv,D), a token's query heads, then its key heads, then its value heads; with as many of each also
+     *     (B,S,3,H,D)
+     */
+    public static LlaInputs packed(Tensor qkv, int heads, int kvHeads) {
+        long all = heads + 2L * kvHeads;
+        if (qkv.rank() < 4 || qkv.rank() > 5 || qkv.size() != qkv.dim(0) * qkv.dim(1) * all * qkv.dim(qkv.rank() - 1)) {
+            throw new InvalidInputException("packed q, k and v have shape " + Tensor.shapeString(qkv.dims()) + ", but " + heads + " query and "
+                    + kvHeads + " key/value heads need (batch, length, " + all + ", dim)");
+        }
+        Tensor byHead = qkv.reshape(qkv.dim(0), qkv.dim(1), all, qkv.dim(qkv.rank() - 1)).permute(0, 2, 1, 3);
+        return of(byHead.part(1, 0, heads), byHead.part(1, heads, kvHeads), byHead.part(1, heads + kvHeads, kvHeads));
     }
 
     /** The same with a ridge per query (B,H,Sq). */

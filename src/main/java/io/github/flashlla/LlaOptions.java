@@ -1,5 +1,6 @@
 package io.github.flashlla;
 
+import java.io.Serializable;
 import java.util.function.Consumer;
 
 /**
@@ -15,6 +16,8 @@ import java.util.function.Consumer;
  * @param precision type of the factors of the products: {@link DataType#FLOAT32}, or {@link DataType#FLOAT16} on a device
  *     whose matrix units take it ({@link DeviceInfo#precisions()}): faster, and right to 5e-3 where float32 is to 1e-4. Sums, and
  *     the solve, are float32 in both
+ * @param window W: query i sees its last W keys, i + (Sk - Sq) - W &lt; j &lt;= i + (Sk - Sq), and no block of keys that none of its
+ *     queries see is visited; 0 for no window. Needs {@code causal}
  */
 public record LlaOptions(
         double scale,
@@ -24,7 +27,8 @@ public record LlaOptions(
         int maxIterations,
         Preconditioner preconditioner,
         boolean keepState,
-        DataType precision) {
+        DataType precision,
+        int window) implements Serializable {
 
     /** Stands for D^-1/2, the usual attention scale. */
     public static final double DEFAULT_SCALE = Double.NaN;
@@ -43,6 +47,10 @@ public record LlaOptions(
         if (preconditioner == null) {
             throw new InvalidInputException("the preconditioner must not be null; use Preconditioner.NONE");
         }
+        if (window < 0 || window > 0 && !causal) {
+            throw new InvalidInputException(window < 0 ? "the window must be at least 1 key, or 0 for none, not " + window
+                    : "a window of " + window + " keys needs causal attention: it ends with the query's own key");
+        }
         if (precision != DataType.FLOAT32 && precision != DataType.FLOAT16) {
             throw new InvalidInputException("the precision must be float32 or float16, not " + precision);
         }
@@ -50,7 +58,7 @@ public record LlaOptions(
 
     /** Scale D^-1/2, ridge 1, causal, tolerance 1e-5, at most 64 iterations, no preconditioner, no state kept, float32. */
     public static LlaOptions defaults() {
-        return new LlaOptions(DEFAULT_SCALE, 1, true, 1e-5, 64, Preconditioner.NONE, false, DataType.FLOAT32);
+        return new LlaOptions(DEFAULT_SCALE, 1, true, 1e-5, 64, Preconditioner.NONE, false, DataType.FLOAT32, 0);
     }
 
     public LlaOptions withScale(double newScale) {
@@ -85,6 +93,11 @@ public record LlaOptions(
         return with(parts -> parts.precision = newPrecision);
     }
 
+    /** Query i sees its last W keys only; 0 for no window. */
+    public LlaOptions withWindow(int newWindow) {
+        return with(parts -> parts.window = newWindow);
+    }
+
     private LlaOptions with(Consumer<Parts> change) {
         Parts parts = new Parts(this);
         change.accept(parts);
@@ -101,6 +114,7 @@ public record LlaOptions(
         private Preconditioner preconditioner;
         private boolean keepState;
         private DataType precision;
+        private int window;
 
         Parts(LlaOptions options) {
             scale = options.scale;
@@ -111,10 +125,11 @@ public record LlaOptions(
             preconditioner = options.preconditioner;
             keepState = options.keepState;
             precision = options.precision;
+            window = options.window;
         }
 
         LlaOptions options() {
-            return new LlaOptions(scale, ridge, causal, tolerance, maxIterations, preconditioner, keepState, precision);
+            return new LlaOptions(scale, ridge, causal, tolerance, maxIterations, preconditioner, keepState, precision, window);
         }
     }
 
@@ -127,6 +142,17 @@ public record LlaOptions(
         if (precision == DataType.FLOAT16 && !device.precisions().contains(DataType.FLOAT16)) {
             throw new InvalidInputException(device.name() + " does not compute products in float16; use float32, or a device that "
                     + "'flashlla devices' lists with float16.");
+        }
+    }
+
+    /**
+     * Refuses a window for a device without kernels for it.
+     *
+     * @throws InvalidInputException if there is one
+     */
+    public void requireNoWindow(String device) {
+        if (window > 0) {
+            throw new InvalidInputException(device + " has no kernels for a window; use the device jvm, or leave the window out.");
         }
     }
 

@@ -41,6 +41,11 @@ public interface LlaPlan extends AutoCloseable {
         throw new UnsupportedOperationException("this device has no backward pass");
     }
 
+    /** Which of a run's tensors this plan reads and writes where they are, in any layout and type, and which it copies: a sentence for people. */
+    default String describe() {
+        return "q, k, v, o and gradients are read and written where they are, in any layout and type.";
+    }
+
     /** Bytes that this plan holds on the device or host beyond q, k, v and o. */
     long workspaceBytes();
 

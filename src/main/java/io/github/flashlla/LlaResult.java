@@ -19,12 +19,54 @@ public final class LlaResult extends QuerySolves {
      * @param keepState whether kbar and x are kept for the backward pass
      */
     public LlaResult(AttentionShape shape, DataType type, boolean keepState) {
+        this(shape, type, Tensor.allocate(type, shape.outputDims()), keepState);
+    }
+
+    /**
+     * Room for a result whose output goes to memory of the caller's, which may be a view, such as one of (B,S,H,Dv) as (B,H,S,Dv).
+     *
+     * @param output (B,H,Sq,Dv), NaN until a run has written it
+     */
+    public LlaResult(AttentionShape shape, Tensor output, boolean keepState) {
+        this(shape, DataType.FLOAT32, output, keepState);
+    }
+
+    private LlaResult(AttentionShape shape, DataType type, Tensor output, boolean keepState) {
         super(shape);
-        this.output = unwritten(type, shape.outputDims());
+        requireDims("the output", output, shape.outputDims());
+        output.fill(Double.NaN);
+        this.output = output;
         this.logSumExp = unwritten(type, shape.rowDims());
         this.kbar = keepState ? unwritten(type, shape.queryDims()) : null;
         this.x = keepState ? unwritten(type, shape.queryDims()) : null;
         this.roundingError = unwritten();
+    }
+
+    /** @param whole what this is a part of; its rows from {@code first} on become NaN until a run has written them */
+    private LlaResult(AttentionShape shape, LlaResult whole, int first) {
+        super(shape);
+        this.output = rows(whole.output, first, shape);
+        this.logSumExp = rows(whole.logSumExp, first, shape);
+        this.kbar = whole.keepsState() ? rows(whole.kbar, first, shape) : null;
+        this.x = whole.keepsState() ? rows(whole.x, first, shape) : null;
+        this.roundingError = unwritten();
+    }
+
+    private static Tensor rows(Tensor tensor, int first, AttentionShape shape) {
+        Tensor part = tensor.part(2, first, shape.queryLength());
+        part.fill(Double.NaN);
+        return part;
+    }
+
+    /** A result for some queries of each head, whose tensors are views of this one's. */
+    LlaResult part(AttentionShape part, int first) {
+        return new LlaResult(part, this, first);
+    }
+
+    @Override
+    void take(QuerySolves part, int first) {
+        super.take(part, first);
+        copyRows(((LlaResult) part).roundingError, part, roundingError, first);
     }
 
     /** o (B,H,Sq,Dv) */

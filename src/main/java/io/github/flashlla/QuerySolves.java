@@ -34,6 +34,13 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
         return tensor;
     }
 
+    static void requireDims(String what, Tensor tensor, long[] dims) {
+        if (!Arrays.equals(tensor.dims(), dims)) {
+            throw new InvalidInputException(what + " has shape " + Tensor.shapeString(tensor.dims()) + ", but the problem needs "
+                    + Tensor.shapeString(dims));
+        }
+    }
+
     public AttentionShape shape() {
         return shape;
     }
@@ -107,6 +114,33 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
 
     public void setPairIterations(long newPairIterations) {
         this.pairIterations = newPairIterations;
+    }
+
+    /** Forgets what earlier runs counted, before parts are {@link #take taken}. */
+    void clear() {
+        checkedRows = 0;
+        recomputedRows = 0;
+        pairIterations = 0;
+        timing = new Timing(0, 0, 0, 0, 0);
+    }
+
+    /** Takes over what a run over some queries of each head, the first being {@code first}, says of them. */
+    void take(QuerySolves part, int first) {
+        copyRows(part.iterations, part, iterations, first);
+        copyRows(part.residual, part, residual, first);
+        copyRows(part.recurrenceResidual, part, recurrenceResidual, first);
+        checkedRows += part.checkedRows;
+        recomputedRows += part.recomputedRows;
+        pairIterations += part.pairIterations;
+        timing = timing.plus(part.timing);
+    }
+
+    /** @param from, to arrays (B,H,Sq) of {@code part} and of this */
+    final void copyRows(Object from, QuerySolves part, Object to, int first) {
+        int count = part.shape.queryLength();
+        for (int head = 0; head < shape.batch() * shape.heads(); head++) {
+            System.arraycopy(from, head * count, to, head * shape.queryLength() + first, count);
+        }
     }
 
     /** Largest residual of any query; NaN if one was not written. */

@@ -2,14 +2,15 @@ package io.github.flashlla;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.Objects;
 import java.util.stream.Collectors;
 import java.util.stream.LongStream;
 
 /**
- * A dense, row-major array of numbers in off-heap memory.
+ * An array of numbers in off-heap memory, row-major or a view with strides.
+ *
+ * <p>Every device reads views where they are. Positions are row-major ones of the view's own sizes, wherever its elements lie.
  *
  * <p>The tensor does not own its memory: an {@link Arena} does. {@link #allocate(DataType, long...)} uses an automatic
  * arena, so that such a tensor lives as long as it is reachable. Not synchronised: share for reading only.
@@ -18,10 +19,6 @@ public final class Tensor {
 
     /** Alignment of tensors allocated here: one cache line, and the widest vector register. */
     public static final int ALIGNMENT_BYTES = 64;
-
-    static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    static final ValueLayout.OfDouble DOUBLE = ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private static final int BLOCK = 4096;
     private static final int PARALLEL_BLOCK = 1 << 16;
@@ -32,13 +29,26 @@ public final class Tensor {
     private final DataType type;
     private final long[] dims;
     private final long size;
+    /** Null where elements lie in the order of their positions. */
+    private final Steps steps;
+    /** From the first element to the last. */
     private final MemorySegment segment;
 
     private Tensor(DataType type, long[] dims, MemorySegment segment) {
         this.type = type;
         this.dims = dims;
         this.size = elementCount(dims);
+        this.steps = null;
         this.segment = segment;
+    }
+
+    /** A view whose first element is the memory's. */
+    private Tensor(DataType type, Steps steps, MemorySegment memory) {
+        this.type = type;
+        this.dims = steps.dims();
+        this.size = elementCount(dims);
+        this.steps = steps.isRowMajor() ? null : steps;
+        this.segment = memory.asSlice(0, steps.span() * type.bytes());
     }
 
     /** A zeroed tensor in memory of its own, freed when unreachable. Sizes are counts of elements, each at least 0. */
@@ -57,7 +67,7 @@ public final class Tensor {
     public static Tensor of(float[] values, long... dims) {
         Tensor tensor = allocate(DataType.FLOAT32, dims);
         requireCount(values.length, tensor);
-        MemorySegment.copy(values, 0, tensor.segment, FLOAT, 0, values.length);
+        MemorySegment.copy(values, 0, tensor.segment, Elements.FLOAT, 0, values.length);
         return tensor;
     }
 
@@ -65,7 +75,7 @@ public final class Tensor {
     public static Tensor of(double[] values, long... dims) {
         Tensor tensor = allocate(DataType.FLOAT64, dims);
         requireCount(values.length, tensor);
-        MemorySegment.copy(values, 0, tensor.segment, DOUBLE, 0, values.length);
+        MemorySegment.copy(values, 0, tensor.segment, Elements.DOUBLE, 0, values.length);
         return tensor;
     }
 
@@ -80,13 +90,75 @@ public final class Tensor {
         return new Tensor(type, copy, segment);
     }
 
-    /** The same memory under other sizes with the same product. */
+    /**
+     * A view with strides of memory that the caller owns, such as one of (B,S,H,D) as (B,H,S,D): element (i, j, ...) lies
+     * i strides[0] + j strides[1] + ... elements after the first.
+     *
+     * @param memory little-endian, beginning with the first element, and as long as the last one needs
+     * @param strides 0 or more for each axis, in elements; 0 repeats an element
+     * @throws InvalidInputException if an element would lie outside the memory
+     */
+    public static Tensor wrap(MemorySegment memory, DataType type, long[] dims, long[] strides) {
+        elementCount(dims);
+        Steps steps = Steps.of(dims, strides);
+        long bytes;
+        try {
+            bytes = Math.multiplyExact(steps.span(), type.bytes());
+        } catch (ArithmeticException e) {
+            bytes = Long.MAX_VALUE;
+        }
+        if (bytes > memory.byteSize()) {
+            throw new InvalidInputException("a " + type + " view of shape " + shapeString(dims) + " with strides " + shapeString(strides) + " spans "
+                    + bytes + " bytes, but the memory given has " + memory.byteSize());
+        }
+        return new Tensor(type, steps, memory);
+    }
+
+    private Steps steps() {
+        return steps == null ? Steps.rowMajor(dims) : steps;
+    }
+
+    /** For each axis, how far neighbours along it are apart, in elements; a copy. */
+    public long[] strides() {
+        return steps().steps();
+    }
+
+    /** Whether elements lie in the order of their positions, without gaps. */
+    public boolean isRowMajor() {
+        return steps == null;
+    }
+
+    /** A view with axes in another order: {@code permute(0, 2, 1, 3)} makes (B,H,S,D) of (B,S,H,D). */
+    public Tensor permute(int... axes) {
+        return new Tensor(type, steps().permute(axes), segment);
+    }
+
+    /**
+     * A view of a part of one axis, such as the queries of packed q, k and v.
+     *
+     * @throws IndexOutOfBoundsException if the axis is shorter
+     */
+    public Tensor part(int axis, long from, long count) {
+        Objects.checkFromIndexSize(from, count, dims[axis]);
+        Steps cut = steps().cut(axis, count);
+        return new Tensor(type, cut, size == 0 || count == 0 ? segment : segment.asSlice(from * cut.steps()[axis] * type.bytes()));
+    }
+
+    /** The same memory under other sizes with the same product; of a view, only axes of size 1 can come and go. */
     public Tensor reshape(long... newDims) {
         if (elementCount(newDims) != size) {
             throw new InvalidInputException("cannot reshape " + shapeString(dims) + " to " + shapeString(newDims)
                     + ": the element counts differ");
         }
-        return new Tensor(type, newDims.clone(), segment);
+        if (steps == null) {
+            return new Tensor(type, newDims.clone(), segment);
+        }
+        Steps reshaped = steps.reshape(newDims);
+        if (reshaped == null) {
+            throw new InvalidInputException("a view with strides cannot be reshaped from " + shapeString(dims) + " to " + shapeString(newDims)
+                    + "; reshape its copy()");
+        }
+        return new Tensor(type, reshaped, segment);
     }
 
     public DataType type() {
@@ -111,38 +183,46 @@ public final class Tensor {
         return size;
     }
 
+    /** Bytes of the elements. */
     public long byteSize() {
-        return segment.byteSize();
+        return size * type.bytes();
     }
 
-    /** The memory itself, row-major, little-endian, {@link #byteSize()} long. */
+    /**
+     * The memory itself, row-major, little-endian, {@link #byteSize()} long.
+     *
+     * @throws InvalidInputException if this is a view with strides
+     */
     public MemorySegment segment() {
+        if (steps != null) {
+            throw new InvalidInputException("the elements of a view with strides " + shapeString(strides())
+                    + " do not lie side by side; take memory() and strides(), or a copy()");
+        }
+        return segment;
+    }
+
+    /** The memory from the first element to the last, of a view with what lies between its elements. */
+    public MemorySegment memory() {
         return segment;
     }
 
     /** Element at a row-major position, widened to float64. */
-    public double get(long index) {
-        return switch (type) {
-            case FLOAT64 -> segment.getAtIndex(DOUBLE, index);
-            case FLOAT32 -> segment.getAtIndex(FLOAT, index);
-            case FLOAT16 -> Float.float16ToFloat(segment.getAtIndex(SHORT, index));
-            case BFLOAT16 -> bfloat16ToFloat(segment.getAtIndex(SHORT, index));
-        };
+    public double get(long position) {
+        return Elements.get(type, segment, place(position));
     }
 
     /** Sets the element at a row-major position, rounded to nearest even. */
-    public void set(long index, double value) {
-        switch (type) {
-            case FLOAT64 -> segment.setAtIndex(DOUBLE, index, value);
-            case FLOAT32 -> segment.setAtIndex(FLOAT, index, (float) value);
-            case FLOAT16 -> segment.setAtIndex(SHORT, index, Float.floatToFloat16((float) value));
-            case BFLOAT16 -> segment.setAtIndex(SHORT, index, floatToBfloat16((float) value));
-        }
+    public void set(long position, double value) {
+        Elements.set(type, segment, place(position), value);
+    }
+
+    private long place(long position) {
+        return steps == null ? position : steps.place(Objects.checkIndex(position, size));
     }
 
     /** Sets every element. */
     public void fill(double value) {
-        if (value == 0) {
+        if (value == 0 && steps == null) {
             segment.fill((byte) 0);
             return;
         }
@@ -171,6 +251,20 @@ public final class Tensor {
         return copy;
     }
 
+    /** The same elements in memory of their own, which can be written even where this tensor's, such as a mapped file's, cannot. */
+    public Tensor copy() {
+        Tensor copy = allocate(type, dims);
+        inBlocks((at, count) -> {
+            if (steps == null) {
+                MemorySegment.copy(segment, at * type.bytes(), copy.segment, at * type.bytes(), (long) count * type.bytes());
+            } else {
+                steps.forEachRun(at, count, (place, run, done) -> MemorySegment.copy(segment, place * type.bytes(), copy.segment,
+                        (at + done) * type.bytes(), (long) run * type.bytes()));
+            }
+        });
+        return copy;
+    }
+
     /** A heap copy in float32. At most 2^31-1 elements. */
     public float[] toFloatArray() {
         float[] values = new float[Math.toIntExact(size)];
@@ -187,33 +281,11 @@ public final class Tensor {
      * @throws IndexOutOfBoundsException if the tensor or the array ends before {@code count} elements
      */
     public void copyTo(long from, float[] target, int at, int count) {
-        switch (type) {
-            case FLOAT32 -> MemorySegment.copy(segment, FLOAT, from * Float.BYTES, target, at, count);
-            case FLOAT64 -> {
-                for (int i = 0; i < count; i++) {
-                    target[at + i] = (float) get(from + i);
-                }
-            }
-            case FLOAT16, BFLOAT16 -> {
-                short[] bits = new short[Math.min(count, BLOCK)];
-                for (int i = 0; i < count; i += bits.length) {
-                    int length = Math.min(bits.length, count - i);
-                    MemorySegment.copy(segment, SHORT, (from + i) * Short.BYTES, bits, 0, length);
-                    widen(bits, target, at + i, length);
-                }
-            }
-        }
-    }
-
-    private void widen(short[] bits, float[] target, int at, int length) {
-        if (type == DataType.FLOAT16) {
-            for (int i = 0; i < length; i++) {
-                target[at + i] = Float.float16ToFloat(bits[i]);
-            }
+        if (steps == null) {
+            Elements.load(type, segment, from, target, at, count);
         } else {
-            for (int i = 0; i < length; i++) {
-                target[at + i] = bfloat16ToFloat(bits[i]);
-            }
+            Objects.checkFromIndexSize(from, count, size);
+            steps.forEachRun(from, count, (place, run, done) -> Elements.load(type, segment, place, target, at + done, run));
         }
     }
 
@@ -225,33 +297,11 @@ public final class Tensor {
      * @throws IndexOutOfBoundsException if the tensor or the array ends before {@code count} elements
      */
     public void copyFrom(float[] source, int at, long to, int count) {
-        switch (type) {
-            case FLOAT32 -> MemorySegment.copy(source, at, segment, FLOAT, to * Float.BYTES, count);
-            case FLOAT64 -> {
-                for (int i = 0; i < count; i++) {
-                    segment.setAtIndex(DOUBLE, to + i, source[at + i]);
-                }
-            }
-            case FLOAT16, BFLOAT16 -> {
-                short[] bits = new short[Math.min(count, BLOCK)];
-                for (int i = 0; i < count; i += bits.length) {
-                    int length = Math.min(bits.length, count - i);
-                    narrow(source, at + i, bits, length);
-                    MemorySegment.copy(bits, 0, segment, SHORT, (to + i) * Short.BYTES, length);
-                }
-            }
-        }
-    }
-
-    private void narrow(float[] source, int at, short[] bits, int length) {
-        if (type == DataType.FLOAT16) {
-            for (int i = 0; i < length; i++) {
-                bits[i] = Float.floatToFloat16(source[at + i]);
-            }
+        if (steps == null) {
+            Elements.store(type, source, at, segment, to, count);
         } else {
-            for (int i = 0; i < length; i++) {
-                bits[i] = floatToBfloat16(source[at + i]);
-            }
+            Objects.checkFromIndexSize(to, count, size);
+            steps.forEachRun(to, count, (place, run, done) -> Elements.store(type, source, at + done, segment, place, run));
         }
     }
 
@@ -351,17 +401,5 @@ public final class Tensor {
             throw new InvalidInputException("shape " + shapeString(tensor.dims) + " has " + tensor.size
                     + " elements, but " + given + " values were given");
         }
-    }
-
-    private static float bfloat16ToFloat(short bits) {
-        return Float.intBitsToFloat(bits << 16);
-    }
-
-    private static short floatToBfloat16(float value) {
-        int bits = Float.floatToRawIntBits(value);
-        if (Float.isNaN(value)) {
-            return (short) ((bits >>> 16) | 0x40);
-        }
-        return (short) ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16);
     }
 }

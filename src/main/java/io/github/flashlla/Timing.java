@@ -1,5 +1,7 @@
 package io.github.flashlla;
 
+import java.io.Serializable;
+
 /**
  * Times of one run in nanoseconds; -1 where the device does not measure it.
  *
@@ -9,7 +11,8 @@ package io.github.flashlla;
  * @param copyOutNanos device to host
  * @param compileNanos run-time compilation within this run; 0 once warm
  */
-public record Timing(long wallNanos, long kernelNanos, long copyInNanos, long copyOutNanos, long compileNanos) {
+public record Timing(long wallNanos, long kernelNanos, long copyInNanos, long copyOutNanos, long compileNanos)
+        implements Serializable {
     public static final Timing NONE = new Timing(-1, -1, -1, -1, -1);
 
     /** A device that computes where the data is: wall time only. */

@@ -4,16 +4,10 @@ import io.github.flashlla.record.BenchmarkRecord;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.text.Numbers;
-import java.io.IOException;
 import java.io.PrintStream;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
-import me.tongfei.progressbar.ConsoleProgressBarConsumer;
-import me.tongfei.progressbar.ProgressBar;
-import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressState;
 
 /**
@@ -21,13 +15,12 @@ import me.tongfei.progressbar.ProgressState;
  * task. The bar counts guessed time, not tasks, so that its estimate holds when tasks differ in size.
  */
 public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
-    private static final int TERMINAL_WIDTH = 110;
     private static final int BAR_WIDTH = 20;
 
     private final PrintStream out;
     private final int tasks;
     private final double totalWork;
-    private final ProgressBar bar;
+    private final TerminalBar bar;
     private final long began = System.nanoTime();
     private double doneWork;
     /** From the beginning to the end of the task that ended last. */
@@ -41,14 +34,16 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
         this.out = out;
         this.tasks = tasks.size() * devices;
         this.totalWork = tasks.stream().mapToDouble(Task::guessedSeconds).sum() * devices;
-        this.bar = !onTerminal() ? null : new ProgressBarBuilder().setTaskName("bench").setInitialMax(1000)
-                .setUpdateIntervalMillis(200).setRenderer(this::render).clearDisplayOnFinish()
-                .setConsumer(new ConsoleProgressBarConsumer(out, TERMINAL_WIDTH)).build();
+        this.bar = TerminalBar.open(out, "bench", 1000, this::render);
+        if (bar != null) {
+            bar.say("starting");
+        }
     }
 
     @Override
     public void opening(String name) {
-        say("opening " + name);
+        device = name;
+        say("starting the process of " + name);
     }
 
     @Override
@@ -64,7 +59,7 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     @Override
     public void phase(String phase) {
         if (bar != null) {
-            bar.setExtraMessage(" " + device + " " + label + ": " + phase);
+            bar.say(device + " " + label + (label.isEmpty() ? "" : ": ") + phase);
         }
     }
 
@@ -91,7 +86,7 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
 
     private void say(String what) {
         if (bar != null) {
-            bar.setExtraMessage(" " + what);
+            bar.say(what);
         } else {
             out.println(what);
         }
@@ -117,15 +112,5 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
 
     private static String seconds(Duration time) {
         return time.toSeconds() < 100 ? time.toSeconds() + " s" : (time.toSeconds() + 30) / 60 + " min";
-    }
-
-    /** Whether standard error is a terminal; Java itself only tells of standard input and output together. */
-    public static boolean onTerminal() {
-        try {
-            String target = Files.readSymbolicLink(Path.of("/proc/self/fd/2")).toString();
-            return target.startsWith("/dev/pts/") || target.startsWith("/dev/tty");
-        } catch (IOException | UnsupportedOperationException e) {
-            return System.console() != null && System.console().isTerminal();
-        }
     }
 }

@@ -42,7 +42,7 @@ public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType
         return new Method(operator.label(), solves ? options.tolerance() : null, solves ? options.maxIterations() : null,
                 options.preconditioner().name().toLowerCase(Locale.ROOT), dataType.name().toLowerCase(Locale.ROOT),
                 options.precision() == DataType.FLOAT32 ? null : options.precision().name().toLowerCase(Locale.ROOT),
-                DeviceProfile.forcedKernel().orElse(null));
+                solves ? DeviceProfile.forcedKernel().orElse(null) : null);
     }
 
     /**

@@ -4,8 +4,9 @@ import io.github.flashlla.Device;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.bench.host.HostCeilings;
-import io.github.flashlla.record.DeviceFacts.Ceilings;
+import io.github.flashlla.process.ParentWatch;
 import io.github.flashlla.record.DeviceFacts;
+import io.github.flashlla.record.DeviceFacts.Ceilings;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.RecordJson;
 import io.github.flashlla.record.Status;
@@ -33,30 +34,20 @@ public final class Worker {
     /** @param args the order's file */
     public static void main(String[] args) throws IOException {
         WorkerOrder order = RecordJson.COMPACT.readValue(Path.of(args[0]).toFile(), WorkerOrder.class);
-        endWithParent();
+        ParentWatch.endWithParent();
         try (OutputStream events = Files.newOutputStream(Path.of(order.events()), StandardOpenOption.APPEND)) {
             new Worker(order, events).run();
         }
         Runtime.getRuntime().halt(0); // a driver's exit handlers may hang, and everything is written
     }
 
-    /** Ends this process when the parent ends, however it ends: the parent holds our standard input open. */
-    private static void endWithParent() {
-        Thread.ofPlatform().daemon().name("parent-watch").start(() -> {
-            try {
-                System.in.transferTo(OutputStream.nullOutputStream());
-            } catch (IOException e) {
-                // as good as its end
-            }
-            Runtime.getRuntime().halt(0);
-        });
-    }
-
     private void run() {
         Device device;
         DeviceFacts facts;
         try {
+            send(WorkerEvent.phase("opening"));
             device = Devices.open(order.device());
+            send(WorkerEvent.phase("measuring ceilings"));
             facts = DeviceFacts.of(device.info(), ceilings(device));
         } catch (RuntimeException | LinkageError e) {
             send(WorkerEvent.unusable(e.getMessage() == null ? e.toString() : e.getMessage()));

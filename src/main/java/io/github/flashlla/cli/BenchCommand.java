@@ -1,5 +1,6 @@
 package io.github.flashlla.cli;
 
+import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
@@ -13,6 +14,8 @@ import io.github.flashlla.bench.Protocol;
 import io.github.flashlla.bench.Suite;
 import io.github.flashlla.bench.Task;
 import io.github.flashlla.bench.host.HostLoad;
+import io.github.flashlla.fleet.HostResult;
+import io.github.flashlla.fleet.Job;
 import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.record.BenchmarkRecord;
 import io.github.flashlla.record.Measurement;
@@ -20,12 +23,15 @@ import io.github.flashlla.record.RecordFile;
 import io.github.flashlla.record.RecordJson;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.report.ComparisonPage;
+import io.github.flashlla.report.FleetMarkdown;
 import io.github.flashlla.report.RecordRenderer;
 import io.github.flashlla.report.compare.Comparison.Clock;
 import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.report.compare.Comparison;
 import io.github.flashlla.tornadovm.Backend;
 import io.github.flashlla.tornadovm.DeviceProfile;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -33,9 +39,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -52,13 +61,16 @@ import picocli.CommandLine.Spec;
         footerHeading = "%nExamples:%n",
         footer = {
             "  flashlla bench",
-            "  flashlla bench --device all --seq 1024,2048,4096,8192 \\",
+            "  flashlla bench --device all --seq 1k..8k \\",
             "    --record here.json --html here.html",
-            "  flashlla bench --suite bench/suites/quick.yaml --format json -o record.json",
+            "  flashlla bench --suite quick --format json -o record.json",
             "  flashlla bench --seq 4096 --ridge 1,0.1 --tol 1e-3,1e-5 -r 10 --format csv",
             "  flashlla bench --mode memory --heads 1 --seq 512,1024,2048,4096",
             "  flashlla bench --mode decode --context 1024,16384,131072 --batch 1,16"})
 public final class BenchCommand implements Callable<Integer> {
+
+    /** Lists that go with {@code --suite}. */
+    private static final Set<String> SUITE_TOO = Set.of("--device", "--columns");
 
     enum Format { md, csv, json, jsonl }
 
@@ -66,9 +78,9 @@ public final class BenchCommand implements Callable<Integer> {
             description = "Devices: names, backends, cpu, gpu or all (default: jvm, and every GPU there is)")
     private List<String> devices;
 
-    @Option(names = "--suite", paramLabel = "FILE",
-            description = "Read shapes, options, devices, repetitions and time limit from this YAML or JSON file; see "
-                    + "bench/suites")
+    @Option(names = "--suite", paramLabel = "NAME|FILE",
+            description = "Read shapes, options, devices, repetitions and time limit from bench/suites/NAME.yaml, or from "
+                    + "a YAML or JSON file")
     private Path suiteFile;
 
     @Option(names = "--mode", split = ",", paramLabel = "MODE",
@@ -80,18 +92,18 @@ public final class BenchCommand implements Callable<Integer> {
     private List<Mode> mode;
 
     @Option(names = "--operator", split = ",", paramLabel = "OP",
-            description = "What to compute: lla, or softmax, forward on the jvm only, to see what LLA costs beyond it (default: lla)",
+            description = "What to compute: lla, or softmax attention, forward, to see what LLA costs beyond it (default: lla)",
             converter = OperatorConverter.class, completionCandidates = Operators.class)
     private List<Operator> operator;
 
-    @Option(names = {"--seq", "--context"}, split = ",", paramLabel = "N",
-            description = "Key length Sk in tokens, and query length Sq too unless --query-seq is given or the mode is "
+    @Option(names = {"--seq", "--context"}, split = ",", paramLabel = "N", converter = Lengths.Converter.class,
+            description = "Key length Sk in tokens, as 1024, 1k or 1024..16384, which doubles, and query length Sq too unless --query-seq is given or the mode is "
                     + "decode (default: 1024,4096)")
-    private List<Integer> seq;
+    private List<Lengths> seq;
 
-    @Option(names = "--query-seq", split = ",", paramLabel = "N",
+    @Option(names = "--query-seq", split = ",", paramLabel = "N", converter = Lengths.Converter.class,
             description = "Query length Sq in tokens (default: as --seq)")
-    private List<Integer> querySeq;
+    private List<Lengths> querySeq;
 
     @Option(names = "--head-dim", split = ",", paramLabel = "D", description = "Head dim D and Dv in elements, 1 to 256 (default: 64)")
     private List<Integer> headDim;
@@ -109,17 +121,17 @@ public final class BenchCommand implements Callable<Integer> {
     @Mixin
     private SolverOptions solver;
 
-    @Option(names = "--causal", arity = "1", split = ",", paramLabel = "BOOL", description = "true or false (default: true)")
-    private List<Boolean> causal;
+    @Mixin
+    private CausalOptions causal;
 
     @Option(names = "--kernel", paramLabel = "NAME",
             description = "Forward kernel of TornadoVM's devices, in place of the choice that devices --kernels shows; parallel is the "
                     + "plain one, which shows what tuning is worth")
     private String kernel;
 
-    @Option(names = "--dtype", split = ",", paramLabel = "T", completionCandidates = ElementTypes.class,
-            description = "Element type of q, k and v: float32, float16 or bfloat16 (default: float32)")
-    private List<String> dtype;
+    @Option(names = "--dtype", split = ",", paramLabel = "T", completionCandidates = TensorTypes.class, converter = ElementTypes.OfTensors.class,
+            description = "Element type of q, k and v: float32, float16 (fp16) or bfloat16 (bf16) (default: float32)")
+    private List<DataType> dtype;
 
     @Option(names = {"-r", "--repetitions"}, paramLabel = "N",
             description = "Timed runs of each workload (default: at least 5; short runs are repeated for 2 s in all, "
@@ -141,6 +153,9 @@ public final class BenchCommand implements Callable<Integer> {
     @Mixin
     private ResultOptions result;
 
+    @Mixin
+    private TableOptions table;
+
     @Option(names = "--record", paramLabel = "FILE",
             description = "Also keep the record in this JSON file, replaced after every measurement so that a crash loses "
                     + "nothing")
@@ -155,6 +170,9 @@ public final class BenchCommand implements Callable<Integer> {
             description = "What comparisons call this record (default: the suite's name, or bench)")
     private String name;
 
+    @Mixin
+    private FleetOptions fleet;
+
     @Spec
     private CommandSpec spec;
 
@@ -167,7 +185,12 @@ public final class BenchCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         form = result.format(format, Format.md);
+        table.requireTable(form == Format.md);
         Suite suite = suite();
+        fleet.requireFits();
+        if (fleet.asked()) {
+            return runElsewhere();
+        }
         List<DeviceInfo> chosen = suite.devices() == null ? defaultDevices() : Devices.select(suite.devices());
         if (kernel != null) {
             chosen.stream().filter(device -> Backend.of(device.name()) == null).findFirst().ifPresent(other -> {
@@ -199,10 +222,42 @@ public final class BenchCommand implements Callable<Integer> {
         }
     }
 
+    /** What is not sent to other machines: it is said for each of them, or done here with what comes back. */
+    private static final Set<String> NOT_SENT = Set.of("--device", "--suite", "--name", "--format", "--output", "--html", "--record", "--hosts",
+            "--launch", "--records", "--parallel", "--resume", "--silence", "--bundle");
+
+    private int runElsewhere() {
+        if (recordFile != null || form != Format.md) {
+            throw new InvalidInputException("--record and --format are one machine's; with --hosts or --launch each machine's record is in --records.");
+        }
+        requireWritable();
+        List<String> arguments = new ArrayList<>();
+        for (OptionSpec option : spec.commandLine().getParseResult().matchedOptionsSet()) {
+            if (!NOT_SENT.contains(option.longestName())) {
+                arguments.add(option.longestName());
+                if (!option.originalStringValues().isEmpty()) {
+                    arguments.add(String.join(",", option.originalStringValues()));
+                }
+            }
+        }
+        List<HostResult> results = fleet.run(new Job(arguments, suiteFile == null ? null : Suite.text(suiteFile), devices), System.err::println, this::report);
+        return results.stream().allMatch(one -> one.reason().isEmpty() && one.record().isPresent()
+                && one.record().get().measurements().stream().allMatch(m -> m.status() == Status.OK)) ? 0 : 1;
+    }
+
+    private void report(List<HostResult> results) {
+        result.print(FleetMarkdown.of(results.stream().map(one -> new FleetMarkdown.Entry(one.host(), one.record().orElse(null), one.state().word(),
+                one.reason())).toList()));
+        List<Named> named = results.stream().filter(one -> one.record().isPresent()).map(one -> new Named(one.host(), one.record().get())).toList();
+        if (html != null && !named.isEmpty()) {
+            ComparisonPage.write(html, Comparison.of(named, null, Clock.WALL, null), System.err::println);
+        }
+    }
+
     private void finish(BenchmarkRecord record) {
         keep(record);
         switch (form) {
-            case md -> result.print(RecordRenderer.markdown(record));
+            case md -> result.print(RecordRenderer.markdown(record, table.layout(result.isOnTerminal())));
             case csv -> result.print(RecordRenderer.csv(record));
             case json -> result.print(RecordJson.text(record));
             case jsonl -> result.printRest();
@@ -241,10 +296,11 @@ public final class BenchCommand implements Callable<Integer> {
         Suite suite;
         if (suiteFile != null) {
             requireNoLists();
+            suiteFile = named(suiteFile);
             suite = Suite.read(suiteFile);
         } else {
-            Grid grid = new Grid(mode, batch, heads, kvHeads, seq, querySeq, headDim, solver.ridge(), causal, solver.tolerance(),
-                    solver.maxIterations(), solver.preconditioner(), solver.precision(), dtype, operator);
+            Grid grid = new Grid(mode, batch, heads, kvHeads, Lengths.all(seq), Lengths.all(querySeq), headDim, solver.ridge(), causal.values(), solver.tolerance(),
+                    solver.maxIterations(), solver.preconditioner(), solver.precision(), SolverOptions.names(dtype), operator);
             suite = new Suite("bench", null, grid.tasks(), Protocol.DEFAULT);
         }
         Protocol protocol = suite.protocol();
@@ -255,9 +311,28 @@ public final class BenchCommand implements Callable<Integer> {
                 protocol);
     }
 
+    /** The file of a suite that is named without a folder or an ending; a file of that name here goes first. */
+    private static Path named(Path suite) {
+        if (Files.exists(suite) || suite.getNameCount() != 1 || suite.toString().contains(".")) {
+            return suite;
+        }
+        Path folder = Path.of(System.getProperty("flashlla.root", "."), "bench", "suites");
+        Path own = folder.resolve(suite + ".yaml");
+        if (Files.exists(own)) {
+            return own;
+        }
+        try (Stream<Path> files = Files.list(folder)) {
+            throw new InvalidInputException("there is no suite '" + suite + "'; there are " + files.map(file -> file.getFileName().toString())
+                    .filter(name -> name.endsWith(".yaml")).map(name -> name.replaceFirst("\\.yaml$", "")).sorted().collect(Collectors.joining(", "))
+                    + ", or name a file");
+        } catch (IOException e) {
+            throw new InvalidInputException("there is no suite '" + suite + "', and no folder of suites beside this program; name a file");
+        }
+    }
+
     private void requireNoLists() {
         for (OptionSpec option : spec.commandLine().getParseResult().matchedOptionsSet()) {
-            if (!option.splitRegex().isEmpty() && !option.longestName().equals("--device")) {
+            if ((!option.splitRegex().isEmpty() || option.longestName().equals("--no-causal")) && !SUITE_TOO.contains(option.longestName())) {
                 throw new InvalidInputException(option.names()[0] + " cannot be combined with --suite; put it into the suite");
             }
         }
@@ -283,8 +358,8 @@ public final class BenchCommand implements Callable<Integer> {
         }
     }
 
-    static final class ElementTypes extends ArrayList<String> {
-        ElementTypes() {
+    static final class TensorTypes extends ArrayList<String> {
+        TensorTypes() {
             super(List.of("float32", "float16", "bfloat16"));
         }
     }

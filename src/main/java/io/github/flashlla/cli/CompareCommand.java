@@ -52,6 +52,9 @@ public final class CompareCommand implements Callable<Integer> {
     @Mixin
     private ResultOptions result;
 
+    @Mixin
+    private TableOptions table;
+
     @Option(names = "--html", paramLabel = "FILE",
             description = "Also write a page with tables and charts, in one file that any browser shows")
     private Path html;
@@ -109,6 +112,7 @@ public final class CompareCommand implements Callable<Integer> {
             throw new InvalidInputException("--allow-missing is for --fail-on-regression");
         }
         Format form = result.format(format, Format.md);
+        table.requireTable(form == Format.md);
         Map<String, Path> outputs = new LinkedHashMap<>();
         result.addTo(outputs);
         outputs.put("--html", html);
@@ -124,7 +128,7 @@ public final class CompareCommand implements Callable<Integer> {
                     + baseline + "; name a record");
         }
         result.print(switch (form) {
-            case md -> ComparisonMarkdown.render(comparison);
+            case md -> ComparisonMarkdown.render(comparison, table.layout(result.isOnTerminal()));
             case csv -> RecordRenderer.csv(comparison);
             case json -> RecordRenderer.json(comparison);
         });

@@ -1,7 +1,5 @@
 package io.github.flashlla.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.DeviceProvider.Absence;
 import io.github.flashlla.DeviceProvider.Discovery;
@@ -22,6 +20,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
 /** {@code devices}: what can compute here, and what could not be found and why. */
@@ -32,6 +31,10 @@ import picocli.CommandLine.Spec;
 public final class DevicesCommand implements Callable<Integer> {
 
     enum Format { md, json }
+
+    @Parameters(arity = "0..*", paramLabel = "NAME", completionCandidates = DeviceNames.class,
+            description = "Devices to describe: names, backends, cpu, gpu, or several as one, such as cuda:0+cuda:1 (default: all there are)")
+    private List<String> names;
 
     @Option(names = "--format", paramLabel = "FORM",
             description = "Form of the result: ${COMPLETION-CANDIDATES} (default: md); json has sizes in bytes, -1 where a driver does not tell")
@@ -51,9 +54,8 @@ public final class DevicesCommand implements Callable<Integer> {
             + "devices --format json, describes them, here or not")
     private Path as;
 
-    @Option(names = "--causal", arity = "1", paramLabel = "BOOL", defaultValue = "true",
-            description = "With --kernels: true or false (default: ${DEFAULT-VALUE})")
-    private boolean causal;
+    @Mixin
+    private CausalOptions causal;
 
     @Mixin
     private SolverOptions solver;
@@ -71,16 +73,20 @@ public final class DevicesCommand implements Callable<Integer> {
             throw new InvalidInputException("--as describes devices for --kernels; name a shape with it, such as --kernels 1x8x4096x64.");
         }
         if (kernels != null) {
-            result.print(KernelChoices.of(as == null ? Devices.list() : KernelChoices.recorded(as), kernels, solver.only().withCausal(causal)));
+            result.print(KernelChoices.of(as == null ? devices() : KernelChoices.recorded(as), kernels, solver.only().withCausal(causal.only())));
             return 0;
         }
-        List<DeviceInfo> devices = Devices.list();
-        List<Absence> absences = Devices.absences();
+        List<DeviceInfo> devices = devices();
+        List<Absence> absences = names == null ? Devices.absences() : List.of();
         result.print(switch (form) {
             case md -> markdown(devices, absences);
-            case json -> new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValueAsString(new Discovery(devices, absences)) + "\n";
+            case json -> ResultJson.text(new Discovery(devices, absences));
         });
         return 0;
+    }
+
+    private List<DeviceInfo> devices() {
+        return names == null ? Devices.list() : Devices.select(names);
     }
 
     private static String markdown(List<DeviceInfo> devices, List<Absence> absences) {

@@ -10,32 +10,39 @@ import io.github.flashlla.tornadovm.TornadoSdk;
 import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /** {@code flags}: the JVM flags that a program needs to open a TornadoVM device. */
 @Command(name = "flags", description = "Write the JVM flags that a TornadoVM device needs, as an argument file.",
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla flags opencl:0 > opencl.args", "  java @opencl.args -cp 'target/flashlla.jar:target/lib/*:.' MyProgram"})
 public final class FlagsCommand implements Callable<Integer> {
-    @Parameters(paramLabel = "NAME", description = "Device of TornadoVM, such as opencl:0", completionCandidates = DeviceNames.class)
+    @Parameters(arity = "0..1", paramLabel = "NAME", description = "Device of TornadoVM, such as opencl:0", completionCandidates = DeviceNames.class)
     private String name;
 
-    @Spec
-    private CommandSpec spec;
+    @Option(names = "--device", paramLabel = "NAME", description = "The same, spelled as in other commands", completionCandidates = DeviceNames.class)
+    private String device;
+
+    @Mixin
+    private ResultOptions result;
 
     @Override
     public Integer call() {
-        DeviceInfo device = Devices.select(List.of(name)).getFirst();
-        Backend backend = Backend.of(device.name());
+        if ((name == null) == (device == null)) {
+            throw new InvalidInputException("name one device, such as flags opencl:0");
+        }
+        DeviceInfo info = Devices.select(List.of(name == null ? device : name)).getFirst();
+        Backend backend = Backend.of(info.name());
         if (backend == null) {
-            throw new InvalidInputException(name + " is not a TornadoVM device and needs no flags");
+            throw new InvalidInputException(info.name() + " is not a TornadoVM device and needs no flags");
         }
-        for (String flag : TornadoFlags.of(TornadoSdk.find().orElseThrow(), List.of(backend), DeviceProfile.memoryBudget(device))) {
-            spec.commandLine().getOut().println('"' + flag.replace("\\", "\\\\").replace("\"", "\\\"") + '"');
+        StringBuilder flags = new StringBuilder();
+        for (String flag : TornadoFlags.of(TornadoSdk.find().orElseThrow(), List.of(backend), DeviceProfile.memoryBudget(info))) {
+            flags.append('"').append(flag.replace("\\", "\\\\").replace("\"", "\\\"")).append("\"\n");
         }
-        spec.commandLine().getOut().flush();
+        result.print(flags.toString());
         return 0;
     }
 }

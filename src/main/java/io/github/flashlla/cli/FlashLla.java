@@ -2,6 +2,7 @@ package io.github.flashlla.cli;
 
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.TensorFile;
 import io.github.flashlla.process.CommandRelay;
 import io.github.flashlla.text.Printable;
 import java.io.IOException;
@@ -78,6 +79,7 @@ public final class FlashLla {
         return flashlla
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .registerConverter(Path.class, FlashLla::path)
+                .registerConverter(TensorFile.class, FlashLla::tensor)
                 .setParameterExceptionHandler((e, args) -> {
                     CommandLine line = e.getCommandLine();
                     line.getErr().println("flashlla: " + sentence(Printable.sentence(WrongUsage.text(e, flashlla, args)) + "; see '" + line.getCommandSpec().qualifiedName()
@@ -93,6 +95,11 @@ public final class FlashLla {
                     line.getErr().flush();
                     return e instanceof InvalidInputException ? 2 : 1;
                 });
+    }
+
+    private static TensorFile tensor(String text) {
+        path(text); // has the words for what is no name
+        return TensorFile.of(text);
     }
 
     private static Path path(String text) {

@@ -7,18 +7,17 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
-import io.github.flashlla.io.Npy;
-import java.nio.file.Path;
+import io.github.flashlla.io.TensorFile;
 import java.util.Arrays;
 
 /** The tensors of {@code run} as their files hold them, of rank 2 to 4, checked with the files' names in every complaint. */
-record InputFiles(Path qFile, Path kFile, Path vFile, Path ridgeFile, Path gradFile, Tensor q, Tensor k, Tensor v, Tensor ridge,
-        Tensor grad) {
+record InputFiles(Layout layout, TensorFile qFile, TensorFile kFile, TensorFile vFile, TensorFile ridgeFile, TensorFile gradFile, Tensor q, Tensor k,
+        Tensor v, Tensor ridge, Tensor grad) {
 
     /** @param ridge, grad null where there is none */
-    static InputFiles read(Path q, Path k, Path v, Path ridge, Path grad) {
-        return new InputFiles(q, k, v, ridge, grad, tensor("--q", q), tensor("--k", k), tensor("--v", v),
-                ridge == null ? null : Npy.read(ridge), grad == null ? null : tensor("--grad", grad));
+    static InputFiles read(Layout layout, TensorFile q, TensorFile k, TensorFile v, TensorFile ridge, TensorFile grad) {
+        return new InputFiles(layout, q, k, v, ridge, grad, tensor("--q", q), tensor("--k", k), tensor("--v", v),
+                ridge == null ? null : ridge.read(), grad == null ? null : tensor("--grad", grad));
     }
 
     /** All as the core takes them. */
@@ -30,7 +29,7 @@ record InputFiles(Path qFile, Path kFile, Path vFile, Path ridgeFile, Path gradF
         } catch (InvalidInputException e) {
             throw new InvalidInputException(e.getMessage() + " (q is " + qFile + ", k is " + kFile + ", v is " + vFile + ").");
         }
-        return ridge == null ? inputs : inputs.withRidge(ridge.reshape(inputs.shape().rowDims()));
+        return ridge == null ? inputs : inputs.withRidge(layout.headsFirst(ridge.reshape(Arrays.copyOf(rank4File(q).dims(), 3))));
     }
 
     /** The gradient of the output (B,H,Sq,Dv), or null. */
@@ -53,7 +52,7 @@ record InputFiles(Path qFile, Path kFile, Path vFile, Path ridgeFile, Path gradF
     /** Checks shapes first, then every element: finite, in the device's range, ridges above 0. */
     void requireUsable(LlaOptions options, DeviceInfo device) {
         if (ridge != null && !Arrays.equals(ridge.dims(), ridgeDims())
-                && !Arrays.equals(ridge.dims(), Arrays.copyOf(rank4(q).dims(), 3))) {
+                && !Arrays.equals(ridge.dims(), Arrays.copyOf(rank4File(q).dims(), 3))) {
             throw new InvalidInputException("--ridge-file " + ridgeFile + " has shape " + Tensor.shapeString(ridge.dims())
                     + ", but a ridge for each query of " + qFile + " needs " + Tensor.shapeString(ridgeDims()) + ".");
         }
@@ -84,23 +83,22 @@ record InputFiles(Path qFile, Path kFile, Path vFile, Path ridgeFile, Path gradF
         }
     }
 
-    private static void requireFinite(String option, Path file, Tensor tensor, boolean wide) {
-        boolean narrowed = !wide && tensor.type() == DataType.FLOAT64;
-        for (long i = 0; i < tensor.size(); i++) {
-            double value = tensor.get(i);
-            if (!Double.isFinite(value)) {
-                throw new InvalidInputException(option + " " + file + " holds " + value + " at " + tensor.coordinates(i)
-                        + "; inputs must be finite.");
-            }
-            if (narrowed && Float.isInfinite((float) value)) {
-                throw new InvalidInputException(option + " " + file + " holds " + value + " at " + tensor.coordinates(i)
+    private static void requireFinite(String option, TensorFile file, Tensor tensor, boolean wide) {
+        long at = tensor.firstNonFinite();
+        if (at >= 0) {
+            throw new InvalidInputException(option + " " + file + " holds " + tensor.get(at) + " at " + tensor.coordinates(at)
+                    + "; inputs must be finite.");
+        }
+        for (long i = 0; !wide && tensor.type() == DataType.FLOAT64 && i < tensor.size(); i++) {
+            if (Float.isInfinite((float) tensor.get(i))) {
+                throw new InvalidInputException(option + " " + file + " holds " + tensor.get(i) + " at " + tensor.coordinates(i)
                         + ", more than float32, in which devices compute, can hold.");
             }
         }
     }
 
-    private static Tensor tensor(String option, Path file) {
-        Tensor tensor = Npy.read(file);
+    private static Tensor tensor(String option, TensorFile file) {
+        Tensor tensor = file.read();
         if (tensor.rank() < 2 || tensor.rank() > 4) {
             throw new InvalidInputException(option + " " + file + " has rank " + tensor.rank()
                     + "; (length, dim), (heads, length, dim) or (batch, heads, length, dim) is needed.");
@@ -108,9 +106,16 @@ record InputFiles(Path qFile, Path kFile, Path vFile, Path ridgeFile, Path gradF
         return tensor;
     }
 
-    private static Tensor rank4(Tensor tensor) {
-        long[] dims = {1, 1, 1, 1};
-        System.arraycopy(tensor.dims(), 0, dims, 4 - tensor.rank(), tensor.rank());
-        return tensor.reshape(dims);
+    private Tensor rank4(Tensor tensor) {
+        return layout.headsFirst(rank4File(tensor));
+    }
+
+    private Tensor rank4File(Tensor tensor) {
+        long[] dims = tensor.dims();
+        return switch (dims.length) {
+            case 2 -> layout == Layout.BHSD ? tensor.reshape(1, 1, dims[0], dims[1]) : tensor.reshape(1, dims[0], 1, dims[1]);
+            case 3 -> tensor.reshape(1, dims[0], dims[1], dims[2]);
+            default -> tensor;
+        };
     }
 }

@@ -2,6 +2,7 @@ package io.github.flashlla.cli;
 
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.io.OutputFile;
+import io.github.flashlla.text.Terminal;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -45,6 +46,15 @@ final class ResultOptions {
     /** Tells {@code outputs} of the file, to be checked with the others; call {@link #format} first. */
     void addTo(Map<String, Path> outputs) {
         outputs.put("--output", file);
+    }
+
+    boolean isFile() {
+        return file != null;
+    }
+
+    /** Whether the result is shown on a terminal. */
+    boolean isOnTerminal() {
+        return file == null && Terminal.isOutput();
     }
 
     /** Prints a line as soon as it is known; a file holds all of them after {@link #printRest}. */

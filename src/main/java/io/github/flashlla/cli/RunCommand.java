@@ -1,7 +1,5 @@
 package io.github.flashlla.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceException;
@@ -17,6 +15,7 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
 import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.io.OutputFiles;
+import io.github.flashlla.io.TensorFile;
 import io.github.flashlla.process.CommandRelay;
 import io.github.flashlla.process.JavaCommand;
 import io.github.flashlla.tornadovm.DeviceJvm;
@@ -43,9 +42,10 @@ import picocli.CommandLine;
 @Command(name = "run", sortOptions = false, abbreviateSynopsis = true, modelTransformer = SolverOptions.OneValueEach.class,
         defaultValueProvider = RunCommand.Defaults.class,
         description = {
-            "Compute Local Linear Attention of .npy files.",
-            "Files hold float16, float32 or float64, little-endian, C order, of shape (length, dim), (heads, length, dim) or "
-                    + "(batch, heads, length, dim). Outputs are float32, with the rank of the file that they belong "
+            "Compute Local Linear Attention of tensors in files.",
+            "A file is .npy, or a .safetensors or .npz file with a tensor's name after a colon, as in model.safetensors:layer.0.q; a pipe "
+                    + "holds a .npy file. It holds float16, bfloat16, float32 or float64, little-endian, C order, of shape (length, dim), "
+                    + "(heads, length, dim) or (batch, heads, length, dim). Outputs have the rank of the file that they belong "
                             + "to. Prints shape, device, time, iterations of the queries' solves, and their worst residual.",
             "If there are fewer queries than keys, the queries are the last tokens, as at the end of a cache. One "
                     + "query per head without --grad is computed as a decoding step; its solve may be direct, which "
@@ -57,41 +57,56 @@ import picocli.CommandLine;
             "  flashlla run --q q.npy --k k.npy --v v.npy --out /tmp/o.npy \\",
             "    --ridge 0.1 --tol 1e-3 --device opencl:0 --stats /tmp/stats.json",
             "  flashlla run --q q.npy --k k.npy --v v.npy --out o.npy \\",
-            "    --grad g.npy --out-grads gradients"})
+            "    --grad g.npy --out-grads gradients",
+            "  flashlla run --q a.safetensors:q --k a.safetensors:k --v a.safetensors:v \\",
+            "    --out o.safetensors --out-type input"})
 public final class RunCommand implements Callable<Integer> {
     static final int VERIFIED_QUERIES = 256;
     private static final List<String> GRADIENTS = List.of("dq.npy", "dk.npy", "dv.npy", "dlambda.npy");
 
     @Option(names = "--q", required = true, paramLabel = "Q.npy", description = "Queries (B,H,Sq,D)")
-    private Path q;
+    private TensorFile q;
 
     @Option(names = "--k", required = true, paramLabel = "K.npy", description = "Keys (B,Hkv,Sk,D); H is a multiple of Hkv")
-    private Path k;
+    private TensorFile k;
 
     @Option(names = "--v", required = true, paramLabel = "V.npy", description = "Values (B,Hkv,Sk,Dv)")
-    private Path v;
+    private TensorFile v;
 
-    @Option(names = "--out", required = true, paramLabel = "O.npy", description = "Output (B,H,Sq,Dv); replaced when complete")
-    private Path out;
+    @Option(names = {"-o", "--out"}, required = true, paramLabel = "O.npy", description = "Output (B,H,Sq,Dv); replaced when complete")
+    private TensorFile out;
+
+    @Option(names = "--layout", paramLabel = "L", defaultValue = "bhsd", completionCandidates = Layout.Names.class,
+            description = "Order of axes in all files: ${COMPLETION-CANDIDATES}, where s is the length; of rank 3 without b "
+                    + "(default: ${DEFAULT-VALUE})")
+    private Layout layout;
+
+    @Option(names = "--out-type", paramLabel = "T", defaultValue = "float32", completionCandidates = OutputType.Names.class,
+            description = "Type of --out and --out-grads: ${COMPLETION-CANDIDATES}; input is that of the file that an output belongs to "
+                    + "(default: ${DEFAULT-VALUE})")
+    private OutputType outType;
 
     @Mixin
     private SolverOptions solver;
 
     @Option(names = "--ridge-file", paramLabel = "L.npy", description = "A ridge for each query (B,H,Sq), each above 0, instead of --ridge")
-    private Path ridgeFile;
+    private TensorFile ridgeFile;
 
     @Option(names = "--scale", paramLabel = "S", description = "Score scale, 1 / bandwidth, finite and not 0 (default: D^-1/2)")
     private Double scale;
 
-    @Option(names = "--no-causal", description = "Let every query see every key")
-    private boolean noCausal;
+    @Mixin
+    private CausalOptions causal;
+
+    @Option(names = "--window", paramLabel = "W", description = "Let every query see its last W keys only, its own included (default: all)")
+    private Integer window;
 
     @Option(names = "--device", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
             description = "Device, as 'flashlla devices' lists them (default: ${DEFAULT-VALUE})")
     private String device;
 
     @Option(names = "--grad", paramLabel = "G.npy", description = "Gradient of the output (B,H,Sq,Dv); needs --out-grads")
-    private Path grad;
+    private TensorFile grad;
 
     @Option(names = "--out-grads", paramLabel = "DIR",
             description = "Folder for dq.npy, dk.npy, dv.npy and dlambda.npy; made if it is not there")
@@ -107,6 +122,9 @@ public final class RunCommand implements Callable<Integer> {
     @Option(names = "--allow-unsolved", description = "Write the output even if queries did not reach --tol, instead "
             + "of failing")
     private boolean allowUnsolved;
+
+    @Mixin
+    private SparkOptions spark;
 
     @Spec
     private CommandSpec spec;
@@ -127,18 +145,37 @@ public final class RunCommand implements Callable<Integer> {
         if (scale != null && scale.isNaN()) {
             throw new InvalidInputException("--scale must be finite and not 0, not NaN.");
         }
-        LlaOptions options = solver.only().withCausal(!noCausal).withKeepState(grad != null);
+        LlaOptions options = solver.only().withCausal(causal.only()).withKeepState(grad != null);
         if (scale != null) {
             options = options.withScale(scale);
+        }
+        if (window != null && (window < 1 || !options.causal())) {
+            throw new InvalidInputException(!options.causal() ? "--window and --no-causal exclude each other: a window ends with the query's own key."
+                    : "--window must be at least 1 key, not " + window + ".");
+        }
+        if (window != null) {
+            options = options.withWindow(window);
         }
         if ((grad == null) != (outGrads == null)) {
             throw new InvalidInputException("--grad and --out-grads belong together: the gradient to start from, and where to "
                     + "write what comes of it.");
         }
+        if (spark.asked()) {
+            return runOnSpark(options);
+        }
         DeviceInfo info = device();
         Optional<JavaCommand> java = DeviceJvm.neededFor(List.of(info));
         return java.isEmpty() ? compute(info, options) : CommandRelay.run(java.get(), info.name(), FlashLla.class,
                 spec.root().commandLine().getParseResult().originalArgs());
+    }
+
+    private int runOnSpark(LlaOptions options) {
+        if (grad != null || verify || stats != null || layout != Layout.BHSD || outType != OutputType.FLOAT32) {
+            throw new InvalidInputException("--on spark computes forward and decoding into a float32 .npy file; leave out --grad, --verify, --stats, "
+                    + "--layout and --out-type.");
+        }
+        boolean chosen = spec.commandLine().getParseResult().hasMatchedOption("--device");
+        return spark.run(q, k, v, out, ridgeFile, options, chosen ? device : null, allowUnsolved);
     }
 
     private DeviceInfo device() {
@@ -152,10 +189,11 @@ public final class RunCommand implements Callable<Integer> {
 
     private int compute(DeviceInfo info, LlaOptions options) throws IOException {
         requireDistinct();
-        InputFiles files = InputFiles.read(q, k, v, ridgeFile, grad);
+        out.requireWritable();
+        InputFiles files = InputFiles.read(layout, q, k, v, ridgeFile, grad);
         files.requireUsable(options, info);
         try (OutputFiles outputs = new OutputFiles(); Device opened = Devices.open(info.name())) {
-            OutputFile oFile = outputs.add(out);
+            OutputFile oFile = outputs.add(out.file());
             OutputFile statsFile = stats == null ? null : outputs.add(stats);
             Map<String, OutputFile> gradientFiles = new LinkedHashMap<>();
             if (outGrads != null) {
@@ -169,17 +207,17 @@ public final class RunCommand implements Callable<Integer> {
             Accuracy.Sample sample = verify ? Accuracy.sampledError(inputs, options, result, VERIFIED_QUERIES) : null;
             GradientSample gradientSample = verify && gradients != null
                     ? GradientSample.of(inputs, options, files.gradient(), gradients, VERIFIED_QUERIES) : null;
-            Npy.writeTo(oFile, result.output().as(DataType.FLOAT32).reshape(files.outputDims()));
+            out.writeTo(oFile, outType.convert("output", layout.forFile(result.output()), files.q()).reshape(files.outputDims()));
             if (gradients != null) {
                 write(gradientFiles.get("dq.npy"), gradients.dq(), files.q(), info);
                 write(gradientFiles.get("dk.npy"), gradients.dk(), files.k(), info);
                 write(gradientFiles.get("dv.npy"), gradients.dv(), files.v(), info);
                 requireFinite(info, "dlambda", gradients.dridge());
-                Npy.writeTo(gradientFiles.get("dlambda.npy"), gradients.dridge().as(DataType.FLOAT32).reshape(files.ridgeDims()));
+                Npy.writeTo(gradientFiles.get("dlambda.npy"), outType.convert("dlambda", layout.forFile(gradients.dridge()), files.q()).reshape(files.ridgeDims()));
             }
             RunReport report = new RunReport(info, options, result, gradients, sample, gradientSample);
             if (statsFile != null) {
-                new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(statsFile.temporary().toFile(), report.stats());
+                Files.writeString(statsFile.temporary(), ResultJson.text(report.stats()));
             }
             spec.commandLine().getOut().println(report.summary());
             spec.commandLine().getOut().flush();
@@ -188,6 +226,8 @@ public final class RunCommand implements Callable<Integer> {
                 outputs.commit();
             }
             return accepted ? 0 : 1;
+        } catch (InternalError e) { // what a read of mapped memory throws where the file ends
+            throw new InvalidInputException("an input file cannot be read to its end: it shrank meanwhile, or its disk failed.");
         } catch (OutOfMemoryError e) {
             throw new DeviceException("there is not enough memory for " + files.inputs().shape() + " on " + info.name() + " ("
                     + e.getMessage() + "); FLASHLLA_JAVA_OPTS=-Xmx<size> gives Java more.", e);
@@ -215,9 +255,10 @@ public final class RunCommand implements Callable<Integer> {
     }
 
     /** Writes a gradient in the shape of its input's file. */
-    private static void write(OutputFile file, Tensor gradient, Tensor like, DeviceInfo info) {
-        requireFinite(info, file.file().getFileName().toString(), gradient);
-        Npy.writeTo(file, gradient.as(DataType.FLOAT32).reshape(like.dims()));
+    private void write(OutputFile file, Tensor gradient, Tensor like, DeviceInfo info) {
+        String name = file.file().getFileName().toString();
+        requireFinite(info, name, gradient);
+        Npy.writeTo(file, outType.convert(name, layout.forFile(gradient), like).reshape(like.dims()));
     }
 
     /** Inputs are finite, so a result that is not means numbers beyond the device's range, or a device that failed. */
@@ -241,17 +282,17 @@ public final class RunCommand implements Callable<Integer> {
 
     private void requireDistinct() {
         Map<String, Path> outputs = new LinkedHashMap<>();
-        outputs.put("--out", out);
+        outputs.put("--out", out.file());
         outputs.put("--stats", stats);
         if (outGrads != null) {
             GRADIENTS.forEach(name -> outputs.put(name + " of --out-grads", outGrads.resolve(name)));
         }
         Map<String, Path> inputs = new LinkedHashMap<>();
-        inputs.put("--q", q);
-        inputs.put("--k", k);
-        inputs.put("--v", v);
-        inputs.put("--ridge-file", ridgeFile);
-        inputs.put("--grad", grad);
+        inputs.put("--q", q.file());
+        inputs.put("--k", k.file());
+        inputs.put("--v", v.file());
+        inputs.put("--ridge-file", ridgeFile == null ? null : ridgeFile.file());
+        inputs.put("--grad", grad == null ? null : grad.file());
         OutputFile.requireDistinct(outputs, inputs);
     }
 }

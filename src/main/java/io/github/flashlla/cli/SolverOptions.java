@@ -23,7 +23,8 @@ final class SolverOptions {
     private List<Double> ridge;
 
     @Option(names = "--tol", split = ",", paramLabel = "T", defaultValue = "1e-3",
-            description = "Relative residual at which a query is solved, between 0 and 1 (default: ${DEFAULT-VALUE})")
+            description = "Relative residual at which a query is solved, between 0 and 1 (default: ${DEFAULT-VALUE}; 1e-5 in run, whose answer is "
+                    + "kept, and 1e-3 in bench, where it is an error of about 5e-4)")
     private List<Double> tol;
 
     @Option(names = "--max-iter", split = ",", paramLabel = "N", defaultValue = "64",
@@ -35,7 +36,8 @@ final class SolverOptions {
     private List<Preconditioner> precond;
 
     @Option(names = "--precision", split = ",", paramLabel = "T", defaultValue = "float32", completionCandidates = Precisions.class,
-            description = "Type of the products' factors: ${COMPLETION-CANDIDATES}; float16 is for matrix units, on devices that "
+            converter = ElementTypes.OfProducts.class,
+            description = "Type of the products' factors: float32 or float16 (fp16); float16 is for matrix units, on devices that "
                     + "list it (default: ${DEFAULT-VALUE})")
     private List<DataType> precision;
 
@@ -85,8 +87,9 @@ final class SolverOptions {
         return values.getFirst();
     }
 
-    private static List<String> names(List<? extends Enum<?>> values) {
-        return values.stream().map(value -> value.name().toLowerCase(Locale.ROOT)).toList();
+    /** Names in lower case; null of null. */
+    static List<String> names(List<? extends Enum<?>> values) {
+        return values == null ? null : values.stream().map(value -> value.name().toLowerCase(Locale.ROOT)).toList();
     }
 
     /** Makes a command's lists options of one value, in usage and when parsed. */

@@ -1,30 +1,39 @@
 package io.github.flashlla.cli;
 
+import io.github.flashlla.AttentionShape;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.io.OutputFile;
+import io.github.flashlla.io.ScratchFolder;
 import io.github.flashlla.process.CommandRelay;
 import io.github.flashlla.process.JavaCommand;
 import io.github.flashlla.tornadovm.DeviceJvm;
 import io.github.flashlla.verify.GoldenCase;
-import io.github.flashlla.verify.RandomVerification;
 import io.github.flashlla.verify.RandomVerification.Drawing;
+import io.github.flashlla.verify.RandomVerification;
 import io.github.flashlla.verify.Verification.Outcome;
 import io.github.flashlla.verify.Verification;
+import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -35,7 +44,7 @@ import picocli.CommandLine.Spec;
                 + "Exit status 1 if an answer is wrong.",
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla verify", "  flashlla verify --device all", "  flashlla verify --device opencl:0 --seed 7",
-            "  flashlla verify --random 1000 --minutes 5 --save wrong"})
+            "  flashlla verify --device jvm --format json -o checks.json", "  flashlla verify --random 1000 --minutes 5 --save wrong"})
 public final class VerifyCommand implements Callable<Integer> {
     private static final double MOST_MINUTES = 1e6;
     private static final Duration TELL_EVERY = Duration.ofSeconds(10);
@@ -62,12 +71,43 @@ public final class VerifyCommand implements Callable<Integer> {
             + "command that runs it (default: they are not kept)")
     private Path save;
 
+    enum Format { md, json }
+
+    @Option(names = "--format", paramLabel = "FORM", description = "Form of the result: ${COMPLETION-CANDIDATES} (default: md, a line for each check as it "
+            + "ends); not with --random")
+    private Format format;
+
+    @Mixin
+    private ResultOptions result;
+
     @Spec
     private CommandSpec spec;
 
+    private Format form;
+    /** Every device's checks, where they are not printed as they end. */
+    private final List<DeviceChecks> all = new ArrayList<>();
+    private final StringBuilder text = new StringBuilder();
+
+    /**
+     * What {@code --format json} holds of a device.
+     *
+     * @param passed how many checks passed
+     */
+    record DeviceChecks(String device, String hardware, long seed, long passed, List<Check> checks) {}
+
+    /** @param error null where something was not written, or not finite */
+    record Check(String name, String pass, AttentionShape shape, Double error, double bar, int iterations, boolean ok, String failure) {}
+
+    /** What {@code --format json} holds. */
+    record Checks(List<DeviceChecks> devices) {}
+
     @Override
     public Integer call() {
+        form = result.format(format, Format.md);
         requireFits();
+        Map<String, Path> outputs = new LinkedHashMap<>();
+        result.addTo(outputs);
+        outputs.values().stream().filter(Objects::nonNull).forEach(OutputFile::requireWritable);
         List<GoldenCase> cases = random != null ? List.of() : GoldenCase.all(golden == null ? ownVectors() : golden);
         long used = seed == null ? ThreadLocalRandom.current().nextLong(1, 1_000_000) : seed;
         int status = 0;
@@ -76,17 +116,48 @@ public final class VerifyCommand implements Callable<Integer> {
                 // a device in a JVM of its own verifies itself there, with the same seed
                 List<String> again = again(info, used);
                 Optional<JavaCommand> java = DeviceJvm.neededFor(List.of(info));
-                status = Math.max(status, java.isPresent() ? CommandRelay.run(java.get(), info.name(), FlashLla.class, again)
+                status = Math.max(status, java.isPresent() ? elsewhere(java.get(), info, again)
                         : random != null ? verifyRandom(info, used) : verify(info, cases, used));
             } catch (DeviceException e) {
                 spec.commandLine().getErr().println("flashlla: " + e.getMessage());
                 status = Math.max(status, 1);
             }
         }
+        if (random == null) {
+            if (form == Format.json) {
+                result.print(ResultJson.text(new Checks(all)));
+            } else if (result.isFile()) {
+                result.print(text.toString());
+            }
+        }
         return status;
     }
 
+    /** In a JVM of its own, whose result comes back in a file if it is not to be printed as it comes. */
+    private int elsewhere(JavaCommand java, DeviceInfo info, List<String> line) {
+        if (random != null || form == Format.md && !result.isFile()) {
+            return CommandRelay.run(java, info.name(), FlashLla.class, line);
+        }
+        try (ScratchFolder folder = new ScratchFolder("verify")) {
+            Path file = folder.resolve("checks");
+            List<String> again = new ArrayList<>(line);
+            again.addAll(List.of("--format", form.name(), "--output", file.toString()));
+            int status = CommandRelay.run(java, info.name(), FlashLla.class, again);
+            if (Files.exists(file) && form == Format.json) {
+                all.addAll(ResultJson.read(file, Checks.class).devices());
+            } else if (Files.exists(file)) {
+                text.append(Files.readString(file));
+            }
+            return status;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     private void requireFits() {
+        if (random != null && (form != Format.md || result.isFile())) {
+            throw new InvalidInputException("--format and --output are for the checks, not for --random.");
+        }
         if (random == null && (minutes != null || save != null)) {
             throw new InvalidInputException((minutes != null ? "--minutes" : "--save") + " is for --random.");
         }
@@ -183,23 +254,40 @@ public final class VerifyCommand implements Callable<Integer> {
     }
 
     private int verify(DeviceInfo info, List<GoldenCase> cases, long used) {
-        PrintWriter out = spec.commandLine().getOut();
-        out.printf(Locale.ROOT, "%s (%s), seed %d%n", info.name(), info.hardware(), used);
-        out.printf(Locale.ROOT, "  %-16s %-8s %-52s %9s %9s %5s%n", "case", "pass", "shape", "error", "bar", "iter");
+        say("%s (%s), seed %d%n", info.name(), info.hardware(), used);
+        say("  %-16s %-8s %-52s %9s %9s %5s%n", "case", "pass", "shape", "error", "bar", "iter");
         List<Outcome> outcomes;
         try (Device device = Devices.open(info.name())) {
+            long[] told = {System.nanoTime(), 0};
             outcomes = Verification.run(device, cases, used, outcome -> {
-                out.printf(Locale.ROOT, "  %-16s %-8s %-52s %9.1e %9.0e %5d  %s%n", outcome.name(), outcome.pass(), outcome.shape(),
+                say("  %-16s %-8s %-52s %9.1e %9.0e %5d  %s%n", outcome.name(), outcome.pass(), outcome.shape(),
                         outcome.error(), outcome.bar(), outcome.iterations(),
                         outcome.ok() ? "ok" : outcome.failure() == null ? "MISS" : "FAILED: " + outcome.failure());
-                out.flush();
+                told[1]++;
+                if ((form == Format.json || result.isFile()) && System.nanoTime() - told[0] > TELL_EVERY.toNanos()) {
+                    told[0] = System.nanoTime();
+                    spec.commandLine().getErr().println(info.name() + ": " + told[1] + " checks done, now " + outcome.name());
+                    spec.commandLine().getErr().flush();
+                }
             });
         }
         long missed = outcomes.stream().filter(outcome -> !outcome.ok()).count();
-        out.printf(Locale.ROOT, "%s: %d of %d checks passed%s%n", info.name(), outcomes.size() - missed, outcomes.size(),
+        say("%s: %d of %d checks passed%s%n", info.name(), outcomes.size() - missed, outcomes.size(),
                 outcomes.stream().noneMatch(outcome -> outcome.pass().equals("backward")) ? "; it has no backward pass" : "");
-        out.flush();
+        all.add(new DeviceChecks(info.name(), info.hardware(), used, outcomes.size() - missed, outcomes.stream().map(outcome -> new Check(outcome.name(),
+                outcome.pass(), outcome.shape(), Double.isFinite(outcome.error()) ? outcome.error() : null, outcome.bar(), outcome.iterations(),
+                outcome.ok(), outcome.failure())).toList()));
         return missed == 0 ? 0 : 1;
+    }
+
+    /** A line of the text: at once on standard output, or kept for the file. */
+    private void say(String line, Object... values) {
+        String formatted = String.format(Locale.ROOT, line, values);
+        if (form == Format.md && !result.isFile()) {
+            spec.commandLine().getOut().print(formatted);
+            spec.commandLine().getOut().flush();
+        }
+        text.append(formatted);
     }
 
     private static Path ownVectors() {

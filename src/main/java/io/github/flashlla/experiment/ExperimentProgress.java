@@ -1,21 +1,17 @@
 package io.github.flashlla.experiment;
 
-import io.github.flashlla.bench.ProgressDisplay;
+import io.github.flashlla.bench.TerminalBar;
 import java.io.PrintStream;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
-import me.tongfei.progressbar.ConsoleProgressBarConsumer;
-import me.tongfei.progressbar.ProgressBar;
-import me.tongfei.progressbar.ProgressBarBuilder;
 
 /** Progress over all seeds on standard error: a moving bar on a terminal, else a line now and then, each with an estimate. */
 public final class ExperimentProgress implements Progress, AutoCloseable {
     private static final int STEPS = 1000;
-    private static final int TERMINAL_WIDTH = 110;
     private static final long QUIET_NANOS = TimeUnit.SECONDS.toNanos(20);
 
     private final PrintStream out;
-    private final ProgressBar bar;
+    private final TerminalBar bar;
     private long began;
     private long spoke;
     private int seeds;
@@ -26,8 +22,7 @@ public final class ExperimentProgress implements Progress, AutoCloseable {
 
     public ExperimentProgress(PrintStream out) {
         this.out = out;
-        this.bar = !ProgressDisplay.onTerminal() ? null : new ProgressBarBuilder().setTaskName("experiment").setInitialMax(STEPS)
-                .setUpdateIntervalMillis(200).hideEta().clearDisplayOnFinish().setConsumer(new ConsoleProgressBarConsumer(out, TERMINAL_WIDTH)).build();
+        this.bar = TerminalBar.open(out, "experiment", STEPS, null);
     }
 
     void begin(String what, int ofSeeds, int givenSeeds) {
@@ -58,7 +53,7 @@ public final class ExperimentProgress implements Progress, AutoCloseable {
         String left = run <= 0 ? "" : ", about " + seconds(Duration.ofNanos((long) (took / run * (seeds - all)))) + " left";
         if (bar != null) {
             bar.stepTo(Math.round(STEPS * all / seeds));
-            bar.setExtraMessage(" seed " + seed + ": " + what + left);
+            bar.say("seed " + seed + ": " + what + left);
         } else if (System.nanoTime() - spoke > QUIET_NANOS) {
             say("seed " + seed + ": " + what + left);
         }
@@ -67,7 +62,7 @@ public final class ExperimentProgress implements Progress, AutoCloseable {
     private void say(String what) {
         spoke = System.nanoTime();
         if (bar != null) {
-            bar.setExtraMessage(" " + what);
+            bar.say(what);
         } else {
             out.println(what);
         }

@@ -11,7 +11,6 @@ import java.nio.ByteOrder;
 import java.nio.channels.ReadableByteChannel;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
@@ -24,25 +23,27 @@ import java.util.regex.Pattern;
  * @param dims sizes, outermost first
  * @param dataOffset where the elements start, in bytes
  */
-record NpyHeader(DataType type, long[] dims, long dataOffset) {
+public record NpyHeader(DataType type, long[] dims, long dataOffset) {
 
     private static final byte[] MAGIC = {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y'};
     /** NumPy's own writer stays far below this; more is a broken or hostile file. */
     private static final int MAX_HEADER_BYTES = 1 << 16;
     private static final int ALIGNMENT = 64;
     private static final int MAX_RANK = 32;
-    private static final String SUPPORTED = "float16, float32 or float64 (<f2, <f4, <f8), little-endian, C order";
+    private static final String SUPPORTED = "float16, bfloat16, float32 or float64 (<f2, <V2, <f4, <f8), little-endian, C order";
 
     private static final Pattern DESCR = Pattern.compile("['\"]descr['\"]\\s*:\\s*(?:['\"]([^'\"]*)['\"]|(\\[))");
     private static final Pattern FORTRAN = Pattern.compile("['\"]fortran_order['\"]\\s*:\\s*(True|False)");
     private static final Pattern SHAPE = Pattern.compile("['\"]shape['\"]\\s*:\\s*\\(([^)]*)\\)");
     private static final Pattern SIZE = Pattern.compile("-?[0-9]+L?");
 
-    long byteSize() {
+    /** Bytes of the elements. */
+    public long byteSize() {
         return Arrays.stream(dims).reduce(type.bytes(), Math::multiplyExact);
     }
 
-    static NpyHeader read(ReadableByteChannel in, Path file) throws IOException {
+    /** Reads the header at a channel's position. @param file for messages */
+    public static NpyHeader read(ReadableByteChannel in, String file) throws IOException {
         ByteBuffer start = ByteBuffer.allocate(MAGIC.length + 2).order(ByteOrder.LITTLE_ENDIAN);
         try {
             readFully(in, start);
@@ -73,7 +74,7 @@ record NpyHeader(DataType type, long[] dims, long dataOffset) {
         }
     }
 
-    private static NpyHeader parse(String text, long offset, Path file) {
+    private static NpyHeader parse(String text, long offset, String file) {
         MatchResult descr = last(DESCR, text);
         MatchResult fortran = last(FORTRAN, text);
         MatchResult shape = last(SHAPE, text);
@@ -92,12 +93,13 @@ record NpyHeader(DataType type, long[] dims, long dataOffset) {
         return pattern.matcher(text).results().reduce((first, second) -> second).orElse(null);
     }
 
-    private static DataType type(String descr, Path file) {
+    private static DataType type(String descr, String file) {
         if (descr == null) {
             throw bad(file, "holds a structured dtype; supported is " + SUPPORTED);
         }
         return switch (descr) {
             case "<f2" -> DataType.FLOAT16;
+            case "<V2", "|V2" -> DataType.BFLOAT16; // two bytes of no type to NumPy: how the bfloat16 of ml_dtypes is saved
             case "<f4" -> DataType.FLOAT32;
             case "<f8" -> DataType.FLOAT64;
             default -> {
@@ -108,7 +110,7 @@ record NpyHeader(DataType type, long[] dims, long dataOffset) {
         };
     }
 
-    private static long[] dims(String shape, DataType type, Path file) {
+    private static long[] dims(String shape, DataType type, String file) {
         String[] parts = shape.isBlank() ? new String[0] : shape.strip().replaceAll(",$", "").split(",", -1);
         if (parts.length > MAX_RANK) {
             throw bad(file, "has rank " + parts.length + "; it is broken");
@@ -134,12 +136,12 @@ record NpyHeader(DataType type, long[] dims, long dataOffset) {
     }
 
     /** The header of a C-ordered file, padded so that the elements start on a 64-byte boundary. */
-    static byte[] format(DataType type, long[] dims) {
+    public static byte[] format(DataType type, long[] dims) {
         String descr = switch (type) {
             case FLOAT16 -> "<f2";
             case FLOAT32 -> "<f4";
             case FLOAT64 -> "<f8";
-            case BFLOAT16 -> throw new InvalidInputException(".npy has no bfloat16; convert the tensor to float32 first");
+            case BFLOAT16 -> "<V2";
         };
         String shape = dims.length == 1 ? "(" + dims[0] + ",)" : Tensor.shapeString(dims).replace(",", ", ");
         String text = "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape + ", }";
@@ -163,7 +165,7 @@ record NpyHeader(DataType type, long[] dims, long dataOffset) {
         }
     }
 
-    private static InvalidInputException bad(Path file, String what) {
+    private static InvalidInputException bad(String file, String what) {
         return new InvalidInputException(file + " " + what + ".");
     }
 }

@@ -51,7 +51,7 @@ final class BackwardPass {
         this.keyWorkers = new BackwardKeyBlock[pool.threads()];
         for (int worker = 0; worker < pool.threads(); worker++) {
             queryWorkers[worker] = new BackwardQueryBlock(kernels, shape, options, keepWeights);
-            keyWorkers[worker] = new BackwardKeyBlock(kernels, shape, options.causal());
+            keyWorkers[worker] = new BackwardKeyBlock(kernels, shape, options);
         }
     }
 

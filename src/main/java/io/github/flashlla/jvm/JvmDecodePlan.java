@@ -12,8 +12,10 @@ import io.github.flashlla.jvm.decode.DecodeLoops;
 import io.github.flashlla.jvm.decode.HeadGroupStep;
 import io.github.flashlla.jvm.decode.SliceTeam;
 import io.github.flashlla.jvm.decode.SliceWalk;
+import io.github.flashlla.jvm.decode.TokenTiles;
 import io.github.flashlla.precise.FloatDecodePlan;
 import io.github.flashlla.precise.KeptState;
+import io.github.flashlla.spi.AbstractKvCache;
 import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
@@ -39,7 +41,7 @@ final class JvmDecodePlan implements FloatDecodePlan {
     private record Work(int sequence, int kvHead, int length) {}
 
     private final ExclusiveUse use;
-    private final JvmKvCache cache;
+    private final AbstractKvCache cache;
     private final WorkerPool pool;
     private final AttentionShape shape;
     private final LlaOptions options;
@@ -51,8 +53,8 @@ final class JvmDecodePlan implements FloatDecodePlan {
     /** Iterations per key of the last step; the next step expects as many. */
     private double expectedIterations = DecodeCost.EXPECTED_ITERATIONS;
 
-    JvmDecodePlan(DeviceState device, JvmKvCache cache, WorkerPool pool, DecodeLoops kernels, int heads, LlaOptions options,
-            DecodeMethod method) {
+    JvmDecodePlan(DeviceState device, AbstractKvCache cache, TokenTiles k, TokenTiles v, WorkerPool pool, DecodeLoops kernels, int heads,
+            LlaOptions options, DecodeMethod method) {
         this.use = ExclusiveUse.ofDecodePlan(device);
         this.cache = cache;
         this.pool = pool;
@@ -63,7 +65,7 @@ final class JvmDecodePlan implements FloatDecodePlan {
         this.tiles = new SliceWalk[pool.threads()];
         this.units = new HeadGroupStep[pool.threads()];
         for (int worker = 0; worker < pool.threads(); worker++) {
-            tiles[worker] = new SliceWalk(cache.k(), cache.v(), kernels, shape.group());
+            tiles[worker] = new SliceWalk(k, v, kernels, shape.group());
             units[worker] = new HeadGroupStep(cache.shape(), shape.group(), options, 1, method);
         }
         this.split = new HeadGroupStep(cache.shape(), shape.group(), options, slices(), method);
@@ -94,8 +96,9 @@ final class JvmDecodePlan implements FloatDecodePlan {
                 if (length == 0) {
                     storeEmpty(sequence, kvHead, result, kept);
                 } else {
-                    boolean cutIt = length >= SHORTEST_SPLIT
-                            && (2L * length > share || DecodeCost.keyBytes(cache.shape(), length) > DecodeCost.CACHED_BYTES);
+                    int seen = seen(length);
+                    boolean cutIt = seen >= SHORTEST_SPLIT
+                            && (2L * seen > share || DecodeCost.keyBytes(cache.shape(), seen) > DecodeCost.CACHED_BYTES);
                     (cutIt ? cut : whole).add(new Work(sequence, kvHead, length));
                 }
             }
@@ -133,15 +136,20 @@ final class JvmDecodePlan implements FloatDecodePlan {
         });
     }
 
+    /** Tokens that the newest one sees. */
+    private int seen(int length) {
+        return options.window() == 0 ? length : Math.min(length, options.window());
+    }
+
     private DecodeMethod methodFor(int length) {
         return method == DecodeMethod.AUTO
-                ? DecodeCost.choose(cache.shape(), shape.group(), length, expectedIterations) : method;
+                ? DecodeCost.choose(cache.shape(), shape.group(), seen(length), expectedIterations) : method;
     }
 
     /** After a step without iterations the expectation decays, so that conjugate gradients get another chance. */
     private double expect(long pairIterations, Stream<Work> done) {
         long pairs = done.filter(work -> methodFor(work.length) == DecodeMethod.MATRIX_FREE)
-                .mapToLong(work -> (long) work.length * shape.group()).sum();
+                .mapToLong(work -> (long) seen(work.length) * shape.group()).sum();
         return pairs > 0 ? (double) pairIterations / pairs : FADING * expectedIterations;
     }
 

@@ -1,13 +1,18 @@
 package io.github.flashlla.jvm;
 
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DecodePlan;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.KvCache;
 import io.github.flashlla.KvCacheShape;
+import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.jvm.decode.DecodeCost;
 import io.github.flashlla.precise.PrecisePlan;
+import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.DeviceState;
 
 /**
@@ -53,6 +58,24 @@ public final class JvmDevice implements Device {
     @Override
     public KvCache kvCache(KvCacheShape shape) {
         return new JvmKvCache(state, pool, loops.decode(), shape);
+    }
+
+    /**
+     * {@inheritDoc} Reads keys and values where they are, and keeps no copy of them. Keys that no cache of the processor holds are read
+     * twice, for a direct solve, and not once an iteration.
+     */
+    @Override
+    public LlaResult decode(LlaInputs inputs, LlaOptions options) {
+        if (inputs.shape().queryLength() != 1) {
+            return Device.super.decode(inputs, options); // has the words for it
+        }
+        Checks.requireShared(inputs);
+        try (KvCache cache = new TensorKvCache(state, pool, loops.decode(), inputs);
+                DecodePlan plan = cache.decodePlan(inputs.shape().heads(), options, DecodeCost.inPlace(cache.shape()))) {
+            LlaResult result = plan.newResult();
+            plan.decode(inputs.q(), inputs.ridge(), result);
+            return result;
+        }
     }
 
     /** Stops the threads; plans of this device cannot run any more. */

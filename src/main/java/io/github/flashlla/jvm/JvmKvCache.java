@@ -40,14 +40,6 @@ final class JvmKvCache extends AbstractKvCache {
         }
     }
 
-    CacheTiles k() {
-        return k;
-    }
-
-    CacheTiles v() {
-        return v;
-    }
-
     @Override
     protected void store(int first, int sequences, int tokens, Tensor newK, Tensor newV) {
         for (int sequence = first; sequence < first + sequences; sequence++) {
@@ -90,7 +82,7 @@ final class JvmKvCache extends AbstractKvCache {
     public DecodePlan decodePlan(int heads, LlaOptions options, DecodeMethod method) {
         requireOpen();
         return new PreciseDecodePlan(this, options,
-                given -> new JvmDecodePlan(device, this, pool, kernels, heads, given, method));
+                given -> new JvmDecodePlan(device, this, k, v, pool, kernels, heads, given, method));
     }
 
     @Override

@@ -149,7 +149,7 @@ final class JvmPlan implements FloatPlan {
 
     /** Whether {@code strips} floats per (row, key) of a block may be kept on each of {@code threads}. */
     private boolean keepsWeights(int strips, int threads) {
-        long bytes = BlockWeights.bytes(shape.keyLength(), true) * strips;
+        long bytes = BlockWeights.bytes(shape, options, true) * strips;
         return mayKeepWeights && bytes <= Integer.MAX_VALUE
                 && threads * bytes <= Math.max(KEPT_WEIGHTS_BYTES, 2 * shape.tensorBytes(Float.BYTES));
     }
@@ -167,6 +167,12 @@ final class JvmPlan implements FloatPlan {
         if (!given.equals(shape)) {
             throw new InvalidInputException("jvm: this plan is for " + shape + ", but " + what + " have " + given);
         }
+    }
+
+    @Override
+    public String describe() {
+        return "jvm reads q and writes o and gradients where they are, in any layout and type; of keys and values it keeps a float32 copy of "
+                + Numbers.bytes(keyValues.length * KeyValueHead.bytes(shape)) + ", whatever their layout.";
     }
 
     @Override

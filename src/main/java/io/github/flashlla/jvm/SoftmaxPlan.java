@@ -36,7 +36,7 @@ final class SoftmaxPlan implements LlaPlan {
         this.blocksPerHead = Math.ceilDiv(shape.queryLength(), ROWS);
         int workers = (int) Math.min(pool.threads(), (long) shape.batch() * shape.heads() * blocksPerHead);
         int heads = Math.multiplyExact(shape.batch(), shape.kvHeads());
-        this.workspaceBytes = heads * KeyValueHead.bytes(shape) + workers * SoftmaxBlock.bytes(shape);
+        this.workspaceBytes = heads * KeyValueHead.bytes(shape) + workers * SoftmaxBlock.bytes(shape, options);
         this.keyValues = KeyValueHead.allocate(shape, heads);
         this.blocks = new SoftmaxBlock[workers];
         Arrays.setAll(blocks, worker -> new SoftmaxBlock(kernels, shape, options));

@@ -1,28 +1,28 @@
 package io.github.flashlla.precise;
 
+import static io.github.flashlla.precise.DoubleLoops.add;
+import static io.github.flashlla.precise.DoubleLoops.addRows;
+import static io.github.flashlla.precise.DoubleLoops.dot;
+import static io.github.flashlla.precise.DoubleLoops.dots;
+import static io.github.flashlla.precise.DoubleLoops.norm;
+
 import java.util.Arrays;
 
 /**
- * One query in float64: the centred form of docs/operator.md, either with A formed and factored by Cholesky, work
- * n D^2 + D^3 / 3, or with the x that float32 found, work 4 n D.
+ * One query in float64: the centred form of docs/operator.md, either with A formed and factored ({@link CovarianceFactor}), or with
+ * the x that float32 found, work 4 n D.
  *
  * <p>Every product is with k_j - kbar: where x is large, x.k - x.kbar loses what x.(k - kbar) keeps.
  */
 final class DoubleRow {
     private static final int REFINEMENTS = 2;
-    /** A ridge this many times ||k||^2 makes A the ridge times I to float64. */
-    private static final double RIDGE_ALONE = 0x1p60;
-    /** What is this much smaller than the ridge adds nothing to A. */
-    private static final double NOTHING = 0x1p-60;
     /** Keys of less weight do not matter to an estimate. */
     private static final double ESTIMATED = 1e-9;
-    /** Keys that one loop takes side by side, so that no sum waits for the one before. */
-    private static final int SIDE_BY_SIDE = 8;
 
     private final int d;
     private final int dv;
     private final double scale;
-    private final double[] a;
+    private final CovarianceFactor a;
     private final double[] r;
     private final double[] step;
     final double[] kbar;
@@ -36,12 +36,13 @@ final class DoubleRow {
     private double[] slope = new double[0];
     private double[] gv = new double[0];
     private double[] b = new double[0];
+    /** Scratch (n): weights of a sum over keys. */
+    private double[] w = new double[0];
     private double[] k;
     private double[] v;
     private double[] q;
     private int n;
     private double ridge;
-    private boolean factored;
     double logSumExp;
     /** Rounding error of o in float64, in units of ||o||: eps ||x|| ||k||, as in {@link RowTrust}. */
     private double rounding;
@@ -60,7 +61,7 @@ final class DoubleRow {
         this.d = headDim;
         this.dv = valueDim;
         this.scale = scale;
-        this.a = new double[d * d];
+        this.a = new CovarianceFactor(d);
         this.r = new double[d];
         this.step = new double[d];
         this.kbar = new double[d];
@@ -78,7 +79,7 @@ final class DoubleRow {
 
     /** Floating-point operations of {@link #solve}. */
     static long work(int visible, int headDim) {
-        return (long) visible * headDim * (headDim + 10L) + (long) headDim * headDim * headDim / 3;
+        return CovarianceFactor.work(visible, headDim) + 10L * visible * headDim;
     }
 
     /**
@@ -101,16 +102,13 @@ final class DoubleRow {
             }
             largest = Math.max(largest, square);
         }
-        factored = ridge < RIDGE_ALONE * largest;
-        if (factored) {
-            factor(largest);
-        }
+        a.factor(p, z, n, ridge, largest);
         for (int c = 0; c < d; c++) {
             right[c] = kbar[c] - q[c];
         }
         residual = refined(right, x);
         rounding = 0x1p-52 * norm(x) * Math.sqrt(largest);
-        dots(x, z, slope);
+        dots(x, z, n, d, slope);
         solveError = 0;
     }
 
@@ -121,7 +119,7 @@ final class DoubleRow {
     void check(double[] query, double[] keys, double[] values, int visible, double rowRidge, double[] found) {
         begin(query, keys, values, visible, rowRidge);
         System.arraycopy(found, 0, x, 0, d);
-        dots(x, k, slope);
+        dots(x, k, n, d, slope);
         double shared = dot(x, 0, kbar, 0, d);
         for (int c = 0; c < d; c++) {
             right[c] = kbar[c] - q[c];
@@ -131,9 +129,8 @@ final class DoubleRow {
         double sum = 0;
         for (int j = 0; j < n; j++) {
             slope[j] -= shared;
-            double weighed = p[j] * slope[j];
-            sum += weighed;
-            add(r, -weighed, k, j * d);
+            w[j] = -p[j] * slope[j];
+            sum -= w[j];
             if (p[j] > ESTIMATED) {
                 double square = 0;
                 for (int c = 0; c < d; c++) {
@@ -143,6 +140,7 @@ final class DoubleRow {
                 squares += p[j] * p[j] * square * square;
             }
         }
+        addRows(r, w, k, n);
         add(r, sum, kbar, 0);
         double size = norm(right);
         residual = size == 0 ? norm(x) : norm(r) / size;
@@ -153,7 +151,7 @@ final class DoubleRow {
 
     private double leftOver() {
         double size = norm(r);
-        dots(r, k, gv);
+        dots(r, k, n, d, gv);
         double mean = dot(r, 0, kbar, 0, d);
         double variance = 0;
         for (int j = 0; j < n; j++) {
@@ -188,12 +186,13 @@ final class DoubleRow {
             slope = new double[room];
             gv = new double[room];
             b = new double[room];
+            w = new double[room];
         }
         weights();
     }
 
     private void weights() {
-        dots(q, k, p);
+        dots(q, k, n, d, p);
         double max = Double.NEGATIVE_INFINITY;
         for (int j = 0; j < n; j++) {
             p[j] *= scale;
@@ -204,54 +203,12 @@ final class DoubleRow {
             p[j] = Math.exp(p[j] - max);
             total += p[j];
         }
-        Arrays.fill(kbar, 0);
         for (int j = 0; j < n; j++) {
             p[j] /= total;
-            add(kbar, p[j], k, j * d);
         }
+        Arrays.fill(kbar, 0);
+        addRows(kbar, p, k, n);
         logSumExp = max + Math.log(total);
-    }
-
-    /** products_j = left . row j, for the n rows. */
-    private void dots(double[] left, double[] rows, double[] products) {
-        int j = 0;
-        for (; j + SIDE_BY_SIDE <= n; j += SIDE_BY_SIDE) {
-            double s0 = 0;
-            double s1 = 0;
-            double s2 = 0;
-            double s3 = 0;
-            double s4 = 0;
-            double s5 = 0;
-            double s6 = 0;
-            double s7 = 0;
-            int at = j * d;
-            for (int c = 0; c < d; c++, at++) {
-                double factor = left[c];
-                s0 += factor * rows[at];
-                s1 += factor * rows[at + d];
-                s2 += factor * rows[at + 2 * d];
-                s3 += factor * rows[at + 3 * d];
-                s4 += factor * rows[at + 4 * d];
-                s5 += factor * rows[at + 5 * d];
-                s6 += factor * rows[at + 6 * d];
-                s7 += factor * rows[at + 7 * d];
-            }
-            products[j] = s0;
-            products[j + 1] = s1;
-            products[j + 2] = s2;
-            products[j + 3] = s3;
-            products[j + 4] = s4;
-            products[j + 5] = s5;
-            products[j + 6] = s6;
-            products[j + 7] = s7;
-        }
-        for (; j < n; j++) {
-            products[j] = dot(left, 0, rows, j * d, d);
-        }
-    }
-
-    private static double norm(double[] vector) {
-        return Math.sqrt(dot(vector, 0, vector, 0, vector.length));
     }
 
     /** Estimate of the rounding error of {@code output} as it is stored in float32. */
@@ -259,47 +216,22 @@ final class DoubleRow {
         return (0x1p-24 + rounding) * norm(output);
     }
 
-    /** A = sum p z z^T + ridge I, and its Cholesky factor in place; no pivot is below the ridge but for rounding. */
-    private void factor(double largest) {
-        Arrays.fill(a, 0);
-        for (int j = 0; j < n; j++) {
-            if (p[j] * largest < NOTHING * ridge) {
-                continue;
-            }
-            for (int row = 0; row < d; row++) {
-                double weight = p[j] * z[j * d + row];
-                for (int c = 0; c <= row; c++) {
-                    a[row * d + c] += weight * z[j * d + c];
-                }
-            }
-        }
-        for (int row = 0; row < d; row++) {
-            a[row * d + row] += ridge;
-        }
-        for (int row = 0; row < d; row++) {
-            for (int c = 0; c <= row; c++) {
-                double sum = a[row * d + c] - dot(a, row * d, a, c * d, c);
-                a[row * d + c] = row == c ? Math.sqrt(Math.max(sum, ridge)) : sum / a[c * d + c];
-            }
-        }
-    }
-
     /** Solves A solution = of, with steps of refinement; returns the relative residual. */
     private double refined(double[] of, double[] solution) {
         Arrays.fill(solution, 0);
-        double norm = Math.sqrt(dot(of, 0, of, 0, d));
+        double norm = norm(of);
         if (norm == 0) {
             return 0;
         }
         double best = 1;
         System.arraycopy(of, 0, r, 0, d);
         for (int pass = 0; pass <= REFINEMENTS; pass++) {
-            backSubstitute(r, step);
+            a.solve(r, step);
             for (int c = 0; c < d; c++) {
                 better[c] = solution[c] + step[c];
             }
             residual(of, better);
-            double relative = Math.sqrt(dot(r, 0, r, 0, d)) / norm;
+            double relative = norm(r) / norm;
             if (!(relative < best)) {
                 break; // the last good solution stays
             }
@@ -314,35 +246,20 @@ final class DoubleRow {
         for (int c = 0; c < d; c++) {
             r[c] = right[c] - ridge * y[c];
         }
+        dots(y, z, n, d, w);
         for (int j = 0; j < n; j++) {
-            add(r, -p[j] * dot(y, 0, z, j * d, d), z, j * d);
+            w[j] *= -p[j];
         }
-    }
-
-    private void backSubstitute(double[] right, double[] solution) {
-        if (!factored) {
-            for (int c = 0; c < d; c++) {
-                solution[c] = right[c] / ridge;
-            }
-            return;
-        }
-        for (int row = 0; row < d; row++) {
-            solution[row] = (right[row] - dot(a, row * d, solution, 0, row)) / a[row * d + row];
-        }
-        for (int row = d - 1; row >= 0; row--) {
-            solution[row] /= a[row * d + row];
-            for (int c = 0; c < row; c++) {
-                solution[c] -= a[row * d + c] * solution[row];
-            }
-        }
+        addRows(r, w, z, n);
     }
 
     /** o (Dv) */
     void output(double[] into) {
-        Arrays.fill(into, 0);
         for (int j = 0; j < n; j++) {
-            add(into, p[j] * (1 - slope[j]), v, j * dv);
+            w[j] = p[j] * (1 - slope[j]);
         }
+        Arrays.fill(into, 0);
+        addRows(into, w, v, n);
     }
 
     /**
@@ -355,54 +272,41 @@ final class DoubleRow {
      * @return dL/dridge
      */
     double backward(double[] g, double[] dq, double[] dk, double[] dvalues) {
-        double mean = 0;
+        dots(g, v, n, dv, gv);
+        double mean = dot(p, 0, gv, 0, n);
         for (int j = 0; j < n; j++) {
-            gv[j] = dot(g, 0, v, j * dv, dv);
-            mean += p[j] * gv[j];
+            gv[j] -= mean; // from here on G - Gbar
+            w[j] = -p[j] * gv[j];
         }
         double[] c = right;
         Arrays.fill(c, 0);
-        for (int j = 0; j < n; j++) {
-            gv[j] -= mean; // from here on G - Gbar
-            add(c, -p[j] * gv[j], z, j * d);
-        }
+        addRows(c, w, z, n);
         secondResidual = refined(c, u);
+        dots(u, z, n, d, b);
         double mu = 0;
         for (int j = 0; j < n; j++) {
-            b[j] = gv[j] + dot(u, 0, z, j * d, d);
+            b[j] += gv[j];
             mu += p[j] * (1 - slope[j]) * b[j];
         }
-        Arrays.fill(dq, 0);
         for (int j = 0; j < n; j++) {
             double weighed = p[j] * (1 - slope[j]);
             double ds = scale * (weighed * b[j] - p[j] * mu);
-            add(dq, ds, z, j * d); // dS adds up to 0, so z does as well as k
+            w[j] = ds;
+            double ofX = p[j] * b[j];
             for (int i = 0; i < d; i++) {
-                dk[j * d + i] += ds * q[i] + weighed * u[i] - p[j] * b[j] * x[i];
+                dk[j * d + i] += ds * q[i] + weighed * u[i] - ofX * x[i];
             }
             for (int i = 0; i < dv; i++) {
                 dvalues[j * dv + i] += weighed * g[i];
             }
         }
+        Arrays.fill(dq, 0);
+        addRows(dq, w, z, n); // dS adds up to 0, so z does as well as k
         add(dq, -1, u, 0);
         double dridge = 0; // -u.x with u = -sum p b z / ridge: x is large where u is rounding
         for (int j = 0; j < n; j++) {
             dridge += p[j] * b[j] * slope[j] / ridge;
         }
         return dridge;
-    }
-
-    private static void add(double[] to, double factor, double[] from, int at) {
-        for (int i = 0; i < to.length; i++) {
-            to[i] += factor * from[at + i];
-        }
-    }
-
-    private static double dot(double[] left, int atLeft, double[] right, int atRight, int count) {
-        double sum = 0;
-        for (int i = 0; i < count; i++) {
-            sum += left[atLeft + i] * right[atRight + i];
-        }
-        return sum;
     }
 }

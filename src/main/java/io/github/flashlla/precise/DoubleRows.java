@@ -67,11 +67,19 @@ final class DoubleRows {
     }
 
     private int visible(int row) {
-        return shape.visibleKeys(row % shape.queryLength(), options.causal());
+        return shape.seenKeys(row % shape.queryLength(), options);
+    }
+
+    private int first(int row) {
+        return shape.firstKey(row % shape.queryLength(), options);
     }
 
     private interface RowTask {
-        void run(double[] q, DoubleRow row, int index, Scratch head);
+        /**
+         * @param k keys that the query sees, from position 0
+         * @param v their values
+         */
+        void run(double[] q, DoubleRow row, int index, double[] k, double[] v, Scratch head);
     }
 
     private interface HeadTask {
@@ -84,15 +92,15 @@ final class DoubleRows {
             return;
         }
         int heads = shape.batch() * shape.kvHeads();
-        IntStream stream = IntStream.range(0, heads);
-        (heads > 1 ? stream.parallel() : stream).forEach(kvHead -> {
+        long work = rows.stream().mapToLong(row -> DoubleRow.work(visible(row), shape.headDim())).sum();
+        Magnitude.indices(heads, work).forEach(kvHead -> {
             int[] own = rows.stream().filter(row -> shape.kvHeadOf(row) == kvHead).toArray();
             if (own.length == 0) {
                 return;
             }
             int most = 0;
             for (int row : own) {
-                most = Math.max(most, visible(row));
+                most = Math.max(most, first(row) + visible(row));
             }
             Scratch head = scratch.get();
             head.k = values(inputs.k(), (long) kvHead * shape.keyLength() * shape.headDim(), most * shape.headDim(), head.k);
@@ -101,10 +109,17 @@ final class DoubleRows {
             IntStream indices = IntStream.of(own);
             (inOrder || heads > 1 ? indices : indices.parallel()).forEach(row -> {
                 double[] q = values(inputs.q(), (long) row * shape.headDim(), shape.headDim());
-                task.run(q, scratch.get().row, row, head);
+                int first = first(row);
+                task.run(q, scratch.get().row, row, from(head.k, first, visible(row), shape.headDim()), from(head.v, first, visible(row),
+                        shape.valueDim()), head);
             });
             after.run(kvHead, most, head);
         });
+    }
+
+    /** Rows {@code first} and on, of which a window makes a copy. */
+    private static double[] from(double[] rows, int first, int count, int width) {
+        return first == 0 ? rows : Arrays.copyOfRange(rows, first * width, (first + count) * width);
     }
 
     /** Receives what a check found of one query. */
@@ -123,12 +138,12 @@ final class DoubleRows {
     BitSet check(BitSet rows, KeptState kept, int exponent, LlaResult result, Verdict verdict) {
         BitSet checked = affordable(rows, row -> DoubleRow.checkWork(visible(row), shape.headDim(), shape.valueDim()));
         BitSet failed = new BitSet();
-        forEach(checked, false, (kvHead, keys, head) -> {}, (q, row, index, head) -> {
+        forEach(checked, false, (kvHead, keys, head) -> {}, (q, row, index, k, v, head) -> {
             double[] found = values(kept.x(), (long) index * shape.headDim(), shape.headDim());
             for (int c = 0; c < found.length; c++) {
                 found[c] = Math.scalb(found[c], exponent);
             }
-            row.check(q, head.k, head.v, visible(index), ridges.of(index), found);
+            row.check(q, k, v, visible(index), ridges.of(index), found);
             if (verdict.holds(index, row)) {
                 writeChecked(row, index, shape, result);
             } else {
@@ -143,8 +158,8 @@ final class DoubleRows {
     }
 
     void forward(BitSet rows, LlaResult result) {
-        forEach(rows, false, (kvHead, keys, head) -> {}, (q, row, index, head) -> {
-            row.solve(q, head.k, head.v, visible(index), ridges.of(index));
+        forEach(rows, false, (kvHead, keys, head) -> {}, (q, row, index, k, v, head) -> {
+            row.solve(q, k, v, visible(index), ridges.of(index));
             write(row, index, shape, result);
         }, (kvHead, keys, head) -> {});
         result.setRecomputedRows(rows.cardinality());
@@ -176,11 +191,18 @@ final class DoubleRows {
         forEach(rows, true, (kvHead, keys, head) -> {
             head.dk = cleared(head.dk, keys * shape.headDim());
             head.dv = cleared(head.dv, keys * shape.valueDim());
-        }, (q, row, index, head) -> {
-            row.solve(q, head.k, head.v, visible(index), ridges.of(index));
+        }, (q, row, index, k, v, head) -> {
+            row.solve(q, k, v, visible(index), ridges.of(index));
             double[] dq = new double[shape.headDim()];
             double[] g = values(gradOutput, (long) index * shape.valueDim(), shape.valueDim());
-            gradients.dridge().set(index, row.backward(g, dq, head.dk, head.dv));
+            int first = first(index);
+            double[] dk = first == 0 ? head.dk : new double[visible(index) * dq.length];
+            double[] dv = first == 0 ? head.dv : new double[visible(index) * g.length];
+            gradients.dridge().set(index, row.backward(g, dq, dk, dv));
+            if (first > 0) {
+                add(dk, head.dk, first * dq.length);
+                add(dv, head.dv, first * g.length);
+            }
             store(gradients.dq(), (long) index * dq.length, dq);
             gradients.residual()[index] = (float) row.secondResidual;
             gradients.recurrenceResidual()[index] = (float) row.secondResidual;
@@ -191,14 +213,17 @@ final class DoubleRows {
         gradients.setRecomputedRows(rows.cardinality());
     }
 
-    /** {@code gradOutput} with 0 in {@code rows}: all that they would add is then 0. */
-    Tensor without(BitSet rows, Tensor gradOutput) {
-        Tensor copy = Units.times(gradOutput, 0);
-        double[] nothing = new double[shape.valueDim()];
+    /**
+     * {@code gradOutput} with 0 in {@code rows}: all that they would add is then 0.
+     *
+     * @param room receives it; float32, of the same shape
+     */
+    void without(BitSet rows, Tensor gradOutput, Tensor room) {
+        Units.copy(gradOutput, room, 0);
+        float[] nothing = new float[shape.valueDim()];
         for (int row = rows.nextSetBit(0); row >= 0; row = rows.nextSetBit(row + 1)) {
-            store(copy, (long) row * nothing.length, nothing);
+            Magnitude.write(nothing, nothing.length, room, (long) row * nothing.length);
         }
-        return copy;
     }
 
     static double[] values(Tensor tensor, long from, int count) {
@@ -226,6 +251,12 @@ final class DoubleRows {
             floats[i] = (float) values[i];
         }
         Magnitude.write(floats, floats.length, tensor, at);
+    }
+
+    private static void add(double[] part, double[] sums, int at) {
+        for (int i = 0; i < part.length; i++) {
+            sums[at + i] += part[i];
+        }
     }
 
     private static void add(Tensor tensor, long at, double[] values, int count) {

@@ -11,8 +11,12 @@ import java.util.stream.IntStream;
 /** Sizes of a tensor's rows and elements, on all processors. */
 final class Magnitude {
     private static final int CHUNK = 1 << 14;
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    /** Elements that one processor reads in the time that it takes to wake another. */
+    private static final int ALONE = 1 << 18;
 
+    private static final ValueLayout.OfInt BITS_OF_FLOAT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private static final ThreadLocal<int[]> BITS = ThreadLocal.withInitial(() -> new int[CHUNK]);
     /** Of each thread, so that runs allocate nothing to speak of. */
     private static final ThreadLocal<float[]> BUFFER = ThreadLocal.withInitial(() -> new float[CHUNK]);
 
@@ -23,44 +27,110 @@ final class Magnitude {
         return BUFFER.get();
     }
 
-    /** Largest absolute value; infinite or NaN elements are left to others. */
+    /** Indices below {@code count}, side by side where {@code elements} are enough to be worth waking another processor. */
+    static IntStream indices(int count, long elements) {
+        IntStream indices = IntStream.range(0, count);
+        return count > 1 && elements > ALONE ? indices.parallel() : indices;
+    }
+
+    /** Largest absolute value; NaN or infinity where there is one. */
     static float largest(Tensor tensor) {
-        int chunks = Math.toIntExact(Math.ceilDiv(tensor.size(), CHUNK));
-        return (float) IntStream.range(0, chunks).parallel().mapToDouble(chunk -> {
-            int count = (int) Math.min(CHUNK, tensor.size() - (long) chunk * CHUNK);
-            float[] values = BUFFER.get();
-            tensor.copyTo((long) chunk * CHUNK, values, 0, count);
-            float most = 0;
-            for (int i = 0; i < count; i++) {
-                most = Math.max(most, Math.abs(values[i]));
+        return largest(new Tensor[] {tensor})[0];
+    }
+
+    /** The same of several tensors at a time. */
+    static float[] largest(Tensor... tensors) {
+        int[] firstChunk = new int[tensors.length + 1];
+        long elements = 0;
+        for (int i = 0; i < tensors.length; i++) {
+            firstChunk[i + 1] = Math.addExact(firstChunk[i], Math.toIntExact(Math.ceilDiv(tensors[i].size(), CHUNK)));
+            elements += tensors[i].size();
+        }
+        int[] most = new int[firstChunk[tensors.length]];
+        indices(most.length, elements).forEach(chunk -> {
+            int i = 0;
+            while (chunk >= firstChunk[i + 1]) {
+                i++;
             }
-            return most;
-        }).max().orElse(0);
+            most[chunk] = largestBits(tensors[i], (long) (chunk - firstChunk[i]) * CHUNK);
+        });
+        float[] largest = new float[tensors.length];
+        for (int i = 0; i < tensors.length; i++) {
+            int bits = 0;
+            for (int chunk = firstChunk[i]; chunk < firstChunk[i + 1]; chunk++) {
+                bits = Math.max(bits, most[chunk]);
+            }
+            largest[i] = Float.intBitsToFloat(bits);
+        }
+        return largest;
+    }
+
+    /** Of a chunk's elements. Without their sign, bits of floats are in the order of the floats, NaN last. */
+    private static int largestBits(Tensor tensor, long from) {
+        int count = (int) Math.min(CHUNK, tensor.size() - from);
+        int[] values = BITS.get();
+        bits(tensor, from, count, values);
+        int most = 0;
+        for (int i = 0; i < count; i++) {
+            most = Math.max(most, values[i] & Integer.MAX_VALUE);
+        }
+        return most;
+    }
+
+    /** Whether neither infinity nor NaN is among the elements. */
+    static boolean allFinite(Tensor... tensors) {
+        float[] largest = largest(tensors);
+        for (int i = 0; i < tensors.length; i++) {
+            // a float64 element may be beyond float32
+            if (!Float.isFinite(largest[i]) && !(tensors[i].type() == DataType.FLOAT64 && tensors[i].firstNonFinite() < 0)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static void bits(Tensor tensor, long from, int count, int[] bits) {
+        if (tensor.type() == DataType.FLOAT32 && tensor.isRowMajor()) {
+            MemorySegment.copy(tensor.segment(), BITS_OF_FLOAT, from * Float.BYTES, bits, 0, count);
+            return;
+        }
+        float[] values = BUFFER.get();
+        tensor.copyTo(from, values, 0, count);
+        for (int i = 0; i < count; i++) {
+            bits[i] = Float.floatToRawIntBits(values[i]);
+        }
     }
 
     /** Largest ||k_j - mean|| of each key/value head, (B,Hkv). */
     static double[] keys(Tensor k, AttentionShape shape) {
         int length = shape.keyLength();
         int d = shape.headDim();
+        int perChunk = rowsPerChunk(d);
         double[] most = new double[shape.batch() * shape.kvHeads()];
-        IntStream.range(0, most.length).parallel().forEach(head -> {
-            float[] row = new float[d];
+        indices(most.length, k.size()).forEach(head -> {
+            float[] rows = BUFFER.get();
             double[] mean = new double[d];
-            for (int j = 0; j < length; j++) {
-                k.copyTo(((long) head * length + j) * d, row, 0, d);
-                for (int c = 0; c < d; c++) {
-                    mean[c] += row[c] / (double) length;
+            for (int j = 0; j < length; j += perChunk) {
+                int count = Math.min(perChunk, length - j);
+                k.copyTo(((long) head * length + j) * d, rows, 0, count * d);
+                for (int at = 0; at < count * d; at += d) {
+                    for (int c = 0; c < d; c++) {
+                        mean[c] += rows[at + c];
+                    }
                 }
             }
+            for (int c = 0; c < d; c++) {
+                mean[c] /= length;
+            }
             double largest = 0;
-            for (int j = 0; j < length; j++) {
-                k.copyTo(((long) head * length + j) * d, row, 0, d);
-                double square = 0;
-                for (int c = 0; c < d; c++) {
-                    double difference = row[c] - mean[c];
-                    square += difference * difference;
+            for (int j = 0; j < length; j += perChunk) {
+                int count = Math.min(perChunk, length - j);
+                if (length > perChunk) {
+                    k.copyTo(((long) head * length + j) * d, rows, 0, count * d);
                 }
-                largest = Math.max(largest, square);
+                for (int at = 0; at < count * d; at += d) {
+                    largest = Math.max(largest, DoubleLoops.squaredDistance(rows, at, mean, d));
+                }
             }
             most[head] = Math.sqrt(largest);
         });
@@ -94,13 +164,7 @@ final class Magnitude {
     }
 
     static void write(float[] values, int count, Tensor to, long at) {
-        if (to.type() == DataType.FLOAT32) {
-            MemorySegment.copy(values, 0, to.segment(), FLOAT, at * Float.BYTES, count);
-            return;
-        }
-        for (int i = 0; i < count; i++) {
-            to.set(at + i, values[i]);
-        }
+        to.copyFrom(values, 0, at, count);
     }
 
     static int rowsPerChunk(int dim) {
@@ -112,17 +176,13 @@ final class Magnitude {
         int rows = Math.toIntExact(tensor.size() / dim);
         double[] norms = new double[rows];
         int perChunk = rowsPerChunk(dim);
-        IntStream.range(0, Math.ceilDiv(rows, perChunk)).parallel().forEach(chunk -> {
+        indices(Math.ceilDiv(rows, perChunk), tensor.size()).forEach(chunk -> {
             int first = chunk * perChunk;
             int count = Math.min(perChunk, rows - first);
             float[] values = dim > CHUNK ? new float[dim] : BUFFER.get();
             tensor.copyTo((long) first * dim, values, 0, count * dim);
             for (int row = 0; row < count; row++) {
-                double square = 0;
-                for (int at = row * dim; at < (row + 1) * dim; at++) {
-                    square += (double) values[at] * values[at];
-                }
-                norms[first + row] = Math.sqrt(square);
+                norms[first + row] = Math.sqrt(DoubleLoops.dot(values, row * dim, values, row * dim, dim));
             }
         });
         return norms;

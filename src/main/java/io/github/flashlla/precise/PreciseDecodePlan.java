@@ -34,7 +34,7 @@ public final class PreciseDecodePlan implements DecodePlan {
     private void decodeAlone(Tensor q, Tensor ridge, LlaResult result) {
         Ridges ridges = new Ridges(ridge, options().ridge());
         RowTrust trust = new RowTrust(shape(), q, Magnitude.largest(q), ridges, options(), cache.largestKeys(),
-                row -> cache.length(row / shape().heads()));
+                row -> seen(row / shape().heads()));
         boolean carried = trust.allCarried();
         KeptState kept = KeptState.of(result);
         if (kept == null && !carried) {
@@ -64,14 +64,15 @@ public final class PreciseDecodePlan implements DecodePlan {
         double[] v = null;
         for (int row = doubtful.nextSetBit(0); row >= 0; row = doubtful.nextSetBit(row + 1)) {
             int sequence = row / shape().heads();
-            int length = cache.length(sequence);
+            int length = seen(sequence);
             work += DoubleRow.work(length, d);
-            if (work > DoubleRows.MOST_WORK) {
+            long bytes = Double.BYTES * (long) length * (2 * d + shape().valueDim() + 8); // k twice, v, and numbers a key
+            if (work > DoubleRows.MOST_WORK || bytes > Runtime.getRuntime().maxMemory() / 2) {
                 return;
             }
             if (heldSequence != sequence) {
-                keys = cache.keys(sequence);
-                values = cache.values(sequence);
+                keys = last(cache.keys(sequence), length);
+                values = last(cache.values(sequence), length);
                 heldSequence = sequence;
             }
             int kvHead = shape().kvHeadOf(row);
@@ -93,6 +94,16 @@ public final class PreciseDecodePlan implements DecodePlan {
             DoubleRows.write(scratch, row, shape(), result);
             result.setRecomputedRows(result.recomputedRows() + 1);
         }
+    }
+
+    /** Tokens that the newest one sees. */
+    private int seen(int sequence) {
+        int length = cache.length(sequence);
+        return options.window() == 0 ? length : Math.min(length, options.window());
+    }
+
+    private static Tensor last(Tensor tokens, int count) {
+        return tokens.part(2, tokens.dim(2) - count, count);
     }
 
     private static double[] part(Tensor all, int index, int size) {

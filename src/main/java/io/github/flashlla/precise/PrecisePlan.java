@@ -1,6 +1,7 @@
 package io.github.flashlla.precise;
 
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
@@ -31,10 +32,13 @@ public final class PrecisePlan implements LlaPlan {
     private LlaResult lastScaledResult;
     private LlaInputs lastScaledInputs;
     private Units lastUnits;
+    private Units.Sizes lastSizes;
     private RowTrust lastTrust;
     private BitSet lastDoubtful;
     /** For results that keep no state; null until one is needed. */
     private KeptState room;
+    /** dL/do without the queries that float64 takes; null until there are some. */
+    private Tensor gradientRoom;
 
     /**
      * @param device name for messages
@@ -70,8 +74,8 @@ public final class PrecisePlan implements LlaPlan {
         }
         lastInputs = null;
         long start = System.nanoTime();
-        float largestQuery = Magnitude.largest(inputs.q());
-        Units units = Units.of(inputs, options(), largestQuery);
+        lastSizes = Units.Sizes.of(inputs);
+        Units units = Units.of(lastSizes, inputs, options());
         lastUnits = units;
         FloatPlan used = planFor(units);
         boolean asGiven = units.equals(Units.AS_GIVEN);
@@ -79,7 +83,7 @@ public final class PrecisePlan implements LlaPlan {
         lastScaledResult = asGiven ? result : used.newResult();
         LlaResult found = lastScaledResult;
         LlaOptions scaledOptions = units.options(options(), shape().headDim());
-        RowTrust trust = new RowTrust(lastScaledInputs, scaledOptions, Math.scalb(largestQuery, -units.key()));
+        RowTrust trust = new RowTrust(lastScaledInputs, scaledOptions, Math.scalb(lastSizes.query(), -units.key()));
         boolean carried = trust.allCarried();
         KeptState kept = KeptState.of(found);
         if (kept == null && !carried) {
@@ -183,7 +187,7 @@ public final class PrecisePlan implements LlaPlan {
         }
         LlaResult from = lastScaledResult;
         Units units = lastUnits;
-        int loss = Units.beyondWindow(Magnitude.largest(gradOutput));
+        int loss = units.loss(Magnitude.largest(gradOutput), lastSizes);
         Tensor g = loss == 0 ? gradOutput : Units.times(gradOutput, -loss);
         DoubleRows rows = new DoubleRows(inputs, options(), scratch);
         FloatPlan used = planFor(units);
@@ -196,11 +200,9 @@ public final class PrecisePlan implements LlaPlan {
         rescale(gradients.dv(), loss);
         rescale(gradients.dridge(), both - 2 * units.key());
         rows.backward(chosen, gradOutput, gradients);
-        for (Tensor tensor : new Tensor[] {gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge()}) {
-            if (tensor.firstNonFinite() >= 0) {
-                throw new DeviceException(device + " computed gradients that are not finite; inputs or gradient may be beyond "
-                        + "what float32 holds.");
-            }
+        if (!Magnitude.allFinite(gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge())) {
+            throw new DeviceException(device + " computed gradients that are not finite; inputs or gradient may be beyond what float32 "
+                    + "holds.");
         }
         gradients.setTiming(since(start, gradients.timing()));
     }
@@ -211,7 +213,7 @@ public final class PrecisePlan implements LlaPlan {
         for (int attempt = 0;; attempt++) {
             BitSet more = (BitSet) left.clone();
             try {
-                used.backward(lastScaledInputs, from, left.isEmpty() ? g : rows.without(left, g), gradients);
+                used.backward(lastScaledInputs, from, left.isEmpty() ? g : without(rows, left, g), gradients);
                 int[] iterations = gradients.iterations();
                 for (int row = 0; row < iterations.length; row++) {
                     float recurrence = gradients.residual()[row];
@@ -220,7 +222,7 @@ public final class PrecisePlan implements LlaPlan {
                         more.set(row);
                     }
                 }
-                if (gradients.dk().firstNonFinite() >= 0 || gradients.dq().firstNonFinite() >= 0) {
+                if (!Magnitude.allFinite(gradients.dk(), gradients.dq())) {
                     more.set(0, iterations.length);
                 }
             } catch (DeviceException e) { // numbers that are not finite
@@ -241,6 +243,14 @@ public final class PrecisePlan implements LlaPlan {
         }
     }
 
+    private Tensor without(DoubleRows rows, BitSet left, Tensor g) {
+        if (gradientRoom == null) {
+            gradientRoom = Tensor.allocate(DataType.FLOAT32, shape().outputDims());
+        }
+        rows.without(left, g, gradientRoom);
+        return gradientRoom;
+    }
+
     private static void rescale(Tensor tensor, int exponent) {
         if (exponent != 0) {
             Units.copy(tensor, tensor, exponent);
@@ -252,8 +262,14 @@ public final class PrecisePlan implements LlaPlan {
     }
 
     @Override
+    public String describe() {
+        return plan.describe();
+    }
+
+    @Override
     public long workspaceBytes() {
-        return plan.workspaceBytes() + (rescaled == null ? 0 : rescaled.workspaceBytes()) + (room == null ? 0 : room.bytes());
+        return plan.workspaceBytes() + (rescaled == null ? 0 : rescaled.workspaceBytes()) + (room == null ? 0 : room.bytes())
+                + (gradientRoom == null ? 0 : gradientRoom.byteSize());
     }
 
     @Override

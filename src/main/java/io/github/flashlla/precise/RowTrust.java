@@ -4,6 +4,7 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Tensor;
 import java.util.BitSet;
 import java.util.function.IntUnaryOperator;
@@ -26,12 +27,12 @@ final class RowTrust {
     private static final double SOLVE_BAR = 2e-4;
     private static final double SOLVE_TOLERANCES = 20;
     private static final int FEW_KEYS = 4;
-    private static final double EXACT_TOLERANCE = 1e-4;
-    /** Of a key's variance in one direction, where no more keys than dimensions are seen. */
-    private static final double SMALL_RIDGE = 16;
-    /** The same where more are seen, which span all dimensions as a rule. */
-    private static final double SMALL_RIDGE_OF_MANY = 1.0 / 64;
-    private static final double OUTSIDE = 0.3;
+    /** Largest relative error of dq, and of dlambda, that is left to float32, or the tolerance above it. */
+    private static final double GRADIENT_BAR = 1e-4;
+    /** Roundings that add up along directions which no key spans. */
+    private static final double ROUNDINGS = 8;
+    /** A ridge this many times a key's variance in one direction makes x nearly b / ridge. */
+    private static final double LARGE_RIDGE = 16;
     private static final double NEARLY_ONE = 1.03;
     /** Squares of smaller or larger numbers leave float32's range. */
     private static final double SMALLEST = 0x1p-50;
@@ -53,11 +54,11 @@ final class RowTrust {
     /** @param largestQuery largest element of q */
     RowTrust(LlaInputs inputs, LlaOptions options, double largestQuery) {
         this(inputs.shape(), inputs.q(), largestQuery, Ridges.of(inputs, options), options, Magnitude.keys(inputs.k(), inputs.shape()),
-                visibleKeys(inputs.shape(), options.causal()));
+                visibleKeys(inputs.shape(), options));
     }
 
-    private static IntUnaryOperator visibleKeys(AttentionShape shape, boolean causal) {
-        return row -> shape.visibleKeys(row % shape.queryLength(), causal);
+    private static IntUnaryOperator visibleKeys(AttentionShape shape, LlaOptions options) {
+        return row -> shape.seenKeys(row % shape.queryLength(), options);
     }
 
     /**
@@ -160,31 +161,51 @@ final class RowTrust {
         return row.residual <= options.tolerance() && row.solveError <= Math.max(SOLVE_BAR, SOLVE_TOLERANCES * options.tolerance()) * Math.max(row.outputSize, typical);
     }
 
-    /**
-     * Whether float32 carries the second solve of a query whose first one holds. Where no key can span some directions, x is
-     * large along them, and the rounding of u there goes into u.x.
-     */
+    /** Whether float32 carries the second solve of a query whose first one holds; {@link #cancelling} has further reasons why not. */
     boolean carriesGradients(int index, DoubleRow row) {
-        return !outOfRange.get(index) && EPS * row.spread <= options.tolerance() / 4 && visible.applyAsInt(index) > shape.headDim();
+        return !outOfRange.get(index) && EPS * row.spread <= options.tolerance() / 4;
     }
 
     /**
-     * Queries whose gradients are small differences: one key has nearly all of the weight, few keys are seen, or, at tolerances
-     * that ask for it, most of b lies outside the span of keys, so that u.x cancels.
+     * Queries whose gradients are small differences: one key has nearly all of the weight, few keys are seen, or most of x lies outside
+     * the span of keys, so that u.x cancels.
      */
     BitSet cancelling(SolveSizes sizes) {
         BitSet rows = new BitSet();
         for (int row = 0; row < sizes.effectiveKeys().length; row++) {
             int seen = visible.applyAsInt(row);
-            double key = keySize[shape.kvHeadOf(row)];
-            double small = seen <= shape.headDim() ? SMALL_RIDGE : SMALL_RIDGE_OF_MANY;
-            boolean outside = options.tolerance() <= EXACT_TOLERANCE && ridges.of(row) < small * key * key / shape.headDim()
-                    && sizes.x()[row] * ridges.of(row) > OUTSIDE * sizes.b()[row];
-            if (seen > 1 && (seen <= FEW_KEYS || sizes.effectiveKeys()[row] < NEARLY_ONE || outside)) {
+            if (seen > 1 && (seen <= FEW_KEYS || sizes.effectiveKeys()[row] < NEARLY_ONE || outside(row, sizes))) {
                 rows.set(row);
             }
         }
         return rows;
+    }
+
+    /**
+     * Whether the part of u outside the span of keys, which is 0 but for rounding, matters to dlambda = -u.x.
+     *
+     * <p>With C = A - ridge I, whose image is that span, C x = b - ridge x. Its part x' of x is about x.C x / ||C x|| long, and keys'
+     * variance along it about ||C x||^2 / x.C x. Rounding leaves eps ||u|| outside, which meets ||x||, and u.x is about ||u|| ||x'||.
+     * Steps of a preconditioned solve leave the span, so that its residual, the tolerance times ||c||, stays outside, too:
+     * c is about (variance + ridge) u.
+     */
+    private boolean outside(int row, SolveSizes sizes) {
+        double key = keySize[shape.kvHeadOf(row)];
+        double ridge = ridges.of(row);
+        if (!(ridge < LARGE_RIDGE * key * key / shape.headDim())) {
+            return false;
+        }
+        double x = sizes.x()[row];
+        double b = sizes.b()[row];
+        double xb = sizes.xb()[row];
+        double xCx = xb - ridge * x * x;
+        double cx = Math.sqrt(Math.max(0, b * b - 2 * ridge * xb + ridge * ridge * x * x));
+        double left = ROUNDINGS * EPS;
+        if (options.preconditioner() == Preconditioner.JACOBI) {
+            left += options.tolerance() * (1 + cx * cx / (xCx * ridge));
+        }
+        double bar = Math.max(GRADIENT_BAR, options.tolerance());
+        return x > 0 && !(xCx > 0 && left * x * cx <= bar * xCx);
     }
 
     private static boolean outOfRange(double size) {

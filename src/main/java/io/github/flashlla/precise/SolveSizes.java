@@ -1,24 +1,24 @@
 package io.github.flashlla.precise;
 
 import io.github.flashlla.Tensor;
-import java.util.stream.IntStream;
 
 /**
  * What the rounding of one query's solve grows with, per query, (B,H,Sq) row-major.
  *
  * @param x ||x||
  * @param b ||kbar - q||
+ * @param xb x.(kbar - q)
  * @param effectiveKeys exp of the entropy of the weights: how many keys share the weight
  */
-record SolveSizes(double[] x, double[] b, double[] effectiveKeys) {
+record SolveSizes(double[] x, double[] b, double[] xb, double[] effectiveKeys) {
 
     /** @param logSumExp log of each query's total weight */
     static SolveSizes of(Tensor q, KeptState kept, Tensor logSumExp, double scale) {
         int rows = Math.toIntExact(logSumExp.size());
         int d = Math.toIntExact(q.size() / rows);
-        SolveSizes sizes = new SolveSizes(new double[rows], new double[rows], new double[rows]);
+        SolveSizes sizes = new SolveSizes(new double[rows], new double[rows], new double[rows], new double[rows]);
         int perChunk = Magnitude.rowsPerChunk(3 * d);
-        IntStream.range(0, Math.ceilDiv(rows, perChunk)).parallel().forEach(chunk -> {
+        Magnitude.indices(Math.ceilDiv(rows, perChunk), 3 * q.size()).forEach(chunk -> {
             int first = chunk * perChunk;
             int count = Math.min(perChunk, rows - first);
             int size = count * d;
@@ -27,19 +27,13 @@ record SolveSizes(double[] x, double[] b, double[] effectiveKeys) {
             kept.kbar().copyTo((long) first * d, values, size, size);
             kept.x().copyTo((long) first * d, values, 2 * size, size);
             for (int row = 0; row < count; row++) {
-                double xx = 0;
-                double bb = 0;
-                double score = 0;
-                for (int at = row * d; at < (row + 1) * d; at++) {
-                    double query = values[at];
-                    double kbar = values[size + at];
-                    double x = values[2 * size + at];
-                    xx += x * x;
-                    bb += (kbar - query) * (kbar - query);
-                    score += scale * query * kbar;
-                }
-                sizes.x[first + row] = Math.sqrt(xx);
-                sizes.b[first + row] = Math.sqrt(bb);
+                int query = row * d;
+                int kbar = size + query;
+                int x = 2 * size + query;
+                double score = scale * DoubleLoops.dot(values, query, values, kbar, d);
+                sizes.x[first + row] = Math.sqrt(DoubleLoops.dot(values, x, values, x, d));
+                sizes.b[first + row] = Math.sqrt(DoubleLoops.squaredDistance(values, kbar, values, query, d));
+                sizes.xb[first + row] = DoubleLoops.dot(values, x, values, kbar, d) - DoubleLoops.dot(values, x, values, query, d);
                 // entropy: log-sum-exp less the mean score
                 sizes.effectiveKeys[first + row] = Math.max(1, Math.exp(logSumExp.get(first + row) - score));
             }

@@ -5,6 +5,7 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
+import java.lang.foreign.MemorySegment;
 
 /**
  * Powers of two that bring a problem into the middle of float32's range. k, q to f k, f q with scale / f^2 and ridge f^2 leaves o
@@ -14,7 +15,9 @@ import io.github.flashlla.Tensor;
  * @param value values are divided by 2^value
  */
 record Units(int key, int value) {
-    /** Sizes within 2^-WINDOW to 2^WINDOW stay as they are. */
+    /** Keys and queries within 2^-12 to 2^12 stay as they are: a ridge of 1e-3 to 1e6 beside them, and squares of it, are in range then. */
+    private static final int KEY_WINDOW = 12;
+    /** Values, and what a gradient starts from, within 2^-20 to 2^20 stay as they are. */
     private static final int WINDOW = 20;
     /** Exponents of a ridge that float32's squares still carry beside keys of size 1. */
     private static final int RIDGE = 60;
@@ -22,25 +25,52 @@ record Units(int key, int value) {
 
     static final Units AS_GIVEN = new Units(0, 0);
 
-    /** @param largestQuery largest element of q */
-    static Units of(LlaInputs inputs, LlaOptions options, float largestQuery) {
-        int key = beyondWindow(Math.max(largestQuery, Magnitude.largest(inputs.k())));
+    /** @param sizes of the inputs as they are given */
+    static Units of(Sizes sizes, LlaInputs inputs, LlaOptions options) {
+        int key = beyond(KEY_WINDOW, exponent(sizes.key()));
         if (key != 0) {
             int ridge = Math.getExponent(inputs.ridge() == null ? options.ridge() : Magnitude.largest(inputs.ridge()));
             int scale = Math.getExponent(options.scaleFor(inputs.shape().headDim()));
             key = Math.clamp(key, Math.floorDiv(ridge - RIDGE, 2), Math.floorDiv(ridge + RIDGE, 2));
             key = Math.clamp(key, Math.floorDiv(-SCALE - scale, 2), Math.floorDiv(SCALE - scale, 2));
         }
-        return new Units(key, beyondWindow(Magnitude.largest(inputs.v())));
+        return new Units(key, beyond(WINDOW, exponent(sizes.value())));
     }
 
-    /** Exponent to divide by; 0 where the size is ordinary. */
-    static int beyondWindow(float largest) {
+    /**
+     * Largest elements.
+     *
+     * @param query of q
+     * @param key of q and k
+     * @param value of v
+     */
+    record Sizes(float query, float key, float value) {
+        static Sizes of(LlaInputs inputs) {
+            float[] largest = Magnitude.largest(inputs.q(), inputs.k(), inputs.v());
+            return new Sizes(largest[0], Math.max(largest[0], largest[1]), largest[2]);
+        }
+    }
+
+    /**
+     * Exponent to divide dL/do by. The second solve's right side is a sum of (g.v) k, whose square and 1e-10 of it must be in range,
+     * so the size of that product counts.
+     *
+     * @param sizes of the inputs as they are given
+     */
+    int loss(float gradient, Sizes sizes) {
+        return beyond(WINDOW, exponent(gradient) + exponent(sizes.value()) - value + exponent(sizes.key()) - key);
+    }
+
+    private static int beyond(int window, int exponent) {
+        return Math.abs(exponent) <= window ? 0 : exponent;
+    }
+
+    /** 0 for what has none. */
+    private static int exponent(float largest) {
         if (largest == 0 || !Float.isFinite(largest)) {
             return 0;
         }
-        int exponent = largest < Float.MIN_NORMAL ? -127 : Math.getExponent(largest);
-        return Math.abs(exponent) <= WINDOW ? 0 : exponent;
+        return largest < Float.MIN_NORMAL ? -127 : Math.getExponent(largest);
     }
 
     LlaInputs inputs(LlaInputs given) {
@@ -78,6 +108,10 @@ record Units(int key, int value) {
     }
 
     static void copy(Tensor from, Tensor to, int exponent) {
+        if (exponent == 0 && from.type() == to.type() && from.isRowMajor() && to.isRowMajor()) {
+            MemorySegment.copy(from.segment(), 0, to.segment(), 0, to.byteSize());
+            return;
+        }
         Magnitude.forEachChunk(from, (at, values, count) -> {
             for (int i = 0; exponent != 0 && i < count; i++) {
                 values[i] = Math.scalb(values[i], exponent);

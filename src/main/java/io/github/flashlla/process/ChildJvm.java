@@ -38,21 +38,21 @@ public final class ChildJvm implements AutoCloseable {
      * @param folder for its log; outlives the child
      */
     public static ChildJvm start(JavaCommand java, ScratchFolder folder, Class<?> main, List<String> args) throws IOException {
-        return start(java, folder, main, args, false);
+        return start(java, folder, main.getName(), args, false);
     }
 
     /** Starts a JVM that shares this JVM's standard input and standard error. */
-    static ChildJvm startOnTerminal(JavaCommand java, ScratchFolder folder, Class<?> main, List<String> args) throws IOException {
+    static ChildJvm startOnTerminal(JavaCommand java, ScratchFolder folder, String main, List<String> args) throws IOException {
         return start(java, folder, main, args, true);
     }
 
-    private static ChildJvm start(JavaCommand java, ScratchFolder folder, Class<?> main, List<String> args, boolean onTerminal)
+    private static ChildJvm start(JavaCommand java, ScratchFolder folder, String main, List<String> args, boolean onTerminal)
             throws IOException {
         Path log = Files.createFile(folder.resolve("driver.log"));
         Path crashReport = folder.resolve("hs_err.log");
         List<String> command = new ArrayList<>(java.with(List.of("-D" + DriverLog.PROPERTY + "=" + log,
                 "-XX:ErrorFile=" + crashReport, "-XX:-CreateCoredumpOnCrash")).words());
-        command.add(main.getName());
+        command.add(main);
         command.addAll(args);
         ProcessBuilder builder = new ProcessBuilder(command).redirectOutput(log.toFile());
         if (onTerminal) {

@@ -47,6 +47,11 @@ public final class CommandRelay {
      * @throws DeviceException if the child was killed by a signal or crashed
      */
     public static int run(JavaCommand java, String what, Class<?> main, List<String> args) {
+        return run(java, what, main.getName(), args);
+    }
+
+    /** The same with a main class that this JVM may not have. */
+    public static int run(JavaCommand java, String what, String main, List<String> args) {
         try (ScratchFolder folder = new ScratchFolder("run")) {
             Path results = Files.createFile(folder.resolve("results"));
             JavaCommand command = java.with(List.of("-D" + RESULTS + "=" + results));

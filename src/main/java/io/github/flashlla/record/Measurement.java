@@ -108,14 +108,28 @@ public record Measurement(
             return both.length == 0 ? null : quantile(both, 0.5);
         }
 
-        /** Half the distance from the 20th to the 80th percentile, relative to the median. */
+        /**
+         * What the host adds to a run: the wall time's median less the kernels' and the transfers', so that the three add up to it. Below 0
+         * where a device copies while it computes; null where the device has no clock of its own.
+         */
+        public Double hostMedianNs() {
+            Double transfers = transferMedianNs();
+            return kernelMedianNs == null ? null : medianNs - kernelMedianNs - (transfers == null ? 0 : transfers);
+        }
+
+        /** Half the distance from the 20th to the 80th percentile of wall times, relative to the median. */
         public double spread() {
             return (p80Ns - p20Ns) / 2 / medianNs;
         }
 
-        /** The spread for people, with a word where run times had not settled. */
-        public String spreadWords() {
-            return Numbers.roughPercent(spread()) + (settled ? "" : " unsettled");
+        /**
+         * The spread for people, with a word where run times had not settled; a single sample has none.
+         *
+         * @param samples wall times or kernel times
+         */
+        public String spreadWords(long[] samples) {
+            return (samples.length < 2 ? "-" : Numbers.roughPercent((quantile(samples, 0.8) - quantile(samples, 0.2)) / 2 / quantile(samples, 0.5)))
+                    + (settled ? "" : " unsettled");
         }
 
         private static double quantile(long[] samples, double p) {

@@ -1,6 +1,7 @@
 package io.github.flashlla.reference;
 
 import io.github.flashlla.InvalidInputException;
+import java.io.Serializable;
 import java.util.Arrays;
 import org.ejml.data.DMatrixRMaj;
 import org.ejml.dense.row.factory.LinearSolverFactory_DDRM;
@@ -14,7 +15,7 @@ import org.ejml.interfaces.linsol.LinearSolverDense;
  * (D x Dv). Moments of disjoint slices of the cache merge exactly. Any origin gives the same answer; one near the heavy keys
  * loses fewest digits.
  */
-public final class DecodeMoments {
+public final class DecodeMoments implements Serializable {
     /** Sum of the second moments over the ridge up to which float64 has ten digits left. */
     private static final double CARRIED = 1e5;
 

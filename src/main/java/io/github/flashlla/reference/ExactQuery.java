@@ -98,10 +98,10 @@ public final class ExactQuery {
 
     /** The rows of keys or values that a query sees. */
     private static double[] seen(AttentionShape shape, LlaOptions options, Tensor rows, long row, int width) {
-        int visible = shape.visibleKeys((int) (row % shape.queryLength()), options.causal());
+        int i = (int) (row % shape.queryLength());
         long head = row / shape.queryLength();
         long kvHead = head / shape.heads() * shape.kvHeads() + head % shape.heads() / shape.group();
-        return values(rows, kvHead * shape.keyLength() * width, visible * width);
+        return values(rows, (kvHead * shape.keyLength() + shape.firstKey(i, options)) * width, shape.seenKeys(i, options) * width);
     }
 
     private void extendIfDoubtful() {

@@ -53,9 +53,10 @@ final class ReferenceDecodePlan implements DecodePlan {
         int length = cache.length(sequence);
         double scale = options.scaleFor(shape.headDim());
         double[] query = ReferenceKvCache.get(q, row, shape.headDim());
-        double[] origin = length == 0 ? query : cache.key(sequence, kvHead, 0);
+        int first = first(length);
+        double[] origin = length == 0 ? query : cache.key(sequence, kvHead, first);
         DecodeMoments moments = new DecodeMoments(origin, shape.valueDim());
-        for (int token = 0; token < length; token++) {
+        for (int token = first; token < length; token++) {
             double[] key = cache.key(sequence, kvHead, token);
             double score = 0;
             for (int d = 0; d < query.length; d++) {
@@ -78,14 +79,20 @@ final class ReferenceDecodePlan implements DecodePlan {
         result.residual()[row] = 0;
     }
 
+    /** First token that the newest one sees. */
+    private int first(int length) {
+        return options.window() == 0 ? 0 : Math.max(0, length - options.window());
+    }
+
     /** From the keys themselves, where their moments have lost the answer. */
     private DecodeMoments.Step exact(int sequence, int kvHead, double[] query, double ridge) {
         int length = cache.length(sequence);
-        double[] keys = new double[length * query.length];
-        double[] values = new double[length * shape.valueDim()];
-        for (int token = 0; token < length; token++) {
-            System.arraycopy(cache.key(sequence, kvHead, token), 0, keys, token * query.length, query.length);
-            System.arraycopy(cache.value(sequence, kvHead, token), 0, values, token * shape.valueDim(), shape.valueDim());
+        int first = first(length);
+        double[] keys = new double[(length - first) * query.length];
+        double[] values = new double[(length - first) * shape.valueDim()];
+        for (int token = first; token < length; token++) {
+            System.arraycopy(cache.key(sequence, kvHead, token), 0, keys, (token - first) * query.length, query.length);
+            System.arraycopy(cache.value(sequence, kvHead, token), 0, values, (token - first) * shape.valueDim(), shape.valueDim());
         }
         ExactQuery exact = new ExactQuery(query, keys, values, shape.valueDim(), options.scaleFor(query.length), ridge);
         return new DecodeMoments.Step(exact.output(), exact.kbar(), exact.x(), exact.logSumExp(), true);

@@ -125,7 +125,8 @@ final class ReferencePlan implements LlaPlan {
         for (int h = kvHead * shape.group(); h < (kvHead + 1) * shape.group(); h++) {
             for (int i = 0; i < shape.queryLength(); i++) {
                 long row = (long) h * shape.queryLength() + i;
-                int visible = shape.visibleKeys(i, options.causal());
+                int first = shape.firstKey(i, options);
+                int visible = shape.seenKeys(i, options);
                 if (visible == 0) {
                     put(new double[d], gradients.dq(), row);
                     gradients.dridge().set(row, 0);
@@ -136,8 +137,8 @@ final class ReferencePlan implements LlaPlan {
                 put(query.dq(), gradients.dq(), row);
                 gradients.dridge().set(row, query.dridge());
                 for (int j = 0; j < visible; j++) {
-                    query.addDk(j, dk[j]);
-                    query.addDv(j, dvOut[j]);
+                    query.addDk(j, dk[first + j]);
+                    query.addDv(j, dvOut[first + j]);
                 }
             }
         }

@@ -33,7 +33,7 @@ import org.knowm.xchart.style.markers.SeriesMarkers;
  */
 final class ChartStyle {
     /** Series colours of the page: {@code --s0} and so on. */
-    static final int COLORS = 8;
+    static final int COLORS = 12;
 
     private static final Color INK = new Color(1, 2, 3);
     private static final Color GRID = new Color(2, 3, 4);
@@ -42,7 +42,7 @@ final class ChartStyle {
     private static final Color[] SERIES = IntStream.range(0, COLORS).mapToObj(i -> new Color(4, 5, 10 + i))
             .toArray(Color[]::new);
     private static final Marker[] MARKERS = {SeriesMarkers.CIRCLE, SeriesMarkers.SQUARE, SeriesMarkers.TRIANGLE_UP,
-        SeriesMarkers.DIAMOND, SeriesMarkers.TRIANGLE_DOWN}; // five beside eight colours: 40 series before two look the same
+        SeriesMarkers.DIAMOND, SeriesMarkers.TRIANGLE_DOWN}; // five beside twelve colours: 60 series before two look the same
     private static final AtomicInteger DRAWN = new AtomicInteger();
 
     private ChartStyle() {}
@@ -50,6 +50,13 @@ final class ChartStyle {
     /** The marker colour of the n-th series, for what is to share it. */
     static Color series(int n) {
         return SERIES[n % COLORS];
+    }
+
+    /** Draws a series in the colour and with the marker of the n-th series of the page. */
+    static void dress(XYSeries series, int n) {
+        series.setMarker(MARKERS[n % MARKERS.length]);
+        series.setLineColor(series(n));
+        series.setMarkerColor(series(n));
     }
 
     /** A logarithmic axis x or y a little wider than its values, with as many labels as fit. */
@@ -112,9 +119,9 @@ final class ChartStyle {
     /** A chart for a file of its own, which no page gives its colours. */
     static String standalone(String svg) {
         String colors = "<style>svg{--ink:#1b1f24;--grid:#d5d9df;--soft:#59636e;--s0:#1f6feb;--s1:#d1490c;--s2:#1a7f37;--s3:#8250df;"
-                + "--s4:#b08800;--s5:#0a7d8c;--s6:#bf3989;--s7:#6e7781}@media (prefers-color-scheme:dark){svg{--ink:#e4e8ed;"
+                + "--s4:#b08800;--s5:#0a7d8c;--s6:#bf3989;--s7:#6e7781;--s8:#7a4a1d;--s9:#33458f;--s10:#5d7a00;--s11:#9c1c3f}@media (prefers-color-scheme:dark){svg{--ink:#e4e8ed;"
                 + "--grid:#39424d;--soft:#9aa5b1;--s0:#6cb0ff;--s1:#ff9d6b;--s2:#67d67d;--s3:#c0a1ff;--s4:#e3c04a;--s5:#5ad1df;--s6:#ff8fcb;"
-                + "--s7:#aeb7c1}}</style>";
+                + "--s7:#aeb7c1;--s8:#d1a27a;--s9:#9fb0ff;--s10:#bcd95a;--s11:#ff8f9c}}</style>";
         return svg.replaceFirst(">", ">" + colors) + "\n";
     }
 
@@ -126,6 +133,7 @@ final class ChartStyle {
                 .setLegendLayout(LegendLayout.Vertical).setLegendPadding(4).setPlotBackgroundColor(PAPER).setPlotBorderVisible(false)
                 .setSeriesColors(SERIES).setSeriesMarkers(MARKERS)
                 .setSeriesLines(new BasicStroke[] {new BasicStroke(2)}).setLocale(Locale.ROOT);
+        styler.setErrorBarsColorSeriesColor(true);
         styler.setAxisTickLabelsFont(font).setAxisTitleFont(font).setAxisTickLabelsColor(INK)
                 .setAxisTickMarksColor(GRID).setPlotGridLinesColor(GRID)
                 .setPlotGridLinesStroke(new BasicStroke(0.6f)).setPlotGridVerticalLinesVisible(false)

@@ -1,47 +1,49 @@
 package io.github.flashlla.report;
 
+import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.record.Workload;
-import io.github.flashlla.report.compare.Comparison.Clock;
+import io.github.flashlla.report.DirectLabels.Label;
+import io.github.flashlla.report.compare.Comparison.Group;
 import io.github.flashlla.report.compare.Comparison.Line;
 import io.github.flashlla.report.compare.Comparison;
+import io.github.flashlla.text.Numbers;
+import java.awt.Color;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Function;
-import org.knowm.xchart.CategoryChart;
-import org.knowm.xchart.CategoryChartBuilder;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.XYSeries.XYSeriesRenderStyle;
+import org.knowm.xchart.XYSeries;
+import org.knowm.xchart.style.markers.SeriesMarkers;
 
-/** The charts of a comparison, as SVG. Only measurements that are ok are drawn. */
+/** The charts of a comparison, as SVG. Only measurements that are ok are drawn; a series has one colour in all of them. */
 final class Charts {
-    private static final int WIDTH = 480;
-
-    /** Without the legend, which takes {@link #LEGEND_ROW} for every series below it. */
-    private static final int HEIGHT = 310;
-
-    private static final int LEGEND_ROW = 22;
-
-    /** More bars than this in one chart cannot be told apart. */
-    private static final int MAX_BARS = 36;
-
-    /** More letters than this do not fit under the bars side by side. */
-    private static final int LABEL_ROOM = 48;
+    private static final int WIDTH = 720;
+    private static final int HEIGHT = 360;
 
     /** Of one kind on a page; the tables hold the rest. */
-    private static final int MAX_CHARTS = 12;
+    private static final int MAX_CHARTS = 8;
 
-    private Charts() {}
+    /** The names' share of a chart's width. */
+    private static final double LABEL_SHARE = 0.48;
+
+    private final Comparison comparison;
+    private final Function<Line, String> naming;
+    private final List<String> names;
+
+    private Charts(Comparison comparison) {
+        this.comparison = comparison;
+        this.naming = comparison.names();
+        this.names = Pivot.of(comparison).names();
+    }
 
     /**
      * One chart.
@@ -53,73 +55,181 @@ final class Charts {
 
     static List<Chart> of(Comparison comparison) {
         ChartFont.prepare();
-        List<Chart> charts = new ArrayList<>();
-        charts.addAll(scaling(comparison));
-        charts.addAll(workingSet(comparison));
-        charts.addAll(accuracy(comparison));
-        charts.addAll(bars(comparison, "Share of the fused multiply-add ceiling",
-                "Counted flops per second over what the same device reached on a loop of independent fused multiply-adds "
-                        + "in float32, in the same process. Above 100% where it keeps what the count computes anew in every pass.", "% of ceiling",
-                m -> m.rates().shareOfFma() == null ? null : m.rates().shareOfFma() * 100));
-        charts.addAll(bars(comparison, "Share of the copy ceiling",
-                "Every input and output moved once, over what the same device reached on a large copy. Low where "
-                        + "arithmetic is the limit.", "% of ceiling",
-                m -> m.rates().shareOfCopy() == null ? null : m.rates().shareOfCopy() * 100));
-        charts.addAll(bars(comparison, "Memory", "q, k, v and o, and what the device holds beyond them.", "MiB",
-                m -> m.memory() == null || m.memory().workspaceBytes() == null ? null
-                        : (m.memory().tensorBytes() + m.memory().workspaceBytes()) / 1048576.0));
-        return charts;
+        Charts charts = new Charts(comparison);
+        List<Chart> all = new ArrayList<>();
+        all.addAll(charts.scaling());
+        all.addAll(charts.pareto());
+        all.addAll(charts.roofline());
+        all.addAll(charts.workingSet());
+        return all;
     }
 
     /** Time against length, per family of workloads with two lengths or more. */
     static List<Chart> scaling(Comparison comparison) {
-        Map<String, Map<String, TreeMap<Double, Double>>> families = new LinkedHashMap<>();
-        Function<Line, String> naming = comparison.names();
-        for (Line line : drawn(comparison)) {
+        return new Charts(comparison).scaling();
+    }
+
+    private List<Chart> scaling() {
+        Map<String, Map<String, TreeMap<Double, Line>>> families = new LinkedHashMap<>();
+        for (Line line : drawn()) {
             Workload w = line.measurement().workload();
             families.computeIfAbsent(w.family(), f -> new LinkedHashMap<>())
-                    .computeIfAbsent(naming.apply(line), n -> new TreeMap<>())
-                    .put(Math.log(w.keyLength()) / Math.log(2), comparison.medianNs(line) / 1e6);
+                    .computeIfAbsent(naming.apply(line), n -> new TreeMap<>()).put(log2(w.keyLength()), line);
         }
-        boolean kernels = comparison.clock() == Clock.KERNEL;
         List<Chart> charts = new ArrayList<>();
         families.forEach((family, series) -> {
             if (charts.size() == MAX_CHARTS || series.values().stream().noneMatch(points -> points.size() > 1)) {
                 return;
             }
-            XYChart chart = xy("key length S", kernels ? "kernel time, ms" : "median time, ms", series.size());
-            boolean decode = family.startsWith("decode");
-            series.forEach((name, points) -> chart.addSeries(name, array(points.keySet()), array(points.values())));
-            guide(chart, series.values(), decode ? 1 : 2);
-            ChartStyle.lengths(chart, series.values().stream().flatMap(p -> p.keySet().stream()).toList());
-            ChartStyle.logarithmic(chart, false, series.values().stream().flatMap(p -> p.values().stream()).toList());
-            charts.add(new Chart("Time against length", family + "; both axes logarithmic"
-                    + (kernels ? "; wall time where a device has no clock of its own" : "")
-                    + "; dashed: growth as " + (decode ? "S" : "S\u00b2"), ChartStyle.svg(chart), series.size()));
+            Map<String, TreeMap<Double, Double>> times = new LinkedHashMap<>();
+            series.forEach((name, lines) -> lines.forEach((x, line) -> times.computeIfAbsent(name, n -> new TreeMap<>()).put(x, comparison.medianNs(line) / 1e6)));
+            XYChart chart = xy("key length S", comparison.clock() == Comparison.Clock.KERNEL ? "kernel time, ms" : "wall time, ms");
+            List<Label> labels = new ArrayList<>();
+            times.forEach((name, points) -> {
+                XYSeries drawn = chart.addSeries(name, array(points.keySet()), array(points.values()),
+                        series.get(name).values().stream().mapToDouble(line -> halfSpread(line) / 1e6).toArray());
+                style(drawn, name);
+                labels.add(new Label(points.lastKey(), points.lastEntry().getValue(),
+                        name + (points.size() > 1 ? "  " + Growth.of(points).words() : ""), color(name)));
+            });
+            lengths(chart, times.values());
+            chart.addAnnotation(new DirectLabels(labels));
+            charts.add(new Chart("Time against length: " + family.replaceFirst(" .*", ""), family + "; both axes logarithmic; bars from the 20th to the 80th "
+                    + "percentile; S^p is the growth, fitted to the logarithms by least squares, with its 95% interval where there are three lengths",
+                    ChartStyle.svg(chart), series.size()));
         });
         return charts;
     }
 
-    /** A line of growth with a power of the length through the slowest series' last point, as far as there are others. */
-    private static void guide(XYChart chart, Collection<TreeMap<Double, Double>> series, int power) {
-        TreeMap<Double, Double> slowest = series.stream().max(Comparator.comparingDouble(points -> points.lastEntry().getValue()))
-                .orElseThrow();
-        double to = slowest.lastKey();
-        double end = slowest.lastEntry().getValue();
-        double least = series.stream().flatMap(points -> points.values().stream()).min(Double::compare).orElseThrow();
-        double from = Math.max(series.stream().mapToDouble(TreeMap::firstKey).min().orElseThrow(),
-                to - Math.log(end / least) / Math.log(2) / power);
-        if (from < to) {
-            ChartStyle.guide(chart.addSeries("growth", new double[] {from, to},
-                    new double[] {end * Math.pow(2, power * (from - to)), end}));
+    /** Half the distance from the 20th to the 80th percentile, in nanoseconds. */
+    private double halfSpread(Line line) {
+        Measurement.Times times = line.measurement().times();
+        return comparison.clock().has(line.measurement()) ? 0 : (times.p80Ns() - times.p20Ns()) / 2;
+    }
+
+    /** Time against error for each workload, LLA only: what lies on the line is beaten in neither. */
+    private List<Chart> pareto() {
+        List<Chart> charts = new ArrayList<>();
+        for (Group group : comparison.groups()) {
+            List<Line> lines = group.lines().stream().filter(line -> line.measurement().status() == Status.OK
+                    && line.measurement().method().operator().equals("lla") && line.measurement().accuracy().error() > 0).toList();
+            if (charts.size() == MAX_CHARTS || lines.size() < 3) {
+                continue;
+            }
+            XYChart chart = xy("relative error against float64", comparison.clock() == Comparison.Clock.KERNEL ? "kernel time, ms" : "wall time, ms");
+            chart.getStyler().setDefaultSeriesRenderStyle(XYSeriesRenderStyle.Scatter);
+            List<Label> labels = new ArrayList<>();
+            for (Line line : lines) {
+                String name = naming.apply(line);
+                double error = line.measurement().accuracy().error();
+                double ms = comparison.medianNs(line) / 1e6;
+                style(chart.addSeries(name, new double[] {error}, new double[] {ms}), name);
+                labels.add(new Label(error, ms, name, color(name)));
+            }
+            front(chart, lines);
+            double least = lines.stream().mapToDouble(line -> line.measurement().accuracy().error()).min().orElseThrow();
+            double most = lines.stream().mapToDouble(line -> line.measurement().accuracy().error()).max().orElseThrow();
+            ChartStyle.logarithmic(chart, true, List.of(least, most));
+            roomForLabels(chart, true, Math.log10(least / 1.6), Math.log10(most * 1.6));
+            ChartStyle.logarithmic(chart, false, lines.stream().map(line -> comparison.medianNs(line) / 1e6).toList());
+            chart.addAnnotation(new DirectLabels(labels));
+            charts.add(new Chart("Time against error: " + String.join(" ", group.workload().parts().subList(0, 2)), group.workload().label()
+                    + "; both axes logarithmic; further down is faster, further left more exact; the dashed line joins what nothing beats in both",
+                    ChartStyle.svg(chart), lines.size()));
+        }
+        return charts;
+    }
+
+    private void front(XYChart chart, List<Line> lines) {
+        List<Line> sorted = lines.stream().sorted(Comparator.comparingDouble(line -> line.measurement().accuracy().error())).toList();
+        List<double[]> steps = new ArrayList<>();
+        double fastest = Double.MAX_VALUE;
+        for (Line line : sorted) {
+            double ms = comparison.medianNs(line) / 1e6;
+            if (ms < fastest) {
+                fastest = ms;
+                steps.add(new double[] {line.measurement().accuracy().error(), ms});
+            }
+        }
+        if (steps.size() > 1) {
+            XYSeries series = chart.addSeries("not beaten", steps.stream().mapToDouble(p -> p[0]).toArray(), steps.stream().mapToDouble(p -> p[1]).toArray());
+            series.setXYSeriesRenderStyle(XYSeriesRenderStyle.Line);
+            ChartStyle.guide(series);
         }
     }
 
+    /** Counted flops per second against counted flops per byte, below what each device's measured ceilings allow. */
+    private List<Chart> roofline() {
+        List<Line> lines = drawn().stream().filter(line -> ceilings(line) != null && ceilings(line).fmaTflops() != null
+                && ceilings(line).copyGbps() != null).toList();
+        if (lines.isEmpty()) {
+            return List.of();
+        }
+        XYChart chart = xy("counted flops per byte", "counted TFLOP/s");
+        List<Label> labels = new ArrayList<>();
+        double most = lines.stream().mapToDouble(line -> intensity(line.measurement())).max().orElseThrow();
+        double least = lines.stream().mapToDouble(line -> Math.min(intensity(line.measurement()), ridge(ceilings(line)))).min().orElseThrow() / 4;
+        List<Double> rates = new ArrayList<>();
+        Map<String, Line> devices = new LinkedHashMap<>();
+        lines.forEach(line -> devices.putIfAbsent(line.series().label(), line));
+        devices.forEach((device, line) -> {
+            roof(chart, device, "float32", line, ceilings(line).fmaTflops(), least, most, labels, rates);
+            if (ceilings(line).matrixTflops() != null) {
+                roof(chart, device, "float16 matrix products", line, ceilings(line).matrixTflops(), least, most, labels, rates);
+            }
+        });
+        Map<String, List<Line>> byName = new LinkedHashMap<>();
+        lines.forEach(line -> byName.computeIfAbsent(naming.apply(line), n -> new ArrayList<>()).add(line));
+        byName.forEach((name, own) -> {
+            XYSeries series = chart.addSeries(name, own.stream().mapToDouble(line -> intensity(line.measurement())).toArray(),
+                    own.stream().mapToDouble(line -> line.measurement().rates().tflops()).toArray());
+            series.setXYSeriesRenderStyle(XYSeriesRenderStyle.Scatter);
+            style(series, name);
+            Line last = own.stream().max(Comparator.comparingDouble(line -> intensity(line.measurement()))).orElseThrow();
+            labels.add(new Label(intensity(last.measurement()), last.measurement().rates().tflops(), name, color(name)));
+            own.forEach(line -> rates.add(line.measurement().rates().tflops()));
+        });
+        ChartStyle.logarithmic(chart, true, List.of(least, most));
+        roomForLabels(chart, true, Math.log10(least / 1.6), Math.log10(most * 1.6));
+        ChartStyle.logarithmic(chart, false, rates);
+        chart.addAnnotation(new DirectLabels(labels));
+        return List.of(new Chart("Roofline", "Counted work, against the copy rate and the product rate that each device reached on plain loops in the same "
+                + "process (dashed); both axes logarithmic. A point above its roof does less than is counted. Other implementations count differently "
+                + "and are left out", ChartStyle.svg(chart), byName.size()));
+    }
+
+    private void roof(XYChart chart, String device, String precision, Line line, double tflops, double from, double to, List<Label> labels, List<Double> rates) {
+        double copy = ceilings(line).copyGbps() / 1e3;
+        double ridge = tflops / copy;
+        double[] x = ridge > from && ridge < to ? new double[] {from, ridge, to} : new double[] {from, to};
+        double[] y = new double[x.length];
+        for (int n = 0; n < x.length; n++) {
+            y[n] = Math.min(tflops, copy * x[n]);
+            rates.add(y[n]);
+        }
+        XYSeries series = chart.addSeries(device + " roof " + precision, x, y);
+        series.setXYSeriesRenderStyle(XYSeriesRenderStyle.Line);
+        ChartStyle.guide(series);
+        series.setLineColor(color(naming.apply(line)));
+        labels.add(new Label(to, y[y.length - 1], device + " " + precision + " " + Numbers.rate(tflops), color(naming.apply(line))));
+    }
+
+    private static double ridge(DeviceFacts.Ceilings ceilings) {
+        return ceilings.fmaTflops() * 1e3 / ceilings.copyGbps();
+    }
+
+    private static double intensity(Measurement m) {
+        return m.rates().flops() / m.rates().bytes();
+    }
+
+    private static DeviceFacts.Ceilings ceilings(Line line) {
+        return line.series().from().record().device(line.series().device()).map(DeviceFacts::ceilings).orElse(null);
+    }
+
     /** Measured working set against length, a line per mode and device, where there are two lengths or more. */
-    private static List<Chart> workingSet(Comparison comparison) {
+    private List<Chart> workingSet() {
         Map<String, Map<String, TreeMap<Double, Double>>> problems = new LinkedHashMap<>();
-        Function<Line, String> naming = comparison.names();
-        for (Line line : drawn(comparison)) {
+        for (Line line : drawn()) {
             Measurement m = line.measurement();
             if (m.memory() != null && m.memory().workingSetBytes() != null && m.memory().workingSetBytes() > 0) {
                 Workload w = m.workload();
@@ -127,7 +237,7 @@ final class Charts {
                         ? " Hkv=" + w.kvHeads() : "");
                 problems.computeIfAbsent(problem, p -> new LinkedHashMap<>())
                         .computeIfAbsent(w.mode() + ", " + naming.apply(line), n -> new TreeMap<>())
-                        .put(Math.log(w.keyLength()) / Math.log(2), m.memory().workingSetBytes() / 1048576.0);
+                        .put(log2(w.keyLength()), m.memory().workingSetBytes() / 1048576.0);
             }
         }
         List<Chart> charts = new ArrayList<>();
@@ -135,86 +245,59 @@ final class Charts {
             if (charts.size() == MAX_CHARTS || series.size() < 2 || series.values().stream().noneMatch(points -> points.size() > 1)) {
                 return; // modes are what it compares
             }
-            XYChart chart = xy("key length S", "working set, MiB", series.size());
-            series.forEach((name, points) -> chart.addSeries(name, array(points.keySet()), array(points.values())));
-            ChartStyle.lengths(chart, series.values().stream().flatMap(p -> p.keySet().stream()).toList());
-            ChartStyle.logarithmic(chart, false, series.values().stream().flatMap(p -> p.values().stream()).toList());
+            XYChart chart = xy("key length S", "working set, MiB");
+            List<Label> labels = new ArrayList<>();
+            List<String> own = List.copyOf(series.keySet());
+            series.forEach((name, points) -> {
+                ChartStyle.dress(chart.addSeries(name, array(points.keySet()), array(points.values())), own.indexOf(name));
+                labels.add(new Label(points.lastKey(), points.lastEntry().getValue(), name + (points.size() > 1 ? "  " + Growth.of(points).words() : ""),
+                        ChartStyle.series(own.indexOf(name))));
+            });
+            lengths(chart, series.values());
+            chart.addAnnotation(new DirectLabels(labels));
             charts.add(new Chart("Working set against length", problem + ": what the Java heap held beyond q, k, v and o "
                     + "after a run, measured; both axes logarithmic", ChartStyle.svg(chart), series.size()));
         });
         return charts;
     }
 
-    /** Speed against error, one chart for all workloads. */
-    private static List<Chart> accuracy(Comparison comparison) {
-        Map<String, List<double[]>> series = new LinkedHashMap<>();
-        for (Line line : drawn(comparison)) {
-            Measurement m = line.measurement();
-            if (m.accuracy().error() > 0) {
-                series.computeIfAbsent(line.series().label(), n -> new ArrayList<>())
-                        .add(new double[] {m.accuracy().error(), m.rates().tflops() * 1000});
-            }
-        }
-        if (series.isEmpty()) {
-            return List.of();
-        }
-        XYChart chart = xy("relative error against float64", "GFLOP/s", series.size());
-        chart.getStyler().setDefaultSeriesRenderStyle(XYSeriesRenderStyle.Scatter);
-        series.forEach((name, points) -> chart.addSeries(name, points.stream().mapToDouble(p -> p[0]).toArray(),
-                points.stream().mapToDouble(p -> p[1]).toArray()));
-        ChartStyle.logarithmic(chart, true, series.values().stream().flatMap(List::stream).map(p -> p[0]).toList());
-        ChartStyle.logarithmic(chart, false, series.values().stream().flatMap(List::stream).map(p -> p[1]).toList());
-        return List.of(new Chart("Speed against accuracy", "Every measurement: further up is faster, further left is more "
-                + "accurate.", ChartStyle.svg(chart), series.size()));
+    /** Axes of lengths, and of times or sizes, that leave room for names. */
+    private static void lengths(XYChart chart, Collection<TreeMap<Double, Double>> series) {
+        List<Double> xs = series.stream().flatMap(p -> p.keySet().stream()).toList();
+        ChartStyle.lengths(chart, xs);
+        double least = xs.stream().mapToDouble(x -> x).min().orElseThrow();
+        double most = xs.stream().mapToDouble(x -> x).max().orElseThrow();
+        roomForLabels(chart, false, least - 0.3, most);
+        ChartStyle.logarithmic(chart, false, series.stream().flatMap(p -> p.values().stream()).toList());
     }
 
-    private static List<Chart> bars(Comparison comparison, String title, String caption, String unit,
-            Function<Measurement, Double> value) {
-        Function<Line, String> naming = comparison.names();
-        Map<Workload, Map<String, Double>> values = new LinkedHashMap<>();
-        Set<String> names = new LinkedHashSet<>();
-        for (Line line : drawn(comparison)) {
-            Double height = value.apply(line.measurement());
-            if (height != null) {
-                names.add(naming.apply(line));
-                values.computeIfAbsent(line.measurement().workload(), w -> new HashMap<>()).put(naming.apply(line), height);
-            }
-        }
-        List<Workload> workloads = List.copyOf(values.keySet());
-        List<Chart> charts = new ArrayList<>();
-        int perChart = Math.max(1, MAX_BARS / Math.max(1, names.size()));
-        for (int from = 0; from < workloads.size() && charts.size() < MAX_CHARTS; from += perChart) {
-            List<Workload> some = workloads.subList(from, Math.min(workloads.size(), from + perChart));
-            List<String> labels = labels(some);
-            boolean tilted = labels.stream().mapToInt(String::length).sum() > LABEL_ROOM;
-            CategoryChart chart = new CategoryChartBuilder().width(WIDTH)
-                    .height(HEIGHT + names.size() * LEGEND_ROW + (tilted ? 60 : 0)).yAxisTitle(unit).build();
-            for (String series : names) {
-                chart.addSeries(series, labels,
-                        some.stream().map(workload -> values.get(workload).getOrDefault(series, 0.0)).toList());
-            }
-            chart.getStyler().setAvailableSpaceFill(0.7).setYAxisDecimalPattern("#0.###");
-            chart.getStyler().setYAxisMin(0.0).setXAxisLabelRotation(tilted ? 40 : 0);
-            charts.add(new Chart(title, caption, ChartStyle.svg(chart), names.size()));
-        }
-        return charts;
+    /** Lets an x axis go on beyond its values for as long as names are. */
+    private static void roomForLabels(XYChart chart, boolean logarithmic, double from, double to) {
+        double end = to + Math.max(0.5, to - from) * LABEL_SHARE / (1 - LABEL_SHARE);
+        // lengths are labelled at whole powers of two, which an axis has only if it begins and ends at one
+        chart.getStyler().setXAxisMin(logarithmic ? Math.pow(10, from) : Math.floor(from)).setXAxisMax(logarithmic ? Math.pow(10, end) : Math.ceil(end));
     }
 
-    /** Of each workload, what it does not share with all the others. */
-    private static List<String> labels(List<Workload> workloads) {
-        List<List<String>> parts = workloads.stream().map(Workload::parts).toList();
-        return parts.stream().map(own -> {
-            List<String> telling = own.stream().filter(part -> !parts.stream().allMatch(p -> p.contains(part))).toList();
-            return String.join(" ", telling.isEmpty() ? List.of("S=" + workloads.getFirst().keyLength()) : telling);
-        }).toList();
-    }
-
-    private static List<Line> drawn(Comparison comparison) {
+    private List<Line> drawn() {
         return comparison.lines().stream().filter(line -> line.measurement().status() == Status.OK).toList();
     }
 
-    private static XYChart xy(String x, String y, int series) {
-        return new XYChartBuilder().width(WIDTH).height(HEIGHT + series * LEGEND_ROW).xAxisTitle(x).yAxisTitle(y).build();
+    private void style(XYSeries series, String name) {
+        ChartStyle.dress(series, names.indexOf(name));
+    }
+
+    private Color color(String name) {
+        return ChartStyle.series(names.indexOf(name));
+    }
+
+    private static XYChart xy(String x, String y) {
+        XYChart chart = new XYChartBuilder().width(WIDTH).height(HEIGHT).xAxisTitle(x).yAxisTitle(y).build();
+        chart.getStyler().setLegendVisible(false);
+        return chart;
+    }
+
+    private static double log2(double length) {
+        return Math.log(length) / Math.log(2);
     }
 
     private static double[] array(Collection<Double> values) {

@@ -1,14 +1,18 @@
 package io.github.flashlla.report;
 
+import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Measurement;
+import io.github.flashlla.report.compare.Comparison.Clock;
 import io.github.flashlla.report.compare.TimeRatio;
 import io.github.flashlla.text.Numbers;
+import io.github.flashlla.text.Printable;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
 /**
@@ -22,9 +26,10 @@ import java.util.stream.Collectors;
  * @param tables where it is seen
  * @param style how the page sets it
  * @param note a second line in the page's cell, or nothing
+ * @param when whether rows like these have something to say in it
  */
 record Column(String key, Function<Row, Object> value, String title, Function<Row, String> cell, Set<Table> tables, Style style,
-        Function<Row, String> note) {
+        Function<Row, String> note, Predicate<List<Row>> when) {
 
     /** Tables for programs and for people. */
     enum Table {
@@ -32,10 +37,14 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
         CSV,
         /** A comparison as CSV and JSON. */
         COMPARE_CSV,
-        /** What {@code bench} prints. */
+        /** What {@code bench} prints into a file or a pipe. */
         BENCH,
-        /** What {@code compare} prints. */
+        /** What {@code bench} prints on a terminal. */
+        BENCH_TERMINAL,
+        /** What {@code compare} prints into a file or a pipe. */
         COMPARE,
+        /** What {@code compare} prints on a terminal. */
+        COMPARE_TERMINAL,
         /** The HTML page of a comparison. */
         PAGE
     }
@@ -45,26 +54,33 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
         /** Heads the row. */
         HEAD,
         NUMBER,
+        /** The time that is compared, with a picture of its samples. */
+        TIME,
         /** A number in the colour of the verdict, with a picture of the ratio. */
         RATIO,
         /** Words in the colour of the verdict. */
-        VERDICT,
-        /** A number that only devices with a clock of their own have: not shown where no row has it. */
-        OWN_CLOCK
+        VERDICT
     }
 
     private static final Table[] PEOPLE = {Table.BENCH, Table.COMPARE, Table.PAGE};
+
+    /** Every table for people, on terminals too. */
+    private static final Table[] SHORT = {Table.BENCH, Table.COMPARE, Table.PAGE, Table.BENCH_TERMINAL, Table.COMPARE_TERMINAL};
+
+    /** Of people's tables, what a narrow terminal can do without: the first goes first. */
+    static final List<String> DISPENSABLE = List.of("+-", "ratio [95%]", "status", "error", "against first", "solve");
 
     static final List<Column> ALL = List.of(
             csv("record", Row::name),
             csv("created", row -> row.record().created()),
             csv("commit", row -> row.record().environment().commit()),
-            csv("device", row -> row.measurement().device()).shown("device", Object::toString, Table.BENCH),
+            csv("device", row -> row.measurement().device()).shown("device", Object::toString, Table.BENCH, Table.BENCH_TERMINAL),
             csv("hardware", device(DeviceFacts::hardware)),
             csv("driver", device(DeviceFacts::driver)),
-            people("workload", row -> row.measurement().workload().label(), Table.BENCH, Table.COMPARE),
-            people("series", row -> row.line().series().label(), Table.COMPARE, Table.PAGE).styled(Style.HEAD).noted(Row::ownMethod),
-            people("solve", row -> row.measurement().method().label(), Table.BENCH, Table.COMPARE),
+            people("series", row -> row.line().series().label(), Table.COMPARE, Table.COMPARE_TERMINAL, Table.PAGE).styled(Style.HEAD).noted(Row::methodLabel),
+            people("workload", Row::workloadLabel, Table.BENCH, Table.COMPARE, Table.BENCH_TERMINAL, Table.COMPARE_TERMINAL),
+            people("solve", Row::methodLabel, Table.BENCH, Table.COMPARE, Table.BENCH_TERMINAL, Table.COMPARE_TERMINAL)
+                    .when(rows -> rows.stream().anyMatch(row -> !row.methodLabel().isEmpty())),
             csv("mode", row -> row.measurement().workload().mode()),
             csv("batch", row -> row.measurement().workload().batch()),
             csv("heads", row -> row.measurement().workload().heads()),
@@ -87,29 +103,42 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
             versus("ratio", ratio(TimeRatio::estimate)),
             versus("ratio_low", ratio(ratio -> ratio.verdict() == TimeRatio.Verdict.TOO_FEW_SAMPLES ? null : ratio.low())),
             versus("ratio_high", ratio(ratio -> ratio.verdict() == TimeRatio.Verdict.TOO_FEW_SAMPLES ? null : ratio.high())),
-            csv("median_ns", times(Measurement.Times::medianNs)).shown("time", Column::time, PEOPLE)
-                    .noted(of(times(Measurement.Times::spreadWords), words -> "\u00b1 " + words)),
-            people("+-", of(times(Measurement.Times::spreadWords), Object::toString), Table.BENCH, Table.COMPARE),
+            people("kernel time", row -> of(times(t -> row.clock().medianNs(row.measurement())), Column::time).apply(row)
+                    + (row.measurement().times() != null && !row.hasOwnClock() ? " wall" : ""),
+                    Table.COMPARE, Table.COMPARE_TERMINAL, Table.PAGE).styled(Style.TIME).noted(Column::spread).when(Column::comparesKernels),
+            csv("median_ns", times(Measurement.Times::medianNs)).shown("wall time", Column::time, Table.BENCH),
+            people("wall time", of(times(Measurement.Times::medianNs), Column::time), Table.COMPARE, Table.PAGE).styled(Style.TIME).noted(Column::spread)
+                    .when(rows -> !comparesKernels(rows)),
+            people("wall time", of(times(Measurement.Times::medianNs), Column::time), Table.COMPARE, Table.PAGE).when(Column::comparesKernels),
+            people("wall time", of(times(Measurement.Times::medianNs), Column::time), Table.BENCH_TERMINAL, Table.COMPARE_TERMINAL)
+                    .when(rows -> !comparesKernels(rows)),
+            people("+-", Column::spreadWords, Table.BENCH, Table.COMPARE, Table.BENCH_TERMINAL, Table.COMPARE_TERMINAL),
             csv("p20_ns", times(Measurement.Times::p20Ns)),
             csv("p80_ns", times(Measurement.Times::p80Ns)),
             csv("kernel_median_ns", times(Measurement.Times::kernelMedianNs)).shown("kernels", Column::time, PEOPLE)
-                    .styled(Style.OWN_CLOCK).noted(of(clocked(Measurement.Times::transferMedianNs), ns -> "transfers " + time(ns))),
-            people("transfers", of(clocked(Measurement.Times::transferMedianNs), Column::time), Table.BENCH).styled(Style.OWN_CLOCK),
-            people("compile", of(clocked(Measurement.Times::compileNs), Column::time), Table.BENCH).styled(Style.OWN_CLOCK),
+                    .when(rows -> haveOwnClock(rows) && !comparesKernels(rows)),
+            csv("transfer_median_ns", clocked(Measurement.Times::transferMedianNs)).shown("copies", Column::time, PEOPLE).when(Column::haveOwnClock),
+            csv("host_median_ns", times(Measurement.Times::hostMedianNs)).shown("host", Column::time, PEOPLE).when(Column::haveOwnClock),
+            people("compile", of(clocked(Measurement.Times::compileNs), Column::time), Table.BENCH).when(Column::haveOwnClock),
             csv("first_run_ns", times(Measurement.Times::firstRunNs)).shown("first run", Column::time, Table.BENCH, Table.PAGE)
                     .noted(of(clocked(Measurement.Times::compileNs), ns -> "compile " + time(ns))),
             csv("compile_ns", times(Measurement.Times::compileNs)),
             csv("plan_ns", times(Measurement.Times::planNs)),
-            people("ratio [95%]", row -> row.line().ratio() == null ? "" : row.line().ratio().numbers(), Table.COMPARE, Table.PAGE)
-                    .styled(Style.RATIO),
-            people("verdict", row -> row.line().verdict(), Table.COMPARE, Table.PAGE).styled(Style.VERDICT),
-            csv("tflops", rates(Measurement.Rates::tflops)).shown("rate", x -> Numbers.rate((Double) x), PEOPLE),
+            people("against first", row -> row.line() == null || row.line().ratio() == null ? "" : row.line().ratio().numbers(), Table.BENCH, Table.BENCH_TERMINAL)
+                    .when(rows -> rows.stream().anyMatch(row -> row.line() != null && row.line().ratio() != null)),
+            people("ratio [95%]", row -> row.line().ratio() == null ? "" : row.line().ratio().numbers(),
+                    Table.COMPARE, Table.COMPARE_TERMINAL, Table.PAGE).styled(Style.RATIO),
+            people("verdict", row -> row.line().verdict(), Table.COMPARE, Table.COMPARE_TERMINAL, Table.PAGE).styled(Style.VERDICT),
+            csv("tflops", rates(Measurement.Rates::tflops)).shown("counted rate", x -> Numbers.rate((Double) x), PEOPLE)
+                    .noted(of(rates(Measurement.Rates::shareOfFma), share -> share(share) + ((Double) share > 1 ? "" : " of peak"))),
             csv("gbps", rates(Measurement.Rates::gbps)),
-            csv("share_of_fma", rates(Measurement.Rates::shareOfFma)).shown("of FMA", Column::percent, PEOPLE),
-            csv("share_of_copy", rates(Measurement.Rates::shareOfCopy)).shown("of copy", Column::percent, Table.BENCH),
+            csv("share_of_fma", rates(Measurement.Rates::shareOfFma)).shown("counted/peak", Column::share, Table.BENCH, Table.COMPARE),
+            csv("share_of_copy", rates(Measurement.Rates::shareOfCopy)).shown("of copy", Column::share, Table.BENCH),
+            csv("scaling_efficiency", row -> Scaling.efficiency(row.record(), row.measurement())).shown("scaling", share -> Numbers.percent((Double) share), Table.BENCH)
+                    .when(rows -> rows.stream().anyMatch(row -> Scaling.efficiency(row.record(), row.measurement()) != null)),
             csv("error", accuracy(Measurement.AccuracyCheck::error)),
             people("error", row -> row.measurement().accuracy() == null ? "" : Numbers.error(row.measurement().accuracy().error()),
-                    PEOPLE),
+                    SHORT).noted(of(solve(s -> iterations(s, "/")), words -> words + " iterations")),
             csv("error_bar", accuracy(Measurement.AccuracyCheck::bar)),
             csv("min_iterations", solve(Measurement.Solve::minIterations)),
             csv("mean_iterations", solve(Measurement.Solve::meanIterations)),
@@ -119,14 +148,13 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
             csv("in_float64", solve(Measurement.Solve::recomputed)),
             csv("estimated_error", solve(Measurement.Solve::estimatedError)),
             people("iterations", of(solve(s -> iterations(s, "/")), Object::toString), Table.BENCH),
-            people("iterations", of(solve(s -> iterations(s, " / ")), Object::toString), Table.PAGE),
             csv("workspace_bytes", memory(Measurement.Memory::workspaceBytes)),
             csv("working_set_bytes", memory(Measurement.Memory::workingSetBytes)),
             csv("host_peak_bytes", memory(Measurement.Memory::hostPeakBytes)),
             people("memory", of(memory(Column::parts), Object::toString), Table.BENCH),
             people("memory", of(memory(m -> m.workspaceBytes() == null ? null : Numbers.bytes(m.tensorBytes() + m.workspaceBytes())),
                     Object::toString), Table.COMPARE, Table.PAGE),
-            people("status", row -> row.measurement().status().word(), Table.BENCH),
+            people("status", row -> row.measurement().status().word(), Table.BENCH, Table.BENCH_TERMINAL),
             samples("wall_ns", times(t -> samples(t.wallNs()))),
             samples("kernel_ns", times(t -> samples(t.kernelNs()))),
             samples("copy_in_ns", times(t -> samples(t.copyInNs()))),
@@ -140,41 +168,66 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
 
     /** The columns that people see in this table of these rows. */
     static List<Column> of(Table table, List<Row> rows) {
-        return ALL.stream().filter(column -> column.tables.contains(table)).filter(column -> column.style != Style.OWN_CLOCK
-                || table == Table.COMPARE || rows.stream().anyMatch(Row::hasOwnClock)).toList();
+        return ALL.stream().filter(column -> column.tables.contains(table) && column.when.test(rows)).toList();
+    }
+
+    /**
+     * The columns of these names.
+     *
+     * @param names titles or keys, in any case
+     * @param known which ones there are
+     * @throws InvalidInputException if there is no column of a name
+     */
+    static List<Column> named(List<String> names, List<Column> known) {
+        return names.stream().map(name -> known.stream().filter(column -> name.equalsIgnoreCase(column.title) || name.equalsIgnoreCase(column.key)).findFirst()
+                .orElseThrow(() -> new InvalidInputException("there is no column '" + Printable.text(name) + "' here; there are "
+                        + String.join(", ", known.stream().map(column -> column.title == null ? column.key : column.title).toList())))).toList();
+    }
+
+    private static boolean haveOwnClock(List<Row> rows) {
+        return rows.stream().anyMatch(Row::hasOwnClock);
+    }
+
+    private static boolean comparesKernels(List<Row> rows) {
+        return !rows.isEmpty() && rows.getFirst().clock() == Clock.KERNEL;
     }
 
     private static Column csv(String key, Function<Row, Object> value) {
-        return new Column(key, value, null, row -> "", EnumSet.of(Table.CSV, Table.COMPARE_CSV), Style.NUMBER, row -> "");
+        return new Column(key, value, null, row -> "", EnumSet.of(Table.CSV, Table.COMPARE_CSV), Style.NUMBER, row -> "", rows -> true);
     }
 
     /** Samples, which a comparison leaves to the records. */
     private static Column samples(String key, Function<Row, Object> value) {
-        return new Column(key, value, null, row -> "", EnumSet.of(Table.CSV), Style.NUMBER, row -> "");
+        return new Column(key, value, null, row -> "", EnumSet.of(Table.CSV), Style.NUMBER, row -> "", rows -> true);
     }
 
     /** What only a comparison knows. */
     private static Column versus(String key, Function<Row, Object> value) {
-        return new Column(key, value, null, row -> "", EnumSet.of(Table.COMPARE_CSV), Style.NUMBER, row -> "");
+        return new Column(key, value, null, row -> "", EnumSet.of(Table.COMPARE_CSV), Style.NUMBER, row -> "", rows -> true);
     }
 
     private static Column people(String title, Function<Row, String> cell, Table... tables) {
-        return new Column(null, row -> null, title, cell, Set.of(tables), Style.NUMBER, row -> "");
+        return new Column(null, row -> null, title, cell, Set.of(tables), Style.NUMBER, row -> "", rows -> true);
     }
 
     /** Shown to people too, as these words for a value that is there. */
     private Column shown(String heading, Function<Object, String> words, Table... where) {
         Set<Table> all = EnumSet.copyOf(tables);
         all.addAll(List.of(where));
-        return new Column(key, value, heading, of(value, words), all, style, note);
+        return new Column(key, value, heading, of(value, words), all, style, note, when);
     }
 
     private Column styled(Style how) {
-        return new Column(key, value, title, cell, tables, how, note);
+        return new Column(key, value, title, cell, tables, how, note, when);
     }
 
     private Column noted(Function<Row, String> second) {
-        return new Column(key, value, title, cell, tables, style, second);
+        return new Column(key, value, title, cell, tables, style, second, when);
+    }
+
+    /** Left out of a table of rows for which this does not hold. */
+    private Column when(Predicate<List<Row>> holds) {
+        return new Column(key, value, title, cell, tables, style, note, holds);
     }
 
     /** Words for a value that is there. */
@@ -222,8 +275,19 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
         return Numbers.time(((Number) ns).doubleValue());
     }
 
-    private static String percent(Object share) {
-        return Numbers.percent((Double) share);
+    /** A share of a ceiling; work that a device spares is counted all the same, so that the count can pass what was measured. */
+    private static String share(Object share) {
+        return Numbers.percent((Double) share) + ((Double) share > 1 ? " > peak" : "");
+    }
+
+    /** The spread of the times that are compared. */
+    private static String spreadWords(Row row) {
+        Measurement.Times times = row.measurement().times();
+        return times == null ? "" : times.spreadWords(row.clock().samples(row.measurement()));
+    }
+
+    private static String spread(Row row) {
+        return row.measurement().times() == null ? "" : "\u00b1 " + spreadWords(row);
     }
 
     /** Fewest, mean and most of any query. */

@@ -7,23 +7,23 @@ import io.github.flashlla.report.compare.Comparison;
 import io.github.flashlla.report.compare.Summary;
 import io.github.flashlla.report.compare.Warnings;
 import io.github.flashlla.text.MarkdownTable;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /** A comparison for a terminal. */
 public final class ComparisonMarkdown {
     private ComparisonMarkdown() {}
 
-    public static String render(Comparison comparison) {
+    public static String render(Comparison comparison, TableLayout layout) {
         StringBuilder text = new StringBuilder();
         Warnings.of(comparison).forEach(warning -> text.append("Note: ").append(MarkdownTable.inline(warning)).append('\n'));
         text.append("Times and ratios: ").append(MarkdownTable.inline(comparison.clockWords())).append(".\n\n");
-        List<Row> rows = Row.of(comparison);
-        List<Column> columns = Column.of(Column.Table.COMPARE, rows);
-        MarkdownTable table = new MarkdownTable(columns.stream().map(Column::title).toArray(String[]::new));
-        for (Row row : rows) {
-            table.add(columns.stream().map(column -> column.cell().apply(row)).toList());
+        if (layout.isBrief()) {
+            text.append(MarkdownTable.inline(String.join(", ", Row.common(comparison)))).append("\n\n");
         }
-        text.append(table).append('\n');
+        text.append(layout.table(layout.isBrief() ? Row.brief(comparison) : Row.of(comparison), Column.Table.COMPARE, Column.Table.COMPARE_TERMINAL))
+                .append('\n');
         Summary.of(comparison).forEach(sentence -> text.append(sentence).append('\n'));
         List<Line> failures = comparison.failures();
         if (!failures.isEmpty() || !comparison.missing().isEmpty()) {
@@ -41,14 +41,20 @@ public final class ComparisonMarkdown {
                 + m.workload().label() + ", " + m.method().label() + ": " + m.message());
     }
 
+    /** A line for every fact that differs, and one for those that do not. */
     private static String environments(List<Named> records) {
-        String[] header = new String[records.size() + 1];
-        header[0] = "environment";
-        for (int i = 0; i < records.size(); i++) {
-            header[i + 1] = MarkdownTable.inline(records.get(i).name());
+        StringBuilder text = new StringBuilder();
+        List<String> same = new ArrayList<>();
+        for (List<String> row : EnvironmentTable.rows(records)) {
+            List<String> values = row.subList(1, row.size());
+            if (EnvironmentTable.isSame(row)) {
+                same.add(row.getFirst() + " " + values.getFirst());
+            } else {
+                List<String> named = IntStream.range(0, values.size()).filter(i -> !values.get(i).isEmpty())
+                        .mapToObj(i -> records.get(i).name() + " " + values.get(i)).toList();
+                text.append("- ").append(MarkdownTable.inline(row.getFirst() + ": " + String.join("; ", named))).append('\n');
+            }
         }
-        MarkdownTable table = new MarkdownTable(header);
-        EnvironmentTable.rows(records).forEach(table::add);
-        return table.toString();
+        return (same.isEmpty() ? "" : MarkdownTable.inline("Environment: " + String.join("; ", same) + ".") + "\n") + text;
     }
 }

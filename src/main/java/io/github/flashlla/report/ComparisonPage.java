@@ -13,6 +13,7 @@ import io.github.flashlla.report.compare.Comparison.Group;
 import io.github.flashlla.report.compare.Comparison.Line;
 import io.github.flashlla.report.compare.Comparison;
 import io.github.flashlla.report.compare.Summary;
+import io.github.flashlla.report.compare.Warnings;
 import io.github.flashlla.report.compare.TimeRatio.Verdict;
 import io.github.flashlla.text.Numbers;
 import java.io.IOException;
@@ -91,11 +92,22 @@ public final class ComparisonPage {
 
     static String render(Comparison comparison, Consumer<String> notes) {
         Map<String, Object> page = new LinkedHashMap<>();
-        page.put("title", String.join(" and ", comparison.records().stream().map(Comparison.Named::name).toList()));
+        FirstScreen first = new FirstScreen(comparison);
+        page.put("title", title(comparison));
         page.put("baseline", comparison.baseline());
         page.put("clock", comparison.clockWords());
         page.put("sources", comparison.records().stream().map(ComparisonPage::source).toList());
-        page.put("summary", Summary.of(comparison));
+        List<String> headlines = new EqualError(comparison).headlines();
+        List<String> summary = Summary.of(comparison);
+        page.put("headlines", headlines.isEmpty() ? summary.subList(Math.max(0, summary.size() - 3), summary.size()) : headlines);
+        page.put("summary", summary);
+        page.put("warnings", Warnings.of(comparison));
+        page.put("hasWarnings", !Warnings.of(comparison).isEmpty());
+        page.put("pivot", first.pivot());
+        page.put("equalError", first.equalError());
+        page.put("hasEqualError", !first.equalError().isEmpty());
+        page.put("targets", FirstScreen.targets());
+        page.put("bars", first.bars());
         List<Column> columns = Column.of(Column.Table.PAGE, Row.of(comparison));
         page.put("columns", columns.stream().map(ComparisonPage::heading).toList());
         page.put("width", columns.size());
@@ -105,11 +117,17 @@ public final class ComparisonPage {
         page.put("charts", charts);
         page.put("hasCharts", !charts.isEmpty());
         page.put("kernelClock", Row.of(comparison).stream().anyMatch(Row::hasOwnClock));
-        page.put("failures", comparison.failures().stream().map(ComparisonMarkdown::failure).toList());
-        page.put("hasFailures", !comparison.failures().isEmpty());
+        List<String> failures = new ArrayList<>(comparison.missing().stream().map(Comparison.Missing::sentence).toList());
+        comparison.failures().forEach(line -> failures.add(ComparisonMarkdown.failure(line)));
+        page.put("failures", failures);
+        page.put("hasFailures", !failures.isEmpty());
         page.put("records", comparison.records().stream().map(Comparison.Named::name).toList());
-        page.put("environments", EnvironmentTable.rows(comparison.records()).stream()
-                .map(row -> environment(row, comparison)).toList());
+        List<List<String>> facts = EnvironmentTable.rows(comparison.records());
+        page.put("same", facts.stream().filter(EnvironmentTable::isSame).map(row -> Map.of("fact", row.getFirst(), "value", row.get(1))).toList());
+        List<Map<String, Object>> differing = facts.stream().filter(row -> !EnvironmentTable.isSame(row)).map(row -> environment(row, comparison)).toList();
+        page.put("environments", differing);
+        page.put("differs", !differing.isEmpty());
+        page.put("reproduce", comparison.records().stream().map(Reproduce::of).toList());
         return template().execute(page);
     }
 
@@ -122,6 +140,14 @@ public final class ComparisonPage {
                     + "); use a full Java runtime, or one from flashlla bundle");
             return List.of();
         }
+    }
+
+    /** The hardware that was measured: accelerators where there are any. */
+    private static String title(Comparison comparison) {
+        List<DeviceFacts> devices = comparison.records().stream().flatMap(named -> named.record().devices().stream()).toList();
+        boolean accelerated = devices.stream().anyMatch(device -> !device.type().equals("cpu"));
+        return String.join(", ", devices.stream().filter(device -> !accelerated || !device.type().equals("cpu")).map(DeviceFacts::hardware).distinct()
+                .limit(3).toList());
     }
 
     /** What was measured, and where and when: one line for each record. */
@@ -141,7 +167,7 @@ public final class ComparisonPage {
     private static Map<String, Object> group(Group group, List<Column> columns, RatioBar bar) {
         List<String> methods = group.lines().stream().map(line -> line.measurement().method().label()).distinct().toList();
         return Map.of("workload", group.workload().label(), "method", methods.size() == 1 ? methods.getFirst() : "",
-                "lines", group.lines().stream().map(line -> Row.of(line, methods.size() == 1 ? "" : line.measurement().method().label()))
+                "lines", group.lines().stream().map(line -> Row.of(line, "", methods.size() == 1 ? "" : line.measurement().method().label()))
                         .map(row -> columns.stream().map(column -> cell(column, row, bar)).toList()).toList());
     }
 
@@ -153,7 +179,8 @@ public final class ComparisonPage {
         boolean drawn = column.style() == Column.Style.RATIO && row.line().ratio() != null;
         return Map.of("label", column.title(), "text", column.cell().apply(row), "note", column.note().apply(row),
                 "head", column.style() == Column.Style.HEAD, "style", (isNumber(column) ? "n" : "words") + kind,
-                "figure", drawn ? bar.svg(row.line().ratio()) : "");
+                "figure", drawn ? bar.svg(row.line().ratio()) : column.style() == Column.Style.TIME && row.measurement().times() != null
+                        ? Marks.strip(row.clock().samples(row.measurement())) : "");
     }
 
     private static boolean isNumber(Column column) {

@@ -35,6 +35,11 @@ final class EnvironmentTable {
         return rows;
     }
 
+    /** Whether all records say the same. */
+    static boolean isSame(List<String> row) {
+        return row.stream().skip(1).distinct().count() == 1;
+    }
+
     private static void add(List<List<String>> rows, List<Named> records, String name,
             Function<BenchmarkRecord, String> fact) {
         List<String> row = new ArrayList<>();

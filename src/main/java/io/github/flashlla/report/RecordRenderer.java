@@ -6,6 +6,7 @@ import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.RecordJson;
 import io.github.flashlla.record.Status;
+import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.report.compare.Comparison;
 import io.github.flashlla.report.compare.Summary;
 import io.github.flashlla.report.compare.Warnings;
@@ -25,19 +26,16 @@ import org.apache.commons.csv.CSVPrinter;
 public final class RecordRenderer {
     private RecordRenderer() {}
 
-    /** A table, then the failures, then the devices. */
-    public static String markdown(BenchmarkRecord record) {
+    /** A table, then which device is faster, in words, then the failures, then the devices. */
+    public static String markdown(BenchmarkRecord record, TableLayout layout) {
         StringBuilder text = new StringBuilder();
-        List<Row> rows = Row.of(record);
-        List<Column> columns = Column.of(Column.Table.BENCH, rows);
-        MarkdownTable table = new MarkdownTable(columns.stream().map(Column::title).toArray(String[]::new));
-        for (Row row : rows) {
-            table.add(columns.stream().map(column -> column.cell().apply(row)).toList());
+        Comparison comparison = record.measurements().isEmpty() ? null
+                : Comparison.of(List.of(new Named(record.name(), record)), null, Comparison.Clock.WALL, null);
+        if (comparison != null && layout.isBrief()) {
+            text.append(MarkdownTable.inline(String.join(", ", Row.common(comparison)))).append("\n\n");
         }
-        text.append(table);
-        if (!record.complete()) {
-            text.append("\nThe run was cut short: what had not ended is missing.\n");
-        }
+        text.append(layout.table(comparison == null ? List.of() : layout.isBrief() ? Row.brief(comparison) : Row.of(comparison),
+                Column.Table.BENCH, Column.Table.BENCH_TERMINAL));
         List<Measurement> bad = record.measurements().stream().filter(m -> m.status() != Status.OK).toList();
         if (!bad.isEmpty()) {
             text.append('\n');
@@ -49,6 +47,11 @@ public final class RecordRenderer {
         text.append('\n');
         for (DeviceFacts device : record.devices()) {
             text.append(MarkdownTable.inline(device(device))).append('\n');
+        }
+        if (comparison != null) {
+            text.append('\n');
+            Warnings.of(comparison).forEach(warning -> text.append("Note: ").append(MarkdownTable.inline(warning)).append('\n'));
+            Summary.of(comparison).forEach(sentence -> text.append(MarkdownTable.inline(sentence)).append('\n'));
         }
         return text.toString();
     }

@@ -9,15 +9,17 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 
 /** Keeps lengths and checks every argument, so that a device's cache only moves data. */
 public abstract class AbstractKvCache implements KvCache {
 
+    private static final int KEYS_AT_ONCE = 256;
     private static final double FLOAT16_OVERFLOW = 65520; // from here on rounds to infinity, below it to 65504
 
     private final KvCacheShape shape;
     private final int[] lengths;
-    /** Largest ||k|| up to each token, (B,Hkv,capacity): dropping tokens leaves no trace. */
+    /** Largest ||k|| up to each token, (B,Hkv,capacity): dropping tokens leaves no trace. One number for all where none are dropped. */
     private final float[][] largestUpTo;
     private final ExclusiveUse use;
 
@@ -82,6 +84,35 @@ public abstract class AbstractKvCache implements KvCache {
         measure(first, sequences, (int) tokens, k);
     }
 
+    /**
+     * For a cache over tensors that its caller owns: every sequence is as long as {@code k}, and stays so.
+     *
+     * @param k (B,Hkv,capacity,D)
+     */
+    protected final void fillWith(Tensor k) {
+        Arrays.fill(lengths, shape.capacity());
+        IntStream.range(0, largestUpTo.length).parallel().forEach(head -> largestUpTo[head] = new float[] {largest(k, head)});
+    }
+
+    private float largest(Tensor k, int head) {
+        int dim = shape.headDim();
+        int chunk = Math.min(shape.capacity(), KEYS_AT_ONCE);
+        float[] keys = new float[chunk * dim];
+        double largest = 0;
+        for (int token = 0; token < shape.capacity(); token += chunk) {
+            int count = Math.min(chunk, shape.capacity() - token);
+            k.copyTo(((long) head * shape.capacity() + token) * dim, keys, 0, count * dim);
+            for (int at = 0; at < count * dim; at += dim) {
+                double square = 0;
+                for (int d = at; d < at + dim; d++) {
+                    square += (double) keys[d] * keys[d];
+                }
+                largest = Math.max(largest, square);
+            }
+        }
+        return (float) Math.sqrt(largest);
+    }
+
     private void measure(int first, int sequences, int tokens, Tensor k) {
         float[] key = new float[shape.headDim()];
         for (int head = 0; head < sequences * shape.kvHeads(); head++) {
@@ -108,7 +139,7 @@ public abstract class AbstractKvCache implements KvCache {
         double[] largest = new double[largestUpTo.length];
         for (int at = 0; at < largest.length; at++) {
             int length = lengths[at / shape.kvHeads()];
-            largest[at] = length == 0 ? 0 : largestUpTo[at][length - 1];
+            largest[at] = length == 0 ? 0 : largestUpTo[at][Math.min(length, largestUpTo[at].length) - 1];
         }
         return largest;
     }

@@ -25,7 +25,7 @@ public final class Checks {
      * @throws InvalidInputException if other threads may not touch the tensor's memory
      */
     public static void requireShared(String name, Tensor tensor) {
-        if (tensor != null && !tensor.segment().isAccessibleBy(OTHER_THREAD)) {
+        if (tensor != null && !tensor.memory().isAccessibleBy(OTHER_THREAD)) {
             throw new InvalidInputException("the memory of " + name + " belongs to one thread, but this device computes on several; "
                     + "allocate it from a shared arena, as Arena.ofShared() gives");
         }

@@ -27,6 +27,9 @@ public final class Numbers {
 
     /** A duration: {@code 1.23 ms}. */
     public static String time(double nanos) {
+        if (nanos < 0) {
+            return "-" + time(-nanos);
+        }
         if (nanos >= 120e9) {
             return digits(nanos / 60e9) + " min";
         }

@@ -50,8 +50,11 @@ public enum Backend {
         }
     }
 
-    /** The backend of a device name such as {@code opencl:0}, or null if it is none of TornadoVM's. */
+    /** The backend of a device name such as {@code opencl:0}, or null if it is none of TornadoVM's, or several devices. */
     public static Backend of(String device) {
+        if (device.contains("+")) {
+            return null;
+        }
         String name = device.contains(":") ? device.substring(0, device.indexOf(':')) : device;
         for (Backend backend : values()) {
             if (backend.id().equals(name)) {

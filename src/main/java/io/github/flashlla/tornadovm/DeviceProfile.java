@@ -46,6 +46,7 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
             List<String> forward,
             List<String> backward,
             List<String> decode,
+            List<String> softmax,
             Long localMemoryKib,
             String compilerFlags,
             Integer profiledRuns) {
@@ -55,6 +56,7 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
                 case FORWARD -> forward;
                 case BACKWARD -> backward;
                 case DECODE -> decode;
+                case SOFTMAX -> softmax;
             };
         }
 

@@ -26,7 +26,7 @@ import java.util.stream.Stream;
  * drivers, device nodes, the environment variables that drivers read, and the machine's last start. A file that cannot be read, is
  * not ours, or cannot be written is as good as none; {@link #state()} says so to {@link Doctor}.
  */
-final class SurveyCache {
+public final class SurveyCache {
     private static final int VERSION = 1;
 
     /** Prefixes of the environment variables by which drivers and this project choose devices. */
@@ -67,7 +67,7 @@ final class SurveyCache {
     }
 
     /** {@code FLASHLLA_CACHE}, else the folder {@code flashlla} where the system's users keep caches. */
-    static Path folder() {
+    public static Path folder() {
         try {
             String set = System.getenv("FLASHLLA_CACHE");
             if (set != null && !set.isBlank()) {

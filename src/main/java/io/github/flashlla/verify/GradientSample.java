@@ -37,7 +37,7 @@ public record GradientSample(double error, boolean whole) {
                     dq.add(found.dq(), row * d, query.dq());
                     dridge.add(found.dridge(), row, new double[] {query.dridge()});
                     if (whole) {
-                        addKeys(shape, query, row, dk, dvalues);
+                        addKeys(shape, options, query, row, dk, dvalues);
                     }
                 });
         double worst = Math.max(dq.relative(), dridge.relative()); // Math.max keeps NaN
@@ -51,11 +51,12 @@ public record GradientSample(double error, boolean whole) {
         return new GradientSample(worst, whole);
     }
 
-    private static void addKeys(AttentionShape shape, ExactQuery query, long row, double[] dk, double[] dvalues) {
+    private static void addKeys(AttentionShape shape, LlaOptions options, ExactQuery query, long row, double[] dk, double[] dvalues) {
         int d = shape.headDim();
         int dv = shape.valueDim();
         long head = row / shape.queryLength();
         long kvHead = head / shape.heads() * shape.kvHeads() + head % shape.heads() / shape.group();
+        long first = kvHead * shape.keyLength() + shape.firstKey((int) (row % shape.queryLength()), options);
         double[] key = new double[d];
         double[] value = new double[dv];
         for (int j = 0; query.sees(j); j++) {
@@ -64,10 +65,10 @@ public record GradientSample(double error, boolean whole) {
             query.addDk(j, key);
             query.addDv(j, value);
             for (int c = 0; c < d; c++) {
-                dk[(int) ((kvHead * shape.keyLength() + j) * d + c)] += key[c];
+                dk[(int) ((first + j) * d + c)] += key[c];
             }
             for (int c = 0; c < dv; c++) {
-                dvalues[(int) ((kvHead * shape.keyLength() + j) * dv + c)] += value[c];
+                dvalues[(int) ((first + j) * dv + c)] += value[c];
             }
         }
     }

@@ -26,6 +26,7 @@ public final class Verification {
     private static final double STATE_BAR = 3e-4;
     private static final int RANDOM_CASES = 8;
     private static final int SMALL_CASES = 2;
+    private static final int DECODE_CASES = 4;
     /** Not a power of two, so that rounding differs too. */
     private static final double LOSS_FACTOR = 3;
 
@@ -74,7 +75,27 @@ public final class Verification {
         for (int n = 0; n < SMALL_CASES; n++) {
             verification.small("small " + n, n == 0, random);
         }
+        for (int n = 0; n < DECODE_CASES; n++) {
+            verification.decode("decode " + n, random);
+        }
         return outcomes;
+    }
+
+    /** One query per head against a cache, which is what the forward pass gives for it. */
+    private void decode(String name, Random random) {
+        int kvHeads = 1 + random.nextInt(2);
+        int dim = 8 << random.nextInt(5); // what matrix-free decoding takes everywhere
+        AttentionShape shape = new AttentionShape(1 + random.nextInt(2), kvHeads * (1 + random.nextInt(4)), kvHeads, 1, 1 + random.nextInt(500), dim, dim);
+        LlaInputs inputs = RandomInputs.normal(shape, exact ? DataType.FLOAT64 : DataType.FLOAT32, random.nextLong());
+        LlaOptions options = LlaOptions.defaults().withMaxIterations(256).withTolerance(FORWARD_TOLERANCE);
+        double bar = exact ? 1e-6 : 1e-4; // a cache holds float32
+        try (Device reference = Devices.open("reference")) {
+            LlaResult result = device.decode(inputs, options);
+            listener.accept(new Outcome(name, "decode", shape, Accuracy.relativeError(result.output(), reference.forward(inputs, options).output()), bar,
+                    result.maxIterations(), null));
+        } catch (RuntimeException e) {
+            listener.accept(new Outcome(name, "decode", shape, Double.NaN, bar, 0, e.getMessage()));
+        }
     }
 
     private void golden(GoldenCase golden) {

@@ -8,6 +8,7 @@ import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.RecordFile;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.report.RecordRenderer;
+import io.github.flashlla.report.TableLayout;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringReader;
@@ -60,7 +61,7 @@ class BenchCommandTest {
         assertEquals(record.measurements().get(1).times().medianNs(), Double.parseDouble(csv.get(1).get("median_ns")));
         assertEquals(3, csv.get(0).get("wall_ns").split(" ").length);
 
-        assertTrue(RecordRenderer.markdown(record).contains("| jvm "));
+        assertTrue(RecordRenderer.markdown(record, TableLayout.WIDE).contains("| jvm "));
         assertTrue(Files.readString(page).contains("<svg"));
     }
 
@@ -81,7 +82,7 @@ class BenchCommandTest {
             assertTrue(run.err.startsWith("flashlla: --"), run.err);
             assertTrue(run.err.contains(" " + list + " is a list with an empty element"), run.err);
         }
-        for (String wrong : List.of("--seq 1e3", "--context 1e3", "--ridge x", "--mode x", "-r x", "--causal x", "--format x", "--record \0")) {
+        for (String wrong : List.of("--seq 1e3", "--context 1e3", "--ridge x", "--mode x", "-r x", "--format x", "--record \0")) {
             String[] words = wrong.split(" ");
             Run run = run("--device", "jvm", words[0], words[1]);
             assertEquals(2, run.status, run.err);

@@ -34,6 +34,20 @@ class MutatedFilesTest {
     }
 
     @Test
+    void safetensors() throws IOException {
+        examine(ROOT.resolve("src/test/resources/tensors/hand.safetensors"), "a.safetensors", 1000, 440, file -> new String[] {"run", "--q",
+            file + ":layer.0.q", "--k", file + ":layer.0.q", "--v", file + ":layer.0.q", "--out", folder.resolve("o.npy").toString(), "--grad",
+            folder.resolve("none.npy").toString(), "--out-grads", folder.toString()});
+    }
+
+    @Test
+    void archives() throws IOException {
+        examine(ROOT.resolve("src/test/resources/tensors/plain.npz"), "a.npz", 1000, 1 << 20, file -> new String[] {"run", "--q", file + ":q",
+            "--k", file + ":q", "--v", file + ":q", "--out", folder.resolve("o.npy").toString(), "--grad",
+            folder.resolve("none.npy").toString(), "--out-grads", folder.toString()});
+    }
+
+    @Test
     void records() throws IOException {
         examine(ROOT.resolve("bench/results/cpu-2core/jvm.json"), "a.json", 2000, 1 << 20, file -> new String[] {"compare", file});
     }

@@ -10,6 +10,8 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
+import io.github.flashlla.io.OutputFile;
+import io.github.flashlla.io.TensorFile;
 import io.github.flashlla.verify.RandomInputs;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -27,6 +29,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class RunCommandTest {
     @TempDir
@@ -93,6 +97,7 @@ class RunCommandTest {
         "--ridge,0,ridge", "--ridge,-1,ridge", "--ridge,NaN,ridge", "--ridge,Infinity,ridge", "--tol,0,tolerance", "--tol,1,tolerance",
         "--tol,-1e-3,tolerance", "--tol,NaN,tolerance", "--max-iter,0,iteration cap", "--max-iter,-5,iteration cap",
         "--max-iter,99999999999,--max-iter", "--scale,0,scale", "--scale,NaN,scale", "--scale,Infinity,scale", "--stats,'',--stats",
+        "--out-type,int8,--out-type", "--out,o.npz,which is only read", "--q,none.safetensors:a,does not exist",
         "--out-grads,grads,--grad", "--device,opencl:77,no device matches", "--device,nope,no device matches", "--device,cpu,devices", "--precond,what,--precond", "--tol,x,--tol",
         "--precision,float16,does not compute products in float16", "--precision,float64,precision", "--precision,int8,--precision",
         "--ridge-file,missing.npy,does not exist", "--grad,g.npy,--out-grads", "--nonsense,1,Unknown option"})
@@ -116,7 +121,7 @@ class RunCommandTest {
     @CsvSource({"q,NaN,5", "k,NaN,959", "v,-Infinity,0", "v,Infinity,719", "g,NaN,3"})
     void aValueThatIsNotFiniteIsNamedByItsPlace(String name, double value, int at) throws IOException {
         gradient();
-        Tensor tensor = Npy.read(folder.resolve(name + ".npy"));
+        Tensor tensor = Npy.read(folder.resolve(name + ".npy")).copy();
         tensor.set(at, value);
         Npy.write(folder.resolve(name + ".npy"), tensor);
         assertRefused(file(name + ".npy") + " holds " + value + " at " + tensor.coordinates(at), "--grad", file("g.npy"), "--out-grads",
@@ -130,7 +135,7 @@ class RunCommandTest {
         q.set(16 * 7 + 3, 1e300); // finite, but more than float32 holds
         Npy.write(folder.resolve("q.npy"), q);
         for (String name : List.of("k", "v")) {
-            Tensor tensor = Npy.read(folder.resolve(name + ".npy"));
+            Tensor tensor = Npy.read(folder.resolve(name + ".npy")).copy();
             Npy.write(folder.resolve(name + ".npy"), Tensor.wrap(tensor.segment().asSlice(0, 30 * tensor.dim(3) * 4), DataType.FLOAT32, 30,
                     tensor.dim(3)));
         }
@@ -235,12 +240,81 @@ class RunCommandTest {
         }
     }
 
+    @ParameterizedTest
+    @EnumSource
+    void tensorsOfOtherFormatsAndTypesGoInAndOut(DataType type) throws IOException {
+        for (String name : List.of("q", "k", "v")) {
+            TensorFile place = TensorFile.of(file(name + ".safetensors:a." + name));
+            try (OutputFile output = OutputFile.create(place.file())) {
+                place.writeTo(output, Npy.read(folder.resolve(name + ".npy")).as(type));
+                output.commit();
+            }
+            Npy.write(folder.resolve(name + ".npy"), place.read().as(DataType.FLOAT32)); // rounded to the type
+        }
+        gradient();
+        assertEquals(0, run("--verify"), err::toString);
+        assertEquals(0, run("--q", file("q.safetensors:a.q"), "--k", file("k.safetensors"), "--v", file("v.safetensors:a.v"), "--out",
+                file("o.safetensors:o"), "--out-type", "input", "--grad", file("g.npy"), "--out-grads", file("grads"), "--verify"), err::toString);
+        Tensor output = TensorFile.of(file("o.safetensors:o")).read();
+        assertEquals(type, output.type());
+        assertEquals(type, Npy.read(folder.resolve("grads/dk.npy")).type());
+        assertArrayEquals(Npy.read(folder.resolve("o.npy")).as(type).toDoubleArray(), output.toDoubleArray());
+    }
+
+    @Test
+    void aWindowIsVerifiedAsOne() throws IOException {
+        gradient();
+        assertEquals(0, run("--window", "5", "--verify", "--grad", file("g.npy"), "--out-grads", file("grads")), err::toString);
+        double[] windowed = Npy.read(folder.resolve("o.npy")).copy().toDoubleArray();
+        assertEquals(0, run(), err::toString);
+        assertFalse(Arrays.equals(windowed, Npy.read(folder.resolve("o.npy")).toDoubleArray()));
+        Files.delete(folder.resolve("o.npy"));
+        assertRefused("exclude each other", "--window", "5", "--no-causal");
+        assertRefused("at least 1 key", "--window", "0");
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {4, 3})
+    void tokensBeforeHeadsGiveTheSame(int rank) {
+        gradient();
+        assertEquals(0, run("--grad", file("g.npy"), "--out-grads", file("grads")), err::toString);
+        List<String> names = List.of("o", "grads/dq", "grads/dk", "grads/dv", "grads/dlambda");
+        List<Tensor> expected = names.stream().map(name -> swapped(name, rank)).toList();
+        for (String name : List.of("q", "k", "v", "g")) {
+            Npy.write(folder.resolve(name + ".npy"), swapped(name, rank));
+        }
+        assertEquals(0, run("--grad", file("g.npy"), "--out-grads", file("grads"), "--layout", "bshd"), err::toString);
+        for (int i = 0; i < names.size(); i++) {
+            Tensor found = Npy.read(folder.resolve(names.get(i) + ".npy"));
+            assertArrayEquals(expected.get(i).dims(), found.dims(), names.get(i));
+            assertArrayEquals(expected.get(i).toDoubleArray(), found.toDoubleArray(), names.get(i));
+        }
+    }
+
+    private Tensor swapped(String name, int rank) {
+        Tensor tensor = Npy.read(folder.resolve(name + ".npy"));
+        Tensor swapped = (tensor.rank() == 4 ? tensor.permute(0, 2, 1, 3) : tensor.permute(0, 2, 1)).copy();
+        return rank == 4 ? swapped : swapped.reshape(Arrays.copyOfRange(swapped.dims(), 1, swapped.rank()));
+    }
+
+    @Test
+    void aTypeThatCannotHoldTheOutputIsRefused() {
+        Tensor v = Npy.read(folder.resolve("v.npy")).copy();
+        for (long i = 0; i < v.size(); i++) {
+            v.set(i, v.get(i) * 1e6);
+        }
+        Npy.write(folder.resolve("v.npy"), v);
+        assertEquals(1, run("--out-type", "float16"));
+        assertTrue(err.toString().contains("more than float16 holds"), err::toString);
+        assertFalse(Files.exists(folder.resolve("o.npy")));
+    }
+
     @Test
     void anAnswerThatIsNoNumberFailsAndWritesNothing() {
-        Tensor q = Npy.read(folder.resolve("q.npy"));
+        Tensor q = Npy.read(folder.resolve("q.npy")).copy();
         q.fill(1e4);
         Npy.write(folder.resolve("q.npy"), q);
-        Tensor v = Npy.read(folder.resolve("v.npy"));
+        Tensor v = Npy.read(folder.resolve("v.npy")).copy();
         for (long i = 0; i < v.size(); i++) {
             v.set(i, v.get(i) * 1e37); // extrapolated to a query far from its keys, beyond 3.4e38
         }

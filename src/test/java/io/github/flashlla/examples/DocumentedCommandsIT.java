@@ -49,10 +49,13 @@ class DocumentedCommandsIT {
 
     static {
         NOT_RUN.put("\\./mvnw (?:verify|test|install).*", "it is Maven that runs this test");
+        NOT_RUN.put("\\./mvnw -f src/spark/pom\\.xml .*", "fetches Spark");
+        NOT_RUN.put("bin/flashlla run .*--on spark.*", "needs Spark; LocalClusterTest in src/spark computes there");
         NOT_RUN.put("mvn package", "needs the project in the local repository; EmbeddingIT compiles and runs the sample");
         NOT_RUN.put("sdk install .*", "installs software");
         NOT_RUN.put("source <\\(.*", "LauncherIT tries completion in bash");
         NOT_RUN.put("python3 bench/peers/run\\.py .*", "needs PyTorch and its kernels");
+        NOT_RUN.put("bin/flashlla bench --hosts .*", "needs other machines; FleetSshIT has two");
         NOT_RUN.put("(?:flashlla/)?bin/flashlla bench .*(?:cuda|ptx).*", "needs an NVIDIA GPU");
         NOT_RUN.put("flashlla bench .*cuda.*", "needs an NVIDIA GPU");
         NOT_RUN.put("(?:flashlla/)?bin/flashlla bench .*--(?:suite|mode memory).*", "takes minutes; LauncherIT and BenchCommandTest run small ones");

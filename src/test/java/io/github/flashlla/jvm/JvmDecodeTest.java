@@ -1,5 +1,6 @@
 package io.github.flashlla.jvm;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -38,6 +39,29 @@ class JvmDecodeTest {
 
     static Stream<Arguments> methodsAndKernels() {
         return methods().stream().flatMap(m -> JvmForwardTest.kernels().stream().map(k -> Arguments.of(m, k)));
+    }
+
+    /** What is in no cache yet is read where it is, and comes out as from a cache, bit for bit. */
+    @ParameterizedTest
+    @EnumSource
+    void aStepWithoutACacheEqualsOneWithIt(DataType type) {
+        Random random = new Random(5);
+        for (int length : new int[] {1, 127, 300, 5000}) {
+            LlaInputs inputs = LlaInputs.of(Problems.normal(random, DataType.FLOAT32, 1, 2, 4, 1, 24),
+                    Problems.normal(random, DataType.FLOAT32, 1, 2, 2, length, 24).as(type),
+                    Problems.normal(random, DataType.FLOAT32, 1, 2, 2, length, 20).as(type));
+            DataType stored = type == DataType.FLOAT16 ? type : DataType.FLOAT32;
+            try (JvmDevice device = JvmDevices.open(JvmLoops.fastest());
+                    KvCache cache = device.kvCache(new KvCacheShape(2, 2, length, 24, 20, stored));
+                    DecodePlan plan = cache.decodePlan(4, LlaOptions.defaults())) {
+                cache.append(inputs.k(), inputs.v());
+                LlaResult cached = plan.newResult();
+                plan.decode(inputs.q(), cached);
+                LlaResult direct = device.decode(inputs, LlaOptions.defaults());
+                assertArrayEquals(cached.output().toFloatArray(), direct.output().toFloatArray(), type + ", " + length + " keys");
+                assertArrayEquals(cached.residual(), direct.residual());
+            }
+        }
     }
 
     /** Fills both caches with the same random tokens, in chunks. */

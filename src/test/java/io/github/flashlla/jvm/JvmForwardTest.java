@@ -132,7 +132,7 @@ class JvmForwardTest {
     }
 
     private static void assertExactIterations(LlaInputs inputs, LlaOptions options, LlaResult result, int every) {
-        ExactIterations exact = new ExactIterations(inputs, options);
+        ExactIterations exact = new ExactIterations(inputs, options, options.preconditioner() == Preconditioner.NONE);
         for (int row = 0; row < result.iterations().length; row += every) {
             assertEquals(exact.of(row), result.iterations()[row], 1, "query " + row);
         }

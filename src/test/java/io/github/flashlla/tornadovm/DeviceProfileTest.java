@@ -34,7 +34,7 @@ class DeviceProfileTest {
     @Test
     void laterMatchesReplaceEarlierOnes() {
         String text = """
-                - {memory_share: 0.5, forward: [a], backward: [d], decode: [e], local_memory_kib: 8, profiled_runs: 7}
+                - {memory_share: 0.5, forward: [a], backward: [d], decode: [e], softmax: [f], local_memory_kib: 8, profiled_runs: 7}
                 - {backend: opencl, memory_share: 0.6}
                 - {type: gpu, forward: [b, c]}
                 - {vendor: nvidia, hardware: h200, compiler_flags: -x}
@@ -45,14 +45,15 @@ class DeviceProfileTest {
     }
 
     private static Map<Pass, List<String>> kernels(String... forward) {
-        return Map.of(Pass.FORWARD, List.of(forward), Pass.BACKWARD, List.of("d"), Pass.DECODE, List.of("e"));
+        return Map.of(Pass.FORWARD, List.of(forward), Pass.BACKWARD, List.of("d"), Pass.DECODE, List.of("e"), Pass.SOFTMAX, List.of("f"));
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"[{memory_share: 0.5}]", "[{memory_share: 0.5, forward: [gpu], profiled_runs: 9}]",
-        "[{forward: [gpu], backward: [gpu], decode: [cg]}]", "[{memory_share: 2, forward: [gpu], backward: [gpu], decode: [cg]}]",
-        "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg]}]", "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg], profiled_runs: 0}]",
-        "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg], profiled_runs: 9, tile: 3}]", "- [", "memory_share: 0.5"})
+        "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg], profiled_runs: 9}]",
+        "[{forward: [gpu], backward: [gpu], decode: [cg], softmax: [gpu]}]", "[{memory_share: 2, forward: [gpu], backward: [gpu], decode: [cg], softmax: [gpu]}]",
+        "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg], softmax: [gpu]}]", "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg], softmax: [gpu], profiled_runs: 0}]",
+        "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg], softmax: [gpu], profiled_runs: 9, tile: 3}]", "- [", "memory_share: 0.5"})
     void wrongOnesAreToldOf(String text) {
         String message = assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL, text)).getMessage();
         assertTrue(message.startsWith("devices.yaml of tornado-config"), message);

@@ -17,8 +17,11 @@ public final class ExactIterations {
     private final double[] q;
     private final double[] k;
     private final double[] ridge;
+    private final boolean alongQuery;
 
-    public ExactIterations(LlaInputs inputs, LlaOptions options) {
+    /** @param alongQuery whether the solve starts with the step along q, which takes no iteration, and keeps directions conjugate to it */
+    public ExactIterations(LlaInputs inputs, LlaOptions options, boolean alongQuery) {
+        this.alongQuery = alongQuery;
         this.shape = inputs.shape();
         this.options = options;
         this.q = inputs.q().toDoubleArray();
@@ -63,13 +66,22 @@ public final class ExactIterations {
         for (int d = 0; d < dim; d++) {
             a[d][d] += ridge == null ? options.ridge() : ridge[row];
         }
-        return solve(a, r);
+        return solve(a, r, alongQuery && dot(query, query) > 0 ? query : null);
     }
 
-    private int solve(double[][] a, double[] r) {
+    /** @param first direction to start with, or null */
+    private int solve(double[][] a, double[] r, double[] first) {
         double end = options.tolerance() * options.tolerance() * dot(r, r);
         List<double[]> earlier = new ArrayList<>();
+        double[] ofFirst = new double[r.length];
+        if (first != null) {
+            for (int d = 0; d < r.length; d++) {
+                ofFirst[d] = dot(a[d], first);
+            }
+            add(r, -dot(first, r) / dot(first, ofFirst), ofFirst);
+        }
         double[] y = r.clone();
+        conjugate(y, first, ofFirst);
         double[] ay = new double[r.length];
         while (dot(r, r) > end) {
             double rr = dot(r, r);
@@ -85,8 +97,15 @@ public final class ExactIterations {
             for (int d = 0; d < r.length; d++) {
                 y[d] = r[d] + turn * y[d];
             }
+            conjugate(y, first, ofFirst);
         }
         return earlier.size();
+    }
+
+    private static void conjugate(double[] y, double[] first, double[] ofFirst) {
+        if (first != null) {
+            add(y, -dot(y, ofFirst) / dot(first, ofFirst), first);
+        }
     }
 
     private static double dot(double[] a, double[] b) {

@@ -80,7 +80,7 @@ public final class LlaBackwardTasks {
         LlaBuffers f = forward.buffers();
         BackwardVariant variant = variant(forward);
         BackwardBuffers buffers = BackwardBuffers.over(forward.shape(), f, Masking.isJacobi(forward.options()),
-                scratchFloats(forward, variant), g, dq, dk, dv, dridge);
+                packedHalves(forward, variant), scratchFloats(forward, variant), g, dq, dk, dv, dridge);
         LlaTasks.requireDistinct("q, k, v, ridge, o, g, dq, dk, dv and dridge", f.q(), f.k(), f.v(), f.ridge(), f.o(), g, dq, dk,
                 dv, buffers.dridge());
         forward.entry().memory().requireFree(forward.shape(),
@@ -92,12 +92,16 @@ public final class LlaBackwardTasks {
     public static LlaBackwardTasks of(LlaTasks forward) {
         BackwardVariant variant = variant(forward);
         BackwardBuffers buffers = BackwardBuffers.allocate(forward.shape(), forward.buffers(),
-                Masking.isJacobi(forward.options()), scratchFloats(forward, variant));
+                Masking.isJacobi(forward.options()), packedHalves(forward, variant), scratchFloats(forward, variant));
         return new LlaBackwardTasks(forward, variant, buffers, false);
     }
 
     private static BackwardVariant variant(LlaTasks forward) {
         return KernelTable.backward(VariantDevice.of(forward.entry()), forward.shape(), forward.options());
+    }
+
+    private static long packedHalves(LlaTasks forward, BackwardVariant variant) {
+        return variant.packedHalves(VariantDevice.of(forward.entry()), forward.shape(), forward.options());
     }
 
     private static long scratchFloats(LlaTasks forward, BackwardVariant variant) {
@@ -129,7 +133,7 @@ public final class LlaBackwardTasks {
         graphName = graph.getTaskGraphName();
         // named so that they are freed with the plan; none but the first is read before it is written
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.rows(), buffers.visited(), buffers.u(),
-                buffers.scratch());
+                buffers.packed(), buffers.scratch());
         if (ownsRidge) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.dridge());
         }

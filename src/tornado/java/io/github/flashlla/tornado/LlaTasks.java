@@ -123,6 +123,7 @@ public final class LlaTasks {
 
     private static LlaTasks checked(BackendDevice device, AttentionShape shape, LlaOptions options, Allocation allocation) {
         options.requirePrecisionOf(device.info());
+        options.requireNoWindow(device.info().name());
         VariantDevice traits = VariantDevice.of(device);
         ForwardVariant variant = KernelTable.forward(traits, shape, options);
         boolean jacobi = Masking.isJacobi(options);

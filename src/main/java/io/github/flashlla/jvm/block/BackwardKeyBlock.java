@@ -4,6 +4,7 @@ import static io.github.flashlla.jvm.block.BlockLoops.ROWS;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaGradients;
+import io.github.flashlla.LlaOptions;
 import java.util.Arrays;
 
 /**
@@ -22,7 +23,7 @@ public final class BackwardKeyBlock {
 
     private final BlockLoops kernels;
     private final AttentionShape shape;
-    private final boolean causal;
+    private final LlaOptions options;
     private final int dim;
     private final int valueDim;
     private final float[] k;
@@ -34,10 +35,10 @@ public final class BackwardKeyBlock {
     private final float[] gu = new float[TILE_QUERIES * ROWS];
     private final float[] rowBuffer;
 
-    public BackwardKeyBlock(BlockLoops kernels, AttentionShape shape, boolean causal) {
+    public BackwardKeyBlock(BlockLoops kernels, AttentionShape shape, LlaOptions options) {
         this.kernels = kernels;
         this.shape = shape;
-        this.causal = causal;
+        this.options = options;
         this.dim = BlockLoops.padded(shape.headDim());
         this.valueDim = BlockLoops.padded(shape.valueDim());
         this.k = new float[dim * ROWS];
@@ -67,15 +68,22 @@ public final class BackwardKeyBlock {
         TensorRows.transpose(keyValues.floats, keyValues.values, j0, count, valueDim, v);
         Arrays.fill(dk, 0);
         Arrays.fill(dv, 0);
-        int firstQuery = causal ? Math.max(0, j0 - (shape.keyLength() - shape.queryLength())) : 0;
+        int firstQuery = options.causal() ? Math.max(0, j0 - (shape.keyLength() - shape.queryLength())) : 0;
+        int endQuery = endQuery(j0 + count - 1);
         for (int h = firstHead; h < firstHead + shape.group(); h++) {
-            for (int i0 = firstQuery; i0 < shape.queryLength(); i0 += TILE_QUERIES) {
+            for (int i0 = firstQuery; i0 < endQuery; i0 += TILE_QUERIES) {
                 add(heads[h], i0, BlockLoops.padded(Math.min(TILE_QUERIES, shape.queryLength() - i0)), j0);
             }
         }
         long firstRow = kvHead * shape.keyLength() + j0;
         TensorRows.storeTransposed(dk, count, shape.headDim(), gradients.dk(), firstRow * shape.headDim(), rowBuffer);
         TensorRows.storeTransposed(dv, count, shape.valueDim(), gradients.dv(), firstRow * shape.valueDim(), rowBuffer);
+    }
+
+    /** End of the queries that see key {@code j} or an earlier one. */
+    private int endQuery(int j) {
+        return options.window() == 0 ? shape.queryLength()
+                : (int) Math.clamp((long) j + options.window() - (shape.keyLength() - shape.queryLength()), 0, shape.queryLength());
     }
 
     /** Adds what queries i0 to i0+m-1 contribute; queries past the last one have weight 0. */
@@ -95,11 +103,13 @@ public final class BackwardKeyBlock {
 
     private void mask(int i0, int m, int j0) {
         for (int i = 0; i < m && i0 + i < shape.queryLength(); i++) {
-            int seen = shape.visibleKeys(i0 + i, causal) - j0;
-            if (seen >= ROWS) {
+            int seen = shape.visibleKeys(i0 + i, options.causal()) - j0;
+            int from = shape.firstKey(i0 + i, options) - j0;
+            if (seen >= ROWS && options.window() == 0) {
                 return; // and so do all later queries
             }
-            Arrays.fill(s, i * ROWS + Math.max(seen, 0), (i + 1) * ROWS, Float.NEGATIVE_INFINITY);
+            Arrays.fill(s, i * ROWS + Math.clamp(seen, 0, ROWS), (i + 1) * ROWS, Float.NEGATIVE_INFINITY);
+            Arrays.fill(s, i * ROWS, i * ROWS + Math.clamp(from, 0, ROWS), Float.NEGATIVE_INFINITY);
         }
     }
 }

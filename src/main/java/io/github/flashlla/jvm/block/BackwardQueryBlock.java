@@ -63,11 +63,11 @@ public final class BackwardQueryBlock {
         this.dim = BlockLoops.padded(shape.headDim());
         this.valueDim = BlockLoops.padded(shape.valueDim());
         boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
-        this.weights = new BlockWeights(kernels, dim, shape.keyLength(), keepWeights);
+        this.weights = new BlockWeights(kernels, dim, BlockWeights.most(shape, options), keepWeights);
         this.a = new KeyCovariance(kernels, dim, weights, w);
         this.solver = new ConjugateGradient(kernels, dim);
         this.g = new float[valueDim * ROWS];
-        this.gv = new float[(keepWeights ? BlockLoops.padded(shape.keyLength()) : TILE_KEYS) * ROWS];
+        this.gv = new float[(keepWeights ? BlockLoops.padded(BlockWeights.most(shape, options)) : TILE_KEYS) * ROWS];
         this.c = new float[dim * ROWS];
         this.x = new float[dim * ROWS];
         this.u = new float[dim * ROWS];
@@ -81,8 +81,8 @@ public final class BackwardQueryBlock {
         int dim = BlockLoops.padded(shape.headDim());
         long vectors = (5 + (options.preconditioner() == Preconditioner.JACOBI ? 3 : 0)) * dim
                 + BlockLoops.padded(shape.valueDim()) + TILE_KEYS
-                + (keepWeights ? BlockLoops.padded(shape.keyLength()) : TILE_KEYS);
-        return BlockWeights.bytes(shape.keyLength(), keepWeights) + ConjugateGradient.bytes(dim) + vectors * ROWS * Float.BYTES;
+                + (keepWeights ? BlockLoops.padded(BlockWeights.most(shape, options)) : TILE_KEYS);
+        return BlockWeights.bytes(shape, options, keepWeights) + ConjugateGradient.bytes(dim) + vectors * ROWS * Float.BYTES;
     }
 
     /** Iterations of the blocks run since the last call, summed over the visible pairs they ran on. */
@@ -146,7 +146,7 @@ public final class BackwardQueryBlock {
         if (inputs.ridge() != null) {
             TensorRows.load(inputs.ridge(), firstRow, a.ridge, 0, rows);
         }
-        weights.begin(shape, options.causal(), i0, rows, keyValues);
+        weights.begin(shape, options, i0, rows, keyValues);
     }
 
     /**
@@ -158,7 +158,7 @@ public final class BackwardQueryBlock {
     private void gather(KeyValueHead head) {
         Arrays.fill(gbar, 0);
         Arrays.fill(lanes, 0);
-        for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+        for (int j0 = weights.first(); j0 < weights.keys(); j0 += TILE_KEYS) {
             int p = weights.tile(a.scaledQ, j0);
             int at = products(head, j0);
             kernels.weigh(weights.tileRows(j0), weights.p(), p, gv, at, lanes, w, 0, gbar);
@@ -167,10 +167,10 @@ public final class BackwardQueryBlock {
             hShift[lane] = -gbar[lane];
         }
         Arrays.fill(c, 0);
-        for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+        for (int j0 = weights.first(); j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
             int p = weights.tile(a.scaledQ, j0);
-            int at = keepWeights ? j0 * ROWS : products(head, j0);
+            int at = keepWeights ? (j0 - weights.first()) * ROWS : products(head, j0);
             kernels.weigh(m, weights.p(), p, gv, at, hShift, w, 0, lanes);
             kernels.accumulate(m, dim, head.floats, head.keys + j0 * dim, dim, w, 0, c);
         }
@@ -182,7 +182,7 @@ public final class BackwardQueryBlock {
 
     /** G_ij = g_i . v_j of the tile at key {@code j0}; returns its position in {@code gv}. */
     private int products(KeyValueHead head, int j0) {
-        int at = keepWeights ? j0 * ROWS : 0;
+        int at = keepWeights ? (j0 - weights.first()) * ROWS : 0;
         kernels.multiply(weights.tileRows(j0), valueDim, head.floats, head.values + j0 * valueDim, valueDim, g, gv, at);
         return at;
     }
@@ -204,7 +204,7 @@ public final class BackwardQueryBlock {
         if (inverseDiagonal != null) {
             a.inverseDiagonal(inverseDiagonal, squaredTile);
         }
-        return solver.solve(a, c, u, inverseDiagonal, rows, known, options.tolerance(), options.maxIterations());
+        return solver.solve(a, c, u, inverseDiagonal, null, null, rows, known, options.tolerance(), options.maxIterations());
     }
 
     /** mu, and dq in c. */
@@ -216,10 +216,10 @@ public final class BackwardQueryBlock {
         }
         Arrays.fill(mu, 0);
         Arrays.fill(c, 0);
-        for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+        for (int j0 = weights.first(); j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
             int p = weights.tile(a.scaledQ, j0);
-            int at = keepWeights ? j0 * ROWS : products(head, j0);
+            int at = keepWeights ? (j0 - weights.first()) * ROWS : products(head, j0);
             kernels.multiplyWeighted(m, dim, head.floats, head.keys + j0 * dim, dim, x, weights.p(), p, 1, -1, xKbar, w, 0);
             kernels.multiplyAdd(m, dim, head.floats, head.keys + j0 * dim, dim, u, gv, at);
             kernels.weigh(m, w, 0, gv, at, hShift, w, 0, mu);

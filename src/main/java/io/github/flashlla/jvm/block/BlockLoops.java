@@ -73,8 +73,14 @@ public interface BlockLoops {
     /** sum[lane] += sum_i a[i][lane] for {@code m} values of i, an even number, from position {@code start}. */
     void sum(int m, float[] a, int start, float[] sum);
 
-    /** out[lane] = sum_d a[d][lane] b[d][lane] for d &lt; dim. */
+    /**
+     * out[lane] = sum_d a[d][lane] b[d][lane] for d &lt; dim, in the order of {@link #multiply}: the product with a vector that equals a row
+     * of its {@code a} has the same bits.
+     */
     void dot(int dim, float[] a, float[] b, float[] out);
+
+    /** The same in whatever order is fastest. */
+    void dotInAnyOrder(int dim, float[] a, float[] b, float[] out);
 
     /** a[i][lane] *= factor[lane] for {@code m} values of i from position {@code start}. */
     void scale(int m, float[] a, int start, float[] factor);

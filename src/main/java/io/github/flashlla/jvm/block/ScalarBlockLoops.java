@@ -138,6 +138,11 @@ public final class ScalarBlockLoops implements BlockLoops {
     }
 
     @Override
+    public void dotInAnyOrder(int dim, float[] a, float[] b, float[] out) {
+        dot(dim, a, b, out);
+    }
+
+    @Override
     public void scale(int m, float[] a, int start, float[] factor) {
         for (int i = 0; i < m * ROWS; i++) {
             a[start + i] *= factor[i % ROWS];

@@ -24,15 +24,15 @@ public final class SoftmaxBlock {
         this.options = options;
         this.dim = BlockLoops.padded(shape.headDim());
         this.valueDim = BlockLoops.padded(shape.valueDim());
-        this.weights = new BlockWeights(kernels, dim, shape.keyLength(), false);
+        this.weights = new BlockWeights(kernels, dim, BlockWeights.most(shape, options), false);
         this.q = new float[dim * ROWS];
         this.output = new float[valueDim * ROWS];
         this.rowBuffer = new float[Math.max(dim, valueDim)];
     }
 
     /** Bytes of one block's scratch memory. */
-    public static long bytes(AttentionShape shape) {
-        return BlockWeights.bytes(shape.keyLength(), false) + (BlockLoops.padded(shape.headDim()) + BlockLoops.padded(shape.valueDim()) + 1L) * ROWS * Float.BYTES;
+    public static long bytes(AttentionShape shape, LlaOptions options) {
+        return BlockWeights.bytes(shape, options, false) + (BlockLoops.padded(shape.headDim()) + BlockLoops.padded(shape.valueDim()) + 1L) * ROWS * Float.BYTES;
     }
 
     /**
@@ -48,7 +48,7 @@ public final class SoftmaxBlock {
         for (int at = 0; at < q.length; at++) {
             q[at] *= scale;
         }
-        weights.begin(shape, options.causal(), i0, rows, keyValues);
+        weights.begin(shape, options, i0, rows, keyValues);
         weights.softmax(q, keyValues.values, valueDim, output);
         for (int row = 0; row < rows; row++) {
             logSumExp[row] = weights.logSumExp(row, q, keyValues.centre);

@@ -1,16 +1,10 @@
 package io.github.flashlla.jvm.block;
 
-import io.github.flashlla.DataType;
 import io.github.flashlla.Tensor;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /** Moves rows between tensors of any element type and float arrays. */
 public final class TensorRows {
-
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private TensorRows() {}
 
@@ -21,13 +15,7 @@ public final class TensorRows {
 
     /** Copies {@code count} elements to row-major position {@code to}. */
     public static void store(float[] source, int at, int count, Tensor tensor, long to) {
-        if (tensor.type() == DataType.FLOAT32) {
-            MemorySegment.copy(source, at, tensor.segment(), FLOAT, to * Float.BYTES, count);
-        } else {
-            for (int i = 0; i < count; i++) {
-                tensor.set(to + i, source[at + i]);
-            }
-        }
+        tensor.copyFrom(source, at, to, count);
     }
 
     /** Copies one head (length,dim) of a tensor to position {@code at}, rows padded to {@link BlockLoops#padded}, leaving the padding. */

@@ -264,13 +264,47 @@ public final class VectorBlockLoops implements BlockLoops {
 
     @Override
     public void dot(int dim, float[] a, float[] b, float[] out) {
-        for (int lane = 0; lane < ROWS; lane += LANES) {
-            FloatVector even = FloatVector.zero(SPECIES);
-            for (int d = 0; d < dim; d++) {
-                even = load(a, d * ROWS + lane).fma(load(b, d * ROWS + lane), even);
+        for (int lane = 0; lane < ROWS; lane += PANEL) {
+            FloatVector c0 = FloatVector.zero(SPECIES);
+            FloatVector c1 = c0;
+            for (int at = lane; at < dim * ROWS; at += ROWS) {
+                c0 = load(a, at).fma(load(b, at), c0);
+                c1 = load(a, at + LANES).fma(load(b, at + LANES), c1);
             }
-            even.intoArray(out, lane);
+            c0.intoArray(out, lane);
+            c1.intoArray(out, lane + LANES);
         }
+    }
+
+    @Override
+    public void dotInAnyOrder(int dim, float[] a, float[] b, float[] out) {
+        for (int lane = 0; lane < ROWS; lane += PANEL) {
+            dotPanel(dim * ROWS, a, b, lane, out);
+        }
+    }
+
+    /** Eight sums, so that none waits for the one before; dims are a multiple of {@link #UNROLL}. */
+    private static void dotPanel(int end, float[] a, float[] b, int lane, float[] out) {
+        FloatVector c00 = FloatVector.zero(SPECIES);
+        FloatVector c01 = c00;
+        FloatVector c10 = c00;
+        FloatVector c11 = c00;
+        FloatVector c20 = c00;
+        FloatVector c21 = c00;
+        FloatVector c30 = c00;
+        FloatVector c31 = c00;
+        for (int at = lane; at < end; at += UNROLL * ROWS) {
+            c00 = load(a, at).fma(load(b, at), c00);
+            c01 = load(a, at + LANES).fma(load(b, at + LANES), c01);
+            c10 = load(a, at + ROWS).fma(load(b, at + ROWS), c10);
+            c11 = load(a, at + ROWS + LANES).fma(load(b, at + ROWS + LANES), c11);
+            c20 = load(a, at + 2 * ROWS).fma(load(b, at + 2 * ROWS), c20);
+            c21 = load(a, at + 2 * ROWS + LANES).fma(load(b, at + 2 * ROWS + LANES), c21);
+            c30 = load(a, at + 3 * ROWS).fma(load(b, at + 3 * ROWS), c30);
+            c31 = load(a, at + 3 * ROWS + LANES).fma(load(b, at + 3 * ROWS + LANES), c31);
+        }
+        c00.add(c10).add(c20.add(c30)).intoArray(out, lane);
+        c01.add(c11).add(c21.add(c31)).intoArray(out, lane + LANES);
     }
 
     @Override

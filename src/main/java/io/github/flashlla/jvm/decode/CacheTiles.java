@@ -12,7 +12,7 @@ import java.lang.foreign.MemorySegment;
  * Keys or values of a cache: (B,Hkv,tiles,dim,{@value DecodeLoops#TILE}), a tile's tokens innermost, in float16 in the order of
  * {@link DecodeLoops#halfPosition}. What a tile holds beyond its sequence's last token is 0.
  */
-public final class CacheTiles {
+public final class CacheTiles implements TokenTiles {
 
     private final KvCacheShape shape;
     private final int dim;
@@ -27,6 +27,7 @@ public final class CacheTiles {
         this.memory = Tensor.allocate(arena, shape.type(), shape.batch(), shape.kvHeads(), tiles, dim, TILE);
     }
 
+    @Override
     public int dim() {
         return dim;
     }

@@ -54,6 +54,11 @@ public final class DecodeCost {
         return methods;
     }
 
+    /** Method for tokens that are turned whenever they are read: two reads where they come from memory each time. */
+    public static DecodeMethod inPlace(KvCacheShape cache) {
+        return keyBytes(cache, cache.capacity()) > CACHED_BYTES ? DecodeMethod.COVARIANCE : DecodeMethod.AUTO;
+    }
+
     /** One head's keys. */
     public static long keyBytes(KvCacheShape cache, int length) {
         return (long) length * cache.headDim() * cache.type().bytes();

@@ -89,6 +89,8 @@ public final class HeadGroupStep {
     /** By head and tile: the largest score. */
     private float[][] tops = new float[0][];
     private int sequence;
+    /** First token that the query sees. */
+    private int first;
     private int kvHead;
     private long pairIterations;
     /** Which way the last pass went over a slice. */
@@ -157,6 +159,7 @@ public final class HeadGroupStep {
             LlaResult result, KeptState kept) {
         this.sequence = sequence;
         this.kvHead = kvHead;
+        this.first = options.window() == 0 ? 0 : Math.max(0, length - options.window());
         boolean iterates = method == DecodeMethod.MATRIX_FREE;
         long firstRow = ((long) sequence * cache.kvHeads() + kvHead) * heads.length;
         loadQueries(firstRow, q, ridge);
@@ -225,8 +228,14 @@ public final class HeadGroupStep {
 
     /** First token of a slice: slices begin with a tile. */
     private int start(int slice, int length) {
-        long tiles = Math.ceilDiv(length, DecodeLoops.TILE);
-        return (int) Math.min(length, tiles * slice / slices * DecodeLoops.TILE);
+        int firstTile = first / DecodeLoops.TILE;
+        long tiles = Math.ceilDiv(length, DecodeLoops.TILE) - firstTile;
+        return (int) Math.min(length, (firstTile + tiles * slice / slices) * DecodeLoops.TILE);
+    }
+
+    /** Tokens of the tile at {@code token} that lie before the window. */
+    int hidden(int token) {
+        return Math.max(0, first - token);
     }
 
     private void loadQueries(long firstRow, Tensor q, Tensor ridge) {
@@ -286,7 +295,7 @@ public final class HeadGroupStep {
                 if (heads[h].active) {
                     sumPartials(h, cache.headDim(), heads[h].ay);
                     iterate(heads[h], iteration);
-                    pairIterations += length;
+                    pairIterations += length - first;
                 }
             }
         }

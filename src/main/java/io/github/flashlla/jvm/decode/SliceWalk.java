@@ -25,15 +25,15 @@ public final class SliceWalk {
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-    private final CacheTiles keys;
-    private final CacheTiles values;
+    private final TokenTiles keys;
+    private final TokenTiles values;
     private final DecodeLoops kernels;
     /** D and Dv, and what rows of them are padded to. */
     private final int dim;
     private final int valueDim;
     private final int rowDim;
     private final int valueRowDim;
-    /** A float16 tile, widened. */
+    /** A float16 tile, widened, or a tile turned. */
     private final MemorySegment widened;
     /** Where the current tile lies. */
     private MemorySegment tile;
@@ -50,9 +50,11 @@ public final class SliceWalk {
     private final float[] weights = new float[TILE];
     private final float[] coefficients = new float[TILE];
     private final float[][] headCoefficients;
+    /** Null for a cache. */
+    private final TensorTiles.Room room;
 
     /** @param group query heads that share a key/value head */
-    public SliceWalk(CacheTiles keys, CacheTiles values, DecodeLoops kernels, int group) {
+    public SliceWalk(TokenTiles keys, TokenTiles values, DecodeLoops kernels, int group) {
         this.keys = keys;
         this.values = values;
         this.kernels = kernels;
@@ -68,15 +70,27 @@ public final class SliceWalk {
         this.v = new float[TILE * valueRowDim];
         this.weightedV = new float[TILE * valueRowDim];
         this.headCoefficients = new float[group][TILE];
+        this.room = keys instanceof TensorTiles ? new TensorTiles.Room(Math.max(dim, valueDim)) : null;
     }
 
     public long bytes() {
         long tokens = 2L * k.length + 2L * v.length + (3L + headCoefficients.length) * TILE;
-        return widened.byteSize() + Float.BYTES * (origin.length + key.length + tokens);
+        return widened.byteSize() + (room == null ? 0 : room.bytes()) + Float.BYTES * (origin.length + key.length + tokens);
     }
 
     /** Loads a tile of keys or values; it is then the current tile. */
-    private void load(CacheTiles tiles, HeadGroupStep unit, int token) {
+    private void load(TokenTiles source, HeadGroupStep unit, int token) {
+        switch (source) {
+            case CacheTiles tiles -> loadCached(tiles, unit, token);
+            case TensorTiles tiles -> {
+                tiles.load(unit.sequence(), unit.kvHead(), token, room, widened);
+                tile = widened;
+                at = 0;
+            }
+        }
+    }
+
+    private void loadCached(CacheTiles tiles, HeadGroupStep unit, int token) {
         long offset = tiles.offset(unit.sequence(), unit.kvHead(), token);
         fetch(tiles.segment(), offset, tiles.tileBytes());
         if (tiles.half()) {
@@ -114,9 +128,14 @@ public final class SliceWalk {
         }
     }
 
-    /** Writes the current tile's scores into {@code out}, from {@code to} on, and returns the largest. */
-    private float score(HeadGroupStep.Head head, int n, float[] out, int to) {
+    /**
+     * Writes the current tile's scores into {@code out}, from {@code to} on, and returns the largest.
+     *
+     * @param hidden tokens at the front that the query does not see
+     */
+    private float score(HeadGroupStep.Head head, int hidden, int n, float[] out, int to) {
         kernels.dots(dim, tile, at, origin, head.scaledQ, out, to);
+        Arrays.fill(out, to, to + hidden, ABSENT);
         Arrays.fill(out, to + n, to + TILE, ABSENT);
         return kernels.max(out, to);
     }
@@ -152,7 +171,7 @@ public final class SliceWalk {
                 if (valuesTurned) { // the tile at hand is of values
                     load(keys, unit, token);
                 }
-                float top = score(unit.head(h), n, scores, 0);
+                float top = score(unit.head(h), unit.hidden(token), n, scores, 0);
                 unit.setTop(h, token, top);
                 if (!follow(s, top, scores, 0)) {
                     continue;
@@ -210,7 +229,7 @@ public final class SliceWalk {
                     load(keys, unit, token);
                     loaded = true;
                 }
-                score(head, n, scores, 0);
+                score(head, unit.hidden(token), n, scores, 0);
                 kernels.exponentials(TILE, scores, 0, head.max, 1, weights, 0); // not less lse: at 1e4 a float's ulp is 1e-3
                 kernels.dots(dim, tile, at, head.c, head.x, scores, 0);
                 kernels.weigh(weights, 0, -head.perWeight, scores, 1 + head.shift, headCoefficients[h]);
@@ -233,7 +252,7 @@ public final class SliceWalk {
             for (int h = 0; h < sums.length; h++) {
                 MomentSums s = sums[h];
                 float[] kept = unit.weights(h);
-                float top = score(unit.head(h), n, kept, token);
+                float top = score(unit.head(h), unit.hidden(token), n, kept, token);
                 unit.setTop(h, token, top);
                 if (!follow(s, top, kept, token)) {
                     continue;
@@ -301,6 +320,7 @@ public final class SliceWalk {
         float[] w = unit.weights(h);
         if (!head.weighed) {
             kernels.scale(w, token, head.step, head.max, unit.slopes(h));
+            Arrays.fill(unit.slopes(h), token, token + unit.hidden(token), 0);
             Arrays.fill(unit.slopes(h), token + n, token + TILE, 0);
             kernels.exponentials(TILE, w, token, head.max, 1, w, token);
         } else if (head.step != 0) {

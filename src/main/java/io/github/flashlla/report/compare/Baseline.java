@@ -48,13 +48,13 @@ final class Baseline {
                 return ofRecord(named);
             }
         }
+        if (series.stream().anyMatch(s -> s.device().equals(wanted))) {
+            return ofDevice(records, wanted);
+        }
         for (Series s : series) {
             if (s.label().equals(wanted)) {
                 return new Baseline(wanted, null, List.of((candidate, of) -> candidate == s));
             }
-        }
-        if (series.stream().anyMatch(s -> s.device().equals(wanted))) {
-            return ofDevice(records, wanted);
         }
         List<String> known = new ArrayList<>(records.stream().map(Named::name).toList());
         series.stream().map(Series::label).filter(label -> !known.contains(label)).forEach(known::add);

@@ -47,12 +47,12 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
         KERNEL;
 
         /** The samples that this clock compares. */
-        long[] samples(Measurement m) {
+        public long[] samples(Measurement m) {
             return has(m) ? m.times().kernelNs() : m.times().wallNs();
         }
 
         /** Whether the measurement tells kernel times, and they are what is asked for. */
-        boolean has(Measurement m) {
+        public boolean has(Measurement m) {
             return this == KERNEL && m.times().kernelNs() != null;
         }
 
@@ -220,24 +220,25 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
 
     /** Names of lines: the series', with what tells its ways of solving apart where it has several for a workload. */
     public Function<Line, String> names() {
-        Map<Series, Set<Method>> methods = new HashMap<>();
-        Set<Series> several = new HashSet<>();
+        Map<String, Set<Method>> methods = new HashMap<>();
+        Set<String> several = new HashSet<>();
         for (Group group : groups) {
-            Set<Series> here = new HashSet<>();
+            Set<String> here = new HashSet<>();
             for (Line line : group.lines()) {
-                methods.computeIfAbsent(line.series(), s -> new HashSet<>()).add(line.measurement().method());
-                if (!here.add(line.series())) {
-                    several.add(line.series());
+                methods.computeIfAbsent(line.series().label(), s -> new HashSet<>()).add(line.measurement().method());
+                if (!here.add(line.series().label())) {
+                    several.add(line.series().label());
                 }
             }
         }
         return line -> {
-            if (!several.contains(line.series())) {
-                return line.series().label();
+            String label = line.series().label();
+            if (!several.contains(label)) {
+                return label;
             }
-            List<String> telling = line.measurement().method().parts().stream().filter(part -> !methods.get(line.series()).stream()
+            List<String> telling = line.measurement().method().parts().stream().filter(part -> !methods.get(label).stream()
                     .allMatch(method -> method.parts().contains(part))).toList();
-            return line.series().label() + ", " + String.join(" ", telling);
+            return label + ", " + String.join(" ", telling).replace("float16, float16 products", "float16 products");
         };
     }
 
@@ -291,19 +292,35 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
         return String.join(", ", keys);
     }
 
-    /** A series goes by its device's name if no other record has that device, else by the record's and the device's. */
+    /**
+     * A series goes by its device's name if records that have the device describe the same hardware and measured different things on it;
+     * else by the record's, and the device's where there are several.
+     */
     private static List<Series> series(List<Named> records) {
-        List<String> devices = records.stream().flatMap(named -> named.record().devices().stream()).map(DeviceFacts::name).toList();
-        Set<String> distinct = new LinkedHashSet<>(devices);
+        long devices = records.stream().flatMap(named -> named.record().devices().stream()).map(DeviceFacts::name).distinct().count();
         List<Series> series = new ArrayList<>();
         for (Named named : records) {
             for (DeviceFacts device : named.record().devices()) {
                 String name = Printable.text(device.name());
-                series.add(new Series(named, device.name(), distinct.size() == devices.size() ? name
-                        : distinct.size() == 1 ? named.name() : named.name() + "/" + name));
+                series.add(new Series(named, device.name(), isOne(records, device.name()) ? name
+                        : devices == 1 ? named.name() : named.name() + "/" + name));
             }
         }
         return series;
+    }
+
+    private static boolean isOne(List<Named> records, String device) {
+        Set<String> hardware = new HashSet<>();
+        Set<List<Object>> seen = new HashSet<>();
+        for (Named named : records) {
+            named.record().device(device).ifPresent(facts -> hardware.add(facts.hardware()));
+            for (Measurement m : named.record().measurements()) {
+                if (m.device().equals(device) && !seen.add(List.of(m.workload(), m.method()))) {
+                    return false;
+                }
+            }
+        }
+        return hardware.size() == 1;
     }
 
     /** Families as they first appear; within one, by length. */

@@ -1,8 +1,8 @@
 package io.github.flashlla.report.compare;
 
+import io.github.flashlla.record.Status;
 import io.github.flashlla.report.compare.Comparison.Line;
 import io.github.flashlla.report.compare.TimeRatio.Verdict;
-import io.github.flashlla.text.Numbers;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -28,24 +28,33 @@ public final class Summary {
                 sentences.add(sentence(label + (other ? " (another operator)" : ""), comparison.baseline(), ratios));
             }
         });
+        answers(comparison, sentences);
         return sentences;
     }
 
     private static String sentence(String label, String baseline, List<TimeRatio> ratios) {
-        String subject = label + " against " + baseline + ": ";
         long same = count(ratios, Verdict.SAME);
         if (same == ratios.size()) {
-            return subject + "no difference on " + workloads(ratios.size());
+            return label + " against " + baseline + ": no difference on " + workloads(ratios.size());
+        }
+        if (count(ratios, Verdict.TOO_FEW_SAMPLES) == ratios.size()) {
+            return label + " against " + baseline + ": too few samples to tell on " + workloads(ratios.size());
         }
         List<String> parts = new ArrayList<>();
         part(parts, count(ratios, Verdict.SLOWER), "slower");
         part(parts, count(ratios, Verdict.FASTER), "faster");
         part(parts, same, "no difference");
         part(parts, count(ratios, Verdict.TOO_FEW_SAMPLES), "too few samples to tell");
-        double mean = Math.exp(ratios.stream().mapToDouble(ratio -> Math.log(ratio.estimate())).average().orElse(0));
-        return subject + String.join(", ", parts) + " of " + workloads(ratios.size())
-                + (ratios.size() == 1 ? "" : "; " + (mean < 1 ? Numbers.digits(1 / mean) + " times as fast" : Numbers.digits(mean)
-                        + " times as long") + " in the geometric mean");
+        return label + " is " + GeometricMean.of(ratios).words(baseline) + (ratios.size() == 1 ? "" : " in the geometric mean of "
+                + workloads(ratios.size()) + (parts.size() == 1 ? "" : " (" + String.join(", ", parts) + ")"));
+    }
+
+    /** Whether what is shown can be trusted at all. */
+    private static void answers(Comparison comparison, List<String> sentences) {
+        int all = comparison.lines().size();
+        long right = comparison.lines().stream().filter(line -> line.measurement().status() == Status.OK).count();
+        sentences.add(right == all ? all == 1 ? "the answer is right" : "all " + all + " answers are right"
+                : right + " of " + all + " answers are there and right");
     }
 
     private static long count(List<TimeRatio> ratios, Verdict verdict) {

@@ -42,7 +42,7 @@ class GateTest {
         Run run = run(base, more, "--fail-on-regression", "50");
         assertEquals(0, run.status, run.err);
         assertTrue(run.out.lines().anyMatch(line -> line.contains("opencl:0") && line.contains("| new ")), run.out);
-        assertTrue(run.out.contains("more/opencl:0: new on 1 workload, which base lacks"), run.out);
+        assertTrue(run.out.contains("opencl:0: new on 1 workload, which base lacks"), run.out);
     }
 
     @Test

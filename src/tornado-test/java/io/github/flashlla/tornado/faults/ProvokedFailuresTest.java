@@ -21,7 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** What must never pass for a result, provoked in JVMs that are set up for it. */
 public class ProvokedFailuresTest {
-    private static final String GPU_KERNELS = "forward: [gpu, gpu_wide], backward: [cpu, gpu], decode: [covariance]";
+    private static final String GPU_KERNELS = "forward: [gpu, gpu_wide], backward: [cpu, gpu], decode: [covariance], softmax: [gpu]";
 
     @TempDir
     private Path folder;
@@ -45,7 +45,7 @@ public class ProvokedFailuresTest {
     @Test
     void tooLittleLocalMemoryForTunedKernels() throws Exception {
         String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [gpu, gpu_wide, parallel], backward: [gpu], "
-                + "decode: [cg], local_memory_kib: 8}]").run(FaultScenarios.class, "run", "opencl:0", "64", "64");
+                + "decode: [cg], softmax: [gpu], local_memory_kib: 8}]").run(FaultScenarios.class, "run", "opencl:0", "64", "64");
         String note = said.lines().filter(line -> line.startsWith("note: opencl:0 computes")).findFirst().orElse(said);
         assertTrue(note.contains("slow kernel 'parallel'") && note.contains("bytes of local memory, but has 8192"), said);
         assertSays(said, "done");
@@ -120,7 +120,7 @@ public class ProvokedFailuresTest {
     /** The driver's compiler gets the profile's flags, and what it says of them is told. */
     @Test
     void compilerFlagsThatTheDriverRejects() throws Exception {
-        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [gpu_wide], backward: [cpu, gpu], decode: [covariance], compiler_flags: -no-such-flag}]")
+        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [gpu_wide], backward: [cpu, gpu], decode: [covariance], softmax: [gpu], compiler_flags: -no-such-flag}]")
                 .run(FaultScenarios.class, "plan", "opencl:0", "16", "16");
         assertSays(said, "DeviceException: opencl:0");
     }
@@ -128,14 +128,14 @@ public class ProvokedFailuresTest {
     /** Not a failure: runs beyond those that TornadoVM keeps a log of have no kernel time, and the same answer. */
     @Test
     void runsThatAreNotProfiled() throws Exception {
-        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 2, forward: [cpu, gpu], backward: [cpu, gpu], decode: [covariance]}]")
+        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 2, forward: [cpu, gpu], backward: [cpu, gpu], decode: [covariance], softmax: [gpu]}]")
                 .run(FaultScenarios.class, "kernelTimes", "opencl:0", "16", "16", "4");
         assertSays(said, "timed timed untimed untimed");
     }
 
     @Test
     void kernelsThatThereAreNot() throws Exception {
-        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [fast], backward: [cpu, gpu], decode: [covariance]}]")
+        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [fast], backward: [cpu, gpu], decode: [covariance], softmax: [gpu]}]")
                 .run(FaultScenarios.class, "plan", "opencl:0", "16", "16");
         assertSays(said, "InvalidInputException: devices.yaml", "'fast'", "gpu_wide");
     }

@@ -32,7 +32,7 @@ public class GeneratedSourceTest {
         "CUDA,   GPU, gpu_wide, 128, forward"})
     void forward(Backend backend, String type, String kernel, String headDim, String entry) throws Exception {
         String said = new TornadoChild(folder, backend).virtual(type)
-                .profiles("[{memory_share: 0.9, profiled_runs: 9, backward: [gpu], decode: [cg], forward: [" + kernel + "]}]")
+                .profiles("[{memory_share: 0.9, profiled_runs: 9, backward: [gpu], decode: [cg], softmax: [gpu], forward: [" + kernel + "]}]")
                 .flag("-Dtornado.printKernel=True")
                 .run(FaultScenarios.class, "plan", backend.name().toLowerCase(Locale.ROOT) + ":0", "100", headDim);
         assertEntries(said, "poison", "centre", entry);

@@ -16,11 +16,16 @@ import io.github.flashlla.tornado.LlaBackwardTasks;
 import io.github.flashlla.tornado.LlaTasks;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
+import io.github.flashlla.tornado.buffers.SoftmaxBuffers;
+import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.device.DeviceMemory;
 import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.kernels.BufferWishes;
 import io.github.flashlla.tornado.kernels.CeilingKernels;
+import io.github.flashlla.tornado.kernels.SoftmaxVariant;
+import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.plan.TornadoKvCache;
 import io.github.flashlla.tornado.support.TornadoChild;
 import io.github.flashlla.tornadovm.Backend;
@@ -155,6 +160,14 @@ public final class KernelSources {
         if (cuda) {
             forward("forward-64-float16", device, shape(64, 64), options.withPrecision(DataType.FLOAT16).withCausal(true));
         }
+        for (int dim : new int[] {16, 64, 128, 256}) {
+            softmax("softmax-" + dim, device, shape(dim, dim), options);
+        }
+        if (cuda) {
+            for (int dim : new int[] {64, 96, 128}) {
+                softmax("softmax-" + dim + "-float16", device, shape(dim, dim), options.withPrecision(DataType.FLOAT16));
+            }
+        }
         for (DataType stored : List.of(DataType.FLOAT32, DataType.FLOAT16)) {
             for (int dim : new int[] {1, 5, 64, 128, 256}) {
                 decode("covariance-" + dim + "-" + stored, device, dim, stored, DecodeMethod.COVARIANCE, options);
@@ -212,6 +225,19 @@ public final class KernelSources {
                         buffers.dridge());
         backward.appendTo(graph, grids);
         compile(new TornadoExecutionPlan(graph.snapshot()), forward, grids);
+    }
+
+    private static void softmax(String name, BackendDevice device, AttentionShape shape, LlaOptions options) {
+        System.out.println("//// " + name);
+        VariantDevice traits = VariantDevice.of(device);
+        SoftmaxVariant variant = KernelTable.softmax(traits, shape, options);
+        BufferWishes wishes = variant.wishes(traits, shape, options);
+        SoftmaxBuffers b = SoftmaxBuffers.allocate(shape, wishes.packedHalves(), wishes.scratchFloats());
+        GridScheduler grids = new GridScheduler();
+        TaskGraph graph = new TaskGraph("g" + System.nanoTime())
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, b.q(), b.k(), b.v(), b.o(), b.logSumExp(), b.packed(), b.scratch());
+        variant.append(new TaskAppender(device, graph, grids), traits, b, shape, options);
+        device.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
     }
 
     /** A virtual device runs nothing, so that a step fails once its kernels are compiled. */

@@ -202,7 +202,7 @@ public class ForwardOnDevice {
 
     /** Within one, as jvm has them: kept residuals leave nothing to the order of sums. */
     private static void assertExactIterations(LlaInputs inputs, LlaOptions options, LlaResult result, int every) {
-        ExactIterations exact = new ExactIterations(inputs, options);
+        ExactIterations exact = new ExactIterations(inputs, options, false);
         for (int row = 0; row < result.iterations().length; row += every) {
             assertEquals(exact.of(row), result.iterations()[row], 1, "query " + row);
         }

@@ -14,6 +14,7 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
 import io.github.flashlla.tornado.support.TestDevice;
 import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.RandomInputs;
@@ -43,6 +44,23 @@ public class PlanOnDevice {
     @AfterAll
     static void close() {
         device.close();
+    }
+
+    /** Views of packed q, k and v give the bits that their copies give, and o goes where its view lies. */
+    @Test
+    void viewsEqualTheirCopies() {
+        Tensor qkv = RandomInputs.normal(AttentionShape.square(2, 1, 70, 4 * 32), DataType.FLOAT32, 7).q().reshape(2, 70, 4, 32);
+        LlaInputs views = LlaInputs.packed(qkv, 2, 1);
+        try (LlaPlan plan = device.plan(views.shape(), OPTIONS)) {
+            LlaResult expected = plan.newResult();
+            plan.forward(LlaInputs.of(views.q().copy(), views.k().copy(), views.v().copy()), expected);
+            long bytes = plan.workspaceBytes();
+            Tensor memory = Tensor.allocate(DataType.FLOAT32, 2, 70, 2, 32);
+            plan.forward(views, new LlaResult(views.shape(), memory.permute(0, 2, 1, 3), false));
+            assertArrayEquals(expected.output().permute(0, 2, 1, 3).toFloatArray(), memory.toFloatArray());
+            assertEquals(bytes, plan.workspaceBytes());
+            assertTrue(plan.describe().contains("no further copy"), plan.describe());
+        }
     }
 
     /** Compiled once; the same inputs give the same bits, others their own answer, and nothing is left of the run before. */

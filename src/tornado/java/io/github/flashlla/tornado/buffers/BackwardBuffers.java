@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.buffers;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
  * The device arrays of a backward pass, float32, row-major: those of forward, and what backward reads and writes besides.
@@ -18,6 +19,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * @param dk (B,Hkv,Sk,D)
  * @param dv (B,Hkv,Sk,Dv)
  * @param dridge (B,H,Sq)
+ * @param packed keys, values and rows of queries as float16, if the kernels read them so; otherwise one element
  * @param scratch what the kernels compute in, if they need global memory for that; otherwise one element
  */
 public record BackwardBuffers(
@@ -30,11 +32,13 @@ public record BackwardBuffers(
         FloatArray dk,
         FloatArray dv,
         FloatArray dridge,
+        HalfFloatArray packed,
         FloatArray scratch) {
 
     /** All arrays but forward's new. */
-    public static BackwardBuffers allocate(AttentionShape shape, LlaBuffers forward, boolean jacobi, long scratchFloats) {
-        return over(shape, forward, jacobi, scratchFloats, LlaBuffers.array(shape.outputDims()),
+    public static BackwardBuffers allocate(AttentionShape shape, LlaBuffers forward, boolean jacobi, long packedHalves,
+            long scratchFloats) {
+        return over(shape, forward, jacobi, packedHalves, scratchFloats, LlaBuffers.array(shape.outputDims()),
                 LlaBuffers.array(shape.queryDims()), LlaBuffers.array(shape.keyDims()), LlaBuffers.array(shape.valueDims()),
                 LlaBuffers.array(shape.rowDims()));
     }
@@ -44,8 +48,8 @@ public record BackwardBuffers(
      *
      * @param dridge null for one of its own
      */
-    public static BackwardBuffers over(AttentionShape shape, LlaBuffers forward, boolean jacobi, long scratchFloats, FloatArray g,
-            FloatArray dq, FloatArray dk, FloatArray dv, FloatArray dridge) {
+    public static BackwardBuffers over(AttentionShape shape, LlaBuffers forward, boolean jacobi, long packedHalves,
+            long scratchFloats, FloatArray g, FloatArray dq, FloatArray dk, FloatArray dv, FloatArray dridge) {
         LlaBuffers.require("g", g, shape.outputDims());
         LlaBuffers.require("dq", dq, shape.queryDims());
         LlaBuffers.require("dk", dk, shape.keyDims());
@@ -55,12 +59,13 @@ public record BackwardBuffers(
         return new BackwardBuffers(forward, g, LlaBuffers.array(shape.rows() * (jacobi ? 2 : 1), shape.headDim()),
                 LlaBuffers.array(shape.rows(), BackwardRow.ROW_SCALARS),
                 LlaBuffers.array(shape.batch(), shape.kvHeads(), shape.keyLength()), dq, dk, dv, ridge,
-                LlaBuffers.array(Math.max(1, scratchFloats)));
+                LlaBuffers.halves(Math.max(1, packedHalves)), LlaBuffers.array(Math.max(1, scratchFloats)));
     }
 
     /** Bytes beyond forward's, g and the gradients. */
     public long workspaceBytes() {
-        return ((long) u.getSize() + rows.getSize() + visited.getSize() + scratch.getSize()) * Float.BYTES;
+        return ((long) u.getSize() + rows.getSize() + visited.getSize() + scratch.getSize()) * Float.BYTES
+                + (long) packed.getSize() * Short.BYTES;
     }
 
     /** Bytes beyond forward's, g and the gradients included. */

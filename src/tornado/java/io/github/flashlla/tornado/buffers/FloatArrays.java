@@ -19,7 +19,7 @@ public final class FloatArrays {
     public static void load(Tensor from, FloatArray to) {
         MemorySegment elements = elements(to);
         from.inBlocks((at, count) -> {
-            if (from.type() == DataType.FLOAT32) {
+            if (from.type() == DataType.FLOAT32 && from.isRowMajor()) {
                 MemorySegment.copy(from.segment(), at * Float.BYTES, elements, at * Float.BYTES, (long) count * Float.BYTES);
                 return;
             }
@@ -33,7 +33,7 @@ public final class FloatArrays {
     public static void store(FloatArray from, Tensor to) {
         MemorySegment elements = elements(from);
         to.inBlocks((at, count) -> {
-            if (to.type() == DataType.FLOAT32) {
+            if (to.type() == DataType.FLOAT32 && to.isRowMajor()) {
                 MemorySegment.copy(elements, at * Float.BYTES, to.segment(), at * Float.BYTES, (long) count * Float.BYTES);
                 return;
             }

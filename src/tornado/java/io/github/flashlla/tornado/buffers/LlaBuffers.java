@@ -60,7 +60,7 @@ public record LlaBuffers(
         FloatArray x = array(solveRows(shape, jacobi), shape.headDim());
         FloatArray centre = array(shape.batch(), shape.kvHeads(), shape.headDim());
         return new LlaBuffers(q, k, v, ridge, centre, o, array(shape.rowDims()), kbar, x, array(shape.rows(), 2),
-                new HalfFloatArray(arrayElements(Math.max(1, packedHalves))), array(Math.max(1, scratchFloats)));
+                halves(Math.max(1, packedHalves)), array(Math.max(1, scratchFloats)));
     }
 
     /** Fills q, k, v and the ridge. */
@@ -115,6 +115,10 @@ public record LlaBuffers(
 
     public static FloatArray array(long... dims) {
         return new FloatArray(arrayElements(dims));
+    }
+
+    static HalfFloatArray halves(long elements) {
+        return new HalfFloatArray(arrayElements(elements));
     }
 
     private static int arrayElements(long... dims) {

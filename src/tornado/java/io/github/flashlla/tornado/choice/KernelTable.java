@@ -9,9 +9,11 @@ import io.github.flashlla.tornado.kernels.BackwardVariant;
 import io.github.flashlla.tornado.kernels.DecodeVariant;
 import io.github.flashlla.tornado.kernels.ForwardVariant;
 import io.github.flashlla.tornado.kernels.KernelVariant;
+import io.github.flashlla.tornado.kernels.SoftmaxVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.backward.CpuBackwardVariant;
 import io.github.flashlla.tornado.kernels.backward.LocalTilesBackwardVariant;
+import io.github.flashlla.tornado.kernels.backward.TileBackwardVariant;
 import io.github.flashlla.tornado.kernels.decode.CgDecodeVariant;
 import io.github.flashlla.tornado.kernels.decode.CovarianceDecodeVariant;
 import io.github.flashlla.tornado.kernels.forward.CpuForwardVariant;
@@ -20,6 +22,10 @@ import io.github.flashlla.tornado.kernels.forward.LocalTilesVariant;
 import io.github.flashlla.tornado.kernels.forward.ParallelForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.TensorCoreForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.TileForwardVariant;
+import io.github.flashlla.tornado.kernels.softmax.CpuSoftmaxVariant;
+import io.github.flashlla.tornado.kernels.softmax.GpuSoftmaxVariant;
+import io.github.flashlla.tornado.kernels.softmax.ParallelSoftmaxVariant;
+import io.github.flashlla.tornado.kernels.softmax.TileSoftmaxVariant;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import io.github.flashlla.tornadovm.Pass;
 import java.util.ArrayList;
@@ -32,8 +38,9 @@ public final class KernelTable {
     private static final List<KernelVariant> VARIANTS = List.of(
             new TileForwardVariant(), new TensorCoreForwardVariant(), new CpuForwardVariant(), new GpuForwardVariant(), LocalTilesVariant.GPU, LocalTilesVariant.GPU_WIDE,
             new ParallelForwardVariant(),
-            new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
-            CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new CovarianceDecodeVariant());
+            new TileBackwardVariant(), new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
+            CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new CovarianceDecodeVariant(),
+            new TileSoftmaxVariant(), new CpuSoftmaxVariant(), new GpuSoftmaxVariant(), new ParallelSoftmaxVariant());
 
     /**
      * A variant and whether it can run.
@@ -56,10 +63,20 @@ public final class KernelTable {
      * @throws InvalidInputException if none takes it, with the reason of each
      */
     public static ForwardVariant forward(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        ForwardVariant chosen = (ForwardVariant) first(Pass.FORWARD, "the forward pass", device, shape, options);
-        if (chosen.isLastResort() && DeviceProfile.forcedKernel().isEmpty()) {
-            System.err.println("note: " + device.info().name() + " computes " + shape + " with the slow kernel '" + chosen.id()
-                    + "', since no tuned one takes it: " + reasons(verdicts(Pass.FORWARD, device, shape, options).stream()
+        return (ForwardVariant) noted(DeviceProfile.forcedKernel().isEmpty(), Pass.FORWARD, "the forward pass", device, shape, options);
+    }
+
+    /** The variant of softmax attention for a problem; the same else. */
+    public static SoftmaxVariant softmax(VariantDevice device, AttentionShape shape, LlaOptions options) {
+        return (SoftmaxVariant) noted(true, Pass.SOFTMAX, "softmax attention", device, shape, options);
+    }
+
+    /** The first, with a note where it is the last resort. */
+    private static KernelVariant noted(boolean notes, Pass pass, String what, VariantDevice device, AttentionShape shape, LlaOptions options) {
+        KernelVariant chosen = first(pass, what, device, shape, options);
+        if (chosen.isLastResort() && notes) {
+            System.err.println("note: " + device.info().name() + " computes " + what + " of " + shape + " with the slow kernel '" + chosen.id()
+                    + "', since no tuned one takes it: " + reasons(verdicts(pass, device, shape, options).stream()
                             .filter(verdict -> verdict.refusal().isPresent()).toList()) + ".");
         }
         return chosen;

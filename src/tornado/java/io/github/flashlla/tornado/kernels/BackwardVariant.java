@@ -20,6 +20,11 @@ public interface BackwardVariant extends KernelVariant {
     /** Floats of global memory that work-groups compute in. */
     long scratchFloats(VariantDevice device, AttentionShape shape, LlaOptions options);
 
+    /** float16 elements of keys, values and rows of queries in the order that the kernels read them. */
+    default long packedHalves(VariantDevice device, AttentionShape shape, LlaOptions options) {
+        return 0;
+    }
+
     /** Adds its tasks. */
     void append(TaskAppender tasks, VariantDevice device, BackwardBuffers buffers, AttentionShape shape, LlaOptions options);
 }

@@ -123,6 +123,7 @@ public final class TornadoKvCache extends AbstractKvCache {
     @Override
     public DecodePlan decodePlan(int heads, LlaOptions options, DecodeMethod method) {
         requireOpen();
+        options.requireNoWindow(deviceName);
         if (method == DecodeMethod.MOMENTS) {
             throw new InvalidInputException(deviceName + ": decodes by COVARIANCE or MATRIX_FREE, not " + method);
         }

@@ -34,6 +34,12 @@ public final class TornadoLlaDevice implements Device {
     }
 
     @Override
+    public LlaPlan softmaxPlan(AttentionShape shape, LlaOptions options) {
+        state.requireOpen();
+        return new TornadoSoftmaxPlan(state, entry, shape, options);
+    }
+
+    @Override
     public KvCache kvCache(KvCacheShape shape) {
         return new TornadoKvCache(state, entry, shape);
     }

@@ -1,7 +1,6 @@
 package io.github.flashlla.tornado.plan;
 
 import io.github.flashlla.AttentionShape;
-import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
@@ -11,26 +10,18 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
 import io.github.flashlla.precise.FloatPlan;
 import io.github.flashlla.precise.KeptState;
-import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornado.LlaTasks;
 import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.device.BackendDevice;
-import io.github.flashlla.tornado.device.DeviceMemory;
-import io.github.flashlla.tornado.device.ProfiledTimes;
-import io.github.flashlla.tornado.device.RootCause;
-import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
-import uk.ac.manchester.tornado.api.TornadoExecutionResult;
-import uk.ac.manchester.tornado.api.TornadoProfilerResult;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
-import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 
 /**
  * One shape on one TornadoVM device: arrays allocated and the kernel compiled once, then run many times.
@@ -45,45 +36,33 @@ public final class TornadoPlan implements FloatPlan {
     private static final int BACKWARD = 1;
 
     private final ExclusiveUse use;
-    private final BackendDevice entry;
     private final String device;
     private final AttentionShape shape;
     private final LlaOptions options;
-    private final DriverLog driverLog = new DriverLog();
-    private final DeviceMemory memory;
     private final LlaTasks tasks;
     private final LlaBuffers buffers;
     /** Null where no state is kept. */
     private final TornadoBackward backward;
-    private final TornadoExecutionPlan plan;
-    private final int profiledRuns;
-    private int runs;
-    private long heldBytes;
+    private final CompiledGraphs graphs;
     private boolean backwardCompiled;
     /** What the device's arrays hold forward's answer to. */
     private LlaInputs lastInputs;
     private LlaResult lastResult;
-    private TornadoExecutionResult lastExecution;
-    private long compileNanos;
 
     TornadoPlan(DeviceState state, BackendDevice entry, AttentionShape shape, LlaOptions options) {
         this.use = ExclusiveUse.ofPlan(state);
-        this.entry = entry;
         this.device = entry.info().name();
         this.shape = shape;
         this.options = options;
-        this.memory = entry.memory();
-        this.profiledRuns = DeviceProfile.of(entry.info()).profiledRuns();
         this.tasks = LlaTasks.of(entry, shape, options);
-        hold(tasks.memoryBytes());
         this.buffers = tasks.buffers();
+        this.graphs = new CompiledGraphs(use, entry, shape, tasks.memoryBytes());
 
-        long start = System.nanoTime();
         String name = "lla" + GRAPHS.incrementAndGet();
         GridScheduler grids = new GridScheduler();
         TaskGraph graph = new TaskGraph(name)
                 .transferToDevice(DataTransferMode.EVERY_EXECUTION, buffers.q(), buffers.k(), buffers.v(), buffers.ridge());
-        try {
+        this.backward = graphs.build(() -> {
             tasks.append(graph, grids);
             graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.o(), buffers.logSumExp(), buffers.stats());
             if (options.keepState()) {
@@ -92,32 +71,10 @@ public final class TornadoPlan implements FloatPlan {
             } else {
                 graph.transferToHost(DataTransferMode.UNDER_DEMAND, buffers.kbar(), buffers.x());
             }
-            backward = options.keepState() ? new TornadoBackward(tasks, name, grids) : null;
-        } catch (InvalidInputException e) {
-            release();
-            throw e;
-        } catch (Throwable e) { // TornadoVM throws errors as well as exceptions
-            throw failure("could not build its task graphs", null, e);
-        }
-        plan = backward == null ? new TornadoExecutionPlan(graph.snapshot())
-                : new TornadoExecutionPlan(graph.snapshot(), backward.graph());
-        tasks.configure(plan).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
-        compile(FORWARD);
-        compileNanos = System.nanoTime() - start;
-    }
-
-    private void hold(long bytes) {
-        memory.hold(shape, bytes);
-        heldBytes += bytes;
-    }
-
-    private void compile(int graph) {
-        try {
-            entry.inTurn(() -> plan.withGraph(graph).withPreCompilation());
-            driverLog.check(device);
-        } catch (Throwable e) { // TornadoVM throws errors as well as exceptions
-            throw failure("could not compile its kernels", plan, e);
-        }
+            return options.keepState() ? new TornadoBackward(tasks, name, grids) : null;
+        });
+        graphs.start(backward == null ? new TornadoExecutionPlan(graph.snapshot())
+                : new TornadoExecutionPlan(graph.snapshot(), backward.graph()), grids);
     }
 
     @Override
@@ -141,7 +98,7 @@ public final class TornadoPlan implements FloatPlan {
             store(result, kept);
             lastInputs = inputs;
             lastResult = result;
-            result.setTiming(since(start, timing));
+            result.setTiming(CompiledGraphs.since(start, timing));
         });
     }
 
@@ -167,10 +124,9 @@ public final class TornadoPlan implements FloatPlan {
         use.run(() -> {
             long start = System.nanoTime();
             if (!backwardCompiled) {
-                hold(backward.memoryBytes());
-                compile(BACKWARD);
+                graphs.hold(backward.memoryBytes());
+                graphs.compile(BACKWARD);
                 backwardCompiled = true;
-                compileNanos += System.nanoTime() - start;
             }
             if (saved != lastResult || !sameTensors(inputs, lastInputs)) {
                 forward(inputs);
@@ -178,9 +134,9 @@ public final class TornadoPlan implements FloatPlan {
                 lastResult = saved;
             }
             backward.load(gradOutput);
-            Timing timing = execute(BACKWARD);
+            Timing timing = graphs.execute(BACKWARD);
             backward.store(gradients);
-            gradients.setTiming(since(start, timing));
+            gradients.setTiming(CompiledGraphs.since(start, timing));
         });
     }
 
@@ -193,37 +149,9 @@ public final class TornadoPlan implements FloatPlan {
         lastResult = null;
         buffers.load(inputs, options);
         buffers.stats().init(Float.NaN); // to be seen if nothing is copied back
-        Timing timing = execute(FORWARD);
+        Timing timing = graphs.execute(FORWARD);
         tasks.checkStatistics();
         return timing;
-    }
-
-    /** Runs one graph; the wall time is left to the caller. */
-    private Timing execute(int graph) {
-        if (runs == profiledRuns) {
-            plan.withoutProfiler(); // it keeps a log of every run
-        }
-        TornadoProfilerResult profile;
-        long start = System.nanoTime();
-        try {
-            lastExecution = entry.inTurn(() -> plan.withGraph(graph).execute());
-            profile = lastExecution.getProfilerResult();
-        } catch (Throwable e) {
-            throw failure("failed", plan, e);
-        }
-        driverLog.check(device);
-        if (runs >= profiledRuns) {
-            return new Timing(0, -1, -1, -1, 0);
-        }
-        runs++;
-        Timing timing = ProfiledTimes.of(device, profile, System.nanoTime() - start, compileNanos);
-        compileNanos = 0;
-        return timing;
-    }
-
-    private static Timing since(long start, Timing timing) {
-        return new Timing(System.nanoTime() - start, timing.kernelNanos(), timing.copyInNanos(), timing.copyOutNanos(),
-                timing.compileNanos());
     }
 
     private void store(LlaResult result, KeptState kept) {
@@ -231,7 +159,7 @@ public final class TornadoPlan implements FloatPlan {
         FloatArrays.store(buffers.logSumExp(), result.logSumExp());
         if (kept != null) {
             if (!options.keepState()) {
-                fetchState();
+                graphs.fetch(buffers.kbar(), buffers.x());
             }
             FloatArrays.store(buffers.kbar(), kept.kbar());
             FloatArrays.store(buffers.x(), kept.x());
@@ -246,44 +174,16 @@ public final class TornadoPlan implements FloatPlan {
         return use;
     }
 
-    /** What the graph copies back only where it is asked to. */
-    private void fetchState() {
-        try {
-            entry.inTurn(() -> lastExecution.transferToHost(buffers.kbar(), buffers.x()));
-        } catch (Throwable e) {
-            throw failure("could not read its solutions", plan, e);
-        }
-        driverLog.check(device);
-    }
-
     private void requireShape(String what, AttentionShape given) {
         if (!given.equals(shape)) {
             throw new InvalidInputException(device + ": this plan is for " + shape + ", but " + what + " have " + given);
         }
     }
 
-    /** @param unusable null before there is one */
-    private DeviceException failure(String what, TornadoExecutionPlan unusable, Throwable e) {
-        use.abandon();
-        release();
-        DeviceException shortage = memory.refusal(shape, heldBytes, e);
-        try {
-            if (unusable != null) {
-                unusable.withAllGraphs();
-                entry.inTurn(unusable::freeDeviceMemory);
-            }
-        } catch (Throwable unfreed) { // TornadoVM gives up at the first array that was not allocated
-            e.addSuppressed(unfreed);
-        }
-        if (shortage != null) {
-            return shortage;
-        }
-        driverLog.check(device);
-        return new DeviceException(device + " " + what + " for " + shape + ": " + RootCause.message(e), e);
-    }
-
-    private void release() {
-        memory.release(heldBytes);
+    @Override
+    public String describe() {
+        return "q, k and v are copied to float32 buffers (B,H,S,D) for the device, whatever their layout and type, and o and gradients from such "
+                + "buffers; views with strides take no further copy.";
     }
 
     @Override
@@ -293,19 +193,6 @@ public final class TornadoPlan implements FloatPlan {
 
     @Override
     public void close() {
-        use.close(this::free);
-    }
-
-    private void free() {
-        release();
-        try {
-            entry.inTurn(() -> {
-                plan.withAllGraphs();
-                plan.close();
-                return null;
-            });
-        } catch (Exception e) {
-            throw new DeviceException(device + " could not free its memory: " + e.getMessage(), e);
-        }
+        use.close(graphs::free);
     }
 }

@@ -1,6 +1,8 @@
 package io.github.flashlla.tornado.kernels.forward;
 
 import io.github.flashlla.tornado.kernels.tile.JvmGroup;
+import io.github.flashlla.tornado.kernels.tile.TilePieces;
+import io.github.flashlla.tornado.kernels.tile.TileState;
 import java.util.Random;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -30,8 +32,8 @@ final class TileProblem {
     final FloatArray stats;
     final HalfFloatArray packed;
     final FloatArray scratch;
-    final IntArray sizes = new IntArray(TileForward.SIZES);
-    final FloatArray settings = new FloatArray(TileForward.SETTINGS);
+    final IntArray sizes = new IntArray(TileState.SIZES);
+    final FloatArray settings = new FloatArray(TileState.SETTINGS);
 
     TileProblem(int heads, int group, int Sq, int Sk, int D, int Dv, boolean causal, float scale, float tolerance, int most) {
         this.heads = heads;
@@ -49,17 +51,17 @@ final class TileProblem {
         kbar = poisoned(heads * Sq * D);
         x = poisoned(heads * Sq * D);
         stats = poisoned(heads * Sq * 2);
-        packed = new HalfFloatArray((int) TileForward.packedHalves(heads / group, Sk, D, Dv));
-        scratch = poisoned((int) TileForward.scratchFloats(heads, Sq, TileForward.dims(D)));
-        sizes.set(TileForward.HEADS, heads);
-        sizes.set(TileForward.GROUP, group);
-        sizes.set(TileForward.SQ, Sq);
-        sizes.set(TileForward.SK, Sk);
-        sizes.set(TileForward.PADDED_SK, (int) TileForward.paddedKeys(Sk));
-        sizes.set(TileForward.CAUSAL, causal ? 1 : 0);
-        sizes.set(TileForward.MAX_ITERATIONS, most);
-        settings.set(TileForward.SCALE, scale);
-        settings.set(TileForward.TOLERANCE, tolerance);
+        packed = new HalfFloatArray((int) TileState.packedHalves(heads / group, Sk, D, Dv));
+        scratch = poisoned((int) TileState.scratchFloats(heads, Sq, TileState.dims(D)));
+        sizes.set(TileState.HEADS, heads);
+        sizes.set(TileState.GROUP, group);
+        sizes.set(TileState.SQ, Sq);
+        sizes.set(TileState.SK, Sk);
+        sizes.set(TileState.PADDED_SK, (int) TileState.paddedKeys(Sk));
+        sizes.set(TileState.CAUSAL, causal ? 1 : 0);
+        sizes.set(TileState.MAX_ITERATIONS, most);
+        settings.set(TileState.SCALE, scale);
+        settings.set(TileState.TOLERANCE, tolerance);
     }
 
     private static FloatArray poisoned(int size) {
@@ -87,23 +89,24 @@ final class TileProblem {
     }
 
     private int groups() {
-        return heads * Math.ceilDiv(Sq, TileForward.BLOCK);
+        return heads * Math.ceilDiv(Sq, TileState.BLOCK);
     }
 
     void runOnJvm() {
-        int dims = TileForward.dims(D);
-        JvmGroup.run(packed.getSize() / 2048, 256, ctx -> TileForward.pack(ctx, k, v, packed, sizes, D, Dv));
+        int dims = TileState.dims(D);
+        JvmGroup.run(packed.getSize() / 2048, 256, ctx -> TileForward.pack(ctx, k, v, packed, sizes, D, Dv, TilePieces.stride(dims),
+                TilePieces.stride(TileState.dims(Dv))));
         JvmGroup.run(groups(), 128, ctx -> TileForward.mean(ctx, q, packed, ridge, kbar, lse, scratch, sizes, settings, D, dims));
         JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, scratch, sizes, settings, D, dims, 0));
         JvmGroup.run(groups(), 64, ctx -> TileSolve.list(ctx, scratch, sizes, settings, dims));
         JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, scratch, sizes, settings, D, dims, 1));
         JvmGroup.run(groups(), 128, ctx -> TileOutput.output(ctx, q, packed, x, stats, o, scratch, sizes, settings, D, Dv, dims,
-                TileForward.dims(Dv)));
+                TileState.dims(Dv)));
     }
 
     /** The tasks behind each other, and their launch sizes. */
     TaskGraph graph(String name, GridScheduler grids) {
-        int dims = TileForward.dims(D);
+        int dims = TileState.dims(D);
         grids.addWorkerGrid(name + ".pack", grid(packed.getSize() / 8, 256));
         for (String task : new String[] {"mean", "solve", "left", "output"}) {
             grids.addWorkerGrid(name + "." + task, grid(128 * groups(), 128));
@@ -111,13 +114,14 @@ final class TileProblem {
         grids.addWorkerGrid(name + ".list", grid(64 * groups(), 64));
         return new TaskGraph(name)
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, q, k, v, ridge, o, lse, kbar, x, stats, packed, scratch, sizes, settings)
-                .task("pack", TileForward::pack, new KernelContext(), k, v, packed, sizes, D, Dv)
+                .task("pack", TileForward::pack, new KernelContext(), k, v, packed, sizes, D, Dv, TilePieces.stride(dims),
+                        TilePieces.stride(TileState.dims(Dv)))
                 .task("mean", TileForward::mean, new KernelContext(), q, packed, ridge, kbar, lse, scratch, sizes, settings, D, dims)
                 .task("solve", TileSolve::solve, new KernelContext(), q, packed, ridge, scratch, sizes, settings, D, dims, 0)
                 .task("list", TileSolve::list, new KernelContext(), scratch, sizes, settings, dims)
                 .task("left", TileSolve::solve, new KernelContext(), q, packed, ridge, scratch, sizes, settings, D, dims, 1)
                 .task("output", TileOutput::output, new KernelContext(), q, packed, x, stats, o, scratch, sizes, settings, D, Dv, dims,
-                        TileForward.dims(Dv))
+                        TileState.dims(Dv))
                 .transferToHost(DataTransferMode.EVERY_EXECUTION, o, lse, kbar, x, stats);
     }
 

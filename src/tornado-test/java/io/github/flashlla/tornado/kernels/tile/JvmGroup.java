@@ -14,6 +14,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.function.Consumer;
 import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
@@ -25,6 +26,7 @@ public final class JvmGroup {
 
     private final CyclicBarrier all;
     private final List<int[]> local = new ArrayList<>();
+    private final List<float[]> floats = new ArrayList<>();
     private final AtomicIntegerArray counts = new AtomicIntegerArray(3);
     private final AtomicInteger[] counted;
     private final Lanes[] warps;
@@ -63,6 +65,7 @@ public final class JvmGroup {
     private KernelContext context(int group, int thread, int threads) {
         KernelContext context = new KernelContext() {
             private int arrays;
+            private int floatArrays;
 
             @Override
             public int[] allocateIntLocalArray(int size) {
@@ -73,6 +76,18 @@ public final class JvmGroup {
                         local.add(array);
                     }
                     return local.get(arrays++);
+                }
+            }
+
+            @Override
+            public float[] allocateFloatLocalArray(int size) {
+                synchronized (floats) {
+                    if (floatArrays == floats.size()) {
+                        float[] array = new float[size];
+                        Arrays.fill(array, Float.NaN);
+                        floats.add(array);
+                    }
+                    return floats.get(floatArrays++);
                 }
             }
 
@@ -217,6 +232,18 @@ public final class JvmGroup {
                         for (int i = 0; i < 4; i++) {
                             tile[toByte / 4 + i] = from.get(element + 2 * i).getHalfFloatValue() & 0xffff
                                     | from.get(element + 2 * i + 1).getHalfFloatValue() << 16;
+                        }
+                    });
+                }
+
+                @Override
+                public void copy16(int[] tile, int toByte, FloatArray from, int element) {
+                    if (toByte % 16 != 0 || element % 4 != 0) {
+                        throw new AssertionError("a copy from float " + element + " to byte " + toByte);
+                    }
+                    open.add(() -> {
+                        for (int i = 0; i < 4; i++) {
+                            tile[toByte / 4 + i] = Float.floatToRawIntBits(from.get(element + i));
                         }
                     });
                 }

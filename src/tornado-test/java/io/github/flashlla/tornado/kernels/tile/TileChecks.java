@@ -62,6 +62,11 @@ record TileChecks(TileKernels run) {
             assertEquals(run.numbers.get(t ^ 1), run.pairs.get(t));
             assertEquals(Float.floatToRawIntBits(run.numbers.get(t)) >>> 20, run.pairs.get(TileKernels.THREADS + t));
             assertEquals(Float.intBitsToFloat(0x3f800000 + (t << 16)), run.pairs.get(2 * TileKernels.THREADS + t));
+            int four = 4 * ((t ^ 33) & 15);
+            assertEquals(run.numbers.get(four) + 2 * run.numbers.get(four + 1) + 4 * run.numbers.get(four + 2) + 8 * run.numbers.get(four + 3),
+                    run.pairs.get(3 * TileKernels.THREADS + t), 1e-4);
+            assertEquals(t, run.pairs.get(4 * TileKernels.THREADS + t));
+            assertEquals(-t, run.written.get(8 * TileKernels.THREADS + 2 * t + 1).getFloat32());
             for (int i = 0; i < 4; i++) {
                 assertEquals((Float.floatToFloat16(t) & 0xffff) + i, run.written.get(8 * t + 2 * i).getHalfFloatValue() & 0xffff);
                 assertEquals(-t, run.written.get(8 * t + 2 * i + 1).getFloat32());

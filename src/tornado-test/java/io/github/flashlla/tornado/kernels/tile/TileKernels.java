@@ -18,8 +18,8 @@ public final class TileKernels {
     final FloatArray scalars = poisoned(6 * THREADS);
     final FloatArray together = poisoned(6 * THREADS);
     final FloatArray products = poisoned(24 * THREADS);
-    final FloatArray pairs = poisoned(3 * THREADS);
-    final HalfFloatArray written = new HalfFloatArray(8 * THREADS);
+    final FloatArray pairs = poisoned(5 * THREADS);
+    final HalfFloatArray written = new HalfFloatArray(10 * THREADS);
 
     TileKernels() {
         for (int i = 0; i < THREADS; i++) {
@@ -147,5 +147,17 @@ public final class TileKernels {
         int half = Tile.half2(t, -t);
         Tile.store16(halves, 8 * t, half, half + 1, half + 2, half + 3);
         Tile.storeBits(out, 2 * THREADS + t, 0x3f800000 + (t << 16));
+        int[] tile = ctx.allocateIntLocalArray(4 * THREADS);
+        Tile.align(tile, 16);
+        int base = Tile.address(tile);
+        Tile.copy16(tile, base + 16 * t, in, 4 * (t & 15));
+        Tile.commit();
+        Tile.await(0);
+        ctx.localBarrier();
+        float[] four = new float[4];
+        Tile.loadLocal4(four, 0, tile, base + 16 * (t ^ 33));
+        out.set(3 * THREADS + t, four[0] + 2f * four[1] + 4f * four[2] + 8f * four[3]);
+        Tile.storePair(halves, 8 * THREADS + 2 * t, half);
+        out.set(4 * THREADS + t, Tile.low(Tile.loadPair(halves, 8 * THREADS + 2 * t)));
     }
 }

@@ -72,6 +72,23 @@ class TileSourceTest {
         assertTrue(frames.get("solve") <= 800, "stack frame of solve: " + frames.get("solve"));
     }
 
+    /** Eight kernels; what they keep in memory is kept outside of the loops over tiles. */
+    @ParameterizedTest
+    @CsvSource({"64, 33, 100", "128, 128, 800"})
+    void backward(String headDim, String valueDim, int bytes) throws Exception {
+        String source = source("backward", headDim, valueDim);
+        Map<String, String> kernels = new HashMap<>();
+        KERNEL.matcher(source).results().forEach(kernel -> kernels.putIfAbsent(kernel.group(3), kernel.group()));
+        assertEquals(List.of("gather", "keys", "largest", "list", "pack", "queries", "solve"), kernels.keySet().stream().sorted().toList());
+        Map<String, Integer> frames = frames(String.join("\n", kernels.values()));
+        for (String kernel : List.of("largest", "list", "pack")) {
+            assertEquals(0, frames.get(kernel), "stack frame of " + kernel);
+        }
+        for (String kernel : List.of("gather", "keys", "queries")) {
+            assertTrue(frames.get(kernel) <= bytes, "stack frame of " + kernel + ": " + frames.get(kernel));
+        }
+    }
+
     /** Where arrays have another header, plain kernels must run: the operations add 16 bytes to an array's address. */
     @Test
     void refusesAnotherHeader() throws Exception {

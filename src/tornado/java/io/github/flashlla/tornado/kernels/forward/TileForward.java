@@ -1,13 +1,36 @@
 package io.github.flashlla.tornado.kernels.forward;
 
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.EVERY_KEY;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.LN2;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.LOG2E;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.SHIFT;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.quadSum;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.LN2;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.SHIFT;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.quadSum;
+import static io.github.flashlla.tornado.kernels.tile.TileState.BB;
+import static io.github.flashlla.tornado.kernels.tile.TileState.BLOCK;
+import static io.github.flashlla.tornado.kernels.tile.TileState.CAUSAL;
+import static io.github.flashlla.tornado.kernels.tile.TileState.COUNT;
+import static io.github.flashlla.tornado.kernels.tile.TileState.DIRECTION_LENGTH;
+import static io.github.flashlla.tornado.kernels.tile.TileState.GROUP;
+import static io.github.flashlla.tornado.kernels.tile.TileState.HEADS;
+import static io.github.flashlla.tornado.kernels.tile.TileState.LENGTH;
+import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
+import static io.github.flashlla.tornado.kernels.tile.TileState.PADDED_SK;
+import static io.github.flashlla.tornado.kernels.tile.TileState.QAQ;
+import static io.github.flashlla.tornado.kernels.tile.TileState.REFERENCE;
+import static io.github.flashlla.tornado.kernels.tile.TileState.RR;
+import static io.github.flashlla.tornado.kernels.tile.TileState.SCALE;
+import static io.github.flashlla.tornado.kernels.tile.TileState.SK;
+import static io.github.flashlla.tornado.kernels.tile.TileState.SQ;
+import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
+import static io.github.flashlla.tornado.kernels.tile.TileState.TOLERANCE;
+import static io.github.flashlla.tornado.kernels.tile.TileState.YKBAR;
+import static io.github.flashlla.tornado.kernels.tile.TileState.numbersAt;
+import static io.github.flashlla.tornado.kernels.tile.TileState.sees;
 
 import io.github.flashlla.tornado.kernels.tile.Tile;
-import io.github.flashlla.tornadovm.Pass;
+import io.github.flashlla.tornado.kernels.tile.TilePieces;
+import io.github.flashlla.tornado.kernels.tile.TileRows;
+import io.github.flashlla.tornado.kernels.tile.TileState;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -25,112 +48,35 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * 64 or 128 keys from all over: scores above it are fine up to float16's end. Where one is not, a sum is not finite, and the group does it
  * again with the maximum of all keys.
  *
- * <p>What the next passes need of a row is in {@code scratch}, for rows = B H Sq and dims = D padded to 64, 96 or 128:
- *
- * <pre>
- *   r (rows, dims)  A q (rows, dims)  x (rows, dims)  kbar (rows, dims)  y (rows, dims / 2) as pairs of float16
- *   numbers (rows, 8): b.b, q.A q, r.r, iterations, exponent's reference, -y.kbar, length of y
- *   list (rows): rows left over, of each head, in order   left (B H blocks): their number in each block   count (B H)
- * </pre>
+ * <p>What the next passes need of a row is in {@code scratch}, as {@link TileState} has it.
  */
 public final class TileForward {
-    public static final int THREADS = 128;
-    /** Rows of a group. */
-    public static final int BLOCK = 64;
     public static final int PACK_THREADS = 256;
-
-    // in sizes
-    public static final int HEADS = 0;
-    public static final int GROUP = 1;
-    public static final int SQ = 2;
-    public static final int SK = 3;
-    public static final int PADDED_SK = 4;
-    public static final int CAUSAL = 5;
-    public static final int MAX_ITERATIONS = 6;
-    public static final int SIZES = 7;
-
-    // in settings
-    public static final int SCALE = 0;
-    public static final int TOLERANCE = 1;
-    public static final int SETTINGS = 2;
-
-    // of a row's numbers
-    static final int BB = 0;
-    static final int QAQ = 1;
-    static final int RR = 2;
-    static final int COUNT = 3;
-    static final int REFERENCE = 4;
-    static final int YKBAR = 5;
-    static final int LENGTH = 6;
-    static final int NUMBERS = 8;
-
-    /** Of y, so that p y.k stays within float16 for keys up to 128 from their mean. */
-    static final float DIRECTION_LENGTH = 8f;
 
     private static final float LOW = -1e30f;
     private static final float FINITE = 1e30f;
 
     private TileForward() {}
 
-    /** Padded head dim. */
-    public static int dims(int D) {
-        return D <= 64 ? 64 : D <= 96 ? 96 : 128;
-    }
-
-    /** Keys of a tile. */
-    static int keys(int dims) {
-        return dims <= 64 ? 64 : 32;
-    }
-
-    /** Floats of scratch for so many heads of so many rows. */
-    public static long scratchFloats(long heads, long Sq, int dims) {
-        return heads * Sq * (4L * dims + dims / 2 + NUMBERS + 1) + heads * (Math.ceilDiv(Sq, (long) BLOCK) + 1);
-    }
-
-    /** float16 elements of packed keys and values. */
-    public static long packedHalves(long kvHeads, long Sk, int D, int Dv) {
-        return kvHeads * paddedKeys(Sk) * (TilePieces.stride(dims(D)) + TilePieces.stride(dims(Dv)));
-    }
-
-    /** Keys with those that fill the last tile. */
-    public static long paddedKeys(long Sk) {
-        return Math.ceilDiv(Sk, 64L) * 64;
-    }
-
-    static int numbersAt(int rows, int dims) {
-        return rows * (4 * dims + dims / 2);
-    }
-
-    static int listAt(int rows, int dims) {
-        return numbersAt(rows, dims) + NUMBERS * rows;
-    }
-
-    static int leftAt(int rows, int dims) {
-        return listAt(rows, dims) + rows;
-    }
-
-    /** Keys that row {@code i} of a head sees. */
-    static int sees(int i, int Sq, int Sk, int causal) {
-        return causal != 0 ? Math.max(0, Math.min(Sk, i + 1 + Sk - Sq)) : Sk;
-    }
-
     /**
      * Keys and values as float16, rows padded with zeros: first all keys, then all values. One thread for 8 elements.
      *
+     * @param stride of keys, {@link TilePieces#stride}
+     * @param strideV of values
      * @param k (B,Hkv,Sk,D)
      * @param v (B,Hkv,Sk,Dv)
      * @param packed out
      */
-    public static void pack(KernelContext ctx, FloatArray k, FloatArray v, HalfFloatArray packed, IntArray sizes, int D, int Dv) {
-        int stride = D <= 64 ? 64 : 128;
-        int strideV = Dv <= 64 ? 64 : 128;
+    public static void pack(KernelContext ctx, FloatArray k, FloatArray v, HalfFloatArray packed, IntArray sizes, int D, int Dv, int stride,
+            int strideV) {
         int padded = sizes.get(PADDED_SK);
-        int keys = sizes.get(HEADS) / sizes.get(GROUP) * padded * (stride / 8);
+        int kvRows = sizes.get(HEADS) / sizes.get(GROUP) * padded;
+        int keys = kvRows * (stride / 8);
         int at = ctx.globalIdx;
         if (at < keys) {
             packRow(k, packed, at, at / (stride / 8), 8 * (at % (stride / 8)), sizes, D);
         }
-        if (at >= keys && at < packed.getSize() / 8) {
+        if (at >= keys && at < keys + kvRows * (strideV / 8)) {
             packRow(v, packed, at, (at - keys) / (strideV / 8), 8 * ((at - keys) % (strideV / 8)), sizes, Dv);
         }
     }
@@ -144,10 +90,10 @@ public final class TileForward {
         int fourth = 0;
         if (row % padded < Sk) {
             int source = row / padded * Sk + row % padded;
-            first = TilePieces.pair(from, source, column, D);
-            second = TilePieces.pair(from, source, column + 2, D);
-            third = TilePieces.pair(from, source, column + 4, D);
-            fourth = TilePieces.pair(from, source, column + 6, D);
+            first = TilePieces.pair(from, source, column, D, 1f);
+            second = TilePieces.pair(from, source, column + 2, D, 1f);
+            third = TilePieces.pair(from, source, column + 4, D, 1f);
+            fourth = TilePieces.pair(from, source, column + 6, D, 1f);
         }
         Tile.store16(packed, 8 * at, first, second, third, fourth);
     }
@@ -161,7 +107,7 @@ public final class TileForward {
      * @param kbar out (B,H,Sq,D)
      * @param lse out (B,H,Sq)
      * @param scratch out, see above
-     * @param dims {@link #dims} of D
+     * @param dims {@link TileState#dims} of D
      */
     public static void mean(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray kbar, FloatArray lse,
             FloatArray scratch, IntArray sizes, FloatArray settings, int D, int dims) {
@@ -206,7 +152,7 @@ public final class TileForward {
         float[] acc = new float[dims / 2];
         float[] acc2 = new float[dims / 2];
         float[] total = new float[4];
-        TilePieces.loadRows(qf, q, atA, atB, quad, D, dims);
+        TilePieces.loadRows(qf, q, atA, atB, quad, D, dims, 1f);
         // columns 0 to 3 sum w, columns 4 to 7 sum w2
         one[0] = lane < 16 ? 0x3C003C00 : 0;
         one[1] = one[0];

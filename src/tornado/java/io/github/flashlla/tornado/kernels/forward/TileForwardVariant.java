@@ -12,6 +12,8 @@ import io.github.flashlla.tornado.kernels.ForwardVariant;
 import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.TileOperations;
+import io.github.flashlla.tornado.kernels.tile.TilePieces;
+import io.github.flashlla.tornado.kernels.tile.TileState;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -29,18 +31,23 @@ public final class TileForwardVariant implements ForwardVariant {
 
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
+        return unsuitedToMatrixUnits(device, shape, options)
+                .or(() -> KernelVariant.unless(Math.max(scratchFloats(shape), packedHalves(shape)) <= Integer.MAX_VALUE - 64,
+                        "its work array would have more than 2^31 elements"));
+    }
+
+    /** What forward and backward ask alike. */
+    public static Optional<String> unsuitedToMatrixUnits(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return KernelVariant.unless(options.precision() == DataType.FLOAT16, "it computes in float16, which the options do not ask for")
                 .or(() -> KernelVariant.unless(device.hasMatrixUnits(), "the device has no matrix units that TornadoVM reaches"))
                 .or(() -> KernelVariant.unless(options.preconditioner() == Preconditioner.NONE, "it has no preconditioner"))
                 .or(() -> KernelVariant.unless(Math.max(shape.headDim(), shape.valueDim()) <= MAX_DIM, "it takes head dims up to " + MAX_DIM))
-                .or(() -> KernelVariant.unless(Math.max(scratchFloats(shape), packedHalves(shape)) <= Integer.MAX_VALUE - 64,
-                        "its work array would have more than 2^31 elements"))
                 .or(() -> TileOperations.unavailable(device.info().name()));
     }
 
     @Override
     public WorkGroupDemand demand(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return new WorkGroupDemand(TileForward.THREADS, LOCAL_BYTES);
+        return new WorkGroupDemand(TileState.THREADS, LOCAL_BYTES);
     }
 
     /** Rows left over are regrouped: a query iterates as often as it needs. */
@@ -55,40 +62,41 @@ public final class TileForwardVariant implements ForwardVariant {
     }
 
     private static long packedHalves(AttentionShape shape) {
-        return TileForward.packedHalves((long) shape.batch() * shape.kvHeads(), shape.keyLength(), shape.headDim(), shape.valueDim());
+        return TileState.packedHalves((long) shape.batch() * shape.kvHeads(), shape.keyLength(), shape.headDim(), shape.valueDim());
     }
 
     private static long scratchFloats(AttentionShape shape) {
-        return TileForward.scratchFloats((long) shape.batch() * shape.heads(), shape.queryLength(), TileForward.dims(shape.headDim()));
+        return TileState.scratchFloats((long) shape.batch() * shape.heads(), shape.queryLength(), TileState.dims(shape.headDim()));
     }
 
     /** Pack, mean, solve, list, solve of the list, output. */
     @Override
     public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
         int heads = s.batch() * s.heads();
-        IntArray sizes = IntArray.fromElements(heads, s.group(), s.queryLength(), s.keyLength(), (int) TileForward.paddedKeys(s.keyLength()),
+        IntArray sizes = IntArray.fromElements(heads, s.group(), s.queryLength(), s.keyLength(), (int) TileState.paddedKeys(s.keyLength()),
                 options.causal() ? 1 : 0, options.maxIterations());
         FloatArray settings = FloatArray.fromElements((float) options.scaleFor(s.headDim()), (float) options.tolerance());
         tasks.transferOnce(sizes, settings);
         int D = s.headDim();
         int Dv = s.valueDim();
-        int dims = TileForward.dims(D);
-        int dimsV = TileForward.dims(Dv);
-        long groups = (long) heads * Math.ceilDiv(s.queryLength(), TileForward.BLOCK);
+        int dims = TileState.dims(D);
+        int dimsV = TileState.dims(Dv);
+        long groups = (long) heads * Math.ceilDiv(s.queryLength(), TileState.BLOCK);
         tasks.task("lla_pack", TaskAppender.groups(Math.ceilDiv(packedHalves(s) / 8, (long) TileForward.PACK_THREADS), TileForward.PACK_THREADS),
-                g -> g.task("lla_pack", TileForward::pack, new KernelContext(), b.k(), b.v(), b.packed(), sizes, D, Dv));
-        tasks.task("lla_mean", TaskAppender.groups(groups, TileForward.THREADS),
+                g -> g.task("lla_pack", TileForward::pack, new KernelContext(), b.k(), b.v(), b.packed(), sizes, D, Dv,
+                        TilePieces.stride(dims), TilePieces.stride(dimsV)));
+        tasks.task("lla_mean", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_mean", TileForward::mean, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.logSumExp(),
                         b.scratch(), sizes, settings, D, dims));
-        tasks.task("lla_solve", TaskAppender.groups(groups, TileForward.THREADS),
+        tasks.task("lla_solve", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_solve", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.scratch(), sizes, settings, D,
                         dims, 0));
-        tasks.task("lla_list", TaskAppender.groups(groups, TileForward.BLOCK),
+        tasks.task("lla_list", TaskAppender.groups(groups, TileState.BLOCK),
                 g -> g.task("lla_list", TileSolve::list, new KernelContext(), b.scratch(), sizes, settings, dims));
-        tasks.task("lla_solve_left", TaskAppender.groups(groups, TileForward.THREADS),
+        tasks.task("lla_solve_left", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_solve_left", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.scratch(), sizes, settings,
                         D, dims, 1));
-        tasks.task("lla_forward", TaskAppender.groups(groups, TileForward.THREADS),
+        tasks.task("lla_forward", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_forward", TileOutput::output, new KernelContext(), b.q(), b.packed(), b.x(), b.stats(), b.o(), b.scratch(),
                         sizes, settings, D, Dv, dims, dimsV));
     }

@@ -1,19 +1,21 @@
 package io.github.flashlla.tornado.kernels.forward;
 
-import static io.github.flashlla.tornado.kernels.forward.TileForward.BB;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.BLOCK;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.COUNT;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.NUMBERS;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.REFERENCE;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.RR;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.THREADS;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.EVERY_KEY;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.LOG2E;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.UNSHIFT;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.quadSum;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.UNSHIFT;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.quadSum;
+import static io.github.flashlla.tornado.kernels.tile.TileState.BB;
+import static io.github.flashlla.tornado.kernels.tile.TileState.BLOCK;
+import static io.github.flashlla.tornado.kernels.tile.TileState.COUNT;
+import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
+import static io.github.flashlla.tornado.kernels.tile.TileState.REFERENCE;
+import static io.github.flashlla.tornado.kernels.tile.TileState.RR;
+import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
 
 import io.github.flashlla.tornado.kernels.tile.Tile;
-import io.github.flashlla.tornadovm.Pass;
+import io.github.flashlla.tornado.kernels.tile.TilePieces;
+import io.github.flashlla.tornado.kernels.tile.TileRows;
+import io.github.flashlla.tornado.kernels.tile.TileState;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -35,14 +37,14 @@ public final class TileOutput {
     private TileOutput() {}
 
     /**
-     * One group of {@value TileForward#THREADS} for each {@value TileForward#BLOCK} rows of a head, the longest first.
+     * One group of {@value TileState#THREADS} for each {@value TileState#BLOCK} rows of a head, the longest first.
      *
      * @param q (B,H,Sq,D)
      * @param packed from {@link TileForward#pack}
      * @param x out (B,H,Sq,D)
      * @param stats out (B,H,Sq,2): iterations behind the first step, relative residual
      * @param o out (B,H,Sq,Dv)
-     * @param scratch as {@link TileForward} has it
+     * @param scratch as {@link TileState} has it
      */
     public static void output(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray x, FloatArray stats, FloatArray o,
             FloatArray scratch, IntArray sizes, FloatArray settings, int D, int Dv, int dims, int dimsV) {
@@ -60,12 +62,12 @@ public final class TileOutput {
         int lane = tid & 31;
         int warp = tid >> 5;
         int quad = lane & 3;
-        int heads = sizes.get(TileForward.HEADS);
-        int group = sizes.get(TileForward.GROUP);
-        int Sq = sizes.get(TileForward.SQ);
-        int Sk = sizes.get(TileForward.SK);
-        int padded = sizes.get(TileForward.PADDED_SK);
-        int causal = sizes.get(TileForward.CAUSAL);
+        int heads = sizes.get(TileState.HEADS);
+        int group = sizes.get(TileState.GROUP);
+        int Sq = sizes.get(TileState.SQ);
+        int Sk = sizes.get(TileState.SK);
+        int padded = sizes.get(TileState.PADDED_SK);
+        int causal = sizes.get(TileState.CAUSAL);
         int rows = heads * Sq;
         int head = ctx.groupIdx % heads;
         int block = (Sq + BLOCK - 1) / BLOCK - 1 - ctx.groupIdx / heads;
@@ -76,15 +78,15 @@ public final class TileOutput {
         int liveB = rowB < Sq ? 1 : 0;
         int atA = head * Sq + Math.min(rowA, Sq - 1);
         int atB = head * Sq + Math.min(rowB, Sq - 1);
-        int seesA = TileForward.sees(Math.min(rowA, Sq - 1), Sq, Sk, causal);
-        int seesB = TileForward.sees(Math.min(rowB, Sq - 1), Sq, Sk, causal);
-        int low = TileForward.sees(Math.min(first, Sq - 1), Sq, Sk, causal);
-        int high = TileForward.sees(Math.min(first + 15, Sq - 1), Sq, Sk, causal);
-        int tiles = (TileForward.sees(Math.min(block * BLOCK + BLOCK, Sq) - 1, Sq, Sk, causal) + keys - 1) / keys;
+        int seesA = TileState.sees(Math.min(rowA, Sq - 1), Sq, Sk, causal);
+        int seesB = TileState.sees(Math.min(rowB, Sq - 1), Sq, Sk, causal);
+        int low = TileState.sees(Math.min(first, Sq - 1), Sq, Sk, causal);
+        int high = TileState.sees(Math.min(first + 15, Sq - 1), Sq, Sk, causal);
+        int tiles = (TileState.sees(Math.min(block * BLOCK + BLOCK, Sq) - 1, Sq, Sk, causal) + keys - 1) / keys;
         int from = head / group * padded * stride;
         int fromV = heads / group * padded * stride + head / group * padded * strideV;
-        float c = settings.get(TileForward.SCALE) * LOG2E;
-        int numbers = TileForward.numbersAt(rows, dims);
+        float c = settings.get(TileState.SCALE) * LOG2E;
+        int numbers = TileState.numbersAt(rows, dims);
         int xAt = 2 * rows * dims;
         int kbarAt = 3 * rows * dims;
         int baseA = TileRows.base(atA, quad, dims);
@@ -101,7 +103,7 @@ public final class TileOutput {
         float[] four = new float[4];
         float[] mean = new float[4];
         float[] starts = new float[4];
-        TilePieces.loadRows(qf, q, atA, atB, quad, D, dims);
+        TilePieces.loadRows(qf, q, atA, atB, quad, D, dims, 1f);
         float mA = scratch.get(numbers + NUMBERS * atA + REFERENCE);
         float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE);
         float xxA = 0f;

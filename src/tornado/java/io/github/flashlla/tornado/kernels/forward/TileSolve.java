@@ -1,22 +1,24 @@
 package io.github.flashlla.tornado.kernels.forward;
 
-import static io.github.flashlla.tornado.kernels.forward.TileForward.BB;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.BLOCK;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.COUNT;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.LENGTH;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.NUMBERS;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.QAQ;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.REFERENCE;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.RR;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.THREADS;
-import static io.github.flashlla.tornado.kernels.forward.TileForward.YKBAR;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.EVERY_KEY;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.LOG2E;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.UNSHIFT;
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.quadSum;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.UNSHIFT;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.quadSum;
+import static io.github.flashlla.tornado.kernels.tile.TileState.BB;
+import static io.github.flashlla.tornado.kernels.tile.TileState.BLOCK;
+import static io.github.flashlla.tornado.kernels.tile.TileState.COUNT;
+import static io.github.flashlla.tornado.kernels.tile.TileState.LENGTH;
+import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
+import static io.github.flashlla.tornado.kernels.tile.TileState.QAQ;
+import static io.github.flashlla.tornado.kernels.tile.TileState.REFERENCE;
+import static io.github.flashlla.tornado.kernels.tile.TileState.RR;
+import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
+import static io.github.flashlla.tornado.kernels.tile.TileState.YKBAR;
 
 import io.github.flashlla.tornado.kernels.tile.Tile;
-import io.github.flashlla.tornadovm.Pass;
+import io.github.flashlla.tornado.kernels.tile.TilePieces;
+import io.github.flashlla.tornado.kernels.tile.TileRows;
+import io.github.flashlla.tornado.kernels.tile.TileState;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -46,12 +48,12 @@ public final class TileSolve {
     private TileSolve() {}
 
     /**
-     * One group of {@value TileForward#THREADS} for each {@value TileForward#BLOCK} rows of a head, the longest first.
+     * One group of {@value TileState#THREADS} for each {@value TileState#BLOCK} rows of a head, the longest first.
      *
      * @param q (B,H,Sq,D)
      * @param packed from {@link TileForward#pack}
      * @param ridge (B,H,Sq)
-     * @param scratch as {@link TileForward} has it
+     * @param scratch as {@link TileState} has it
      * @param listed 1 for the rows of the list, 0 for all
      */
     public static void solve(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray scratch, IntArray sizes,
@@ -68,16 +70,16 @@ public final class TileSolve {
         int lane = tid & 31;
         int warp = tid >> 5;
         int quad = lane & 3;
-        int heads = sizes.get(TileForward.HEADS);
-        int Sq = sizes.get(TileForward.SQ);
-        int Sk = sizes.get(TileForward.SK);
-        int causal = sizes.get(TileForward.CAUSAL);
-        int most = sizes.get(TileForward.MAX_ITERATIONS);
+        int heads = sizes.get(TileState.HEADS);
+        int Sq = sizes.get(TileState.SQ);
+        int Sk = sizes.get(TileState.SK);
+        int causal = sizes.get(TileState.CAUSAL);
+        int most = sizes.get(TileState.MAX_ITERATIONS);
         int rows = heads * Sq;
         int blocks = (Sq + BLOCK - 1) / BLOCK;
-        int listAt = TileForward.listAt(rows, dims);
-        int leftAt = TileForward.leftAt(rows, dims);
-        int numbers = TileForward.numbersAt(rows, dims);
+        int listAt = TileState.listAt(rows, dims);
+        int leftAt = TileState.leftAt(rows, dims);
+        int numbers = TileState.numbersAt(rows, dims);
         int head = ctx.groupIdx % heads;
         int place = ctx.groupIdx / heads;
         int count = listed != 0 ? Tile.loadBits(scratch, leftAt + heads * blocks + head) : Sq;
@@ -90,15 +92,15 @@ public final class TileSolve {
             int liveB = first + (lane >> 2) + 8 < count ? 1 : 0;
             int atA = head * Sq + rowA;
             int atB = head * Sq + rowB;
-            int seesA = TileForward.sees(rowA, Sq, Sk, causal);
-            int seesB = TileForward.sees(rowB, Sq, Sk, causal);
-            int low = TileForward.sees(TileRows.row(scratch, listAt + head * Sq, first, count, listed), Sq, Sk, causal);
-            int high = TileForward.sees(TileRows.row(scratch, listAt + head * Sq, first + 15, count, listed), Sq, Sk, causal);
-            int last = TileForward.sees(TileRows.row(scratch, listAt + head * Sq, block * BLOCK + BLOCK - 1, count, listed), Sq, Sk, causal);
+            int seesA = TileState.sees(rowA, Sq, Sk, causal);
+            int seesB = TileState.sees(rowB, Sq, Sk, causal);
+            int low = TileState.sees(TileRows.row(scratch, listAt + head * Sq, first, count, listed), Sq, Sk, causal);
+            int high = TileState.sees(TileRows.row(scratch, listAt + head * Sq, first + 15, count, listed), Sq, Sk, causal);
+            int last = TileState.sees(TileRows.row(scratch, listAt + head * Sq, block * BLOCK + BLOCK - 1, count, listed), Sq, Sk, causal);
             int tiles = (last + keys - 1) / keys;
-            int from = head / sizes.get(TileForward.GROUP) * sizes.get(TileForward.PADDED_SK) * stride;
-            float c = settings.get(TileForward.SCALE) * LOG2E;
-            float tolerance = settings.get(TileForward.TOLERANCE);
+            int from = head / sizes.get(TileState.GROUP) * sizes.get(TileState.PADDED_SK) * stride;
+            float c = settings.get(TileState.SCALE) * LOG2E;
+            float tolerance = settings.get(TileState.TOLERANCE);
             int aqAt = rows * dims;
             int xAt = 2 * rows * dims;
             int kbarAt = 3 * rows * dims;
@@ -117,7 +119,7 @@ public final class TileSolve {
             float[] yk = new float[2];
             float[] four = new float[4];
             float[] starts = new float[4];
-            TilePieces.loadRows(qf, q, atA, atB, quad, D, dims);
+            TilePieces.loadRows(qf, q, atA, atB, quad, D, dims, 1f);
             TileRows.loadPairs(y, scratch, yAt, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), dims);
             one[0] = Tile.opaque(0x3C003C00);
             one[1] = Tile.opaque(0x3C003C00);
@@ -309,27 +311,27 @@ public final class TileSolve {
     }
 
     /**
-     * The rows that go on, of each head, in order. One group of {@value TileForward#BLOCK} for each so many rows of a head.
+     * The rows that go on, of each head, in order. One group of {@value TileState#BLOCK} for each so many rows of a head.
      *
-     * @param scratch as {@link TileForward} has it; its list and counts out
+     * @param scratch as {@link TileState} has it; its list and counts out
      */
     public static void list(KernelContext ctx, FloatArray scratch, IntArray sizes, FloatArray settings, int dims) {
         int[] goOn = ctx.allocateIntLocalArray(BLOCK);
         int[] sum = ctx.allocateIntLocalArray(BLOCK);
         int tid = ctx.localIdx;
-        int heads = sizes.get(TileForward.HEADS);
-        int Sq = sizes.get(TileForward.SQ);
+        int heads = sizes.get(TileState.HEADS);
+        int Sq = sizes.get(TileState.SQ);
         int rows = heads * Sq;
         int blocks = (Sq + BLOCK - 1) / BLOCK;
-        int leftAt = TileForward.leftAt(rows, dims);
-        int numbers = TileForward.numbersAt(rows, dims);
+        int leftAt = TileState.leftAt(rows, dims);
+        int numbers = TileState.numbersAt(rows, dims);
         int head = ctx.groupIdx / blocks;
         int block = ctx.groupIdx % blocks;
         int row = block * BLOCK + tid;
-        float tolerance = settings.get(TileForward.TOLERANCE);
+        float tolerance = settings.get(TileState.TOLERANCE);
         int goesOn = 0;
         if (row < Sq) {
-            goesOn = goesOn(scratch, numbers + NUMBERS * (head * Sq + row), tolerance * tolerance, sizes.get(TileForward.MAX_ITERATIONS));
+            goesOn = goesOn(scratch, numbers + NUMBERS * (head * Sq + row), tolerance * tolerance, sizes.get(TileState.MAX_ITERATIONS));
         }
         goOn[tid] = goesOn;
         int before = 0;
@@ -344,7 +346,7 @@ public final class TileSolve {
             place += n < tid ? goOn[n] : 0;
         }
         if (goesOn != 0) {
-            Tile.storeBits(scratch, TileForward.listAt(rows, dims) + head * Sq + place, row);
+            Tile.storeBits(scratch, TileState.listAt(rows, dims) + head * Sq + place, row);
         }
         if (block == blocks - 1 && tid == BLOCK - 1) {
             Tile.storeBits(scratch, leftAt + heads * blocks + head, place + goesOn);

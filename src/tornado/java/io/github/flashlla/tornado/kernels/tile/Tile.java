@@ -179,6 +179,22 @@ public final class Tile {
         Warp.current().copy16(tile, address, from, element);
     }
 
+    /** 4 floats, from an element that is a multiple of 4; else as above. */
+    @CudaC(value = "asm volatile(\"cp.async.cg.shared.global [%0], [%1], 16;\" :: \"r\"($1), \"l\"((char *) $2 + 16 + 4ll * $3)"
+            + " : \"memory\");", effect = true, reads = 2)
+    public static void copy16(int[] tile, int address, FloatArray from, int element) {
+        Warp.current().copy16(tile, address, from, element);
+    }
+
+    /** Four floats of local memory into to[at..at+3]; {@code address} is a multiple of 16. */
+    @CudaC(value = "asm volatile(\"ld.shared.v4.f32 {%0,%1,%2,%3}, [%4];\" : \"=f\"($0[$1]), \"=f\"($0[$1 + 1]), \"=f\"($0[$1 + 2]),"
+            + " \"=f\"($0[$1 + 3]) : \"r\"($3) : \"memory\");", effect = true)
+    public static void loadLocal4(float[] to, int at, int[] tile, int address) {
+        for (int i = 0; i < 4; i++) {
+            to[at + i] = Float.intBitsToFloat(tile[address / 4 + i]);
+        }
+    }
+
     /** Ends a set of this thread's copies. */
     @CudaC(value = "asm volatile(\"cp.async.commit_group;\" ::: \"memory\");", effect = true)
     public static void commit() {
@@ -229,6 +245,21 @@ public final class Tile {
             effect = true, writes = 0)
     public static void storeBits(FloatArray to, int element, int bits) {
         to.getSegmentWithHeader().set(ValueLayout.JAVA_INT_UNALIGNED, TornadoNativeArray.ARRAY_HEADER + 4L * element, bits);
+    }
+
+    /** Two float16 from an even index. */
+    @CudaC(value = "asm volatile(\"ld.global.b32 %0, [%1];\" : \"=r\"($r) : \"l\"((char *) $0 + 16 + 2ll * $1) : \"memory\");",
+            effect = true, reads = 0)
+    public static int loadPair(HalfFloatArray from, int element) {
+        return from.get(element).getHalfFloatValue() & 0xffff | from.get(element + 1).getHalfFloatValue() << 16;
+    }
+
+    /** Two float16 to an even index. */
+    @CudaC(value = "asm volatile(\"st.global.b32 [%0], %1;\" :: \"l\"((char *) $0 + 16 + 2ll * $1), \"r\"($2) : \"memory\");",
+            effect = true, writes = 0)
+    public static void storePair(HalfFloatArray to, int element, int pair) {
+        to.set(element, new HalfFloat((short) pair));
+        to.set(element + 1, new HalfFloat((short) (pair >>> 16)));
     }
 
     /**

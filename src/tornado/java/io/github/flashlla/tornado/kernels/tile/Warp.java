@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.kernels.tile;
 
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
@@ -32,6 +33,9 @@ public interface Warp {
 
     /** Not there before {@link #await}. */
     void copy16(int[] tile, int toByte, HalfFloatArray from, int element);
+
+    /** The same of four floats. */
+    void copy16(int[] tile, int toByte, FloatArray from, int element);
 
     void commit();
 

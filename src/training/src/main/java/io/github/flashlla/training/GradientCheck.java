@@ -18,7 +18,7 @@ final class GradientCheck {
         Batch data = task.draw(Trainer.generator(seed, 0), 2);
         double distance = 0;
         double norm = 0;
-        try (Device reference = Devices.open("reference"); Model model = new Model(sizes, DataType.FLOAT64, seed, true);
+        try (Device reference = Devices.open("reference"); Model model = new Model(sizes, DataType.FLOAT64, seed, 1);
                 LlaAttention lla = new LlaAttention(reference); NDScope scope = new NDScope()) {
             scope.suppressNotUsedWarning();
             lla.backward(Trainer.loss(model, lla, task, data));

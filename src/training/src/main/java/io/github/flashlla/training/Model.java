@@ -35,9 +35,9 @@ final class Model implements AutoCloseable {
     /**
      * The same for a seed, whatever the attention.
      *
-     * @param ridge whether to learn a ridge per head: a parameter that no graph holds would have no gradient
+     * @param startRidge what the learned ridge of every head starts from, above 0; 0 for a model without one: a parameter that no graph holds would have no gradient
      */
-    Model(Sizes sizes, DataType type, long seed, boolean ridge) {
+    Model(Sizes sizes, DataType type, long seed, double startRidge) {
         this.sizes = sizes;
         this.type = type;
         this.manager = Engine.getEngine("PyTorch").newBaseManager();
@@ -53,8 +53,8 @@ final class Model implements AutoCloseable {
                 add(name + matrix, random, dim, dim, Math.sqrt(dim));
             }
             constant(name + "gain", 1, 1, sizes.heads(), 1, 1);
-            if (ridge) {
-                constant(name + "log_ridge", 0, 1, sizes.heads(), 1, 1);
+            if (startRidge > 0) {
+                constant(name + "log_ridge", Math.log(startRidge), 1, sizes.heads(), 1, 1);
             }
             constant(name + "perceptron.norm", 1, dim);
             add(name + "widen", random, dim, WIDENING * dim, Math.sqrt(dim));

@@ -72,7 +72,7 @@ public final class StateTracking extends TrainedExperiment {
     @Override
     Plan plan(boolean quick) {
         Words task = new Words(quick ? 8 : 16);
-        return new Plan(task, new Model.Sizes(2, 32, 2, task.longest(), task.inputs(), task.outputs()), 32, quick ? 200 : 1000, quick ? List.of(5e-3) : List.of(2e-3, 5e-3),
+        return new Plan(task, new Model.Sizes(2, 32, 2, task.longest(), task.inputs(), task.outputs()), 32, quick ? 200 : 2000, quick ? List.of(5e-3) : List.of(2e-3, 5e-3, 1e-2),
                 quick ? List.of(LLA, SOFTMAX) : List.of(LLA, SOFTMAX, LINEAR, MESA));
     }
 

@@ -1,6 +1,5 @@
-package io.github.flashlla.tornado.kernels.forward;
+package io.github.flashlla.tornado.kernels.tile;
 
-import io.github.flashlla.tornado.kernels.tile.Tile;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
@@ -11,49 +10,49 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
  * <p>A tile of keys is in local memory as it is in global memory, row by row, but that the 16-byte chunk c of row r is at chunk
  * c ^ (r % 8): so {@code ldmatrix} reads it either way without bank conflicts.
  */
-final class TilePieces {
+public final class TilePieces {
     /** 2^this is how large a weight can be in the passes that know the sum. */
-    static final float SHIFT = 8f;
+    public static final float SHIFT = 8f;
     /** 2^-SHIFT. */
-    static final float UNSHIFT = 0.00390625f;
+    public static final float UNSHIFT = 0.00390625f;
     /** Exponent of a key that is not seen; finite, since pass 1 multiplies by it. */
-    static final float HIDDEN = -10000f;
-    static final int EVERY_KEY = Integer.MAX_VALUE;
-    static final float LN2 = 0.69314718f;
-    static final float LOG2E = 1.44269504f;
+    public static final float HIDDEN = -10000f;
+    public static final int EVERY_KEY = Integer.MAX_VALUE;
+    public static final float LN2 = 0.69314718f;
+    public static final float LOG2E = 1.44269504f;
 
     private TilePieces() {}
 
     /** float16 elements from row to row of packed keys or values. */
-    static int stride(int dims) {
+    public static int stride(int dims) {
         return dims <= 64 ? 64 : 128;
     }
 
     /** Byte of this lane's row for {@code ldmatrix} of the keys as B of S: rows are keys. */
-    static int scoreByte(int lane, int stride) {
+    public static int scoreByte(int lane, int stride) {
         int m = lane >> 3;
         return ((m >> 1) * 8 + (lane & 7)) * 2 * stride + (((m & 1) ^ (lane & 7)) << 4);
     }
 
     /** The same for the transposed load, as B of the sums. */
-    static int sumByte(int lane, int stride) {
+    public static int sumByte(int lane, int stride) {
         int m = lane >> 3;
         return ((m & 1) * 8 + (lane & 7)) * 2 * stride + (((m >> 1) ^ (lane & 7)) << 4);
     }
 
     /** Starts this thread's copies of one tile of {@code keys} rows; {@code from} is its first element. */
-    static void copyTile(int[] tile, int address, HalfFloatArray packed, int from, int tid, int keys, int stride) {
+    public static void copyTile(int[] tile, int address, HalfFloatArray packed, int from, int tid, int keys, int stride) {
         int chunks = stride / 8;
         int row = tid / chunks;
         int chunk = tid % chunks;
         int to = address + row * 2 * stride + ((chunk ^ (row & 7)) << 4);
-        for (int i = 0; i < keys * chunks / TileForward.THREADS; i++) {
+        for (int i = 0; i < keys * chunks / TileState.THREADS; i++) {
             Tile.copy16(tile, to + i * 2048, packed, from + 8 * tid + i * 1024);
         }
     }
 
     /** A number for each row, as what products start from. */
-    static void start(float[] from, float a, float b) {
+    public static void start(float[] from, float a, float b) {
         from[0] = Tile.opaque(a);
         from[1] = Tile.opaque(a);
         from[2] = Tile.opaque(b);
@@ -66,7 +65,7 @@ final class TilePieces {
      *
      * @param step in 1/1024 of a piece
      */
-    static void copyPieces(int[] tile, int address, HalfFloatArray packed, int from, int tid, int stride, int piece, int step, int pieces) {
+    public static void copyPieces(int[] tile, int address, HalfFloatArray packed, int from, int tid, int stride, int piece, int step, int pieces) {
         int chunks = stride / 8;
         int row = tid / chunks;
         int chunk = tid % chunks;
@@ -78,12 +77,12 @@ final class TilePieces {
         }
     }
 
-    static int pieceAt(int place, int piece, int step, int pieces) {
+    public static int pieceAt(int place, int piece, int step, int pieces) {
         return Math.min(piece + (place * step >> 10), pieces - 1);
     }
 
     /** s = q k^T, 16 x 16. */
-    static void scores(float[] s, int[] q, int[] b, int[] tile, int at, int offset, int dims) {
+    public static void scores(float[] s, int[] q, int[] b, int[] tile, int at, int offset, int dims) {
         Tile.load4(b, 0, tile, at + offset);
         Tile.mmaFromZero(s, 0, q, 0, b, 0);
         Tile.mmaFromZero(s, 4, q, 0, b, 2);
@@ -95,7 +94,7 @@ final class TilePieces {
     }
 
     /** s = q k^T and u = y k^T + from. */
-    static void scoresAndProducts(float[] s, float[] u, int[] q, int[] y, int[] b, int[] tile, int at, int offset, float[] from,
+    public static void scoresAndProducts(float[] s, float[] u, int[] q, int[] y, int[] b, int[] tile, int at, int offset, float[] from,
             int dims) {
         Tile.load4(b, 0, tile, at + offset);
         Tile.mmaFromZero(s, 0, q, 0, b, 0);
@@ -112,7 +111,7 @@ final class TilePieces {
     }
 
     /** u += y k^T. */
-    static void moreProducts(float[] u, int[] y, int[] b, int[] tile, int at, int offset, int dims) {
+    public static void moreProducts(float[] u, int[] y, int[] b, int[] tile, int at, int offset, int dims) {
         for (int k = 0; k < dims / 16; k++) {
             Tile.load4(b, 0, tile, (at ^ (k << 5)) + offset);
             Tile.mma(u, 0, y, 4 * k, b, 0);
@@ -120,8 +119,20 @@ final class TilePieces {
         }
     }
 
+    /** u = y k^T + from. */
+    public static void products(float[] u, int[] y, int[] b, int[] tile, int at, int offset, float[] from, int dims) {
+        Tile.load4(b, 0, tile, at + offset);
+        Tile.mmaFrom(u, 0, y, 0, b, 0, from);
+        Tile.mmaFrom(u, 4, y, 0, b, 2, from);
+        for (int k = 1; k < dims / 16; k++) {
+            Tile.load4(b, 0, tile, (at ^ (k << 5)) + offset);
+            Tile.mma(u, 0, y, 4 * k, b, 0);
+            Tile.mma(u, 4, y, 4 * k, b, 2);
+        }
+    }
+
     /** w = 2^e u with e = s c - m, as A of the sums. */
-    static void weights(int[] w, float[] s, float[] u, float c, float mA, float mB, int key, int seesA, int seesB) {
+    public static void weights(int[] w, float[] s, float[] u, float c, float mA, float mB, int key, int seesA, int seesB) {
         for (int n = 0; n < 2; n++) {
             float a0 = exponent(s[4 * n], c, mA, key + 8 * n, seesA);
             float a1 = exponent(s[4 * n + 1], c, mA, key + 8 * n + 1, seesA);
@@ -133,7 +144,7 @@ final class TilePieces {
     }
 
     /** w = 2^e and w2 = e 2^e. */
-    static void weightsOfMean(int[] w, int[] w2, float[] s, float c, float mA, float mB, int key, int seesA, int seesB) {
+    public static void weightsOfMean(int[] w, int[] w2, float[] s, float c, float mA, float mB, int key, int seesA, int seesB) {
         for (int n = 0; n < 2; n++) {
             float a0 = exponent(s[4 * n], c, mA, key + 8 * n, seesA);
             float a1 = exponent(s[4 * n + 1], c, mA, key + 8 * n + 1, seesA);
@@ -150,12 +161,12 @@ final class TilePieces {
         }
     }
 
-    private static float exponent(float s, float c, float m, int key, int sees) {
+    public static float exponent(float s, float c, float m, int key, int sees) {
         return key < sees ? s * c - m : HIDDEN;
     }
 
     /** acc += w K, and, where {@code ones} are such, sum += w 1. */
-    static void sums(float[] acc, int[] w, int[] b, int[] tile, int at, int offset, int dims) {
+    public static void sums(float[] acc, int[] w, int[] b, int[] tile, int at, int offset, int dims) {
         for (int n = 0; n < dims / 16; n++) {
             Tile.load4Transposed(b, 0, tile, (at ^ (n << 5)) + offset);
             Tile.mma(acc, 8 * n, w, 0, b, 0);
@@ -164,7 +175,7 @@ final class TilePieces {
     }
 
     /** acc += w K and acc2 += w2 K. */
-    static void sums(float[] acc, float[] acc2, int[] w, int[] w2, int[] b, int[] tile, int at, int offset, int dims) {
+    public static void sums(float[] acc, float[] acc2, int[] w, int[] w2, int[] b, int[] tile, int at, int offset, int dims) {
         for (int n = 0; n < dims / 16; n++) {
             Tile.load4Transposed(b, 0, tile, (at ^ (n << 5)) + offset);
             Tile.mma(acc, 8 * n, w, 0, b, 0);
@@ -175,18 +186,18 @@ final class TilePieces {
     }
 
     /** Over the four lanes that hold a row. */
-    static float quadSum(float x) {
+    public static float quadSum(float x) {
         float y = x + Tile.shuffleXor(x, 1);
         return y + Tile.shuffleXor(y, 2);
     }
 
-    static float quadMax(float x) {
+    public static float quadMax(float x) {
         float y = Math.max(x, Tile.shuffleXor(x, 1));
         return Math.max(y, Tile.shuffleXor(y, 2));
     }
 
-    /** Two float16 of a row of q; 0 past its end. */
-    static int pair(FloatArray q, int row, int column, int D) {
+    /** Two float16 of a row of q, so many times what they are; 0 past its end. */
+    public static int pair(FloatArray q, int row, int column, int D, float times) {
         float first = 0f;
         float second = 0f;
         if (column < D) {
@@ -195,16 +206,17 @@ final class TilePieces {
         if (column + 1 < D) {
             second = q.get(row * D + column + 1);
         }
-        return Tile.half2(first, second);
+        return Tile.half2(first * times, second * times);
     }
 
-    /** A lane's part of two rows of q, as A of S. */
-    static void loadRows(int[] fragment, FloatArray q, int atA, int atB, int quad, int D, int dims) {
+    /** A lane's part of two rows of q, as A of S, so many times what they are. */
+    public static void loadRows(int[] fragment, FloatArray q, int atA, int atB, int quad, int D, int dims,
+            float times) {
         for (int k = 0; k < dims / 16; k++) {
-            fragment[4 * k] = pair(q, atA, 16 * k + 2 * quad, D);
-            fragment[4 * k + 1] = pair(q, atB, 16 * k + 2 * quad, D);
-            fragment[4 * k + 2] = pair(q, atA, 16 * k + 8 + 2 * quad, D);
-            fragment[4 * k + 3] = pair(q, atB, 16 * k + 8 + 2 * quad, D);
+            fragment[4 * k] = pair(q, atA, 16 * k + 2 * quad, D, times);
+            fragment[4 * k + 1] = pair(q, atB, 16 * k + 2 * quad, D, times);
+            fragment[4 * k + 2] = pair(q, atA, 16 * k + 8 + 2 * quad, D, times);
+            fragment[4 * k + 3] = pair(q, atB, 16 * k + 8 + 2 * quad, D, times);
         }
     }
 }

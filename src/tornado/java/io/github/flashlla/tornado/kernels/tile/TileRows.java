@@ -1,26 +1,25 @@
-package io.github.flashlla.tornado.kernels.forward;
+package io.github.flashlla.tornado.kernels.tile;
 
-import static io.github.flashlla.tornado.kernels.forward.TilePieces.quadSum;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.quadSum;
 
-import io.github.flashlla.tornado.kernels.tile.Tile;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
  * A lane's part of its two rows, A and B, in registers as the matrix units leave it, and in global memory row by row: from
  * {@link #base} on, two of every 8 numbers.
  */
-final class TileRows {
+public final class TileRows {
     private static final float TINY = 1e-30f;
 
     private TileRows() {}
 
     /** Where a row's numbers of this lane start; opaque, so that what lies behind is at constants from it. */
-    static int base(int row, int quad, int dims) {
+    public static int base(int row, int quad, int dims) {
         return Tile.opaque(row * dims + 2 * quad);
     }
 
     /** Four numbers, two of each row; only of rows that are {@code live}. */
-    static void store(FloatArray scratch, int array, int baseA, int baseB, int column, float[] from, int n, int liveA, int liveB) {
+    public static void store(FloatArray scratch, int array, int baseA, int baseB, int column, float[] from, int n, int liveA, int liveB) {
         if (liveA != 0) {
             Tile.store2(scratch, array + baseA + column, from[n], from[n + 1]);
         }
@@ -29,12 +28,12 @@ final class TileRows {
         }
     }
 
-    static void load(float[] to, int n, FloatArray scratch, int array, int baseA, int baseB, int column) {
+    public static void load(float[] to, int n, FloatArray scratch, int array, int baseA, int baseB, int column) {
         Tile.load2(to, n, scratch, array + baseA + column);
         Tile.load2(to, n + 2, scratch, array + baseB + column);
     }
 
-    static void storePairs(FloatArray scratch, int[] y, int array, int baseA, int baseB, int dims, int liveA, int liveB) {
+    public static void storePairs(FloatArray scratch, int[] y, int array, int baseA, int baseB, int dims, int liveA, int liveB) {
         for (int n = 0; n < dims / 8; n++) {
             int at = 4 * (n >> 1) + 2 * (n & 1);
             if (liveA != 0) {
@@ -46,7 +45,7 @@ final class TileRows {
         }
     }
 
-    static void loadPairs(int[] y, FloatArray scratch, int array, int baseA, int baseB, int dims) {
+    public static void loadPairs(int[] y, FloatArray scratch, int array, int baseA, int baseB, int dims) {
         for (int n = 0; n < dims / 8; n++) {
             int at = 4 * (n >> 1) + 2 * (n & 1);
             y[at] = Tile.loadBits(scratch, array + (baseA >> 1) + 4 * n);
@@ -55,7 +54,7 @@ final class TileRows {
     }
 
     /** A row by its place: itself, or what the list has there; the last one for places behind it. */
-    static int row(FloatArray scratch, int list, int place, int count, int listed) {
+    public static int row(FloatArray scratch, int list, int place, int count, int listed) {
         int row = Math.min(place, count - 1);
         if (listed != 0) {
             row = Tile.loadBits(scratch, list + row);
@@ -64,12 +63,12 @@ final class TileRows {
     }
 
     /** d -= (fA, fB) y. */
-    static void subtract(float[] d, int[] y, float fA, float fB, int dims) {
+    public static void subtract(float[] d, int[] y, float fA, float fB, int dims) {
         combine(d, y, 1f, 1f, fA, fB, dims);
     }
 
     /** d = (keepA, keepB) d - (fA, fB) y. */
-    static void combine(float[] d, int[] y, float keepA, float keepB, float fA, float fB, int dims) {
+    public static void combine(float[] d, int[] y, float keepA, float keepB, float fA, float fB, int dims) {
         for (int n = 0; n < dims / 8; n++) {
             int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
             int pairB = y[4 * (n >> 1) + 2 * (n & 1) + 1];
@@ -81,7 +80,7 @@ final class TileRows {
     }
 
     /** y = d at these lengths, rounded; 0 where the length is; and yk = -y.kbar of what was rounded. */
-    static void direction(int[] y, float[] yk, float[] d, FloatArray scratch, int kbarAt, int baseA, int baseB, int dims, float lengthA,
+    public static void direction(int[] y, float[] yk, float[] d, FloatArray scratch, int kbarAt, int baseA, int baseB, int dims, float lengthA,
             float lengthB) {
         float ddA = 0f;
         float ddB = 0f;

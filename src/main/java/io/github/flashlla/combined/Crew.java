@@ -1,0 +1,126 @@
+package io.github.flashlla.combined;
+
+import io.github.flashlla.DeviceException;
+import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.tornadovm.DeviceJvm;
+import java.io.IOException;
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+
+/** The processes of a combined device, which answer one exchange at a time. */
+final class Crew implements AutoCloseable {
+    private final String device;
+    private final List<PartProcess> parts = new ArrayList<>();
+    private final ReentrantLock turn = new ReentrantLock(true);
+    private final AtomicInteger numbers = new AtomicInteger();
+    private int toldDead;
+
+    Crew(String device, List<DeviceInfo> infos) {
+        this.device = device;
+        SharedMemory.sweep();
+        try {
+            for (DeviceInfo info : infos) {
+                String name = infos.stream().filter(info::equals).count() == 1 ? info.name() : info.name() + " (part " + (parts.size() + 1) + ")";
+                parts.add(new PartProcess(info, name, DeviceJvm.of(info).with(Processors.flags(parts.size(), infos))));
+            }
+            parts.forEach(PartProcess::awaitOpen);
+        } catch (IOException e) {
+            close();
+            throw new DeviceException(device + ": a process cannot be started: " + e.getMessage(), e);
+        } catch (RuntimeException e) {
+            close();
+            throw e;
+        }
+    }
+
+    /** A number that no plan, cache or memory has yet. */
+    int number() {
+        return numbers.incrementAndGet();
+    }
+
+    /** All, those that died too. */
+    List<PartProcess> parts() {
+        return parts;
+    }
+
+    /**
+     * Those that can take orders.
+     *
+     * @throws DeviceException if there are none
+     */
+    List<PartProcess> living() {
+        List<PartProcess> living = parts.stream().filter(part -> !part.dead()).toList();
+        if (living.isEmpty()) {
+            throw new DeviceException(device + ": " + parts.getLast().obituary() + ", and no other is left; open the device anew.");
+        }
+        return living;
+    }
+
+    /** Gives orders to several parts at once and waits for all; those that die on it are missing from the answer. */
+    <R extends Serializable> Map<PartProcess, R> exchange(Map<PartProcess, ? extends Order<? extends R>> orders, Class<R> type) {
+        turn.lock();
+        try {
+            orders.forEach(PartProcess::send);
+            Map<PartProcess, R> answers = new LinkedHashMap<>();
+            RuntimeException failure = null;
+            for (PartProcess part : orders.keySet()) {
+                try {
+                    part.receive(type).ifPresent(answer -> answers.put(part, answer));
+                } catch (RuntimeException e) { // the others' answers are still to be read
+                    failure = failure == null ? e : failure;
+                }
+            }
+            tellDeaths();
+            if (failure != null) {
+                throw failure;
+            }
+            return answers;
+        } finally {
+            turn.unlock();
+        }
+    }
+
+    /** Gives the same order to all that live. */
+    <R extends Serializable> Map<PartProcess, R> all(Function<PartProcess, Order<R>> order, Class<R> type) {
+        Map<PartProcess, Order<R>> orders = new LinkedHashMap<>();
+        living().forEach(part -> orders.put(part, order.apply(part)));
+        return exchange(orders, type);
+    }
+
+    /** The same, where nobody is left to be told of a failure. */
+    void allQuietly(Order<Integer> order) {
+        if (parts.stream().anyMatch(part -> !part.dead())) {
+            all(part -> order, Integer.class);
+        }
+    }
+
+    /** Maps a file in every process, after which its name is not needed any more. */
+    int share(SharedMemory memory, boolean writable) {
+        int number = number();
+        all(part -> new Orders.OpenMemory(number, memory.file().toString(), memory.segment().byteSize(), writable), Integer.class);
+        memory.forget();
+        return number;
+    }
+
+    /** Once for each: bench takes the line for a driver's error, since times are not those of the whole device any more. */
+    private void tellDeaths() {
+        List<PartProcess> dead = parts.stream().filter(PartProcess::dead).toList();
+        if (dead.size() > toldDead && dead.size() < parts.size()) {
+            System.err.println("[ERROR] " + device + ": " + dead.stream().map(PartProcess::obituary).collect(Collectors.joining("; "))
+                    + "; the rest does its share.");
+        }
+        toldDead = dead.size();
+    }
+
+    @Override
+    public void close() {
+        parts.forEach(PartProcess::close);
+    }
+}

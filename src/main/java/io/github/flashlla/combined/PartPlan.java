@@ -1,0 +1,109 @@
+package io.github.flashlla.combined;
+
+import io.github.flashlla.DataType;
+import io.github.flashlla.Device;
+import io.github.flashlla.LlaGradients;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaPlan;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.combined.Layout.Part;
+import java.io.Serializable;
+import java.util.TreeMap;
+import java.util.Map;
+
+/** A part's plans of a divided problem, one for each piece that it computes. */
+final class PartPlan implements AutoCloseable {
+    private final Device device;
+    private final Tensors tensors;
+    private final LlaOptions options;
+    private final boolean softmax;
+    private final Map<Integer, Room> rooms = new TreeMap<>();
+
+    PartPlan(Device device, Tensors tensors, LlaOptions options, boolean softmax) {
+        this.device = device;
+        this.tensors = tensors;
+        this.options = options;
+        this.softmax = softmax;
+    }
+
+    /**
+     * Element types of the inputs as they lie in shared memory, and how often they have been written.
+     *
+     * @param ridge null where the options' ridge is meant
+     */
+    record Given(DataType q, DataType k, DataType v, DataType ridge, long serial) implements Serializable {}
+
+    /** A piece's plan, and what its last forward pass read and wrote. */
+    private static final class Room {
+        private final LlaPlan plan;
+        private final LlaResult result;
+        private LlaInputs inputs;
+        private long serial = -1;
+        private LlaGradients gradients;
+
+        Room(LlaPlan plan) {
+            this.plan = plan;
+            this.result = plan.newResult();
+        }
+    }
+
+    /** Makes the plans of these pieces, whose workspace it returns. */
+    long prepare(int[] pieces) {
+        long bytes = 0;
+        for (int piece : pieces) {
+            bytes += room(piece).plan.workspaceBytes();
+        }
+        return bytes;
+    }
+
+    private Room room(int piece) {
+        return rooms.computeIfAbsent(piece, n -> {
+            var shape = tensors.layout().pieces().get(n).shape(tensors.layout().whole());
+            return new Room(softmax ? device.softmaxPlan(shape, options) : device.plan(shape, options));
+        });
+    }
+
+    Outcome forward(int[] pieces, Given given) {
+        Outcome all = Outcome.NOTHING;
+        for (int piece : pieces) {
+            Room room = room(piece);
+            forward(piece, room, given);
+            tensors.leave(piece, room.result);
+            all = all.then(Outcome.of(room.result, null));
+        }
+        return all;
+    }
+
+    private void forward(int piece, Room room, Given given) {
+        room.serial = -1;
+        room.inputs = new LlaInputs(tensors.of(Part.Q, piece, given.q), tensors.of(Part.K, piece, given.k),
+                tensors.of(Part.V, piece, given.v), given.ridge == null ? null : tensors.of(Part.RIDGE, piece, given.ridge));
+        room.plan.forward(room.inputs, room.result);
+        room.serial = given.serial;
+    }
+
+    /** A piece whose forward pass ran elsewhere, or on other inputs, runs it again first. */
+    Outcome backward(int[] pieces, Given given, DataType gradient) {
+        Outcome all = Outcome.NOTHING;
+        for (int piece : pieces) {
+            Room room = room(piece);
+            if (room.serial != given.serial) {
+                forward(piece, room, given);
+            }
+            room.gradients = room.gradients == null ? room.plan.newGradients() : room.gradients;
+            Tensor from = tensors.of(Part.GRADIENT, piece, gradient);
+            room.plan.backward(room.inputs, room.result, from, room.gradients);
+            tensors.leave(piece, room.gradients);
+            all = all.then(Outcome.of(room.gradients, null));
+        }
+        return all;
+    }
+
+    @Override
+    public void close() {
+        rooms.values().forEach(room -> room.plan.close());
+        rooms.clear();
+    }
+}

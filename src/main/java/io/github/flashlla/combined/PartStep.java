@@ -1,0 +1,40 @@
+package io.github.flashlla.combined;
+
+import io.github.flashlla.DataType;
+import io.github.flashlla.DecodePlan;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.combined.Layout.Part;
+
+/** A part's decoding steps for the heads whose keys and values it holds: its sequences are key/value heads of the whole. */
+final class PartStep implements AutoCloseable {
+    private final Tensors tensors;
+    private final int piece;
+    private final DecodePlan plan;
+    private final LlaResult result;
+
+    PartStep(Tensors tensors, int piece, DecodePlan plan) {
+        this.tensors = tensors;
+        this.piece = piece;
+        this.plan = plan;
+        this.result = plan.newResult();
+    }
+
+    long workspaceBytes() {
+        return plan.workspaceBytes();
+    }
+
+    /** @param ridge null where the options' ridge is meant */
+    Outcome run(DataType q, DataType ridge) {
+        Tensor queries = tensors.of(Part.Q, piece, q).reshape(plan.shape().queryDims());
+        Tensor ridges = ridge == null ? null : tensors.of(Part.RIDGE, piece, ridge).reshape(plan.shape().rowDims());
+        plan.decode(queries, ridges, result);
+        tensors.leave(piece, result);
+        return Outcome.of(result, plan.lastMethod());
+    }
+
+    @Override
+    public void close() {
+        plan.close();
+    }
+}

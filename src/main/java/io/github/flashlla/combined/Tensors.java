@@ -1,0 +1,211 @@
+package io.github.flashlla.combined;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.LlaGradients;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.QuerySolves;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.combined.Layout.Part;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Map;
+import java.util.stream.LongStream;
+
+/** The tensors of a divided problem in shared memory: the parent writes inputs and reads outputs, a part the other way round. */
+final class Tensors {
+    private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+    private static final long BLOCK_BYTES = 4L << 20;
+    private static final int BLOCK_ELEMENTS = 1 << 16;
+    /** Never started: stands for any thread but the caller's. */
+    private static final Thread OTHER_THREAD = new Thread(() -> { });
+
+    private final Layout layout;
+    private final AttentionShape whole;
+    private final MemorySegment inputs;
+    private final MemorySegment outputs;
+    private final Map<Part, Long> starts;
+
+    Tensors(Layout layout, MemorySegment inputs, MemorySegment outputs) {
+        this.layout = layout;
+        this.whole = layout.whole();
+        this.inputs = inputs;
+        this.outputs = outputs;
+        this.starts = layout.starts();
+    }
+
+    Layout layout() {
+        return layout;
+    }
+
+    /** A piece's own tensor, in shared memory. */
+    Tensor of(Part part, int piece, DataType type) {
+        return Tensor.wrap(segment(part, piece, type.bytes()), type, layout.dims(part, piece));
+    }
+
+    private MemorySegment segment(Part part, int piece, int elementBytes) {
+        long elements = 1;
+        for (long dim : layout.dims(part, piece)) {
+            elements *= dim;
+        }
+        return (part.input() ? inputs : outputs).asSlice(starts.get(part) + layout.rows(part, piece) * part.width(whole) * elementBytes,
+                elements * elementBytes);
+    }
+
+    /** Parent: writes a tensor of the whole problem. */
+    void write(Part part, Tensor from) {
+        int bytes = from.type().bytes();
+        if (part == Part.K || part == Part.V) {
+            copy(from.segment(), 0, inputs, starts.get(part), from.byteSize());
+            return;
+        }
+        long rowBytes = (long) part.width(whole) * bytes;
+        forEachRun((piece, pieceRow, row, rows) ->
+                copy(from.segment(), row * rowBytes, segment(part, piece, bytes), pieceRow * rowBytes, rows * rowBytes));
+    }
+
+    /** Parent: reads a tensor of the whole problem that belongs to queries. */
+    void read(Part part, Tensor to) {
+        long width = part.width(whole);
+        forEachRun((piece, pieceRow, row, rows) -> copy(of(part, piece, DataType.FLOAT32), pieceRow * width, to, row * width, rows * width));
+    }
+
+    /** Parent: reads gradients of keys or values, summed over the pieces of a head in their order. */
+    void readSums(Part part, Tensor to) {
+        long headElements = (long) whole.keyLength() * part.width(whole);
+        int reached = 0;
+        for (int n = 0; n < layout.pieces().size(); n++) {
+            Piece piece = layout.pieces().get(n);
+            Tensor from = of(part, n, DataType.FLOAT32);
+            long start = piece.fromHead() * headElements;
+            if (piece.fromHead() < reached) {
+                add(from, to, start);
+                continue;
+            }
+            if (piece.keys() < whole.keyLength()) { // one head, whose last keys this piece's queries do not see
+                for (long i = from.size(); i < headElements; i++) {
+                    to.set(start + i, 0);
+                }
+            }
+            copy(from, 0, to, start, from.size());
+            reached = piece.toHead();
+        }
+    }
+
+    private static void add(Tensor from, Tensor to, long start) {
+        for (long i = 0; i < from.size(); i++) {
+            to.set(start + i, to.get(start + i) + from.get(i));
+        }
+    }
+
+    /** Parent: what a forward pass left. */
+    void read(LlaResult result) {
+        read(Part.OUTPUT, result.output());
+        read(Part.LOG_SUM_EXP, result.logSumExp());
+        if (result.keepsState()) {
+            read(Part.KBAR, result.kbar());
+            read(Part.X, result.x());
+        }
+        read(Part.ROUNDING, result.roundingError());
+        read(result, Part.ITERATIONS, Part.RESIDUAL, Part.RECURRENCE);
+    }
+
+    /** Parent: what a backward pass left. */
+    void read(LlaGradients gradients) {
+        read(Part.DQ, gradients.dq());
+        read(Part.DRIDGE, gradients.dridge());
+        readSums(Part.DK, gradients.dk());
+        readSums(Part.DV, gradients.dv());
+        read(gradients, Part.BACKWARD_ITERATIONS, Part.BACKWARD_RESIDUAL, Part.BACKWARD_RECURRENCE);
+    }
+
+    private void read(QuerySolves solves, Part iterations, Part residual, Part recurrence) {
+        forEachRun((piece, pieceRow, row, rows) -> MemorySegment.copy(segment(iterations, piece, Integer.BYTES), INT,
+                pieceRow * Integer.BYTES, solves.iterations(), (int) row, (int) rows));
+        read(residual, solves.residual());
+        read(recurrence, solves.recurrenceResidual());
+    }
+
+    private void read(Part part, float[] to) {
+        forEachRun((piece, pieceRow, row, rows) -> MemorySegment.copy(segment(part, piece, Float.BYTES), FLOAT, pieceRow * Float.BYTES,
+                to, (int) row, (int) rows));
+    }
+
+    /** Part: leaves a piece's forward pass. */
+    void leave(int piece, LlaResult result) {
+        leave(Part.OUTPUT, piece, result.output());
+        leave(Part.LOG_SUM_EXP, piece, result.logSumExp());
+        if (result.keepsState()) {
+            leave(Part.KBAR, piece, result.kbar());
+            leave(Part.X, piece, result.x());
+        }
+        leave(Part.ROUNDING, piece, result.roundingError());
+        leave(piece, result, Part.ITERATIONS, Part.RESIDUAL, Part.RECURRENCE);
+    }
+
+    /** Part: leaves a piece's backward pass. */
+    void leave(int piece, LlaGradients gradients) {
+        leave(Part.DQ, piece, gradients.dq());
+        leave(Part.DRIDGE, piece, gradients.dridge());
+        leave(Part.DK, piece, gradients.dk());
+        leave(Part.DV, piece, gradients.dv());
+        leave(piece, gradients, Part.BACKWARD_ITERATIONS, Part.BACKWARD_RESIDUAL, Part.BACKWARD_RECURRENCE);
+    }
+
+    private void leave(int piece, QuerySolves solves, Part iterations, Part residual, Part recurrence) {
+        MemorySegment.copy(solves.iterations(), 0, segment(iterations, piece, Integer.BYTES), INT, 0, solves.iterations().length);
+        leave(residual, piece, solves.residual());
+        leave(recurrence, piece, solves.recurrenceResidual());
+    }
+
+    private void leave(Part part, int piece, float[] values) {
+        MemorySegment.copy(values, 0, segment(part, piece, Float.BYTES), FLOAT, 0, values.length);
+    }
+
+    private void leave(Part part, int piece, Tensor from) {
+        copy(from, 0, of(part, piece, DataType.FLOAT32), 0, from.size());
+    }
+
+    /** Rows that follow each other in a piece and in the whole. */
+    private interface Run {
+        void of(int piece, long pieceRow, long row, long rows);
+    }
+
+    private void forEachRun(Run run) {
+        for (int n = 0; n < layout.pieces().size(); n++) {
+            Piece piece = layout.pieces().get(n);
+            int heads = piece.heads() * whole.group();
+            long first = (long) piece.fromHead() * whole.group() * whole.queryLength() + piece.fromQuery();
+            if (!piece.sharesHead(whole)) {
+                run.of(n, 0, first, (long) heads * whole.queryLength());
+                continue;
+            }
+            for (int head = 0; head < heads; head++) {
+                run.of(n, (long) head * piece.queries(), first + (long) head * whole.queryLength(), piece.queries());
+            }
+        }
+    }
+
+    private static void copy(Tensor from, long at, Tensor to, long toAt, long count) {
+        if (from.type() == to.type()) {
+            int bytes = from.type().bytes();
+            copy(from.segment(), at * bytes, to.segment(), toAt * bytes, count * bytes);
+            return;
+        }
+        float[] values = new float[BLOCK_ELEMENTS];
+        for (long done = 0; done < count; done += BLOCK_ELEMENTS) {
+            int length = (int) Math.min(BLOCK_ELEMENTS, count - done);
+            from.copyTo(at + done, values, 0, length);
+            to.copyFrom(values, 0, toAt + done, length);
+        }
+    }
+
+    /** Copies on all processors where neither memory is confined to one thread: a gigabyte takes a thread a quarter of a second. */
+    private static void copy(MemorySegment from, long at, MemorySegment to, long toAt, long bytes) {
+        LongStream blocks = LongStream.range(0, Math.ceilDiv(bytes, BLOCK_BYTES));
+        boolean shared = from.isAccessibleBy(OTHER_THREAD) && to.isAccessibleBy(OTHER_THREAD);
+        (shared ? blocks.parallel() : blocks).forEach(n -> MemorySegment.copy(from, at + n * BLOCK_BYTES, to, toAt + n * BLOCK_BYTES,
+                Math.min(BLOCK_BYTES, bytes - n * BLOCK_BYTES)));
+    }
+}

@@ -1,0 +1,123 @@
+package io.github.flashlla.report;
+
+import io.github.flashlla.record.Measurement;
+import io.github.flashlla.record.Status;
+import io.github.flashlla.record.Workload;
+import io.github.flashlla.report.compare.Comparison.Group;
+import io.github.flashlla.report.compare.Comparison.Line;
+import io.github.flashlla.report.compare.Comparison;
+import io.github.flashlla.text.Numbers;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/** What a given error costs on each device: the cheapest of the settings that were measured and meet it. */
+final class EqualError {
+    /** What the paper's authors' kernels meet, and what half the rounding of float16 allows. */
+    static final List<Double> TARGETS = List.of(1.2e-2, 5e-3);
+
+    /** What a record of other implementations gives as its version. */
+    private static final String PEERS = "peers";
+
+    private final Comparison comparison;
+
+    EqualError(Comparison comparison) {
+        this.comparison = comparison;
+    }
+
+    /**
+     * One device on one workload.
+     *
+     * @param line the cheapest measurement within the target; the one of least error if none is; null if none ran
+     * @param met whether it is within the target
+     */
+    record Cell(Line line, boolean met) {}
+
+    /** A workload's devices, each with a cell for every target; the fastest at the first target first. */
+    record Table(Workload workload, Map<String, List<Cell>> devices) {}
+
+    /** Tables of the workloads that two settings or devices solved as LLA. */
+    List<Table> tables() {
+        List<Table> tables = new ArrayList<>();
+        for (Group group : comparison.groups()) {
+            Map<String, List<Line>> byDevice = new LinkedHashMap<>();
+            for (Line line : group.lines()) {
+                if (line.measurement().method().operator().equals("lla") && line.measurement().accuracy() != null
+                        && line.measurement().accuracy().error() != null) {
+                    byDevice.computeIfAbsent(line.series().label(), d -> new ArrayList<>()).add(line);
+                }
+            }
+            if (byDevice.values().stream().mapToInt(List::size).sum() > 1) {
+                Map<String, List<Cell>> cells = new LinkedHashMap<>();
+                byDevice.entrySet().stream().map(entry -> Map.entry(entry.getKey(), TARGETS.stream().map(target -> cell(entry.getValue(), target)).toList()))
+                        .sorted(Comparator.comparingDouble(entry -> order(entry.getValue())))
+                        .forEach(entry -> cells.put(entry.getKey(), entry.getValue()));
+                tables.add(new Table(group.workload(), cells));
+            }
+        }
+        return tables;
+    }
+
+    /** The answer in a sentence for each target: the fastest device on the longest forward pass, and how the others compare. */
+    List<String> headlines() {
+        Optional<Table> longest = tables().stream().filter(table -> table.devices().size() > 1)
+                .max(Comparator.comparing((Table table) -> table.workload().mode().equals("fwd")).thenComparing(table -> table.workload().keyLength()));
+        List<String> sentences = new ArrayList<>();
+        for (int n = 0; n < TARGETS.size() && longest.isPresent(); n++) {
+            int target = n;
+            List<Line> met = longest.get().devices().values().stream().map(cells -> cells.get(target)).filter(Cell::met).map(Cell::line)
+                    .sorted(Comparator.comparingDouble(comparison::medianNs)).toList();
+            String beginning = longest.get().workload().label() + " to an error of " + Numbers.error(TARGETS.get(n)) + ": ";
+            if (met.isEmpty()) {
+                sentences.add(beginning + "no device gets there.");
+                continue;
+            }
+            Line best = met.getFirst();
+            String text = beginning + words(best) + " is the fastest, " + Numbers.time(comparison.medianNs(best)) + " at " + error(best);
+            Optional<Line> peer = met.stream().filter(line -> isPeer(line) != isPeer(best)).findFirst();
+            Line other = peer.orElse(met.size() > 1 ? met.get(1) : null);
+            if (other != null) {
+                text += "; " + words(other) + " takes " + Numbers.time(comparison.medianNs(other)) + " at " + error(other) + ", "
+                        + Numbers.digits(comparison.medianNs(other) / comparison.medianNs(best)) + " times as long";
+            }
+            List<String> never = longest.get().devices().values().stream().map(cells -> cells.get(target))
+                    .filter(cell -> !cell.met() && isPeer(cell.line()) != isPeer(best)).map(cell -> cell.line().series().label() + " does not get there (its best is "
+                            + error(cell.line()) + (cell.line().measurement().times() == null ? "" : " in " + Numbers.time(comparison.medianNs(cell.line()))) + ")").toList();
+            sentences.add(text + (never.isEmpty() ? "" : "; " + String.join(", ", never)) + ".");
+        }
+        return sentences;
+    }
+
+    /** A cell in words: time, and below it how it was solved and how far off it is. */
+    List<String> text(Cell cell) {
+        Measurement m = cell.line().measurement();
+        String how = String.join(" ", m.method().parts()) + ", " + error(cell.line());
+        return cell.met() ? List.of(Numbers.time(comparison.medianNs(cell.line())), how)
+                : List.of("not reached", "best: " + how + (m.times() == null ? "" : " in " + Numbers.time(comparison.medianNs(cell.line()))));
+    }
+
+    private Cell cell(List<Line> lines, double target) {
+        return lines.stream().filter(line -> line.measurement().status() == Status.OK && line.measurement().accuracy().error() <= target)
+                .min(Comparator.comparingDouble(comparison::medianNs)).map(line -> new Cell(line, true))
+                .orElseGet(() -> new Cell(lines.stream().min(Comparator.comparingDouble(line -> line.measurement().accuracy().error())).orElseThrow(), false));
+    }
+
+    private double order(List<Cell> cells) {
+        return cells.getFirst().met() ? comparison.medianNs(cells.getFirst().line()) : Double.MAX_VALUE;
+    }
+
+    private String words(Line line) {
+        return line.series().label() + " (" + String.join(" ", line.measurement().method().parts()) + ")";
+    }
+
+    private static String error(Line line) {
+        return "error " + Numbers.error(line.measurement().accuracy().error());
+    }
+
+    private static boolean isPeer(Line line) {
+        return line.series().from().record().environment().version().equals(PEERS);
+    }
+}

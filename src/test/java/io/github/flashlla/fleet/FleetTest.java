@@ -1,0 +1,78 @@
+package io.github.flashlla.fleet;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.fleet.HostResult.State;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class FleetTest {
+    @TempDir
+    private Path folder;
+
+    private HostsFile read(String text) throws IOException {
+        return HostsFile.read(Files.writeString(folder.resolve("hosts.yaml"), text));
+    }
+
+    private String refusal(String text) {
+        return assertThrows(InvalidInputException.class, () -> read(text)).getMessage().replace(folder.toString(), "DIR");
+    }
+
+    @Test
+    void hostsAreReadFromYaml() throws IOException {
+        HostsFile file = read("""
+                parallel: 2
+                hosts:
+                  - {ssh: me@gpu-a.example.org, options: [-p, "2222"], device: [cuda:0, cuda:0+cuda:1]}
+                  - {name: slurm, launch: "srun --gres=gpu:1 {}"}
+                  - {local: true}
+                """);
+        assertEquals(List.of("gpu-a.example.org", "slurm", "local"), file.hosts().stream().map(Host::name).toList());
+        assertEquals(2, file.parallel());
+        List<String> command = file.hosts().getFirst().command("echo 'x y'");
+        assertEquals(List.of("-p", "2222", "--", "me@gpu-a.example.org", "sh -c 'echo '\\''x y'\\'''"), command.subList(command.size() - 5, command.size()));
+        assertEquals(List.of("sh", "-c", "exec srun --gres=gpu:1 sh -c 'true'"), file.hosts().get(1).command("true"));
+    }
+
+    @Test
+    void mistakesAreSentences() {
+        assertEquals("hosts file DIR/hosts.yaml: it lists no hosts, or an empty one", refusal("hosts: []"));
+        assertTrue(refusal("hosts: [{name: a}]").endsWith("each host needs one of 'ssh: TARGET', 'launch: COMMAND {}' and 'local: true'"));
+        assertTrue(refusal("hosts: [{launch: srun}]").contains("has no {}"));
+        assertTrue(refusal("hosts: [{ssh: -oProxyCommand=x}]").contains("is no target"));
+        assertTrue(refusal("hosts: [{ssh: a}, {ssh: b, name: A}]").contains("two hosts are called A"));
+        assertTrue(refusal("hosts: [{ssh: a, name: ../b}]").contains("cannot name a host's file"));
+        assertTrue(refusal("hosts: [{ssh: a, port: 22}]").contains("unknown key 'port'"));
+    }
+
+    /** No sign of life, no program, no server; each a result with its reason, in which an alias stands for the machine. */
+    @Test
+    void whateverGoesWrongIsAResult() {
+        Host silent = new Host("silent", null, null, "sleep 60 # {}", null, null, null);
+        Host lost = new Host("lost", null, null, "no-such-launcher {}", null, null, null);
+        Host gone = new Host("gone", "127.0.0.1", List.of("-F", "/dev/null", "-p", "1"), null, null, null, null);
+        List<HostResult> results = new Fleet(List.of(silent, lost, gone), 3, folder.resolve("records"), false)
+                .run(new Job(List.of(), null, null), () -> new BundleArchive(Path.of("none"), "hash"), folder, 2, message -> { });
+        assertEquals(List.of(State.FAILED, State.FAILED, State.FAILED), results.stream().map(HostResult::state).toList());
+        assertTrue(results.get(0).reason().startsWith("gave no sign for 2 s"), results.get(0).reason());
+        assertTrue(results.get(1).reason().contains("no-such-launcher"), results.get(1).reason());
+        assertFalse(results.get(2).reason().isEmpty());
+        assertFalse(results.get(2).reason().contains("127.0.0.1"), results.get(2).reason());
+    }
+
+    @Test
+    void earlierRecordsAreNotReplaced() throws IOException {
+        Files.writeString(folder.resolve("local.json"), "{}");
+        Host local = new Host(null, null, null, null, true, null, null);
+        String said = assertThrows(InvalidInputException.class, () -> new Fleet(List.of(local), 1, folder, false)).getMessage();
+        assertTrue(said.contains("--resume"), said);
+    }
+}

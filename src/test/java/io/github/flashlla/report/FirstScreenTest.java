@@ -1,0 +1,101 @@
+package io.github.flashlla.report;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.Environment;
+import io.github.flashlla.record.Measurement;
+import io.github.flashlla.record.Measurement.AccuracyCheck;
+import io.github.flashlla.record.Method;
+import io.github.flashlla.record.Records;
+import io.github.flashlla.record.Status;
+import io.github.flashlla.record.Workload;
+import io.github.flashlla.report.compare.Comparison.Clock;
+import io.github.flashlla.report.compare.Comparison.Named;
+import io.github.flashlla.report.compare.Comparison;
+import io.github.flashlla.report.compare.GeometricMean;
+import io.github.flashlla.report.compare.TimeRatio;
+import java.util.List;
+import java.util.TreeMap;
+import org.junit.jupiter.api.Test;
+
+/** What a reader of the page's first screen is told. */
+class FirstScreenTest {
+    private static final Workload LONG = Records.workload(16384);
+
+    private static Measurement measured(String device, Workload workload, Method method, double ms, double error) {
+        Measurement m = Records.measurement(device, workload, Records.samples(ms, 5, Math.round(ms * 1000)));
+        return new Measurement(device, workload, method, Status.OK, null, m.times(), m.rates(), new AccuracyCheck(error, 1, 48), m.solve(), null, m.memory());
+    }
+
+    private static Method tol(double tolerance) {
+        return new Method("lla", tolerance, 64, "none", "float32", null, null);
+    }
+
+    private static Method capped(int iterations) {
+        return new Method("lla", null, iterations, "none", "bfloat16", null, null);
+    }
+
+    /** Two of our devices, and a peer that is fast but never exact. */
+    private static Comparison comparison() {
+        BenchmarkRecord ours = Records.record("ours", List.of(measured("jvm", LONG, tol(1e-3), 3000, 2e-4), measured("cuda:0", LONG, tol(1e-3), 32, 3e-4),
+                measured("cuda:0", LONG, tol(1e-2), 27, 1.8e-3), measured("cuda:0", LONG, tol(1e-1), 22, 2.4e-2),
+                new Measurement("ptx:0", LONG, tol(1e-3), Status.WRONG, "off", null, null, new AccuracyCheck(0.5, 0.1, 48), null, null, null)));
+        BenchmarkRecord plain = Records.record("peers", List.of(measured("triton", LONG, capped(8), 23, 1.1e-2), measured("triton", LONG, capped(32), 75, 1.05e-2)));
+        BenchmarkRecord peers = new BenchmarkRecord(1, "peers", plain.created(), true, new Environment("Linux", "a processor", 2, null, "Python", null, "peers",
+                null), plain.devices(), plain.measurements());
+        return Comparison.of(List.of(new Named("ours", ours), new Named("peers", peers)), "jvm", Clock.WALL, null);
+    }
+
+    @Test
+    void headlineIsTimeAtEqualErrorAgainstPeers() {
+        List<String> lines = new EqualError(comparison()).headlines();
+        assertEquals(2, lines.size());
+        assertTrue(lines.get(0).contains("1.2e-2: triton (8 iterations bfloat16) is the fastest, 23.") && lines.get(0).contains("at error 1.1e-2; cuda:0 (tol 0.01 ")
+                && lines.get(0).contains(" takes 27.") && lines.get(0).contains("1.17 times as long"), lines.get(0));
+        assertTrue(lines.get(1).contains("5.0e-3: cuda:0 (tol 0.01 float32) is the fastest, 27.")
+                && lines.get(1).contains("triton does not get there (its best is error 1.1e-2 in 75.") && !lines.get(1).contains("ptx"), lines.get(1));
+    }
+
+    @Test
+    void aSettingThatMissesTheTargetIsNotTakenForOneThatMeetsIt() {
+        EqualError.Table table = new EqualError(comparison()).tables().getFirst();
+        assertEquals(List.of("triton", "cuda:0", "jvm", "ptx:0"), List.copyOf(table.devices().keySet()));
+        assertEquals(1e-2, table.devices().get("cuda:0").get(1).line().measurement().method().tolerance(), "not the 22 ms of tol 0.1");
+        assertEquals(List.of(true, false), table.devices().get("triton").stream().map(EqualError.Cell::met).toList());
+    }
+
+    @Test
+    void rowsAreByGeometricMeanAndWrongAnswersComeLast() {
+        Pivot pivot = Pivot.of(comparison());
+        assertEquals(List.of("cuda:0, tol 0.1", "triton, 8 iterations", "cuda:0, tol 0.01", "cuda:0, tol 1e-3", "triton, 32 iterations", "jvm", "ptx:0"),
+                pivot.names());
+        assertEquals(22, pivot.best(comparison()).get(LONG).measurement().times().medianNs() / 1e6, 1);
+    }
+
+    @Test
+    void geometricMeanNarrowsWithMoreWorkloads() {
+        TimeRatio ratio = new TimeRatio(2, 1.8, 2.2, TimeRatio.Verdict.SLOWER);
+        GeometricMean one = GeometricMean.of(List.of(ratio));
+        assertEquals("2 times as slow as jvm [1.80, 2.20]", one.words("jvm"));
+        GeometricMean four = GeometricMean.of(List.of(ratio, ratio, ratio, ratio));
+        assertEquals(2, four.estimate(), 1e-12);
+        assertEquals(Math.log(2 / 1.8) / 2, Math.log(2 / four.low()), 1e-12, "half as wide");
+        GeometricMean fast = GeometricMean.of(List.of(new TimeRatio(0.5, 0.4, 0.625, TimeRatio.Verdict.FASTER)));
+        assertEquals("2 times as fast as jvm [1.60, 2.5]", fast.words("jvm"));
+    }
+
+    @Test
+    void growthIsTheExponent() {
+        TreeMap<Double, Double> cubic = new TreeMap<>();
+        for (int power = 10; power < 15; power++) {
+            cubic.put((double) power, 7e-3 * Math.pow(2, 1.5 * power));
+        }
+        assertEquals(1.5, Growth.of(cubic).exponent(), 1e-9);
+        assertEquals("S^1.50 \u00b1 0.00", Growth.of(cubic).words());
+        cubic.put(14.0, cubic.get(14.0) * 1.2);
+        assertTrue(Growth.of(cubic).error() > 0.05, Growth.of(cubic).words());
+        assertEquals("S^1.50", Growth.of(new TreeMap<>(cubic.headMap(12.0))).words(), "two points leave no interval");
+    }
+}

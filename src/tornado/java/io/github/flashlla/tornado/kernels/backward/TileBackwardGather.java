@@ -1,0 +1,260 @@
+package io.github.flashlla.tornado.kernels.backward;
+
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.quadSum;
+import static io.github.flashlla.tornado.kernels.tile.TileState.BB;
+import static io.github.flashlla.tornado.kernels.tile.TileState.BLOCK;
+import static io.github.flashlla.tornado.kernels.tile.TileState.COUNT;
+import static io.github.flashlla.tornado.kernels.tile.TileState.DIRECTION_LENGTH;
+import static io.github.flashlla.tornado.kernels.tile.TileState.GBAR;
+import static io.github.flashlla.tornado.kernels.tile.TileState.LENGTH;
+import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
+import static io.github.flashlla.tornado.kernels.tile.TileState.QAQ;
+import static io.github.flashlla.tornado.kernels.tile.TileState.REFERENCE;
+import static io.github.flashlla.tornado.kernels.tile.TileState.RR;
+import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
+import static io.github.flashlla.tornado.kernels.tile.TileState.YKBAR;
+
+import io.github.flashlla.tornado.kernels.tile.Tile;
+import io.github.flashlla.tornado.kernels.tile.TilePieces;
+import io.github.flashlla.tornado.kernels.tile.TileRows;
+import io.github.flashlla.tornado.kernels.tile.TileState;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * The right-hand side of the float16 backward pass's solve, in one sweep over keys and values:
+ *
+ * <pre>
+ *   w = p (G - ref)    Gbar = ref + sum w    c = sum w k - (sum w) kbar
+ * </pre>
+ *
+ * <p>Any ref serves, since sum p (k - kbar) = 0; near Gbar it leaves more of the digits of w. It is the mean of G over 64 or 128 keys
+ * from all over, so no sweep is made for Gbar. What starts the solve is left in {@code scratch}; q and g, in float16, in
+ * {@code packed}.
+ */
+public final class TileBackwardGather {
+    private static final float TINY = 1e-30f;
+
+    private TileBackwardGather() {}
+
+    /**
+     * One group of {@value TileState#THREADS} for each {@value TileState#BLOCK} rows of a head, the longest first.
+     *
+     * @param q (B,H,Sq,D)
+     * @param g dL/do (B,H,Sq,Dv)
+     * @param packed keys and values from {@code TileForward.pack}; rows of q and g out
+     * @param kbar weighted mean keys that forward saved (B,H,Sq,D)
+     * @param lse log-sum-exp that forward saved (B,H,Sq)
+     * @param scratch as {@link TileBackward} has it
+     */
+    public static void gather(KernelContext ctx, FloatArray q, FloatArray g, HalfFloatArray packed, FloatArray kbar, FloatArray lse,
+            FloatArray scratch, IntArray sizes, FloatArray settings, int D, int Dv, int dims) {
+        Tile.launchBounds(THREADS, dims <= 64 ? 3 : 2);
+        int[] tile = ctx.allocateIntLocalArray(8192); // two tiles of keys and of values
+        Tile.align(tile, 1024);
+        int base = Tile.address(tile);
+        int stride = dims <= 64 ? 64 : 128;
+        int keys = dims <= 64 ? 64 : 32;
+        int pieceBytes = 32 * stride;
+
+        int tid = ctx.localIdx;
+        int lane = tid & 31;
+        int warp = tid >> 5;
+        int quad = lane & 3;
+        int heads = sizes.get(TileState.HEADS);
+        int group = sizes.get(TileState.GROUP);
+        int Sq = sizes.get(TileState.SQ);
+        int Sk = sizes.get(TileState.SK);
+        int padded = sizes.get(TileState.PADDED_SK);
+        int causal = sizes.get(TileState.CAUSAL);
+        int rows = heads * Sq;
+        int head = ctx.groupIdx % heads;
+        int block = (Sq + BLOCK - 1) / BLOCK - 1 - ctx.groupIdx / heads;
+        int first = block * BLOCK + warp * 16;
+        int rowA = first + (lane >> 2);
+        int rowB = rowA + 8;
+        int liveA = rowA < Sq ? 1 : 0;
+        int liveB = rowB < Sq ? 1 : 0;
+        int atA = head * Sq + Math.min(rowA, Sq - 1);
+        int atB = head * Sq + Math.min(rowB, Sq - 1);
+        int seesA = TileState.sees(Math.min(rowA, Sq - 1), Sq, Sk, causal);
+        int seesB = TileState.sees(Math.min(rowB, Sq - 1), Sq, Sk, causal);
+        int low = TileState.sees(Math.min(first, Sq - 1), Sq, Sk, causal);
+        int high = TileState.sees(Math.min(first + 15, Sq - 1), Sq, Sk, causal);
+        int tiles = (TileState.sees(Math.min(block * BLOCK + BLOCK, Sq) - 1, Sq, Sk, causal) + keys - 1) / keys;
+        int from = head / group * padded * stride;
+        int fromV = from + heads / group * padded * stride;
+        float c = settings.get(TileState.SCALE) * LOG2E;
+        float times = Tile.exp2(TileBackward.gradientShift(scratch, head, group, heads, Sq, dims, lane));
+
+        int[] qf = new int[dims / 4];
+        int[] gf = new int[dims / 4];
+        int[] b = new int[4];
+        int[] w = new int[4];
+        int[] one = new int[2];
+        float[] s = new float[8];
+        float[] u = new float[8];
+        float[] acc = new float[dims / 2];
+        float[] total = new float[4];
+        float[] starts = new float[4];
+        TilePieces.loadRows(qf, q, atA, atB, quad, D, dims, 1f);
+        TilePieces.loadRows(gf, g, atA, atB, quad, Dv, dims, times);
+        int paddedRow = head * TileBackward.paddedRows(Sq) + rowA;
+        int packedA = Tile.opaque(paddedRow * stride + 2 * quad);
+        int qAt = TileBackward.rowsAt(TileBackward.Q_ROWS, heads, group, Sq, padded, stride) + packedA;
+        int gAt = TileBackward.rowsAt(TileBackward.G_ROWS, heads, group, Sq, padded, stride) + packedA;
+        TileBackward.storeRows(packed, qf, qAt, qAt + 8 * stride, dims, liveA, liveB);
+        TileBackward.storeRows(packed, gf, gAt, gAt + 8 * stride, dims, liveA, liveB);
+        one[0] = Tile.opaque(0x3C003C00);
+        one[1] = Tile.opaque(0x3C003C00);
+        float mA = seesA > 0 ? lse.get(atA) * LOG2E - TileBackward.SHIFT : 0f;
+        float mB = seesB > 0 ? lse.get(atB) * LOG2E - TileBackward.SHIFT : 0f;
+        int scoreAt = base + TilePieces.scoreByte(lane, stride);
+        int sumAt = base + TilePieces.sumByte(lane, stride);
+
+        // the mean of G over the keys that two tiles hold
+        float pA = 0f;
+        float pB = 0f;
+        float pgA = 0f;
+        float pgB = 0f;
+        int held = 512 / stride;
+        int every = (keys / 16) * tiles;
+        int step = Math.max(1024, (every - 1) * 1024 / (held - 1));
+        if (tiles > 0) {
+            TilePieces.copyPieces(tile, base, packed, from, tid, stride, 0, step, every);
+            TilePieces.copyPieces(tile, base + 16384, packed, fromV, tid, stride, 0, step, every);
+            Tile.commit();
+            Tile.await(0);
+            ctx.localBarrier();
+            for (int j = 0; j < held; j++) {
+                TilePieces.scores(s, qf, b, tile, scoreAt, j * pieceBytes, dims);
+                TilePieces.scores(u, gf, b, tile, scoreAt + 16384, j * pieceBytes, dims);
+                int key = TilePieces.pieceAt(j, 0, step, every) * 16 + 2 * quad;
+                for (int n = 0; n < 2; n++) {
+                    for (int h = 0; h < 2; h++) {
+                        float eA = Tile.exp2(TilePieces.exponent(s[4 * n + h], c, mA, key + 8 * n + h, seesA));
+                        float eB = Tile.exp2(TilePieces.exponent(s[4 * n + 2 + h], c, mB, key + 8 * n + h, seesB));
+                        pA += eA;
+                        pB += eB;
+                        pgA += eA * u[4 * n + h];
+                        pgB += eB * u[4 * n + 2 + h];
+                    }
+                }
+            }
+            ctx.localBarrier();
+        }
+        pA = quadSum(pA);
+        pB = quadSum(pB);
+        pgA = quadSum(pgA);
+        pgB = quadSum(pgB);
+        float refA = pA > TINY ? pgA / pA : 0f;
+        float refB = pB > TINY ? pgB / pB : 0f;
+
+        TilePieces.start(starts, -refA, -refB);
+        for (int i = 0; i < dims / 2; i++) {
+            acc[i] = 0f;
+        }
+        for (int i = 0; i < 4; i++) {
+            total[i] = 0f;
+        }
+        TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
+        TilePieces.copyTile(tile, base + 8192, packed, fromV, tid, keys, stride);
+        Tile.commit();
+        for (int t = 0; t < tiles; t++) {
+            Tile.await(0);
+            ctx.localBarrier();
+            int buffer = (t & 1) << 14;
+            if (t + 1 < tiles) {
+                TilePieces.copyTile(tile, base + (16384 - buffer), packed, from + (t + 1) * keys * stride, tid, keys, stride);
+                TilePieces.copyTile(tile, base + (16384 - buffer) + 8192, packed, fromV + (t + 1) * keys * stride, tid, keys, stride);
+                Tile.commit();
+            }
+            int key = t * keys;
+            int whole = key + keys <= low ? 1 : 0;
+            if (whole != 0) {
+                piece(acc, total, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                piece(acc, total, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                if (keys > 32) {
+                    piece(acc, total, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                    piece(acc, total, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                }
+            }
+            int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+            for (int j = 0; j < pieces; j++) {
+                piece(acc, total, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB, starts,
+                        key + j * 16 + 2 * quad, seesA, seesB, dims);
+            }
+        }
+
+        float sumA = total[0] * TileBackward.UNSHIFT;
+        float sumB = total[2] * TileBackward.UNSHIFT;
+        int baseA = TileRows.base(atA, quad, dims);
+        int baseB = TileRows.base(atB, quad, dims);
+        int uAt = 2 * rows * dims;
+        int kbarAt = 3 * rows * dims;
+        float ccA = 0f;
+        float ccB = 0f;
+        float[] mean = new float[4];
+        float[] zero = new float[4];
+        for (int i = 0; i < 4; i++) {
+            zero[i] = 0f;
+        }
+        for (int n = 0; n < dims / 8; n++) {
+            int column = 8 * n + 2 * quad;
+            for (int h = 0; h < 2; h++) {
+                float meanA = column + h < D ? kbar.get(atA * D + column + h) : 0f;
+                float meanB = column + h < D ? kbar.get(atB * D + column + h) : 0f;
+                float cA = seesA > 0 ? acc[4 * n + h] * TileBackward.UNSHIFT - sumA * meanA : 0f;
+                float cB = seesB > 0 ? acc[4 * n + 2 + h] * TileBackward.UNSHIFT - sumB * meanB : 0f;
+                ccA += cA * cA;
+                ccB += cB * cB;
+                acc[4 * n + h] = -cA;
+                acc[4 * n + 2 + h] = -cB;
+                mean[h] = meanA;
+                mean[2 + h] = meanB;
+            }
+            TileRows.store(scratch, kbarAt, baseA, baseB, 8 * n, mean, 0, liveA, liveB);
+            TileRows.store(scratch, uAt, baseA, baseB, 8 * n, zero, 0, liveA, liveB);
+            TileRows.store(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+        }
+        ccA = quadSum(ccA);
+        ccB = quadSum(ccB);
+        float[] yk = new float[2];
+        TileRows.direction(qf, yk, acc, scratch, kbarAt, baseA, baseB, dims, DIRECTION_LENGTH, DIRECTION_LENGTH);
+        TileRows.storePairs(scratch, qf, 4 * rows * dims, baseA, baseB, dims, liveA, liveB);
+        if (quad == 0) {
+            int numbers = TileState.numbersAt(rows, dims);
+            if (liveA != 0) {
+                start(scratch, numbers + NUMBERS * atA, ccA, mA, yk[0], refA + sumA);
+            }
+            if (liveB != 0) {
+                start(scratch, numbers + NUMBERS * atB, ccB, mB, yk[1], refB + sumB);
+            }
+        }
+    }
+
+    private static void start(FloatArray scratch, int numbers, float cc, float m, float yk, float gbar) {
+        scratch.set(numbers + BB, cc);
+        scratch.set(numbers + QAQ, 0f);
+        scratch.set(numbers + RR, cc);
+        scratch.set(numbers + COUNT, 0f);
+        scratch.set(numbers + REFERENCE, m + (TileBackward.SHIFT - TilePieces.SHIFT));
+        scratch.set(numbers + YKBAR, yk);
+        scratch.set(numbers + LENGTH, DIRECTION_LENGTH);
+        scratch.set(numbers + GBAR, gbar);
+    }
+
+    /** Adds 16 keys to c. */
+    private static void piece(float[] acc, float[] total, float[] s, float[] u, int[] w, int[] q, int[] g, int[] b, int[] one, int[] tile,
+            int scoreAt, int sumAt, int offset, float c, float mA, float mB, float[] starts, int key, int seesA, int seesB, int dims) {
+        TilePieces.scores(s, q, b, tile, scoreAt, offset, dims);
+        TilePieces.products(u, g, b, tile, scoreAt + 8192, offset, starts, dims);
+        TilePieces.weights(w, s, u, c, mA, mB, key, seesA, seesB);
+        TilePieces.sums(acc, w, b, tile, sumAt, offset, dims);
+        Tile.mma(total, 0, w, 0, one, 0);
+    }
+}

@@ -1,0 +1,92 @@
+package io.github.flashlla.tornado.kernels.tile;
+
+/**
+ * What the tile kernels keep of each row between passes, in one array of floats, and how they divide a problem among groups of 4
+ * warps, 16 rows a warp. For rows = B H Sq and dims = a head dim padded to 64, 96 or 128:
+ *
+ * <pre>
+ *   r (rows, dims)  A q (rows, dims)  x (rows, dims)  kbar (rows, dims)  y (rows, dims / 2) as pairs of float16
+ *   numbers (rows, 8): b.b, q.A q, r.r, iterations, exponent's reference, -y.kbar, length of y, of backward Gbar
+ *   list (rows): rows left over, of each head, in order   left (B H blocks): their number in each block   count (B H)
+ * </pre>
+ *
+ * <p>Backward solves for u in place of x, without a first step: q.A q is 0 then, and A q is not written.
+ */
+public final class TileState {
+    public static final int THREADS = 128;
+    /** Rows of a group. */
+    public static final int BLOCK = 64;
+
+    // in sizes
+    public static final int HEADS = 0;
+    public static final int GROUP = 1;
+    public static final int SQ = 2;
+    public static final int SK = 3;
+    public static final int PADDED_SK = 4;
+    public static final int CAUSAL = 5;
+    public static final int MAX_ITERATIONS = 6;
+    public static final int SIZES = 7;
+
+    // in settings
+    public static final int SCALE = 0;
+    public static final int TOLERANCE = 1;
+    public static final int SETTINGS = 2;
+
+    // of a row's numbers
+    public static final int BB = 0;
+    public static final int QAQ = 1;
+    public static final int RR = 2;
+    public static final int COUNT = 3;
+    public static final int REFERENCE = 4;
+    public static final int YKBAR = 5;
+    public static final int LENGTH = 6;
+    public static final int GBAR = 7;
+    public static final int NUMBERS = 8;
+
+    /** Of y, so that p y.k stays within float16 for keys up to 128 from their mean. */
+    public static final float DIRECTION_LENGTH = 8f;
+
+    private TileState() {}
+
+    /** Padded head dim. */
+    public static int dims(int D) {
+        return D <= 64 ? 64 : D <= 96 ? 96 : 128;
+    }
+
+    /** Keys of a tile. */
+    public static int keys(int dims) {
+        return dims <= 64 ? 64 : 32;
+    }
+
+    /** Floats of scratch for so many heads of so many rows. */
+    public static long scratchFloats(long heads, long Sq, int dims) {
+        return heads * Sq * (4L * dims + dims / 2 + NUMBERS + 1) + heads * (Math.ceilDiv(Sq, (long) BLOCK) + 1);
+    }
+
+    /** float16 elements of packed keys and values. */
+    public static long packedHalves(long kvHeads, long Sk, int D, int Dv) {
+        return kvHeads * paddedKeys(Sk) * (TilePieces.stride(dims(D)) + TilePieces.stride(dims(Dv)));
+    }
+
+    /** Keys with those that fill the last tile. */
+    public static long paddedKeys(long Sk) {
+        return Math.ceilDiv(Sk, 64L) * 64;
+    }
+
+    public static int numbersAt(int rows, int dims) {
+        return rows * (4 * dims + dims / 2);
+    }
+
+    public static int listAt(int rows, int dims) {
+        return numbersAt(rows, dims) + NUMBERS * rows;
+    }
+
+    public static int leftAt(int rows, int dims) {
+        return listAt(rows, dims) + rows;
+    }
+
+    /** Keys that row {@code i} of a head sees. */
+    public static int sees(int i, int Sq, int Sk, int causal) {
+        return causal != 0 ? Math.max(0, Math.min(Sk, i + 1 + Sk - Sq)) : Sk;
+    }
+}
