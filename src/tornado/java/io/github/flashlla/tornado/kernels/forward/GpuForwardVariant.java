@@ -15,15 +15,19 @@ import io.github.flashlla.tornado.kernels.tile.Masking;
 import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.WorkerGrid;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
-/** Work-group tiles in local memory, in float32: a task for each pass. */
+/** Work-group tiles in local memory, in float32, every head dim to {@value GpuTiles#MAX_DIM} and preconditioner: a task for each pass. */
 public final class GpuForwardVariant implements ForwardVariant {
+    private static final int FEWEST_KEPT = 8;
+    /** Most that kept residuals may take together. */
+    public static final long KEPT_BYTES = 16 << 20;
 
     @Override
     public String id() {
-        return "passes";
+        return "gpu";
     }
 
     @Override
@@ -54,12 +58,12 @@ public final class GpuForwardVariant implements ForwardVariant {
     }
 
     private static long scratchFloats(AttentionShape shape, LlaOptions options) {
-        return GpuSoftmax.scratchFloats(shape.rows(), shape.headDim(), LocalTilesVariant.keptResiduals(shape, options));
+        return GpuMean.scratchFloats(shape.rows(), shape.headDim(), keptResiduals(shape, options));
     }
 
     @Override
     public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
-        int kept = LocalTilesVariant.keptResiduals(s, options);
+        int kept = keptResiduals(s, options);
         int flags = Masking.flags(options) + (kept > 0 ? KeptResiduals.UNIT : 0);
         IntArray sizes = ProblemData.sizes(s, options);
         sizes.set(ProblemData.KEPT, kept);
@@ -69,7 +73,7 @@ public final class GpuForwardVariant implements ForwardVariant {
         int Dv = s.valueDim();
         int dims = GpuTiles.dims(D);
         int widest = GpuTiles.dims(Math.max(D, Dv));
-        tasks.task("lla_softmax", grid(s, dims), graph -> graph.task("lla_softmax", GpuSoftmax::softmax, new KernelContext(), b.q(), b.k(),
+        tasks.task("lla_mean", grid(s, dims), graph -> graph.task("lla_mean", GpuMean::mean, new KernelContext(), b.q(), b.k(),
                 b.ridge(), b.centre(), b.logSumExp(), b.kbar(), b.x(), b.o(), b.scratch(), sizes, settings, D, Dv, flags));
         tasks.task("lla_solve", grid(s, dims), graph -> graph.task("lla_solve", GpuSolve::solve, new KernelContext(), b.q(), b.k(), b.ridge(),
                 b.centre(), b.logSumExp(), b.kbar(), b.x(), b.o(), b.scratch(), sizes, settings, D, Dv, flags));
@@ -77,7 +81,17 @@ public final class GpuForwardVariant implements ForwardVariant {
                 b.v(), b.centre(), b.logSumExp(), b.kbar(), b.x(), b.o(), b.stats(), b.scratch(), sizes, settings, D, Dv, flags));
     }
 
-    private static uk.ac.manchester.tornado.api.WorkerGrid grid(AttentionShape s, int dims) {
+    private static WorkerGrid grid(AttentionShape s, int dims) {
         return TaskAppender.groups((long) s.batch() * s.heads() * Math.ceilDiv(s.queryLength(), GpuTiles.block(dims)), GpuTiles.threads(dims));
+    }
+
+    /**
+     * Residuals that are kept: as many as a few megabytes hold. Large problems keep none, since each is as large as q; nor do
+     * those with a tolerance that is reached before rounding counts.
+     */
+    static int keptResiduals(AttentionShape shape, LlaOptions options) {
+        long fitting = KEPT_BYTES / (shape.rows() * shape.headDim() * Float.BYTES);
+        int kept = (int) Math.min(Math.min(KeptResiduals.MOST, fitting), Math.min(shape.headDim(), options.maxIterations()));
+        return kept < Math.min(FEWEST_KEPT, shape.headDim()) || options.tolerance() > 1e-4 ? 0 : kept;
     }
 }

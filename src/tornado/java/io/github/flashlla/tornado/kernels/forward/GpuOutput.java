@@ -7,10 +7,29 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.vectors.Float4;
 
-/** Pass 3. */
+/**
+ * Pass 3 of the float32 forward pass on GPUs: o = sum p (1 - x.(k - kbar)) v.
+ *
+ * <pre>
+ *   pass      3 output
+ *   group     128 threads; block 64 queries; tile 32 keys, at D = Dv = 64 (others: {@link GpuTiles} of the larger)
+ *   registers Float4; 128 at D = 64, 167 at 128, no spills (nvcc 13, sm_90)
+ *   for       float32, D and Dv to 256; 48 KB of local memory
+ *   measured  docs/kernels/gpu.md
+ * </pre>
+ */
 public final class GpuOutput {
     private GpuOutput() {}
 
+    /**
+     * Launched as {@link GpuMean#mean}; arrays as {@link GpuSolve} leaves them.
+     *
+     * @param v (B,Hkv,Sk,Dv)
+     * @param lse in and out: what was relative to the centre no longer is
+     * @param kbar in and out, likewise
+     * @param o out (B,H,Sq,Dv)
+     * @param stats out (B,H,Sq,2): iterations behind the first step, relative residual
+     */
     public static void output(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray centre, FloatArray lse, FloatArray kbar,
             FloatArray x, FloatArray o, FloatArray stats, FloatArray scratch, IntArray sizes, FloatArray settings, int D, int Dv, int flags) {
         int dims = GpuTiles.dims(Math.max(D, Dv));
@@ -54,7 +73,7 @@ public final class GpuOutput {
         float m2 = lse.get(Math.min(row0 + ty + 2 * TY, last));
         float m3 = lse.get(Math.min(row0 + ty + 3 * TY, last));
 
-        int numbers = GpuSoftmax.numbersAt(rows, D);
+        int numbers = GpuMean.numbersAt(rows, D);
 
         for (int n = tid; n < bm * dims; n += T) {
             int i = n / dims;
@@ -84,8 +103,8 @@ public final class GpuOutput {
         float xk2 = 1f;
         float xk3 = 1f;
         for (int t = 0; t < TX; t++) {
-            xk0 += wt[(ty + 0 * TY) * TX + t];
-            xk1 += wt[(ty + 1 * TY) * TX + t];
+            xk0 += wt[ty * TX + t];
+            xk1 += wt[(ty + TY) * TX + t];
             xk2 += wt[(ty + 2 * TY) * TX + t];
             xk3 += wt[(ty + 3 * TY) * TX + t];
         }

@@ -9,10 +9,37 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.vectors.Float4;
 
-/** Pass 2. */
+/**
+ * Pass 2 of the float32 forward pass on GPUs: conjugate gradients from the step that {@link GpuMean} made, a sweep over the keys for each
+ * iteration, until every row of the block is done.
+ *
+ * <pre>
+ *   A y = sum p (y.k - y.kbar) k - (sum p (y.k - y.kbar)) kbar + lambda y
+ *   next y = z - (z.A y / y.A y) y - (z.A q / q.A q) q        z = r, or r over the diagonal of A
+ * </pre>
+ *
+ * <p>The term along q keeps directions conjugate to the first step. What rounding leaves of r along q would stay for good: it is taken
+ * off in the next iteration, since A q is known.
+ *
+ * <pre>
+ *   pass      2 solve, Jacobi or plain
+ *   group     128 threads; block 64 queries; tile 32 keys, at D = 64 (others: {@link GpuTiles})
+ *   registers Float4; 168, no spills (nvcc 13, sm_90); what a row needs between sweeps is in memory
+ *   for       float32, D to 256; 48 KB of local memory
+ *   measured  docs/kernels/gpu.md
+ * </pre>
+ */
 public final class GpuSolve {
     private GpuSolve() {}
 
+    /**
+     * Launched as {@link GpuMean#mean}; arrays as that leaves them.
+     *
+     * @param x in and out
+     * @param o holds r, or x does behind its end when D &gt; Dv
+     * @param scratch numbers out: iterations and relative residual
+     * @param flags see {@link Masking}, with {@link KeptResiduals#UNIT} where residuals are kept
+     */
     public static void solve(KernelContext ctx, FloatArray q, FloatArray k, FloatArray ridge, FloatArray centre, FloatArray lse, FloatArray kbar,
             FloatArray x, FloatArray o, FloatArray scratch, IntArray sizes, FloatArray settings, int D, int Dv, int flags) {
         int dims = GpuTiles.dims(D);
@@ -64,17 +91,16 @@ public final class GpuSolve {
         float m3 = lse.get(Math.min(row0 + ty + 3 * TY, last));
 
 
-        int numbers = GpuSoftmax.numbersAt(rows, D);
-        int keptAt = GpuSoftmax.keptAt(rows, D);
+        int numbers = GpuMean.numbersAt(rows, D);
+        int keptAt = GpuMean.keptAt(rows, D);
         int live = Math.min(bm, Sq - i0);
-        // of the rows ty + TY n; read with an index that is no constant, so that they take no registers during a sweep
+        // of rows ty + TY n; with an index that is no constant they take no registers during a sweep
         float[] residual = new float[4];
         float[] count = new float[4];
         float[] yk = new float[4]; // y.kbar
         float[] inverse = new float[4]; // 1 / y.A y
         float[] drift = new float[4]; // q.r / q.A q: 0 but for rounding
         float[] rz = new float[4]; // r.z
-
         // the first direction: z less its part along q
         for (int n = tid; n < bm * dims; n += T) {
             yt[n] = 0f;
@@ -100,7 +126,6 @@ public final class GpuSolve {
                 yt[GpuTiles.queryAt(i, d, dims)] = jacobi ? r / scratch.get(at) : r - along * q.get(at);
             }
         }
-
         int iteration = 0;
         int go = 1;
         while (go != 0) {
@@ -150,7 +175,6 @@ public final class GpuSolve {
             yk[3] = yk3;
             go = active > 0f && iteration < most ? 1 : 0;
             int end = go != 0 ? keysEnd : 0;
-
             // a sweep over the keys: sum p (y.k - y.kbar) k, and the sum of these weights, 0 but for kbar's rounding
             Float4 a0 = GpuTiles.spread(0f);
             Float4 a1 = GpuTiles.spread(0f);
@@ -272,7 +296,6 @@ public final class GpuSolve {
                     }
                 }
             }
-
             if (go != 0) {
                 // A y takes the queries' place until the next sweep; the weights' sums behind two slots for sums over rows
                 ctx.localBarrier();
@@ -331,10 +354,8 @@ public final class GpuSolve {
                         float ay = qt[own] - excess * kbar.get(at);
                         qt[own] = ay;
                         float r = KeptResiduals.residual(o, x, row0 + i, d, D, Dv, all);
-                        if (keeps) { // apart, so that it is not compiled where none is kept
-                            if (iteration < kept) {
-                                scratch.set(keptAt + iteration * all + at, r * unit);
-                            }
+                        if (keeps && iteration < kept) {
+                            scratch.set(keptAt + iteration * all + at, r * unit);
                         }
                         float move = alpha * yt[own];
                         r -= alpha * ay;

@@ -6,7 +6,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.vectors.Float4;
 
 /**
- * The shape of tiles that the float32 kernels {@link GpuSoftmax}, {@link GpuSolve} and {@link GpuOutput} share, and what they do in registers.
+ * The shape of tiles that the float32 kernels {@link GpuMean}, {@link GpuSolve} and {@link GpuOutput} share, and what they do in registers.
  *
  * <p>Threads form a grid of TY rows by TX columns, with {@code dims} the padded head dim:
  *

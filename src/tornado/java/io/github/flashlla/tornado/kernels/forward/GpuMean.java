@@ -9,12 +9,41 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.vectors.Float4;
 
-/** Pass 1. */
-public final class GpuSoftmax {
+/**
+ * Pass 1 of the float32 forward pass on GPUs: the online softmax, its log-sum-exp and kbar, and a first step of conjugate gradients
+ * along q that costs no pass of its own, since A q falls out of the same weights:
+ *
+ * <pre>
+ *   e = score - maximum    A q = 1 / scale (sum p e k - (sum p e) kbar) + lambda q
+ *   x = alpha q            r = kbar - q - alpha A q        alpha = q.(kbar - q) / q.A q
+ * </pre>
+ *
+ * <p>With the Jacobi preconditioner there is no such step, and the diagonal of A, from sum p k^2, takes the place of A q.
+ *
+ * <p>Keys are held relative to {@code centre}: any shift of all keys leaves the estimator as it is (weights change by a factor
+ * per query), and sums of keys far from 0 keep their digits. {@link GpuOutput} shifts kbar and the log-sum-exp back.
+ *
+ * <pre>
+ *   pass      1 softmax; 2 is {@link GpuSolve}, 3 {@link GpuOutput}
+ *   group     128 threads; block 64 queries; tile 32 keys, at D = 64 (others: {@link GpuTiles})
+ *   registers Float4; 215 at D = 64, 225 at 128, no spills (nvcc 13, sm_90)
+ *   for       float32, D to 256; 40 KB of local memory
+ *   measured  docs/kernels/gpu.md
+ * </pre>
+ *
+ * <p>What the next passes need of rows = B H Sq is in {@code scratch}:
+ *
+ * <pre>
+ *   A q, or the diagonal of A (rows, D)
+ *   numbers (rows, 4): b.b; q.A q, 0 without the step; r.z, later the count of iterations; |r| / |b|
+ *   kept residuals (n, rows, D), each over the root of r.z
+ * </pre>
+ */
+public final class GpuMean {
     /** Scales below do not tell q's product with A from the scores. */
     private static final float FLAT = 1e-20f;
 
-    private GpuSoftmax() {}
+    private GpuMean() {}
 
     /** Where numbers of rows start in scratch. */
     static int numbersAt(int rows, int D) {
@@ -31,7 +60,22 @@ public final class GpuSoftmax {
         return rows * (D + 4 + (long) kept * D);
     }
 
-    public static void softmax(KernelContext ctx, FloatArray q, FloatArray k, FloatArray ridge, FloatArray centre, FloatArray lse, FloatArray kbar,
+    /**
+     * Launched as a group of {@link GpuTiles#threads} for each {@link GpuTiles#block} rows of a head; the longest first, heads fastest.
+     *
+     * @param q (B,H,Sq,D)
+     * @param k (B,Hkv,Sk,D)
+     * @param ridge (B,H,Sq)
+     * @param centre (B,Hkv,D), near the mean key
+     * @param lse out (B,H,Sq), of keys relative to the centre
+     * @param kbar out (B,H,Sq,D), relative to the centre
+     * @param x out (B,H,Sq,D), and behind it as much again for r when D &gt; Dv; otherwise {@code o} holds r
+     * @param o out (B,H,Sq,Dv)
+     * @param scratch out, see above
+     * @param sizes with {@code settings}: {@link ProblemData}
+     * @param flags see {@link Masking}
+     */
+    public static void mean(KernelContext ctx, FloatArray q, FloatArray k, FloatArray ridge, FloatArray centre, FloatArray lse, FloatArray kbar,
             FloatArray x, FloatArray o, FloatArray scratch, IntArray sizes, FloatArray settings, int D, int Dv, int flags) {
         int dims = GpuTiles.dims(D);
         int TX = dims / 8;
@@ -175,8 +219,6 @@ public final class GpuSoftmax {
             // with e = score - maximum: sums of w and w e move to the new maximum
             float f0 = TornadoMath.exp(m0 - n0);
             float g0 = f0 * (m0 - n0);
-            h0 = h0 * f0 + l0 * g0;
-            l0 = l0 * f0;
             y0 = GpuTiles.fma(GpuTiles.scale(y0, f0), jacobi ? 0f : g0, a0);
             z0 = GpuTiles.fma(GpuTiles.scale(z0, f0), jacobi ? 0f : g0, b0);
             a0 = GpuTiles.scale(a0, f0);
@@ -184,12 +226,10 @@ public final class GpuSoftmax {
             m0 = n0;
             Float4 p0 = GpuTiles.relative(s0, n0);
             s0 = GpuTiles.weighted(p0, -n0, 1f, s0);
-            l0 += GpuTiles.sum(p0);
-            h0 += GpuTiles.sum(s0);
+            h0 = h0 * f0 + l0 * g0 + GpuTiles.sum(s0);
+            l0 = l0 * f0 + GpuTiles.sum(p0);
             float f1 = TornadoMath.exp(m1 - n1);
             float g1 = f1 * (m1 - n1);
-            h1 = h1 * f1 + l1 * g1;
-            l1 = l1 * f1;
             y1 = GpuTiles.fma(GpuTiles.scale(y1, f1), jacobi ? 0f : g1, a1);
             z1 = GpuTiles.fma(GpuTiles.scale(z1, f1), jacobi ? 0f : g1, b1);
             a1 = GpuTiles.scale(a1, f1);
@@ -197,12 +237,10 @@ public final class GpuSoftmax {
             m1 = n1;
             Float4 p1 = GpuTiles.relative(s1, n1);
             s1 = GpuTiles.weighted(p1, -n1, 1f, s1);
-            l1 += GpuTiles.sum(p1);
-            h1 += GpuTiles.sum(s1);
+            h1 = h1 * f1 + l1 * g1 + GpuTiles.sum(s1);
+            l1 = l1 * f1 + GpuTiles.sum(p1);
             float f2 = TornadoMath.exp(m2 - n2);
             float g2 = f2 * (m2 - n2);
-            h2 = h2 * f2 + l2 * g2;
-            l2 = l2 * f2;
             y2 = GpuTiles.fma(GpuTiles.scale(y2, f2), jacobi ? 0f : g2, a2);
             z2 = GpuTiles.fma(GpuTiles.scale(z2, f2), jacobi ? 0f : g2, b2);
             a2 = GpuTiles.scale(a2, f2);
@@ -210,12 +248,10 @@ public final class GpuSoftmax {
             m2 = n2;
             Float4 p2 = GpuTiles.relative(s2, n2);
             s2 = GpuTiles.weighted(p2, -n2, 1f, s2);
-            l2 += GpuTiles.sum(p2);
-            h2 += GpuTiles.sum(s2);
+            h2 = h2 * f2 + l2 * g2 + GpuTiles.sum(s2);
+            l2 = l2 * f2 + GpuTiles.sum(p2);
             float f3 = TornadoMath.exp(m3 - n3);
             float g3 = f3 * (m3 - n3);
-            h3 = h3 * f3 + l3 * g3;
-            l3 = l3 * f3;
             y3 = GpuTiles.fma(GpuTiles.scale(y3, f3), jacobi ? 0f : g3, a3);
             z3 = GpuTiles.fma(GpuTiles.scale(z3, f3), jacobi ? 0f : g3, b3);
             a3 = GpuTiles.scale(a3, f3);
@@ -223,8 +259,8 @@ public final class GpuSoftmax {
             m3 = n3;
             Float4 p3 = GpuTiles.relative(s3, n3);
             s3 = GpuTiles.weighted(p3, -n3, 1f, s3);
-            l3 += GpuTiles.sum(p3);
-            h3 += GpuTiles.sum(s3);
+            h3 = h3 * f3 + l3 * g3 + GpuTiles.sum(s3);
+            l3 = l3 * f3 + GpuTiles.sum(p3);
             for (int j = 0; j < 4; j++) {
                 int wa = ty * bn + ((((tx + TX * j) >> 2) ^ sww) << 2) + (tx & 3);
                 wt[wa + 0 * TY * bn] = GpuTiles.pick(j, p0);
