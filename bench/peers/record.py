@@ -1,5 +1,6 @@
 """Benchmark records as bench/schema/record-v1.schema.json describes them, and the checks and timing that fill them."""
 
+import ctypes
 import json
 import os
 import platform
@@ -90,10 +91,26 @@ def passed(check):
     return check.get("error", np.inf) <= check["bar"]
 
 
-def timed(run, repetitions, warm_up_s, sample_s, compute_clock=None):
-    """Times of run(): first run, warm-up until three runs in a row lie within 5%, then samples.
+def nvml_meter(index):
+    """A function that returns the joules a GPU has taken so far, or None where NVIDIA's management library does not tell."""
+    try:
+        nvml = ctypes.CDLL("libnvidia-ml.so.1")
+        handle, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
+        if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)):
+            return None
+    except (OSError, AttributeError):
+        return None
 
-    compute_clock: returns the device's own nanoseconds of the last run, or None.
+    def joules():
+        return None if nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(millijoules)) else millijoules.value / 1e3
+
+    return joules
+
+
+def timed(run, repetitions, warm_up_s, sample_s, compute_clock=None, energy_meter=None):
+    """Times of run(), and the energy of a run or None: first run, warm-up until three runs in a row lie within 5%, then samples.
+
+    compute_clock: returns the device's own nanoseconds of the last run, or None; energy_meter: returns joules since some time in the past.
     """
     def once():
         began = time.perf_counter_ns()
@@ -108,6 +125,7 @@ def timed(run, repetitions, warm_up_s, sample_s, compute_clock=None):
         last = warm[-3:]
         settled = len(last) == 3 and max(last) - min(last) <= 0.05 * min(last)
     wall, kernel = [], []
+    before = energy_meter() if energy_meter else None
     began = time.perf_counter()
     while len(wall) < repetitions or (len(wall) < 50 and time.perf_counter() - began < sample_s):
         wall.append(once())
@@ -117,7 +135,9 @@ def timed(run, repetitions, warm_up_s, sample_s, compute_clock=None):
     if kernel:
         times["kernel_ns"] = kernel
         times["kernel_median_ns"] = float(np.median(kernel))
-    return times
+    after = energy_meter() if energy_meter else None
+    joules = (after - before) / len(wall) if before is not None and after is not None else 0
+    return times, {"joules_per_run": joules, "source": "nvml"} if joules > 0 else None
 
 
 def summary(wall):
@@ -170,9 +190,22 @@ def cpu():
     return platform.processor() or platform.machine()
 
 
-def record(name, created, complete, facts, devices, measurements):
+def conditions(argv):
+    """How the run was started, and what else the machine is doing."""
+    facts = {"argv": argv, "load_before": os.getloadavg()[0]}
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if limit != "max":
+            facts["cpu_limit"] = int(limit) / int(period)
+    except (OSError, ValueError):
+        pass
+    return facts
+
+
+def record(name, created, complete, facts, conditions, devices, measurements):
+    ended = {"load_after": os.getloadavg()[0]} if complete else {}
     return {"schema_version": 1, "name": name, "created": created, "complete": complete, "environment": facts,
-            "devices": devices, "measurements": measurements}
+            "conditions": {**conditions, **ended}, "devices": devices, "measurements": measurements}
 
 
 def now():

@@ -166,11 +166,12 @@ def main(args):
         worker(options.worker, options)
         return 0
     created = record.now()
+    conditions = record.conditions(["python3", "bench/peers/run.py", *args])
     devices, rows, runtimes = {}, [], []
 
     def so_far(complete):
         runtime = runtimes[0] if runtimes else f"Python {sys.version.split()[0]}"
-        return record.record(options.name, created, complete, record.environment(runtime), list(devices.values()), rows)
+        return record.record(options.name, created, complete, record.environment(runtime), conditions, list(devices.values()), rows)
 
     def handle(hello, row):
         devices[hello["device"]["name"]] = hello["device"]

@@ -55,8 +55,9 @@ def measurement(name, w, method, qkv, run, flops, options, solve=None):
                             method["operator"], bar)
     base = {"device": name, "workload": w, "method": method, "accuracy": check}
     if not record.passed(check):
+        error = f"{check['error']:.1e}" if "error" in check else "not finite"
         return {**base, "status": "wrong",
-                "message": f"error {check.get('error', 'not finite')} is above the bar of {bar:g}"}
+                "message": f"error {error} is above the bar of {bar:g}"}
     workspace = torch.cuda.max_memory_allocated() - held - output.nbytes if cuda else None
     del output
 
@@ -74,12 +75,15 @@ def measurement(name, w, method, qkv, run, flops, options, solve=None):
         def clock():
             return int(start.elapsed_time(end) * 1e6)
 
-    times = record.timed(call, options.repetitions, options.warm_up, options.sample, clock)
+    times, energy = record.timed(call, options.repetitions, options.warm_up, options.sample, clock,
+                                 record.nvml_meter(torch.cuda.current_device()) if cuda else None)
     times["first_run_ns"] = first
     width = qkv[0].element_size()
     result = {**base, "status": "ok", "times": times,
               "rates": record.rates(flops() if callable(flops) else flops, w, width, times),
               "memory": record.memory(w, width, workspace)}
+    if energy:
+        result["energy"] = energy
     if solve:
         result["solve"] = solve()
     return result

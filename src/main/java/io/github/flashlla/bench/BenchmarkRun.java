@@ -3,7 +3,9 @@ package io.github.flashlla.bench;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.bench.host.EnvironmentProbe;
 import io.github.flashlla.process.JavaCommand;
+import io.github.flashlla.bench.host.HostConditions;
 import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.Conditions;
 import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Environment;
 import io.github.flashlla.record.Measurement;
@@ -15,6 +17,7 @@ import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
+import java.util.stream.IntStream;
 
 /**
  * Measures a suite, with one Java process per device. A process that dies or hangs loses the task that it was running; the
@@ -37,8 +40,11 @@ public final class BenchmarkRun {
 
     private final String created = Instant.now().truncatedTo(ChronoUnit.SECONDS).toString();
     private final Environment environment = EnvironmentProbe.probe();
+    private Conditions conditions;
     private final List<DeviceFacts> facts = new ArrayList<>();
     private final List<Measurement> measurements = new ArrayList<>();
+    /** Which process of each device runs now, from 0. */
+    private int fork;
     private volatile boolean stopping;
     private volatile WorkerProcess current;
 
@@ -54,12 +60,23 @@ public final class BenchmarkRun {
         this.javaCommand = javaCommand;
     }
 
+    /** Tells the record how the run was started, and what the machine does as it begins. */
+    public BenchmarkRun under(Conditions begin) {
+        conditions = begin;
+        return this;
+    }
+
     /** Measures everything and returns the record, which after {@link #stop()} is not complete. */
     public BenchmarkRecord run() {
-        for (DeviceInfo device : devices) {
-            if (!stopping) {
-                measure(device);
+        for (fork = 0; fork < suite.protocol().forks(); fork++) {
+            for (DeviceInfo device : devices) {
+                if (!stopping) {
+                    measure(device);
+                }
             }
+        }
+        if (conditions != null) {
+            conditions = conditions.ended(HostConditions.load());
         }
         return record(!stopping);
     }
@@ -79,7 +96,7 @@ public final class BenchmarkRun {
     }
 
     private BenchmarkRecord record(boolean complete) {
-        return new BenchmarkRecord(BenchmarkRecord.SCHEMA_VERSION, suite.name(), created, complete, environment,
+        return new BenchmarkRecord(BenchmarkRecord.SCHEMA_VERSION, suite.name(), created, complete, environment, conditions,
                 List.copyOf(facts), List.copyOf(measurements));
     }
 
@@ -119,8 +136,28 @@ public final class BenchmarkRun {
     }
 
     private void add(Task task, Measurement measurement) {
-        measurements.add(measurement);
-        listener.measured(task, measurement, soFar());
+        Measurement whole = measurement;
+        int before = IntStream.range(0, measurements.size()).filter(n -> isSame(measurements.get(n), measurement)).findFirst().orElse(-1);
+        if (before < 0) {
+            measurements.add(measurement);
+        } else {
+            whole = joined(measurements.get(before), measurement);
+            measurements.set(before, whole);
+        }
+        listener.measured(task, whole, soFar());
+    }
+
+    private static boolean isSame(Measurement a, Measurement b) {
+        return a.device().equals(b.device()) && a.workload().equals(b.workload()) && a.method().equals(b.method());
+    }
+
+    /** A fork's measurement added to those before it; an answer that is not right in one process is not right. */
+    private Measurement joined(Measurement before, Measurement next) {
+        if (before.status() != Status.OK || next.status() != Status.OK) {
+            return before.status() != Status.OK ? before : next;
+        }
+        return before.withTimes(before.times().and(next.times()), facts.stream().filter(known -> known.name().equals(before.device())).findFirst()
+                .map(DeviceFacts::ceilings).orElse(null));
     }
 
     /** One process's life. */
@@ -189,8 +226,10 @@ public final class BenchmarkRun {
                 case OPEN -> {
                     opened = true;
                     worker.driverErrors(); // errors that a driver reports before the first task belong to no task
-                    facts.removeIf(known -> known.name().equals(event.device().name()));
-                    facts.add(event.device());
+                    if (fork == 0 || facts.stream().noneMatch(known -> known.name().equals(event.device().name()))) { // rates are of the first fork's ceilings
+                        facts.removeIf(known -> known.name().equals(event.device().name()));
+                        facts.add(event.device());
+                    }
                 }
                 case UNUSABLE -> unusable = event.text();
                 case START -> listener.started(device.name(), tasks.get(event.task()), worker.pid());

@@ -11,8 +11,9 @@ import java.util.Arrays;
  * times as long if they scatter; 0 for exactly {@code repetitions}
  * @param warmUpSeconds longest time to wait for run times to settle; at least one run warms up whatever it takes
  * @param timeLimitSeconds after which a task is stopped and recorded as timed out
+ * @param forks how many processes of each device measure every task, those of several devices in turn
  */
-public record Protocol(int repetitions, double sampleSeconds, double warmUpSeconds, double timeLimitSeconds) {
+public record Protocol(int repetitions, double sampleSeconds, double warmUpSeconds, double timeLimitSeconds, int forks) {
     /** At least five runs, two seconds of them, after at most three seconds of warm-up. */
     public static final Protocol DEFAULT = new Protocol(5, 2, 3, 300);
 
@@ -24,7 +25,15 @@ public record Protocol(int repetitions, double sampleSeconds, double warmUpSecon
     /** More samples than this tell no more. */
     static final int ENOUGH = 50;
 
+    /** In one process for each device. */
+    public Protocol(int repetitions, double sampleSeconds, double warmUpSeconds, double timeLimitSeconds) {
+        this(repetitions, sampleSeconds, warmUpSeconds, timeLimitSeconds, 1);
+    }
+
     public Protocol {
+        if (forks < 1 || forks > 1000) {
+            throw new InvalidInputException("forks must be 1 to 1000, not " + forks);
+        }
         if (repetitions < 1 || repetitions > 100_000) {
             throw new InvalidInputException("repetitions must be 1 to 100000, not " + repetitions);
         }
@@ -55,14 +64,18 @@ public record Protocol(int repetitions, double sampleSeconds, double warmUpSecon
 
     /** The same with exactly this many timed runs. */
     public Protocol withExactly(int runs) {
-        return new Protocol(runs, 0, warmUpSeconds, timeLimitSeconds);
+        return new Protocol(runs, 0, warmUpSeconds, timeLimitSeconds, forks);
     }
 
     public Protocol withWarmUp(double seconds) {
-        return new Protocol(repetitions, sampleSeconds, seconds, timeLimitSeconds);
+        return new Protocol(repetitions, sampleSeconds, seconds, timeLimitSeconds, forks);
     }
 
     public Protocol withTimeLimit(double seconds) {
-        return new Protocol(repetitions, sampleSeconds, warmUpSeconds, seconds);
+        return new Protocol(repetitions, sampleSeconds, warmUpSeconds, seconds, forks);
+    }
+
+    public Protocol withForks(int processes) {
+        return new Protocol(repetitions, sampleSeconds, warmUpSeconds, timeLimitSeconds, processes);
     }
 }

@@ -62,6 +62,7 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
             Double sampleS,
             Double warmUpS,
             Double timeLimitS,
+            Integer forks,
             List<Grid> workloads) {
 
         Suite suite(String otherName) {
@@ -80,7 +81,8 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
                     repetitions == null ? usual.repetitions() : repetitions,
                     sampleS != null ? sampleS : repetitions == null ? usual.sampleSeconds() : 0,
                     warmUpS == null ? usual.warmUpSeconds() : warmUpS,
-                    timeLimitS == null ? usual.timeLimitSeconds() : timeLimitS));
+                    timeLimitS == null ? usual.timeLimitSeconds() : timeLimitS,
+                    forks == null ? usual.forks() : forks));
         }
     }
 }

@@ -3,10 +3,13 @@ package io.github.flashlla.bench;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
+import io.github.flashlla.bench.host.EnergyMeter;
 import io.github.flashlla.bench.host.HostCeilings;
+import io.github.flashlla.bench.host.NvidiaGpu;
 import io.github.flashlla.process.ParentWatch;
 import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.DeviceFacts.Ceilings;
+import io.github.flashlla.record.DeviceState;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.RecordJson;
 import io.github.flashlla.record.Status;
@@ -23,6 +26,9 @@ import java.nio.file.StandardOpenOption;
  * drivers write to standard output what they like.
  */
 public final class Worker {
+    /** Several updates of every counter there is. */
+    private static final int IDLE_MILLIS = 500;
+
     private final WorkerOrder order;
     private final OutputStream events;
 
@@ -44,17 +50,22 @@ public final class Worker {
     private void run() {
         Device device;
         DeviceFacts facts;
+        EnergyMeter meter;
+        Double idle;
         try {
             send(WorkerEvent.phase("opening"));
             device = Devices.open(order.device());
+            meter = EnergyMeter.of(device.info()).orElse(null);
+            idle = meter == null ? null : idleWatts(meter);
+            DeviceState state = device.info().type() == DeviceInfo.Type.GPU ? NvidiaGpu.of(device.info()).map(NvidiaGpu::state).orElse(null) : null;
             send(WorkerEvent.phase("measuring ceilings"));
-            facts = DeviceFacts.of(device.info(), ceilings(device));
+            facts = DeviceFacts.of(device.info(), ceilings(device)).withState(state);
         } catch (RuntimeException | LinkageError e) {
             send(WorkerEvent.unusable(e.getMessage() == null ? e.toString() : e.getMessage()));
             return;
         }
         send(WorkerEvent.open(facts));
-        WorkloadRunner runner = new WorkloadRunner(device, facts, order.protocol(), phase -> send(WorkerEvent.phase(phase)));
+        WorkloadRunner runner = new WorkloadRunner(device, facts, order.protocol(), phase -> send(WorkerEvent.phase(phase))).counting(meter, idle);
         for (int i = 0; i < order.tasks().size(); i++) {
             send(WorkerEvent.start(i));
             Measurement measurement = runner.run(order.tasks().get(i));
@@ -63,6 +74,20 @@ public final class Worker {
                 return; // a driver that failed once may fail on: what is left starts in a fresh process
             }
         }
+    }
+
+    /** What the device takes while nothing runs; null if the counter did not move. */
+    private Double idleWatts(EnergyMeter meter) {
+        send(WorkerEvent.phase("measuring power at rest"));
+        double before = meter.joules();
+        long began = System.nanoTime();
+        try {
+            Thread.sleep(IDLE_MILLIS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        double watts = (meter.joules() - before) / ((System.nanoTime() - began) / 1e9);
+        return watts > 0 ? watts : null;
     }
 
     private static Ceilings ceilings(Device device) {

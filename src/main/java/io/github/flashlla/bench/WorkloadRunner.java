@@ -13,9 +13,11 @@ import io.github.flashlla.QuerySolves;
 import io.github.flashlla.SolveState;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
+import io.github.flashlla.bench.host.EnergyMeter;
 import io.github.flashlla.bench.host.HostMemory;
 import io.github.flashlla.bench.host.LiveHeap;
 import io.github.flashlla.record.DeviceFacts;
+import io.github.flashlla.record.Energy;
 import io.github.flashlla.record.Measurement.AccuracyCheck;
 import io.github.flashlla.record.Measurement.Memory;
 import io.github.flashlla.record.Measurement.Rates;
@@ -50,6 +52,8 @@ public final class WorkloadRunner {
     private final DeviceFacts facts;
     private final Protocol protocol;
     private final Progress progress;
+    private EnergyMeter meter;
+    private Double idleWatts;
     private double leastWarmUp = FIRST_SECONDS;
 
     public WorkloadRunner(Device device, DeviceFacts facts, Protocol protocol, Progress progress) {
@@ -57,6 +61,17 @@ public final class WorkloadRunner {
         this.facts = facts;
         this.protocol = protocol;
         this.progress = progress;
+    }
+
+    /**
+     * Counts energy, too.
+     *
+     * @param idle what the device takes at rest, in watts; null where that is not known
+     */
+    WorkloadRunner counting(EnergyMeter energy, Double idle) {
+        meter = energy;
+        idleWatts = idle;
+        return this;
     }
 
     /** The measurement, whose status says how it went; throws nothing that the task causes. */
@@ -108,7 +123,9 @@ public final class WorkloadRunner {
             }
 
             List<Run> warm = warmUp(runs);
+            double joules = meter == null ? Double.NaN : meter.joules();
             List<Run> timed = timed(runs);
+            Energy energy = energy(joules, timed.size());
             runs.poison(); // so that the last answer is the last run's own
             runs.next();
             AccuracyCheck last = check.of(runs.result, runs.gradients);
@@ -123,8 +140,14 @@ public final class WorkloadRunner {
             Memory memory = new Memory(inputBytes(inputs) + runs.result.output().byteSize(),
                     known(plan.workspaceBytes()), workingSet, HostMemory.peakBytes());
             return new Measurement(facts.name(), task.workload(), task.method(), Status.OK, null, times, rates, last,
-                    solve(runs), backwardSolve(runs), memory);
+                    solve(runs), backwardSolve(runs), memory, energy);
         }
+    }
+
+    /** What the timed runs took, each; null where it is not counted, or the counter did not move. */
+    private Energy energy(double before, int count) {
+        double joules = meter == null ? Double.NaN : (meter.joules() - before) / count;
+        return joules > 0 ? new Energy(joules, idleWatts, meter.source()) : null;
     }
 
     private LlaPlan plan(Task task, LlaInputs inputs) {

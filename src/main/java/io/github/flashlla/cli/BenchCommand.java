@@ -13,11 +13,13 @@ import io.github.flashlla.bench.ProgressDisplay;
 import io.github.flashlla.bench.Protocol;
 import io.github.flashlla.bench.Suite;
 import io.github.flashlla.bench.Task;
+import io.github.flashlla.bench.host.HostConditions;
 import io.github.flashlla.bench.host.HostLoad;
 import io.github.flashlla.fleet.HostResult;
 import io.github.flashlla.fleet.Job;
 import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.Conditions;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.RecordFile;
 import io.github.flashlla.record.RecordJson;
@@ -146,6 +148,11 @@ public final class BenchCommand implements Callable<Integer> {
             description = "Stop a workload after this many seconds and record it as timed out (default: 300)")
     private Double timeLimit;
 
+    @Option(names = "--forks", paramLabel = "N",
+            description = "Processes of each device, which take turns with those of the others; with 3 and more, intervals are over processes "
+                    + "(default: 1)")
+    private Integer forks;
+
     @Option(names = "--format", paramLabel = "FORM",
             description = "Form of the result: ${COMPLETION-CANDIDATES} (default: md)")
     private Format format;
@@ -179,6 +186,9 @@ public final class BenchCommand implements Callable<Integer> {
     /** The form of the result. */
     private Format form;
 
+    /** Whether every measurement is made by several processes. */
+    private boolean repeats;
+
     /** Why the record could not be written the last time, or null. */
     private String recordFailure;
 
@@ -187,6 +197,7 @@ public final class BenchCommand implements Callable<Integer> {
         form = result.format(format, Format.md);
         table.requireTable(form == Format.md);
         Suite suite = suite();
+        repeats = suite.protocol().forks() > 1;
         fleet.requireFits();
         if (fleet.asked()) {
             return runElsewhere();
@@ -199,11 +210,14 @@ public final class BenchCommand implements Callable<Integer> {
             DeviceProfile.forceKernel(kernel);
         }
         requireWritable();
-        HostLoad.complaint().ifPresent(complaint -> System.err.println("note: " + complaint));
+        List<String> argv = new ArrayList<>(List.of("flashlla"));
+        argv.addAll(spec.root().commandLine().getParseResult().originalArgs());
+        Conditions conditions = HostConditions.begin(argv);
+        HostLoad.complaint(conditions.otherBusyCores()).ifPresent(complaint -> System.err.println("note: " + complaint));
 
         CountDownLatch printed = new CountDownLatch(1);
-        try (ProgressDisplay display = new ProgressDisplay(System.err, suite.tasks(), chosen.size())) {
-            BenchmarkRun run = new BenchmarkRun(suite, chosen, new Listeners(display));
+        try (ProgressDisplay display = new ProgressDisplay(System.err, suite.tasks(), chosen.size() * suite.protocol().forks())) {
+            BenchmarkRun run = new BenchmarkRun(suite, chosen, new Listeners(display)).under(conditions);
             // Ctrl-C ends what runs now, and lets this thread print what is done
             Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().unstarted(() -> {
                 run.stop();
@@ -260,7 +274,12 @@ public final class BenchCommand implements Callable<Integer> {
             case md -> result.print(RecordRenderer.markdown(record, table.layout(result.isOnTerminal())));
             case csv -> result.print(RecordRenderer.csv(record));
             case json -> result.print(RecordJson.text(record));
-            case jsonl -> result.printRest();
+            case jsonl -> {
+                if (repeats) { // a line is whole when its last process has measured it
+                    record.measurements().forEach(m -> result.printLine(RecordJson.line(record, m)));
+                }
+                result.printRest();
+            }
         }
         if (html != null && !record.measurements().isEmpty()) {
             ComparisonPage.write(html, Comparison.of(List.of(new Named(record.name(), record)), null, Clock.WALL,
@@ -306,6 +325,7 @@ public final class BenchCommand implements Callable<Integer> {
         Protocol protocol = suite.protocol();
         protocol = repetitions == null ? protocol : protocol.withExactly(repetitions);
         protocol = warmUp == null ? protocol : protocol.withWarmUp(warmUp);
+        protocol = forks == null ? protocol : protocol.withForks(forks);
         protocol = timeLimit == null ? protocol : protocol.withTimeLimit(timeLimit);
         return new Suite(name == null ? suite.name() : name, devices == null ? suite.devices() : devices, suite.tasks(),
                 protocol);
@@ -411,7 +431,7 @@ public final class BenchCommand implements Callable<Integer> {
         public void measured(Task task, Measurement measurement, BenchmarkRecord soFar) {
             display.measured(task, measurement, soFar);
             keep(soFar);
-            if (form == Format.jsonl) {
+            if (form == Format.jsonl && !repeats) {
                 result.printLine(RecordJson.line(soFar, measurement));
             }
         }

@@ -225,7 +225,7 @@ final class HostRun {
         }
         BenchmarkRecord found = RecordFile.read(lines, note -> { });
         BenchmarkRecord record = new BenchmarkRecord(found.schemaVersion(), found.name(), found.created(), complete, found.environment(),
-                found.devices(), found.measurements());
+                found.conditions(), found.devices(), found.measurements());
         RecordFile.write(recordFile(folder, host), record);
         Files.delete(lines);
         return Optional.of(record);

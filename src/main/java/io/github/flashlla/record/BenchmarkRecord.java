@@ -11,6 +11,7 @@ import java.util.Optional;
  * @param created when the run began, ISO 8601 in UTC
  * @param complete whether the run reached its end; false in what a crash or Ctrl-C left behind
  * @param environment where it ran
+ * @param conditions how the run was started, and what else the machine did; null in older records
  * @param devices the devices that were opened
  * @param measurements in the order they were made
  */
@@ -20,10 +21,17 @@ public record BenchmarkRecord(
         @Limits(length = 40, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z$") String created,
         boolean complete,
         Environment environment,
+        @Limits(optional = true) Conditions conditions,
         List<DeviceFacts> devices,
         @Limits(length = 20_000) List<Measurement> measurements) {
 
     public static final int SCHEMA_VERSION = 1;
+
+    /** Of unknown conditions. */
+    public BenchmarkRecord(int schemaVersion, String name, String created, boolean complete, Environment environment, List<DeviceFacts> devices,
+            List<Measurement> measurements) {
+        this(schemaVersion, name, created, complete, environment, null, devices, measurements);
+    }
 
     public Optional<DeviceFacts> device(String deviceName) {
         return devices.stream().filter(device -> device.name().equals(deviceName)).findFirst();

@@ -14,6 +14,7 @@ import java.util.Locale;
  * @param driver driver or runtime with its version
  * @param memoryBytes memory that it can use; null where unknown
  * @param computeUnits cores or multiprocessors; null where unknown
+ * @param state how it was set when it was opened; null where its driver does not tell, and in older records
  * @param ceilings what this device reaches on plain loops; null where that was not measured
  */
 public record DeviceFacts(
@@ -25,7 +26,19 @@ public record DeviceFacts(
         @Limits(length = 500) String driver,
         Long memoryBytes,
         @Limits(min = 1, max = 1e7) Integer computeUnits,
+        @Limits(optional = true) DeviceState state,
         @Limits(optional = true) Ceilings ceilings) {
+
+    /** Of unknown state. */
+    public DeviceFacts(String name, String backend, String type, String hardware, String vendor, String driver, Long memoryBytes, Integer computeUnits,
+            Ceilings ceilings) {
+        this(name, backend, type, hardware, vendor, driver, memoryBytes, computeUnits, null, ceilings);
+    }
+
+    /** The same, set like this. */
+    public DeviceFacts withState(DeviceState set) {
+        return new DeviceFacts(name, backend, type, hardware, vendor, driver, memoryBytes, computeUnits, set, ceilings);
+    }
 
     /**
      * Measured in the same process as the workloads.

@@ -3,6 +3,7 @@ package io.github.flashlla.record;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import io.github.flashlla.text.Numbers;
 import java.util.Arrays;
+import java.util.stream.LongStream;
 import org.apache.commons.statistics.descriptive.Quantile;
 
 /**
@@ -19,6 +20,7 @@ import org.apache.commons.statistics.descriptive.Quantile;
  * @param solve what the solver did; null unless it ran, and where an implementation does not tell
  * @param backwardSolve what the second solve did; null without a backward pass
  * @param memory null unless it ran
+ * @param energy null unless it ran on a device that counts it
  */
 public record Measurement(
         String device,
@@ -31,7 +33,8 @@ public record Measurement(
         @Limits(optional = true) AccuracyCheck accuracy,
         @Limits(optional = true) Solve solve,
         @Limits(optional = true) Solve backwardSolve,
-        @Limits(optional = true) Memory memory) {
+        @Limits(optional = true) Memory memory,
+        @Limits(optional = true) Energy energy) {
 
     private static final int MAX_MESSAGE = 2000;
 
@@ -44,6 +47,18 @@ public record Measurement(
         if (message != null && message.length() > MAX_MESSAGE) {
             message = message.substring(0, MAX_MESSAGE) + "...";
         }
+    }
+
+    /** Of unknown energy. */
+    public Measurement(String device, Workload workload, Method method, Status status, String message, Times times, Rates rates, AccuracyCheck accuracy,
+            Solve solve, Solve backwardSolve, Memory memory) {
+        this(device, workload, method, status, message, times, rates, accuracy, solve, backwardSolve, memory, null);
+    }
+
+    /** The same with other times, and the rates that they give. */
+    public Measurement withTimes(Times other, DeviceFacts.Ceilings ceilings) {
+        return new Measurement(device, workload, method, status, message, other, Rates.of(rates.flops(), rates.bytes(), other.computeNs(), method, ceilings),
+                accuracy, solve, backwardSolve, memory, energy);
     }
 
     /** One that did not come to be measured. */
@@ -69,6 +84,7 @@ public record Measurement(
      * @param p20Ns 20th percentile of {@code wallNs}
      * @param p80Ns 80th percentile of {@code wallNs}
      * @param kernelMedianNs median of {@code kernelNs}
+     * @param processRuns how many of the samples each process took, in order; null for one process
      */
     public record Times(
             @Limits(max = MOST_NS) Long planNs,
@@ -83,14 +99,46 @@ public record Measurement(
             @Limits(above = true, max = MOST_NS) double medianNs,
             @Limits(above = true, max = MOST_NS) double p20Ns,
             @Limits(above = true, max = MOST_NS) double p80Ns,
-            @Limits(max = MOST_NS) Double kernelMedianNs) {
+            @Limits(max = MOST_NS) Double kernelMedianNs,
+            @Limits(optional = true, min = 1, max = MOST_SAMPLES, length = 1000) int[] processRuns) {
 
         /** Fills in the summary. */
         public static Times of(Long planNs, Long firstRunNs, Long compileNs, int warmUpRuns,
                 boolean settled, long[] wallNs, long[] kernelNs, long[] copyInNs, long[] copyOutNs) {
             return new Times(planNs, firstRunNs, compileNs, warmUpRuns, settled, wallNs, kernelNs, copyInNs, copyOutNs,
                     quantile(wallNs, 0.5), quantile(wallNs, 0.2), quantile(wallNs, 0.8),
-                    kernelNs == null ? null : quantile(kernelNs, 0.5));
+                    kernelNs == null ? null : quantile(kernelNs, 0.5), null);
+        }
+
+        /** The same samples, taken by processes of this many runs each. */
+        public Times withProcesses(int[] runs) {
+            return new Times(planNs, firstRunNs, compileNs, warmUpRuns, settled, wallNs, kernelNs, copyInNs, copyOutNs, medianNs, p20Ns, p80Ns, kernelMedianNs,
+                    runs);
+        }
+
+        /** The samples of this process and of one after it; what happens once in a process stays this one's. */
+        public Times and(Times next) {
+            int[] runs = processRuns == null ? new int[] {wallNs.length} : processRuns;
+            int[] all = Arrays.copyOf(runs, runs.length + 1);
+            all[runs.length] = next.wallNs.length;
+            return of(planNs, firstRunNs, compileNs, warmUpRuns, settled && next.settled, joined(wallNs, next.wallNs), joined(kernelNs, next.kernelNs),
+                    joined(copyInNs, next.copyInNs), joined(copyOutNs, next.copyOutNs)).withProcesses(all);
+        }
+
+        private static long[] joined(long[] a, long[] b) {
+            return a == null || b == null ? null : LongStream.concat(Arrays.stream(a), Arrays.stream(b)).toArray();
+        }
+
+        /** Each process's median of these samples; one median where there is one process. */
+        public double[] processMedians(long[] samples) {
+            int[] runs = processRuns == null ? new int[] {samples.length} : processRuns;
+            double[] medians = new double[runs.length];
+            int from = 0;
+            for (int n = 0; n < runs.length; n++) {
+                medians[n] = quantile(Arrays.copyOfRange(samples, from, from + runs[n]), 0.5);
+                from += runs[n];
+            }
+            return medians;
         }
 
         /** The device's own time where it has a clock, else wall time: what rates are made of. */

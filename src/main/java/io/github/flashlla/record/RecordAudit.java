@@ -7,6 +7,7 @@ import io.github.flashlla.record.Measurement.Times;
 import io.github.flashlla.text.Numbers;
 import io.github.flashlla.text.Printable;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -58,7 +59,7 @@ final class RecordAudit {
                     + " measurements is not that of its samples; medians and rates were computed from the samples");
         }
         return new BenchmarkRecord(record.schemaVersion(), record.name(), record.created(), record.complete(),
-                record.environment(), record.devices(), checked);
+                record.environment(), record.conditions(), record.devices(), checked);
     }
 
     private static void requireShape(String where, Measurement m) {
@@ -81,7 +82,10 @@ final class RecordAudit {
         requireSameLength(where, stored.wallNs(), stored.copyInNs(), "copy_in_ns");
         requireSameLength(where, stored.wallNs(), stored.copyOutNs(), "copy_out_ns");
         Times times = Times.of(stored.planNs(), stored.firstRunNs(), stored.compileNs(), stored.warmUpRuns(),
-                stored.settled(), stored.wallNs(), stored.kernelNs(), stored.copyInNs(), stored.copyOutNs());
+                stored.settled(), stored.wallNs(), stored.kernelNs(), stored.copyInNs(), stored.copyOutNs()).withProcesses(stored.processRuns());
+        if (stored.processRuns() != null && Arrays.stream(stored.processRuns()).sum() != stored.wallNs().length) {
+            throw new InvalidInputException(where + "its process_runs do not add up to the samples of wall_ns");
+        }
         if (times.computeNs() <= 0) {
             throw new InvalidInputException(where + "its kernels took no time, so they did not run on the device");
         }
@@ -90,7 +94,7 @@ final class RecordAudit {
         Rates rates = Rates.of(countedFlops(m), m.rates().bytes(), times.computeNs(), m.method(), ceilings);
         requireClose(where, "tflops", m.rates().tflops(), rates.tflops());
         return new Measurement(m.device(), m.workload(), m.method(), m.status(), m.message(), times, rates, m.accuracy(),
-                m.solve(), m.backwardSolve(), m.memory());
+                m.solve(), m.backwardSolve(), m.memory(), m.energy());
     }
 
     /** What the operator's count gives, where the record says enough to tell; else what is stored. */

@@ -98,7 +98,7 @@ public final class RecordFile {
             measurements.addAll(part.measurements());
         }
         return RecordAudit.check(what, new BenchmarkRecord(first.schemaVersion(), first.name(), first.created(), false,
-                first.environment(), List.copyOf(devices.values()), measurements), note -> { });
+                first.environment(), first.conditions(), List.copyOf(devices.values()), measurements), note -> { });
     }
 
     private static String problem(JacksonException e) {

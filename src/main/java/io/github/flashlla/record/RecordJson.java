@@ -35,7 +35,7 @@ public final class RecordJson {
     public static String line(BenchmarkRecord record, Measurement m) {
         try {
             return COMPACT.writeValueAsString(new BenchmarkRecord(record.schemaVersion(), record.name(),
-                    record.created(), record.complete(), record.environment(),
+                    record.created(), record.complete(), record.environment(), record.conditions(),
                     record.device(m.device()).map(List::of).orElse(List.of()), List.of(m))) + "\n";
         } catch (JsonProcessingException e) {
             throw new UncheckedIOException(e);

@@ -2,6 +2,7 @@ package io.github.flashlla.report;
 
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.record.DeviceFacts;
+import io.github.flashlla.record.Energy;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.report.compare.Comparison.Clock;
 import io.github.flashlla.report.compare.TimeRatio;
@@ -11,6 +12,7 @@ import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.BiFunction;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
@@ -148,6 +150,12 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
             csv("in_float64", solve(Measurement.Solve::recomputed)),
             csv("estimated_error", solve(Measurement.Solve::estimatedError)),
             people("iterations", of(solve(s -> iterations(s, "/")), Object::toString), Table.BENCH),
+            csv("joules_per_run", energy((e, m) -> e.joulesPerRun())).shown("energy", j -> Numbers.digits((Double) j) + " J", PEOPLE)
+                    .noted(of(energy((e, m) -> e.joulesPerToken(m.workload())), j -> Numbers.digits((Double) j * 1e3) + " mJ a token"))
+                    .when(rows -> rows.stream().anyMatch(row -> row.measurement().energy() != null)),
+            csv("joules_per_token", energy((e, m) -> e.joulesPerToken(m.workload()))),
+            csv("idle_watts", energy((e, m) -> e.idleWatts())),
+            csv("processes", times(t -> t.processRuns() == null ? 1 : t.processRuns().length)),
             csv("workspace_bytes", memory(Measurement.Memory::workspaceBytes)),
             csv("working_set_bytes", memory(Measurement.Memory::workingSetBytes)),
             csv("host_peak_bytes", memory(Measurement.Memory::hostPeakBytes)),
@@ -265,6 +273,10 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
 
     private static Function<Row, Object> solve(Function<Measurement.Solve, Object> value) {
         return row -> row.measurement().solve() == null ? null : value.apply(row.measurement().solve());
+    }
+
+    private static Function<Row, Object> energy(BiFunction<Energy, Measurement, Object> value) {
+        return row -> row.measurement().energy() == null ? null : value.apply(row.measurement().energy(), row.measurement());
     }
 
     private static Function<Row, Object> memory(Function<Measurement.Memory, Object> value) {

@@ -108,6 +108,7 @@ public final class ComparisonPage {
         page.put("hasEqualError", !first.equalError().isEmpty());
         page.put("targets", FirstScreen.targets());
         page.put("bars", first.bars());
+        page.put("lacksEnergy", first.lacksEnergy());
         List<Column> columns = Column.of(Column.Table.PAGE, Row.of(comparison));
         page.put("columns", columns.stream().map(ComparisonPage::heading).toList());
         page.put("width", columns.size());

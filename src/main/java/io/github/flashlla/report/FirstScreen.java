@@ -78,7 +78,19 @@ final class FirstScreen {
         }, Numbers::time);
         bars(all, "Memory", List.of("q, k, v and o", "what the device holds beyond them"), m -> m.memory() == null || m.memory().workspaceBytes() == null ? null
                 : List.of((double) m.memory().tensorBytes(), (double) m.memory().workspaceBytes()), Numbers::bytes);
+        bars(all, "Energy", List.of("at rest for as long as the run takes", "more than that"), m -> {
+            if (m.energy() == null) {
+                return null;
+            }
+            double idle = m.energy().idleWatts() == null ? 0 : Math.min(m.energy().joulesPerRun(), m.energy().idleWatts() * m.times().medianNs() / 1e9);
+            return List.of(idle, m.energy().joulesPerRun() - idle);
+        }, joules -> Numbers.digits(joules) + " J");
         return all;
+    }
+
+    /** Whether a device that ran did not tell its energy. */
+    boolean lacksEnergy() {
+        return comparison.lines().stream().anyMatch(line -> line.measurement().times() != null && line.measurement().energy() == null);
     }
 
     private interface Parts {

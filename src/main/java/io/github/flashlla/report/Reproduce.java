@@ -6,6 +6,7 @@ import io.github.flashlla.report.compare.Comparison.Named;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 
 /** How to make a record again. */
 final class Reproduce {
@@ -23,8 +24,17 @@ final class Reproduce {
             String commit = environment.commit().replaceFirst("-dirty$", "");
             commands.add("git checkout " + commit.substring(0, Math.min(COMMIT_DIGITS, commit.length())));
         }
+        List<String> argv = record.conditions() == null ? null : record.conditions().argv();
+        if (argv != null) {
+            commands.add(argv.stream().map(Reproduce::quoted).collect(Collectors.joining(" ")).replaceFirst("^flashlla ", "bin/flashlla "));
+        }
         return Map.of("name", named.name(), "made", record.created(), "commands", String.join("\n", commands),
                 "remark", (environment.commit() == null ? "The commit is not known. " : dirty ? "The sources had changes that no commit holds. " : "")
-                        + "The command line is not in this record.");
+                        + (argv == null ? "The command line is not in this record." : ""));
+    }
+
+    /** A word of a command line as a shell takes it. */
+    private static String quoted(String word) {
+        return word.matches("[A-Za-z0-9_./:=,+@%-]+") ? word : "'" + word.replace("'", "'\\''") + "'";
     }
 }

@@ -1,5 +1,6 @@
 package io.github.flashlla.bench;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
@@ -12,6 +13,7 @@ import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.process.JavaCommand;
+import io.github.flashlla.bench.host.HostConditions;
 import io.github.flashlla.record.BenchmarkRecord;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.RecordFile;
@@ -62,6 +64,36 @@ class BenchmarkRunTest {
         assertEquals(List.of(), notes);
         assertEquals(record.measurements().get(0).times().medianNs(), read.measurements().get(0).times().medianNs());
         assertEquals(statuses(record), statuses(read));
+    }
+
+    @Test
+    void forksTakeTurnsAndTheirSamplesAreOneMeasurement() {
+        List<DeviceInfo> devices = Devices.list().stream().filter(device -> List.of("jvm", "reference").contains(device.name())).toList();
+        List<String> order = new ArrayList<>();
+        BenchmarkListener listener = new BenchmarkListener() {
+            @Override
+            public void opening(String device) {
+                order.add(device);
+            }
+        };
+        BenchmarkRecord record = new BenchmarkRun(new Suite("forks", null, tasks(16), QUICK.withForks(3)), devices, listener)
+                .under(HostConditions.begin(List.of("flashlla", "bench"))).run();
+        assertEquals(List.of("jvm", "reference", "jvm", "reference", "jvm", "reference"), order);
+        assertEquals(2, record.measurements().size());
+        for (Measurement m : record.measurements()) {
+            assertEquals(Status.OK, m.status(), m.message());
+            assertEquals(6, m.times().wallNs().length);
+            assertArrayEquals(new int[] {2, 2, 2}, m.times().processRuns());
+            assertEquals(3, m.times().processMedians(m.times().wallNs()).length);
+        }
+        assertEquals(List.of("flashlla", "bench"), record.conditions().argv());
+        assertTrue(record.conditions().loadBefore() >= 0 && record.conditions().loadAfter() >= 0);
+
+        Path file = folder.resolve("forks.json");
+        RecordFile.write(file, record);
+        BenchmarkRecord read = RecordFile.read(file, note -> { });
+        assertEquals(record.conditions(), read.conditions());
+        assertArrayEquals(new int[] {2, 2, 2}, read.measurements().getFirst().times().processRuns());
     }
 
     @Test

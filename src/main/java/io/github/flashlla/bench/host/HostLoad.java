@@ -4,6 +4,7 @@ import com.sun.management.OperatingSystemMXBean;
 import java.lang.management.ManagementFactory;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalDouble;
 
 /** What else keeps this machine busy: measurements beside other work scatter, and are slower than they need be. */
 public final class HostLoad {
@@ -14,21 +15,28 @@ public final class HostLoad {
 
     private HostLoad() {}
 
-    /** A sentence about other work, if there is enough of it to matter; looks for a moment, in which this process rests. */
-    public static Optional<String> complaint() {
+    /** Cores that other work keeps busy; looks for a moment, in which this process rests. */
+    static OptionalDouble busyCores() {
         if (!(ManagementFactory.getOperatingSystemMXBean() instanceof OperatingSystemMXBean system)) {
-            return Optional.empty();
+            return OptionalDouble.empty();
         }
         system.getCpuLoad(); // starts the interval that the next call measures
         try {
             Thread.sleep(LOOK_MILLIS);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            return Optional.empty();
+            return OptionalDouble.empty();
         }
-        int cores = system.getAvailableProcessors();
-        double busy = system.getCpuLoad() * cores;
-        return busy < QUIET ? Optional.empty() : Optional.of(String.format(Locale.ROOT,
-                "other work keeps %.1f of %d cores busy: times will scatter, and comparisons see less", busy, cores));
+        return OptionalDouble.of(Math.max(0, system.getCpuLoad() * system.getAvailableProcessors()));
+    }
+
+    /**
+     * A sentence about other work, if there is enough of it to matter.
+     *
+     * @param busy cores that it keeps busy; null where that is not known
+     */
+    public static Optional<String> complaint(Double busy) {
+        return busy == null || busy < QUIET ? Optional.empty() : Optional.of(String.format(Locale.ROOT,
+                "other work keeps %.1f of %d cores busy: times will scatter, and comparisons see less", busy, Runtime.getRuntime().availableProcessors()));
     }
 }

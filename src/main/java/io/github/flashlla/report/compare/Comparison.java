@@ -38,6 +38,8 @@ import java.util.stream.Collectors;
 public record Comparison(List<Named> records, String baseline, Named baselineRecord, Clock clock, List<Group> groups, List<Missing> missing) {
 
     private static final double MANY_ERRORS = 10;
+    /** From here on the difference between processes is measured, not assumed. */
+    private static final int MANY_PROCESSES = 3;
 
     /** Which of a measurement's times is compared. */
     public enum Clock {
@@ -248,7 +250,16 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
         boolean both = against != null && against != m && m.status() == Status.OK && against.status() == Status.OK;
         return new Line(entry.series(), m, against == m ? Relation.BASELINE : against != null ? Relation.COMPARED
                 : baseline.record() == null ? Relation.NOT_COMPARED : Relation.NEW,
-                both ? TimeRatio.of(clock.samples(against), clock.samples(m), noise == null ? usualNoise(entry) : noise) : null, against, clock);
+                both ? ratio(entry, against, clock, noise) : null, against, clock);
+    }
+
+    /** Over processes where both sides have several, else over runs. */
+    private static TimeRatio ratio(Entry entry, Measurement against, Clock clock, Double noise) {
+        Measurement m = entry.measurement();
+        double[] base = against.times().processMedians(clock.samples(against));
+        double[] own = m.times().processMedians(clock.samples(m));
+        return Math.min(base.length, own.length) >= MANY_PROCESSES ? TimeRatio.ofProcesses(base, own, noise == null ? 0 : noise)
+                : TimeRatio.of(clock.samples(against), clock.samples(m), noise == null ? usualNoise(entry) : noise);
     }
 
     private static double usualNoise(Entry entry) {

@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.Locale;
 import org.apache.commons.statistics.descriptive.Median;
 import org.apache.commons.statistics.descriptive.Quantile;
+import org.apache.commons.statistics.distribution.TDistribution;
 import org.apache.commons.statistics.inference.MannWhitneyUTest;
 import org.apache.commons.statistics.ranking.NaturalRanking;
 import org.apache.commons.statistics.ranking.TiesStrategy;
@@ -79,6 +80,38 @@ public record TimeRatio(double estimate, double low, double high, Verdict verdic
         Verdict verdict = difference > margin && low > 1 && fast > difference / 2 ? Verdict.SLOWER
                 : difference < -margin && high < 1 && fast < difference / 2 ? Verdict.FASTER : Verdict.SAME;
         return new TimeRatio(estimate, low, high, verdict);
+    }
+
+    /**
+     * Compares processes, each by its median: what differs from process to process is then in the interval, which is Welch's of the logarithms'
+     * means.
+     *
+     * @param noise smallest difference to report, as a share; 0 for every one that is significant
+     */
+    static TimeRatio ofProcesses(double[] baseline, double[] candidate, double noise) {
+        double[] base = Arrays.stream(baseline).map(Math::log).toArray();
+        double[] cand = Arrays.stream(candidate).map(Math::log).toArray();
+        double baseError = variance(base) / base.length;
+        double candError = variance(cand) / cand.length;
+        double difference = mean(cand) - mean(base);
+        double error = baseError + candError;
+        double freedom = error == 0 ? base.length + cand.length - 2
+                : error * error / (baseError * baseError / (base.length - 1) + candError * candError / (cand.length - 1));
+        double half = Math.sqrt(error) * TDistribution.of(freedom).inverseCumulativeProbability(1 - SIGNIFICANCE / 2);
+        double low = Math.exp(difference - half);
+        double high = Math.exp(difference + half);
+        double margin = Math.log1p(noise);
+        Verdict verdict = difference > margin && low > 1 ? Verdict.SLOWER : difference < -margin && high < 1 ? Verdict.FASTER : Verdict.SAME;
+        return new TimeRatio(Math.exp(difference), low, high, verdict);
+    }
+
+    private static double mean(double[] values) {
+        return Arrays.stream(values).average().orElseThrow();
+    }
+
+    private static double variance(double[] values) {
+        double mean = mean(values);
+        return Arrays.stream(values).map(value -> (value - mean) * (value - mean)).sum() / (values.length - 1);
     }
 
     /** In words: {@code 1.10x slower}, {@code no difference}. */

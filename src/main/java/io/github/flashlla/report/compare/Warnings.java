@@ -1,6 +1,7 @@
 package io.github.flashlla.report.compare;
 
 import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.Conditions;
 import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.report.compare.Comparison.Named;
@@ -15,6 +16,9 @@ import java.util.function.Function;
 
 /** What a reader of a comparison must know before the numbers: a sentence each. */
 public final class Warnings {
+    /** Cores; less is what a desktop does at rest. */
+    private static final double BUSY = 0.3;
+
     private Warnings() {}
 
     public static List<String> of(Comparison comparison) {
@@ -25,6 +29,7 @@ public final class Warnings {
         names(records, record -> !record.complete(), " was cut short: what had not ended is missing.", warnings);
         names(records, record -> record.environment().commit() != null && record.environment().commit().endsWith("-dirty"),
                 " was made from sources that no commit holds.", warnings);
+        records.forEach(named -> busy(named, warnings));
         long timed = comparison.lines().stream().filter(line -> line.measurement().times() != null).count();
         long unsettled = comparison.lines().stream().map(line -> line.measurement().times())
                 .filter(times -> times != null && !times.settled()).count();
@@ -33,6 +38,14 @@ public final class Warnings {
                     + "measure again with a larger --warm-up.");
         }
         return warnings;
+    }
+
+    private static void busy(Named named, List<String> warnings) {
+        Conditions conditions = named.record().conditions();
+        if (conditions != null && conditions.otherBusyCores() != null && conditions.otherBusyCores() > BUSY) {
+            warnings.add(Printable.text(named.name()) + " was measured while other work kept " + Numbers.digits(conditions.otherBusyCores()) + " of "
+                    + named.record().environment().cores() + " cores busy.");
+        }
     }
 
     /** What tells the records' machines apart, a phrase each; empty if they are of one machine. */

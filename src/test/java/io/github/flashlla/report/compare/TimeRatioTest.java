@@ -7,6 +7,8 @@ import io.github.flashlla.record.Records;
 import io.github.flashlla.report.compare.TimeRatio.Verdict;
 import java.util.Arrays;
 import java.util.Random;
+import java.util.Arrays;
+import java.util.Random;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 
@@ -31,6 +33,23 @@ class TimeRatioTest {
         }
         assertTrue(missed <= 36, "a 95% interval missed " + missed + " of 400 times"); // 20 expected, sd 4.4
         assertTrue(missed >= 4, "an interval that misses only " + missed + " of 400 times is wider than it says");
+    }
+
+    /** Processes that differ by 5% each, though nothing changed: their runs alone would find a difference, their medians rarely do. */
+    @Test
+    void intervalOverProcessesHoldsWhatDiffersBetweenThem() {
+        Random random = new Random(7);
+        int missed = 0;
+        int found = 0;
+        for (int trial = 0; trial < 400; trial++) {
+            double[] base = random.doubles(4).map(x -> 100 * Math.exp(0.05 * random.nextGaussian())).toArray();
+            double[] same = random.doubles(4).map(x -> 100 * Math.exp(0.05 * random.nextGaussian())).toArray();
+            TimeRatio ratio = TimeRatio.ofProcesses(base, same, 0);
+            missed += ratio.low() <= 1 && 1 <= ratio.high() ? 0 : 1;
+            found += TimeRatio.ofProcesses(base, Arrays.stream(same).map(t -> 1.4 * t).toArray(), 0).verdict() == Verdict.SLOWER ? 1 : 0;
+        }
+        assertTrue(missed >= 4 && missed <= 36, "a 95% interval missed " + missed + " of 400 times");
+        assertTrue(found > 390, "40% more found " + found + " of 400 times");
     }
 
     @Test

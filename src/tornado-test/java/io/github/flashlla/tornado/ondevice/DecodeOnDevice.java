@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.ondevice;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.flashlla.DataType;
 import io.github.flashlla.DecodeMethod;
@@ -124,6 +125,28 @@ public class DecodeOnDevice {
                 append(random, 0, length - cache.length(0), cache, reference);
                 compare(random, plan, exact, ridges, "length " + length);
             }
+        }
+    }
+
+    /** So many units that matrix units take fewer splits for the last pass than for others; of neighbours, one is done with its first. */
+    @Test
+    void unitsEndInPassesOfTheirOwn() {
+        assumeTrue(device.info().precisions().contains(DataType.FLOAT16), "there are no matrix units");
+        KvCacheShape shape = new KvCacheShape(16, 8, 2000, 64, 64, DataType.FLOAT16);
+        LlaOptions options = LlaOptions.defaults().withTolerance(1e-5).withMaxIterations(6).withKeepState(true);
+        Random random = new Random(12);
+        try (KvCache cache = device.kvCache(shape);
+                KvCache reference = new ReferenceKvCache(shape);
+                DecodePlan plan = cache.decodePlan(32, options, DecodeMethod.MATRIX_FREE);
+                DecodePlan exact = reference.decodePlan(32, options)) {
+            Tensor ridges = Tensor.allocate(DataType.FLOAT32, plan.shape().rowDims());
+            for (int row = 0; row < ridges.size(); row++) {
+                ridges.set(row, row / 4 % 2 == 0 ? 1e5 : 30);
+            }
+            for (int sequence = 0; sequence < 16; sequence++) {
+                append(random, sequence, 1900 + sequence, cache, reference);
+            }
+            compare(random, plan, exact, ridges, "units of two kinds");
         }
     }
 

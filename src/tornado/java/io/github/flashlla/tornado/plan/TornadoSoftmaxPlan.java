@@ -55,6 +55,7 @@ final class TornadoSoftmaxPlan implements LlaPlan {
     }
 
     private static SoftmaxVariant chosen(BackendDevice entry, AttentionShape shape, LlaOptions options) {
+        options.requireNoWindow(entry.info().name());
         options.requirePrecisionOf(entry.info());
         return KernelTable.softmax(VariantDevice.of(entry), shape, options);
     }

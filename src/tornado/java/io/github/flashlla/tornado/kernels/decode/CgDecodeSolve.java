@@ -289,6 +289,7 @@ public final class CgDecodeSolve {
         float active = facts.get(fact + CgDecodeState.ACTIVE + pass % 2);
         int unitsPlan = CgDecodeState.unitPlan(facts, head / hw, hw, pass);
         int summed = unitsPlan == CgDecodeState.FINISH ? finishing : splits;
+        int rooms = Math.max(finishing, splits); // units that multiply and units that finish share the parts of a pass
         float ridge = ridges.get(head);
         float[] ay = context.allocateFloatLocalArray(dim);
         float[] localR = context.allocateFloatLocalArray(dim);
@@ -299,12 +300,12 @@ public final class CgDecodeSolve {
 
         float excess = 0;
         for (int s = 0; s < summed * (int) active; s++) {
-            excess += parts.get((head * summed + s) * (dim + 1) + dim);
+            excess += parts.get((head * rooms + s) * (dim + 1) + dim);
         }
         for (int d = me; d < dim; d += threads) {
             float sum = 0;
             for (int s = 0; s < summed * (int) active; s++) {
-                sum += parts.get((head * summed + s) * (dim + 1) + d);
+                sum += parts.get((head * rooms + s) * (dim + 1) + d);
             }
             float y = state.get(vectors + CgDecodeState.Y * dim + d);
             // sum p (d - zbar.y) is 0 but for rounding; about zbar it does no harm

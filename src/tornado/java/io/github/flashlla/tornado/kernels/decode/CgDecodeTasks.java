@@ -85,7 +85,7 @@ public final class CgDecodeTasks implements DecodeTasks {
         this.sums = new FloatArray(rows * splits * (2 * dim + 3));
         this.state = new FloatArray(rows * CgDecodeState.VECTORS * dim);
         this.facts = new FloatArray(rows * CgDecodeState.FACTS);
-        this.ayParts = new FloatArray(rows * splits * (dim + 1));
+        this.ayParts = new FloatArray(rows * rooms() * (dim + 1));
         this.oParts = new FloatArray(rows * finishingSplits * (matrixUnits ? 2 * dim : dim));
         int warps = units * Math.max(splits, TensorCoreCgDecode.WARPS * finishingSplits);
         this.work = new FloatArray(matrixUnits ? warps * TensorCoreCgDecode.SCRATCH : 1);
@@ -98,6 +98,11 @@ public final class CgDecodeTasks implements DecodeTasks {
     /** TornadoVM's PTX backend changes the size of larger work-groups that use many registers. */
     static int threads(VariantDevice device) {
         return device.info().backend().equals("ptx") ? 64 : 128;
+    }
+
+    /** Splits that a pass has room for. */
+    private int rooms() {
+        return Math.max(splits, finishingSplits);
     }
 
     private int units() {
@@ -173,7 +178,7 @@ public final class CgDecodeTasks implements DecodeTasks {
         tasks.task(multiply, TaskAppender.groups(units() * splits, threads), graph -> {
             if (matrixUnits) {
                 graph.task(multiply, TensorCoreCgMultiply::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts, ayParts,
-                        work, rows, shape.kvHeads(), group, heads, splits, pass);
+                        work, rows, shape.kvHeads(), group, heads, splits, rooms(), pass);
             } else {
                 graph.task(multiply, CgDecodeSolve::multiply, context, k32, k16, io.lengths(), scores, products, slopes, state, facts,
                         ayParts, binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads, pass);
@@ -183,7 +188,7 @@ public final class CgDecodeTasks implements DecodeTasks {
             tasks.task("finish" + pass, TaskAppender.groups(units() * finishingSplits, TensorCoreCgDecode.WARPS
                     * TensorCoreCgDecode.THREADS), graph -> graph.task("finish" + pass, TensorCoreCgFinish::finish, context, k16,
                             cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts, work, rows, shape.kvHeads(),
-                            group, heads, finishingSplits, pass));
+                            group, heads, finishingSplits, rooms(), pass));
         }
         tasks.task("advance" + pass, TaskAppender.groups(queries(), 64), graph -> graph.task("advance" + pass, CgDecodeSolve::advance,
                 context, io.q(), io.ridges(), ayParts, state, facts, dim, heads, splits, finishingSplits,

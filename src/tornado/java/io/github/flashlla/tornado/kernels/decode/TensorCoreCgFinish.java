@@ -34,13 +34,13 @@ public final class TensorCoreCgFinish {
      * What {@link TensorCoreCgMultiply#multiply} does, and of the output what belongs to x and what belongs to y, of units whose last iteration this is
      * likely to be, or that had no need of one.
      *
-     * @param parts out (B*H,splits,D+1), as in {@link TensorCoreCgMultiply#multiply}
+     * @param parts out (B*H,rooms,D+1), as in {@link TensorCoreCgMultiply#multiply}
      * @param outputs out (B*H,splits,2 D): sum p (1 - a) v with a = z.x less its mean; sum p (z.y - zbar.y) v
      * @param pass 0 and on
      */
     public static void finish(KernelContext context, HalfFloatArray k, HalfFloatArray v, FloatArray scaledQ, IntArray lengths,
             FloatArray state, FloatArray facts, FloatArray parts, FloatArray outputs, FloatArray scratch, int capacity, int kvHeads,
-            int group, int hw, int splits, int pass) {
+            int group, int hw, int splits, int rooms, int pass) {
         int[] tile = context.allocateIntLocalArray(WARPS * 2 * BUFFER); // of each warp: keys, values
         int[] factors = context.allocateIntLocalArray(6 * 512); // q, x and y, for which registers are too few
         int[] weights = context.allocateIntLocalArray(WARPS * 2 * 128);
@@ -259,7 +259,7 @@ public final class TensorCoreCgFinish {
                     total += shared[4 * r + h];
                 }
                 float size = shared[WARPS * THREADS + h];
-                int part = (out + h * splits) * (DIM + 1);
+                int part = ((unit * hw + h) * rooms + split) * (DIM + 1);
                 int output = (out + h * splits) * (2 * DIM);
                 for (int d = me; d < DIM; d += WARPS * THREADS) {
                     int at = context.groupIdx * WARPS * SCRATCH + (d >> 3) * 128 + h * 8 + (d & 7);

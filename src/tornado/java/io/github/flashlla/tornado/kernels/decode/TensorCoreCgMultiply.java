@@ -30,12 +30,13 @@ public final class TensorCoreCgMultiply {
     /**
      * A y of every head and split but for the ridge, of units that are not near their end.
      *
-     * @param parts out (B*H,splits,D+1): sum p (z.y - zbar.y) z, and without the z
+     * @param parts out (B*H,rooms,D+1), of which the first splits: sum p (z.y - zbar.y) z, and without the z
+     * @param rooms the most splits of any pass: units that multiply and units that finish share {@code parts}
      * @param pass 0 and on
      */
     public static void multiply(KernelContext context, HalfFloatArray k, FloatArray scaledQ, IntArray lengths, FloatArray state,
             FloatArray facts, FloatArray parts, FloatArray scratch, int capacity, int kvHeads, int group, int hw, int splits,
-            int pass) {
+            int rooms, int pass) {
         int[] tile = context.allocateIntLocalArray(2 * BUFFER);
         int[] weights = context.allocateIntLocalArray(2 * 128);
         float[] shared = context.allocateFloatLocalArray(2 * THREADS);
@@ -205,7 +206,7 @@ public final class TensorCoreCgMultiply {
             shared[lane] = excess;
             shared[THREADS + lane] = largestY * RANGE;
             context.localBarrier();
-            int out = (unit * hw * splits + split) * (DIM + 1);
+            int out = (unit * hw * rooms + split) * (DIM + 1);
             for (int h = 0; h < hw; h++) {
                 float perWeight = facts.get((unit * hw + h) * CgDecodeState.FACTS + CgDecodeState.PER_WEIGHT);
                 float total = 0;
@@ -216,11 +217,11 @@ public final class TensorCoreCgMultiply {
                 for (int d = lane; d < DIM; d += THREADS) {
                     int at = area + (d >> 3) * 128 + h * 8 + (d & 7);
                     float c = k.get(CacheLayout.index(base, d, DIM)).getFloat32();
-                    parts.set(out + h * splits * (DIM + 1) + d,
+                    parts.set(out + h * rooms * (DIM + 1) + d,
                             perWeight * (size * (scratch.get(at) + scratch.get(at + 32)) - total * c));
                 }
                 if (lane == 0) {
-                    parts.set(out + h * splits * (DIM + 1) + DIM, perWeight * total);
+                    parts.set(out + h * rooms * (DIM + 1) + DIM, perWeight * total);
                 }
             }
         }

@@ -99,7 +99,7 @@ public final class TileForward {
     }
 
     /**
-     * Pass 1. One group of {@value #THREADS} for each {@value #BLOCK} rows of a head, the longest first, heads fastest.
+     * Pass 1. One group of {@code THREADS} for each {@code BLOCK} rows of a head, the longest first, heads fastest.
      *
      * @param q (B,H,Sq,D)
      * @param packed from {@link #pack}
