@@ -355,6 +355,7 @@ public final class GpuMean {
         et[slot + (ty + TY) * TX + tx] = m1;
         et[slot + (ty + 2 * TY) * TX + tx] = m2;
         et[slot + (ty + 3 * TY) * TX + tx] = m3;
+        ctx.localBarrier();
         ctx.globalBarrier();
         // kbar, the right-hand side b = kbar - q, and A q or the diagonal of A
         float from = Math.abs(scale) > FLAT ? 1f / scale : 0f;

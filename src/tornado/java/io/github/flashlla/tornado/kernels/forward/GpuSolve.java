@@ -90,7 +90,6 @@ public final class GpuSolve {
         float m2 = lse.get(Math.min(row0 + ty + 2 * TY, last));
         float m3 = lse.get(Math.min(row0 + ty + 3 * TY, last));
 
-
         int numbers = GpuMean.numbersAt(rows, D);
         int keptAt = GpuMean.keptAt(rows, D);
         int live = Math.min(bm, Sq - i0);
@@ -101,6 +100,7 @@ public final class GpuSolve {
         float[] inverse = new float[4]; // 1 / y.A y
         float[] drift = new float[4]; // q.r / q.A q: 0 but for rounding
         float[] rz = new float[4]; // r.z
+
         // the first direction: z less its part along q
         for (int n = tid; n < bm * dims; n += T) {
             yt[n] = 0f;
