@@ -33,6 +33,7 @@ public final class GpuForwardVariant implements ForwardVariant {
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return KernelVariant.unless(options.precision() == DataType.FLOAT32, "it computes in float32")
+                .or(() -> KernelVariant.unless(!device.info().backend().equals("spirv"), "TornadoVM's SPIR-V for its vectors in registers is not valid"))
                 .or(() -> KernelVariant.unless(Math.max(shape.headDim(), shape.valueDim()) <= GpuTiles.MAX_DIM,
                         "it takes head dims up to " + GpuTiles.MAX_DIM))
                 .or(() -> KernelVariant.unless(scratchFloats(shape, options) <= Integer.MAX_VALUE - 64,

@@ -410,8 +410,8 @@ public final class GpuMean {
                 qb += wt[3 * slot + i * TX + t];
                 third += et[i * TX + t];
             }
-            boolean steps = !jacobi && from != 0f && third > 0f && bb > 0f;
-            float alpha = steps ? qb / third : 0f;
+            float qaq = jacobi || from == 0f ? 0f : third;
+            float alpha = qaq > 0f ? qb / qaq : 0f;
             float rr = 0f;
             for (int d = tx; d < D; d += TX) {
                 int at = (row0 + i) * D + d;
@@ -427,7 +427,7 @@ public final class GpuMean {
             et[2 * slot + i * TX + tx] = rr;
             if (tx == 0) {
                 scratch.set(numbers + 4 * (row0 + i), bb);
-                scratch.set(numbers + 4 * (row0 + i) + 1, steps ? third : 0f);
+                scratch.set(numbers + 4 * (row0 + i) + 1, qaq);
                 scratch.set(numbers + 4 * (row0 + i) + 2, third);
             }
         }

@@ -157,7 +157,7 @@ public final class GpuSolve {
             ctx.localBarrier();
             active = 0f;
             for (int t = 0; t < TY; t++) {
-                active += kt[t];
+                active = Math.max(active, kt[t]);
             }
             float yk0 = 0f;
             float yk1 = 0f;
@@ -173,7 +173,7 @@ public final class GpuSolve {
             yk[1] = yk1;
             yk[2] = yk2;
             yk[3] = yk3;
-            go = active > 0f && iteration < most ? 1 : 0;
+            go = iteration < most ? (int) active : 0;
             int end = go != 0 ? keysEnd : 0;
             // a sweep over the keys: sum p (y.k - y.kbar) k, and the sum of these weights, 0 but for kbar's rounding
             Float4 a0 = GpuTiles.spread(0f);
