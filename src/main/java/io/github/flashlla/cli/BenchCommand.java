@@ -191,6 +191,8 @@ public final class BenchCommand implements Callable<Integer> {
 
     /** Why the record could not be written the last time, or null. */
     private String recordFailure;
+    /** Why the page could not be written, or null. */
+    private String pageFailure;
 
     @Override
     public Integer call() {
@@ -228,6 +230,8 @@ public final class BenchCommand implements Callable<Integer> {
             finish(record);
             if (recordFailure != null) {
                 System.err.println("flashlla: " + recordFailure + "; the results above are all there is of it.");
+            }
+            if (toldOfPage() || recordFailure != null) {
                 return 1;
             }
             return record.complete() && record.measurements().stream().allMatch(m -> m.status() == Status.OK) ? 0 : 1;
@@ -255,7 +259,7 @@ public final class BenchCommand implements Callable<Integer> {
             }
         }
         List<HostResult> results = fleet.run(new Job(arguments, suiteFile == null ? null : Suite.text(suiteFile), devices), System.err::println, this::report);
-        return results.stream().allMatch(one -> one.reason().isEmpty() && one.record().isPresent()
+        return !toldOfPage() && results.stream().allMatch(one -> one.reason().isEmpty() && one.record().isPresent()
                 && one.record().get().measurements().stream().allMatch(m -> m.status() == Status.OK)) ? 0 : 1;
     }
 
@@ -263,9 +267,7 @@ public final class BenchCommand implements Callable<Integer> {
         result.print(FleetMarkdown.of(results.stream().map(one -> new FleetMarkdown.Entry(one.host(), one.record().orElse(null), one.state().word(),
                 one.reason())).toList()));
         List<Named> named = results.stream().filter(one -> one.record().isPresent()).map(one -> new Named(one.host(), one.record().get())).toList();
-        if (html != null && !named.isEmpty()) {
-            ComparisonPage.write(html, Comparison.of(named, null, Clock.WALL, null), System.err::println);
-        }
+        writePage(named);
     }
 
     private void finish(BenchmarkRecord record) {
@@ -281,10 +283,26 @@ public final class BenchCommand implements Callable<Integer> {
                 result.printRest();
             }
         }
-        if (html != null && !record.measurements().isEmpty()) {
-            ComparisonPage.write(html, Comparison.of(List.of(new Named(record.name(), record)), null, Clock.WALL,
-                    null), System.err::println);
+        writePage(record.measurements().isEmpty() ? List.of() : List.of(new Named(record.name(), record)));
+    }
+
+    private void writePage(List<Named> records) {
+        if (html == null || records.isEmpty()) {
+            return;
         }
+        try {
+            ComparisonPage.write(html, Comparison.of(records, null, Clock.WALL, null), System.err::println);
+        } catch (InvalidInputException e) {
+            // reported at the end: measurements are not lost with it
+            pageFailure = e.getMessage().replaceFirst("\\.$", "");
+        }
+    }
+
+    private boolean toldOfPage() {
+        if (pageFailure != null) {
+            System.err.println("flashlla: " + pageFailure + "; 'flashlla compare RECORD --html FILE' makes it from the record.");
+        }
+        return pageFailure != null;
     }
 
     /** Finds out before the run, not after it, whether the output files can be written. */

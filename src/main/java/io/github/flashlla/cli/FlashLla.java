@@ -76,6 +76,9 @@ public final class FlashLla {
         CommandLine flashlla = new CommandLine(new FlashLla());
         flashlla.getSubcommands().values().stream().map(CommandLine::getCommandSpec).filter(command -> command.findOption("--help") == null)
                 .forEach(command -> command.addMixin("help", CommandSpec.forAnnotatedObject(new Help())));
+        addExamples(flashlla, "help", "  flashlla help", "  flashlla help bench");
+        addExamples(flashlla, "generate-completion", "  source <(flashlla generate-completion)",
+                "  flashlla generate-completion > ~/.local/share/bash-completion/completions/flashlla");
         return flashlla
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .registerConverter(Path.class, FlashLla::path)
@@ -95,6 +98,11 @@ public final class FlashLla {
                     line.getErr().flush();
                     return e instanceof InvalidInputException ? 2 : 1;
                 });
+    }
+
+    /** To a command of picocli's own, which shows none. */
+    private static void addExamples(CommandLine flashlla, String command, String... examples) {
+        flashlla.getSubcommands().get(command).getCommandSpec().usageMessage().footerHeading("%nExamples:%n").footer(examples);
     }
 
     private static TensorFile tensor(String text) {

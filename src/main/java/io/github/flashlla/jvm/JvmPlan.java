@@ -17,7 +17,6 @@ import io.github.flashlla.jvm.block.ForwardBlock;
 import io.github.flashlla.jvm.block.KeyValueHead;
 import io.github.flashlla.precise.FloatPlan;
 import io.github.flashlla.precise.KeptState;
-import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.text.Numbers;
@@ -83,14 +82,6 @@ final class JvmPlan implements FloatPlan {
 
     @Override
     public void forward(LlaInputs inputs, LlaResult result, KeptState kept) {
-        requireShape("the inputs", inputs.shape());
-        requireShape("the result", result.shape());
-        LlaInputs.requireRidges(inputs.ridge());
-        Checks.requireShared(inputs);
-        use.run(() -> runForward(inputs, result, kept));
-    }
-
-    private void runForward(LlaInputs inputs, LlaResult result, KeptState kept) {
         long start = System.nanoTime();
         pool.forEach(Math.min(pool.threads(), keyValues.length), keyValues.length,
                 (worker, head) -> keyValues[(int) head].load(inputs, head));
@@ -114,23 +105,6 @@ final class JvmPlan implements FloatPlan {
     /** {@inheritDoc} The first call allocates the backward pass's buffers, which the plan then keeps. */
     @Override
     public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
-        requireShape("the inputs", inputs.shape());
-        requireShape("the saved result", saved.shape());
-        requireShape("the gradients", gradients.shape());
-        if (!saved.keepsState()) {
-            throw new InvalidInputException("jvm: the saved result keeps no state; run forward with LlaOptions.withKeepState(true)");
-        }
-        if (!Arrays.equals(gradOutput.dims(), shape.outputDims())) {
-            throw new InvalidInputException("jvm: the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
-                    + ", but the output has " + Tensor.shapeString(shape.outputDims()));
-        }
-        LlaInputs.requireRidges(inputs.ridge());
-        Checks.requireShared(inputs);
-        Checks.requireShared("the output's gradient", gradOutput);
-        use.run(() -> runBackward(inputs, saved, gradOutput, gradients));
-    }
-
-    private void runBackward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
         long start = System.nanoTime();
         if (backward == null) {
             boolean keepWeights = keepsWeights(2, pool.threads());
@@ -161,18 +135,6 @@ final class JvmPlan implements FloatPlan {
             throw new DeviceException("jvm: " + shape + " needs " + Numbers.bytes(bytes) + " of heap, but java was started with "
                     + Numbers.bytes(Runtime.getRuntime().maxMemory()) + " at most; raise -Xmx", e);
         }
-    }
-
-    private void requireShape(String what, AttentionShape given) {
-        if (!given.equals(shape)) {
-            throw new InvalidInputException("jvm: this plan is for " + shape + ", but " + what + " have " + given);
-        }
-    }
-
-    @Override
-    public String describe() {
-        return "jvm reads q and writes o and gradients where they are, in any layout and type; of keys and values it keeps a float32 copy of "
-                + Numbers.bytes(keyValues.length * KeyValueHead.bytes(shape)) + ", whatever their layout.";
     }
 
     @Override

@@ -5,7 +5,10 @@ import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.spi.ExclusiveUse;
 
-/** A device's own float32 plan: what {@link PrecisePlan} needs of it. */
+/**
+ * A device's own float32 plan: what {@link PrecisePlan} needs of it. Shapes, ridges, memory, threads and whether it is open have been checked
+ * when it is called.
+ */
 public interface FloatPlan extends LlaPlan {
 
     /** @param kept receives kbar and x; null where nobody needs them */

@@ -3,6 +3,7 @@ package io.github.flashlla.precise;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceException;
+import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
@@ -10,7 +11,7 @@ import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
-import java.util.Arrays;
+import io.github.flashlla.spi.Checks;
 import java.util.BitSet;
 import java.util.function.Function;
 
@@ -68,10 +69,7 @@ public final class PrecisePlan implements LlaPlan {
     }
 
     private void forwardAlone(LlaInputs inputs, LlaResult result) {
-        if (!inputs.shape().equals(shape()) || !result.shape().equals(shape())) {
-            plan.forward(inputs, result); // has the words for it
-            return;
-        }
+        Checks.requireForward(device, shape(), inputs, result);
         lastInputs = null;
         long start = System.nanoTime();
         lastSizes = Units.Sizes.of(inputs);
@@ -173,13 +171,12 @@ public final class PrecisePlan implements LlaPlan {
     }
 
     private void backwardAlone(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
-        boolean ours = saved == lastResult && lastInputs != null && sameTensors(inputs, lastInputs);
-        if (!saved.keepsState() || !inputs.shape().equals(shape()) || !saved.shape().equals(shape())
-                || !gradients.shape().equals(shape())
-                || !Arrays.equals(gradOutput.dims(), shape().outputDims())) {
-            plan.backward(inputs, saved, gradOutput, gradients); // has the words for it
-            return;
+        Checks.requireBackward(device, shape(), inputs, saved, gradOutput, gradients);
+        if (!saved.keepsState() || !options.keepState()) {
+            throw new InvalidInputException(device + ": the saved result, or this plan, keeps no state; make the plan and run forward "
+                    + "with LlaOptions.withKeepState(true)");
         }
+        boolean ours = saved == lastResult && lastInputs != null && sameTensors(inputs, lastInputs);
         long start = System.nanoTime();
         if (!ours) {
             LlaResult again = plan.newResult();

@@ -3,7 +3,6 @@ package io.github.flashlla.reference;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceException;
-import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
@@ -57,10 +56,7 @@ final class ReferencePlan implements LlaPlan {
 
     @Override
     public void forward(LlaInputs inputs, LlaResult result) {
-        requireShape("the inputs", inputs.shape());
-        requireShape("the result", result.shape());
-        LlaInputs.requireRidges(inputs.ridge());
-        Checks.requireShared(inputs);
+        Checks.requireForward("reference", shape, inputs, result);
         use.run(() -> runForward(inputs, result));
     }
 
@@ -93,16 +89,7 @@ final class ReferencePlan implements LlaPlan {
 
     @Override
     public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
-        requireShape("the inputs", inputs.shape());
-        requireShape("the saved state", saved.shape());
-        requireShape("the gradients", gradients.shape());
-        if (!java.util.Arrays.equals(gradOutput.dims(), shape.outputDims())) {
-            throw new InvalidInputException("the gradient of the output has shape " + Tensor.shapeString(gradOutput.dims())
-                    + ", but the output has " + Tensor.shapeString(shape.outputDims()));
-        }
-        LlaInputs.requireRidges(inputs.ridge());
-        Checks.requireShared(inputs);
-        Checks.requireShared("the output's gradient", gradOutput);
+        Checks.requireBackward("reference", shape, inputs, saved, gradOutput, gradients);
         use.run(() -> runBackward(inputs, gradOutput, gradients));
     }
 
@@ -152,12 +139,6 @@ final class ReferencePlan implements LlaPlan {
     private static void put(double[] values, Tensor tensor, long row) {
         for (int c = 0; c < values.length; c++) {
             tensor.set(row * values.length + c, values[c]);
-        }
-    }
-
-    private void requireShape(String what, AttentionShape given) {
-        if (!given.equals(shape)) {
-            throw new InvalidInputException("reference: this plan is for " + shape + ", but " + what + " have " + given);
         }
     }
 

@@ -1,8 +1,12 @@
 package io.github.flashlla.spi;
 
+import io.github.flashlla.AttentionShape;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
+import java.util.Arrays;
 
 /** Checks of what is given to a pass, the same on every device and cheap beside it. */
 public final class Checks {
@@ -10,6 +14,41 @@ public final class Checks {
     private static final Thread OTHER_THREAD = new Thread(() -> { });
 
     private Checks() {}
+
+    /**
+     * Checks what a forward pass is given.
+     *
+     * @param device name for messages
+     * @param shape the plan's
+     */
+    public static void requireForward(String device, AttentionShape shape, LlaInputs inputs, LlaResult result) {
+        requireShape(device, shape, "the inputs", inputs.shape());
+        requireShape(device, shape, "the result", result.shape());
+        LlaInputs.requireRidges(inputs.ridge());
+        requireShared(inputs);
+    }
+
+    /** Checks what a backward pass is given, likewise; the saved state itself is the device's affair. */
+    public static void requireBackward(String device, AttentionShape shape, LlaInputs inputs, LlaResult saved, Tensor gradOutput,
+            LlaGradients gradients) {
+        requireShape(device, shape, "the inputs", inputs.shape());
+        requireShape(device, shape, "the saved result", saved.shape());
+        requireShape(device, shape, "the gradients", gradients.shape());
+        if (!Arrays.equals(gradOutput.dims(), shape.outputDims())) {
+            throw new InvalidInputException(device + ": the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
+                    + ", but the output has " + Tensor.shapeString(shape.outputDims()));
+        }
+        LlaInputs.requireRidges(inputs.ridge());
+        requireShared(inputs);
+        requireShared("the output's gradient", gradOutput);
+    }
+
+    /** @throws InvalidInputException if {@code given} is not the plan's shape */
+    public static void requireShape(String device, AttentionShape shape, String what, AttentionShape given) {
+        if (!given.equals(shape)) {
+            throw new InvalidInputException(device + ": this plan is for " + shape + ", but " + what + " have " + given);
+        }
+    }
 
     /** Checks every tensor for a device that computes on threads of its own. */
     public static void requireShared(LlaInputs inputs) {

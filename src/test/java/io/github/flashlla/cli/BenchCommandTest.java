@@ -96,22 +96,45 @@ class BenchCommandTest {
     void aRecordThatCannotBeWrittenAnyMoreCostsNoResults() throws IOException {
         Path place = Files.createDirectory(folder.resolve("place"));
         Path file = place.resolve("record.json");
-        Thread spoiler = Thread.ofPlatform().start(() -> {
-            for (int i = 0; i < 3000 && !Files.exists(file); i++) {
-                java.util.concurrent.locks.LockSupport.parkNanos(10_000_000);
-            }
-            try {
-                Files.deleteIfExists(file);
-                Files.deleteIfExists(place);
-            } catch (IOException e) {
-                throw new java.io.UncheckedIOException(e);
-            }
-        });
+        Thread spoiler = deleteOnce(file, file, place);
         Run run = run("--device", "jvm", "--seq", "16,32", "--heads", "1", "--head-dim", "8", "-r", "3", "--warm-up", "0.5", "--record",
                 file.toString());
         assertTrue(!spoiler.isAlive());
         assertEquals(1, run.status, run.err);
         assertTrue(run.out.contains("1x1x16x8") && run.out.contains("1x1x32x8"), run.out);
+    }
+
+    /** The page comes last: what was measured is printed and kept by then. */
+    @Test
+    void aPageThatCannotBeWrittenCostsNoResults() throws Exception {
+        Path place = Files.createDirectory(folder.resolve("place"));
+        Path page = place.resolve("page.html");
+        Path record = folder.resolve("record.json");
+        Thread spoiler = deleteOnce(record, place);
+        Run run = run("--device", "jvm", "--seq", "16,32", "--heads", "1", "--head-dim", "8", "-r", "3", "--warm-up", "0.5", "--record",
+                record.toString(), "--html", page.toString());
+        spoiler.join();
+        assertEquals(1, run.status, run.err);
+        assertTrue(run.out.contains("1x1x16x8") && run.out.contains("1x1x32x8"), run.out);
+        assertEquals(2, RecordFile.read(record, note -> { }).measurements().size());
+        String last = run.err.lines().toList().getLast();
+        assertTrue(last.startsWith("flashlla: the page ") && last.contains(page.toString()) && last.contains("compare"), run.err);
+    }
+
+    /** Deletes files and folders as soon as {@code sign} is there. */
+    private static Thread deleteOnce(Path sign, Path... doomed) {
+        return Thread.ofPlatform().start(() -> {
+            for (int i = 0; i < 3000 && !Files.exists(sign); i++) {
+                java.util.concurrent.locks.LockSupport.parkNanos(10_000_000);
+            }
+            try {
+                for (Path path : doomed) {
+                    Files.deleteIfExists(path);
+                }
+            } catch (IOException e) {
+                throw new java.io.UncheckedIOException(e);
+            }
+        });
     }
 
     @Test

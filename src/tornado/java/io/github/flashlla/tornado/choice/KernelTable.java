@@ -65,7 +65,11 @@ public final class KernelTable {
         return (ForwardVariant) noted(DeviceProfile.forcedKernel().isEmpty(), Pass.FORWARD, "the forward pass", device, shape, options);
     }
 
-    /** The variant of softmax attention for a problem; the same else. */
+    /**
+     * The variant of softmax attention for a problem.
+     *
+     * @throws InvalidInputException if none takes it, with the reason of each
+     */
     public static SoftmaxVariant softmax(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return (SoftmaxVariant) noted(true, Pass.SOFTMAX, "softmax attention", device, shape, options);
     }

@@ -196,10 +196,10 @@ public final class TileSoftmax {
         float weightB = Tile.shuffle(total[2], lane & 28);
         float weightC = Tile.shuffle(total[0], lane & 28 | 2);
         float weightD = Tile.shuffle(total[2], lane & 28 | 2);
-        store(o, acc1, 0, row0 + row, row < Sq ? quad : -1, seesA > 0 ? 1f / weightA : 0f, Dv, dimsV);
-        store(o, acc1, 2, row0 + row + 8, row + 8 < Sq ? quad : -1, seesB > 0 ? 1f / weightB : 0f, Dv, dimsV);
-        store(o, acc2, 0, row0 + row + 16, row + 16 < Sq ? quad : -1, seesC > 0 ? 1f / weightC : 0f, Dv, dimsV);
-        store(o, acc2, 2, row0 + row + 24, row + 24 < Sq ? quad : -1, seesD > 0 ? 1f / weightD : 0f, Dv, dimsV);
+        store(o, acc1, 0, row0 + row, row < Sq, quad, seesA > 0 ? 1f / weightA : 0f, Dv, dimsV);
+        store(o, acc1, 2, row0 + row + 8, row + 8 < Sq, quad, seesB > 0 ? 1f / weightB : 0f, Dv, dimsV);
+        store(o, acc2, 0, row0 + row + 16, row + 16 < Sq, quad, seesC > 0 ? 1f / weightC : 0f, Dv, dimsV);
+        store(o, acc2, 2, row0 + row + 24, row + 24 < Sq, quad, seesD > 0 ? 1f / weightD : 0f, Dv, dimsV);
         if (quad == 0) {
             logSumExp(lse, row0, row, Sq, seesA, mA, weightA);
             logSumExp(lse, row0, row + 8, Sq, seesB, mB, weightB);
@@ -240,14 +240,14 @@ public final class TileSoftmax {
         return key < sees ? score : LOW;
     }
 
-    /** This lane's part of a row: two of every 8 sums. @param quad less than 0 for a row beyond the last */
-    private static void store(FloatArray o, float[] acc, int h, int row, int quad, float inverse, int Dv, int dimsV) {
+    /** This lane's part of a row, two of every 8 sums, where the row is one of the head's. */
+    private static void store(FloatArray o, float[] acc, int h, int row, boolean live, int quad, float inverse, int Dv, int dimsV) {
         for (int n = 0; n < dimsV / 8; n++) {
             int column = 8 * n + 2 * quad;
-            if (quad >= 0 && column < Dv) {
+            if (live && column < Dv) {
                 o.set(row * Dv + column, acc[4 * n + h] * inverse);
             }
-            if (quad >= 0 && column + 1 < Dv) {
+            if (live && column + 1 < Dv) {
                 o.set(row * Dv + column + 1, acc[4 * n + h + 1] * inverse);
             }
         }
