@@ -168,6 +168,8 @@ public final class BenchmarkRun {
         private int finished;
         private boolean opened;
         private boolean lost;
+        /** Whether a driver reported an error, after which no answer or time of the process is worth much. */
+        private boolean spoiled;
         /** How it was lost. */
         private String loss;
         private String unusable;
@@ -203,6 +205,10 @@ public final class BenchmarkRun {
                         deadline = after(suite.protocol().timeLimitSeconds());
                     }
                     handle(event, worker);
+                    if (spoiled) { // what is left starts in a fresh process
+                        worker.kill();
+                        return;
+                    }
                 }
                 if (stopping || finished == tasks.size() || unusable != null) {
                     return;
@@ -237,6 +243,7 @@ public final class BenchmarkRun {
                 case DONE -> {
                     Task task = tasks.get(finished++);
                     String complaint = worker.driverErrors();
+                    spoiled = !complaint.isEmpty();
                     Measurement m = event.measurement();
                     add(task, complaint.isEmpty() || m.status() != Status.OK ? m : Measurement.missing(m.device(),
                             m.workload(), m.method(), Status.FAILED, "the driver reported: " + complaint));

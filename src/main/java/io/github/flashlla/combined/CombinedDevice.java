@@ -24,8 +24,8 @@ import java.util.Optional;
  * causal head are divided, a device sees fewer keys than one that computes it alone, and last bits may differ; gradients of its keys
  * and values are sums over the blocks, in their order.
  *
- * <p>If a part's process dies during a pass, another does its share again, and the device goes on without it; what the part's cache
- * held is lost.
+ * <p>If a part's process dies during a pass, another does its share again, and the plans that are there go on without it. There are no
+ * new plans and caches then: they would not be what the device's name says. What the part's cache held is lost.
  */
 final class CombinedDevice implements Device {
     private final DeviceInfo info;
@@ -78,12 +78,14 @@ final class CombinedDevice implements Device {
     private LlaPlan plan(AttentionShape shape, LlaOptions options, boolean softmax) {
         state.requireOpen();
         options.requirePrecisionOf(info);
+        crew.requireWhole();
         return new CombinedPlan(this, shape, options, softmax);
     }
 
     @Override
     public KvCache kvCache(KvCacheShape shape) {
         state.requireOpen();
+        crew.requireWhole();
         return new CombinedCache(this, shape);
     }
 

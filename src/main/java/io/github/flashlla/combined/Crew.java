@@ -63,6 +63,13 @@ final class Crew implements AutoCloseable {
         return living;
     }
 
+    /** @throws DeviceException if one has died */
+    void requireWhole() {
+        parts.stream().filter(PartProcess::dead).findFirst().ifPresent(part -> {
+            throw new DeviceException(device + ": " + part.obituary() + "; open the device anew.");
+        });
+    }
+
     /** Gives orders to several parts at once and waits for all; those that die on it are missing from the answer. */
     <R extends Serializable> Map<PartProcess, R> exchange(Map<PartProcess, ? extends Order<? extends R>> orders, Class<R> type) {
         turn.lock();

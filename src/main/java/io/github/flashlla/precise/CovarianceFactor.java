@@ -43,7 +43,7 @@ final class CovarianceFactor {
     /** Floating-point operations of {@link #factor}. */
     static long work(int visible, int headDim) {
         long least = Math.min(visible, headDim);
-        return visible * headDim * least + least * least * least / 3;
+        return (long) visible * headDim * least + least * least * least / 3;
     }
 
     /**

@@ -31,6 +31,8 @@ final class RowTrust {
     private static final double GRADIENT_BAR = 1e-4;
     /** Roundings that add up along directions which no key spans. */
     private static final double ROUNDINGS = 8;
+    /** C x below this many residuals may be one. */
+    private static final double HIDDEN = 4;
     /** A ridge this many times a key's variance in one direction makes x nearly b / ridge. */
     private static final double LARGE_RIDGE = 16;
     private static final double NEARLY_ONE = 1.03;
@@ -187,7 +189,8 @@ final class RowTrust {
      * <p>With C = A - ridge I, whose image is that span, C x = b - ridge x. Its part x' of x is about x.C x / ||C x|| long, and keys'
      * variance along it about ||C x||^2 / x.C x. Rounding leaves eps ||u|| outside, which meets ||x||, and u.x is about ||u|| ||x'||.
      * Steps of a preconditioned solve leave the span, so that its residual, the tolerance times ||c||, stays outside, too:
-     * c is about (variance + ridge) u.
+     * c is about (variance + ridge) u. What is found of C x is off by the first solve's residual: at tolerances that may hide it,
+     * nothing is told from it.
      */
     private boolean outside(int row, SolveSizes sizes) {
         double key = keySize[shape.kvHeadOf(row)];
@@ -200,6 +203,9 @@ final class RowTrust {
         double xb = sizes.xb()[row];
         double xCx = xb - ridge * x * x;
         double cx = Math.sqrt(Math.max(0, b * b - 2 * ridge * xb + ridge * ridge * x * x));
+        if (options.tolerance() > GRADIENT_BAR && cx <= HIDDEN * options.tolerance() * b) {
+            return false;
+        }
         double left = ROUNDINGS * EPS;
         if (options.preconditioner() == Preconditioner.JACOBI) {
             left += options.tolerance() * (1 + cx * cx / (xCx * ridge));

@@ -23,7 +23,8 @@ public final class DeviceJvm {
      */
     public static JavaCommand of(DeviceInfo device) {
         Backend backend = Backend.of(device.name());
-        return backend == null ? JavaCommand.likeThis() : TornadoFlags.command(List.of(backend), DeviceProfile.memoryBudget(device)).with(DeviceProfile.flags());
+        return backend == null ? JavaCommand.likeThis()
+                : OneGpu.of(device.name(), TornadoFlags.command(List.of(backend), DeviceProfile.memoryBudget(device)).with(DeviceProfile.flags()));
     }
 
     /**
@@ -39,6 +40,7 @@ public final class DeviceJvm {
         }
         long memory = devices.stream().filter(device -> Backend.of(device.name()) != null)
                 .mapToLong(DeviceProfile::memoryBudget).max().orElse(-1);
-        return Optional.of(TornadoFlags.command(backends, memory).with(DeviceProfile.flags()));
+        JavaCommand command = TornadoFlags.command(backends, memory).with(DeviceProfile.flags());
+        return Optional.of(devices.size() == 1 ? OneGpu.of(devices.iterator().next().name(), command) : command);
     }
 }

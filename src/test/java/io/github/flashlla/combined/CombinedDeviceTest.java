@@ -181,10 +181,16 @@ class CombinedDeviceTest {
     @Test
     void aKilledPartsShareIsDoneAgain() throws IOException, InterruptedException {
         AttentionShape shape = AttentionShape.square(1, 4, 3000, 64);
+        AttentionShape small = AttentionShape.square(1, 2, 100, 16);
         LlaInputs inputs = Problems.normal(shape, 13);
-        LlaOptions options = OPTIONS.withTolerance(1e-6);
+        LlaInputs few = Problems.normal(small, 14);
+        Tensor g = Problems.normal(new Random(15), small.outputDims());
+        LlaOptions options = LlaOptions.defaults().withTolerance(1e-6);
         LlaResult want = one.forward(inputs, options);
-        try (CombinedDevice device = (CombinedDevice) Devices.open("jvm+jvm"); LlaPlan plan = device.plan(shape, options)) {
+        try (CombinedDevice device = (CombinedDevice) Devices.open("jvm+jvm"); LlaPlan plan = device.plan(shape, options);
+                LlaPlan divided = device.plan(small, OPTIONS); LlaPlan alone = one.plan(small, OPTIONS)) {
+            LlaResult saved = divided.newResult();
+            divided.forward(few, saved);
             LlaResult got = plan.newResult();
             Thread killer = Thread.ofPlatform().start(() -> {
                 sleep(150);
@@ -192,18 +198,20 @@ class CombinedDeviceTest {
             });
             plan.forward(inputs, got);
             killer.join();
-            assertTrue(device.crew().parts().get(1).dead() || !ProcessHandle.of(device.crew().parts().get(1).pid()).isPresent());
             assertSameBits("o", want.output(), got.output());
-            Tensor g = Problems.normal(new Random(14), shape.outputDims());
-            LlaGradients gradients = plan.newGradients();
-            plan.backward(inputs, got, g, gradients);
-            assertEquals(-1, gradients.dk().firstNonFinite());
-            KvCache cache = device.kvCache(new KvCacheShape(1, 2, 8, 8, 8, DataType.FLOAT32));
+            LlaGradients gradients = divided.newGradients();
+            divided.backward(few, saved, g, gradients); // half of its state is gone with the process
+            assertTrue(device.crew().parts().get(1).dead());
+            LlaResult other = alone.newResult();
+            alone.forward(few, other);
+            LlaGradients wanted = alone.newGradients();
+            alone.backward(few, other, g, wanted);
+            assertSameBits("dk", wanted.dk(), gradients.dk());
+            String said = assertThrows(DeviceException.class, () -> device.plan(small, OPTIONS)).getMessage();
+            assertTrue(said.endsWith("; open the device anew."), said);
             kill(device, 0);
-            String said = assertThrows(DeviceException.class, () -> plan.forward(inputs, got)).getMessage();
+            said = assertThrows(DeviceException.class, () -> plan.forward(inputs, got)).getMessage();
             assertTrue(said.contains("was killed by signal 9") && said.contains("no other is left"), said);
-            assertThrows(DeviceException.class, () -> cache.append(Problems.normal(new Random(1), 1, 2, 1, 8), Problems.normal(new Random(1), 1, 2, 1, 8)));
-            cache.close();
         }
         for (Path folder : new Path[] {Path.of("/dev/shm"), Path.of(System.getProperty("java.io.tmpdir"))}) {
             if (Files.isDirectory(folder)) {
@@ -211,6 +219,18 @@ class CombinedDeviceTest {
                     assertEquals(List.of(), left.filter(file -> file.getFileName().toString().endsWith(".shared")).toList());
                 }
             }
+        }
+    }
+
+    @Test
+    void aCacheOfAKilledPartIsLost() {
+        try (CombinedDevice device = (CombinedDevice) Devices.open("jvm+jvm");
+                KvCache cache = device.kvCache(new KvCacheShape(1, 2, 8, 8, 8, DataType.FLOAT32))) {
+            Tensor token = Problems.normal(new Random(1), 1, 2, 1, 8);
+            cache.append(token, token);
+            kill(device, 1);
+            String said = assertThrows(DeviceException.class, () -> cache.append(token, token)).getMessage();
+            assertTrue(said.contains("(part 2) was killed by signal 9") && said.contains("make the cache anew"), said);
         }
     }
 

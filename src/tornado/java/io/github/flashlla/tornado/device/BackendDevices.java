@@ -4,6 +4,7 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.tornadovm.OneGpu;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -61,7 +62,7 @@ public final class BackendDevices {
             String backendName = runtime.getBackendType(b).name().toLowerCase(Locale.ROOT);
             for (int d = 0; d < backend.getNumDevices(); d++) {
                 TornadoDevice device = backend.getDevice(d);
-                DeviceInfo info = info(backendName + ":" + d, backendName, device);
+                DeviceInfo info = info(backendName + ":" + (OneGpu.first(backendName) + d), backendName, device);
                 entries.put(info.name(), new BackendDevice(info, device, b, d,
                         info.localMemoryBytes() < 0 ? -1 : device.getPhysicalDevice().getMaxThreadsPerBlock(),
                         new DeviceMemory(info.name(), info.memoryBytes())));

@@ -1,0 +1,209 @@
+package io.github.flashlla.tornado;
+
+import static uk.ac.manchester.tornado.api.enums.DataTransferMode.FIRST_EXECUTION;
+import static uk.ac.manchester.tornado.api.enums.DataTransferMode.UNDER_DEMAND;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.DecodeMethod;
+import io.github.flashlla.DeviceException;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.KvCacheShape;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.process.DriverLog;
+import io.github.flashlla.tornado.buffers.CacheArrays;
+import io.github.flashlla.tornado.buffers.CacheRows;
+import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.choice.KernelTable;
+import io.github.flashlla.tornado.device.BackendDevice;
+import io.github.flashlla.tornado.device.BackendDevices;
+import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.kernels.DecodeTasks;
+import io.github.flashlla.tornado.kernels.VariantDevice;
+import io.github.flashlla.tornado.kernels.decode.DecodeStep;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.TornadoExecutionResult;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * A decoding step as tasks of the caller's own graph: one new token of each sequence goes into a cache of the caller's, and its queries
+ * attend to everything that their sequence then holds, the new token included. Positions are data, so one compiled graph does every step.
+ *
+ * <pre>{@code
+ * CacheArrays cache = LlaDecodeTasks.cache("opencl:0", shape);                  // one for each layer, zeros at first
+ * LlaDecodeTasks lla = LlaDecodeTasks.of("opencl:0", shape, 8, options, q, k, v, positions, cache, o);
+ * TaskGraph layer = new TaskGraph("layer0").transferToDevice(EVERY_EXECUTION, x, positions)...;  // tasks that write q, k and v
+ * lla.appendTo(layer, grids);                                                   // then tasks that read o
+ * TornadoExecutionPlan plan = lla.configure(new TornadoExecutionPlan(layer.snapshot())).withGridScheduler(grids);
+ * for (int token = 0; token < n; token++) {
+ *     positions.set(0, token);
+ *     lla.check(plan.execute());
+ * }
+ * }</pre>
+ *
+ * <p>The solve is direct, by {@link DecodeMethod#COVARIANCE}: every step launches the same tasks. They are called {@code lla_append},
+ * {@code lla_prepare}, {@code scan}, {@code covariance}, {@code solve}, {@code output} and {@code merge}, so a graph has room for one
+ * layer. A prompt goes through the same steps, token by token.
+ */
+public final class LlaDecodeTasks {
+    private static final int THREADS = 64;
+
+    private final BackendDevice device;
+    private final KvCacheShape cacheShape;
+    private final AttentionShape shape;
+    private final LlaOptions options;
+    private final CacheArrays cache;
+    private final IntArray positions;
+    private final FloatArray k;
+    private final FloatArray v;
+    private final DecodeArrays io;
+    private final DecodeTasks tasks;
+    private final DriverLog driverLog = new DriverLog();
+    private String graphName;
+
+    private LlaDecodeTasks(BackendDevice device, KvCacheShape cacheShape, AttentionShape shape, LlaOptions options, CacheArrays cache,
+            IntArray positions, FloatArray k, FloatArray v, DecodeArrays io) {
+        this.device = device;
+        this.cacheShape = cacheShape;
+        this.shape = shape;
+        this.options = options;
+        this.cache = cache;
+        this.positions = positions;
+        this.k = k;
+        this.v = v;
+        this.io = io;
+        VariantDevice traits = VariantDevice.of(device);
+        DataType stored = cache.k().halves() ? DataType.FLOAT16 : DataType.FLOAT32;
+        this.tasks = KernelTable.decode(DecodeMethod.COVARIANCE, traits, shape, options, stored).getFirst().tasks(traits, cache, shape, options, io);
+    }
+
+    /**
+     * Keys and values of one layer for a device, empty. The caller keeps them for as long as any graph uses them; a device without a half
+     * type holds a float16 cache in float32.
+     *
+     * @throws DeviceException if the device is not here
+     * @throws InvalidInputException if they exceed 2^31 elements
+     */
+    public static CacheArrays cache(String deviceName, KvCacheShape shape) {
+        BackendDevice device = BackendDevices.open(deviceName);
+        return new CacheArrays(CacheRows.of(device.info(), shape, shape.headDim()), CacheRows.of(device.info(), shape, shape.valueDim()),
+                CacheRows.capacity(shape));
+    }
+
+    /**
+     * Prepares a step over arrays of the caller's. Limits of the device are checked here, before anything is compiled.
+     *
+     * @param deviceName as {@code flashlla devices} lists it
+     * @param heads H, a multiple of Hkv
+     * @param q (B,H,D)
+     * @param newK the new tokens' keys (B,Hkv,D)
+     * @param newV their values (B,Hkv,Dv)
+     * @param positions tokens that each sequence has before a step (B), each from 0 to capacity - 1; the host sets them between steps
+     * @param cache from {@link #cache}, of the same device and shape
+     * @param o (B,H,Dv), which the tasks write
+     * @throws InvalidInputException if an array's size is not the shape's, or the options hold what decoding graphs do not take
+     * @throws DeviceException if the device is not here or cannot allocate the cache
+     */
+    public static LlaDecodeTasks of(String deviceName, KvCacheShape shape, int heads, LlaOptions options, FloatArray q, FloatArray newK,
+            FloatArray newV, IntArray positions, CacheArrays cache, FloatArray o) {
+        BackendDevice device = BackendDevices.open(deviceName);
+        options.requireNoWindow(device.info().name());
+        AttentionShape step = shape.step(heads);
+        int rows = shape.batch() * heads;
+        require("q", q.getSize(), (long) rows * shape.headDim());
+        require("k", newK.getSize(), (long) shape.batch() * shape.kvHeads() * shape.headDim());
+        require("v", newV.getSize(), (long) shape.batch() * shape.kvHeads() * shape.valueDim());
+        require("o", o.getSize(), (long) rows * shape.valueDim());
+        require("positions", positions.getSize(), shape.batch());
+        CacheArrays like = cache(deviceName, new KvCacheShape(1, 1, 1, shape.headDim(), shape.valueDim(), shape.type()));
+        require("the cache's rows", cache.rowsPerSequence(), CacheRows.capacity(shape));
+        long elements = (long) shape.batch() * shape.kvHeads() * cache.rowsPerSequence();
+        require("the cache's keys", Math.max(cache.k().single.getSize(), cache.k().half.getSize()), elements * shape.headDim());
+        require("the cache's values", Math.max(cache.v().single.getSize(), cache.v().half.getSize()), elements * shape.valueDim());
+        if (cache.k().halves() != like.k().halves()) {
+            throw new InvalidInputException("the cache is not one of " + deviceName + " that stores " + shape.type()
+                    + "; make it with LlaDecodeTasks.cache");
+        }
+        LlaTasks.requireDistinct("q, k, v and o", q, newK, newV, o);
+        FloatArray ridges = new FloatArray(rows);
+        ridges.init((float) options.ridge());
+        DecodeArrays io = new DecodeArrays(new IntArray(shape.batch()), q, new FloatArray(q.getSize()), ridges, o);
+        LlaDecodeTasks made = new LlaDecodeTasks(device, shape, step, options, cache, positions, newK, newV, io);
+        device.requireAllocatable(Math.max(Math.max(cache.k().bytes(), cache.v().bytes()), made.tasks.largestBytes()), "decoding " + shape,
+                "lower the capacity or the batch, or store FLOAT16");
+        return made;
+    }
+
+    private static void require(String what, long has, long wanted) {
+        if (has != wanted) {
+            throw new InvalidInputException(what + " has " + has + " elements, but the shape needs " + wanted);
+        }
+    }
+
+    /**
+     * Adds the step's tasks behind those that the graph has, and their launch sizes to the scheduler. The graph must transfer
+     * {@code positions} to the device with every execution.
+     *
+     * @param grids the scheduler that the graph's plan will run with
+     * @throws IllegalStateException if these tasks are part of a graph already
+     */
+    public void appendTo(TaskGraph graph, GridScheduler grids) {
+        if (graphName != null) {
+            throw new IllegalStateException("these tasks are part of the graph " + graphName + " already; make others for "
+                    + graph.getTaskGraphName());
+        }
+        graphName = graph.getTaskGraphName();
+        CacheRows keys = cache.k();
+        CacheRows values = cache.v();
+        graph.transferToDevice(FIRST_EXECUTION, keys.single, keys.half, values.single, values.half, io.lengths(), io.scaledQ(), io.ridges())
+                .transferToDevice(FIRST_EXECUTION, tasks.scratch())
+                .transferToDevice(FIRST_EXECUTION, (Object[]) tasks.results());
+        TaskAppender appender = new TaskAppender(device, graph, grids);
+        int elements = cacheShape.batch() * cacheShape.kvHeads() * Math.max(shape.headDim(), shape.valueDim());
+        KernelContext context = new KernelContext();
+        appender.task("lla_append", TaskAppender.groups(Math.ceilDiv(elements, THREADS), THREADS), built -> built.task("lla_append",
+                DecodeStep::append, context, positions, k, v, keys.single, keys.half, values.single, values.half, keys.halves() ? 1 : 0,
+                shape.headDim(), shape.valueDim(), cache.rowsPerSequence(), cacheShape.kvHeads()));
+        float scale = (float) options.scaleFor(shape.headDim());
+        appender.task("lla_prepare", TaskAppender.groups(Math.ceilDiv(io.q().getSize(), THREADS), THREADS), built -> built.task("lla_prepare",
+                DecodeStep::prepare, context, positions, io.lengths(), io.q(), io.scaledQ(), scale));
+        tasks.append(0, appender);
+        graph.transferToHost(UNDER_DEMAND, tasks.facts());
+    }
+
+    /** What {@link LlaTasks#configure} does for a plan: its graphs run on this device. */
+    public TornadoExecutionPlan configure(TornadoExecutionPlan plan) {
+        return device.configure(plan);
+    }
+
+    /**
+     * Makes sure that the last step computed every head. The profiler's numbers of the same result are gone afterwards.
+     *
+     * @throws DeviceException if a head was not computed, or the driver reported an error
+     */
+    public void check(TornadoExecutionResult result) {
+        tasks.facts().init(Float.NaN);
+        result.transferToHost(tasks.facts());
+        driverLog.check(device.info().name());
+        for (int row = 0; row < shape.batch() * shape.heads(); row++) {
+            if (Float.isNaN(tasks.residual(row)) || Float.isNaN(tasks.logSumExp(row))) {
+                throw new DeviceException(device.info().name() + " did not compute head " + row % shape.heads() + " of sequence " + row / shape.heads()
+                        + ": its kernel did not run, or met numbers that are not finite; run the plan with the grid scheduler, and see flashlla doctor.");
+            }
+        }
+    }
+
+    /** ||A x - b|| / ||b|| of each head (B,H), as the last {@link #check} found it. */
+    public float residual(int row) {
+        return tasks.residual(row);
+    }
+
+    /** Bytes on the device beyond the cache, q, k, v and o. */
+    public long workspaceBytes() {
+        return tasks.bytes() + (long) Float.BYTES * (io.scaledQ().getSize() + io.ridges().getSize() + io.lengths().getSize());
+    }
+}
