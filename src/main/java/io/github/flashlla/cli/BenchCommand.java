@@ -32,8 +32,6 @@ import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.report.compare.Comparison;
 import io.github.flashlla.tornadovm.Backend;
 import io.github.flashlla.tornadovm.DeviceProfile;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -45,8 +43,6 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -122,6 +118,9 @@ public final class BenchCommand implements Callable<Integer> {
 
     @Mixin
     private SolverOptions solver;
+
+    @Mixin
+    private TargetErrors targetErrors;
 
     @Mixin
     private CausalOptions causal;
@@ -273,7 +272,7 @@ public final class BenchCommand implements Callable<Integer> {
     private void finish(BenchmarkRecord record) {
         keep(record);
         switch (form) {
-            case md -> result.print(RecordRenderer.markdown(record, table.layout(result.isOnTerminal())));
+            case md -> result.print(RecordRenderer.markdown(record, table.layout(result.isOnTerminal()), targetErrors.targets()));
             case csv -> result.print(RecordRenderer.csv(record));
             case json -> result.print(RecordJson.text(record));
             case jsonl -> {
@@ -333,10 +332,11 @@ public final class BenchCommand implements Callable<Integer> {
         Suite suite;
         if (suiteFile != null) {
             requireNoLists();
-            suiteFile = named(suiteFile);
+            suiteFile = SuiteNames.file(suiteFile);
             suite = Suite.read(suiteFile);
         } else {
-            Grid grid = new Grid(mode, batch, heads, kvHeads, Lengths.all(seq), Lengths.all(querySeq), headDim, solver.ridge(), causal.values(), solver.tolerance(),
+            Grid grid = new Grid(mode, batch, heads, kvHeads, Lengths.all(seq), Lengths.all(querySeq), headDim, solver.ridge(),
+                    causal.values(), targetErrors.tolerances(solver.tolerance()),
                     solver.maxIterations(), solver.preconditioner(), solver.precision(), SolverOptions.names(dtype), operator);
             suite = new Suite("bench", null, grid.tasks(), Protocol.DEFAULT);
         }
@@ -347,25 +347,6 @@ public final class BenchCommand implements Callable<Integer> {
         protocol = timeLimit == null ? protocol : protocol.withTimeLimit(timeLimit);
         return new Suite(name == null ? suite.name() : name, devices == null ? suite.devices() : devices, suite.tasks(),
                 protocol);
-    }
-
-    /** The file of a suite that is named without a folder or an ending; a file of that name here goes first. */
-    private static Path named(Path suite) {
-        if (Files.exists(suite) || suite.getNameCount() != 1 || suite.toString().contains(".")) {
-            return suite;
-        }
-        Path folder = Path.of(System.getProperty("flashlla.root", "."), "bench", "suites");
-        Path own = folder.resolve(suite + ".yaml");
-        if (Files.exists(own)) {
-            return own;
-        }
-        try (Stream<Path> files = Files.list(folder)) {
-            throw new InvalidInputException("there is no suite '" + suite + "'; there are " + files.map(file -> file.getFileName().toString())
-                    .filter(name -> name.endsWith(".yaml")).map(name -> name.replaceFirst("\\.yaml$", "")).sorted().collect(Collectors.joining(", "))
-                    + ", or name a file");
-        } catch (IOException e) {
-            throw new InvalidInputException("there is no suite '" + suite + "', and no folder of suites beside this program; name a file");
-        }
     }
 
     private void requireNoLists() {

@@ -29,7 +29,7 @@ import picocli.CommandLine;
             "  flashlla run --q q.npy --k k.npy --v v.npy --out o.npy --verify", "  flashlla help run",
             "  source <(flashlla generate-completion)"},
         subcommands = {RunCommand.class, DevicesCommand.class, VerifyCommand.class, BenchCommand.class, CompareCommand.class, ExperimentCommand.class,
-            DoctorCommand.class, BundleCommand.class, FlagsCommand.class, AutoComplete.GenerateCompletion.class, CommandLine.HelpCommand.class})
+            TuneCommand.class, DoctorCommand.class, BundleCommand.class, FlagsCommand.class, AutoComplete.GenerateCompletion.class, CommandLine.HelpCommand.class})
 public final class FlashLla {
     /** Exit status of a gate that found something slower and nothing broken. */
     static final int REGRESSION = 3;

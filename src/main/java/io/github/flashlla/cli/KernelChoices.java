@@ -9,6 +9,8 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.spi.KernelGuide;
 import io.github.flashlla.text.MarkdownTable;
+import io.github.flashlla.tornadovm.DeviceProfile;
+import io.github.flashlla.tornadovm.Pass;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -30,13 +32,13 @@ final class KernelChoices {
 
     /** One table, passes one after another. */
     static String of(List<DeviceInfo> devices, String shapeText, LlaOptions options) {
-        AttentionShape shape = shape(shapeText);
+        AttentionShape shape = shape("--kernels", shapeText);
         List<KernelGuide> guides = ServiceLoader.load(KernelGuide.class).stream().map(ServiceLoader.Provider::get).toList();
-        MarkdownTable table = new MarkdownTable("device", "pass", "kernel", "for " + shape);
+        MarkdownTable table = new MarkdownTable("device", "pass", "kernel", "for " + shape, "order from");
         for (DeviceInfo device : devices) {
             List<KernelGuide> knowing = guides.stream().filter(guide -> guide.knows(device)).toList();
             if (knowing.isEmpty()) {
-                table.add(device.name(), "all", device.backend(), "runs: it has one way for every shape");
+                table.add(device.name(), "all", device.backend(), "runs: it has one way for every shape", "");
             }
             knowing.forEach(guide -> add(table, device, guide.choices(device, shape, options)));
         }
@@ -48,12 +50,14 @@ final class KernelChoices {
         for (KernelGuide.Choice choice : choices) {
             String verdict = !choice.refusal().isEmpty() ? "no: " + choice.refusal()
                     : chosen.add(choice.pass()) ? "runs" : "could; an earlier one runs";
-            table.add(device.name(), choice.pass(), choice.kernel(), verdict);
+            Path file = Arrays.stream(Pass.values()).filter(pass -> DeviceProfile.key(pass).equals(choice.pass())).findFirst()
+                    .map(pass -> DeviceProfile.chosenBy(device, pass)).orElse(null);
+            table.add(device.name(), choice.pass(), choice.kernel(), verdict, file == null ? "tornado-config" : file.toString());
         }
     }
 
     /** BxHxSxD, or BxHxHkvxSqxSkxDxDv. */
-    private static AttentionShape shape(String text) {
+    static AttentionShape shape(String option, String text) {
         try {
             int[] n = Arrays.stream(text.split("x")).mapToInt(Integer::parseInt).toArray();
             switch (n.length) {
@@ -65,7 +69,7 @@ final class KernelChoices {
                     throw new NumberFormatException();
             }
         } catch (NumberFormatException e) {
-            throw new InvalidInputException("--kernels takes a shape as BxHxSxD or BxHxHkvxSqxSkxDxDv, such as 1x8x4096x64, not '"
+            throw new InvalidInputException(option + " takes a shape as BxHxSxD or BxHxHkvxSqxSkxDxDv, such as 1x8x4096x64, not '"
                     + text + "'.");
         }
     }

@@ -6,6 +6,7 @@ import io.github.flashlla.record.Workload;
 import io.github.flashlla.report.compare.Comparison.Group;
 import io.github.flashlla.report.compare.Comparison.Line;
 import io.github.flashlla.report.compare.Comparison;
+import io.github.flashlla.text.MarkdownTable;
 import io.github.flashlla.text.Numbers;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -23,9 +24,30 @@ final class EqualError {
     private static final String PEERS = "peers";
 
     private final Comparison comparison;
+    private final List<Double> targets;
 
     EqualError(Comparison comparison) {
+        this(comparison, TARGETS);
+    }
+
+    EqualError(Comparison comparison, List<Double> targets) {
         this.comparison = comparison;
+        this.targets = targets;
+    }
+
+    /** A row for each workload and device, a column for each target. */
+    String markdown() {
+        List<String> header = new ArrayList<>(List.of("workload", "device"));
+        targets.forEach(target -> header.add("error to " + Numbers.error(target)));
+        MarkdownTable table = new MarkdownTable(header.toArray(String[]::new));
+        for (Table workload : tables()) {
+            workload.devices().forEach((device, cells) -> {
+                List<String> row = new ArrayList<>(List.of(workload.workload().label(), device));
+                cells.forEach(cell -> row.add(String.join(": ", text(cell))));
+                table.add(row);
+            });
+        }
+        return table.isEmpty() ? "" : table.toString();
     }
 
     /**
@@ -52,7 +74,7 @@ final class EqualError {
             }
             if (byDevice.values().stream().mapToInt(List::size).sum() > 1) {
                 Map<String, List<Cell>> cells = new LinkedHashMap<>();
-                byDevice.entrySet().stream().map(entry -> Map.entry(entry.getKey(), TARGETS.stream().map(target -> cell(entry.getValue(), target)).toList()))
+                byDevice.entrySet().stream().map(entry -> Map.entry(entry.getKey(), targets.stream().map(target -> cell(entry.getValue(), target)).toList()))
                         .sorted(Comparator.comparingDouble(entry -> order(entry.getValue())))
                         .forEach(entry -> cells.put(entry.getKey(), entry.getValue()));
                 tables.add(new Table(group.workload(), cells));
@@ -66,11 +88,11 @@ final class EqualError {
         Optional<Table> longest = tables().stream().filter(table -> table.devices().size() > 1)
                 .max(Comparator.comparing((Table table) -> table.workload().mode().equals("fwd")).thenComparing(table -> table.workload().keyLength()));
         List<String> sentences = new ArrayList<>();
-        for (int n = 0; n < TARGETS.size() && longest.isPresent(); n++) {
+        for (int n = 0; n < targets.size() && longest.isPresent(); n++) {
             int target = n;
             List<Line> met = longest.get().devices().values().stream().map(cells -> cells.get(target)).filter(Cell::met).map(Cell::line)
                     .sorted(Comparator.comparingDouble(comparison::medianNs)).toList();
-            String beginning = longest.get().workload().label() + " to an error of " + Numbers.error(TARGETS.get(n)) + ": ";
+            String beginning = longest.get().workload().label() + " to an error of " + Numbers.error(targets.get(n)) + ": ";
             if (met.isEmpty()) {
                 sentences.add(beginning + "no device gets there.");
                 continue;

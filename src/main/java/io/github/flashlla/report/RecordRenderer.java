@@ -28,6 +28,15 @@ public final class RecordRenderer {
 
     /** A table, then which device is faster, in words, then the failures, then the devices. */
     public static String markdown(BenchmarkRecord record, TableLayout layout) {
+        return markdown(record, layout, List.of());
+    }
+
+    /**
+     * The same, and time at equal error.
+     *
+     * @param targets errors to keep to
+     */
+    public static String markdown(BenchmarkRecord record, TableLayout layout, List<Double> targets) {
         StringBuilder text = new StringBuilder();
         Comparison comparison = record.measurements().isEmpty() ? null
                 : Comparison.of(List.of(new Named(record.name(), record)), null, Comparison.Clock.WALL, null);
@@ -47,6 +56,9 @@ public final class RecordRenderer {
         text.append('\n');
         for (DeviceFacts device : record.devices()) {
             text.append(MarkdownTable.inline(device(device))).append('\n');
+        }
+        if (comparison != null && !targets.isEmpty()) {
+            text.append('\n').append(new EqualError(comparison, targets).markdown());
         }
         if (comparison != null) {
             text.append('\n');

@@ -4,9 +4,14 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.text.Printable;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
@@ -14,7 +19,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * What is tuned for one device: the settings of {@code tornado-config/devices.yaml} whose profiles match it.
+ * What is tuned for one device: the settings of {@code tornado-config/devices.yaml} whose profiles match it, and then those of the
+ * user's own file, {@link UserProfile}.
  *
  * @param memoryShare part of the device's memory that TornadoVM may use, above 0 and at most 1
  * @param kernels names of the kernels of each pass, the best first
@@ -35,6 +41,7 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
     private record Parsed(String text, List<Entry> entries) {}
 
     private static volatile Parsed parsed;
+    private static volatile Parsed parsedByUser;
 
     /** One entry of the file. */
     private record Entry(
@@ -78,16 +85,40 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
      * @throws InvalidInputException if the file does not read, or leaves a needed setting out
      */
     public static DeviceProfile of(DeviceInfo device) {
-        return of(device, TornadoConfig.text(FILE));
+        List<Entry> entries = new ArrayList<>(read(TornadoConfig.text(FILE)));
+        entries.addAll(ofUser());
+        return of(device, entries);
     }
 
     static DeviceProfile of(DeviceInfo device, String text) {
+        return of(device, read(text));
+    }
+
+    /** The file that orders the kernels of a pass on this device: the user's, or null for that of tornado-config. */
+    public static Path chosenBy(DeviceInfo device, Pass pass) {
+        return ofUser().stream().anyMatch(entry -> entry.matches(device) && entry.kernels(pass) != null) ? UserProfile.file() : null;
+    }
+
+    private static List<Entry> ofUser() {
+        String text = UserProfile.text().orElse(null);
+        if (text == null || text.isBlank()) {
+            return List.of();
+        }
+        Parsed last = parsedByUser;
+        if (last == null || !last.text().equals(text)) {
+            last = new Parsed(text, parse(text, "the profile " + UserProfile.file()));
+            parsedByUser = last;
+        }
+        return last.entries();
+    }
+
+    private static DeviceProfile of(DeviceInfo device, List<Entry> entries) {
         Double memoryShare = null;
         Map<Pass, List<String>> kernels = new EnumMap<>(Pass.class);
         Optional<Long> localMemoryBytes = Optional.empty();
         Optional<String> compilerFlags = Optional.empty();
         Integer profiledRuns = null;
-        for (Entry entry : read(text)) {
+        for (Entry entry : entries) {
             if (!entry.matches(device)) {
                 continue;
             }
@@ -135,9 +166,12 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
         }
     }
 
-    /** Flags for a JVM that is to use the same forward kernel as this one. */
+    /** Flags for a JVM that is to choose kernels as this one does. */
     static List<String> flags() {
-        return forcedKernel().map(name -> List.of("-D" + KERNEL + "=" + name)).orElse(List.of());
+        List<String> flags = new ArrayList<>();
+        forcedKernel().ifPresent(name -> flags.add("-D" + KERNEL + "=" + name));
+        Optional.ofNullable(System.getProperty(UserProfile.PROPERTY)).ifPresent(file -> flags.add("-D" + UserProfile.PROPERTY + "=" + file));
+        return flags;
     }
 
     /** What the file calls a pass. */
@@ -154,22 +188,29 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
     private static List<Entry> read(String text) {
         Parsed last = parsed;
         if (last == null || !last.text().equals(text)) {
-            last = new Parsed(text, parse(text));
+            last = new Parsed(text, parse(text, FILE + " of tornado-config"));
             parsed = last;
         }
         return last.entries();
     }
 
-    private static List<Entry> parse(String text) {
+    private static List<Entry> parse(String text, String what) {
         try {
             return YAML.readValue(text, new TypeReference<List<Entry>>() {});
         } catch (JsonProcessingException e) {
-            String where = e.getLocation() == null ? "" : " at line " + e.getLocation().getLineNr();
-            throw wrong("does not read" + where + ": " + e.getOriginalMessage().lines().findFirst().orElse(""));
+            String where = e instanceof UnrecognizedPropertyException unknown ? " at line " + lineOf(unknown.getPropertyName() + ":", text)
+                    : e.getLocation() == null ? "" : " at line " + e.getLocation().getLineNr();
+            throw new InvalidInputException(what + " does not read" + where + ": " + Printable.text(e.getOriginalMessage().lines().findFirst().orElse("")
+                    .replaceFirst(" \\(class [^)]*\\)", "").replaceFirst("`[\\w.$<>]*`", "a setting")) + ".");
         }
     }
 
+    /** The line of an unknown setting: the parser has read on when it finds out. */
+    private static long lineOf(String setting, String text) {
+        return text.lines().takeWhile(line -> !line.contains(setting)).count() + 1;
+    }
+
     private static InvalidInputException wrong(String what) {
-        return new InvalidInputException(FILE + " of tornado-config " + what + ".");
+        return new InvalidInputException(FILE + " of tornado-config " + (Files.exists(UserProfile.file()) ? "with " + UserProfile.file() + " " : "") + what + ".");
     }
 }

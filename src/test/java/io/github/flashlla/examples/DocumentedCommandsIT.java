@@ -60,6 +60,7 @@ class DocumentedCommandsIT {
         NOT_RUN.put("flashlla bench .*cuda.*", "needs an NVIDIA GPU");
         NOT_RUN.put("(?:flashlla/)?bin/flashlla bench .*--(?:suite|mode memory).*", "takes minutes; LauncherIT and BenchCommandTest run small ones");
         NOT_RUN.put("bin/flashlla verify --(?:device all|random 1000)", "takes minutes; RandomVerificationTest and TornadoDevicesTest run less");
+        NOT_RUN.put("bin/flashlla tune .*", "takes minutes, and would change this user's profile");
         NOT_RUN.put("bin/flashlla experiment (?!list).*", "takes minutes; the tests of experiments run quick ones");
         NOT_RUN.put("bin/kernel-sources .*", "needs TornadoVM, and minutes");
         NOT_RUN.put("FLASHLLA_TORNADO_CONFIG=.*", "needs a folder of the reader's");

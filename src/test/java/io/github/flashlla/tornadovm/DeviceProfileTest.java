@@ -1,5 +1,9 @@
 package io.github.flashlla.tornadovm;
 
+import org.junit.jupiter.api.io.TempDir;
+import java.nio.file.Path;
+import java.nio.file.Files;
+import java.io.IOException;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -57,5 +61,28 @@ class DeviceProfileTest {
     void wrongOnesAreToldOf(String text) {
         String message = assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL, text)).getMessage();
         assertTrue(message.startsWith("devices.yaml of tornado-config"), message);
+    }
+
+    @Test
+    void theUsersOwnProfileGoesFirstAndABrokenOneIsNamedWithItsLine(@TempDir Path folder) throws IOException {
+        Path own = folder.resolve("mine.yaml");
+        UserProfile.use(own);
+        try {
+            List<String> shipped = DeviceProfile.of(POCL).kernels(Pass.FORWARD);
+            assertEquals(null, DeviceProfile.chosenBy(POCL, Pass.FORWARD), "no file is no profile");
+            Files.writeString(own, "# mine\n- backend: opencl\n  hardware: \"" + POCL.hardware() + "\"\n  forward: [parallel, cpu]\n");
+            assertEquals(List.of("parallel", "cpu"), DeviceProfile.of(POCL).kernels(Pass.FORWARD));
+            assertEquals(own.toAbsolutePath(), DeviceProfile.chosenBy(POCL, Pass.FORWARD));
+            assertEquals(null, DeviceProfile.chosenBy(POCL, Pass.BACKWARD));
+            assertEquals(null, DeviceProfile.chosenBy(H200, Pass.FORWARD), "another device");
+            assertTrue(DeviceProfile.flags().contains("-Dflashlla.profile=" + own.toAbsolutePath()), "children use it, too");
+            assertTrue(!shipped.equals(List.of("parallel", "cpu")));
+            Files.writeString(own, "- backend: opencl\n  fordward: [cpu]\n");
+            InvalidInputException e = assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL));
+            assertTrue(e.getMessage().startsWith("the profile " + own.toAbsolutePath() + " does not read at line 2: ") && e.getMessage().contains("fordward")
+                    && !e.getMessage().contains("io.github") && e.getMessage().lines().count() == 1, e.getMessage());
+        } finally {
+            UserProfile.use(null);
+        }
     }
 }
