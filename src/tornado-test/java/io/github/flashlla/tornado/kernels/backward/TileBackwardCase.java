@@ -17,23 +17,25 @@ import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import java.util.stream.Stream;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
-/** Problems that reach every path of the backward tile kernels, and what each may miss float64 by; twice that for the ridge's gradient. */
+/** Problems that reach every path of the backward tile kernels, and what each may miss float64 by. */
 record TileBackwardCase(int heads, int group, int Sq, int Sk, int D, int Dv, boolean causal, float qTimes, float gTimes, float kPlus,
-        float vPlus, float ridge, double error) {
+        float vPlus, float ridge, double error, double ridgeError) {
     private static final float TOLERANCE = 1e-3f;
 
     /** All of them. */
     static Stream<TileBackwardCase> all() {
         return Stream.of(
-                new TileBackwardCase(2, 2, 70, 70, 64, 64, true, 1, 1, 0, 0, 1, 3e-3),
-                new TileBackwardCase(2, 2, 64, 64, 64, 64, false, 1, 1e-6f, 0, 0, 1, 3e-3),
-                new TileBackwardCase(1, 1, 33, 150, 40, 33, true, 1, 1000, 0, 0, 0.1f, 5e-3),
-                new TileBackwardCase(1, 1, 20, 200, 64, 64, false, 1, 1, 3, 10, 1, 5e-3),
-                new TileBackwardCase(1, 1, 100, 11, 17, 64, true, 1, 1, 0, 0, 1, 3e-3),
-                new TileBackwardCase(1, 1, 1, 1, 64, 64, true, 1, 1, 0, 0, 1, 3e-3),
-                new TileBackwardCase(1, 1, 40, 100, 64, 64, true, 4, 1, 0, 0, 1, 1e-2),
-                new TileBackwardCase(1, 1, 17, 70, 96, 72, true, 1, 1, 0, 0, 1, 3e-3),
-                new TileBackwardCase(2, 2, 40, 70, 128, 20, true, 1, 1, 0, 0, 1, 5e-3));
+                new TileBackwardCase(2, 2, 70, 70, 64, 64, true, 1, 1, 0, 0, 1, 3e-3, 6e-3),
+                new TileBackwardCase(2, 2, 64, 64, 64, 64, false, 1, 1e-6f, 0, 0, 1, 3e-3, 6e-3),
+                new TileBackwardCase(1, 1, 33, 150, 40, 33, true, 1, 1000, 0, 0, 0.1f, 5e-3, 1e-2),
+                new TileBackwardCase(1, 1, 20, 200, 64, 64, false, 1, 1, 3, 10, 1, 5e-3, 1e-2),
+                new TileBackwardCase(1, 1, 100, 11, 17, 64, true, 1, 1, 0, 0, 1, 3e-3, 6e-3),
+                new TileBackwardCase(1, 1, 1, 1, 64, 64, true, 1, 1, 0, 0, 1, 3e-3, 6e-3),
+                new TileBackwardCase(1, 1, 40, 100, 64, 64, true, 4, 1, 0, 0, 1, 1e-2, 2e-2),
+                // scores in the hundreds, x of 160; the ridge's gradient is off as far as float32's is at this tolerance
+                new TileBackwardCase(1, 1, 64, 300, 64, 64, true, 20, 1, 0, 0, 1, 1e-2, 9e-2),
+                new TileBackwardCase(1, 1, 17, 70, 96, 72, true, 1, 1, 0, 0, 1, 3e-3, 6e-3),
+                new TileBackwardCase(2, 2, 40, 70, 128, 20, true, 1, 1, 0, 0, 1, 5e-3, 1e-2));
     }
 
     LlaOptions options() {
@@ -57,7 +59,7 @@ record TileBackwardCase(int heads, int group, int Sq, int Sk, int D, int Dv, boo
                 () -> assertError("dq", p.dq, expected.dq(), error),
                 () -> assertError("dk", p.dk, expected.dk(), error),
                 () -> assertError("dv", p.dv, expected.dv(), error),
-                () -> assertError("dridge", p.dridge, expected.dridge(), 2 * error)));
+                () -> assertError("dridge", p.dridge, expected.dridge(), ridgeError)));
         for (int row = 0; row < heads * Sq; row++) {
             float count = p.rows.get(row * BackwardRow.ROW_SCALARS + BackwardRow.ITERATIONS);
             float residual = p.rows.get(row * BackwardRow.ROW_SCALARS + BackwardRow.RESIDUAL);

@@ -17,7 +17,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
-/** Arrays of one problem for the backward tile kernels, poisoned where they are written; inputs that float16 holds. */
+/** Arrays of one problem for the backward tile kernels, poisoned where they are written; q, k and v that float16 holds. */
 public final class TileBackwardProblem {
     final int heads;
     final int kvHeads;
@@ -89,15 +89,24 @@ public final class TileBackwardProblem {
         fill(k, random, 1f, kPlus);
         fill(v, random, 1f, vPlus);
         fill(g, random, gTimes, 0f);
+        round(q);
+        round(k);
+        round(v);
         for (int i = 0; i < ridge.getSize(); i++) {
             ridge.set(i, lambda * (1 + i % 3));
         }
         return this;
     }
 
+    private static void round(FloatArray array) {
+        for (int i = 0; i < array.getSize(); i++) {
+            array.set(i, Float.float16ToFloat(Float.floatToFloat16(array.get(i))));
+        }
+    }
+
     private static void fill(FloatArray array, Random random, float times, float plus) {
         for (int i = 0; i < array.getSize(); i++) {
-            array.set(i, Float.float16ToFloat(Float.floatToFloat16((float) random.nextGaussian() + plus)) * times);
+            array.set(i, (float) random.nextGaussian() * times + plus);
         }
     }
 
