@@ -265,6 +265,11 @@ public final class Tensor {
         return copy;
     }
 
+    /** This tensor if it is row-major already, else a {@link #copy}. */
+    public Tensor rowMajor() {
+        return steps == null ? this : copy();
+    }
+
     /** A heap copy in float32. At most 2^31-1 elements. */
     public float[] toFloatArray() {
         float[] values = new float[Math.toIntExact(size)];

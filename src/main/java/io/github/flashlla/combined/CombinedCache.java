@@ -105,11 +105,13 @@ final class CombinedCache extends AbstractKvCache {
         long keyBytes = (long) shape().headDim() * k.type().bytes();
         long valueBytes = (long) shape().valueDim() * v.type().bytes();
         int chunk = (int) Math.clamp(stage.segment().byteSize() / (heads * (keyBytes + valueBytes)), 1, Math.max(1, tokens));
+        Tensor rowsK = k.rowMajor();
+        Tensor rowsV = v.rowMajor();
         for (int done = 0; done < tokens; done += chunk) {
             int count = Math.min(chunk, tokens - done);
             long valuesAt = heads * count * keyBytes;
-            stage(k.segment(), 0, heads, tokens, done, count, keyBytes);
-            stage(v.segment(), valuesAt, heads, tokens, done, count, valueBytes);
+            stage(rowsK.segment(), 0, heads, tokens, done, count, keyBytes);
+            stage(rowsV.segment(), valuesAt, heads, tokens, done, count, valueBytes);
             int firstHead = first * shape().kvHeads();
             all((part, own) -> {
                 int from = Math.max(firstHead, own.fromHead());

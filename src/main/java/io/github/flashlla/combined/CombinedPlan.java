@@ -261,6 +261,11 @@ final class CombinedPlan implements LlaPlan {
     }
 
     @Override
+    public String describe() {
+        return "q, k and v are copied into memory that the parts share, views with strides once more before, and o and gradients out of it.";
+    }
+
+    @Override
     public long workspaceBytes() {
         return division.workspaceBytes;
     }

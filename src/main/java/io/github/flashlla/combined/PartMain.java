@@ -6,6 +6,7 @@ import io.github.flashlla.process.ParentWatch;
 import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;
 import java.io.EOFException;
+import java.io.File;
 import java.io.IOException;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
@@ -14,6 +15,7 @@ import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.Channels;
 import java.nio.channels.SocketChannel;
+import java.nio.file.Path;
 
 /** A part's process: opens one device and carries out orders until the parent closes the connection. */
 public final class PartMain {
@@ -21,7 +23,7 @@ public final class PartMain {
 
     /** @param args the parent's socket, and the device's name */
     public static void main(String[] args) throws IOException, ClassNotFoundException {
-        ParentWatch.endWithParent();
+        ParentWatch.endWithParent(() -> delete(Path.of(args[0]).getParent()));
         try (SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX)) {
             channel.connect(UnixDomainSocketAddress.of(args[0]));
             ObjectOutputStream out = new ObjectOutputStream(new BufferedOutputStream(Channels.newOutputStream(channel)));
@@ -29,7 +31,16 @@ public final class PartMain {
             ObjectInputStream in = new ObjectInputStream(new BufferedInputStream(Channels.newInputStream(channel)));
             serve(args[1], in, out);
         }
+        delete(Path.of(args[0]).getParent()); // a parent that was killed cannot
         Runtime.getRuntime().halt(0); // a driver's exit handlers may hang
+    }
+
+    private static void delete(Path folder) {
+        File[] files = folder.toFile().listFiles();
+        for (File file : files == null ? new File[0] : files) {
+            file.delete();
+        }
+        folder.toFile().delete();
     }
 
     private static void serve(String name, ObjectInputStream in, ObjectOutputStream out) throws IOException, ClassNotFoundException {

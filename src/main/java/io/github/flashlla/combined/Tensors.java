@@ -54,7 +54,8 @@ final class Tensors {
     }
 
     /** Parent: writes a tensor of the whole problem. */
-    void write(Part part, Tensor from) {
+    void write(Part part, Tensor given) {
+        Tensor from = given.rowMajor();
         int bytes = from.type().bytes();
         if (part == Part.K || part == Part.V) {
             copy(from.segment(), 0, inputs, starts.get(part), from.byteSize());
@@ -188,7 +189,7 @@ final class Tensors {
     }
 
     private static void copy(Tensor from, long at, Tensor to, long toAt, long count) {
-        if (from.type() == to.type()) {
+        if (from.type() == to.type() && to.isRowMajor()) {
             int bytes = from.type().bytes();
             copy(from.segment(), at * bytes, to.segment(), toAt * bytes, count * bytes);
             return;

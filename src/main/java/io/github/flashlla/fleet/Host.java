@@ -69,6 +69,6 @@ public record Host(String name, String ssh, List<String> options, String launch,
             return text;
         }
         String machine = ssh.replaceFirst("^.*@", "");
-        return text.replace(ssh, name).replace(machine, name);
+        return text.replaceAll("(?<![\\w.-])(?:" + Pattern.quote(ssh) + "|" + Pattern.quote(machine) + ")(?![\\w-])", name);
     }
 }

@@ -20,6 +20,8 @@ import java.util.function.Supplier;
 /** One host's run: sends the bundle where it is not, runs bench, keeps what comes as it comes. */
 final class HostRun {
     private static final int LAST_WORDS = 3;
+    private static final int STOP_POLLS = 50;
+    private static final int STOP_POLL_MILLIS = 10;
     private static final String HOME = "\"$HOME\"";
 
     private final Host host;
@@ -68,10 +70,11 @@ final class HostRun {
         try (PrintWriter log = new PrintWriter(Files.newBufferedWriter(folder.resolve(host.name() + ".log"), StandardCharsets.UTF_8), true)) {
             Files.deleteIfExists(lines);
             failure = measure(lines, log);
-        } catch (IOException e) {
+        } catch (IOException | RuntimeException e) {
             failure = e.getMessage() == null ? e.toString() : e.getMessage();
-        } catch (RuntimeException e) {
-            failure = e.getMessage() == null ? e.toString() : e.getMessage();
+        }
+        if (failure != null) {
+            awaitStop();
         }
         boolean complete = failure == null && !stopping;
         Optional<BenchmarkRecord> record = Optional.empty();
@@ -84,6 +87,18 @@ final class HostRun {
         String reason = state == State.STOPPED ? "interrupted" : failure == null ? "" : Printable.sentence(host.hidden(failure));
         told.accept(state == State.DONE ? "done" : state.word() + ": " + reason);
         return new HostResult(host.name(), state, record, reason);
+    }
+
+    /** Ctrl-C reaches ssh and this JVM alike, ssh perhaps first: what it ends is no failure of the host. */
+    private void awaitStop() {
+        for (int i = 0; i < STOP_POLLS && !stopping; i++) {
+            try {
+                Thread.sleep(STOP_POLL_MILLIS);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                return;
+            }
+        }
     }
 
     /** @return why it failed; null if it did not */

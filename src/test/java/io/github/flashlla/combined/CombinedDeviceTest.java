@@ -54,6 +54,22 @@ class CombinedDeviceTest {
         assertEquals(-1, want.segment().mismatch(got.segment()), what);
     }
 
+    @Test
+    void viewsGiveTheBitsOfTheirCopies() {
+        Tensor qkv = Problems.normal(new Random(2), DataType.FLOAT32, 1, 1, 80, 8, 16);
+        LlaInputs views = LlaInputs.packed(qkv, 4, 2);
+        LlaInputs copies = LlaInputs.of(views.q().copy(), views.k().copy(), views.v().copy());
+        try (LlaPlan plan = two.plan(views.shape(), LlaOptions.defaults().withWindow(20))) {
+            LlaResult expected = plan.newResult();
+            plan.forward(copies, expected);
+            Tensor memory = Tensor.allocate(DataType.FLOAT32, 1, 80, 4, 16);
+            LlaResult found = new LlaResult(views.shape(), memory.permute(0, 2, 1, 3), false);
+            plan.forward(views, found);
+            assertSameBits("o", expected.output(), found.output().copy());
+            assertSameBits("o of one device", one.forward(copies, LlaOptions.defaults().withWindow(20)).output(), found.output().copy());
+        }
+    }
+
     /** Heads in groups, a ridge for each query, several element types: the bits of one device, forward and backward. */
     @Test
     void wholeHeadsAreTheBitsOfOneDevice() {

@@ -69,6 +69,12 @@ class FleetTest {
     }
 
     @Test
+    void anAliasHidesTheMachine() {
+        Host host = new Host("a", "me@gpu", null, null, null, null, null);
+        assertEquals("a: no route to a. gpus, gpu-1", host.hidden("me@gpu: no route to gpu. gpus, gpu-1"));
+    }
+
+    @Test
     void earlierRecordsAreNotReplaced() throws IOException {
         Files.writeString(folder.resolve("local.json"), "{}");
         Host local = new Host(null, null, null, null, true, null, null);

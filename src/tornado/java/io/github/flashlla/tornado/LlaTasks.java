@@ -159,7 +159,7 @@ public final class LlaTasks {
 
     /**
      * Adds the forward pass behind the tasks that the graph has, and its launch sizes to the scheduler. Its tasks are
-     * called {@code lla_poison}, {@code lla_centre} where it is needed, and {@code lla_forward}.
+     * called {@code lla_poison}, {@code lla_centre} where it is needed, and as the kernel has it, the last {@code lla_forward}.
      *
      * @param grids the scheduler that the graph's plan will run with
      */

@@ -21,7 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** What must never pass for a result, provoked in JVMs that are set up for it. */
 public class ProvokedFailuresTest {
-    private static final String GPU_KERNELS = "forward: [gpu, gpu_wide], backward: [cpu, gpu], decode: [covariance], softmax: [gpu]";
+    private static final String GPU_KERNELS = "forward: [gpu], backward: [cpu, gpu], decode: [covariance], softmax: [gpu]";
 
     @TempDir
     private Path folder;
@@ -44,7 +44,7 @@ public class ProvokedFailuresTest {
     /** The kernel of plain loops takes no local memory; that it was taken is said. */
     @Test
     void tooLittleLocalMemoryForTunedKernels() throws Exception {
-        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [gpu, gpu_wide, parallel], backward: [gpu], "
+        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [gpu, parallel], backward: [gpu], "
                 + "decode: [cg], softmax: [gpu], local_memory_kib: 8}]").run(FaultScenarios.class, "run", "opencl:0", "64", "64");
         String note = said.lines().filter(line -> line.startsWith("note: opencl:0 computes")).findFirst().orElse(said);
         assertTrue(note.contains("slow kernel 'parallel'") && note.contains("bytes of local memory, but has 8192"), said);
@@ -120,7 +120,7 @@ public class ProvokedFailuresTest {
     /** The driver's compiler gets the profile's flags, and what it says of them is told. */
     @Test
     void compilerFlagsThatTheDriverRejects() throws Exception {
-        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [gpu_wide], backward: [cpu, gpu], decode: [covariance], softmax: [gpu], compiler_flags: -no-such-flag}]")
+        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [gpu], backward: [cpu, gpu], decode: [covariance], softmax: [gpu], compiler_flags: -no-such-flag}]")
                 .run(FaultScenarios.class, "plan", "opencl:0", "16", "16");
         assertSays(said, "DeviceException: opencl:0");
     }
@@ -137,7 +137,7 @@ public class ProvokedFailuresTest {
     void kernelsThatThereAreNot() throws Exception {
         String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [fast], backward: [cpu, gpu], decode: [covariance], softmax: [gpu]}]")
                 .run(FaultScenarios.class, "plan", "opencl:0", "16", "16");
-        assertSays(said, "InvalidInputException: devices.yaml", "'fast'", "gpu_wide");
+        assertSays(said, "InvalidInputException: devices.yaml", "'fast'", "matrix");
     }
 
     private TornadoChild openCl() {

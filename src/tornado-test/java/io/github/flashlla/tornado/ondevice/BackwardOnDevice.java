@@ -23,7 +23,7 @@ import io.github.flashlla.tornado.LlaTasks;
 import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.kernels.CpuWorkers;
-import io.github.flashlla.tornado.kernels.forward.LocalTilesVariant;
+import io.github.flashlla.tornado.kernels.forward.GpuForwardVariant;
 import io.github.flashlla.tornado.support.TestDevice;
 import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.GoldenCase;
@@ -102,7 +102,7 @@ public class BackwardOnDevice {
             plan.forward(inputs, saved);
             plan.backward(inputs, saved, RandomInputs.gradient(shape), plan.newGradients());
             long held = plan.workspaceBytes() + shape.tensorBytes(Float.BYTES);
-            long scratch = device.info().type() == DeviceInfo.Type.CPU ? 2 * CpuWorkers.SMALL : LocalTilesVariant.KEPT_BYTES;
+            long scratch = device.info().type() == DeviceInfo.Type.CPU ? 2 * CpuWorkers.SMALL : GpuForwardVariant.KEPT_BYTES;
             assertTrue(held <= 2 * shape.tensorBytes(Float.BYTES) + scratch, held + " bytes");
         }
     }

@@ -9,6 +9,7 @@ import com.sun.management.ThreadMXBean;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
@@ -183,13 +184,14 @@ public class PlanOnDevice {
                 () -> plan.forward(RandomInputs.normal(SHAPE, DataType.FLOAT32, 1), plan.newResult()));
     }
 
-    /** Beyond q, k, v and o a plan holds at most the size of q, k and o. */
+    /** Beyond q, k, v and o a plan holds at most the size of q, k and o; on GPUs, whose first step is along q, an array more. */
     @Test
     void holdsLittleBesideTheTensors() {
         AttentionShape shape = AttentionShape.square(1, 8, 2048, 64);
         try (LlaPlan plan = device.plan(shape, OPTIONS)) {
-            long qko = shape.tensorBytes(Float.BYTES) / 4 * 3;
-            assertTrue(plan.workspaceBytes() <= qko, plan.workspaceBytes() + " bytes of workspace, more than " + qko);
+            long arrays = device.info().type() == DeviceInfo.Type.GPU ? 4 : 3;
+            long most = shape.tensorBytes(Float.BYTES) / 4 * arrays;
+            assertTrue(plan.workspaceBytes() <= most, plan.workspaceBytes() + " bytes of workspace, more than " + most);
         }
     }
 }

@@ -21,6 +21,7 @@ import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornado.buffers.CacheRows;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.DeviceMemory;
@@ -32,7 +33,6 @@ import io.github.flashlla.tornado.kernels.DecodeVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.CacheLayout;
 import io.github.flashlla.tornadovm.DeviceProfile;
-import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -349,7 +349,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
                         + " left output unwritten or NaN; nothing of this run can be used");
             }
         }
-        MemorySegment.copy(o.getSegment(), 0, result.output().segment(), 0, result.output().byteSize());
+        FloatArrays.store(o, result.output());
         if (kept != null && !options.keepState()) {
             fetchState(way);
         }

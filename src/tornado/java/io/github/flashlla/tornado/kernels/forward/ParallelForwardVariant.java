@@ -47,7 +47,7 @@ public final class ParallelForwardVariant implements ForwardVariant {
     @Override
     public BufferWishes wishes(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return new BufferWishes(true, 0, ParallelForward.stateFloats(shape.rows(), shape.headDim(),
-                LocalTilesVariant.keptResiduals(shape, options)));
+                GpuForwardVariant.keptResiduals(shape, options)));
     }
 
     @Override
@@ -59,7 +59,7 @@ public final class ParallelForwardVariant implements ForwardVariant {
                 b.scratch(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, flags));
         tasks.loop("lla_solve", graph -> graph.task("lla_solve", ParallelForward::solve, b.q(), b.k(), b.centre(), b.kbar(), b.ridge(),
                 b.x(), b.scratch(), b.stats(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, flags,
-                (float) options.tolerance(), options.maxIterations(), LocalTilesVariant.keptResiduals(s, options)));
+                (float) options.tolerance(), options.maxIterations(), GpuForwardVariant.keptResiduals(s, options)));
         tasks.loop("lla_forward", graph -> graph.task("lla_forward", ParallelForward::output, b.q(), b.k(), b.v(), b.centre(), b.kbar(),
                 b.x(), b.scratch(), b.o(), b.logSumExp(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), s.valueDim(),
                 scale, flags));

@@ -7,7 +7,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Softmax attention for GPUs: pass 1 of {@link io.github.flashlla.tornado.kernels.forward.GpuForward} with the mean of the values
+ * Softmax attention for GPUs: pass 1 of {@link io.github.flashlla.tornado.kernels.forward.GpuMean} with the mean of the values
  * instead of the keys, in the same register tiles.
  *
  * <p>A work-group of {@value #THREADS} threads takes one block of queries of one head. Threads form a grid of TY rows by TX columns,

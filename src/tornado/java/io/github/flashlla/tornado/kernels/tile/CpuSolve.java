@@ -4,8 +4,6 @@ import static io.github.flashlla.tornado.kernels.tile.CpuBlockLoops.ROWS;
 import static io.github.flashlla.tornado.kernels.tile.CpuBlockLoops.TINY;
 import static io.github.flashlla.tornado.kernels.tile.CpuBlockLoops.VECTORS;
 
-import io.github.flashlla.tornado.kernels.forward.GpuForward;
-import io.github.flashlla.tornado.kernels.forward.GpuWideForward;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.collections.VectorFloat16;
 import uk.ac.manchester.tornado.api.types.vectors.Float16;

@@ -37,4 +37,29 @@ public final class KeptResiduals {
             x.set(behind + row * D + column, value);
         }
     }
+
+    /**
+     * One thread's part, columns {@code tx}, {@code tx + TX} and so on, of the product of a row's residual with the same row of another array.
+     *
+     * @param from where that array starts in {@code with}
+     * @param divided whether the residual is divided by the diagonal of A, with which {@code with} starts
+     */
+    public static float dot(FloatArray with, int from, FloatArray o, FloatArray x, int row, int tx, int TX, int D, int Dv, int behind,
+            boolean divided) {
+        float sum = 0f;
+        for (int d = tx; d < D; d += TX) {
+            float r = residual(o, x, row, d, D, Dv, behind);
+            sum += with.get(from + row * D + d) * (divided ? r / with.get(row * D + d) : r);
+        }
+        return sum;
+    }
+
+    /** The same thread's part of taking {@code part} times that row off the residual; in columns up to {@code width}. */
+    public static void subtract(float part, int width, FloatArray of, int from, FloatArray o, FloatArray x, int row, int tx, int TX, int D,
+            int Dv, int behind) {
+        for (int d = tx; d < width; d += TX) {
+            float r = residual(o, x, row, d, D, Dv, behind);
+            setResidual(o, x, row, d, D, Dv, behind, r - part * of.get(from + row * D + d));
+        }
+    }
 }
