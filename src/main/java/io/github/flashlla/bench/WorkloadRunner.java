@@ -28,7 +28,6 @@ import io.github.flashlla.record.Status;
 import io.github.flashlla.text.Numbers;
 import io.github.flashlla.verify.RandomInputs;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.function.ToLongFunction;
 

@@ -10,7 +10,6 @@ import io.github.flashlla.text.Numbers;
 import io.github.flashlla.tornadovm.BackendSurvey;
 import io.github.flashlla.tornadovm.SurveyedDeviceProvider;
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;

@@ -22,7 +22,6 @@ import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.XYSeries.XYSeriesRenderStyle;
 import org.knowm.xchart.XYSeries;
-import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /** The charts of a comparison, as SVG. Only measurements that are ok are drawn; a series has one colour in all of them. */
 final class Charts {

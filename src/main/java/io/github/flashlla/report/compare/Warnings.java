@@ -3,7 +3,6 @@ package io.github.flashlla.report.compare;
 import io.github.flashlla.record.BenchmarkRecord;
 import io.github.flashlla.record.Conditions;
 import io.github.flashlla.record.DeviceFacts;
-import io.github.flashlla.record.Measurement;
 import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.text.Numbers;
 import io.github.flashlla.text.Printable;
