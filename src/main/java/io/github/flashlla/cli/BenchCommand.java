@@ -228,7 +228,7 @@ public final class BenchCommand implements Callable<Integer> {
             display.close();
             finish(record);
             if (recordFailure != null) {
-                System.err.println("flashlla: " + recordFailure + "; the results above are all there is of it.");
+                spec.commandLine().getErr().println("flashlla: " + recordFailure + "; the results above are all there is of it.");
             }
             if (toldOfPage() || recordFailure != null) {
                 return 1;
@@ -299,7 +299,7 @@ public final class BenchCommand implements Callable<Integer> {
 
     private boolean toldOfPage() {
         if (pageFailure != null) {
-            System.err.println("flashlla: " + pageFailure + "; 'flashlla compare RECORD --html FILE' makes it from the record.");
+            spec.commandLine().getErr().println("flashlla: " + pageFailure + "; 'flashlla compare RECORD --html FILE' makes it from the record.");
         }
         return pageFailure != null;
     }

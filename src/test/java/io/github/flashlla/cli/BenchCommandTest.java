@@ -118,7 +118,7 @@ class BenchCommandTest {
         assertTrue(run.out.contains("1x1x16x8") && run.out.contains("1x1x32x8"), run.out);
         assertEquals(2, RecordFile.read(record, note -> { }).measurements().size());
         String last = run.err.lines().toList().getLast();
-        assertTrue(last.startsWith("flashlla: the page ") && last.contains(page.toString()) && last.contains("compare"), run.err);
+        assertTrue(last.startsWith("flashlla: " + page) && last.contains("compare"), run.err);
     }
 
     /** Deletes files and folders as soon as {@code sign} is there. */
