@@ -112,10 +112,10 @@ public record RandomProblem(long seed, Family family, Mode mode, Twin twin, int 
         return new RandomProblem(seed, family, mode, twin, exponent, options, newInputs, newG, newLengths);
     }
 
-    /** The changed problem, in float32. */
+    /** The changed problem: in float64 where the problem is, for a device may compute in it; else in float32. */
     RandomProblem changed() {
         double f = Math.scalb(1.0, exponent);
-        LlaInputs in = rounded();
+        LlaInputs in = inputs.as(changedType());
         double scale = options.scaleFor(shape().headDim());
         return switch (twin) {
             case NONE -> this;
@@ -128,8 +128,12 @@ public record RandomProblem(long seed, Family family, Mode mode, Twin twin, int 
         };
     }
 
-    private static Tensor times(double factor, Tensor tensor) {
-        return GradientIdentities.times(factor, tensor).as(DataType.FLOAT32);
+    private DataType changedType() {
+        return inputs.q().type() == DataType.FLOAT64 ? DataType.FLOAT64 : DataType.FLOAT32;
+    }
+
+    private Tensor times(double factor, Tensor tensor) {
+        return GradientIdentities.times(factor, tensor).as(changedType());
     }
 
     /** Spreads a seed over all bits (SplitMix64). */

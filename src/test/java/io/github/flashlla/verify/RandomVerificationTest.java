@@ -51,6 +51,17 @@ class RandomVerificationTest {
         }
     }
 
+    /** Inputs in float64, whose rounding to float32 the small ridge shows: the changed problem must not round them. */
+    @ParameterizedTest
+    @ValueSource(longs = {517719614792779L, 1107172463873252L})
+    void theReferenceIsRightInFloat64(long seed) {
+        RandomProblem problem = RandomProblem.draw(seed);
+        try (Device device = Devices.open("reference"); ProblemPlans plans = new ProblemPlans(device, 0)) {
+            ProblemCheck check = ProblemCheck.of(plans, problem);
+            assertEquals(Kind.RIGHT, check.kind(), () -> problem + "\n  " + check);
+        }
+    }
+
     /** Both are float64: a problem that is wrong here is a mistake in the check. */
     @Test
     void theReferenceIsRight() {
