@@ -7,6 +7,7 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /** {@link DecodeLoops} on the Vector API. Load this class only where the module {@code jdk.incubator.vector} is present. */
@@ -124,6 +125,15 @@ public final class VectorDecodeLoops implements DecodeLoops {
                 .intoMemorySegment(single, at, ByteOrder.LITTLE_ENDIAN);
     }
 
+    /** The sum of all lanes in a fixed order: that of reduceLanes may change when the JVM compiles a method, and with it the last bit. */
+    private static float total(FloatVector lanes) {
+        FloatVector sum = lanes;
+        for (int step = LANES / 2; step > 0; step /= 2) {
+            sum = sum.add(sum.rearrange(VectorShuffle.iota(SPECIES, step, 1, true)));
+        }
+        return sum.lane(0);
+    }
+
     @Override
     public float max(float[] values, int from) {
         FloatVector max = FloatVector.fromArray(SPECIES, values, from);
@@ -142,7 +152,7 @@ public final class VectorDecodeLoops implements DecodeLoops {
             product.intoArray(out, j);
             sum = sum.add(product);
         }
-        return sum.reduceLanes(VectorOperators.ADD);
+        return total(sum);
     }
 
     @Override
@@ -168,7 +178,7 @@ public final class VectorDecodeLoops implements DecodeLoops {
             e.intoArray(out, to + j);
             sum = sum.add(e);
         }
-        return sum.reduceLanes(VectorOperators.ADD);
+        return total(sum);
     }
 
     @Override
