@@ -49,6 +49,25 @@ class ConclusionTest {
     }
 
     @Test
+    void memoryOfTheBlockedPassesMustNotGrowWithTheSquare() {
+        MemoryGrowth experiment = new MemoryGrowth();
+        assertTrue(experiment.conclude(List.of(memory(1, 0.01)), true).holds());
+        List<Check> failed = experiment.conclude(List.of(memory(2, 1)), true).checks().stream().filter(check -> !check.holds()).toList();
+        assertEquals(List.of("fwd", "fwd:", "fwd+bwd:", "decode:"), failed.stream().map(check -> check.claim().split(" ")[0]).toList());
+    }
+
+    /** Memory in MiB at 512, 1024 and 2048 tokens; the naive form's grows with the square. */
+    private static SeedResult memory(double exponent, double decodeStep) {
+        double[] x = {512, 1024, 2048};
+        return new SeedResult(1, 1, List.of(curve("naive", x, 2, 8, 32), curve("fwd", x, 1, Math.pow(2, exponent), Math.pow(4, exponent)),
+                curve("fwd+bwd", x, 1, Math.pow(2, exponent), Math.pow(4, exponent)), curve("decode", x, 1, 1 + decodeStep, 1 + 2 * decodeStep)));
+    }
+
+    private static Curve curve(String method, double[] x, double... y) {
+        return new Curve("memory-by-length", method, x, y);
+    }
+
+    @Test
     void biasVarianceNeedsThePredictedExponents() {
         BiasVariance experiment = new BiasVariance();
         assertFalse(experiment.conclude(List.of(powers(experiment, -0.1)), true).holds());
