@@ -27,6 +27,11 @@ public record ExperimentRecord(
 
     public static final int VERSION = 1;
 
+    /** Whether the same command made it, on whatever machine and commit. */
+    boolean isSameCommand(ExperimentRecord other) {
+        return experiment.equals(other.experiment) && quick == other.quick && device.equals(other.device);
+    }
+
     /** Whether these seeds can stand beside those of the other run. */
     boolean isSameRun(ExperimentRecord other) {
         return schemaVersion == other.schemaVersion && experiment.equals(other.experiment) && quick == other.quick

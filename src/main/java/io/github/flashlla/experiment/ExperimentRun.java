@@ -19,12 +19,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.Predicate;
 
 /**
  * Runs an experiment seed by seed. With an output folder, what is done is kept in {@value #UNFINISHED} after every seed and
  * taken up by the next run of the same; record, page and figures replace it at the end.
  */
 public final class ExperimentRun {
+    private static final String RECORD = "record.json";
     /** The record of a run that has not ended. */
     public static final String UNFINISHED = "unfinished.json";
     private static final int MAX_MEBIBYTES = 64;
@@ -47,7 +49,7 @@ public final class ExperimentRun {
             } catch (FileAlreadyExistsException e) {
                 throw new InvalidInputException(folder + " is a file; name a folder to write to");
             } catch (IOException e) {
-                throw new InvalidInputException("the folder " + folder + " cannot be made (" + e.getClass().getSimpleName() + "); name one that is yours");
+                throw new InvalidInputException("the folder " + folder + " cannot be made; name one in a folder that is yours");
             }
             OutputFile.requireWritable(folder.resolve(UNFINISHED));
         }
@@ -67,7 +69,9 @@ public final class ExperimentRun {
         Environment environment = EnvironmentProbe.probe();
         ExperimentRecord record = record(device, environment, List.of(), null);
         Map<Long, SeedResult> done = new TreeMap<>();
-        unfinished().filter(record::isSameRun).ifPresent(earlier -> earlier.seeds().stream().filter(seed -> seeds.contains(seed.seed()))
+        require(UNFINISHED, record::isSameRun); // another commit or machine gives other curves
+        require(RECORD, record::isSameCommand);
+        saved(UNFINISHED).ifPresent(earlier -> earlier.seeds().stream().filter(seed -> seeds.contains(seed.seed()))
                 .forEach(seed -> done.put(seed.seed(), seed)));
         progress.begin(experiment.name() + " on " + device.info().name(), seeds.size(), done.size());
         for (long seed : seeds) {
@@ -86,7 +90,7 @@ public final class ExperimentRun {
         List<SeedResult> results = seeds.stream().map(done::get).toList();
         ExperimentRecord whole = record(device, environment, results, experiment.conclude(results, quick));
         if (folder != null) {
-            write("record.json", json(whole));
+            write(RECORD, json(whole));
             for (Panel panel : experiment.panels(quick)) {
                 write(panel.id() + ".svg", ExperimentReport.figure(panel, results));
             }
@@ -101,17 +105,23 @@ public final class ExperimentRun {
                 quick, device.info().name(), device.info().hardware(), experiment.setUp(quick), environment, seeds, finding);
     }
 
-    /** What an interrupted run left; a file of anything else counts as none. */
-    private Optional<ExperimentRecord> unfinished() {
-        if (folder == null || !Files.exists(folder.resolve(UNFINISHED))) {
+    /** Nothing that took long is replaced by something else without a word. */
+    private void require(String file, Predicate<ExperimentRecord> isOurs) {
+        saved(file).filter(isOurs.negate()).ifPresent(earlier -> {
+            throw new InvalidInputException(folder.resolve(file) + " is of another run, " + earlier.experiment() + (earlier.quick() ? " --quick" : "") + " on " + earlier.device()
+                    + "; delete it, or name another folder");
+        });
+    }
+
+    /** What an earlier run left. */
+    private Optional<ExperimentRecord> saved(String file) {
+        if (folder == null || !Files.exists(folder.resolve(file))) {
             return Optional.empty();
         }
         try {
-            return Optional.of(RecordJson.COMPACT.readValue(SmallFile.read(folder.resolve(UNFINISHED), UNFINISHED, MAX_MEBIBYTES), ExperimentRecord.class));
-        } catch (JacksonException e) {
-            return Optional.empty();
+            return Optional.of(RecordJson.COMPACT.readValue(SmallFile.read(folder.resolve(file), file, MAX_MEBIBYTES), ExperimentRecord.class));
         } catch (IOException e) {
-            throw new InvalidInputException(folder.resolve(UNFINISHED) + " cannot be read; delete it, or name another folder");
+            throw new InvalidInputException(folder.resolve(file) + " is no record of an experiment that can be read; delete it, or name another folder");
         }
     }
 

@@ -1,5 +1,6 @@
 package io.github.flashlla.experiment;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -77,10 +78,24 @@ class ExperimentCommandTest {
         assertNotEquals(123.456, again.get("seeds").get(1).get("seconds").asDouble());
         assertFalse(Files.exists(folder.resolve(ExperimentRun.UNFINISHED)));
 
-        record.put("set_up", "another"); // and not of another run
+        record.put("set_up", "another"); // neither taken up nor lost
         JSON.writeValue(folder.resolve(ExperimentRun.UNFINISHED).toFile(), record);
+        Run other = run(NAME, "--quick", "--seed", "1", "-o", folder.toString());
+        assertEquals(2, other.status, other.err);
+        assertTrue(other.err.contains(ExperimentRun.UNFINISHED + " is of another run"), other.err);
+        assertTrue(Files.exists(folder.resolve(ExperimentRun.UNFINISHED)));
+    }
+
+    @Test
+    void aRecordOfAnotherCommandIsNotReplaced() throws IOException {
         assertEquals(0, run(NAME, "--quick", "--seed", "1", "-o", folder.toString()).status);
-        assertNotEquals(123.456, JSON.readTree(folder.resolve("record.json").toFile()).get("seeds").get(0).get("seconds").asDouble());
+        byte[] before = Files.readAllBytes(folder.resolve("record.json"));
+        Run full = run(NAME, "-o", folder.toString());
+        assertEquals(2, full.status, full.err);
+        assertTrue(full.err.contains("record.json is of another run, " + NAME + " --quick on jvm"), full.err);
+        assertArrayEquals(before, Files.readAllBytes(folder.resolve("record.json")));
+        Files.writeString(folder.resolve("record.json"), "{");
+        assertEquals(2, run(NAME, "--quick", "-o", folder.toString()).status);
     }
 
     @Test

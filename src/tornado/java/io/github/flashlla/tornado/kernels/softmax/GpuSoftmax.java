@@ -418,10 +418,10 @@ public final class GpuSoftmax {
             t2 += mt[(ty + 2 * TY) * TX + t];
             t3 += mt[(ty + 3 * TY) * TX + t];
         }
-        store(o, row0 + ty + 0 * TY, i0 + ty + 0 * TY < Sq, tx, TX, Dv, t0 > 0f ? 1f / t0 : 0f, a00, a01, a02, a03, a04, a05, a06, a07);
-        store(o, row0 + ty + 1 * TY, i0 + ty + 1 * TY < Sq, tx, TX, Dv, t1 > 0f ? 1f / t1 : 0f, a10, a11, a12, a13, a14, a15, a16, a17);
-        store(o, row0 + ty + 2 * TY, i0 + ty + 2 * TY < Sq, tx, TX, Dv, t2 > 0f ? 1f / t2 : 0f, a20, a21, a22, a23, a24, a25, a26, a27);
-        store(o, row0 + ty + 3 * TY, i0 + ty + 3 * TY < Sq, tx, TX, Dv, t3 > 0f ? 1f / t3 : 0f, a30, a31, a32, a33, a34, a35, a36, a37);
+        SoftmaxOutput.store(o, row0 + ty + 0 * TY, i0 + ty + 0 * TY < Sq, tx, TX, Dv, t0 > 0f ? 1f / t0 : 0f, a00, a01, a02, a03, a04, a05, a06, a07);
+        SoftmaxOutput.store(o, row0 + ty + 1 * TY, i0 + ty + 1 * TY < Sq, tx, TX, Dv, t1 > 0f ? 1f / t1 : 0f, a10, a11, a12, a13, a14, a15, a16, a17);
+        SoftmaxOutput.store(o, row0 + ty + 2 * TY, i0 + ty + 2 * TY < Sq, tx, TX, Dv, t2 > 0f ? 1f / t2 : 0f, a20, a21, a22, a23, a24, a25, a26, a27);
+        SoftmaxOutput.store(o, row0 + ty + 3 * TY, i0 + ty + 3 * TY < Sq, tx, TX, Dv, t3 > 0f ? 1f / t3 : 0f, a30, a31, a32, a33, a34, a35, a36, a37);
         if (tx == TX - 1) { // never the only thread of a launch without its grid, which then leaves lse unwritten
             if (i0 + ty + 0 * TY < Sq) {
                 lse.set(row0 + ty + 0 * TY, t0 > 0f ? m0 + TornadoMath.log(t0) : Float.NEGATIVE_INFINITY);
@@ -447,26 +447,5 @@ public final class GpuSoftmax {
 
     private static float weight(float score, float top) {
         return score > Masking.LOW ? TornadoMath.exp(score - top) : 0f;
-    }
-
-    private static void store(FloatArray o, int row, boolean live, int tx, int TX, int Dv, float inverse, float a0, float a1, float a2,
-            float a3, float a4, float a5, float a6, float a7) {
-        if (live) {
-            int at = row * Dv + tx;
-            set(o, at, tx < Dv, a0 * inverse);
-            set(o, at + TX, tx + TX < Dv, a1 * inverse);
-            set(o, at + 2 * TX, tx + 2 * TX < Dv, a2 * inverse);
-            set(o, at + 3 * TX, tx + 3 * TX < Dv, a3 * inverse);
-            set(o, at + 4 * TX, tx + 4 * TX < Dv, a4 * inverse);
-            set(o, at + 5 * TX, tx + 5 * TX < Dv, a5 * inverse);
-            set(o, at + 6 * TX, tx + 6 * TX < Dv, a6 * inverse);
-            set(o, at + 7 * TX, tx + 7 * TX < Dv, a7 * inverse);
-        }
-    }
-
-    private static void set(FloatArray o, int at, boolean live, float value) {
-        if (live) {
-            o.set(at, value);
-        }
     }
 }
