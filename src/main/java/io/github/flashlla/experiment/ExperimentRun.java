@@ -69,9 +69,9 @@ public final class ExperimentRun {
         Environment environment = EnvironmentProbe.probe();
         ExperimentRecord record = record(device, environment, List.of(), null);
         Map<Long, SeedResult> done = new TreeMap<>();
-        require(UNFINISHED, record::isSameRun); // another commit or machine gives other curves
-        require(RECORD, record::isSameCommand);
-        saved(UNFINISHED).ifPresent(earlier -> earlier.seeds().stream().filter(seed -> seeds.contains(seed.seed()))
+        own(RECORD, record::isSameCommand);
+        // another commit or machine gives other curves
+        own(UNFINISHED, record::isSameRun).ifPresent(earlier -> earlier.seeds().stream().filter(seed -> seeds.contains(seed.seed()))
                 .forEach(seed -> done.put(seed.seed(), seed)));
         progress.begin(experiment.name() + " on " + device.info().name(), seeds.size(), done.size());
         for (long seed : seeds) {
@@ -105,15 +105,16 @@ public final class ExperimentRun {
                 quick, device.info().name(), device.info().hardware(), experiment.setUp(quick), environment, seeds, finding);
     }
 
-    /** Nothing that took long is replaced by something else without a word. */
-    private void require(String file, Predicate<ExperimentRecord> isOurs) {
-        saved(file).filter(isOurs.negate()).ifPresent(earlier -> {
+    /** What an earlier run left, if any; that of another run is refused: nothing that took long is replaced without a word. */
+    private Optional<ExperimentRecord> own(String file, Predicate<ExperimentRecord> isOurs) {
+        Optional<ExperimentRecord> saved = saved(file);
+        saved.filter(isOurs.negate()).ifPresent(earlier -> {
             throw new InvalidInputException(folder.resolve(file) + " is of another run, " + earlier.experiment() + (earlier.quick() ? " --quick" : "") + " on " + earlier.device()
                     + "; delete it, or name another folder");
         });
+        return saved;
     }
 
-    /** What an earlier run left. */
     private Optional<ExperimentRecord> saved(String file) {
         if (folder == null || !Files.exists(folder.resolve(file))) {
             return Optional.empty();

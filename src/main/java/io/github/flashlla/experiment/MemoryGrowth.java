@@ -18,6 +18,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -157,7 +158,7 @@ final class MemoryGrowth implements Experiment {
     }
 
     private static String times(double factor) {
-        return String.format(java.util.Locale.ROOT, "%.2f times", factor);
+        return String.format(Locale.ROOT, "%.2f times", factor);
     }
 
     private static String mib(double value) {
