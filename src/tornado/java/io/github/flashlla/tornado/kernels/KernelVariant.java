@@ -34,6 +34,11 @@ public interface KernelVariant {
         return unsuited(device, shape, options).or(() -> device.limits().refusal(demand(device, shape, options)));
     }
 
+    /** Why a work array of so many elements cannot be: TornadoVM's arrays are counted by an int and begin with a header. */
+    static Optional<String> unlessTooLarge(long elements) {
+        return unless(elements <= Integer.MAX_VALUE - 64, "its work array would have more than 2^31 elements");
+    }
+
     /** {@code reason}, where there is one. */
     static Optional<String> unless(boolean suits, String reason) {
         return suits ? Optional.empty() : Optional.of(reason);

@@ -12,6 +12,7 @@ import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.forward.TileForward;
 import io.github.flashlla.tornado.kernels.forward.TileForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.TileSolve;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileState;
 import java.util.Optional;
@@ -31,8 +32,7 @@ public final class TileBackwardVariant implements BackwardVariant {
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return TileForwardVariant.unsuitedToMatrixUnits(device, shape, options)
-                .or(() -> KernelVariant.unless(Math.max(scratchFloats(device, shape, options), packedHalves(device, shape, options))
-                        <= Integer.MAX_VALUE - 64, "its work array would have more than 2^31 elements"));
+                .or(() -> KernelVariant.unlessTooLarge(Math.max(scratchFloats(device, shape, options), packedHalves(device, shape, options))));
     }
 
     @Override
@@ -66,9 +66,8 @@ public final class TileBackwardVariant implements BackwardVariant {
     public void append(TaskAppender tasks, VariantDevice device, BackwardBuffers b, AttentionShape s, LlaOptions options) {
         LlaBuffers f = b.forward();
         int heads = s.batch() * s.heads();
-        IntArray sizes = IntArray.fromElements(heads, s.group(), s.queryLength(), s.keyLength(), (int) TileState.paddedKeys(s.keyLength()),
-                options.causal() ? 1 : 0, options.maxIterations());
-        FloatArray settings = FloatArray.fromElements((float) options.scaleFor(s.headDim()), (float) options.tolerance());
+        IntArray sizes = TileState.sizes(s, options);
+        FloatArray settings = ProblemData.settings(s, options);
         tasks.transferOnce(sizes, settings);
         int D = s.headDim();
         int Dv = s.valueDim();

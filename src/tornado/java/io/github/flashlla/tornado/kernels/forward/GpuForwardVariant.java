@@ -36,8 +36,7 @@ public final class GpuForwardVariant implements ForwardVariant {
                 .or(() -> KernelVariant.unless(!device.info().backend().equals("spirv"), "TornadoVM's SPIR-V for its vectors in registers is not valid"))
                 .or(() -> KernelVariant.unless(Math.max(shape.headDim(), shape.valueDim()) <= GpuTiles.MAX_DIM,
                         "it takes head dims up to " + GpuTiles.MAX_DIM))
-                .or(() -> KernelVariant.unless(scratchFloats(shape, options) <= Integer.MAX_VALUE - 64,
-                        "its work array would have more than 2^31 elements"));
+                .or(() -> KernelVariant.unlessTooLarge(scratchFloats(shape, options)));
     }
 
     @Override

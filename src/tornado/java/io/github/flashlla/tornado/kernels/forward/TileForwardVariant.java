@@ -11,6 +11,7 @@ import io.github.flashlla.tornado.kernels.BufferWishes;
 import io.github.flashlla.tornado.kernels.ForwardVariant;
 import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.TileOperations;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileState;
@@ -32,8 +33,7 @@ public final class TileForwardVariant implements ForwardVariant {
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return unsuitedToMatrixUnits(device, shape, options)
-                .or(() -> KernelVariant.unless(Math.max(scratchFloats(shape), packedHalves(shape)) <= Integer.MAX_VALUE - 64,
-                        "its work array would have more than 2^31 elements"));
+                .or(() -> KernelVariant.unlessTooLarge(Math.max(scratchFloats(shape), packedHalves(shape))));
     }
 
     /** What forward and backward ask alike. */
@@ -73,9 +73,8 @@ public final class TileForwardVariant implements ForwardVariant {
     @Override
     public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
         int heads = s.batch() * s.heads();
-        IntArray sizes = IntArray.fromElements(heads, s.group(), s.queryLength(), s.keyLength(), (int) TileState.paddedKeys(s.keyLength()),
-                options.causal() ? 1 : 0, options.maxIterations());
-        FloatArray settings = FloatArray.fromElements((float) options.scaleFor(s.headDim()), (float) options.tolerance());
+        IntArray sizes = TileState.sizes(s, options);
+        FloatArray settings = ProblemData.settings(s, options);
         tasks.transferOnce(sizes, settings);
         int D = s.headDim();
         int Dv = s.valueDim();

@@ -31,7 +31,7 @@ public final class TileSoftmaxVariant implements SoftmaxVariant {
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return TileForwardVariant.unsuitedToMatrixUnits(device, shape, options.withPreconditioner(Preconditioner.NONE))
-                .or(() -> KernelVariant.unless(packedHalves(shape) <= Integer.MAX_VALUE - 64, "its work array would have more than 2^31 elements"));
+                .or(() -> KernelVariant.unlessTooLarge(packedHalves(shape)));
     }
 
     @Override

@@ -1,5 +1,9 @@
 package io.github.flashlla.tornado.kernels.tile;
 
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.LlaOptions;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
 /**
  * What the tile kernels keep of each row between passes, in one array of floats, and how they divide a problem among groups of 4
  * warps, 16 rows a warp. For rows = B H Sq and dims = a head dim padded to 64, 96 or 128:
@@ -47,6 +51,12 @@ public final class TileState {
     public static final float DIRECTION_LENGTH = 8f;
 
     private TileState() {}
+
+    /** The sizes of a problem, as the tile kernels take them. */
+    public static IntArray sizes(AttentionShape s, LlaOptions options) {
+        return IntArray.fromElements(s.batch() * s.heads(), s.group(), s.queryLength(), s.keyLength(), (int) paddedKeys(s.keyLength()),
+                options.causal() ? 1 : 0, options.maxIterations());
+    }
 
     /** Padded head dim. */
     public static int dims(int D) {
