@@ -12,6 +12,7 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.combined.Layout.Part;
 import io.github.flashlla.combined.PartPlan.Given;
+import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.ExclusiveUse;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -150,8 +151,8 @@ final class CombinedPlan implements LlaPlan {
     }
 
     private void forwardAlone(LlaInputs inputs, LlaResult result) {
-        requireShape("the inputs", inputs.shape());
-        requireShape("the result", result.shape());
+        Checks.requireShape(name(), shape, "the inputs", inputs.shape());
+        Checks.requireShape(name(), shape, "the result", result.shape());
         LlaInputs.requireRidges(inputs.ridge());
         long start = System.nanoTime();
         if (uneven) {
@@ -222,20 +223,16 @@ final class CombinedPlan implements LlaPlan {
         if (softmax) {
             throw new UnsupportedOperationException("softmax attention has no backward pass");
         }
-        requireShape("the inputs", inputs.shape());
-        requireShape("the saved result", saved.shape());
-        requireShape("the gradients", gradients.shape());
+        Checks.requireShape(name(), shape, "the inputs", inputs.shape());
+        Checks.requireShape(name(), shape, "the saved result", saved.shape());
+        Checks.requireShape(name(), shape, "the gradients", gradients.shape());
         if (!saved.keepsState()) {
             throw new InvalidInputException(name() + ": the saved result keeps no state; run forward with LlaOptions.withKeepState(true)");
         }
-        if (!Arrays.equals(gradOutput.dims(), shape.outputDims())) {
-            throw new InvalidInputException(name() + ": the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
-                    + ", but the output has " + Tensor.shapeString(shape.outputDims()));
-        }
+        Checks.requireGradient(name(), shape, gradOutput);
         LlaInputs.requireRidges(inputs.ridge());
         long start = System.nanoTime();
-        boolean known = saved == lastResult && lastInputs.q() == inputs.q() && lastInputs.k() == inputs.k() && lastInputs.v() == inputs.v()
-                && lastInputs.ridge() == inputs.ridge();
+        boolean known = saved == lastResult && Checks.sameTensors(inputs, lastInputs);
         if (!known) { // parts run forward again
             write(inputs);
             lastResult = null;
@@ -252,12 +249,6 @@ final class CombinedPlan implements LlaPlan {
 
     private String name() {
         return device.info().name();
-    }
-
-    private void requireShape(String what, AttentionShape given) {
-        if (!given.equals(shape)) {
-            throw new InvalidInputException(name() + ": this plan is for " + shape + ", but " + what + " have " + given);
-        }
     }
 
     @Override

@@ -3,7 +3,6 @@ package io.github.flashlla.jvm;
 import static io.github.flashlla.jvm.block.BlockLoops.ROWS;
 
 import io.github.flashlla.AttentionShape;
-import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
@@ -54,9 +53,8 @@ final class SoftmaxPlan implements LlaPlan {
 
     @Override
     public void forward(LlaInputs inputs, LlaResult result) {
-        if (!inputs.shape().equals(shape) || !result.shape().equals(shape)) {
-            throw new InvalidInputException("jvm: this plan is for " + shape + ", but the inputs have " + inputs.shape() + " and the result " + result.shape());
-        }
+        Checks.requireShape("jvm", shape, "the inputs", inputs.shape());
+        Checks.requireShape("jvm", shape, "the result", result.shape());
         Checks.requireShared(inputs);
         use.run(() -> runForward(inputs, result));
     }

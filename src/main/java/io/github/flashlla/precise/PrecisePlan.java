@@ -176,7 +176,7 @@ public final class PrecisePlan implements LlaPlan {
             throw new InvalidInputException(device + ": the saved result, or this plan, keeps no state; make the plan and run forward "
                     + "with LlaOptions.withKeepState(true)");
         }
-        boolean ours = saved == lastResult && lastInputs != null && sameTensors(inputs, lastInputs);
+        boolean ours = saved == lastResult && lastInputs != null && Checks.sameTensors(inputs, lastInputs);
         long start = System.nanoTime();
         if (!ours) {
             LlaResult again = plan.newResult();
@@ -252,10 +252,6 @@ public final class PrecisePlan implements LlaPlan {
         if (exponent != 0) {
             Units.copy(tensor, tensor, exponent);
         }
-    }
-
-    private static boolean sameTensors(LlaInputs one, LlaInputs other) {
-        return one.q() == other.q() && one.k() == other.k() && one.v() == other.v() && one.ridge() == other.ridge();
     }
 
     @Override

@@ -34,10 +34,7 @@ public final class Checks {
         requireShape(device, shape, "the inputs", inputs.shape());
         requireShape(device, shape, "the saved result", saved.shape());
         requireShape(device, shape, "the gradients", gradients.shape());
-        if (!Arrays.equals(gradOutput.dims(), shape.outputDims())) {
-            throw new InvalidInputException(device + ": the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
-                    + ", but the output has " + Tensor.shapeString(shape.outputDims()));
-        }
+        requireGradient(device, shape, gradOutput);
         LlaInputs.requireRidges(inputs.ridge());
         requireShared(inputs);
         requireShared("the output's gradient", gradOutput);
@@ -48,6 +45,19 @@ public final class Checks {
         if (!given.equals(shape)) {
             throw new InvalidInputException(device + ": this plan is for " + shape + ", but " + what + " have " + given);
         }
+    }
+
+    /** @throws InvalidInputException if {@code gradOutput} has not the output's shape */
+    public static void requireGradient(String device, AttentionShape shape, Tensor gradOutput) {
+        if (!Arrays.equals(gradOutput.dims(), shape.outputDims())) {
+            throw new InvalidInputException(device + ": the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
+                    + ", but the output has " + Tensor.shapeString(shape.outputDims()));
+        }
+    }
+
+    /** Whether both are the same tensors, not merely equal ones: what a pass computed from one is then still that of the other. */
+    public static boolean sameTensors(LlaInputs one, LlaInputs other) {
+        return one.q() == other.q() && one.k() == other.k() && one.v() == other.v() && one.ridge() == other.ridge();
     }
 
     /** Checks every tensor for a device that computes on threads of its own. */

@@ -1,7 +1,6 @@
 package io.github.flashlla.tornado.plan;
 
 import io.github.flashlla.AttentionShape;
-import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
@@ -10,13 +9,13 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
 import io.github.flashlla.precise.FloatPlan;
 import io.github.flashlla.precise.KeptState;
+import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornado.LlaTasks;
 import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.device.BackendDevice;
-import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -89,9 +88,6 @@ public final class TornadoPlan implements FloatPlan {
 
     @Override
     public void forward(LlaInputs inputs, LlaResult result, KeptState kept) {
-        requireShape("the inputs", inputs.shape());
-        requireShape("the result", result.shape());
-        LlaInputs.requireRidges(inputs.ridge());
         use.run(() -> {
             long start = System.nanoTime();
             Timing timing = forward(inputs);
@@ -109,18 +105,6 @@ public final class TornadoPlan implements FloatPlan {
      */
     @Override
     public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
-        requireShape("the inputs", inputs.shape());
-        requireShape("the saved result", saved.shape());
-        requireShape("the gradients", gradients.shape());
-        if (!saved.keepsState() || backward == null) {
-            throw new InvalidInputException(device + ": the saved result, or this plan, keeps no state; make the plan and run "
-                    + "forward with LlaOptions.withKeepState(true)");
-        }
-        if (!Arrays.equals(gradOutput.dims(), shape.outputDims())) {
-            throw new InvalidInputException(device + ": the output's gradient has shape " + Tensor.shapeString(gradOutput.dims())
-                    + ", but the output has " + Tensor.shapeString(shape.outputDims()));
-        }
-        LlaInputs.requireRidges(inputs.ridge());
         use.run(() -> {
             long start = System.nanoTime();
             if (!backwardCompiled) {
@@ -128,7 +112,7 @@ public final class TornadoPlan implements FloatPlan {
                 graphs.compile(BACKWARD);
                 backwardCompiled = true;
             }
-            if (saved != lastResult || !sameTensors(inputs, lastInputs)) {
+            if (saved != lastResult || !Checks.sameTensors(inputs, lastInputs)) {
                 forward(inputs);
                 lastInputs = inputs;
                 lastResult = saved;
@@ -138,10 +122,6 @@ public final class TornadoPlan implements FloatPlan {
             backward.store(gradients);
             gradients.setTiming(CompiledGraphs.since(start, timing));
         });
-    }
-
-    private static boolean sameTensors(LlaInputs one, LlaInputs other) {
-        return one.q() == other.q() && one.k() == other.k() && one.v() == other.v() && one.ridge() == other.ridge();
     }
 
     private Timing forward(LlaInputs inputs) {
@@ -172,12 +152,6 @@ public final class TornadoPlan implements FloatPlan {
     @Override
     public ExclusiveUse use() {
         return use;
-    }
-
-    private void requireShape(String what, AttentionShape given) {
-        if (!given.equals(shape)) {
-            throw new InvalidInputException(device + ": this plan is for " + shape + ", but " + what + " have " + given);
-        }
     }
 
     @Override

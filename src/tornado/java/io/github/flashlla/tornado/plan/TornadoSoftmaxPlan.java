@@ -8,6 +8,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Timing;
+import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornado.buffers.FloatArrays;
@@ -103,10 +104,8 @@ final class TornadoSoftmaxPlan implements LlaPlan {
 
     @Override
     public void forward(LlaInputs inputs, LlaResult result) {
-        if (!inputs.shape().equals(shape) || !result.shape().equals(shape)) {
-            throw new InvalidInputException(device + ": this plan is for " + shape + ", but the inputs have " + inputs.shape()
-                    + " and the result " + result.shape());
-        }
+        Checks.requireShape(device, shape, "the inputs", inputs.shape());
+        Checks.requireShape(device, shape, "the result", result.shape());
         use.run(() -> {
             long start = System.nanoTime();
             FloatArrays.load(inputs.q(), buffers.q());
