@@ -117,6 +117,27 @@ class KernelChoicesTest {
         assertTrue(err.toString().contains("describes no device 'nobody'; it has "), err.toString());
     }
 
+    /** Counts beyond an int, or a long, are refused with a sentence and not computed with. */
+    @ParameterizedTest
+    @ValueSource(strings = {"65536x65536x1x8", "2147483647x1x2147483647x256"})
+    void shapesBeyondAllMemoryAreRefused(String shape) {
+        StringWriter err = new StringWriter();
+        assertEquals(2, FlashLla.execute(new PrintWriter(new StringWriter()), new PrintWriter(err), "devices", "--kernels", shape, "jvm"));
+        assertTrue(err.toString().contains("at most "), err.toString());
+    }
+
+    /** Work arrays of a decoding step that TornadoVM's arrays do not hold: 32768 heads with a matrix of 256 x 256 each. */
+    @Test
+    void decodingThatTakesTooLongArraysIsRefused() {
+        assumeTrue(ServiceLoader.load(KernelGuide.class).findFirst().isPresent(), "kernels of TornadoVM are not built");
+        String record = ROOT.resolve("bench/results/h200/forward.json").toString();
+        for (String shape : List.of("2048x16x1x256", "1048576x16x16x64", "16777216x16x1x256")) {
+            StringWriter out = new StringWriter();
+            assertEquals(0, FlashLla.execute(new PrintWriter(out), new PrintWriter(new StringWriter()), "devices", "--kernels", shape, "--as", record));
+            assertTrue(out.toString().lines().filter(line -> line.contains("| covariance ")).allMatch(line -> line.contains("2^31")), out.toString());
+        }
+    }
+
     @Test
     void moreQueriesThanKeysNeedNoMask() {
         StringWriter err = new StringWriter();
