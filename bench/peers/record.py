@@ -125,7 +125,6 @@ def timed(run, repetitions, warm_up_s, sample_s, compute_clock=None, energy_mete
         last = warm[-3:]
         settled = len(last) == 3 and max(last) - min(last) <= 0.05 * min(last)
     wall, kernel = [], []
-    before = energy_meter() if energy_meter else None
     began = time.perf_counter()
     while len(wall) < repetitions or (len(wall) < 50 and time.perf_counter() - began < sample_s):
         wall.append(once())
@@ -135,9 +134,27 @@ def timed(run, repetitions, warm_up_s, sample_s, compute_clock=None, energy_mete
     if kernel:
         times["kernel_ns"] = kernel
         times["kernel_median_ns"] = float(np.median(kernel))
-    after = energy_meter() if energy_meter else None
-    joules = (after - before) / len(wall) if before is not None and after is not None else 0
-    return times, {"joules_per_run": joules, "source": "nvml"} if joules > 0 else None
+    window = energy_window(energy_meter, 1, run) if energy_meter else None
+    return times, {"joules_per_run": window[0] / window[1], "source": "nvml"} if window else None
+
+
+def energy_window(meter, seconds, run):
+    """Joules and runs between two steps of a counter that are seconds apart; None if it does not move. It steps ten times a second only."""
+    began = time.perf_counter()
+    last, start, since, runs, tries = meter(), None, 0, 0, 0
+    while time.perf_counter() - began < 5 * seconds or tries < 5:
+        run()
+        tries += 1
+        runs += start is not None
+        now = meter()
+        if now is None or now == last:
+            continue
+        last = now
+        if start is None:
+            start, since = now, time.perf_counter()
+        elif time.perf_counter() - since >= seconds:
+            return (now - start, runs) if now > start else None
+    return None
 
 
 def summary(wall):
