@@ -193,7 +193,9 @@ def environment(runtime):
             ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"],
             capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        pass
+        bundled = Path(__file__).parents[2] / "commit"  # what a bundle was packed from
+        if bundled.is_file():
+            facts["commit"] = bundled.read_text().strip()
     return facts
 
 
