@@ -41,8 +41,7 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
         int dim = shape.headDim();
         this.topScore = new FloatArray(rows * grid.splits());
         this.topKey = new IntArray(rows * grid.splits());
-        this.sums = new FloatArray(Math.toIntExact((long) rows * grid.splits() * DecodeGrid.tiles(dim) * CovarianceDecode.STRIP
-                * CovarianceDecode.STRIP));
+        this.sums = new FloatArray(rows * grid.splits() * DecodeGrid.tiles(dim) * CovarianceDecode.STRIP * CovarianceDecode.STRIP);
         this.sumZ = new FloatArray(rows * grid.splits() * (dim + 1));
         this.centre = new FloatArray(rows * dim);
         this.a = new FloatArray(rows * dim * dim);

@@ -13,6 +13,7 @@ import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import java.util.Optional;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** {@link ParallelForward}: plain loops, for devices that no tuned kernel fits. */
 public final class ParallelForwardVariant implements ForwardVariant {
@@ -51,7 +52,7 @@ public final class ParallelForwardVariant implements ForwardVariant {
     }
 
     @Override
-    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
+    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options, IntArray sizes) {
         int rows = Math.toIntExact(s.rows());
         float scale = (float) options.scaleFor(s.headDim());
         int flags = Masking.flags(options);
