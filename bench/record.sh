@@ -33,7 +33,7 @@ case $kind in
         suite results-error equal-error
         suite results-float16 float16
         suite results-gpu float32
-        peers --peer flashlla-triton,torch-sdpa --seq "${PEER_SEQ:-4096,16384}" --heads 16 --max-iter 4,6,8,32 --warm-up 1.5 --sample 1 \
+        peers --peer flashlla-triton,torch-sdpa --seq "${PEER_SEQ:-16384}" --heads 16 --max-iter 4,6,8,32 --warm-up 1.5 --sample 1 \
             --time-limit 60
         suite results-host host
         compare="--clock kernel --baseline jvm"

@@ -25,15 +25,20 @@ class EnergyWindowTest {
     }
 
     @Test
-    void countsBetweenStepsOfACounterThatRarelyMoves() {
-        int[] runs = {0};
-        // 2 J a run, seen at every seventh alone, in the middle of the first step
-        EnergyWindow window = EnergyWindow.of(meter(() -> 100 + (runs[0] + 3) / 7 * 14), 0.05, () -> {
-            runs[0]++;
-            LockSupport.parkNanos(1_000_000);
-        });
-        assertEquals(2, window.joules() / window.runs(), 1e-12, "not a run more or less than the counter saw");
-        assertTrue(window.seconds() >= 0.05 && window.runs() % 7 == 0, window.toString());
+    void countsBetweenStepsOfACounterThatMovesRarely() {
+        long began = System.nanoTime();
+        // 50 W, seen every 30 ms alone; a run takes 7 ms and more
+        EnergyWindow window = EnergyWindow.of(meter(() -> 100 + (System.nanoTime() - began) / 30_000_000 * 30e-3 * 50), 0.2, () -> LockSupport.parkNanos(7_000_000));
+        assertEquals(50, window.joules() / window.seconds(), 10);
+        assertTrue(window.seconds() >= 0.2 && window.runs() > 1, window.toString());
+        assertTrue(window.joules() / window.runs() > 0.9 * 7e-3 * 50, "no run takes less time than that: " + window);
+    }
+
+    @Test
+    void longRunsAreCountedInParts() {
+        long began = System.nanoTime();
+        EnergyWindow window = EnergyWindow.of(meter(() -> (System.nanoTime() - began) / 10_000_000), 0.05, () -> LockSupport.parkNanos(100_000_000));
+        assertTrue(window.runs() > 0.3 && window.runs() < 1.5, window.toString());
     }
 
     @Test
