@@ -20,9 +20,6 @@ final class EqualError {
     /** What the paper's authors' kernels meet, and what half the rounding of float16 allows. */
     static final List<Double> TARGETS = List.of(1.2e-2, 5e-3);
 
-    /** What a record of other implementations gives as its version. */
-    private static final String PEERS = "peers";
-
     private final Comparison comparison;
     private final List<Double> targets;
     /** Measurements of a workload from which on it has a table. */
@@ -149,6 +146,6 @@ final class EqualError {
     }
 
     private static boolean isPeer(Line line) {
-        return line.series().from().record().environment().version().equals(PEERS);
+        return line.series().from().record().environment().isOfPeers();
     }
 }
