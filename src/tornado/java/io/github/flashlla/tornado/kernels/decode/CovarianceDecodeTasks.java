@@ -2,10 +2,11 @@ package io.github.flashlla.tornado.kernels.decode;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DecodeMethod;
-import io.github.flashlla.tornado.buffers.CacheArrays;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.buffers.PagedArrays;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
+import java.util.stream.Stream;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -17,7 +18,7 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
 
     private static final int FACTS = 5;
 
-    private final CacheArrays cache;
+    private final PagedArrays cache;
     private final AttentionShape shape;
     private final DecodeGrid grid;
     private final DecodeArrays io;
@@ -32,7 +33,7 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     private final FloatArray facts;
     private final FloatArray parts;
 
-    public CovarianceDecodeTasks(CacheArrays cache, AttentionShape shape, DecodeGrid grid, DecodeArrays io) {
+    public CovarianceDecodeTasks(PagedArrays cache, AttentionShape shape, DecodeGrid grid, DecodeArrays io) {
         this.cache = cache;
         this.shape = shape;
         this.grid = grid;
@@ -60,25 +61,26 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     @Override
     public void append(int graph, TaskAppender tasks) {
         KernelContext context = new KernelContext();
-        FloatArray k32 = cache.k().single;
-        HalfFloatArray k16 = cache.k().half;
-        int binary16 = cache.k().halves() ? 1 : 0;
+        FloatArray k32 = cache.k32();
+        HalfFloatArray k16 = cache.k16();
+        IntArray pages = cache.pages();
+        int format = cache.format();
         int dim = shape.headDim();
-        int rows = cache.rowsPerSequence();
+        int pageSize = cache.pageSize();
         int group = shape.group();
         int hw = grid.headsPerGroup();
         int splits = grid.splits();
         int units = grid.units(shape);
         tasks.task("scan", TaskAppender.groups(units * splits, grid.threads()), graphed -> graphed.task("scan",
-                CovarianceDecode::scan, context, k32, k16, io.scaledQ(), io.lengths(), topScore, topKey, binary16, dim, rows,
+                CovarianceDecode::scan, context, k32, k16, io.scaledQ(), io.lengths(), pages, topScore, topKey, format, dim, pageSize,
                 shape.kvHeads(), group, hw, splits));
         tasks.task("covariance", TaskAppender.groups((long) units * splits * grid.chunks(), grid.covarianceThreads()),
                 graphed -> graphed.task("covariance", CovarianceDecode::covariance, context, k32, k16, io.scaledQ(), io.lengths(),
-                        topScore, topKey, sums, sumZ, centre, binary16, dim, rows, shape.kvHeads(), group, hw, splits, grid.chunks()));
+                        pages, topScore, topKey, sums, sumZ, centre, format, dim, pageSize, shape.kvHeads(), group, hw, splits, grid.chunks()));
         tasks.task("solve", TaskAppender.groups(shape.batch() * shape.heads(), grid.threads()), graphed -> solve(graphed, context));
         tasks.task("output", TaskAppender.groups(units * splits, grid.threads()), graphed -> graphed.task("output",
-                CovarianceDecode::output, context, k32, k16, cache.v().single, cache.v().half, io.scaledQ(), io.lengths(), centre, x,
-                facts, parts, binary16, dim, shape.valueDim(), rows, shape.kvHeads(), group, hw, splits));
+                CovarianceDecode::output, context, k32, k16, cache.v32(), cache.v16(), io.scaledQ(), io.lengths(), pages, centre, x,
+                facts, parts, format, dim, shape.valueDim(), pageSize, shape.kvHeads(), group, hw, splits));
         tasks.task("merge", TaskAppender.groups(Math.ceilDiv(io.o().getSize(), grid.threads()), grid.threads()),
                 graphed -> graphed.task("merge", CovarianceDecode::merge, context, parts, io.o(), shape.valueDim(), splits));
     }
@@ -101,7 +103,8 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
 
     @Override
     public Object[] scratch() {
-        return new Object[] {topScore, topKey, sums, sumZ, centre, a, parts};
+        Object[] own = {topScore, topKey, sums, sumZ, centre, a, parts};
+        return cache.isPaged() ? own : Stream.concat(Stream.of(own), Stream.of(cache.pages())).toArray(); // a table is the caller's to transfer
     }
 
     @Override
