@@ -57,7 +57,9 @@ public final class TornadoFlags {
                 + backends.stream().map(Backend::module).collect(Collectors.joining(",")));
         flags.add("--enable-native-access=ALL-UNNAMED," + Arrays.stream(Backend.values())
                 .filter(backend -> isNeeded(backend, backends)).map(Backend::module).collect(Collectors.joining(",")));
+        flags.add("--add-exports=jdk.internal.vm.ci/jdk.vm.ci.code=ALL-UNNAMED"); // the names of compiled kernels
         if (backends.contains(Backend.CUDA)) {
+            flags.add("--add-opens=tornado.drivers.cuda/uk.ac.manchester.tornado.drivers.cuda=ALL-UNNAMED"); // their binaries
             COMPILER_PACKAGES.forEach(name ->
                     flags.add("--add-exports=jdk.graal.compiler/jdk.graal.compiler." + name + "=ALL-UNNAMED"));
             flags.add("--add-exports=jdk.internal.vm.ci/jdk.vm.ci.meta=ALL-UNNAMED");
