@@ -17,6 +17,7 @@ import io.github.flashlla.tornado.kernels.KeyCentre;
 import io.github.flashlla.tornado.kernels.Poison;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.Set;
@@ -28,6 +29,7 @@ import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Local Linear Attention as tasks of the caller's own {@link TaskGraph}, between the caller's own tasks: q, k and v come
@@ -178,15 +180,17 @@ public final class LlaTasks {
         // named so that they are freed with the plan; none but the first and the ridge is read before it is written
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.stats(), buffers.centre(),
                 buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.packed(), buffers.scratch());
+        IntArray sizes = ProblemData.sizes(shape, options);
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, sizes);
         if (ownsRidge) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.ridge());
         }
         TaskAppender tasks = new TaskAppender(device, graph, grids);
         Poison.append(tasks, "lla_poison", poison, buffers.o(), buffers.stats());
         if (computesCentre()) {
-            KeyCentre.append(tasks, "lla_centre", buffers, shape);
+            KeyCentre.append(tasks, "lla_centre", buffers, shape, sizes);
         }
-        variant.append(tasks, traits, buffers, shape, options);
+        variant.append(tasks, traits, buffers, shape, options, sizes);
     }
 
     /** Where the variant or a backward pass over the same options reads it. */
