@@ -116,7 +116,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
         memory.hold(cache.shape(), heldBytes);
         long start = System.nanoTime();
         try {
-            this.plan = build(entry);
+            this.plan = entry.building(() -> build(entry));
         } catch (RuntimeException | Error e) { // TornadoVM throws errors as well as exceptions
             memory.release(heldBytes);
             throw e;
