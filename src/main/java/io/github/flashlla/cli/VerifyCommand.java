@@ -85,7 +85,7 @@ public final class VerifyCommand implements Callable<Integer> {
     private Format format;
 
     @Option(names = "--part", hidden = true, arity = "2", paramLabel = "N",
-            description = "Which of how many parts of the checks to run, as a JVM of several side by side")
+            description = "Which of how many parts of the checks to run, as a JVM of several side by side (default: 0 1, all of them)")
     private int[] part = {0, 1};
 
     @Mixin
