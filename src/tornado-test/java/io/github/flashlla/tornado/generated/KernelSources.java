@@ -14,6 +14,8 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.PartialDecode;
 import io.github.flashlla.tornado.LlaBackwardTasks;
+import io.github.flashlla.tornado.LlaCache;
+import io.github.flashlla.tornado.LlaPrefillTasks;
 import io.github.flashlla.tornado.LlaTasks;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
@@ -174,6 +176,7 @@ public final class KernelSources {
                 decode("covariance-" + dim + "-" + stored, device, dim, stored, DecodeMethod.COVARIANCE, options);
             }
             partial("partial-64-" + stored, device, 64, stored, options);
+            chunk("chunk-64-" + stored, device, stored, options);
             for (int dim : new int[] {8, 64, 128}) {
                 decode("matrix_free-" + dim + "-" + stored, device, dim, stored, DecodeMethod.MATRIX_FREE, options);
             }
@@ -227,6 +230,19 @@ public final class KernelSources {
                         buffers.dridge());
         backward.appendTo(graph, grids);
         compile(new TornadoExecutionPlan(graph.snapshot()), forward, grids);
+    }
+
+    /** Prefill over a paged cache; decoding over one differs from a plan's in how it finds rows alone. */
+    private static void chunk(String name, BackendDevice device, DataType stored, LlaOptions options) {
+        System.out.println("//// " + name);
+        KvCacheShape shape = new KvCacheShape(2, 2, 100, 64, 64, stored);
+        LlaCache cache = LlaCache.paged(device.info().name(), shape, 16, 8, LlaCache.table(shape, 16));
+        LlaPrefillTasks prefill = LlaPrefillTasks.of(device.info().name(), cache, 4, 32, options.withCausal(true), new FloatArray(32 * 4 * 64),
+                new FloatArray(32 * 2 * 64), new FloatArray(32 * 2 * 64), new FloatArray(32 * 4 * 64));
+        GridScheduler grids = new GridScheduler();
+        TaskGraph graph = new TaskGraph("g" + System.nanoTime());
+        prefill.appendTo(graph, grids);
+        prefill.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
     }
 
     private static void softmax(String name, BackendDevice device, AttentionShape shape, LlaOptions options) {
