@@ -65,6 +65,7 @@ public final class LlaTasks {
     private final VariantDevice traits;
     private final LlaBuffers buffers;
     private final boolean ownsRidge;
+    private final IntArray sizes;
     private final FloatArray poison = FloatArray.fromElements(Float.NaN);
     private final DriverLog driverLog = new DriverLog();
     private final int[] iterations;
@@ -80,6 +81,7 @@ public final class LlaTasks {
         this.traits = VariantDevice.of(device);
         this.buffers = buffers;
         this.ownsRidge = ownsRidge;
+        this.sizes = ProblemData.sizes(shape, options);
         this.iterations = new int[Math.toIntExact(shape.rows())];
         this.residual = new float[iterations.length];
         buffers.stats().init(Float.NaN);
@@ -179,9 +181,7 @@ public final class LlaTasks {
         graphName = graph.getTaskGraphName();
         // named so that they are freed with the plan; none but the first and the ridge is read before it is written
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.stats(), buffers.centre(),
-                buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.packed(), buffers.scratch());
-        IntArray sizes = ProblemData.sizes(shape, options);
-        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, sizes);
+                buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.packed(), buffers.scratch(), sizes);
         if (ownsRidge) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.ridge());
         }
@@ -191,6 +191,11 @@ public final class LlaTasks {
             KeyCentre.append(tasks, "lla_centre", buffers, shape, sizes);
         }
         variant.append(tasks, traits, buffers, shape, options, sizes);
+    }
+
+    /** Lengths on the device, which a task in front may change; null where the kernel has them compiled in. */
+    IntArray sizes() {
+        return variant.readsSizes() ? sizes : null;
     }
 
     /** Where the variant or a backward pass over the same options reads it. */

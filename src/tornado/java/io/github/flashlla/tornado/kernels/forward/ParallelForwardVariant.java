@@ -56,13 +56,13 @@ public final class ParallelForwardVariant implements ForwardVariant {
         int rows = Math.toIntExact(s.rows());
         float scale = (float) options.scaleFor(s.headDim());
         int flags = Masking.flags(options);
-        tasks.loop("lla_softmax", graph -> graph.task("lla_softmax", ParallelForward::softmax, b.q(), b.k(), b.centre(), b.kbar(),
-                b.scratch(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, flags));
-        tasks.loop("lla_solve", graph -> graph.task("lla_solve", ParallelForward::solve, b.q(), b.k(), b.centre(), b.kbar(), b.ridge(),
-                b.x(), b.scratch(), b.stats(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, flags,
-                (float) options.tolerance(), options.maxIterations(), GpuForwardVariant.keptResiduals(s, options)));
-        tasks.loop("lla_forward", graph -> graph.task("lla_forward", ParallelForward::output, b.q(), b.k(), b.v(), b.centre(), b.kbar(),
-                b.x(), b.scratch(), b.o(), b.logSumExp(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), s.valueDim(),
-                scale, flags));
+        tasks.loop("lla_softmax", rows, graph -> graph.task("lla_softmax", ParallelForward::softmax, b.q(), b.k(), b.centre(),
+                b.kbar(), b.scratch(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, flags));
+        tasks.loop("lla_solve", rows, graph -> graph.task("lla_solve", ParallelForward::solve, b.q(), b.k(), b.centre(), b.kbar(),
+                b.ridge(), b.x(), b.scratch(), b.stats(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale,
+                flags, (float) options.tolerance(), options.maxIterations(), GpuForwardVariant.keptResiduals(s, options)));
+        tasks.loop("lla_forward", rows, graph -> graph.task("lla_forward", ParallelForward::output, b.q(), b.k(), b.v(), b.centre(),
+                b.kbar(), b.x(), b.scratch(), b.o(), b.logSumExp(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(),
+                s.valueDim(), scale, flags));
     }
 }
