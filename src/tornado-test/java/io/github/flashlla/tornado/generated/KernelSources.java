@@ -260,7 +260,9 @@ public final class KernelSources {
 
     /** Prefill over a paged cache; decoding over one differs from a plan's in how it finds rows alone. */
     private static void chunk(String name, BackendDevice device, DataType stored, LlaOptions options) {
-        System.out.println("//// " + name);
+        if (!begin(name)) {
+            return;
+        }
         KvCacheShape shape = new KvCacheShape(2, 2, 100, 64, 64, stored);
         LlaCache cache = LlaCache.paged(device.info().name(), shape, 16, 8, LlaCache.table(shape, 16));
         LlaPrefillTasks prefill = LlaPrefillTasks.of(device.info().name(), cache, 4, 32, options.withCausal(true), new FloatArray(32 * 4 * 64),

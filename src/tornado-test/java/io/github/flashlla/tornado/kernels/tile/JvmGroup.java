@@ -63,7 +63,7 @@ public final class JvmGroup {
     }
 
     private KernelContext context(int group, int thread, int threads) {
-        KernelContext context = new KernelContext() {
+        KernelContext context = new MatrixUnits() {
             private int arrays;
             private int floatArrays;
 

@@ -1,5 +1,11 @@
 package io.github.flashlla.tornado.kernels.forward;
 
+import static io.github.flashlla.tornado.kernels.forward.TensorCoreTiles.BLOCK;
+import static io.github.flashlla.tornado.kernels.forward.TensorCoreTiles.NEXT_ROW;
+import static io.github.flashlla.tornado.kernels.forward.TensorCoreTiles.PRODUCT;
+import static io.github.flashlla.tornado.kernels.forward.TensorCoreTiles.TILE;
+import static io.github.flashlla.tornado.kernels.forward.TensorCoreTiles.TILES;
+
 import io.github.flashlla.tornado.kernels.tile.Fragments;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -14,17 +20,16 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
  * float16 with sums in float32.
  *
  * <p>A work-group of 4 warps takes one block of 64 queries of one head after another; a warp holds 16 of them and shares the key
- * tiles (64 keys) with the others. For each tile a warp multiplies its queries, and the direction y of conjugate gradients, with the
- * keys; turns both products into weights w in float32; and multiplies w, rounded to float16, with the keys or values:
+ * tiles (64 keys) with the others. For each tile a warp multiplies its queries, and the direction y of conjugate gradients, with the keys; turns both
+ * products into weights w in float32; and multiplies w, rounded to float16, with the keys or values:
  *
  * <pre>
  *   S (16 x 64) = q k^T    U (16 x 64) = y k^T    w = p (alpha + beta (U - y.kbar))    sum += w K
  * </pre>
  *
- * <p>TornadoVM's fragments cannot be read, only stored in a known layout: a lane stores its elements of S and of U to local memory
- * ({@link Fragments#stored}) and reads the same elements back, which costs the stores alone, since the driver's compiler then knows what it
- * reads. What a sweep leaves goes through a scratch area of the warp in global memory. Row sums of the rounded w come from one more product, with ones. The
- * rounding of y is part of the direction, so that what is rounded costs iterations and not accuracy.
+ * <p>TornadoVM's fragments cannot be read, only stored in a known layout: a lane stores its elements of S and of U to local memory ({@link Fragments#stored})
+ * and reads them back, which costs the stores alone. What a sweep leaves goes through a scratch area of the warp in global memory ({@link TensorCoreRows}).
+ * Row sums of the rounded w come from one more product, with ones. The rounding of y is part of the direction: it costs iterations and not accuracy.
  *
  * <pre>
  *   pass      1 softmax   2 solve   3 output; one loop over sweeps, in which each is a mode
@@ -35,38 +40,15 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
  * </pre>
  */
 public final class TensorCoreForward {
-    public static final int THREADS = 128;
-    /** Queries of a work-group, and keys of a tile. */
-    public static final int BLOCK = 64;
-    /** Largest head dim; smaller ones are padded to it. */
-    public static final int MAX_DIM = 64;
-    /** float16 elements of one packed tile of keys or values. */
-    public static final int TILE = BLOCK * MAX_DIM;
-    /** Packed tiles for each 64 keys: keys by dim, keys, values. */
-    public static final int TILES = 3;
     /** Work-groups that a multiprocessor of compute capability 9.0 holds at once, by registers. */
     public static final int GROUPS_PER_UNIT = 3;
     /** Floats of scratch for a work-group: row sums, A y, residual and y of each warp. */
-    public static final int SCRATCH = 4 * 4 * 16 * MAX_DIM;
-
-    /** Floats of local memory for 16 x 8 products, whose rows are {@value #LEADING} apart. */
-    private static final int PRODUCT = 144;
-    private static final int LEADING = 9;
-    private static final int NEXT_ROW = 8 * LEADING; // from a lane's first row to its second
+    public static final int SCRATCH = 4 * 4 * 16 * TensorCoreTiles.MAX_DIM;
 
     /** Tiles looked at for a first idea of the largest score. */
     private static final int SAMPLES = 8;
     /** How far the largest score may lie above that: float16 ends at e^11. */
     private static final float MARGIN = 10f;
-
-    // numbers of each row that outlive a sweep: total weight, y.kbar, largest element of y, r.r, and first r.r, ...
-    private static final int WEIGHT = 0;
-    private static final int YK = BLOCK;
-    private static final int SIZE = 2 * BLOCK;
-    private static final int RR = 3 * BLOCK;
-    private static final int BB = 4 * BLOCK;
-    private static final int RESIDUAL = 5 * BLOCK;
-    private static final int COUNT = 6 * BLOCK;
 
     // what a sweep over the keys is for
     private static final int MEAN = 1;
@@ -78,49 +60,14 @@ public final class TensorCoreForward {
 
     /** Bytes of local memory. */
     public static int localBytes() {
-        return (2 * TILE + 4 * 512 + 64) * Integer.BYTES + (3 * 256 + 7 * BLOCK + Fragments.HEADER + 4 * PRODUCT) * Float.BYTES;
+        return (2 * TILE + 4 * 512 + 64) * Integer.BYTES + (3 * 256 + TensorCoreRows.STATE + Fragments.HEADER + 4 * PRODUCT) * Float.BYTES;
     }
 
     /**
-     * Packs keys and values as the matrix units read them: blocks of 16 x 8, the summed index first. One thread for each of
-     * B Hkv ceil(Sk / 64) {@value #TILE} elements.
-     *
-     * @param k (B,Hkv,Sk,D)
-     * @param v (B,Hkv,Sk,Dv)
-     * @param tiles out (B,Hkv,ceil(Sk / 64),3,64 * 64)
-     */
-    public static void pack(KernelContext ctx, FloatArray k, FloatArray v, HalfFloatArray tiles, int Sk, int D, int Dv) {
-        int n = ctx.globalIdx;
-        int count = (Sk + BLOCK - 1) / BLOCK;
-        int tile = n / TILE;
-        int at = n % TILE;
-        int dim = at % MAX_DIM;
-        int key = at / MAX_DIM;
-        int head = tile / count;
-        int j = (tile % count) * BLOCK + key;
-        float kd = 0f;
-        float vd = 0f;
-        if (j < Sk) {
-            if (dim < D) {
-                kd = k.get((head * Sk + j) * D + dim);
-            }
-            if (dim < Dv) {
-                vd = v.get((head * Sk + j) * Dv + dim);
-            }
-        }
-        int base = tile * TILES * TILE;
-        int byDim = ((dim >> 4) * 8 + (key >> 3)) * 128 + (dim & 15) * 8 + (key & 7);
-        int byKey = ((key >> 4) * 8 + (dim >> 3)) * 128 + (key & 15) * 8 + (dim & 7);
-        tiles.set(base + byDim, new HalfFloat(kd));
-        tiles.set(base + TILE + byKey, new HalfFloat(kd));
-        tiles.set(base + 2 * TILE + byKey, new HalfFloat(vd));
-    }
-
-    /**
-     * Launched as any number of groups of {@value #THREADS}; each takes blocks of queries, the longest first.
+     * Launched as any number of groups of {@value TensorCoreTiles#THREADS}; each takes blocks of queries, the longest first.
      *
      * @param q (B,H,Sq,D)
-     * @param tiles from {@link #pack}
+     * @param tiles from {@link TensorCoreTiles#pack}
      * @param ridge (B,H,Sq)
      * @param o out (B,H,Sq,Dv)
      * @param lse out (B,H,Sq)
@@ -137,7 +84,7 @@ public final class TensorCoreForward {
         int[] wt = ctx.allocateIntLocalArray(4 * 512); // w, or y, of each warp: 16 x 64, as 4 blocks of 16 x 16
         int[] ones = ctx.allocateIntLocalArray(64);
         float[] red = ctx.allocateFloatLocalArray(3 * 256);
-        float[] state = ctx.allocateFloatLocalArray(7 * BLOCK);
+        float[] state = ctx.allocateFloatLocalArray(TensorCoreRows.STATE);
         float[] products = ctx.allocateFloatLocalArray(Fragments.HEADER + 4 * PRODUCT); // of S or U, 16 x 8, of each warp
         FloatArray blockOut = Fragments.stored(products);
 
@@ -150,9 +97,6 @@ public final class TensorCoreForward {
         int atB = atA + 32;
         int own = ((lane >> 2) << 3) + (quad << 1); // of this lane, in an area of 8 blocks of 16 x 8
         int areaS = (ctx.groupIdx * 4 + warp) * 4096;
-        int areaU = areaS + 1024;
-        int areaR = areaS + 2048;
-        int areaY = areaS + 3072;
         int wtBytes = warp * 2048;
         // a lane's four elements of S or U lie together in local memory, in other banks than those of any other lane
         int blockRow = -(lane >> 2);
@@ -191,17 +135,7 @@ public final class TensorCoreForward {
                 for (int n = lane; n < 512; n += 32) {
                     int i = i0 + warp * 16 + ((n & 127) >> 3);
                     int d = ((n >> 7) << 4) + ((n & 7) << 1);
-                    float lo = 0f;
-                    float hi = 0f;
-                    if (i < Sq) {
-                        if (d < D) {
-                            lo = q.get((row0 + i) * D + d);
-                        }
-                        if (d + 1 < D) {
-                            hi = q.get((row0 + i) * D + d + 1);
-                        }
-                    }
-                    wt[warp * 512 + n] = Fragments.packed(lo, hi);
+                    wt[warp * 512 + n] = Fragments.packed(TensorCoreTiles.query(q, row0, i, Sq, d, D), TensorCoreTiles.query(q, row0, i, Sq, d + 1, D));
                 }
                 ctx.localBarrier();
                 HalfFloat[] q0 = ctx.mmaLoadA(wt, 16, wtBytes);
@@ -217,12 +151,12 @@ public final class TensorCoreForward {
                 for (int n = 0; n < samples; n++) {
                     int t = (n + 1) * sweep / samples - 1;
                     ctx.localBarrier();
-                    copyTile(ctx, tile, tid, tiles, (tiles0 + t) * TILES * TILE);
+                    TensorCoreTiles.copyTile(ctx, tile, tid, tiles, (tiles0 + t) * TILES * TILE);
                     ctx.asyncCopyCommit();
                     ctx.asyncCopyWaitGroup(0);
                     ctx.localBarrier();
                     for (int c = 0; c < parts; c++) {
-                        products(ctx, tile, c * 256, q0, q1, q2, q3, blockOut, blockRow, blockColumn);
+                        TensorCoreTiles.products(ctx, tile, c * 256, q0, q1, q2, q3, blockOut, blockRow, blockColumn);
                         int j = t * BLOCK + c * 8 + (quad << 1);
                         mA = Math.max(mA, scale * products[mine] + Fragments.hidden(j, seesA));
                         mA = Math.max(mA, scale * products[mine + 1] + Fragments.hidden(j + 1, seesA));
@@ -237,20 +171,10 @@ public final class TensorCoreForward {
                 mB = Math.max(Math.max(red[atB], red[atB + 1]), Math.max(red[atB + 2], red[atB + 3]));
 
                 // kept in local memory during sweeps, where registers are short
-                state[WEIGHT + rowA] = 0f;
-                state[YK + rowA] = 0f;
-                state[SIZE + rowA] = 0f;
-                state[RR + rowA] = 0f;
-                state[BB + rowA] = 0f;
-                state[RESIDUAL + rowA] = 0f;
-                state[COUNT + rowA] = 0f;
-                state[WEIGHT + rowA + 8] = 0f;
-                state[YK + rowA + 8] = 0f;
-                state[SIZE + rowA + 8] = 0f;
-                state[RR + rowA + 8] = 0f;
-                state[BB + rowA + 8] = 0f;
-                state[RESIDUAL + rowA + 8] = 0f;
-                state[COUNT + rowA + 8] = 0f;
+                for (int n = rowA; n < TensorCoreRows.STATE; n += BLOCK) {
+                    state[n] = 0f;
+                    state[n + 8] = 0f;
+                }
                 int iteration = 0;
                 int mode = MEAN;
                 for (int n = 0; n < 16; n++) {
@@ -260,10 +184,10 @@ public final class TensorCoreForward {
                 while (mode != DONE) {
                     int values = (mode == OUTPUT ? 2 : 1) * TILE;
                     float alpha = mode == SOLVE ? 0f : 1f;
-                    float betaA = mode == MEAN ? 0f : mode == SOLVE ? 1f : -state[SIZE + rowA];
-                    float betaB = mode == MEAN ? 0f : mode == SOLVE ? 1f : -state[SIZE + rowA + 8];
-                    float offsetA = alpha - betaA * state[YK + rowA];
-                    float offsetB = alpha - betaB * state[YK + rowA + 8];
+                    float betaA = mode == MEAN ? 0f : mode == SOLVE ? 1f : -state[TensorCoreRows.SIZE + rowA];
+                    float betaB = mode == MEAN ? 0f : mode == SOLVE ? 1f : -state[TensorCoreRows.SIZE + rowA + 8];
+                    float offsetA = alpha - betaA * state[TensorCoreRows.YK + rowA];
+                    float offsetB = alpha - betaB * state[TensorCoreRows.YK + rowA + 8];
                     float topA = Masking.LOW;
                     float topB = Masking.LOW;
                     ctx.localBarrier();
@@ -280,8 +204,8 @@ public final class TensorCoreForward {
                     float[] a6 = ctx.mmaFragment(0f);
                     float[] a7 = ctx.mmaFragment(0f);
                     float[] total = ctx.mmaFragment(0f);
-                    copyTile(ctx, tile, tid, tiles, tiles0 * TILES * TILE);
-                    copyTile(ctx, tile, TILE / 2 + tid, tiles, tiles0 * TILES * TILE + values);
+                    TensorCoreTiles.copyTile(ctx, tile, tid, tiles, tiles0 * TILES * TILE);
+                    TensorCoreTiles.copyTile(ctx, tile, TILE / 2 + tid, tiles, tiles0 * TILES * TILE + values);
                     ctx.asyncCopyCommit();
                     for (int t = 0; t < sweep; t++) {
                         int buffer = (t & 1) * TILE;
@@ -289,8 +213,8 @@ public final class TensorCoreForward {
                         ctx.localBarrier();
                         if (t + 1 < sweep) {
                             int from = (tiles0 + t + 1) * TILES * TILE;
-                            copyTile(ctx, tile, TILE - buffer + tid, tiles, from);
-                            copyTile(ctx, tile, TILE - buffer + TILE / 2 + tid, tiles, from + values);
+                            TensorCoreTiles.copyTile(ctx, tile, TILE - buffer + tid, tiles, from);
+                            TensorCoreTiles.copyTile(ctx, tile, TILE - buffer + TILE / 2 + tid, tiles, from + values);
                         }
                         ctx.asyncCopyCommit();
                         int slot = warp * 512 + (lane >> 2) * 8 + quad;
@@ -306,12 +230,12 @@ public final class TensorCoreForward {
                             HalfFloat[] k5 = ctx.mmaLoadB(tile, 16, at + 2304);
                             HalfFloat[] k6 = ctx.mmaLoadB(tile, 16, at + 4352);
                             HalfFloat[] k7 = ctx.mmaLoadB(tile, 16, at + 6400);
-                            product(ctx, q0, q1, q2, q3, k0, k1, k2, k3, blockOut, blockRow, blockColumn);
+                            TensorCoreTiles.product(ctx, q0, q1, q2, q3, k0, k1, k2, k3, blockOut, blockRow, blockColumn);
                             float w0 = scale * products[mine];
                             float w1 = scale * products[mine + 1];
                             float w2 = scale * products[mine + NEXT_ROW];
                             float w3 = scale * products[mine + NEXT_ROW + 1];
-                            product(ctx, q0, q1, q2, q3, k4, k5, k6, k7, blockOut, blockRow, blockColumn);
+                            TensorCoreTiles.product(ctx, q0, q1, q2, q3, k4, k5, k6, k7, blockOut, blockRow, blockColumn);
                             float w4 = scale * products[mine];
                             float w5 = scale * products[mine + 1];
                             float w6 = scale * products[mine + NEXT_ROW];
@@ -325,23 +249,15 @@ public final class TensorCoreForward {
                             float u6 = 0f;
                             float u7 = 0f;
                             if (mode == MEAN) {
-                                w0 = w0 + Fragments.hidden(key, seesA);
-                                w1 = w1 + Fragments.hidden(key + 1, seesA);
-                                w2 = w2 + Fragments.hidden(key, seesB);
-                                w3 = w3 + Fragments.hidden(key + 1, seesB);
-                                w4 = w4 + Fragments.hidden(key + 8, seesA);
-                                w5 = w5 + Fragments.hidden(key + 9, seesA);
-                                w6 = w6 + Fragments.hidden(key + 8, seesB);
-                                w7 = w7 + Fragments.hidden(key + 9, seesB);
-                                topA = Math.max(topA, Math.max(Math.max(w0, w1), Math.max(w4, w5)));
-                                topB = Math.max(topB, Math.max(Math.max(w2, w3), Math.max(w6, w7)));
+                                topA = Math.max(topA, TensorCoreRows.largest(w0, w1, w4, w5, key, seesA));
+                                topB = Math.max(topB, TensorCoreRows.largest(w2, w3, w6, w7, key, seesB));
                             } else {
-                                product(ctx, y0, y1, y2, y3, k0, k1, k2, k3, blockOut, blockRow, blockColumn);
+                                TensorCoreTiles.product(ctx, y0, y1, y2, y3, k0, k1, k2, k3, blockOut, blockRow, blockColumn);
                                 u0 = products[mine];
                                 u1 = products[mine + 1];
                                 u2 = products[mine + NEXT_ROW];
                                 u3 = products[mine + NEXT_ROW + 1];
-                                product(ctx, y0, y1, y2, y3, k4, k5, k6, k7, blockOut, blockRow, blockColumn);
+                                TensorCoreTiles.product(ctx, y0, y1, y2, y3, k4, k5, k6, k7, blockOut, blockRow, blockColumn);
                                 u4 = products[mine];
                                 u5 = products[mine + 1];
                                 u6 = products[mine + NEXT_ROW];
@@ -387,21 +303,21 @@ public final class TensorCoreForward {
                         }
                     }
                     ctx.mmaStore(total, scratch, 0, areaS, 8);
-                    Fragments.store(ctx, a0, a1, a2, a3, a4, a5, a6, a7, scratch, areaU);
+                    Fragments.store(ctx, a0, a1, a2, a3, a4, a5, a6, a7, scratch, areaS + TensorCoreRows.SUMS);
                     float totalA = scratch.get(areaS + own);
                     float totalB = scratch.get(areaS + own + 64);
-                    float lA = state[WEIGHT + rowA];
-                    float sizeA = state[SIZE + rowA];
-                    float rrA = state[RR + rowA];
-                    float bbA = state[BB + rowA];
-                    float residualA = state[RESIDUAL + rowA];
-                    float countA = state[COUNT + rowA];
-                    float lB = state[WEIGHT + rowA + 8];
-                    float sizeB = state[SIZE + rowA + 8];
-                    float rrB = state[RR + rowA + 8];
-                    float bbB = state[BB + rowA + 8];
-                    float residualB = state[RESIDUAL + rowA + 8];
-                    float countB = state[COUNT + rowA + 8];
+                    float lA = state[TensorCoreRows.WEIGHT + rowA];
+                    float sizeA = state[TensorCoreRows.SIZE + rowA];
+                    float rrA = state[TensorCoreRows.RR + rowA];
+                    float bbA = state[TensorCoreRows.BB + rowA];
+                    float residualA = state[TensorCoreRows.RESIDUAL + rowA];
+                    float countA = state[TensorCoreRows.COUNT + rowA];
+                    float lB = state[TensorCoreRows.WEIGHT + rowA + 8];
+                    float sizeB = state[TensorCoreRows.SIZE + rowA + 8];
+                    float rrB = state[TensorCoreRows.RR + rowA + 8];
+                    float bbB = state[TensorCoreRows.BB + rowA + 8];
+                    float residualB = state[TensorCoreRows.RESIDUAL + rowA + 8];
+                    float countB = state[TensorCoreRows.COUNT + rowA + 8];
 
                     int next = mode;
                     if (mode == MEAN) {
@@ -413,7 +329,7 @@ public final class TensorCoreForward {
                         red[256 + tid] = Math.max(topA - mA, topB - mB);
                         ctx.localBarrier();
                         float over = 0f;
-                        for (int n = 0; n < THREADS; n++) {
+                        for (int n = 0; n < TensorCoreTiles.THREADS; n++) {
                             over = Math.max(over, red[256 + n]);
                         }
                         // weights are taken from the largest score from here on
@@ -425,28 +341,8 @@ public final class TensorCoreForward {
                     }
                     if (mode == MEAN && next == SOLVE) {
                         // kbar; b = kbar - q is the first residual
-                        float sumA = 0f;
-                        float sumB = 0f;
-                        for (int e = 0; e < 32; e++) {
-                            int lower = (e >> 1) & 1;
-                            int d = column(e, quad);
-                            int at = place(e, own);
-                            int i = lower == 0 ? iA : iB;
-                            float l = lower == 0 ? lA : lB;
-                            float b = 0f;
-                            if (i < Sq && d < D && l > 0f) {
-                                float mean = scratch.get(areaU + at) / (lower == 0 ? totalA : totalB);
-                                b = mean - q.get((row0 + i) * D + d);
-                                kbar.set((row0 + i) * D + d, mean);
-                                x.set((row0 + i) * D + d, 0f);
-                            }
-                            scratch.set(areaR + at, b);
-                            scratch.set(areaY + at, 0f);
-                            sumA += lower == 0 ? b * b : 0f;
-                            sumB += lower == 0 ? 0f : b * b;
-                        }
-                        red[atA + quad] = sumA;
-                        red[atB + quad] = sumB;
+                        red[atA + quad] = TensorCoreRows.beginSolve(scratch, areaS, own, quad, iA, lA, totalA, row0, Sq, D, q, kbar, x);
+                        red[atB + quad] = TensorCoreRows.beginSolve(scratch, areaS, own + 64, quad, iB, lB, totalB, row0, Sq, D, q, kbar, x);
                         ctx.localBarrier();
                         bbA = ((red[atA] + red[atA + 1]) + (red[atA + 2] + red[atA + 3]));
                         bbB = ((red[atB] + red[atB + 1]) + (red[atB + 2] + red[atB + 3]));
@@ -459,62 +355,24 @@ public final class TensorCoreForward {
                     float momentumB = 0f;
                     if (mode == SOLVE) {
                         // A y = (sum w k - (sum w) kbar) / l + ridge y
-                        float yAyA = 0f;
-                        float yAyB = 0f;
-                        float ryA = 0f;
-                        float ryB = 0f;
-                        for (int e = 0; e < 32; e++) {
-                            int lower = (e >> 1) & 1;
-                            int d = column(e, quad);
-                            int at = place(e, own);
-                            int i = lower == 0 ? iA : iB;
-                            float l = lower == 0 ? lA : lB;
-                            float ay = 0f;
-                            float y = scratch.get(areaY + at);
-                            if (i < Sq && d < D && l > 0f) {
-                                ay = (scratch.get(areaU + at) - (lower == 0 ? totalA : totalB) * kbar.get((row0 + i) * D + d)) / l
-                                        + ridge.get(row0 + i) * y;
-                            }
-                            scratch.set(areaU + at, ay);
-                            float r = scratch.get(areaR + at);
-                            yAyA += lower == 0 ? y * ay : 0f;
-                            yAyB += lower == 0 ? 0f : y * ay;
-                            ryA += lower == 0 ? y * r : 0f;
-                            ryB += lower == 0 ? 0f : y * r;
-                        }
+                        float partA = TensorCoreRows.applyA(scratch, areaS, own, quad, iA, lA, totalA, row0, Sq, D, kbar, ridge);
+                        float partB = TensorCoreRows.applyA(scratch, areaS, own + 64, quad, iB, lB, totalB, row0, Sq, D, kbar, ridge);
                         ctx.localBarrier();
-                        red[atA + quad] = yAyA;
-                        red[atB + quad] = yAyB;
-                        red[256 + atA + quad] = ryA;
-                        red[256 + atB + quad] = ryB;
+                        red[atA + quad] = partA;
+                        red[atB + quad] = partB;
+                        red[256 + atA + quad] = TensorCoreRows.product(scratch, areaS, own);
+                        red[256 + atB + quad] = TensorCoreRows.product(scratch, areaS, own + 64);
                         ctx.localBarrier();
-                        yAyA = ((red[atA] + red[atA + 1]) + (red[atA + 2] + red[atA + 3]));
-                        yAyB = ((red[atB] + red[atB + 1]) + (red[atB + 2] + red[atB + 3]));
+                        float yAyA = ((red[atA] + red[atA + 1]) + (red[atA + 2] + red[atA + 3]));
+                        float yAyB = ((red[atB] + red[atB + 1]) + (red[atB + 2] + red[atB + 3]));
                         float stepA = residualA > tol && yAyA > 0f ? ((red[256 + atA] + red[256 + atA + 1]) + (red[256 + atA + 2] + red[256 + atA + 3])) / yAyA : 0f;
                         float stepB = residualB > tol && yAyB > 0f ? ((red[256 + atB] + red[256 + atB + 1]) + (red[256 + atB + 2] + red[256 + atB + 3])) / yAyB : 0f;
-                        float sumA = 0f;
-                        float sumB = 0f;
-                        for (int e = 0; e < 32; e++) {
-                            int lower = (e >> 1) & 1;
-                            int d = column(e, quad);
-                            int at = place(e, own);
-                            int i = lower == 0 ? iA : iB;
-                            float step = lower == 0 ? stepA : stepB;
-                            float r = scratch.get(areaR + at) - step * scratch.get(areaU + at);
-                            scratch.set(areaR + at, r);
-                            if (i < Sq && d < D) {
-                                int global = (row0 + i) * D + d;
-                                x.set(global, x.get(global) + step * scratch.get(areaY + at));
-                            }
-                            sumA += lower == 0 ? r * r : 0f;
-                            sumB += lower == 0 ? 0f : r * r;
-                        }
-                        red[512 + atA + quad] = sumA;
-                        red[512 + atB + quad] = sumB;
+                        red[512 + atA + quad] = TensorCoreRows.step(scratch, areaS, own, quad, iA, stepA, row0, Sq, D, x);
+                        red[512 + atB + quad] = TensorCoreRows.step(scratch, areaS, own + 64, quad, iB, stepB, row0, Sq, D, x);
                         ctx.localBarrier();
                         iteration++;
-                        sumA = ((red[512 + atA] + red[512 + atA + 1]) + (red[512 + atA + 2] + red[512 + atA + 3]));
-                        sumB = ((red[512 + atB] + red[512 + atB + 1]) + (red[512 + atB + 2] + red[512 + atB + 3]));
+                        float sumA = ((red[512 + atA] + red[512 + atA + 1]) + (red[512 + atA + 2] + red[512 + atA + 3]));
+                        float sumB = ((red[512 + atB] + red[512 + atB + 1]) + (red[512 + atB + 2] + red[512 + atB + 3]));
                         if (residualA > tol) {
                             momentumA = sizeA * sumA / rrA;
                             rrA = sumA;
@@ -529,30 +387,10 @@ public final class TensorCoreForward {
                         }
                     }
                     if (mode == OUTPUT) {
-                        for (int e = 0; e < 32; e++) {
-                            int lower = (e >> 1) & 1;
-                            int d = column(e, quad);
-                            int at = place(e, own);
-                            int i = lower == 0 ? iA : iB;
-                            float l = lower == 0 ? lA : lB;
-                            if (i < Sq && d < Dv) {
-                                o.set((row0 + i) * Dv + d, l > 0f ? scratch.get(areaU + at) / l : 0f);
-                            }
-                            if (i < Sq && d < D && l <= 0f) {
-                                kbar.set((row0 + i) * D + d, 0f);
-                                x.set((row0 + i) * D + d, 0f);
-                            }
-                        }
-                        if (quad == 0 && iA < Sq) {
-                            lse.set(row0 + iA, lA > 0f ? mA + TornadoMath.log(lA) : Float.NEGATIVE_INFINITY);
-                            stats.set(2 * (row0 + iA), countA);
-                            stats.set(2 * (row0 + iA) + 1, residualA);
-                        }
-                        if (quad == 0 && iB < Sq) {
-                            lse.set(row0 + iB, lB > 0f ? mB + TornadoMath.log(lB) : Float.NEGATIVE_INFINITY);
-                            stats.set(2 * (row0 + iB), countB);
-                            stats.set(2 * (row0 + iB) + 1, residualB);
-                        }
+                        TensorCoreRows.storeOutput(scratch, areaS, own, quad, iA, lA, row0, Sq, D, Dv, o, kbar, x);
+                        TensorCoreRows.storeOutput(scratch, areaS, own + 64, quad, iB, lB, row0, Sq, D, Dv, o, kbar, x);
+                        TensorCoreRows.storeFacts(lse, stats, row0, quad, iA, Sq, lA, mA, countA, residualA);
+                        TensorCoreRows.storeFacts(lse, stats, row0, quad, iB, Sq, lB, mB, countB, residualB);
                         next = DONE;
                     }
                     if (next != DONE && next != MEAN) {
@@ -565,118 +403,48 @@ public final class TensorCoreForward {
                         for (int n = 0; n < BLOCK; n++) {
                             active += red[n * 4];
                         }
-                        if (active == 0f || iteration >= maxIterations) {
-                            next = OUTPUT;
-                        }
+                        next = active == 0f || iteration >= maxIterations ? OUTPUT : next;
                         // what the next sweep multiplies the keys with, y = r + momentum y or x, divided by its largest element
-                        float largeA = 0f;
-                        float largeB = 0f;
-                        for (int e = 0; e < 32; e++) {
-                            int lower = (e >> 1) & 1;
-                            int d = column(e, quad);
-                            int at = place(e, own);
-                            int i = lower == 0 ? iA : iB;
-                            float y = scratch.get(areaR + at) + (lower == 0 ? momentumA : momentumB) * scratch.get(areaY + at);
-                            if (next == OUTPUT) {
-                                y = 0f;
-                                if (i < Sq && d < D) {
-                                    y = x.get((row0 + i) * D + d);
-                                }
-                            }
-                            scratch.set(areaY + at, y);
-                            largeA = Math.max(largeA, lower == 0 ? Math.abs(y) : 0f);
-                            largeB = Math.max(largeB, lower == 0 ? 0f : Math.abs(y));
-                        }
-                        red[256 + atA + quad] = largeA;
-                        red[256 + atB + quad] = largeB;
+                        int last = next == OUTPUT ? 1 : 0;
+                        red[256 + atA + quad] = TensorCoreRows.turn(scratch, areaS, own, quad, iA, momentumA, last, row0, Sq, D, x);
+                        red[256 + atB + quad] = TensorCoreRows.turn(scratch, areaS, own + 64, quad, iB, momentumB, last, row0, Sq, D, x);
                         ctx.localBarrier();
                         sizeA = Math.max(Math.max(red[256 + atA], red[256 + atA + 1]), Math.max(red[256 + atA + 2], red[256 + atA + 3]));
                         sizeB = Math.max(Math.max(red[256 + atB], red[256 + atB + 1]), Math.max(red[256 + atB + 2], red[256 + atB + 3]));
                         float inverseA = sizeA > 0f ? 1f / sizeA : 0f;
                         float inverseB = sizeB > 0f ? 1f / sizeB : 0f;
-                        float sumA = 0f;
-                        float sumB = 0f;
                         for (int e = 0; e < 16; e++) {
                             int lower = e & 1;
                             int n = e >> 1;
-                            int d = n * 8 + (quad << 1);
-                            int at = n * 128 + lower * 64 + own;
-                            int i = lower == 0 ? iA : iB;
+                            int at = areaS + TensorCoreRows.Y + n * 128 + lower * 64 + own;
                             float inverse = lower == 0 ? inverseA : inverseB;
-                            float lo = Fragments.high(scratch.get(areaY + at) * inverse);
-                            float hi = Fragments.high(scratch.get(areaY + at + 1) * inverse);
-                            scratch.set(areaY + at, lo);
-                            scratch.set(areaY + at + 1, hi);
+                            float lo = Fragments.high(scratch.get(at) * inverse);
+                            float hi = Fragments.high(scratch.get(at + 1) * inverse);
+                            scratch.set(at, lo);
+                            scratch.set(at + 1, hi);
                             wt[warp * 512 + (n >> 1) * 128 + (lane >> 2) * 8 + lower * 64 + (n & 1) * 4 + quad] = Fragments.packed(lo, hi);
-                            float sum = 0f;
-                            if (i < Sq) {
-                                if (d < D) {
-                                    sum += lo * kbar.get((row0 + i) * D + d);
-                                }
-                                if (d + 1 < D) {
-                                    sum += hi * kbar.get((row0 + i) * D + d + 1);
-                                }
-                            }
-                            sumA += lower == 0 ? sum : 0f;
-                            sumB += lower == 0 ? 0f : sum;
                         }
-                        red[512 + atA + quad] = sumA;
-                        red[512 + atB + quad] = sumB;
+                        red[512 + atA + quad] = TensorCoreRows.meanProduct(scratch, areaS, own, quad, iA, row0, Sq, D, kbar);
+                        red[512 + atB + quad] = TensorCoreRows.meanProduct(scratch, areaS, own + 64, quad, iB, row0, Sq, D, kbar);
                         ctx.localBarrier();
-                        float ykA = ((red[512 + atA] + red[512 + atA + 1]) + (red[512 + atA + 2] + red[512 + atA + 3]));
-                        float ykB = ((red[512 + atB] + red[512 + atB + 1]) + (red[512 + atB + 2] + red[512 + atB + 3]));
-                        state[WEIGHT + rowA] = lA;
-                        state[YK + rowA] = ykA;
-                        state[SIZE + rowA] = sizeA;
-                        state[RR + rowA] = rrA;
-                        state[BB + rowA] = bbA;
-                        state[RESIDUAL + rowA] = residualA;
-                        state[COUNT + rowA] = countA;
-                        state[WEIGHT + rowA + 8] = lB;
-                        state[YK + rowA + 8] = ykB;
-                        state[SIZE + rowA + 8] = sizeB;
-                        state[RR + rowA + 8] = rrB;
-                        state[BB + rowA + 8] = bbB;
-                        state[RESIDUAL + rowA + 8] = residualB;
-                        state[COUNT + rowA + 8] = countB;
+                        state[TensorCoreRows.WEIGHT + rowA] = lA;
+                        state[TensorCoreRows.WEIGHT + rowA + 8] = lB;
+                        state[TensorCoreRows.YK + rowA] = (red[512 + atA] + red[512 + atA + 1]) + (red[512 + atA + 2] + red[512 + atA + 3]);
+                        state[TensorCoreRows.YK + rowA + 8] = (red[512 + atB] + red[512 + atB + 1]) + (red[512 + atB + 2] + red[512 + atB + 3]);
+                        state[TensorCoreRows.SIZE + rowA] = sizeA;
+                        state[TensorCoreRows.SIZE + rowA + 8] = sizeB;
+                        state[TensorCoreRows.RR + rowA] = rrA;
+                        state[TensorCoreRows.RR + rowA + 8] = rrB;
+                        state[TensorCoreRows.BB + rowA] = bbA;
+                        state[TensorCoreRows.BB + rowA + 8] = bbB;
+                        state[TensorCoreRows.RESIDUAL + rowA] = residualA;
+                        state[TensorCoreRows.RESIDUAL + rowA + 8] = residualB;
+                        state[TensorCoreRows.COUNT + rowA] = countA;
+                        state[TensorCoreRows.COUNT + rowA + 8] = countB;
                     }
                     mode = next;
                 }
             }
-        }
-    }
-
-    /** Column of a lane's element {@code e} of 32; elements of its second row have bit 1 of e set. */
-    private static int column(int e, int quad) {
-        return (e >> 2) * 8 + (quad << 1) + (e & 1);
-    }
-
-    /** Where that element lies in an area of the scratch memory. */
-    private static int place(int e, int own) {
-        return (e >> 2) * 128 + ((e >> 1) & 1) * 64 + own + (e & 1);
-    }
-
-    /** 16 queries with 8 keys. */
-    private static void products(KernelContext ctx, int[] tile, int at, HalfFloat[] a0, HalfFloat[] a1, HalfFloat[] a2, HalfFloat[] a3,
-            FloatArray out, int row, int column) {
-        product(ctx, a0, a1, a2, a3, ctx.mmaLoadB(tile, 16, at), ctx.mmaLoadB(tile, 16, at + 2048), ctx.mmaLoadB(tile, 16, at + 4096),
-                ctx.mmaLoadB(tile, 16, at + 6144), out, row, column);
-    }
-
-    private static void product(KernelContext ctx, HalfFloat[] a0, HalfFloat[] a1, HalfFloat[] a2, HalfFloat[] a3,
-            HalfFloat[] k0, HalfFloat[] k1, HalfFloat[] k2, HalfFloat[] k3, FloatArray out, int row, int column) {
-        float[] s = ctx.mmaFragment(0f);
-        s = ctx.mma(a0, k0, s, MMAShape.M16N8K16);
-        s = ctx.mma(a1, k1, s, MMAShape.M16N8K16);
-        s = ctx.mma(a2, k2, s, MMAShape.M16N8K16);
-        s = ctx.mma(a3, k3, s, MMAShape.M16N8K16);
-        ctx.mmaStore(s, out, row, column, LEADING);
-    }
-
-    private static void copyTile(KernelContext ctx, int[] tile, int to, HalfFloatArray tiles, int from) {
-        int at = from + 2 * ctx.localIdx;
-        for (int c = 0; c < TILE / 2; c += THREADS) {
-            ctx.asyncCopyToLocal(tile, to + c, tiles, at + 2 * c);
         }
     }
 }

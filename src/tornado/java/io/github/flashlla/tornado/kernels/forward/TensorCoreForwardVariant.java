@@ -30,32 +30,32 @@ public final class TensorCoreForwardVariant implements ForwardVariant {
         return KernelVariant.unless(options.precision() == DataType.FLOAT16, "it computes in float16, which the options do not ask for")
                 .or(() -> KernelVariant.unless(device.hasMatrixUnits(), "the device has no matrix units that TornadoVM reaches"))
                 .or(() -> KernelVariant.unless(options.preconditioner() == Preconditioner.NONE, "it has no preconditioner"))
-                .or(() -> KernelVariant.unless(Math.max(shape.headDim(), shape.valueDim()) <= TensorCoreForward.MAX_DIM,
-                        "it takes head dims up to " + TensorCoreForward.MAX_DIM));
+                .or(() -> KernelVariant.unless(Math.max(shape.headDim(), shape.valueDim()) <= TensorCoreTiles.MAX_DIM,
+                        "it takes head dims up to " + TensorCoreTiles.MAX_DIM));
     }
 
     @Override
     public WorkGroupDemand demand(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return new WorkGroupDemand(TensorCoreForward.THREADS, TensorCoreForward.localBytes());
+        return new WorkGroupDemand(TensorCoreTiles.THREADS, TensorCoreForward.localBytes());
     }
 
     @Override
     public int blockRows(AttentionShape shape) {
-        return TensorCoreForward.BLOCK;
+        return TensorCoreTiles.BLOCK;
     }
 
     @Override
     public BufferWishes wishes(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return new BufferWishes(false, keyTiles(shape) * TensorCoreForward.TILES * TensorCoreForward.TILE,
+        return new BufferWishes(false, keyTiles(shape) * TensorCoreTiles.TILES * TensorCoreTiles.TILE,
                 groups(device, shape) * TensorCoreForward.SCRATCH);
     }
 
     @Override
     public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options, IntArray sizes) {
-        tasks.task("lla_pack", TaskAppender.groups(keyTiles(s) * TensorCoreForward.TILE / PACK_THREADS, PACK_THREADS),
-                graph -> graph.task("lla_pack", TensorCoreForward::pack, new KernelContext(), b.k(), b.v(), b.packed(), s.keyLength(),
+        tasks.task("lla_pack", TaskAppender.groups(keyTiles(s) * TensorCoreTiles.TILE / PACK_THREADS, PACK_THREADS),
+                graph -> graph.task("lla_pack", TensorCoreTiles::pack, new KernelContext(), b.k(), b.v(), b.packed(), s.keyLength(),
                         s.headDim(), s.valueDim()));
-        tasks.task("lla_forward", TaskAppender.groups(groups(device, s), TensorCoreForward.THREADS),
+        tasks.task("lla_forward", TaskAppender.groups(groups(device, s), TensorCoreTiles.THREADS),
                 graph -> graph.task("lla_forward", TensorCoreForward::forward, new KernelContext(), b.q(), b.packed(), b.ridge(),
                         b.o(), b.logSumExp(), b.kbar(), b.x(), b.stats(), b.scratch(), s.group(), s.queryLength(), s.keyLength(),
                         s.headDim(), s.valueDim(), (float) options.scaleFor(s.headDim()), Masking.flags(options),
@@ -68,6 +68,6 @@ public final class TensorCoreForwardVariant implements ForwardVariant {
     }
 
     private static long keyTiles(AttentionShape shape) {
-        return (long) shape.batch() * shape.kvHeads() * Math.ceilDiv(shape.keyLength(), TensorCoreForward.BLOCK);
+        return (long) shape.batch() * shape.kvHeads() * Math.ceilDiv(shape.keyLength(), TensorCoreTiles.BLOCK);
     }
 }
