@@ -16,6 +16,7 @@ import io.github.flashlla.spi.PartialDecode;
 import io.github.flashlla.tornado.LlaBackwardTasks;
 import io.github.flashlla.tornado.LlaTasks;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
+import io.github.flashlla.tornado.buffers.InputArrays;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.buffers.SoftmaxBuffers;
 import io.github.flashlla.tornado.choice.KernelTable;
@@ -27,6 +28,7 @@ import io.github.flashlla.tornado.kernels.BufferWishes;
 import io.github.flashlla.tornado.kernels.CeilingKernels;
 import io.github.flashlla.tornado.kernels.SoftmaxVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
+import io.github.flashlla.tornado.kernels.Widen;
 import io.github.flashlla.tornado.plan.TornadoKvCache;
 import io.github.flashlla.tornado.support.TornadoChild;
 import io.github.flashlla.tornadovm.Backend;
@@ -178,6 +180,9 @@ public final class KernelSources {
                 decode("matrix_free-" + dim + "-" + stored, device, dim, stored, DecodeMethod.MATRIX_FREE, options);
             }
         }
+        if (type == DeviceInfo.Type.GPU) {
+            widen("widen", device, shape(64, 64));
+        }
         System.out.println("//// ceilings");
         if (type == DeviceInfo.Type.GPU) {
             ceiling(device, CeilingKernels::multiplyAdd);
@@ -239,6 +244,16 @@ public final class KernelSources {
         TaskGraph graph = new TaskGraph("g" + System.nanoTime())
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, b.q(), b.k(), b.v(), b.o(), b.logSumExp(), b.packed(), b.scratch());
         variant.append(new TaskAppender(device, graph, grids), traits, b, shape, options);
+        device.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
+    }
+
+    private static void widen(String name, BackendDevice device, AttentionShape shape) {
+        System.out.println("//// " + name);
+        LlaBuffers b = LlaBuffers.allocate(shape, false, 1, 1);
+        InputArrays inputs = new InputArrays(b, shape, true);
+        GridScheduler grids = new GridScheduler();
+        TaskGraph graph = new TaskGraph("g" + System.nanoTime()).transferToDevice(DataTransferMode.EVERY_EXECUTION, inputs.all());
+        Widen.append(new TaskAppender(device, graph, grids), name, inputs, b);
         device.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
     }
 
