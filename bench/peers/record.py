@@ -93,15 +93,46 @@ def passed(check):
     return check.get("error", np.inf) <= check["bar"]
 
 
-def nvml_meter(index):
-    """A function that returns the joules a GPU has taken so far, or None where NVIDIA's management library does not tell."""
+def nvml_gpu(index):
+    """NVIDIA's management library and a GPU of it, or None where there is none."""
     try:
-        nvml = ctypes.CDLL("libnvidia-ml.so.1")
-        handle, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
-        if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)):
-            return None
+        nvml, handle = ctypes.CDLL("libnvidia-ml.so.1"), ctypes.c_void_p()
+        return None if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)) else (nvml, handle)
     except (OSError, AttributeError):
         return None
+
+
+def nvml_state(index):
+    """How a GPU is set now, as a record's device has it, or None."""
+    found = nvml_gpu(index)
+    if not found:
+        return None
+    nvml, handle = found
+
+    def number(name, *kind):
+        value = ctypes.c_uint()
+        return None if getattr(nvml, name)(handle, *kind, ctypes.byref(value)) else value.value
+
+    try:
+        driver, limit = ctypes.create_string_buffer(128), number("nvmlDeviceGetEnforcedPowerLimit")
+        state = {"driver_version": None if nvml.nvmlSystemGetDriverVersion(driver, len(driver)) else driver.value.decode(),
+                 "power_limit_watts": limit and limit / 1e3, "clock_mhz": number("nvmlDeviceGetClockInfo", 1),
+                 "max_clock_mhz": number("nvmlDeviceGetMaxClockInfo", 1), "memory_clock_mhz": number("nvmlDeviceGetClockInfo", 2),
+                 "temperature_c": number("nvmlDeviceGetTemperature", 0)}
+        ecc, pending = ctypes.c_uint(), ctypes.c_uint()
+        if not nvml.nvmlDeviceGetEccMode(handle, ctypes.byref(ecc), ctypes.byref(pending)):
+            state["ecc"] = ecc.value == 1
+    except AttributeError:  # an older library
+        return None
+    return {key: value for key, value in state.items() if value is not None} or None
+
+
+def nvml_meter(index):
+    """A function that returns the joules a GPU has taken so far, or None where NVIDIA's management library does not tell."""
+    found = nvml_gpu(index)
+    if not found:
+        return None
+    (nvml, handle), millijoules = found, ctypes.c_ulonglong()
 
     def joules():
         return None if nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(millijoules)) else millijoules.value / 1e3
@@ -140,8 +171,14 @@ def timed(run, repetitions, warm_up_s, sample_s, compute_clock=None, energy_mete
     return times, {"joules_per_run": window[0] / window[1], "source": "nvml"} if window else None
 
 
+def idle_watts(meter):
+    """What the GPU takes while nothing runs, or None."""
+    window = energy_window(meter, 0.5, lambda: time.sleep(0.002))
+    return window and window[0] / window[2]
+
+
 def energy_window(meter, seconds, run):
-    """Joules and runs between two steps of a counter that are seconds apart; None if it does not move.
+    """Joules, runs and seconds between two steps of a counter that are seconds apart; None if it does not move.
 
     NVIDIA's steps ten times a second and takes 3 ms to read: another thread reads it, so that no run waits.
     """
@@ -167,7 +204,7 @@ def energy_window(meter, seconds, run):
     if len(steps) < 2 or steps[-1][0] - steps[0][0] < seconds:
         return None
     began, ended = np.interp([steps[0][0], steps[-1][0]], ends, np.arange(len(ends)))
-    return (steps[-1][1] - steps[0][1], ended - began) if ended > began else None
+    return (steps[-1][1] - steps[0][1], ended - began, steps[-1][0] - steps[0][0]) if ended > began else None
 
 
 def summary(wall):
