@@ -74,7 +74,7 @@ class TileSourceTest {
 
     /** Eight kernels; what they keep in memory is kept outside of the loops over tiles. */
     @ParameterizedTest
-    @CsvSource({"64, 33, 100", "128, 128, 800"})
+    @CsvSource({"64, 33, 400", "128, 128, 800"})
     void backward(String headDim, String valueDim, int bytes) throws Exception {
         String source = source("backward", headDim, valueDim);
         Map<String, String> kernels = new HashMap<>();
