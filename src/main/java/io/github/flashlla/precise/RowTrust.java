@@ -20,6 +20,7 @@ import java.util.function.IntUnaryOperator;
 final class RowTrust {
     private static final double EPS = 0x1p-24;
     private static final double HALF_EPS = 0x1p-11;
+    private static final double MATRIX_UNITS = 8;
     /** Largest relative error of o that is left to float32: a quarter of the bar of 1e-4, or of a tolerance above it. */
     private static final double OUTPUT_BAR = 2.5e-5;
     /**
@@ -134,7 +135,7 @@ final class RowTrust {
             boolean exact = visible == 0 || visible == 1 && recurrence == 0 && result.iterations()[row] == 0; // o is that value
             double bound = b == 0 || exact ? 0 : RoundingBound.ofResidual(x * averaged, key, b);
             double query = queries == null ? querySize : queries[row];
-            double error = exact ? EPS : RoundingBound.ofOutput(x, key, scale * query * key);
+            double error = exact ? EPS : units(sizes) * RoundingBound.ofOutput(x, key, scale * query * key);
             result.residual()[row] = (float) (recurrence + bound);
             result.roundingError()[row] = (float) ((error + (exact ? 0 : halfError(row, sizes))) * Math.max(norms[row], typical));
             boolean finite = Double.isFinite(norms[row]) && Float.isFinite(recurrence) && Double.isFinite(x) && Double.isFinite(b);
@@ -153,6 +154,11 @@ final class RowTrust {
             }
         }
         return doubtful;
+    }
+
+    /** Matrix units cut off what they add up; x.k and x.kbar, which cancel, lose that many times what float32 does. Ordinary x have room for it. */
+    private double units(SolveSizes sizes) {
+        return options.precision() == DataType.FLOAT16 && sizes != null ? MATRIX_UNITS : 1;
     }
 
     /**

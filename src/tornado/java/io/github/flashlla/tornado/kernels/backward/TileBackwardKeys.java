@@ -64,8 +64,7 @@ public final class TileBackwardKeys {
         int first = block * BLOCK + warp * 16;
         int keyA = first + (lane >> 2);
         // query i sees key j if j - i < ahead
-        int ahead = causal != 0 ? 1 + Sk - Sq : Sk;
-        int seesAll = causal != 0 ? 0 : 1;
+        int ahead = causal != 0 ? 1 + Sk - Sq : EVERY_KEY;
         int tiles = (Sq + queries - 1) / queries;
         int begin = causal != 0 ? Math.min(tiles, Math.max(0, block * BLOCK + 1 - ahead) / queries) : 0;
         float c = settings.get(TileState.SCALE) * LOG2E;
@@ -138,7 +137,9 @@ public final class TileBackwardKeys {
             }
             int buffer = odd << 14;
             int columns = columnAt + (odd << 9);
-            int whole = both > 0f ? 0 : first + 15 - query < ahead ? 1 : seesAll;
+            // one comparison: TornadoVM prints the opposite of two joined by "or" wrongly
+            int limit = both > 0f ? Integer.MIN_VALUE : ahead;
+            int whole = first + 15 - query < limit ? 1 : 0;
             if (whole != 0) {
                 piece(accK, accV, s, e, h, column, we, wh, ws, kf, vf, b, tile, scoreAt + buffer, sumAt + buffer, 0, columns, c, scale, 0, EVERY_KEY, dims);
                 if (queries > 16) {
@@ -154,7 +155,7 @@ public final class TileBackwardKeys {
                     TilePieces.moreProducts(h, kf, b, tile, scoreAt, 37888 + j * pieceBytes, dims);
                 }
                 sum(accK, accV, s, e, h, column, we, wh, ws, b, tile, sumAt + buffer, j * pieceBytes, columns + 256 * j, c, scale,
-                        keyA - query - 16 * j - 2 * quad, causal != 0 ? ahead : EVERY_KEY, dims);
+                        keyA - query - 16 * j - 2 * quad, ahead, dims);
             }
         }
 

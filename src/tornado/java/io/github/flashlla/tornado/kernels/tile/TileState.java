@@ -65,6 +65,7 @@ public final class TileState {
     private static final float ROUNDING = 0x1p-12f;
     /** That, relative to b, or to how long b counts, from which a row's error may pass 5e-3. */
     private static final float LARGE_ROUNDING = 8e-3f;
+    /** Squares below this are 0: no direction is made of them. */
     private static final float SMALLEST = 1e-30f;
     /** Of the root mean square, so that few rows are off by more. */
     private static final float BOUND = 2f;
@@ -73,12 +74,12 @@ public final class TileState {
 
     /** r.r with which a row of forward is solved. */
     public static float target(float bb, float ridge, float tolerance) {
-        return tolerance * tolerance * Math.min(bb, LONGEST_B * LONGEST_B * ridge);
+        return Math.max(SMALLEST, tolerance * tolerance * Math.min(bb, LONGEST_B * LONGEST_B * ridge));
     }
 
-    /** The same of backward, whose u meets x: as much tighter as forward's for a long b. */
+    /** The same of backward, whose u meets x: tighter for a long b, from half of forward's length on. */
     public static float targetOfGradient(float cc, float bb, float ridge, float tolerance) {
-        return tolerance * tolerance * cc * Math.min(1f, LONGEST_B * LONGEST_B * ridge / Math.max(bb, SMALLEST));
+        return Math.max(SMALLEST, tolerance * tolerance * cc * Math.min(1f, LONGEST_B * LONGEST_B / 4f * ridge / Math.max(bb, SMALLEST)));
     }
 
     /**
@@ -90,7 +91,7 @@ public final class TileState {
     public static float residual(FloatArray scratch, int numbers, float reference) {
         float bb = scratch.get(numbers + BB);
         float residual = 0f;
-        if (bb > 0f && reference > 0f) {
+        if (bb > SMALLEST) {
             float left = ROUNDING * TornadoMath.sqrt(scratch.get(numbers + LARGEST) / reference);
             residual = Math.max(TornadoMath.sqrt(scratch.get(numbers + RR) / bb), left > LARGE_ROUNDING ? BOUND * left : 0f);
         }
