@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import subprocess
+import threading
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 SEED = 20251001
 QUERIES = 48
+MACHINES = {"x86_64": "amd64"}  # as Java calls them, so that one machine has one name
 BARS = {"float32": 1e-4, "float16": 5e-3, "bfloat16": 2e-2}
 
 
@@ -91,15 +93,46 @@ def passed(check):
     return check.get("error", np.inf) <= check["bar"]
 
 
-def nvml_meter(index):
-    """A function that returns the joules a GPU has taken so far, or None where NVIDIA's management library does not tell."""
+def nvml_gpu(index):
+    """NVIDIA's management library and a GPU of it, or None where there is none."""
     try:
-        nvml = ctypes.CDLL("libnvidia-ml.so.1")
-        handle, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
-        if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)):
-            return None
+        nvml, handle = ctypes.CDLL("libnvidia-ml.so.1"), ctypes.c_void_p()
+        return None if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)) else (nvml, handle)
     except (OSError, AttributeError):
         return None
+
+
+def nvml_state(index):
+    """How a GPU is set now, as a record's device has it, or None."""
+    found = nvml_gpu(index)
+    if not found:
+        return None
+    nvml, handle = found
+
+    def number(name, *kind):
+        value = ctypes.c_uint()
+        return None if getattr(nvml, name)(handle, *kind, ctypes.byref(value)) else value.value
+
+    try:
+        driver, limit = ctypes.create_string_buffer(128), number("nvmlDeviceGetEnforcedPowerLimit")
+        state = {"driver_version": None if nvml.nvmlSystemGetDriverVersion(driver, len(driver)) else driver.value.decode(),
+                 "power_limit_watts": limit and limit / 1e3, "clock_mhz": number("nvmlDeviceGetClockInfo", 1),
+                 "max_clock_mhz": number("nvmlDeviceGetMaxClockInfo", 1), "memory_clock_mhz": number("nvmlDeviceGetClockInfo", 2),
+                 "temperature_c": number("nvmlDeviceGetTemperature", 0)}
+        ecc, pending = ctypes.c_uint(), ctypes.c_uint()
+        if not nvml.nvmlDeviceGetEccMode(handle, ctypes.byref(ecc), ctypes.byref(pending)):
+            state["ecc"] = ecc.value == 1
+    except AttributeError:  # an older library
+        return None
+    return {key: value for key, value in state.items() if value is not None} or None
+
+
+def nvml_meter(index):
+    """A function that returns the joules a GPU has taken so far, or None where NVIDIA's management library does not tell."""
+    found = nvml_gpu(index)
+    if not found:
+        return None
+    (nvml, handle), millijoules = found, ctypes.c_ulonglong()
 
     def joules():
         return None if nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(millijoules)) else millijoules.value / 1e3
@@ -125,7 +158,6 @@ def timed(run, repetitions, warm_up_s, sample_s, compute_clock=None, energy_mete
         last = warm[-3:]
         settled = len(last) == 3 and max(last) - min(last) <= 0.05 * min(last)
     wall, kernel = [], []
-    before = energy_meter() if energy_meter else None
     began = time.perf_counter()
     while len(wall) < repetitions or (len(wall) < 50 and time.perf_counter() - began < sample_s):
         wall.append(once())
@@ -135,9 +167,44 @@ def timed(run, repetitions, warm_up_s, sample_s, compute_clock=None, energy_mete
     if kernel:
         times["kernel_ns"] = kernel
         times["kernel_median_ns"] = float(np.median(kernel))
-    after = energy_meter() if energy_meter else None
-    joules = (after - before) / len(wall) if before is not None and after is not None else 0
-    return times, {"joules_per_run": joules, "source": "nvml"} if joules > 0 else None
+    window = energy_window(energy_meter, 1, run) if energy_meter else None
+    return times, {"joules_per_run": window[0] / window[1], "source": "nvml"} if window else None
+
+
+def idle_watts(meter):
+    """What the GPU takes while nothing runs, or None."""
+    window = energy_window(meter, 0.5, lambda: time.sleep(0.002))
+    return window and window[0] / window[2]
+
+
+def energy_window(meter, seconds, run):
+    """Joules, runs and seconds between two steps of a counter that are seconds apart; None if it does not move.
+
+    NVIDIA's steps ten times a second and takes 3 ms to read: another thread reads it, so that no run waits.
+    """
+    steps, ends, stop = [], [time.perf_counter()], threading.Event()
+
+    def read():
+        before = meter()
+        while not stop.wait(0.001):
+            at, now = time.perf_counter(), meter()
+            if now is not None and now != before:
+                before = now
+                steps.append((at, now))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    while not steps or steps[-1][0] - steps[0][0] < seconds:
+        if ends[-1] - ends[0] > 5 * seconds and len(ends) > 5:
+            break
+        run()
+        ends.append(time.perf_counter())
+    stop.set()
+    reader.join()
+    if len(steps) < 2 or steps[-1][0] - steps[0][0] < seconds:
+        return None
+    began, ended = np.interp([steps[0][0], steps[-1][0]], ends, np.arange(len(ends)))
+    return (steps[-1][1] - steps[0][1], ended - began, steps[-1][0] - steps[0][0]) if ended > began else None
 
 
 def summary(wall):
@@ -165,7 +232,7 @@ def missing(device, w, method, status, message):
 
 
 def environment(runtime):
-    facts = {"os": f"{platform.system()} {platform.release()} {platform.machine()}", "cpu": cpu(),
+    facts = {"os": f"{platform.system()} {platform.release()} {MACHINES.get(platform.machine(), platform.machine())}", "cpu": cpu(),
              "cores": len(os.sched_getaffinity(0)), "runtime": runtime, "version": "peers"}
     try:
         facts["memory_bytes"] = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -176,7 +243,9 @@ def environment(runtime):
             ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"],
             capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        pass
+        bundled = Path(__file__).parents[2] / "commit"  # what a bundle was packed from
+        if bundled.is_file():
+            facts["commit"] = bundled.read_text().strip()
     return facts
 
 

@@ -1,5 +1,6 @@
 """What the PyTorch peers share: whether it is there, what it runs on, and how a call is checked and timed."""
 
+import functools
 import os
 import platform
 import time
@@ -26,11 +27,19 @@ def facts(name, backend, cuda):
     import torch
     if cuda:
         properties = torch.cuda.get_device_properties(0)
-        return {"name": name, "backend": backend, "type": "gpu", "hardware": properties.name, "vendor": "NVIDIA",
+        state = record.nvml_state(0)
+        return {**({"state": state} if state else {}), "name": name, "backend": backend, "type": "gpu", "hardware": properties.name, "vendor": "NVIDIA",
                 "driver": f"{runtime()}, CUDA {torch.version.cuda}", "memory_bytes": properties.total_memory,
                 "compute_units": properties.multi_processor_count}
     return {"name": name, "backend": backend, "type": "cpu", "hardware": record.cpu(), "vendor": "PyTorch",
             "driver": f"{runtime()}, {torch.get_num_threads()} threads", "compute_units": len(os.sched_getaffinity(0))}
+
+
+@functools.cache
+def power(index):
+    """The GPU's meter, or None, and what it takes at rest, measured before the first run of the process."""
+    meter = record.nvml_meter(index)
+    return meter, record.idle_watts(meter) if meter else None
 
 
 def measurement(name, w, method, qkv, run, flops, options, solve=None):
@@ -40,6 +49,7 @@ def measurement(name, w, method, qkv, run, flops, options, solve=None):
     """
     import torch
     cuda = qkv[0].is_cuda
+    meter, idle = (power(torch.cuda.current_device()) if cuda else (None, None))
     held = torch.cuda.memory_allocated() if cuda else 0
     if cuda:
         torch.cuda.reset_peak_memory_stats()
@@ -75,8 +85,9 @@ def measurement(name, w, method, qkv, run, flops, options, solve=None):
         def clock():
             return int(start.elapsed_time(end) * 1e6)
 
-    times, energy = record.timed(call, options.repetitions, options.warm_up, options.sample, clock,
-                                 record.nvml_meter(torch.cuda.current_device()) if cuda else None)
+    times, energy = record.timed(call, options.repetitions, options.warm_up, options.sample, clock, meter)
+    if energy and idle:
+        energy["idle_watts"] = idle
     times["first_run_ns"] = first
     width = qkv[0].element_size()
     result = {**base, "status": "ok", "times": times,

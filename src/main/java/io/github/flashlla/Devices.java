@@ -106,20 +106,13 @@ public final class Devices {
                 chosen.put(whole.name(), whole);
                 continue;
             }
-            List<DeviceInfo> matches = survey.infos.values().stream().filter(info -> matches(info, selector)).toList();
+            List<DeviceInfo> matches = survey.infos.values().stream().filter(info -> info.matches(selector)).toList();
             if (matches.isEmpty()) {
                 throw new InvalidInputException(survey(null).unknown(selector));
             }
             matches.forEach(info -> chosen.put(info.name(), info));
         }
         return List.copyOf(chosen.values());
-    }
-
-    private static boolean matches(DeviceInfo info, String selector) {
-        return selector.equals(info.name())
-                || selector.equals(info.backend())
-                || selector.equals(info.type().name().toLowerCase(Locale.ROOT))
-                || selector.equals("all") && !info.has(DeviceInfo.Trait.EXACT);
     }
 
     private static String backendOf(String selector) {
@@ -174,8 +167,10 @@ public final class Devices {
         String unknown(String selector) {
             String there = infos.keySet().stream().collect(Collectors.joining(", "));
             String backend = backendOf(selector);
-            String why = absences.stream().filter(a -> a.backend().equals(backend)).map(a -> " (" + a.reason() + ")")
-                    .findFirst().orElse("");
+            // of a group that is empty here, why every backend is that might have had one
+            String why = selector.equals("gpu") || selector.equals("cpu")
+                    ? absences.isEmpty() ? "" : absences.stream().map(a -> a.backend() + ": " + a.reason()).collect(Collectors.joining("; ", " (", ")"))
+                    : absences.stream().filter(a -> a.backend().equals(backend)).map(a -> " (" + a.reason() + ")").findFirst().orElse("");
             return "no device matches '" + Printable.text(selector) + "'" + why + "; there are " + there + ", and the groups all, cpu and gpu";
         }
     }

@@ -14,6 +14,7 @@ import io.github.flashlla.tornado.kernels.BackwardVariant;
 import io.github.flashlla.tornado.kernels.KeyCentre;
 import io.github.flashlla.tornado.kernels.Poison;
 import io.github.flashlla.tornado.kernels.VariantDevice;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -21,6 +22,7 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * The backward pass as tasks of the caller's own {@link TaskGraph}, behind {@link LlaTasks} and the caller's tasks that
@@ -142,7 +144,9 @@ public final class LlaBackwardTasks {
         Poison.append(tasks, "lla_backward_poison_queries", poison, buffers.dq(), buffers.dridge());
         Poison.append(tasks, "lla_backward_poison_keys", poison, buffers.dk(), buffers.dv());
         if (!forward.computesCentre()) {
-            KeyCentre.append(tasks, "lla_backward_centre", forward.buffers(), shape);
+            IntArray sizes = ProblemData.sizes(shape, options);
+            tasks.transferOnce(sizes);
+            KeyCentre.append(tasks, "lla_backward_centre", forward.buffers(), shape, sizes);
         }
         variant.append(tasks, traits, buffers, shape, options);
     }

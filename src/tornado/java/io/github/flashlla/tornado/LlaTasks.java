@@ -17,6 +17,7 @@ import io.github.flashlla.tornado.kernels.KeyCentre;
 import io.github.flashlla.tornado.kernels.Poison;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.Set;
@@ -28,6 +29,7 @@ import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Local Linear Attention as tasks of the caller's own {@link TaskGraph}, between the caller's own tasks: q, k and v come
@@ -63,6 +65,7 @@ public final class LlaTasks {
     private final VariantDevice traits;
     private final LlaBuffers buffers;
     private final boolean ownsRidge;
+    private final IntArray sizes;
     private final FloatArray poison = FloatArray.fromElements(Float.NaN);
     private final DriverLog driverLog = new DriverLog();
     private final int[] iterations;
@@ -78,6 +81,7 @@ public final class LlaTasks {
         this.traits = VariantDevice.of(device);
         this.buffers = buffers;
         this.ownsRidge = ownsRidge;
+        this.sizes = ProblemData.sizes(shape, options);
         this.iterations = new int[Math.toIntExact(shape.rows())];
         this.residual = new float[iterations.length];
         buffers.stats().init(Float.NaN);
@@ -177,16 +181,21 @@ public final class LlaTasks {
         graphName = graph.getTaskGraphName();
         // named so that they are freed with the plan; none but the first and the ridge is read before it is written
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.stats(), buffers.centre(),
-                buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.packed(), buffers.scratch());
+                buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.packed(), buffers.scratch(), sizes);
         if (ownsRidge) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.ridge());
         }
         TaskAppender tasks = new TaskAppender(device, graph, grids);
         Poison.append(tasks, "lla_poison", poison, buffers.o(), buffers.stats());
         if (computesCentre()) {
-            KeyCentre.append(tasks, "lla_centre", buffers, shape);
+            KeyCentre.append(tasks, "lla_centre", buffers, shape, sizes);
         }
-        variant.append(tasks, traits, buffers, shape, options);
+        variant.append(tasks, traits, buffers, shape, options, sizes);
+    }
+
+    /** Lengths on the device, which a task in front may change; null where the kernel has them compiled in. */
+    IntArray sizes() {
+        return variant.readsSizes() ? sizes : null;
     }
 
     /** Where the variant or a backward pass over the same options reads it. */

@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.kernels;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -15,10 +16,12 @@ public final class KeyCentre {
 
     private KeyCentre() {}
 
-    /** Adds the task. */
-    public static void append(TaskAppender tasks, String name, LlaBuffers buffers, AttentionShape shape) {
-        IntArray sizes = IntArray.fromElements(shape.keyLength(), shape.headDim());
-        tasks.transferOnce(sizes);
+    /**
+     * Adds the task.
+     *
+     * @param sizes of {@link ProblemData}, which the caller transfers
+     */
+    public static void append(TaskAppender tasks, String name, LlaBuffers buffers, AttentionShape shape, IntArray sizes) {
         tasks.task(name, TaskAppender.groups((long) shape.batch() * shape.kvHeads(), THREADS),
                 graph -> graph.task(name, KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(), sizes));
     }
@@ -28,11 +31,11 @@ public final class KeyCentre {
      *
      * @param k (B,Hkv,Sk,D)
      * @param centre out (B,Hkv,D)
-     * @param sizes Sk, D
+     * @param sizes of {@link ProblemData}
      */
     public static void centre(KernelContext ctx, FloatArray k, FloatArray centre, IntArray sizes) {
-        int Sk = sizes.get(0);
-        int D = sizes.get(1);
+        int Sk = sizes.get(ProblemData.SK);
+        int D = sizes.get(ProblemData.D);
         int head = ctx.groupIdx;
         int samples = Math.min(Sk, SAMPLES);
         for (int d = ctx.localIdx; d < D; d += THREADS) {

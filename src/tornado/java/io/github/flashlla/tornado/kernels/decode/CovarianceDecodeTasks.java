@@ -2,10 +2,12 @@ package io.github.flashlla.tornado.kernels.decode;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DecodeMethod;
-import io.github.flashlla.tornado.buffers.CacheArrays;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.buffers.PagedArrays;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
+import io.github.flashlla.tornado.kernels.tile.CacheLayout;
+import java.util.stream.Stream;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -17,10 +19,11 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
 
     private static final int FACTS = 5;
 
-    private final CacheArrays cache;
+    private final PagedArrays cache;
     private final AttentionShape shape;
     private final DecodeGrid grid;
     private final DecodeArrays io;
+    private final KernelContext context = new KernelContext();
     private final FloatArray topScore;
     private final IntArray topKey;
     private final FloatArray sums;
@@ -32,7 +35,7 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     private final FloatArray facts;
     private final FloatArray parts;
 
-    public CovarianceDecodeTasks(CacheArrays cache, AttentionShape shape, DecodeGrid grid, DecodeArrays io) {
+    public CovarianceDecodeTasks(PagedArrays cache, AttentionShape shape, DecodeGrid grid, DecodeArrays io) {
         this.cache = cache;
         this.shape = shape;
         this.grid = grid;
@@ -41,8 +44,7 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
         int dim = shape.headDim();
         this.topScore = new FloatArray(rows * grid.splits());
         this.topKey = new IntArray(rows * grid.splits());
-        this.sums = new FloatArray(Math.toIntExact((long) rows * grid.splits() * DecodeGrid.tiles(dim) * CovarianceDecode.STRIP
-                * CovarianceDecode.STRIP));
+        this.sums = new FloatArray(rows * grid.splits() * DecodeGrid.tiles(dim) * CovarianceDecode.STRIP * CovarianceDecode.STRIP);
         this.sumZ = new FloatArray(rows * grid.splits() * (dim + 1));
         this.centre = new FloatArray(rows * dim);
         this.a = new FloatArray(rows * dim * dim);
@@ -59,31 +61,67 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
 
     @Override
     public void append(int graph, TaskAppender tasks) {
-        KernelContext context = new KernelContext();
-        FloatArray k32 = cache.k().single;
-        HalfFloatArray k16 = cache.k().half;
-        int binary16 = cache.k().halves() ? 1 : 0;
+        appendSolve(tasks);
+        appendOutput(tasks, x, facts);
+    }
+
+    /** scan -> covariance -> solve. */
+    public void appendSolve(TaskAppender tasks) {
+        FloatArray k32 = cache.k32();
+        HalfFloatArray k16 = cache.k16();
+        IntArray pages = cache.pages();
+        int format = cache.format();
         int dim = shape.headDim();
-        int rows = cache.rowsPerSequence();
+        int pageSize = cache.pageSize();
         int group = shape.group();
         int hw = grid.headsPerGroup();
         int splits = grid.splits();
         int units = grid.units(shape);
         tasks.task("scan", TaskAppender.groups(units * splits, grid.threads()), graphed -> graphed.task("scan",
-                CovarianceDecode::scan, context, k32, k16, io.scaledQ(), io.lengths(), topScore, topKey, binary16, dim, rows,
+                CovarianceDecode::scan, context, k32, k16, io.scaledQ(), io.lengths(), pages, topScore, topKey, format, dim, pageSize,
                 shape.kvHeads(), group, hw, splits));
         tasks.task("covariance", TaskAppender.groups((long) units * splits * grid.chunks(), grid.covarianceThreads()),
                 graphed -> graphed.task("covariance", CovarianceDecode::covariance, context, k32, k16, io.scaledQ(), io.lengths(),
-                        topScore, topKey, sums, sumZ, centre, binary16, dim, rows, shape.kvHeads(), group, hw, splits, grid.chunks()));
-        tasks.task("solve", TaskAppender.groups(shape.batch() * shape.heads(), grid.threads()), graphed -> solve(graphed, context));
-        tasks.task("output", TaskAppender.groups(units * splits, grid.threads()), graphed -> graphed.task("output",
-                CovarianceDecode::output, context, k32, k16, cache.v().single, cache.v().half, io.scaledQ(), io.lengths(), centre, x,
-                facts, parts, binary16, dim, shape.valueDim(), rows, shape.kvHeads(), group, hw, splits));
+                        pages, topScore, topKey, sums, sumZ, centre, format, dim, pageSize, shape.kvHeads(), group, hw, splits, grid.chunks()));
+        tasks.task("solve", TaskAppender.groups(shape.batch() * shape.heads(), grid.threads()), this::solve);
+    }
+
+    /**
+     * handOn: keeps values for a later graph's {@link #appendOutput}.
+     *
+     * @param handed one element
+     */
+    public void appendHandOn(TaskAppender tasks, FloatArray handed) {
+        tasks.task("handOn", TaskAppender.groups(1, grid.threads()), graphed -> graphed.task("handOn", CovarianceDecode::handOn, context,
+                cache.v32(), cache.v16(), handed, cache.format() & CacheLayout.FLOAT16));
+    }
+
+    /** The cache's page table; of {@link #scratch}, where there is none. */
+    public IntArray pages() {
+        return cache.pages();
+    }
+
+    /** Of {@link #scratch}, what only the output reads. */
+    public FloatArray parts() {
+        return parts;
+    }
+
+    /**
+     * output -> merge, with a solution that may come from elsewhere.
+     *
+     * @param solution x (B*H,D)
+     * @param scales (B*H,5) as the solve leaves its facts
+     */
+    public void appendOutput(TaskAppender tasks, FloatArray solution, FloatArray scales) {
+        int splits = grid.splits();
+        tasks.task("output", TaskAppender.groups(grid.units(shape) * splits, grid.threads()), graphed -> graphed.task("output",
+                CovarianceDecode::output, context, cache.k32(), cache.k16(), cache.v32(), cache.v16(), io.scaledQ(), io.lengths(),
+                cache.pages(), centre, solution, scales, parts, cache.format(), shape.headDim(), shape.valueDim(), cache.pageSize(), shape.kvHeads(), shape.group(), grid.headsPerGroup(), splits));
         tasks.task("merge", TaskAppender.groups(Math.ceilDiv(io.o().getSize(), grid.threads()), grid.threads()),
                 graphed -> graphed.task("merge", CovarianceDecode::merge, context, parts, io.o(), shape.valueDim(), splits));
     }
 
-    private void solve(TaskGraph graph, KernelContext context) {
+    private void solve(TaskGraph graph) {
         int dim = shape.headDim();
         int hw = grid.headsPerGroup();
         int splits = grid.splits();
@@ -101,7 +139,8 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
 
     @Override
     public Object[] scratch() {
-        return new Object[] {topScore, topKey, sums, sumZ, centre, a, parts};
+        Object[] own = {topScore, topKey, sums, sumZ, centre, a, parts};
+        return cache.isPaged() ? own : Stream.concat(Stream.of(own), Stream.of(cache.pages())).toArray(); // a table is the caller's to transfer
     }
 
     @Override
@@ -142,6 +181,35 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     @Override
     public float x(int row, int d) {
         return x.get(row * shape.headDim() + d);
+    }
+
+    /** The key that a head's numbers are about (B*H,D). */
+    public FloatArray centre() {
+        return centre;
+    }
+
+    /** A (B*H,D,D), as the solve leaves it: {@link #covariance} reads it. */
+    public FloatArray a() {
+        return a;
+    }
+
+    /** Element of a head's A = covariance + ridge I, where {@link #a} was read. */
+    public double covariance(int row, int i, int j) {
+        int dim = shape.headDim();
+        int at = row * dim * dim;
+        int low = Math.min(i, j);
+        int high = Math.max(i, j);
+        if (grid.localSolve()) {
+            return a.get(at + high * dim + low);
+        }
+        if (i != j) {
+            return a.get(at + low * dim + high);
+        }
+        double sum = 0; // the solve left its factor L in the lower triangle: A = L L^T
+        for (int c = 0; c <= i; c++) {
+            sum += (double) a.get(at + i * dim + c) * a.get(at + i * dim + c);
+        }
+        return sum;
     }
 
     @Override

@@ -5,9 +5,11 @@ import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.tornado.buffers.CacheArrays;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.buffers.PagedArrays;
 import io.github.flashlla.tornado.device.WorkGroupDemand;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.DecodeVariant;
+import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import java.util.Optional;
 
@@ -26,7 +28,7 @@ public final class CovarianceDecodeVariant implements DecodeVariant {
 
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return Optional.empty();
+        return KernelVariant.unlessTooLarge(DecodeGrid.of(device, shape).largestFloats(shape));
     }
 
     @Override
@@ -36,6 +38,11 @@ public final class CovarianceDecodeVariant implements DecodeVariant {
 
     @Override
     public DecodeTasks tasks(VariantDevice device, CacheArrays cache, AttentionShape shape, LlaOptions options, DecodeArrays io) {
+        return tasks(device, PagedArrays.of(cache, shape.batch()), shape, io);
+    }
+
+    /** The same over a cache in pages. */
+    public static DecodeTasks tasks(VariantDevice device, PagedArrays cache, AttentionShape shape, DecodeArrays io) {
         return new CovarianceDecodeTasks(cache, shape, DecodeGrid.of(device, shape), io);
     }
 }

@@ -57,11 +57,15 @@ public final class CpuForwardVariant implements ForwardVariant {
     }
 
     @Override
-    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
+    public boolean readsSizes() {
+        return true;
+    }
+
+    @Override
+    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options, IntArray sizes) {
         CpuWorkers workers = workers(device, s, options);
-        IntArray sizes = ProblemData.sizes(s, options);
         FloatArray settings = ProblemData.settings(s, options);
-        tasks.transferOnce(sizes, settings);
+        tasks.transferOnce(settings);
         tasks.task("lla_forward", TaskAppender.groups(workers.count(), 1), graph -> graph.task("lla_forward", CpuForward::forward,
                 new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.centre(), b.o(), b.logSumExp(), b.kbar(), b.x(), b.stats(),
                 b.scratch(), sizes, settings, Masking.flags(options), workers.keepWeights()));

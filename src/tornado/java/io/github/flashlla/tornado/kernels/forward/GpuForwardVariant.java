@@ -62,13 +62,17 @@ public final class GpuForwardVariant implements ForwardVariant {
     }
 
     @Override
-    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
+    public boolean readsSizes() {
+        return true;
+    }
+
+    @Override
+    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options, IntArray sizes) {
         int kept = keptResiduals(s, options);
         int flags = Masking.flags(options) + (kept > 0 ? KeptResiduals.UNIT : 0);
-        IntArray sizes = ProblemData.sizes(s, options);
         sizes.set(ProblemData.KEPT, kept);
         FloatArray settings = ProblemData.settings(s, options);
-        tasks.transferOnce(sizes, settings);
+        tasks.transferOnce(settings);
         int D = s.headDim();
         int Dv = s.valueDim();
         int dims = GpuTiles.dims(D);

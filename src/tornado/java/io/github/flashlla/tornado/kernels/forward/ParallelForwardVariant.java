@@ -13,6 +13,7 @@ import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import java.util.Optional;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** {@link ParallelForward}: plain loops, for devices that no tuned kernel fits. */
 public final class ParallelForwardVariant implements ForwardVariant {
@@ -51,17 +52,17 @@ public final class ParallelForwardVariant implements ForwardVariant {
     }
 
     @Override
-    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
+    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options, IntArray sizes) {
         int rows = Math.toIntExact(s.rows());
         float scale = (float) options.scaleFor(s.headDim());
         int flags = Masking.flags(options);
-        tasks.loop("lla_softmax", graph -> graph.task("lla_softmax", ParallelForward::softmax, b.q(), b.k(), b.centre(), b.kbar(),
-                b.scratch(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, flags));
-        tasks.loop("lla_solve", graph -> graph.task("lla_solve", ParallelForward::solve, b.q(), b.k(), b.centre(), b.kbar(), b.ridge(),
-                b.x(), b.scratch(), b.stats(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, flags,
-                (float) options.tolerance(), options.maxIterations(), GpuForwardVariant.keptResiduals(s, options)));
-        tasks.loop("lla_forward", graph -> graph.task("lla_forward", ParallelForward::output, b.q(), b.k(), b.v(), b.centre(), b.kbar(),
-                b.x(), b.scratch(), b.o(), b.logSumExp(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), s.valueDim(),
-                scale, flags));
+        tasks.loop("lla_softmax", rows, graph -> graph.task("lla_softmax", ParallelForward::softmax, b.q(), b.k(), b.centre(),
+                b.kbar(), b.scratch(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, flags));
+        tasks.loop("lla_solve", rows, graph -> graph.task("lla_solve", ParallelForward::solve, b.q(), b.k(), b.centre(), b.kbar(),
+                b.ridge(), b.x(), b.scratch(), b.stats(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale,
+                flags, (float) options.tolerance(), options.maxIterations(), GpuForwardVariant.keptResiduals(s, options)));
+        tasks.loop("lla_forward", rows, graph -> graph.task("lla_forward", ParallelForward::output, b.q(), b.k(), b.v(), b.centre(),
+                b.kbar(), b.x(), b.scratch(), b.o(), b.logSumExp(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(),
+                s.valueDim(), scale, flags));
     }
 }
