@@ -20,7 +20,6 @@ import java.util.function.IntUnaryOperator;
 final class RowTrust {
     private static final double EPS = 0x1p-24;
     private static final double HALF_EPS = 0x1p-11;
-    private static final double MATRIX_UNITS = 8;
     /** Largest relative error of o that is left to float32: a quarter of the bar of 1e-4, or of a tolerance above it. */
     private static final double OUTPUT_BAR = 2.5e-5;
     /**
@@ -29,6 +28,11 @@ final class RowTrust {
      */
     private static final double SOLVE_BAR = 2e-4;
     private static final double SOLVE_TOLERANCES = 20;
+    /**
+     * The most of float16 products, however large the tolerance: their x solves a problem of rounded keys and values, and the given ones may
+     * make something else of it.
+     */
+    private static final double MOST_OF_HALF = 2e-2;
     private static final int FEW_KEYS = 4;
     /** Largest relative error of dq, and of dlambda, that is left to float32, or the tolerance above it. */
     private static final double GRADIENT_BAR = 1e-4;
@@ -137,7 +141,7 @@ final class RowTrust {
             boolean exact = visible == 0 || visible == 1 && recurrence == 0 && result.iterations()[row] == 0; // o is that value
             double bound = b == 0 || exact ? 0 : RoundingBound.ofResidual(x * averaged, key, b);
             double query = queries == null ? querySize : queries[row];
-            double error = exact ? EPS : units(sizes) * RoundingBound.ofOutput(x, key, scale * query * key);
+            double error = exact ? EPS : RoundingBound.ofOutput(x, key, scale * query * key);
             result.residual()[row] = (float) (recurrence + bound);
             result.roundingError()[row] = (float) ((error + (exact ? 0 : halfError(row, sizes))) * Math.max(norms[row], typical));
             boolean finite = Double.isFinite(norms[row]) && Float.isFinite(recurrence) && Double.isFinite(x) && Double.isFinite(b);
@@ -156,11 +160,6 @@ final class RowTrust {
             }
         }
         return doubtful;
-    }
-
-    /** Matrix units cut off what they add up; x.k and x.kbar, which cancel, lose that many times what float32 does. Ordinary x have room for it. */
-    private double units(SolveSizes sizes) {
-        return options.precision() == DataType.FLOAT16 && sizes != null ? MATRIX_UNITS : 1;
     }
 
     /**
@@ -184,7 +183,9 @@ final class RowTrust {
 
     /** Whether a query may keep its x, which a check in float64 has looked at: solved, and o not far off for what is left. */
     boolean holds(DoubleRow row) {
-        return row.residual <= options.tolerance() && row.solveError <= Math.max(SOLVE_BAR, SOLVE_TOLERANCES * options.tolerance()) * Math.max(row.outputSize, typical);
+        double bar = Math.max(SOLVE_BAR, SOLVE_TOLERANCES * options.tolerance());
+        bar = options.precision() == DataType.FLOAT16 ? Math.min(bar, MOST_OF_HALF) : bar;
+        return row.residual <= options.tolerance() && row.solveError <= bar * Math.max(row.outputSize, typical);
     }
 
     /** Whether float32 carries the second solve and the slopes of a query whose first one holds; {@link #cancelling} has further reasons why not. */

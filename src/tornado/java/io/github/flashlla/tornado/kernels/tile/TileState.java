@@ -57,7 +57,7 @@ public final class TileState {
 
     /**
      * b longer than this many roots of the ridge counts as that long when its row's residual is held against the tolerance: o is off by at
-     * most ||r|| sd(v) / (2 sqrt ridge), however long b is. With q 20 times larger, 0.15 iterations more make the error 2.4e-2 at tolerance
+     * most ||r|| sd(v) / (2 sqrt ridge), however long b is. Simulated with q 20 times larger, 0.15 iterations more make the error 2.4e-2 at tolerance
      * 1e-2 one of 9e-4.
      */
     private static final float LONGEST_B = 16f;
