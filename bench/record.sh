@@ -41,7 +41,7 @@ peers() { # SECONDS OPTION...
 
 if [ "$kind" = gpu ]; then
     compare="--clock kernel --baseline jvm"
-    suite float16 45
+    suite matrix-units 45
     suite float32 65
     suite host 30
     peers 60 --peer flashlla-triton,torch-sdpa --seq "${PEER_SEQ:-16384}" --heads 16 --max-iter 6,8 --warm-up 1 --sample 1 --time-limit 60
