@@ -1,6 +1,7 @@
 package io.github.flashlla.precise;
 
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
@@ -18,6 +19,7 @@ import java.util.function.IntUnaryOperator;
  */
 final class RowTrust {
     private static final double EPS = 0x1p-24;
+    private static final double HALF_EPS = 0x1p-11;
     /** Largest relative error of o that is left to float32: a quarter of the bar of 1e-4, or of a tolerance above it. */
     private static final double OUTPUT_BAR = 2.5e-5;
     /**
@@ -26,6 +28,11 @@ final class RowTrust {
      */
     private static final double SOLVE_BAR = 2e-4;
     private static final double SOLVE_TOLERANCES = 20;
+    /**
+     * The most of float16 products, however large the tolerance: their x solves a problem of rounded keys and values, and the given ones may
+     * make something else of it.
+     */
+    private static final double MOST_OF_HALF = 2e-2;
     private static final int FEW_KEYS = 4;
     /** Largest relative error of dq, and of dlambda, that is left to float32, or the tolerance above it. */
     private static final double GRADIENT_BAR = 1e-4;
@@ -41,6 +48,10 @@ final class RowTrust {
     /** Squares of smaller or larger numbers leave float32's range. */
     private static final double SMALLEST = 0x1p-50;
     private static final double LARGEST = 0x1p50;
+    /** Rows that one thread judges at a time: words of 64 bits are never shared. */
+    private static final int JUDGED_TOGETHER = 1 << 12;
+    /** A verdict takes as long as this many elements. */
+    private static final int ELEMENTS_A_VERDICT = 16;
 
     private final AttentionShape shape;
     private final Tensor q;
@@ -55,10 +66,18 @@ final class RowTrust {
     private final BitSet lost = new BitSet();
     private final BitSet outOfRange = new BitSet();
 
-    /** @param largestQuery largest element of q */
-    RowTrust(LlaInputs inputs, LlaOptions options, double largestQuery) {
-        this(inputs.shape(), inputs.q(), largestQuery, Ridges.of(inputs, options), options, Magnitude.keys(inputs.k(), inputs.shape()),
-                visibleKeys(inputs.shape(), options));
+    /**
+     * @param largestQuery largest element of q
+     * @param known what {@link #keySize()} told of the same keys in the same units; null to find it out
+     */
+    RowTrust(LlaInputs inputs, LlaOptions options, double largestQuery, double[] known) {
+        this(inputs.shape(), inputs.q(), largestQuery, Ridges.of(inputs, options), options,
+                known == null ? Magnitude.keys(inputs.k(), inputs.shape()) : known, visibleKeys(inputs.shape(), options));
+    }
+
+    /** Largest ||k_j - mean|| of each key/value head (B,Hkv). */
+    double[] keySize() {
+        return keySize;
     }
 
     private static IntUnaryOperator visibleKeys(AttentionShape shape, LlaOptions options) {
@@ -111,48 +130,89 @@ final class RowTrust {
      * Raises residuals by what rounding adds, estimates each output's error, and lists the queries that float32 does not carry.
      *
      * @param sizes null where {@link #allCarried}
+     * @param outputNorms ||o_i||; null to compute them
      */
-    BitSet judge(LlaResult result, SolveSizes sizes) {
-        BitSet doubtful = new BitSet();
+    BitSet judge(LlaResult result, SolveSizes sizes, double[] outputNorms) {
         int rows = result.residual().length;
-        int dv = shape.valueDim();
-        double[] norms = Magnitude.rowNorms(result.output(), dv);
-        double sum = 0;
-        for (int row = 0; row < rows; row++) {
-            sum += Double.isFinite(norms[row]) ? norms[row] * norms[row] : 0;
-        }
+        double[] norms = outputNorms == null ? Magnitude.rowNorms(result.output(), shape.valueDim()) : outputNorms;
         double[] queries = sizes == null ? null : Magnitude.rowNorms(q, shape.headDim());
-        typical = Math.sqrt(sum / Math.max(1, rows));
-        for (int row = 0; row < rows; row++) {
-            float recurrence = result.residual()[row];
-            result.recurrenceResidual()[row] = recurrence;
-            int visible = this.visible.applyAsInt(row);
-            double key = keySize[shape.kvHeadOf(row)];
-            double x = sizes == null ? (key + querySize) / ridges.of(row) : sizes.x()[row];
-            double b = sizes == null ? key + querySize : sizes.b()[row];
-            double averaged = sizes == null ? 1 : Math.min(1, 2 / Math.sqrt(sizes.effectiveKeys()[row]));
-            boolean exact = visible == 0 || visible == 1 && recurrence == 0 && result.iterations()[row] == 0; // o is that value
-            double bound = b == 0 || exact ? 0 : RoundingBound.ofResidual(x * averaged, key, b);
-            double query = queries == null ? querySize : queries[row];
-            double error = exact ? EPS : RoundingBound.ofOutput(x, key, scale * query * key);
-            result.residual()[row] = (float) (recurrence + bound);
-            result.roundingError()[row] = (float) (error * Math.max(norms[row], typical));
-            boolean finite = Double.isFinite(norms[row]) && Float.isFinite(recurrence) && Double.isFinite(x) && Double.isFinite(b);
-            boolean lifted = recurrence <= options.tolerance() && recurrence + bound > options.tolerance();
-            int iterations = result.iterations()[row]; // 0: a direct solve
-            boolean capped = recurrence > options.tolerance() && iterations >= options.maxIterations()
-                    && iterations < Math.min(shape.headDim(), visible);
-            boolean stuck = recurrence > options.tolerance() && !capped;
-            boolean leftRange = !exact && sizes != null && (outOfRange(b) || outOfRange(x) || outOfRange(key) || outOfRange(ridges.of(row)));
-            boolean inDoubt = lifted || leftRange || bound > options.tolerance() / 4 + EPS || error > outputBar();
-            boolean beyond = !finite || !capped && stuck;
-            if (visible > 0 && (beyond || !capped && inDoubt)) { // what the cap ended stays as it is
-                doubtful.set(row);
-                lost.set(row, beyond);
-                outOfRange.set(row, leftRange);
+        typical = Math.sqrt(sumOfSquares(norms) / Math.max(1, rows));
+        long[] doubtful = new long[Math.ceilDiv(rows, Long.SIZE)];
+        long[] beyond = new long[doubtful.length];
+        long[] leftRange = new long[doubtful.length];
+        Magnitude.indices(Math.ceilDiv(rows, JUDGED_TOGETHER), rows * (long) ELEMENTS_A_VERDICT).forEach(part -> {
+            int end = Math.min(rows, (part + 1) * JUDGED_TOGETHER);
+            for (int row = part * JUDGED_TOGETHER; row < end; row++) {
+                int verdict = judge(row, result, sizes, norms[row], queries == null ? querySize : queries[row]);
+                int word = row / Long.SIZE;
+                doubtful[word] |= (long) (verdict & 1) << row;
+                beyond[word] |= (long) (verdict >> 1 & 1) << row;
+                leftRange[word] |= (long) (verdict >> 2) << row;
             }
+        });
+        lost.or(BitSet.valueOf(beyond));
+        outOfRange.or(BitSet.valueOf(leftRange));
+        return BitSet.valueOf(doubtful);
+    }
+
+    private static double sumOfSquares(double[] norms) {
+        double[] sums = new double[Math.ceilDiv(norms.length, JUDGED_TOGETHER)];
+        Magnitude.indices(sums.length, norms.length).forEach(part -> {
+            double sum = 0;
+            int end = Math.min(norms.length, (part + 1) * JUDGED_TOGETHER);
+            for (int row = part * JUDGED_TOGETHER; row < end; row++) {
+                sum += Double.isFinite(norms[row]) ? norms[row] * norms[row] : 0;
+            }
+            sums[part] = sum;
+        });
+        double sum = 0;
+        for (double part : sums) {
+            sum += part;
         }
-        return doubtful;
+        return sum;
+    }
+
+    /** One row's part of {@link #judge(LlaResult, SolveSizes, double[])}: 1 where it is in doubt, 2 more where it is lost, 4 more where it left the range. */
+    private int judge(int row, LlaResult result, SolveSizes sizes, double norm, double query) {
+        float recurrence = result.residual()[row];
+        result.recurrenceResidual()[row] = recurrence;
+        int visible = this.visible.applyAsInt(row);
+        double key = keySize[shape.kvHeadOf(row)];
+        double x = sizes == null ? (key + querySize) / ridges.of(row) : sizes.x()[row];
+        double b = sizes == null ? key + querySize : sizes.b()[row];
+        double averaged = sizes == null ? 1 : Math.min(1, 2 / Math.sqrt(sizes.effectiveKeys()[row]));
+        boolean exact = visible == 0 || visible == 1 && recurrence == 0 && result.iterations()[row] == 0; // o is that value
+        double bound = b == 0 || exact ? 0 : RoundingBound.ofResidual(x * averaged, key, b);
+        double error = exact ? EPS : RoundingBound.ofOutput(x, key, scale * query * key);
+        result.residual()[row] = (float) (recurrence + bound);
+        result.roundingError()[row] = (float) ((error + (exact ? 0 : halfError(row, sizes))) * Math.max(norm, typical));
+        boolean finite = Double.isFinite(norm) && Float.isFinite(recurrence) && Double.isFinite(x) && Double.isFinite(b);
+        boolean lifted = recurrence <= options.tolerance() && recurrence + bound > options.tolerance();
+        int iterations = result.iterations()[row]; // 0: a direct solve
+        boolean capped = recurrence > options.tolerance() && iterations >= options.maxIterations()
+                && iterations < Math.min(shape.headDim(), visible);
+        boolean stuck = recurrence > options.tolerance() && !capped;
+        boolean leftRange = !exact && sizes != null && (outOfRange(b) || outOfRange(x) || outOfRange(key) || outOfRange(ridges.of(row)));
+        boolean inDoubt = lifted || leftRange || bound > options.tolerance() / 4 + EPS || error > outputBar();
+        boolean beyond = !finite || !capped && stuck;
+        if (visible > 0 && (beyond || !capped && inDoubt)) { // what the cap ended stays as it is
+            return 1 | (beyond ? 2 : 0) | (leftRange ? 4 : 0);
+        }
+        return 0;
+    }
+
+    /**
+     * Relative error of o by float16's weights p (1 - x.(k - kbar)): their mean square is 1 + x.Cx, C = A - ridge I, of values that float16's
+     * rounding changes independently. What it does to the solve is in the residual that the device reports.
+     *
+     * @param sizes null for ordinary ones, whose o is about as large as the root of that
+     */
+    private double halfError(int row, SolveSizes sizes) {
+        if (options.precision() != DataType.FLOAT16) {
+            return 0;
+        }
+        double slopes = sizes == null ? 0 : Math.max(0, sizes.xb()[row] - ridges.of(row) * sizes.x()[row] * sizes.x()[row]);
+        return HALF_EPS * (1 + Math.sqrt(slopes / (sizes == null ? 1 : sizes.effectiveKeys()[row])));
     }
 
     /** Of the queries that {@link #judge} listed, those whose solution is worth no check. */
@@ -162,7 +222,9 @@ final class RowTrust {
 
     /** Whether a query may keep its x, which a check in float64 has looked at: solved, and o not far off for what is left. */
     boolean holds(DoubleRow row) {
-        return row.residual <= options.tolerance() && row.solveError <= Math.max(SOLVE_BAR, SOLVE_TOLERANCES * options.tolerance()) * Math.max(row.outputSize, typical);
+        double bar = Math.max(SOLVE_BAR, SOLVE_TOLERANCES * options.tolerance());
+        bar = options.precision() == DataType.FLOAT16 ? Math.min(bar, MOST_OF_HALF) : bar;
+        return row.residual <= options.tolerance() && row.solveError <= bar * Math.max(row.outputSize, typical);
     }
 
     /** Whether float32 carries the second solve and the slopes of a query whose first one holds; {@link #cancelling} has further reasons why not. */
