@@ -2,8 +2,6 @@ package io.github.flashlla.tornado.buffers;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.LlaInputs;
-import io.github.flashlla.LlaOptions;
 import java.util.Arrays;
 import java.util.stream.LongStream;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -63,16 +61,9 @@ public record LlaBuffers(
                 halves(Math.max(1, packedHalves)), array(Math.max(1, scratchFloats)));
     }
 
-    /** Fills q, k, v and the ridge. */
-    public void load(LlaInputs inputs, LlaOptions options) {
-        FloatArrays.load(inputs.q(), q);
-        FloatArrays.load(inputs.k(), k);
-        FloatArrays.load(inputs.v(), v);
-        if (inputs.ridge() == null) {
-            ridge.init((float) options.ridge());
-        } else {
-            FloatArrays.load(inputs.ridge(), ridge);
-        }
+    /** Makes the host's statistics NaN, to be seen if nothing is copied back. */
+    public void forgetStats() {
+        FloatArrays.fillWithNaN(stats);
     }
 
     /** What the backward pass reads of forward's arrays. */
