@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import subprocess
+import threading
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 SEED = 20251001
 QUERIES = 48
+MACHINES = {"x86_64": "amd64"}  # as Java calls them, so that one machine has one name
 BARS = {"float32": 1e-4, "float16": 5e-3, "bfloat16": 2e-2}
 
 
@@ -125,7 +127,6 @@ def timed(run, repetitions, warm_up_s, sample_s, compute_clock=None, energy_mete
         last = warm[-3:]
         settled = len(last) == 3 and max(last) - min(last) <= 0.05 * min(last)
     wall, kernel = [], []
-    before = energy_meter() if energy_meter else None
     began = time.perf_counter()
     while len(wall) < repetitions or (len(wall) < 50 and time.perf_counter() - began < sample_s):
         wall.append(once())
@@ -135,9 +136,38 @@ def timed(run, repetitions, warm_up_s, sample_s, compute_clock=None, energy_mete
     if kernel:
         times["kernel_ns"] = kernel
         times["kernel_median_ns"] = float(np.median(kernel))
-    after = energy_meter() if energy_meter else None
-    joules = (after - before) / len(wall) if before is not None and after is not None else 0
-    return times, {"joules_per_run": joules, "source": "nvml"} if joules > 0 else None
+    window = energy_window(energy_meter, 1, run) if energy_meter else None
+    return times, {"joules_per_run": window[0] / window[1], "source": "nvml"} if window else None
+
+
+def energy_window(meter, seconds, run):
+    """Joules and runs between two steps of a counter that are seconds apart; None if it does not move.
+
+    NVIDIA's steps ten times a second and takes 3 ms to read: another thread reads it, so that no run waits.
+    """
+    steps, ends, stop = [], [time.perf_counter()], threading.Event()
+
+    def read():
+        before = meter()
+        while not stop.wait(0.001):
+            at, now = time.perf_counter(), meter()
+            if now is not None and now != before:
+                before = now
+                steps.append((at, now))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    while not steps or steps[-1][0] - steps[0][0] < seconds:
+        if ends[-1] - ends[0] > 5 * seconds and len(ends) > 5:
+            break
+        run()
+        ends.append(time.perf_counter())
+    stop.set()
+    reader.join()
+    if len(steps) < 2 or steps[-1][0] - steps[0][0] < seconds:
+        return None
+    began, ended = np.interp([steps[0][0], steps[-1][0]], ends, np.arange(len(ends)))
+    return (steps[-1][1] - steps[0][1], ended - began) if ended > began else None
 
 
 def summary(wall):
@@ -165,7 +195,7 @@ def missing(device, w, method, status, message):
 
 
 def environment(runtime):
-    facts = {"os": f"{platform.system()} {platform.release()} {platform.machine()}", "cpu": cpu(),
+    facts = {"os": f"{platform.system()} {platform.release()} {MACHINES.get(platform.machine(), platform.machine())}", "cpu": cpu(),
              "cores": len(os.sched_getaffinity(0)), "runtime": runtime, "version": "peers"}
     try:
         facts["memory_bytes"] = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -176,7 +206,9 @@ def environment(runtime):
             ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"],
             capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        pass
+        bundled = Path(__file__).parents[2] / "commit"  # what a bundle was packed from
+        if bundled.is_file():
+            facts["commit"] = bundled.read_text().strip()
     return facts
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import tempfile
 import unittest
 from pathlib import Path
@@ -45,6 +46,12 @@ class RecordTest(unittest.TestCase):
         self.assertTrue(record.passed(record.accuracy(self.w, *self.qkv, want, "lla", 1e-6)))
         self.assertFalse(record.passed(record.accuracy(self.w, *self.qkv, want * 1.01, "lla", 1e-3)))
         self.assertFalse(record.passed(record.accuracy(self.w, *self.qkv, want * np.nan, "lla", 1e-3)))
+
+    def test_energy_is_counted_between_steps(self):
+        began = time.perf_counter()
+        joules, runs = record.energy_window(lambda: int((time.perf_counter() - began) / 0.05) * 2.5, 0.2, lambda: time.sleep(0.01))
+        self.assertAlmostEqual(50, joules / (runs * 0.01), delta=12)  # 50 W
+        self.assertIsNone(record.energy_window(lambda: 3.0, 0.02, lambda: time.sleep(0.005)))
 
     def test_work_is_the_operators_count(self):
         self.assertEqual(record.pairs(self.w), 2 * 24 * 25 // 2)

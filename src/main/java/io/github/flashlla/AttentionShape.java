@@ -19,6 +19,9 @@ public record AttentionShape(
 
     public static final int MAX_DIM = 256;
 
+    /** No memory holds as many; products of sizes stay far within a long. */
+    private static final long MOST_ROWS = 1L << 40;
+
     public AttentionShape {
         requirePositive("batch", batch);
         requirePositive("heads", heads);
@@ -31,6 +34,9 @@ public record AttentionShape(
             throw new InvalidInputException("the " + heads + " query heads are not a multiple of the " + kvHeads
                     + " key/value heads; grouped queries need H = n * Hkv");
         }
+        requireCountable("batch times heads", (long) batch * heads, Integer.MAX_VALUE);
+        requireCountable("queries of all heads", (long) batch * heads * queryLength, MOST_ROWS);
+        requireCountable("keys of all heads", (long) batch * kvHeads * keyLength, MOST_ROWS);
     }
 
     /** Self-attention: as many keys as queries, as many key/value heads as query heads, Dv = D. */
@@ -124,6 +130,12 @@ public record AttentionShape(
     private static void requirePositive(String what, int value) {
         if (value < 1) {
             throw new InvalidInputException(what + " must be at least 1, not " + value);
+        }
+    }
+
+    private static void requireCountable(String what, long count, long most) {
+        if (count > most) {
+            throw new InvalidInputException("the " + what + " are " + count + ", and at most " + most + " can be computed with");
         }
     }
 

@@ -1,6 +1,7 @@
 package io.github.flashlla;
 
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 
 /**
@@ -44,6 +45,12 @@ public record DeviceInfo(
 
     public boolean has(Trait trait) {
         return traits.contains(trait);
+    }
+
+    /** Whether a selector names it: its name, backend or type, or {@code all}, which leaves out the reference. */
+    public boolean matches(String selector) {
+        return selector.equals(name) || selector.equals(backend) || selector.equals(type.name().toLowerCase(Locale.ROOT))
+                || selector.equals("all") && !has(Trait.EXACT);
     }
 
     public enum Type {

@@ -106,20 +106,13 @@ public final class Devices {
                 chosen.put(whole.name(), whole);
                 continue;
             }
-            List<DeviceInfo> matches = survey.infos.values().stream().filter(info -> matches(info, selector)).toList();
+            List<DeviceInfo> matches = survey.infos.values().stream().filter(info -> info.matches(selector)).toList();
             if (matches.isEmpty()) {
                 throw new InvalidInputException(survey(null).unknown(selector));
             }
             matches.forEach(info -> chosen.put(info.name(), info));
         }
         return List.copyOf(chosen.values());
-    }
-
-    private static boolean matches(DeviceInfo info, String selector) {
-        return selector.equals(info.name())
-                || selector.equals(info.backend())
-                || selector.equals(info.type().name().toLowerCase(Locale.ROOT))
-                || selector.equals("all") && !info.has(DeviceInfo.Trait.EXACT);
     }
 
     private static String backendOf(String selector) {

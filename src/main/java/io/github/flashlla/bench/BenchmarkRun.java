@@ -1,5 +1,6 @@
 package io.github.flashlla.bench;
 
+import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.bench.host.EnvironmentProbe;
 import io.github.flashlla.process.JavaCommand;
@@ -15,7 +16,10 @@ import java.io.IOException;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 
@@ -43,6 +47,8 @@ public final class BenchmarkRun {
     private Conditions conditions;
     private final List<DeviceFacts> facts = new ArrayList<>();
     private final List<Measurement> measurements = new ArrayList<>();
+    /** How a device solves a task with an error to keep to. */
+    private final Map<Map.Entry<String, Task>, Task> found = new HashMap<>();
     /** Which process of each device runs now, from 0. */
     private int fork;
     private volatile boolean stopping;
@@ -101,7 +107,7 @@ public final class BenchmarkRun {
     }
 
     private void measure(DeviceInfo device) {
-        List<Task> left = suite.tasks();
+        List<Task> left = tasks(device.name());
         int losses = 0;
         while (!left.isEmpty() && !stopping) {
             Visit visit = new Visit(device, left);
@@ -126,6 +132,12 @@ public final class BenchmarkRun {
         }
     }
 
+    /** All tasks; of those with an error to keep to, the solve that the first process found. */
+    private List<Task> tasks(String device) {
+        return fork == 0 ? suite.tasks()
+                : suite.tasks().stream().map(task -> found.getOrDefault(Map.entry(device, task), task)).distinct().toList();
+    }
+
     private void giveUp(DeviceInfo device, List<Task> left, Status status, String reason) {
         if (facts.stream().noneMatch(known -> known.name().equals(device.name()))) {
             facts.add(DeviceFacts.of(device, null));
@@ -140,7 +152,7 @@ public final class BenchmarkRun {
         int before = IntStream.range(0, measurements.size()).filter(n -> isSame(measurements.get(n), measurement)).findFirst().orElse(-1);
         if (before < 0) {
             measurements.add(measurement);
-        } else {
+        } else if (fork > 0) { // else another error was met by the same solve
             whole = joined(measurements.get(before), measurement);
             measurements.set(before, whole);
         }
@@ -245,6 +257,10 @@ public final class BenchmarkRun {
                     String complaint = worker.driverErrors();
                     spoiled = !complaint.isEmpty();
                     Measurement m = event.measurement();
+                    if (task.target() != null && m.status() == Status.OK) {
+                        found.put(Map.entry(device.name(), task), task.settled(m.method().tolerance(),
+                                m.method().precision() == null ? DataType.FLOAT32 : DataType.valueOf(m.method().precision().toUpperCase(Locale.ROOT))));
+                    }
                     add(task, complaint.isEmpty() || m.status() != Status.OK ? m : Measurement.missing(m.device(),
                             m.workload(), m.method(), Status.FAILED, "the driver reported: " + complaint));
                 }

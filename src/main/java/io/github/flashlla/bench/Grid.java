@@ -5,8 +5,10 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
+import io.github.flashlla.bench.Task.Target;
 import io.github.flashlla.text.Printable;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
@@ -29,6 +31,7 @@ import java.util.Objects;
  * @param precision {@code float32} or {@code float16}: type of the products' factors; default float32
  * @param dtype {@code float32}, {@code float16} or {@code bfloat16}; default float32
  * @param operator {@code lla} or {@code softmax}, which is measured once however many solves there are; default lla
+ * @param targetError errors to keep to, for which each device finds its tolerance, and its precision where that list is left out; default none
  */
 public record Grid(
         List<Mode> mode,
@@ -45,7 +48,15 @@ public record Grid(
         List<String> precond,
         List<String> precision,
         List<String> dtype,
-        List<Operator> operator) {
+        List<Operator> operator,
+        List<Double> targetError) {
+
+    /** Without errors to keep to. */
+    public Grid(List<Mode> mode, List<Integer> batch, List<Integer> heads, List<Integer> kvHeads, List<Integer> seq, List<Integer> querySeq,
+            List<Integer> headDim, List<Double> ridge, List<Boolean> causal, List<Double> tol, List<Integer> maxIter, List<String> precond,
+            List<String> precision, List<String> dtype, List<Operator> operator) {
+        this(mode, batch, heads, kvHeads, seq, querySeq, headDim, ridge, causal, tol, maxIter, precond, precision, dtype, operator, null);
+    }
 
     /** More combinations than this are a mistake. */
     static final int MAX_TASKS = 10_000;
@@ -58,20 +69,39 @@ public record Grid(
      * @throws InvalidInputException naming a value out of range
      */
     public List<Task> tasks() {
+        List<Target> targets = targets();
         List<Task> tasks = new ArrayList<>();
         for (AttentionShape shape : shapes()) {
             for (Mode m : modes()) {
                 for (String type : or(dtype, "float32")) {
                     for (LlaOptions options : options()) {
                         for (Operator op : or(operator, Operator.LLA)) {
-                            add(tasks, new Task(m, m == Mode.DECODE && querySeq == null ? step(shape) : shape, options,
-                                    dataType(type), op));
+                            for (Target target : targets) {
+                                add(tasks, new Task(m, m == Mode.DECODE && querySeq == null ? step(shape) : shape, options,
+                                        dataType(type), op, target));
+                            }
                         }
                     }
                 }
             }
         }
         return tasks;
+    }
+
+    /** The errors to keep to; null alone without any. */
+    private List<Target> targets() {
+        if (targetError == null) {
+            return Collections.singletonList(null);
+        }
+        if (tol != null) {
+            throw new InvalidInputException("target_error chooses the tolerances; leave tol out");
+        }
+        for (double target : or(targetError, 0.0)) {
+            if (!(target > 0 && target < 1)) {
+                throw new InvalidInputException("target_error must be above 0 and below 1, not " + target);
+            }
+        }
+        return targetError.stream().map(error -> new Target(error, precision == null)).toList();
     }
 
     private List<Mode> modes() {

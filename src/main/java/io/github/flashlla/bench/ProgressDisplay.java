@@ -49,7 +49,7 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     @Override
     public void started(String name, Task task, long pid) {
         device = name;
-        label = task.workload().label() + ", " + task.method().label();
+        label = task.workload().label() + ", " + (task.target() == null ? task.method().label() : "error to " + Numbers.error(task.target().error()));
         if (bar == null) {
             out.println("[" + (done + 1) + "/" + tasks + "] " + device + ": " + label + " (process " + pid + ")"
                     + left().map(time -> ", about " + seconds(time) + " left in all").orElse(""));

@@ -9,10 +9,28 @@ import io.github.flashlla.record.Workload;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.Locale;
 
-/** One thing to measure on a device: a problem and how to solve it. */
-public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType dataType, Operator operator) {
+/**
+ * One thing to measure on a device: a problem and how to solve it.
+ *
+ * @param mode passes to time
+ * @param shape sizes
+ * @param options how to solve it
+ * @param dataType element type of q, k and v
+ * @param operator what to compute
+ * @param target what the device's process is to find the cheapest solve for; null to solve it as the options say
+ */
+public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType dataType, Operator operator, Target target) {
+
+    /**
+     * An error to keep to at the least cost.
+     *
+     * @param error largest error
+     * @param anyPrecision whether products may have factors of any precision of the device, not of the options' alone
+     */
+    public record Target(double error, boolean anyPrecision) {}
 
     public Task {
+        target = operator == Operator.SOFTMAX ? null : target; // it has no solve to make cheaper
         options = options.withKeepState(mode.hasBackward());
         if (operator == Operator.SOFTMAX) { // solves nothing, so that workloads which differ in their solves are one
             LlaOptions defaults = LlaOptions.defaults();
@@ -24,9 +42,19 @@ public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType
         }
     }
 
+    /** Solved as the options say. */
+    public Task(Mode mode, AttentionShape shape, LlaOptions options, DataType dataType, Operator operator) {
+        this(mode, shape, options, dataType, operator, null);
+    }
+
     /** Of LLA. */
     public Task(Mode mode, AttentionShape shape, LlaOptions options, DataType dataType) {
         this(mode, shape, options, dataType, Operator.LLA);
+    }
+
+    /** The same, solved like this and without a search. */
+    Task settled(double tolerance, DataType precision) {
+        return new Task(mode, shape, options.withTolerance(tolerance).withPrecision(precision), dataType, operator);
     }
 
     /** What a record says of the problem. */

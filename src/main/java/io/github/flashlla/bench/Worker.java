@@ -20,14 +20,15 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * The child's side of a benchmark: measures tasks on one device and appends an event per line to a file. A file, because
  * drivers write to standard output what they like.
  */
 public final class Worker {
-    /** Several updates of every counter there is. */
-    private static final int IDLE_MILLIS = 500;
+    private static final double IDLE_SECONDS = 0.5;
+    private static final long POLL_NANOS = 2_000_000;
 
     private final WorkerOrder order;
     private final OutputStream events;
@@ -79,15 +80,8 @@ public final class Worker {
     /** What the device takes while nothing runs; null if the counter did not move. */
     private Double idleWatts(EnergyMeter meter) {
         send(WorkerEvent.phase("measuring power at rest"));
-        double before = meter.joules();
-        long began = System.nanoTime();
-        try {
-            Thread.sleep(IDLE_MILLIS);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
-        double watts = (meter.joules() - before) / ((System.nanoTime() - began) / 1e9);
-        return watts > 0 ? watts : null;
+        EnergyWindow window = EnergyWindow.of(meter, IDLE_SECONDS, () -> LockSupport.parkNanos(POLL_NANOS));
+        return window == null ? null : window.joules() / window.seconds();
     }
 
     private static Ceilings ceilings(Device device) {

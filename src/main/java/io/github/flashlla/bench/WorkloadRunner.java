@@ -28,7 +28,10 @@ import io.github.flashlla.record.Status;
 import io.github.flashlla.text.Numbers;
 import io.github.flashlla.verify.RandomInputs;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.function.ToDoubleFunction;
 import java.util.function.ToLongFunction;
 
 /**
@@ -47,6 +50,9 @@ public final class WorkloadRunner {
     /** Least warm-up of a later task, whose shape may still need compilation. */
     private static final double NEXT_SECONDS = 1;
 
+    /** Counters step ten times a second: this long, they tell a run's energy to a few percent. */
+    private static final double ENERGY_SECONDS = 1;
+
     private final Device device;
     private final DeviceFacts facts;
     private final Protocol protocol;
@@ -54,6 +60,8 @@ public final class WorkloadRunner {
     private EnergyMeter meter;
     private Double idleWatts;
     private double leastWarmUp = FIRST_SECONDS;
+    /** What tasks with an error to keep to came to, and their measurements. */
+    private final Map<Task, Measurement> searched = new HashMap<>();
 
     public WorkloadRunner(Device device, DeviceFacts facts, Protocol protocol, Progress progress) {
         this.device = device;
@@ -94,7 +102,8 @@ public final class WorkloadRunner {
     }
 
     private Measurement missing(Task task, Status status, String message) {
-        return Measurement.missing(facts.name(), task.workload(), task.method(), status, message);
+        return Measurement.missing(facts.name(), task.workload(), task.method(), status,
+                (task.target() == null ? "" : "to an error of " + Numbers.error(task.target().error()) + ": ") + message);
     }
 
     private Measurement measure(Task task) {
@@ -102,7 +111,45 @@ public final class WorkloadRunner {
         progress.phase("inputs");
         LlaInputs inputs = RandomInputs.normal(task.shape(), task.dataType());
         Tensor gradOutput = task.mode().hasBackward() ? RandomInputs.gradient(task.shape()) : null;
+        if (task.target() == null) {
+            return measure(task, inputs, gradOutput);
+        }
+        AnswerCheck exact = AnswerCheck.of(task, inputs, gradOutput);
+        Task found = new TargetSearch(task, device.info().precisions(), new TargetSearch.Probe() {
+            @Override
+            public double error(Task rung) {
+                progress.phase("trying " + rung.method().label());
+                return probe(rung, inputs, gradOutput, runs -> {
+                    Double error = exact.of(runs.result, runs.gradients).error();
+                    return error == null ? Double.POSITIVE_INFINITY : error;
+                });
+            }
 
+            @Override
+            public double nanos(Task rung) {
+                progress.phase("trying " + rung.method().label());
+                return probe(rung, inputs, gradOutput, runs -> Math.min(runs.next().computeNs(), runs.next().computeNs()));
+            }
+        }).cheapest();
+        // of two errors that the same solve keeps to, the second needs no measuring
+        Measurement before = searched.get(found);
+        if (before == null) {
+            before = measure(found, inputs, gradOutput);
+            searched.put(found, before);
+        }
+        return before;
+    }
+
+    /** What can be told after a first run. */
+    private double probe(Task task, LlaInputs inputs, Tensor gradOutput, ToDoubleFunction<Runs> answer) {
+        try (LlaPlan plan = plan(task, inputs)) {
+            Runs runs = new Runs(task.mode(), plan, inputs, gradOutput);
+            runs.next();
+            return answer.applyAsDouble(runs);
+        }
+    }
+
+    private Measurement measure(Task task, LlaInputs inputs, Tensor gradOutput) {
         boolean onHeap = device.info().has(DeviceInfo.Trait.ON_HEAP);
         long heapBefore = onHeap ? LiveHeap.bytes() : 0;
         long began = System.nanoTime();
@@ -122,9 +169,8 @@ public final class WorkloadRunner {
             }
 
             List<Run> warm = warmUp(runs);
-            double joules = meter == null ? Double.NaN : meter.joules();
             List<Run> timed = timed(runs);
-            Energy energy = energy(joules, timed.size());
+            Energy energy = energy(runs);
             runs.poison(); // so that the last answer is the last run's own
             runs.next();
             AccuracyCheck last = check.of(runs.result, runs.gradients);
@@ -143,10 +189,14 @@ public final class WorkloadRunner {
         }
     }
 
-    /** What the timed runs took, each; null where it is not counted, or the counter did not move. */
-    private Energy energy(double before, int count) {
-        double joules = meter == null ? Double.NaN : (meter.joules() - before) / count;
-        return joules > 0 ? new Energy(joules, idleWatts, meter.source()) : null;
+    /** What a run takes, by runs after the timed ones, which no reading of the counter delays; null where it is not counted, or the counter does not move. */
+    private Energy energy(Runs runs) {
+        if (meter == null) {
+            return null;
+        }
+        progress.phase("energy");
+        EnergyWindow window = EnergyWindow.of(meter, ENERGY_SECONDS, runs::next);
+        return window == null ? null : new Energy(window.joules() / window.runs(), idleWatts, meter.source());
     }
 
     private LlaPlan plan(Task task, LlaInputs inputs) {
@@ -273,7 +323,13 @@ public final class WorkloadRunner {
     }
 
     /** One run: host time, and the device's account of it. */
-    private record Run(long wallNs, Timing timing) {}
+    private record Run(long wallNs, Timing timing) {
+
+        /** The kernels' time, or the host's where the device has no clock. */
+        long computeNs() {
+            return timing.kernelNanos() < 0 ? wallNs : timing.kernelNanos();
+        }
+    }
 
     /** The task's passes, again and again into the same result. */
     private static final class Runs {

@@ -144,7 +144,7 @@ public final class Bundle {
                 "this Java (" + System.getProperty("java.home") + ") has no jlink; run bundle with a full JDK 25"));
         List<String> arguments = new ArrayList<>();
         arguments.addAll(List.of("--add-modules", String.join(",", MODULES), "--strip-debug", "--no-header-files",
-                "--no-man-pages", "--compress", "zip-0", "--output", to.toString()));
+                "--no-man-pages", "--compress", "zip-0", "--generate-cds-archive", "--output", to.toString()));
         StringWriter said = new StringWriter();
         PrintWriter writer = new PrintWriter(said);
         if (jlink.run(writer, writer, arguments.toArray(String[]::new)) != 0) {

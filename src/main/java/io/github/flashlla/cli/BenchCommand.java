@@ -185,6 +185,9 @@ public final class BenchCommand implements Callable<Integer> {
     /** The form of the result. */
     private Format form;
 
+    /** The errors to keep to. */
+    private List<Double> targets;
+
     /** Whether every measurement is made by several processes. */
     private boolean repeats;
 
@@ -199,6 +202,7 @@ public final class BenchCommand implements Callable<Integer> {
         table.requireTable(form == Format.md);
         Suite suite = suite();
         repeats = suite.protocol().forks() > 1;
+        targets = suite.tasks().stream().map(Task::target).filter(Objects::nonNull).map(Task.Target::error).distinct().toList();
         fleet.requireFits();
         if (fleet.asked()) {
             return runElsewhere();
@@ -272,7 +276,7 @@ public final class BenchCommand implements Callable<Integer> {
     private void finish(BenchmarkRecord record) {
         keep(record);
         switch (form) {
-            case md -> result.print(RecordRenderer.markdown(record, table.layout(result.isOnTerminal()), targetErrors.targets()));
+            case md -> result.print(RecordRenderer.markdown(record, table.layout(result.isOnTerminal()), targets));
             case csv -> result.print(RecordRenderer.csv(record));
             case json -> result.print(RecordJson.text(record));
             case jsonl -> {
@@ -336,8 +340,8 @@ public final class BenchCommand implements Callable<Integer> {
             suite = Suite.read(suiteFile);
         } else {
             Grid grid = new Grid(mode, batch, heads, kvHeads, Lengths.all(seq), Lengths.all(querySeq), headDim, solver.ridge(),
-                    causal.values(), targetErrors.tolerances(solver.tolerance()),
-                    solver.maxIterations(), solver.preconditioner(), solver.precision(), SolverOptions.names(dtype), operator);
+                    causal.values(), targetErrors.unlessChosen("--tol", solver.tolerance()), solver.maxIterations(), solver.preconditioner(),
+                    targetErrors.unlessChosen("--precision", solver.precision()), SolverOptions.names(dtype), operator, targetErrors.targets());
             suite = new Suite("bench", null, grid.tasks(), Protocol.DEFAULT);
         }
         Protocol protocol = suite.protocol();

@@ -1,5 +1,6 @@
 package io.github.flashlla.cli;
 
+import io.github.flashlla.DeviceCombiner;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.DeviceProvider.Absence;
 import io.github.flashlla.DeviceProvider.Discovery;
@@ -11,10 +12,13 @@ import io.github.flashlla.tornadovm.BackendSurvey;
 import io.github.flashlla.tornadovm.SurveyedDeviceProvider;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -50,7 +54,7 @@ public final class DevicesCommand implements Callable<Integer> {
     private String kernels;
 
     @Option(names = "--as", paramLabel = "FILE", description = "With --kernels: devices as a record of bench, or the output of "
-            + "devices --format json, describes them, here or not")
+            + "devices --format json, describes them, here or not; those that NAME names, or all")
     private Path as;
 
     @Mixin
@@ -72,7 +76,7 @@ public final class DevicesCommand implements Callable<Integer> {
             throw new InvalidInputException("--as describes devices for --kernels; name a shape with it, such as --kernels 1x8x4096x64.");
         }
         if (kernels != null) {
-            result.print(KernelChoices.of(as == null ? devices() : KernelChoices.recorded(as), kernels, solver.only().withCausal(causal.only())));
+            result.print(KernelChoices.of(as == null ? devicesAndParts() : RecordedDevices.select(as, names), kernels, solver.only().withCausal(causal.only())));
             return 0;
         }
         List<DeviceInfo> devices = devices();
@@ -86,6 +90,12 @@ public final class DevicesCommand implements Callable<Integer> {
 
     private List<DeviceInfo> devices() {
         return names == null ? Devices.list() : Devices.select(names);
+    }
+
+    /** With those that a combined device consists of. */
+    private List<DeviceInfo> devicesAndParts() {
+        return names == null ? Devices.list() : Devices.select(names.stream().flatMap(name -> Stream.concat(Stream.of(name),
+                name.contains(DeviceCombiner.JOINER) ? Arrays.stream(name.split(Pattern.quote(DeviceCombiner.JOINER), -1)) : Stream.empty())).toList());
     }
 
     private static String markdown(List<DeviceInfo> devices, List<Absence> absences) {

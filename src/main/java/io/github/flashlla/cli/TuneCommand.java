@@ -13,9 +13,14 @@ import io.github.flashlla.bench.Protocol;
 import io.github.flashlla.bench.Suite;
 import io.github.flashlla.bench.Task;
 import io.github.flashlla.bench.TerminalBar;
+import io.github.flashlla.bench.host.HostConditions;
+import io.github.flashlla.bench.host.HostLoad;
 import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.io.ScratchFolder;
+import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.Conditions;
 import io.github.flashlla.record.Measurement;
+import io.github.flashlla.record.RecordFile;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.spi.KernelGuide;
 import io.github.flashlla.text.MarkdownTable;
@@ -46,7 +51,8 @@ import picocli.CommandLine.Spec;
 @Command(name = "tune", sortOptions = false,
         description = {
             "Measure every kernel that a TornadoVM device could run for a shape, check each answer, and write the order of the fastest into your "
-                    + "own profile, which goes before tornado-config. FLASHLLA_PROFILE names another file than ~/.config/flashlla/devices.yaml.",
+                    + "own profile, which goes before tornado-config. FLASHLLA_PROFILE names another file than ~/.config/flashlla/devices.yaml. A record of "
+                    + "everything measured is kept beside it.",
             "A kernel must be faster by more than 3%% to replace the one that the profile names."},
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla tune --device opencl:0 --dry-run", "  flashlla tune --device opencl:0 --shape 1x8x2048x64",
@@ -78,8 +84,15 @@ public final class TuneCommand implements Callable<Integer> {
             + "devices stay)")
     private Path output;
 
+    @Option(names = "--record", paramLabel = "FILE", description = "Keep the record of what was measured in this file, which compare reads (default: beside the "
+            + "profile, as tune-DEVICE.json)")
+    private Path recordFile;
+
     @Spec
     private CommandSpec spec;
+
+    /** The record of the last measurement: each has the machine and the device anew. */
+    private BenchmarkRecord last;
 
     /** One kernel of one pass, and what came of it. */
     private record Tried(Pass pass, String kernel, Measurement measurement) {
@@ -106,8 +119,20 @@ public final class TuneCommand implements Callable<Integer> {
         }
         Path profile = output == null ? UserProfile.file() : output;
         makeFolder(profile);
+        Path record = recordFile != null ? recordFile : profile.resolveSibling("tune-" + device.name().replace(':', '-') + ".json");
+        OutputFile.requireDistinct(Map.of("--output", profile, "--record", record), Map.of());
         OutputFile.requireWritable(profile);
+        OutputFile.requireWritable(record);
+        List<String> argv = new ArrayList<>(List.of("flashlla"));
+        argv.addAll(spec.root().commandLine().getParseResult().originalArgs());
+        Conditions conditions = HostConditions.begin(argv);
+        HostLoad.complaint(conditions.otherBusyCores()).ifPresent(complaint -> System.err.println("note: " + complaint));
         List<Tried> tried = measure(device, shape, candidates);
+        if (last != null) {
+            RecordFile.write(record, new BenchmarkRecord(BenchmarkRecord.SCHEMA_VERSION, "tune", last.created(), true, last.environment(),
+                    conditions.ended(HostConditions.load()), last.devices(), tried.stream().map(Tried::measurement).toList()));
+            spec.commandLine().getErr().println("wrote " + record);
+        }
         MarkdownTable table = new MarkdownTable("pass", "kernel", "time", "error", "status");
         tried.forEach(one -> table.add(DeviceProfile.key(one.pass()), one.kernel(), one.isRight() ? Numbers.time(one.ns()) : "",
                 one.isRight() ? Numbers.error(one.measurement().accuracy().error()) : "",
@@ -117,7 +142,7 @@ public final class TuneCommand implements Callable<Integer> {
         spec.commandLine().getOut().println();
         orders.forEach((pass, order) -> spec.commandLine().getOut().println(DeviceProfile.key(pass) + ": " + change(device, pass, order, tried)));
         if (!orders.isEmpty()) {
-            write(profile, entry(device, shape, orders));
+            write(profile, entry(device, shape, record, orders));
             spec.commandLine().getErr().println("wrote " + profile);
         }
         spec.commandLine().getOut().flush();
@@ -168,9 +193,10 @@ public final class TuneCommand implements Callable<Integer> {
                     }
                     Path one = Files.writeString(folder.resolve("one.yaml"), matching(device) + "  " + choice.pass() + ": [" + choice.kernel() + "]\n");
                     UserProfile.use(one);
-                    tried.add(new Tried(pass.getKey(), choice.kernel(), new BenchmarkRun(new Suite("tune", null, List.of(task(pass.getKey(), shape)),
+                    last = new BenchmarkRun(new Suite("tune", null, List.of(task(pass.getKey(), shape)),
                             tried.stream().anyMatch(earlier -> earlier.pass() == pass.getKey() && earlier.isRight()) ? PROTOCOL.withTimeLimit(PATIENCE_SECONDS) : PROTOCOL),
-                            List.of(device), new BenchmarkListener() { }).run().measurements().getFirst()));
+                            List.of(device), new BenchmarkListener() { }).run();
+                    tried.add(new Tried(pass.getKey(), choice.kernel(), last.measurements().getFirst().withKernel(choice.kernel())));
                     if (bar != null) {
                         bar.stepTo(tried.size());
                     }
@@ -234,8 +260,9 @@ public final class TuneCommand implements Callable<Integer> {
         return "- backend: " + device.backend() + "\n  hardware: \"" + device.hardware().replace("\\", "\\\\").replace("\"", "\\\"") + "\"\n";
     }
 
-    private static String entry(DeviceInfo device, AttentionShape shape, Map<Pass, List<String>> orders) {
-        StringBuilder text = new StringBuilder("# flashlla tune --device " + device.name() + ", " + shape + "\n" + matching(device));
+    private static String entry(DeviceInfo device, AttentionShape shape, Path record, Map<Pass, List<String>> orders) {
+        StringBuilder text = new StringBuilder("# flashlla tune --device " + device.name() + ", " + shape + ", measured in " + record.getFileName() + "\n"
+                + matching(device));
         orders.forEach((pass, order) -> text.append("  ").append(DeviceProfile.key(pass)).append(": [").append(String.join(", ", order)).append("]\n"));
         return text.toString();
     }

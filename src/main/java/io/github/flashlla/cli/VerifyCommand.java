@@ -30,6 +30,10 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
@@ -47,6 +51,9 @@ import picocli.CommandLine.Spec;
             "  flashlla verify --device jvm --format json -o checks.json", "  flashlla verify --random 1000 --minutes 5 --save wrong"})
 public final class VerifyCommand implements Callable<Integer> {
     private static final double MOST_MINUTES = 1e6;
+    /** More compile no faster: the last of the checks takes as long as it takes. */
+    private static final int MOST_PARTS = 4;
+    private static final int CORES_PER_PART = 2;
     private static final Duration TELL_EVERY = Duration.ofSeconds(10);
 
     @Option(names = "--device", split = ",", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
@@ -77,6 +84,10 @@ public final class VerifyCommand implements Callable<Integer> {
             + "ends); not with --random")
     private Format format;
 
+    @Option(names = "--part", hidden = true, arity = "2", paramLabel = "N",
+            description = "Which of how many parts of the checks to run, as a JVM of several side by side")
+    private int[] part = {0, 1};
+
     @Mixin
     private ResultOptions result;
 
@@ -96,7 +107,12 @@ public final class VerifyCommand implements Callable<Integer> {
     record DeviceChecks(String device, String hardware, long seed, long passed, List<Check> checks) {}
 
     /** @param error null where something was not written, or not finite */
-    record Check(String name, String pass, AttentionShape shape, Double error, double bar, int iterations, boolean ok, String failure) {}
+    record Check(String name, String pass, AttentionShape shape, Double error, double bar, int iterations, boolean ok, String failure) {
+        static Check of(Outcome outcome) {
+            return new Check(outcome.name(), outcome.pass(), outcome.shape(), Double.isFinite(outcome.error()) ? outcome.error() : null,
+                    outcome.bar(), outcome.iterations(), outcome.ok(), outcome.failure());
+        }
+    }
 
     /** What {@code --format json} holds. */
     record Checks(List<DeviceChecks> devices) {}
@@ -135,6 +151,10 @@ public final class VerifyCommand implements Callable<Integer> {
 
     /** In a JVM of its own, whose result comes back in a file if it is not to be printed as it comes. */
     private int elsewhere(JavaCommand java, DeviceInfo info, List<String> line) {
+        int parts = random == null ? parts(info) : 1;
+        if (parts > 1) {
+            return inParts(java, info, line, parts);
+        }
         if (random != null || form == Format.md && !result.isFile()) {
             return CommandRelay.run(java, info.name(), FlashLla.class, line);
         }
@@ -149,6 +169,47 @@ public final class VerifyCommand implements Callable<Integer> {
                 text.append(Files.readString(file));
             }
             return status;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Checks on a GPU wait for compilers, each of which uses one core of the host. */
+    private static int parts(DeviceInfo info) {
+        return info.type() == DeviceInfo.Type.GPU ? Math.clamp(Runtime.getRuntime().availableProcessors() / CORES_PER_PART, 1, MOST_PARTS) : 1;
+    }
+
+    /** The checks split among JVMs side by side. */
+    private int inParts(JavaCommand java, DeviceInfo info, List<String> line, int parts) {
+        List<CompletableFuture<DeviceChecks>> running = new ArrayList<>();
+        try (ScratchFolder folder = new ScratchFolder("verify"); ExecutorService threads = Executors.newFixedThreadPool(parts)) {
+            for (int n = 0; n < parts; n++) {
+                Path file = folder.resolve("checks" + n);
+                List<String> again = new ArrayList<>(line);
+                again.addAll(List.of("--part", Integer.toString(n), Integer.toString(parts), "--format", "json", "--output", file.toString()));
+                running.add(CompletableFuture.supplyAsync(() -> partOf(java, info, again, file), threads));
+            }
+            List<DeviceChecks> ended = running.stream().map(CompletableFuture::join).toList();
+            List<Check> checks = ended.stream().flatMap(one -> one.checks().stream()).toList();
+            DeviceChecks whole = new DeviceChecks(info.name(), ended.getFirst().hardware(), ended.getFirst().seed(),
+                    checks.stream().filter(Check::ok).count(), checks);
+            begin(whole.device(), whole.hardware(), whole.seed());
+            checks.forEach(this::say);
+            return end(whole);
+        } catch (CompletionException e) {
+            throw e.getCause() instanceof DeviceException failure ? failure : e;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static DeviceChecks partOf(JavaCommand java, DeviceInfo info, List<String> line, Path file) {
+        CommandRelay.run(java, info.name(), FlashLla.class, line);
+        if (!Files.exists(file)) {
+            throw new DeviceException("a JVM that verified " + info.name() + " ended without a result; see what it said above.");
+        }
+        try {
+            return ResultJson.read(file, Checks.class).devices().getFirst();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -254,30 +315,40 @@ public final class VerifyCommand implements Callable<Integer> {
     }
 
     private int verify(DeviceInfo info, List<GoldenCase> cases, long used) {
-        say("%s (%s), seed %d%n", info.name(), info.hardware(), used);
-        say("  %-16s %-8s %-52s %9s %9s %5s%n", "case", "pass", "shape", "error", "bar", "iter");
-        List<Outcome> outcomes;
+        begin(info.name(), info.hardware(), used);
+        List<Check> checks = new ArrayList<>();
         try (Device device = Devices.open(info.name())) {
-            long[] told = {System.nanoTime(), 0};
-            outcomes = Verification.run(device, cases, used, outcome -> {
-                say("  %-16s %-8s %-52s %9.1e %9.0e %5d  %s%n", outcome.name(), outcome.pass(), outcome.shape(),
-                        outcome.error(), outcome.bar(), outcome.iterations(),
-                        outcome.ok() ? "ok" : outcome.failure() == null ? "MISS" : "FAILED: " + outcome.failure());
-                told[1]++;
+            long[] told = {System.nanoTime()};
+            Verification.run(device, cases, used, part[0], part[1], outcome -> {
+                Check check = Check.of(outcome);
+                checks.add(check);
+                say(check);
                 if ((form == Format.json || result.isFile()) && System.nanoTime() - told[0] > TELL_EVERY.toNanos()) {
                     told[0] = System.nanoTime();
-                    spec.commandLine().getErr().println(info.name() + ": " + told[1] + " checks done, now " + outcome.name());
+                    spec.commandLine().getErr().println(info.name() + ": " + checks.size() + " checks done, now " + outcome.name());
                     spec.commandLine().getErr().flush();
                 }
             });
         }
-        long missed = outcomes.stream().filter(outcome -> !outcome.ok()).count();
-        say("%s: %d of %d checks passed%s%n", info.name(), outcomes.size() - missed, outcomes.size(),
-                outcomes.stream().noneMatch(outcome -> outcome.pass().equals("backward")) ? "; it has no backward pass" : "");
-        all.add(new DeviceChecks(info.name(), info.hardware(), used, outcomes.size() - missed, outcomes.stream().map(outcome -> new Check(outcome.name(),
-                outcome.pass(), outcome.shape(), Double.isFinite(outcome.error()) ? outcome.error() : null, outcome.bar(), outcome.iterations(),
-                outcome.ok(), outcome.failure())).toList()));
-        return missed == 0 ? 0 : 1;
+        return end(new DeviceChecks(info.name(), info.hardware(), used, checks.stream().filter(Check::ok).count(), checks));
+    }
+
+    private void begin(String device, String hardware, long used) {
+        say("%s (%s), seed %d%n", device, hardware, used);
+        say("  %-16s %-8s %-52s %9s %9s %5s%n", "case", "pass", "shape", "error", "bar", "iter");
+    }
+
+    private void say(Check check) {
+        say("  %-16s %-8s %-52s %9.1e %9.0e %5d  %s%n", check.name(), check.pass(), check.shape(),
+                check.error() == null ? Double.NaN : check.error(), check.bar(), check.iterations(),
+                check.ok() ? "ok" : check.failure() == null ? "MISS" : "FAILED: " + check.failure());
+    }
+
+    private int end(DeviceChecks checks) {
+        say("%s: %d of %d checks passed%s%n", checks.device(), checks.passed(), checks.checks().size(),
+                checks.checks().stream().noneMatch(check -> check.pass().equals("backward")) ? "; it has no backward pass" : "");
+        all.add(checks);
+        return checks.passed() == checks.checks().size() ? 0 : 1;
     }
 
     /** A line of the text: at once on standard output, or kept for the file. */

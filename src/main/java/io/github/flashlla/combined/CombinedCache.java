@@ -3,7 +3,6 @@ package io.github.flashlla.combined;
 import io.github.flashlla.DataType;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.DecodePlan;
-import io.github.flashlla.DeviceException;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
@@ -18,7 +17,7 @@ import java.util.function.Function;
 
 /**
  * Keys and values, each key/value head of each sequence on one part. Heads need nothing of each other, so a step is exact without a
- * merge; with fewer heads than parts, some parts hold none.
+ * merge. Where there are too few heads for the parts, {@link SplitCache} divides keys instead.
  */
 final class CombinedCache extends AbstractKvCache {
     /** Tokens go to the parts through memory of this size, or one token's if that is more. */
@@ -31,11 +30,12 @@ final class CombinedCache extends AbstractKvCache {
     private final SharedMemory stage;
     private final int stageNumber;
 
-    CombinedCache(CombinedDevice device, KvCacheShape shape) {
+    /** @param speeds of the living parts */
+    CombinedCache(CombinedDevice device, KvCacheShape shape, double[] speeds) {
         super(shape, device.state());
         this.device = device;
         this.number = device.crew().number();
-        this.holders = divide(device, shape);
+        this.holders = divide(device, shape, speeds);
         long token = (long) shape.batch() * shape.kvHeads() * (shape.headDim() + shape.valueDim()) * Double.BYTES;
         long bytes = Math.max(token, Math.min(STAGE_BYTES, Math.multiplyExact(token, shape.capacity())));
         this.stage = SharedMemory.create(bytes, bytes);
@@ -49,10 +49,9 @@ final class CombinedCache extends AbstractKvCache {
         }
     }
 
-    private static Map<PartProcess, Piece> divide(CombinedDevice device, KvCacheShape shape) {
+    private static Map<PartProcess, Piece> divide(CombinedDevice device, KvCacheShape shape, double[] speeds) {
         List<PartProcess> living = device.crew().living();
-        int[] first = Shares.ofHeads(shape.batch() * shape.kvHeads(),
-                device.speeds(living, shape.step(shape.kvHeads()), LlaOptions.defaults(), false));
+        int[] first = Shares.ofHeads(shape.batch() * shape.kvHeads(), speeds);
         Map<PartProcess, Piece> holders = new LinkedHashMap<>();
         for (int n = 0; n < living.size(); n++) {
             if (first[n + 1] > first[n]) {
@@ -76,14 +75,7 @@ final class CombinedCache extends AbstractKvCache {
                 given.put(part, order);
             }
         });
-        Map<PartProcess, R> answers = device.crew().exchange(given, type);
-        for (PartProcess part : given.keySet()) {
-            if (!answers.containsKey(part)) {
-                throw new DeviceException(part.obituary() + ", and the keys and values that it held are lost; make the cache anew, and append "
-                        + "the tokens again.");
-            }
-        }
-        return answers;
+        return device.crew().exchangeWithHolders(given, type);
     }
 
     CombinedDevice device() {

@@ -86,7 +86,10 @@ final class CombinedDevice implements Device {
     public KvCache kvCache(KvCacheShape shape) {
         state.requireOpen();
         crew.requireWhole();
-        return new CombinedCache(this, shape);
+        double[] speeds = speeds(crew.living(), new AttentionShape(1, shape.kvHeads(), shape.kvHeads(), shape.capacity(), shape.capacity(),
+                shape.headDim(), shape.valueDim()), LlaOptions.defaults(), false);
+        return KeySplit.pays(shape, speeds) ? new SplitCache(this, shape, speeds)
+                : new CombinedCache(this, shape, speeds);
     }
 
     /** The speeds of the living parts for problems like this one, measured the first time; all 1 where the parts are equal. */

@@ -94,6 +94,22 @@ final class Crew implements AutoCloseable {
         }
     }
 
+    /**
+     * Gives orders to those who hold keys and values.
+     *
+     * @throws DeviceException if one dies: what it held goes with it
+     */
+    <R extends Serializable> Map<PartProcess, R> exchangeWithHolders(Map<PartProcess, ? extends Order<? extends R>> orders, Class<R> type) {
+        Map<PartProcess, R> answers = exchange(orders, type);
+        for (PartProcess part : orders.keySet()) {
+            if (!answers.containsKey(part)) {
+                throw new DeviceException(part.obituary() + ", and the keys and values that it held are lost; make the cache anew, and append "
+                        + "the tokens again.");
+            }
+        }
+        return answers;
+    }
+
     /** Gives the same order to all that live. */
     <R extends Serializable> Map<PartProcess, R> all(Function<PartProcess, Order<R>> order, Class<R> type) {
         Map<PartProcess, Order<R>> orders = new LinkedHashMap<>();

@@ -12,6 +12,7 @@ final class PartState {
     private final Map<Integer, PartPlan> plans = new HashMap<>();
     private final Map<Integer, KvCache> caches = new HashMap<>();
     private final Map<Integer, PartStep> steps = new HashMap<>();
+    private final Map<Integer, PartSplitStep> splitSteps = new HashMap<>();
 
     PartState(Device device) {
         this.device = device;
@@ -35,5 +36,9 @@ final class PartState {
 
     Map<Integer, PartStep> steps() {
         return steps;
+    }
+
+    Map<Integer, PartSplitStep> splitSteps() {
+        return splitSteps;
     }
 }

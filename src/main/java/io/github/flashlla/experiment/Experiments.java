@@ -59,6 +59,6 @@ public final class Experiments {
     }
 
     private static List<Experiment> builtIn() {
-        return List.of(new TestTimeRegression(), new BiasVariance(), new MemoryGrowth());
+        return List.of(new TestTimeRegression(), new RidgeChoice(), new BiasVariance(), new MemoryGrowth());
     }
 }

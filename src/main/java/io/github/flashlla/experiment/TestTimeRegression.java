@@ -1,11 +1,8 @@
 package io.github.flashlla.experiment;
 
-import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
-import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
-import io.github.flashlla.Tensor;
 import io.github.flashlla.experiment.Finding.Check;
 import io.github.flashlla.experiment.Finding.Table;
 import io.github.flashlla.text.Numbers;
@@ -14,8 +11,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.random.RandomGenerator;
-import java.util.random.RandomGeneratorFactory;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
@@ -24,11 +19,8 @@ import java.util.stream.LongStream;
  * every key from the pairs before it.
  */
 final class TestTimeRegression implements Experiment {
-    private static final int SEGMENTS = 4;
-    private static final int SEGMENT = 256;
-    private static final int DIM = 16;
-    private static final double SPREAD = 0.5;
-    private static final double NOISE = 0.05;
+    private static final int SEGMENTS = ChangingMap.SEGMENTS;
+    private static final int DIM = ChangingMap.DIM;
     private static final double RIDGE = 0.01;
     private static final double MESA_RIDGE = 0.1;
     private static final double MESA_DECAY = 0.98;
@@ -58,9 +50,7 @@ final class TestTimeRegression implements Experiment {
 
     @Override
     public String setUp(boolean quick) {
-        return SEGMENTS + " segments of " + SEGMENT + " pairs, D = Dv = " + DIM + ". A segment draws a centre mu on the unit sphere and a matrix W with entries "
-                + "N(0, 1/D); its keys are mu sqrt(D) + 0.5 N(0, I), scaled to norm sqrt(D), its values W k + 0.05 N(0, I). The query at a position is "
-                + "its key, what it sees are the pairs before it, and the error is the mean square of its prediction's distance from its value. LLA: score "
+        return ChangingMap.DESCRIPTION + " LLA: score "
                 + "scale 1, ridge 0.01, tolerance 1e-5, float32 on the device; softmax attention: score scale 1; MesaNet: ridge regression over the "
                 + "prefix, ridge 0.1, without and with decay 0.98; linear attention: feature map elu(x) + 1, divided by the sum of its weights. Baselines "
                 + "are computed in float64.";
@@ -80,25 +70,17 @@ final class TestTimeRegression implements Experiment {
 
     @Override
     public List<Curve> run(Run run) {
-        RandomGenerator random = RandomGeneratorFactory.of("L64X128MixRandom").create(run.seed());
-        int length = SEGMENTS * SEGMENT;
-        double[] k = new double[length * DIM];
-        double[] v = new double[length * DIM];
-        for (int segment = 0; segment < SEGMENTS; segment++) {
-            draw(random, k, v, segment * SEGMENT);
-        }
-        // position p, from 1 on: query k_p, keys and values 0 to p - 1
-        double[] q = Arrays.copyOfRange(k, DIM, k.length);
-        double[] keys = Arrays.copyOf(k, k.length - DIM);
-        double[] values = Arrays.copyOf(v, v.length - DIM);
-        double[] truth = Arrays.copyOfRange(v, DIM, v.length);
+        ChangingMap data = ChangingMap.draw(run.seed());
+        double[] q = data.q();
+        double[] keys = data.keys();
+        double[] values = data.values();
 
         Map<String, double[]> answers = new LinkedHashMap<>();
         run.progress().at(0, LLA + " on " + run.device().info().name());
-        answers.put(LLA, lla(run.device(), q, keys, values));
+        answers.put(LLA, lla(run.device(), data));
         run.progress().at(0.3, REFERENCE);
         try (Device reference = Devices.open("reference")) {
-            answers.put(REFERENCE, lla(reference, q, keys, values));
+            answers.put(REFERENCE, lla(reference, data));
         }
         run.progress().at(0.6, "baselines");
         answers.put(SOFTMAX, Baselines.softmax(q, keys, values, DIM, DIM, 1));
@@ -106,56 +88,15 @@ final class TestTimeRegression implements Experiment {
         answers.put(DECAYED, Baselines.mesa(q, keys, values, DIM, DIM, MESA_RIDGE, MESA_DECAY));
         answers.put(LINEAR, Baselines.linear(q, keys, values, DIM, DIM));
 
-        double[] positions = IntStream.range(1, length).asDoubleStream().toArray();
-        return METHODS.stream().map(method -> new Curve(panel(method), method, positions, errors(answers.get(method), truth))).toList();
+        return METHODS.stream().map(method -> new Curve(panel(method), method, ChangingMap.positions(), data.errors(answers.get(method)))).toList();
     }
 
     private static String panel(String method) {
         return method.equals(REFERENCE) ? CHECK : PANEL;
     }
 
-    private static void draw(RandomGenerator random, double[] k, double[] v, int from) {
-        double[] centre = IntStream.range(0, DIM).mapToDouble(a -> random.nextGaussian()).toArray();
-        scaleTo(centre, 0, Math.sqrt(DIM)); // on the unit sphere, times sqrt(D)
-        double[] map = IntStream.range(0, DIM * DIM).mapToDouble(a -> random.nextGaussian() / Math.sqrt(DIM)).toArray();
-        for (int i = from; i < from + SEGMENT; i++) {
-            for (int a = 0; a < DIM; a++) {
-                k[i * DIM + a] = centre[a] + SPREAD * random.nextGaussian();
-            }
-            scaleTo(k, i * DIM, Math.sqrt(DIM));
-            for (int c = 0; c < DIM; c++) {
-                double value = NOISE * random.nextGaussian();
-                for (int a = 0; a < DIM; a++) {
-                    value += map[c * DIM + a] * k[i * DIM + a];
-                }
-                v[i * DIM + c] = value;
-            }
-        }
-    }
-
-    private static void scaleTo(double[] array, int from, double norm) {
-        double square = 0;
-        for (int a = from; a < from + DIM; a++) {
-            square += array[a] * array[a];
-        }
-        for (int a = from; a < from + DIM; a++) {
-            array[a] *= norm / Math.sqrt(square);
-        }
-    }
-
-    private static double[] lla(Device device, double[] q, double[] k, double[] v) {
-        long length = q.length / DIM;
-        DataType type = device.info().backend().equals("reference") ? DataType.FLOAT64 : DataType.FLOAT32;
-        LlaInputs inputs = LlaInputs.of(Tensor.of(q, 1, 1, length, DIM), Tensor.of(k, 1, 1, length, DIM), Tensor.of(v, 1, 1, length, DIM));
-        return device.forward(inputs.as(type), LlaOptions.defaults().withScale(1).withRidge(RIDGE)).output().toDoubleArray();
-    }
-
-    private static double[] errors(double[] answer, double[] truth) {
-        double[] errors = new double[truth.length / DIM];
-        for (int i = 0; i < truth.length; i++) {
-            errors[i / DIM] += (answer[i] - truth[i]) * (answer[i] - truth[i]) / DIM;
-        }
-        return errors;
+    private static double[] lla(Device device, ChangingMap data) {
+        return device.forward(data.inputs(device), LlaOptions.defaults().withScale(1).withRidge(RIDGE)).output().toDoubleArray();
     }
 
     @Override
@@ -227,7 +168,7 @@ final class TestTimeRegression implements Experiment {
             Curve curve = seed.curve(panel(method), method);
             for (int segment = 0; segment < SEGMENTS; segment++) {
                 for (int band = 0; band < BANDS.length; band++) {
-                    int from = segment * SEGMENT;
+                    int from = segment * ChangingMap.SEGMENT;
                     means[segment][band] += curve.mean(from + BANDS[band][0], from + BANDS[band][1]) / seeds.size();
                 }
             }

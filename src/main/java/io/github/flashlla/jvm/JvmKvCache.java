@@ -12,11 +12,12 @@ import io.github.flashlla.jvm.decode.DecodeLoops;
 import io.github.flashlla.precise.PreciseDecodePlan;
 import io.github.flashlla.spi.AbstractKvCache;
 import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.spi.PartialDecode;
 import io.github.flashlla.text.Numbers;
 import java.lang.foreign.Arena;
 
 /** Keys and values in off-heap memory, in {@link CacheTiles}. */
-final class JvmKvCache extends AbstractKvCache {
+final class JvmKvCache extends AbstractKvCache implements PartialDecode.Cache {
 
     private final DeviceState device;
     private final WorkerPool pool;
@@ -83,6 +84,12 @@ final class JvmKvCache extends AbstractKvCache {
         requireOpen();
         return new PreciseDecodePlan(this, options,
                 given -> new JvmDecodePlan(device, this, k, v, pool, kernels, heads, given, method));
+    }
+
+    @Override
+    public PartialDecode partialDecode(int heads, LlaOptions options) {
+        requireOpen();
+        return new JvmPartialDecode(this, k, v, pool, kernels, heads, options);
     }
 
     @Override

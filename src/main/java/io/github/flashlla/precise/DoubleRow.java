@@ -48,6 +48,8 @@ final class DoubleRow {
     private double rounding;
     /** How far A x can be off in float32: ||x|| sqrt(sum p^2 ||k - kbar||^4) / ||kbar - q||, in units of float32's eps. */
     double spread;
+    /** How far the slopes x.(k - kbar) can be off in float32, where they are x.k - x.kbar: ||x|| sqrt(sum p ||k||^2), in units of float32's eps. */
+    double slopeRounding;
     /** What the residual leaves of o: ||r|| s sd(v) / (s^2 + ridge), s the standard deviation of keys along r. */
     double solveError;
     /** ||o|| */
@@ -126,6 +128,7 @@ final class DoubleRow {
             r[c] = right[c] - ridge * x[c];
         }
         double squares = 0;
+        double keySquares = 0;
         double sum = 0;
         for (int j = 0; j < n; j++) {
             slope[j] -= shared;
@@ -133,11 +136,14 @@ final class DoubleRow {
             sum -= w[j];
             if (p[j] > ESTIMATED) {
                 double square = 0;
+                double keySquare = 0;
                 for (int c = 0; c < d; c++) {
-                    double difference = k[j * d + c] - kbar[c];
-                    square += difference * difference;
+                    double key = k[j * d + c];
+                    square += (key - kbar[c]) * (key - kbar[c]);
+                    keySquare += key * key;
                 }
                 squares += p[j] * p[j] * square * square;
+                keySquares += p[j] * keySquare;
             }
         }
         addRows(r, w, k, n);
@@ -146,6 +152,7 @@ final class DoubleRow {
         residual = size == 0 ? norm(x) : norm(r) / size;
         solveError = norm(r) == 0 ? 0 : leftOver();
         spread = size == 0 ? 0 : norm(x) * Math.sqrt(squares) / size;
+        slopeRounding = norm(x) * Math.sqrt(keySquares);
         rounding = 0;
     }
 

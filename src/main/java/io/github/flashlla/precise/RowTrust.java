@@ -29,6 +29,8 @@ final class RowTrust {
     private static final int FEW_KEYS = 4;
     /** Largest relative error of dq, and of dlambda, that is left to float32, or the tolerance above it. */
     private static final double GRADIENT_BAR = 1e-4;
+    /** Largest error of the slopes x.(k - kbar), which dk and dv are linear in, that is left to float32. It is a bound, ten times too much as a rule. */
+    private static final double SLOPE_BAR = 1e-3;
     /** Roundings that add up along directions which no key spans. */
     private static final double ROUNDINGS = 8;
     /** C x below this many residuals may be one. */
@@ -163,9 +165,10 @@ final class RowTrust {
         return row.residual <= options.tolerance() && row.solveError <= Math.max(SOLVE_BAR, SOLVE_TOLERANCES * options.tolerance()) * Math.max(row.outputSize, typical);
     }
 
-    /** Whether float32 carries the second solve of a query whose first one holds; {@link #cancelling} has further reasons why not. */
+    /** Whether float32 carries the second solve and the slopes of a query whose first one holds; {@link #cancelling} has further reasons why not. */
     boolean carriesGradients(int index, DoubleRow row) {
-        return !outOfRange.get(index) && EPS * row.spread <= options.tolerance() / 4;
+        return !outOfRange.get(index) && EPS * row.spread <= options.tolerance() / 4
+                && EPS * row.slopeRounding <= Math.max(SLOPE_BAR, options.tolerance());
     }
 
     /**

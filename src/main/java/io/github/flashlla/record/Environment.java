@@ -1,5 +1,7 @@
 package io.github.flashlla.record;
 
+import com.fasterxml.jackson.annotation.JsonIgnore;
+
 /**
  * Where a record was made.
  *
@@ -20,4 +22,14 @@ public record Environment(
         @Limits(length = 500) String runtime,
         @Limits(optional = true) String tornadovm,
         String version,
-        @Limits(optional = true) String commit) {}
+        @Limits(optional = true) String commit) {
+
+    /** What a record of other implementations gives as its version. */
+    private static final String PEERS = "peers";
+
+    /** Whether this is of other implementations, which do not run on Java. */
+    @JsonIgnore
+    public boolean isOfPeers() {
+        return PEERS.equals(version);
+    }
+}

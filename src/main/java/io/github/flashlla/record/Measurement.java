@@ -61,6 +61,11 @@ public record Measurement(
                 accuracy, solve, backwardSolve, memory, energy);
     }
 
+    /** The same, told apart by the kernel that was tried. */
+    public Measurement withKernel(String kernel) {
+        return new Measurement(device, workload, method.withKernel(kernel), status, message, times, rates, accuracy, solve, backwardSolve, memory, energy);
+    }
+
     /** One that did not come to be measured. */
     public static Measurement missing(String device, Workload workload, Method method, Status status, String message) {
         String reason = message == null || message.isBlank() ? "no reason was given" : message;

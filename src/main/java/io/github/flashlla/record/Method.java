@@ -13,7 +13,7 @@ import java.util.List;
  * @param preconditioner {@code none} or {@code jacobi}
  * @param dataType element type of q, k and v: {@code float32}, {@code float16} or {@code bfloat16}
  * @param precision type of the products' factors where an option asked for another one than float32; otherwise null
- * @param kernel the forward kernel that an option asked for, such as {@code parallel}; otherwise null
+ * @param kernel the forward kernel that an option asked for, such as {@code parallel}, or the one that {@code tune} tried; otherwise null
  */
 public record Method(
         @Limits(words = {"lla", "softmax"}) String operator,
@@ -23,6 +23,11 @@ public record Method(
         @Limits(words = {"float32", "float16", "bfloat16", "float64"}) String dataType,
         @Limits(optional = true, words = "float16") String precision,
         @Limits(optional = true) String kernel) {
+
+    /** The same, solved by this kernel. */
+    public Method withKernel(String name) {
+        return new Method(operator, tolerance, maxIterations, preconditioner, dataType, precision, name);
+    }
 
     /** One line for people, such as {@code tol 1e-3 float32}. */
     public String label() {

@@ -20,19 +20,25 @@ final class EqualError {
     /** What the paper's authors' kernels meet, and what half the rounding of float16 allows. */
     static final List<Double> TARGETS = List.of(1.2e-2, 5e-3);
 
-    /** What a record of other implementations gives as its version. */
-    private static final String PEERS = "peers";
-
     private final Comparison comparison;
     private final List<Double> targets;
+    /** Measurements of a workload from which on it has a table. */
+    private final int least;
 
+    /** Where there is something to choose from. */
     EqualError(Comparison comparison) {
-        this(comparison, TARGETS);
+        this(comparison, TARGETS, 2);
     }
 
+    /** Of what was measured for these targets. */
     EqualError(Comparison comparison, List<Double> targets) {
+        this(comparison, targets, 1);
+    }
+
+    private EqualError(Comparison comparison, List<Double> targets, int least) {
         this.comparison = comparison;
         this.targets = targets;
+        this.least = least;
     }
 
     /** A row for each workload and device, a column for each target. */
@@ -61,7 +67,7 @@ final class EqualError {
     /** A workload's devices, each with a cell for every target; the fastest at the first target first. */
     record Table(Workload workload, Map<String, List<Cell>> devices) {}
 
-    /** Tables of the workloads that two settings or devices solved as LLA. */
+    /** Tables of the workloads that were solved as LLA, by at least as many settings and devices as a table needs. */
     List<Table> tables() {
         List<Table> tables = new ArrayList<>();
         for (Group group : comparison.groups()) {
@@ -72,7 +78,7 @@ final class EqualError {
                     byDevice.computeIfAbsent(line.series().label(), d -> new ArrayList<>()).add(line);
                 }
             }
-            if (byDevice.values().stream().mapToInt(List::size).sum() > 1) {
+            if (byDevice.values().stream().mapToInt(List::size).sum() >= least) {
                 Map<String, List<Cell>> cells = new LinkedHashMap<>();
                 byDevice.entrySet().stream().map(entry -> Map.entry(entry.getKey(), targets.stream().map(target -> cell(entry.getValue(), target)).toList()))
                         .sorted(Comparator.comparingDouble(entry -> order(entry.getValue())))
@@ -140,6 +146,6 @@ final class EqualError {
     }
 
     private static boolean isPeer(Line line) {
-        return line.series().from().record().environment().version().equals(PEERS);
+        return line.series().from().record().environment().isOfPeers();
     }
 }

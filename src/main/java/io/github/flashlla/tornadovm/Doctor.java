@@ -165,6 +165,12 @@ public final class Doctor {
     private void backends() {
         Discovery discovery = BackendSurvey.refresh();
         ok("device cache", BackendSurvey.cacheState());
+        KernelCache.Examination kernels = KernelCache.examine();
+        if (kernels.sound()) {
+            ok("kernel cache", kernels.text());
+        } else {
+            note("kernel cache", kernels.text(), "every process compiles those kernels again; FLASHLLA_CACHE names another folder");
+        }
         for (DeviceInfo device : discovery.devices()) {
             ok(device.name(), device.hardware() + ", " + device.vendor() + ", " + device.driver());
         }

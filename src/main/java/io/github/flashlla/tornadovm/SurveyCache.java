@@ -4,16 +4,11 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flashlla.DeviceProvider.Discovery;
 import io.github.flashlla.io.OutputFile;
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.EnumMap;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -29,19 +24,8 @@ import java.util.stream.Stream;
 public final class SurveyCache {
     private static final int VERSION = 1;
 
-    /** Prefixes of the environment variables by which drivers and this project choose devices. */
-    private static final List<String> VARIABLES = List.of("OCL_", "OPENCL_", "POCL_", "CUDA_", "NVIDIA_", "ZE_", "SYCL_", "TORNADOVM_HOME",
-            "LD_LIBRARY_PATH", "LD_PRELOAD", "FLASHLLA_JAVA_OPTS");
-
-    /** Folders whose files, with their times and sizes, tell which drivers and devices there are. */
-    private static final List<String> FOLDERS = List.of("/etc/OpenCL/vendors", "/dev/dri", "/dev/nvidia-caps", "/proc/driver/nvidia/gpus");
-
-    /** Files whose text tells it. */
-    private static final List<String> FILES = List.of("/proc/driver/nvidia/version", "/proc/sys/kernel/random/boot_id");
-
-    /** Where the loader finds {@code libOpenCL.so.1} and {@code libcuda.so.1}. */
-    private static final List<String> LIBRARY_FOLDERS = List.of("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib",
-            "/usr/local/lib");
+    /** Folders whose files, with their times and sizes, tell which devices there are. */
+    private static final List<String> FOLDERS = List.of("/dev/dri", "/dev/nvidia-caps", "/proc/driver/nvidia/gpus");
 
     /**
      * The file as it is.
@@ -121,22 +105,12 @@ public final class SurveyCache {
     }
 
     private static String digest(TornadoSdk sdk) {
-        List<String> facts = new ArrayList<>(List.of(System.getProperty("java.home"), Runtime.version().toString()));
-        build().ifPresent(path -> facts.add(stamp(path)));
-        facts.addAll(listing(sdk.jarFolder()));
-        facts.addAll(listing(sdk.libraryFolder()));
-        System.getenv().entrySet().stream().filter(e -> VARIABLES.stream().anyMatch(e.getKey()::startsWith)).map(Object::toString).sorted()
-                .forEach(facts::add);
-        FOLDERS.forEach(folder -> facts.addAll(listing(Path.of(folder))));
-        vendors().ifPresent(folder -> facts.addAll(listing(folder)));
+        List<String> facts = new ArrayList<>(Surroundings.facts(sdk));
+        build().ifPresent(path -> facts.add(Surroundings.stamp(path)));
+        FOLDERS.forEach(folder -> facts.addAll(Surroundings.listing(Path.of(folder))));
         facts.addAll(nodes());
-        FILES.forEach(name -> facts.add(text(Path.of(name))));
-        for (String folder : LIBRARY_FOLDERS) {
-            for (Backend backend : List.of(Backend.OPENCL, Backend.CUDA)) {
-                facts.add(stamp(Path.of(folder, backend.library())));
-            }
-        }
-        return sha256(String.join("\n", facts));
+        facts.add(Surroundings.text(Path.of("/proc/sys/kernel/random/boot_id")));
+        return Surroundings.digest(facts);
     }
 
     private static Optional<Path> build() {
@@ -147,53 +121,12 @@ public final class SurveyCache {
         }
     }
 
-    private static Optional<Path> vendors() {
-        try {
-            return Optional.ofNullable(System.getenv("OCL_ICD_VENDORS")).map(Path::of);
-        } catch (InvalidPathException e) {
-            return Optional.empty();
-        }
-    }
-
     /** NVIDIA's device nodes: a GPU that was added, taken away or split. */
     private static List<String> nodes() {
         try (Stream<Path> files = Files.list(Path.of("/dev"))) {
             return files.map(Path::toString).filter(name -> name.startsWith("/dev/nvidia")).sorted().toList();
         } catch (IOException e) {
             return List.of();
-        }
-    }
-
-    private static List<String> listing(Path folder) {
-        try (Stream<Path> files = Files.list(folder)) {
-            return files.sorted().map(SurveyCache::stamp).toList();
-        } catch (IOException e) {
-            return List.of(folder + " absent");
-        }
-    }
-
-    private static String stamp(Path file) {
-        try {
-            return Files.isDirectory(file) ? file.toString()
-                    : file.toRealPath() + " " + Files.size(file) + " " + Files.getLastModifiedTime(file).toMillis();
-        } catch (IOException e) {
-            return file + " absent";
-        }
-    }
-
-    private static String text(Path file) {
-        try (InputStream in = Files.newInputStream(file)) {
-            return new String(in.readNBytes(1 << 12), StandardCharsets.ISO_8859_1);
-        } catch (IOException e) {
-            return file + " absent";
-        }
-    }
-
-    private static String sha256(String text) {
-        try {
-            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java platform has SHA-256", e);
         }
     }
 }

@@ -4,6 +4,7 @@ import io.github.flashlla.DeviceException;
 import io.github.flashlla.process.JavaCommand;
 import java.io.File;
 import java.io.IOException;
+import java.lang.module.ModuleFinder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -21,6 +22,8 @@ import java.util.stream.Collectors;
  * moved. And every driver on the module path is loaded; one without its native library ends the whole runtime.
  */
 public final class TornadoFlags {
+    /** TornadoVM brings its own; a JDK has a module of this name with nothing in it. */
+    private static final String COMPILER = "jdk.graal.compiler";
     /** Packages of the compiler that the operations of our own for CUDA are built on. */
     private static final List<String> COMPILER_PACKAGES = List.of("graph", "nodeinfo", "nodes", "nodes.graphbuilderconf",
             "nodes.memory", "nodes.spi", "lir", "lir.asm", "lir.gen", "core.common", "core.common.type", "phases.util");
@@ -45,9 +48,14 @@ public final class TornadoFlags {
             }
         }
         flags.add("-Djava.library.path=" + sdk.libraryFolder());
-        flags.add("--module-path");
-        flags.add(joined(sdk.jars(backends)));
+        List<Path> modules = new ArrayList<>(sdk.jars(backends));
         List<Path> upgrades = sdk.upgradeJars();
+        if (ModuleFinder.ofSystem().find(COMPILER).isEmpty()) { // as in a bundle; upgraded modules would switch class data sharing off
+            modules.addAll(upgrades);
+            upgrades = List.of();
+        }
+        flags.add("--module-path");
+        flags.add(joined(modules));
         if (!upgrades.isEmpty()) {
             flags.add("--upgrade-module-path");
             flags.add(joined(upgrades));
@@ -57,7 +65,9 @@ public final class TornadoFlags {
                 + backends.stream().map(Backend::module).collect(Collectors.joining(",")));
         flags.add("--enable-native-access=ALL-UNNAMED," + Arrays.stream(Backend.values())
                 .filter(backend -> isNeeded(backend, backends)).map(Backend::module).collect(Collectors.joining(",")));
+        flags.add("--add-exports=jdk.internal.vm.ci/jdk.vm.ci.code=ALL-UNNAMED"); // the names of compiled kernels
         if (backends.contains(Backend.CUDA)) {
+            flags.add("--add-opens=tornado.drivers.cuda/uk.ac.manchester.tornado.drivers.cuda=ALL-UNNAMED"); // their binaries
             COMPILER_PACKAGES.forEach(name ->
                     flags.add("--add-exports=jdk.graal.compiler/jdk.graal.compiler." + name + "=ALL-UNNAMED"));
             flags.add("--add-exports=jdk.internal.vm.ci/jdk.vm.ci.meta=ALL-UNNAMED");

@@ -62,22 +62,41 @@ public final class Verification {
      * @return all outcomes, those that missed included
      */
     public static List<Outcome> run(Device device, List<GoldenCase> golden, long seed, Consumer<Outcome> listener) {
+        return run(device, golden, seed, 0, 1, listener);
+    }
+
+    /**
+     * Runs one part of the checks: all parts together, in their order, are the whole.
+     *
+     * @param part from 0
+     * @param parts how many there are
+     */
+    public static List<Outcome> run(Device device, List<GoldenCase> golden, long seed, int part, int parts, Consumer<Outcome> listener) {
         List<Outcome> outcomes = new ArrayList<>();
         Verification verification = new Verification(device, outcome -> {
             outcomes.add(outcome);
             listener.accept(outcome);
         });
-        golden.forEach(verification::golden);
+        List<Runnable> cases = new ArrayList<>();
+        golden.forEach(one -> cases.add(() -> verification.golden(one)));
         Random random = new Random(seed);
         for (int n = 0; n < RANDOM_CASES; n++) {
-            verification.random("random " + n, random);
+            String name = "random " + n;
+            Random own = new Random(random.nextLong());
+            cases.add(() -> verification.random(name, own));
         }
         for (int n = 0; n < SMALL_CASES; n++) {
-            verification.small("small " + n, n == 0, random);
+            String name = "small " + n;
+            boolean causal = n == 0;
+            Random own = new Random(random.nextLong());
+            cases.add(() -> verification.small(name, causal, own));
         }
         for (int n = 0; n < DECODE_CASES; n++) {
-            verification.decode("decode " + n, random);
+            String name = "decode " + n;
+            Random own = new Random(random.nextLong());
+            cases.add(() -> verification.decode(name, own));
         }
+        cases.subList(part * cases.size() / parts, (part + 1) * cases.size() / parts).forEach(Runnable::run);
         return outcomes;
     }
 

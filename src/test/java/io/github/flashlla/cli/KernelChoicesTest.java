@@ -3,18 +3,38 @@ package io.github.flashlla.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.Device;
+import io.github.flashlla.Devices;
+import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaPlan;
+import io.github.flashlla.Preconditioner;
+import io.github.flashlla.spi.KernelGuide;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.ServiceLoader;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class KernelChoicesTest {
+    private static final Path ROOT = Path.of(System.getProperty("flashlla.root", "."));
+
+    private static final String SHAPE = "1x2x48x16";
+
     @TempDir
     private Path folder;
 
@@ -37,6 +57,101 @@ class KernelChoicesTest {
         Path file = folder.resolve("devices.json");
         Files.write(file, new byte[] {'{', '"', (byte) 0xff, (byte) 0xfe, '"', ':', '1', '}'});
         refuses(file);
+    }
+
+    /** What devices --kernels says runs is what a device's plans take, for every precision and preconditioner. */
+    @ParameterizedTest
+    @ValueSource(strings = {"jvm", "reference", "jvm+jvm"})
+    void whatRunsIsWhatPlansTake(String name) {
+        AttentionShape shape = KernelChoices.shape("--kernels", SHAPE);
+        try (Device device = Devices.open(name)) {
+            for (DataType precision : List.of(DataType.FLOAT32, DataType.FLOAT16)) {
+                for (Preconditioner preconditioner : Preconditioner.values()) {
+                    LlaOptions options = LlaOptions.defaults().withPrecision(precision).withPreconditioner(preconditioner);
+                    String table = choices(name, "--precision", precision.name().toLowerCase(Locale.ROOT), "--precond",
+                            preconditioner.name().toLowerCase(Locale.ROOT));
+                    for (boolean softmax : new boolean[] {false, true}) {
+                        boolean taken = true;
+                        try (LlaPlan plan = softmax ? device.softmaxPlan(shape, options) : device.plan(shape, options)) {
+                            assertEquals(shape, plan.shape());
+                        } catch (InvalidInputException | UnsupportedOperationException e) {
+                            taken = false;
+                        }
+                        List<String> rows = table.lines().filter(line -> line.matches("\\| " + Pattern.quote(name) + " *\\| "
+                                + (softmax ? "softmax" : "forward") + " .*")).toList();
+                        assertEquals(taken, rows.stream().anyMatch(row -> row.contains("| runs")), table);
+                        assertEquals(!taken, rows.stream().anyMatch(row -> row.contains("| nothing runs")), table);
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void partsOfACombinedDeviceAreToldToo() {
+        String table = choices("jvm+reference");
+        assertTrue(table.contains("| jvm ") && table.contains("| reference ") && table.contains("| jvm+reference "), table);
+    }
+
+    /** Also a pass that needs another: a float16 forward is not there on a GPU reached through OpenCL, so neither is backward. */
+    @Test
+    void aPassThatNothingRunsSaysSo() {
+        assumeTrue(ServiceLoader.load(KernelGuide.class).findFirst().isPresent(), "kernels of TornadoVM are not built");
+        String record = ROOT.resolve("bench/results/h200/forward.json").toString();
+        String table = choices("--as", record, "opencl", "--precision", "float16");
+        assertTrue(table.lines().anyMatch(line -> line.matches(".*forward +\\| - +\\| nothing runs.*")), table);
+        assertTrue(table.lines().anyMatch(line -> line.matches(".*backward +\\| - +\\| nothing runs.*")), table);
+        String preconditioned = choices("--as", record, "cuda", "--precision", "float16", "--precond", "jacobi");
+        assertTrue(preconditioned.lines().anyMatch(line -> line.matches(".*forward +\\| - +\\| nothing runs.*")), preconditioned);
+    }
+
+    @Test
+    void namesChooseAmongRecordedDevices() {
+        String record = ROOT.resolve("bench/results/h200/forward.json").toString();
+        String table = choices("--as", record, "ptx:0");
+        assertTrue(table.contains("| ptx:0 ") && !table.contains("| cuda:0 "), table);
+        String both = choices("--as", record, "ptx:0+cuda:0");
+        assertTrue(both.contains("| ptx:0 ") && both.contains("| cuda:0 ") && !both.contains("| opencl:0 "), both);
+        StringWriter err = new StringWriter();
+        assertEquals(2, FlashLla.execute(new PrintWriter(new StringWriter()), new PrintWriter(err), "devices", "--kernels", SHAPE, "--as", record, "nobody"));
+        assertTrue(err.toString().contains("describes no device 'nobody'; it has "), err.toString());
+    }
+
+    /** Counts beyond an int, or a long, are refused with a sentence and not computed with. */
+    @ParameterizedTest
+    @ValueSource(strings = {"65536x65536x1x8", "2147483647x1x2147483647x256"})
+    void shapesBeyondAllMemoryAreRefused(String shape) {
+        StringWriter err = new StringWriter();
+        assertEquals(2, FlashLla.execute(new PrintWriter(new StringWriter()), new PrintWriter(err), "devices", "--kernels", shape, "jvm"));
+        assertTrue(err.toString().contains("at most "), err.toString());
+    }
+
+    /** Work arrays of a decoding step that TornadoVM's arrays do not hold: 32768 heads with a matrix of 256 x 256 each. */
+    @Test
+    void decodingThatTakesTooLongArraysIsRefused() {
+        assumeTrue(ServiceLoader.load(KernelGuide.class).findFirst().isPresent(), "kernels of TornadoVM are not built");
+        String record = ROOT.resolve("bench/results/h200/forward.json").toString();
+        for (String shape : List.of("2048x16x1x256", "1048576x16x16x64", "16777216x16x1x256")) {
+            StringWriter out = new StringWriter();
+            assertEquals(0, FlashLla.execute(new PrintWriter(out), new PrintWriter(new StringWriter()), "devices", "--kernels", shape, "--as", record));
+            assertTrue(out.toString().lines().filter(line -> line.contains("| covariance ")).allMatch(line -> line.contains("2^31")), out.toString());
+        }
+    }
+
+    @Test
+    void moreQueriesThanKeysNeedNoMask() {
+        StringWriter err = new StringWriter();
+        assertEquals(2, FlashLla.execute(new PrintWriter(new StringWriter()), new PrintWriter(err), "devices", "--kernels", "1x1x1x8x4x16x16", "jvm"));
+        assertTrue(err.toString().contains("--no-causal"), err.toString());
+        assertTrue(choices("jvm", "--no-causal").contains("| runs"));
+    }
+
+    private static String choices(String... arguments) {
+        StringWriter out = new StringWriter();
+        StringWriter err = new StringWriter();
+        String[] all = Stream.concat(Stream.of("devices", "--kernels", SHAPE), Arrays.stream(arguments)).toArray(String[]::new);
+        assertEquals(0, FlashLla.execute(new PrintWriter(out), new PrintWriter(err), all), err.toString());
+        return out.toString();
     }
 
     private static void refuses(Path file) {

@@ -49,6 +49,21 @@ class ConclusionTest {
     }
 
     @Test
+    void aRidgeThatChangesNothingFails() {
+        RidgeChoice experiment = new RidgeChoice();
+        List<Curve> curves;
+        try (Device device = Devices.open("jvm")) {
+            curves = experiment.run(new Run(device, 1, true, null, Progress.SILENT));
+        }
+        assertTrue(experiment.conclude(List.of(new SeedResult(1, 1, curves)), true).holds());
+        for (String same : List.of("LLA, ridge 10", "LLA, ridge 0.01")) { // as if it were 1
+            Curve one = curves.stream().filter(curve -> curve.method().equals("LLA, ridge 1")).findFirst().orElseThrow();
+            List<Curve> wrong = curves.stream().map(curve -> curve.method().equals(same) ? new Curve(curve.panel(), same, one.x(), one.y()) : curve).toList();
+            assertFalse(experiment.conclude(List.of(new SeedResult(1, 1, wrong)), true).holds(), same);
+        }
+    }
+
+    @Test
     void memoryOfTheBlockedPassesMustNotGrowWithTheSquare() {
         MemoryGrowth experiment = new MemoryGrowth();
         assertTrue(experiment.conclude(List.of(memory(1, 0.01)), true).holds());

@@ -87,4 +87,24 @@ class RowTrustTest {
         }
         return tensor;
     }
+
+    /** One key, whose x is (k - q) / ridge: kernels compute its slope as x.k - x.kbar, which rounds to anything once x is long enough. */
+    @ParameterizedTest
+    @CsvSource({"1, true", "1e-2, true", "1e-4, false", "1e-6, false"})
+    void doubtsGradientsOfALongX(double ridge, boolean carried) {
+        int d = 64;
+        AttentionShape shape = AttentionShape.square(1, 1, 1, d);
+        double[] q = new Random(1).doubles(d, -1, 1).toArray();
+        double[] k = new Random(2).doubles(d, -1, 1).toArray();
+        double[] x = new double[d];
+        for (int c = 0; c < d; c++) {
+            x[c] = (k[c] - q[c]) / ridge;
+        }
+        DoubleRow row = new DoubleRow(d, d, 0.125);
+        row.check(q, k, k, 1, ridge, x);
+        assertEquals(0, row.residual, 1e-12);
+        RowTrust trust = new RowTrust(shape, Tensor.allocate(DataType.FLOAT32, shape.queryDims()), 1, new Ridges(null, ridge), LlaOptions.defaults(),
+                new double[] {8}, index -> 1);
+        assertEquals(carried, trust.carriesGradients(0, row));
+    }
 }

@@ -165,7 +165,7 @@ public final class LlaBackwardTasks {
         Poison.append(tasks, "lla_backward_poison_queries", poison, buffers.dq(), buffers.dridge());
         Poison.append(tasks, "lla_backward_poison_keys", poison, buffers.dk(), buffers.dv());
         if (!forward.computesCentre()) {
-            KeyCentre.append(tasks, "lla_backward_centre", forward.buffers(), shape);
+            KeyCentre.append(tasks, "lla_backward_centre", forward.buffers(), shape, buffers.problem().sizes());
         }
         variant.append(tasks, traits, buffers, shape, forward.sized());
     }

@@ -31,6 +31,7 @@ import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Local Linear Attention as tasks of the caller's own {@link TaskGraph}, between the caller's own tasks: q, k and v come
@@ -225,8 +226,8 @@ public final class LlaTasks {
         // named so that they are freed with the plan; none but the first and the ridge is read before it is written
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.stats(), buffers.centre(),
                 buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.packed(), buffers.scratch());
-        graph.transferToDevice(arranged.sequences() ? DataTransferMode.EVERY_EXECUTION : DataTransferMode.FIRST_EXECUTION,
-                buffers.problem().sizes());
+        IntArray sizes = buffers.problem().sizes();
+        graph.transferToDevice(arranged.sequences() ? DataTransferMode.EVERY_EXECUTION : DataTransferMode.FIRST_EXECUTION, sizes);
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.problem().settings());
         if ((buffers.problem().flags() & Masking.PACKED) != 0) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.q(), buffers.v()); // nobody reads them
@@ -237,9 +238,9 @@ public final class LlaTasks {
         TaskAppender tasks = new TaskAppender(device, graph, grids);
         Poison.append(tasks, "lla_poison", poison, buffers.o(), buffers.stats());
         if (computesCentre()) {
-            KeyCentre.append(tasks, "lla_centre", buffers, shape);
+            KeyCentre.append(tasks, "lla_centre", buffers, shape, sizes);
         }
-        variant.append(tasks, traits, buffers, shape, sized());
+        variant.append(tasks, traits, buffers, shape, sized(), sizes);
     }
 
     /** Where the variant or a backward pass over the same options reads it. */

@@ -60,7 +60,7 @@ final class DecodeSolve {
     }
 
     /** Row a of A, from the diagonal on. */
-    private static void fillRow(MomentSums sums, int n, int a, double ridge, double[] row, int at) {
+    static void fillRow(MomentSums sums, int n, int a, double ridge, double[] row, int at) {
         double perWeight = 1 / sums.omega;
         double zbar = sums.z[a] * perWeight * perWeight;
         for (int e = a; e < n; e++) {

@@ -27,52 +27,6 @@ public final class HeadGroupStep {
         void run(SliceWalk tiles, int slice);
     }
 
-    /** One query head's vectors, all of padded width. */
-    static final class Head {
-        final float[] q;
-        final float[] scaledQ;
-        /** The key that the moments are about, and kbar less it. */
-        final float[] c;
-        final float[] zbar;
-        final float[] x;
-        final float[] r;
-        final float[] y;
-        final float[] ay;
-        /** A q: q is the solve's first direction, and the others are kept conjugate to it. */
-        final float[] aq;
-        final float[] o;
-        float max;
-        /** 1 / sum w */
-        float perWeight;
-        float logSumExp;
-        float ridge;
-        boolean active;
-        int iterations;
-        double residual;
-        double rr;
-        double bb;
-        double qAq;
-        /** zbar . y, or zbar . x in the last pass: what turns a product with k - c into one with k - kbar. */
-        float shift;
-        /** The last step's length, by which slopes are behind. */
-        float step;
-        /** Whether weights are weights, and no longer scores. */
-        boolean weighed;
-
-        Head(int dim, int valueDim) {
-            q = new float[dim];
-            scaledQ = new float[dim];
-            c = new float[dim];
-            zbar = new float[dim];
-            x = new float[dim];
-            r = new float[dim];
-            y = new float[dim];
-            ay = new float[dim];
-            aq = new float[dim];
-            o = new float[valueDim];
-        }
-    }
-
     private final KvCacheShape cache;
     private final LlaOptions options;
     private final int slices;
@@ -157,16 +111,55 @@ public final class HeadGroupStep {
     /** @param length the sequence's tokens, at least 1 */
     public void run(int sequence, int kvHead, int length, DecodeMethod method, Slices threads, Tensor q, Tensor ridge,
             LlaResult result, KeptState kept) {
-        this.sequence = sequence;
-        this.kvHead = kvHead;
-        this.first = options.window() == 0 ? 0 : Math.max(0, length - options.window());
         boolean iterates = method == DecodeMethod.MATRIX_FREE;
+        long firstRow = prepare(sequence, kvHead, length, options.window() == 0 ? length : Math.min(length, options.window()), iterates, q, ridge);
+        MomentSums[] found = gather(length, method, threads);
+        if (iterates) {
+            conjugateGradients(length, threads, found);
+        } else {
+            for (int h = 0; h < heads.length; h++) {
+                Head head = heads[h];
+                Arrays.fill(head.x, 0);
+                solve.solve(found[h], cache.headDim(), head.q, head.ridge, head.x);
+                head.residual = solve.residual;
+                head.iterations = 0;
+            }
+        }
+        if (method == DecodeMethod.MOMENTS) {
+            for (int h = 0; h < heads.length; h++) {
+                outputFromMoments(heads[h], found[h]);
+            }
+        } else {
+            for (Head head : heads) {
+                head.shift = dot(head.zbar, head.x);
+            }
+            sumOutputs(length, threads, iterates);
+        }
+        for (int h = 0; h < heads.length; h++) {
+            store(heads[h], firstRow + h, result, kept);
+        }
+    }
+
+    /**
+     * Loads the queries of a head; returns the row of the first.
+     *
+     * @param seen the last so many of the {@code length} tokens
+     */
+    long prepare(int ofSequence, int ofKvHead, int length, int seen, boolean iterates, Tensor q, Tensor ridge) {
+        sequence = ofSequence;
+        kvHead = ofKvHead;
+        first = length - seen;
         long firstRow = ((long) sequence * cache.kvHeads() + kvHead) * heads.length;
         loadQueries(firstRow, q, ridge);
         makeRoom(length, iterates);
+        return firstRow;
+    }
 
+    /** The first pass: sums over all slices, of each query head. */
+    MomentSums[] gather(int length, DecodeMethod method, Slices threads) {
         forth = true;
         MomentSums[][] found = sums.get(method);
+        boolean iterates = method == DecodeMethod.MATRIX_FREE;
         threads.forEach((tiles, slice) -> {
             for (MomentSums s : found[slice]) {
                 s.clear();
@@ -184,32 +177,14 @@ public final class HeadGroupStep {
             }
             finishSoftmax(heads[h], found[0][h]);
         }
-        if (iterates) {
-            conjugateGradients(length, threads, found[0]);
-        } else {
-            for (int h = 0; h < heads.length; h++) {
-                Head head = heads[h];
-                Arrays.fill(head.x, 0);
-                solve.solve(found[0][h], cache.headDim(), head.q, head.ridge, head.x);
-                head.residual = solve.residual;
-                head.iterations = 0;
-            }
-        }
-        if (method == DecodeMethod.MOMENTS) {
-            for (int h = 0; h < heads.length; h++) {
-                outputFromMoments(heads[h], found[0][h]);
-            }
-        } else {
-            for (Head head : heads) {
-                head.shift = dot(head.zbar, head.x);
-            }
-            overSlices(length, threads, iterates ? SliceWalk::outputFromKept : SliceWalk::output);
-            for (int h = 0; h < heads.length; h++) {
-                sumPartials(h, cache.valueDim(), heads[h].o);
-            }
-        }
+        return found[0];
+    }
+
+    /** The last pass: o of each query head, from its x. */
+    void sumOutputs(int length, Slices threads, boolean iterates) {
+        overSlices(length, threads, iterates ? SliceWalk::outputFromKept : SliceWalk::output);
         for (int h = 0; h < heads.length; h++) {
-            store(heads[h], firstRow + h, result, kept);
+            sumPartials(h, cache.valueDim(), heads[h].o);
         }
     }
 

@@ -133,7 +133,7 @@ public final class SliceWalk {
      *
      * @param hidden tokens at the front that the query does not see
      */
-    private float score(HeadGroupStep.Head head, int hidden, int n, float[] out, int to) {
+    private float score(Head head, int hidden, int n, float[] out, int to) {
         kernels.dots(dim, tile, at, origin, head.scaledQ, out, to);
         Arrays.fill(out, to, to + hidden, ABSENT);
         Arrays.fill(out, to + n, to + TILE, ABSENT);
@@ -221,7 +221,7 @@ public final class SliceWalk {
         visit(forth, from, to, (token, n) -> {
             boolean loaded = false;
             for (int h = 0; h < o.length; h++) {
-                HeadGroupStep.Head head = unit.head(h);
+                Head head = unit.head(h);
                 if (unit.top(h, token) < head.max + NEGLIGIBLE) {
                     continue;
                 }
@@ -273,7 +273,7 @@ public final class SliceWalk {
         visit(forth, from, to, (token, n) -> {
             boolean loaded = false;
             for (int h = 0; h < ay.length; h++) {
-                HeadGroupStep.Head head = unit.head(h);
+                Head head = unit.head(h);
                 if (!head.active || !weigh(unit, h, token, n)) {
                     continue;
                 }
@@ -294,7 +294,7 @@ public final class SliceWalk {
         visit(forth, from, to, (token, n) -> {
             boolean loaded = false;
             for (int h = 0; h < o.length; h++) {
-                HeadGroupStep.Head head = unit.head(h);
+                Head head = unit.head(h);
                 if (!weigh(unit, h, token, n)) {
                     continue;
                 }
@@ -313,7 +313,7 @@ public final class SliceWalk {
      * tile is negligible. In the first pass after the scores, the weights are still scores.
      */
     private boolean weigh(HeadGroupStep unit, int h, int token, int n) {
-        HeadGroupStep.Head head = unit.head(h);
+        Head head = unit.head(h);
         if (unit.top(h, token) < head.max + NEGLIGIBLE) {
             return false;
         }

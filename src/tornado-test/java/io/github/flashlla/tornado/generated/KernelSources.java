@@ -6,12 +6,13 @@ import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.DecodePlan;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.KvCache;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
+import io.github.flashlla.Tensor;
 import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.spi.PartialDecode;
 import io.github.flashlla.tornado.LlaBackwardTasks;
 import io.github.flashlla.tornado.LlaTasks;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
@@ -172,6 +173,7 @@ public final class KernelSources {
             for (int dim : new int[] {1, 5, 64, 128, 256}) {
                 decode("covariance-" + dim + "-" + stored, device, dim, stored, DecodeMethod.COVARIANCE, options);
             }
+            partial("partial-64-" + stored, device, 64, stored, options);
             for (int dim : new int[] {8, 64, 128}) {
                 decode("matrix_free-" + dim + "-" + stored, device, dim, stored, DecodeMethod.MATRIX_FREE, options);
             }
@@ -244,17 +246,37 @@ public final class KernelSources {
     private static void decode(String name, BackendDevice device, int dim, DataType stored, DecodeMethod method,
             LlaOptions options) {
         System.out.println("//// " + name);
-        KvCacheShape shape = new KvCacheShape(2, 2, 1000, dim, dim, stored);
-        LlaInputs inputs = RandomInputs.normal(new AttentionShape(2, 8, 2, 1, 300, dim, dim), DataType.FLOAT32);
-        DeviceState state = new DeviceState(device.info().name());
-        KvCache cache = new TornadoKvCache(state, device, shape);
-        cache.append(inputs.k(), inputs.v());
-        try (DecodePlan plan = cache.decodePlan(8, options, method)) {
+        LlaInputs inputs = decoded(dim);
+        try (DecodePlan plan = cache(device, stored, inputs).decodePlan(8, options, method)) {
             plan.decode(inputs.q(), plan.newResult());
             throw new IllegalStateException(name + " ran");
         } catch (DeviceException e) {
             // it left its output as it was
         }
+    }
+
+    /** The first round, over some of the keys. */
+    private static void partial(String name, BackendDevice device, int dim, DataType stored, LlaOptions options) {
+        System.out.println("//// " + name);
+        LlaInputs inputs = decoded(dim);
+        Tensor ridge = Tensor.allocate(DataType.FLOAT32, 2, 8, 1);
+        try (PartialDecode partial = cache(device, stored, inputs).partialDecode(8, options)) {
+            partial.gather(inputs.q(), ridge, new int[] {300, 300}, PartialDecode.Found.of(16, dim));
+            throw new IllegalStateException(name + " ran");
+        } catch (DeviceException e) {
+            // it left what it found as it was
+        }
+    }
+
+    private static LlaInputs decoded(int dim) {
+        return RandomInputs.normal(new AttentionShape(2, 8, 2, 1, 300, dim, dim), DataType.FLOAT32);
+    }
+
+    private static TornadoKvCache cache(BackendDevice device, DataType stored, LlaInputs inputs) {
+        int dim = inputs.shape().headDim();
+        TornadoKvCache cache = new TornadoKvCache(new DeviceState(device.info().name()), device, new KvCacheShape(2, 2, 1000, dim, dim, stored));
+        cache.append(inputs.k(), inputs.v());
+        return cache;
     }
 
     private static void ceiling(BackendDevice device, Task3<KernelContext, FloatArray, FloatArray> kernel) {

@@ -37,6 +37,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -90,6 +91,31 @@ public class BackwardOnDevice {
             plan.backward(inputs, saved, g, again);
             assertSame(first, again);
         }
+    }
+
+    /** Fewer keys than dims at small ridges, so that x is long: dk and dv hold x.(k - kbar), which is 0 for the query of one key. */
+    @ParameterizedTest
+    @ValueSource(doubles = {1e-3, 1e-6})
+    void fewKeysAtASmallRidge(double ridge) {
+        AttentionShape shape = AttentionShape.square(1, 1, 4, 64);
+        LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32, 13);
+        Tensor g = RandomInputs.gradient(shape);
+        LlaOptions options = LlaOptions.defaults().withRidge(ridge).withKeepState(true);
+        try (Device reference = Devices.open("reference"); LlaPlan exact = reference.plan(shape, options); LlaPlan plan = device.plan(shape, options)) {
+            LlaGradients expected = gradients(exact, inputs, g);
+            LlaGradients found = gradients(plan, inputs, g);
+            assertError("dq", BAR, found.dq(), expected.dq());
+            assertError("dk", BAR, found.dk(), expected.dk());
+            assertError("dv", BAR, found.dv(), expected.dv());
+        }
+    }
+
+    private static LlaGradients gradients(LlaPlan plan, LlaInputs inputs, Tensor g) {
+        LlaResult saved = plan.newResult();
+        plan.forward(inputs, saved);
+        LlaGradients gradients = plan.newGradients();
+        plan.backward(inputs, saved, g, gradients);
+        return gradients;
     }
 
     /** Beyond q, k, v and o a plan holds twice their bytes at most, g and the gradients included; on CPUs more of small ones. */

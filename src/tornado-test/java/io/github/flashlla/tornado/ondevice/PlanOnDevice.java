@@ -15,8 +15,13 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.spi.KernelGuide;
+import io.github.flashlla.tornado.choice.TornadoKernelGuide;
 import io.github.flashlla.tornado.support.TestDevice;
+import io.github.flashlla.tornadovm.DeviceProfile;
+import io.github.flashlla.tornadovm.Pass;
 import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.RandomInputs;
 import java.lang.management.ManagementFactory;
@@ -26,6 +31,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Supplier;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -45,6 +51,34 @@ public class PlanOnDevice {
     @AfterAll
     static void close() {
         device.close();
+    }
+
+    /** What {@code devices --kernels} says of forward and softmax attention is what plans take. */
+    @Test
+    void kernelsThatAreSaidToRunAreThoseOfPlans() {
+        for (AttentionShape shape : List.of(SHAPE, AttentionShape.square(1, 1, 32, 256), new AttentionShape(1, 1, 1, 20, 20, 3, 5))) {
+            for (DataType precision : List.of(DataType.FLOAT32, DataType.FLOAT16)) {
+                for (Preconditioner preconditioner : Preconditioner.values()) {
+                    LlaOptions options = OPTIONS.withPrecision(precision).withPreconditioner(preconditioner);
+                    List<KernelGuide.Choice> choices = new TornadoKernelGuide().choices(device.info(), shape, options);
+                    String what = shape + " " + options;
+                    assertEquals(isTold(choices, Pass.FORWARD), isTaken(() -> device.plan(shape, options)), what);
+                    assertEquals(isTold(choices, Pass.SOFTMAX), isTaken(() -> device.softmaxPlan(shape, options)), what);
+                }
+            }
+        }
+    }
+
+    private static boolean isTold(List<KernelGuide.Choice> choices, Pass pass) {
+        return choices.stream().anyMatch(choice -> choice.pass().equals(DeviceProfile.key(pass)) && choice.refusal().isEmpty());
+    }
+
+    private static boolean isTaken(Supplier<LlaPlan> maker) {
+        try (LlaPlan plan = maker.get()) {
+            return true;
+        } catch (InvalidInputException e) {
+            return false;
+        }
     }
 
     /** Views of packed q, k and v give the bits that their copies give, and o goes where its view lies. */

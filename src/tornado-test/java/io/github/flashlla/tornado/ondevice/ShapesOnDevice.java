@@ -43,7 +43,7 @@ public class ShapesOnDevice {
     }
 
     private static long compilations() {
-        return SharedKernels.of(BackendDevices.open(TestDevice.NAME).device()).compilations();
+        return SharedKernels.of(BackendDevices.open(TestDevice.NAME)).compilations();
     }
 
     /** Larger, smaller, ragged, with other heads, groups, tolerances and ridges; each plan closed before the next. */

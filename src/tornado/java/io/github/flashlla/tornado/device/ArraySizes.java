@@ -40,6 +40,11 @@ final class ArraySizes {
                                 .toMethodDescriptorString()));
     }
 
+    /** What an earlier process found. */
+    static void remember(Method kernel, boolean read) {
+        KNOWN.putIfAbsent(kernel, read);
+    }
+
     private boolean read(String owner, String name, String descriptor) {
         if (owner.startsWith(TORNADO)) {
             return SIZES.contains(name);

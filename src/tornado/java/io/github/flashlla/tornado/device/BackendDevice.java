@@ -5,6 +5,7 @@ import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.text.Numbers;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.concurrent.Callable;
+import java.util.function.Supplier;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
@@ -26,10 +27,25 @@ public record BackendDevice(DeviceInfo info, TornadoDevice device, int backendIn
         synchronized (memory) {
             device.getDeviceContext().setResetToFalse();
             try {
-                return work.call();
+                return KeptSketches.during(work);
             } finally {
                 device.getDeviceContext().setResetToFalse();
             }
+        }
+    }
+
+    /**
+     * Builds the task graphs of a plan that will be {@link #configureShared configured to share} its kernels: less of them is compiled
+     * where kernels are kept.
+     */
+    public <T> T building(Supplier<T> graphs) {
+        SharedKernels.of(this);
+        try {
+            return KeptSketches.during(graphs::get);
+        } catch (RuntimeException e) {
+            throw e;
+        } catch (Exception e) {
+            throw new IllegalStateException(e); // a supplier throws no others
         }
     }
 
@@ -40,7 +56,7 @@ public record BackendDevice(DeviceInfo info, TornadoDevice device, int backendIn
 
     /** The same for a plan that runs {@link #inTurn} alone: kernels that another such plan has compiled are taken from it. */
     public TornadoExecutionPlan configureShared(TornadoExecutionPlan plan) {
-        return configure(plan, SharedKernels.of(device).device());
+        return building(() -> configure(plan, SharedKernels.of(this).device()));
     }
 
     private TornadoExecutionPlan configure(TornadoExecutionPlan plan, TornadoDevice as) {

@@ -1,16 +1,23 @@
 package io.github.flashlla.tornado.device;
 
+import io.github.flashlla.tornadovm.KernelCache;
+import io.github.flashlla.tornadovm.KernelCache.Kernel;
+import java.io.IOException;
 import java.lang.reflect.Field;
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.common.Access;
 import uk.ac.manchester.tornado.api.common.SchedulableTask;
@@ -24,6 +31,8 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * What it compiles depends on the kernel, on the values of arguments that are no arrays, and on the sizes of arrays where the
  * kernel asks for them ({@link ArraySizes}): where all of these are the same, so is the code, whatever the shape.
  *
+ * <p>Code that an earlier process compiled is taken from {@link KernelCache}, and what this one compiles is kept there.
+ *
  * <p>Compiled code keeps the arguments of the launch that is being prepared, so plans that share it must run in turn
  * ({@link BackendDevice#inTurn}). It stays until the JVM ends.
  *
@@ -32,6 +41,8 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  */
 public final class SharedKernels implements InvocationHandler {
     private static final String RUNTIME = "uk.ac.manchester.tornado.runtime.";
+    /** Options of TornadoVM and its compiler; how much memory it may use is none of code's. */
+    private static final Pattern OPTIONS = Pattern.compile("(tornado|jdk\\.graal)\\.(?!device\\.memory$).*");
     /** Of kernels that are kept for each device; further ones are compiled for their plan alone. */
     private static final int MOST = 256;
     /** TornadoVM counts plans from 0; code is kept with the plan that it was compiled for, and none is closed that has these numbers. */
@@ -41,6 +52,10 @@ public final class SharedKernels implements InvocationHandler {
     private final TornadoDevice device;
     private final Runtime runtime;
     private final TornadoDevice shared;
+    /** These three are null where kernels are not kept. */
+    private final KernelCache cache;
+    private final KernelForm form;
+    private final KeptSketches sketches;
     private final Map<List<Object>, Compiled> compiled = new HashMap<>();
     private final AtomicLong compilations = new AtomicLong();
     /** As an object: TornadoVM asks for it many times in a run, and looks up what an array has on the device by it. */
@@ -49,16 +64,35 @@ public final class SharedKernels implements InvocationHandler {
     /** @param access TornadoVM's note of how a kernel uses each argument */
     private record Compiled(Object code, Access[] access) {}
 
-    private SharedKernels(TornadoDevice device) {
-        this.device = device;
+    private SharedKernels(BackendDevice entry) {
+        this.device = entry.device();
         this.hash = device.hashCode();
         this.runtime = Boolean.getBoolean("tornado.virtual.device") ? null : Runtime.find(); // such a device has no plans to share
         this.shared = runtime == null ? device : (TornadoDevice) Proxy.newProxyInstance(SharedKernels.class.getClassLoader(),
                 new Class<?>[] {runtime.deviceType}, this);
+        KernelForm known = runtime == null ? null : KernelForm.of(device);
+        this.cache = known == null ? null : cache(entry, known).orElse(null);
+        this.sketches = cache == null ? null : KeptSketches.of(cache, entry.backendIndex(), entry.deviceIndex());
+        this.form = sketches == null ? null : known;
     }
 
-    public static SharedKernels of(TornadoDevice device) {
-        return DEVICES.computeIfAbsent(device, SharedKernels::new);
+    public static SharedKernels of(BackendDevice device) {
+        return DEVICES.computeIfAbsent(device.device(), _ -> new SharedKernels(device));
+    }
+
+    /** What a kernel's code depends on beside itself: the device, TornadoVM's options, this project's code. */
+    private static Optional<KernelCache> cache(BackendDevice entry, KernelForm form) {
+        try {
+            List<String> facts = new ArrayList<>(List.of(entry.info().backend(), entry.info().hardware(), entry.info().vendor(),
+                    entry.info().driver(), entry.device().getPlatformName()));
+            facts.addAll(form.facts());
+            facts.addAll(KernelCode.checksums());
+            System.getProperties().stringPropertyNames().stream().filter(name -> OPTIONS.matcher(name).matches()).sorted()
+                    .forEach(name -> facts.add(name + "=" + System.getProperty(name)));
+            return KernelCache.of(facts);
+        } catch (IOException | ReflectiveOperationException | RuntimeException e) {
+            return Optional.empty();
+        }
     }
 
     /** The device to give to a plan. */
@@ -93,19 +127,74 @@ public final class SharedKernels implements InvocationHandler {
             System.arraycopy(known.access, 0, task.getArgumentsAccess(), 0, known.access.length);
             return known.code;
         }
-        boolean keep = key != null && (known != null || compiled.size() < MOST);
-        compilations.incrementAndGet();
-        Object code;
-        runtime.setDevice(task, device); // some compilers cast it to their own class
-        try {
-            code = runtime.install.invoke(device, keep ? OWNERS.incrementAndGet() : plan, task);
-        } finally {
-            runtime.setDevice(task, shared);
+        boolean share = key != null && (known != null || compiled.size() < MOST);
+        Method kernel = key == null ? null : (Method) key.getFirst();
+        boolean keep = share && form != null && KernelCode.holds(kernel);
+        long owner = share ? OWNERS.incrementAndGet() : plan;
+        Object code = keep ? kept(owner, task, kernel, key) : null;
+        if (code == null) {
+            code = compile(owner, task);
+            if (keep && code != null) {
+                keep(code, task, kernel, key);
+            }
         }
-        if (keep && code != null) {
+        if (share && code != null) {
             compiled.put(key, new Compiled(code, task.getArgumentsAccess().clone()));
         }
         return code;
+    }
+
+    private Object compile(long owner, SchedulableTask task) throws ReflectiveOperationException {
+        compilations.incrementAndGet();
+        runtime.setDevice(task, device); // some compilers cast it to their own class
+        try {
+            return KeptSketches.whole(() -> runtime.install.invoke(device, owner, task));
+        } catch (ReflectiveOperationException | RuntimeException e) {
+            throw e;
+        } catch (Exception e) {
+            throw new IllegalStateException(e); // a call by reflection throws no others
+        } finally {
+            runtime.setDevice(task, shared);
+        }
+    }
+
+    /** Code of an earlier process; null where there is none. */
+    private Object kept(long owner, SchedulableTask task, Method kernel, List<Object> key) {
+        Kernel kept = cache.read(words(kernel, key)).orElse(null);
+        Access[] access = task.getArgumentsAccess();
+        if (kept == null || kept.notes().size() != access.length) {
+            return null;
+        }
+        try {
+            Access[] known = kept.notes().stream().map(Access::valueOf).toArray(Access[]::new);
+            Object code = form.installed(owner, task, kernel, kept);
+            if (code == null || !(Boolean) runtime.isValid.invoke(code)) {
+                return null;
+            }
+            System.arraycopy(known, 0, access, 0, known.length);
+            return code;
+        } catch (ReflectiveOperationException | RuntimeException e) {
+            return null;
+        }
+    }
+
+    private void keep(Object code, SchedulableTask task, Method kernel, List<Object> key) {
+        try {
+            byte[] bytes = form.bytes(code);
+            if (bytes != null && bytes.length > 0) {
+                cache.write(words(kernel, key), new Kernel(KernelForm.name(code), Arrays.stream(task.getArgumentsAccess()).map(Access::name).toList(),
+                        bytes));
+                sketches.keep(kernel);
+            }
+        } catch (ReflectiveOperationException | RuntimeException e) {
+            // the next process compiles it again
+        }
+    }
+
+    /** The same key in another process. */
+    private static String words(Method kernel, List<Object> key) {
+        return KernelCode.name(kernel) + key.stream().skip(1).map(part -> part instanceof Number number
+                ? number.getClass().getSimpleName() + " " + number : part.toString()).collect(Collectors.joining("\n", "\n", ""));
     }
 
     private synchronized Object cached(long plan, SchedulableTask task, Method method) throws ReflectiveOperationException {

@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.graph;
 
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.tornado.device.BackendDevice;
 import java.util.function.Consumer;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -13,6 +14,9 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
  * its own.
  */
 public final class TaskAppender {
+    /** Of a loop's iterations on a GPU: few enough that a group starts with all the registers that a thread can have. */
+    private static final int LOOP_THREADS = 128;
+
     private final BackendDevice device;
     private final TaskGraph graph;
     private final GridScheduler grids;
@@ -33,12 +37,28 @@ public final class TaskAppender {
      * @param append calls one of {@code TaskGraph}'s methods {@code task}, with {@code name}
      */
     public void task(String name, WorkerGrid grid, Consumer<TaskGraph> append) {
-        loop(name, append);
+        add(name, append);
         grids.addWorkerGrid(graph.getTaskGraphName() + "." + name, grid);
     }
 
-    /** Adds a task of {@code @Parallel} loops, whose launch size TornadoVM chooses. */
-    public void loop(String name, Consumer<TaskGraph> append) {
+    /**
+     * Adds a task of one {@code @Parallel} loop.
+     *
+     * <p>TornadoVM chooses the launch size on CPUs. For GPUs it makes groups of up to 1024 threads, which do not start once a thread
+     * needs more than 64 registers: they get smaller groups. Threads beyond the last iteration do nothing.
+     *
+     * @param iterations of the loop
+     */
+    public void loop(String name, int iterations, Consumer<TaskGraph> append) {
+        if (device.info().type() == DeviceInfo.Type.CPU) {
+            add(name, append);
+        } else {
+            int threads = Math.min(LOOP_THREADS, device.maxGroupThreads());
+            task(name, groups(Math.ceilDiv(iterations, threads), threads), append);
+        }
+    }
+
+    private void add(String name, Consumer<TaskGraph> append) {
         String property = graph.getTaskGraphName() + "." + name + ".device";
         System.setProperty(property, device.backendIndex() + ":" + device.deviceIndex());
         try {

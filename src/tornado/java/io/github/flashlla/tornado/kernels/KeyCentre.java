@@ -18,11 +18,14 @@ public final class KeyCentre {
 
     private KeyCentre() {}
 
-    /** Adds the task. */
-    public static void append(TaskAppender tasks, String name, LlaBuffers buffers, AttentionShape shape) {
+    /**
+     * Adds the task.
+     *
+     * @param sizes of {@link ProblemData}, which the caller transfers
+     */
+    public static void append(TaskAppender tasks, String name, LlaBuffers buffers, AttentionShape shape, IntArray sizes) {
         tasks.task(name, TaskAppender.groups((long) shape.batch() * shape.kvHeads(), THREADS),
-                graph -> graph.task(name, KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(), buffers.problem().sizes(),
-                        buffers.problem().flags()));
+                graph -> graph.task(name, KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(), sizes));
     }
 
     /**
@@ -30,15 +33,14 @@ public final class KeyCentre {
      *
      * @param k (B,Hkv,Sk,D)
      * @param centre out (B,Hkv,D)
-     * @param sizes from {@link ProblemData#sizes}
-     * @param flags see {@link Masking}
+     * @param sizes of {@link ProblemData}
      */
-    public static void centre(KernelContext ctx, FloatArray k, FloatArray centre, IntArray sizes, int flags) {
+    public static void centre(KernelContext ctx, FloatArray k, FloatArray centre, IntArray sizes) {
         int Sk = sizes.get(ProblemData.SK);
         int D = sizes.get(ProblemData.D);
         int head = ctx.groupIdx;
-        int key0 = Views.keyHead(sizes, Views.K, head, Sk, D, flags);
-        int stride = Views.rowStride(sizes, Views.K, D, flags);
+        int key0 = Views.keyHead(sizes, Views.K, head, Sk, D, Masking.STRIDED);
+        int stride = Views.rowStride(sizes, Views.K, D, Masking.STRIDED);
         int samples = Math.min(Sk, SAMPLES);
         for (int d = ctx.localIdx; d < D; d += THREADS) {
             float sum = 0f;

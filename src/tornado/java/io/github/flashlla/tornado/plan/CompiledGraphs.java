@@ -57,7 +57,7 @@ final class CompiledGraphs {
     /** What {@code graphs} makes, with failures of TornadoVM told as this plan's. */
     <T> T build(Supplier<T> graphs) {
         try {
-            return graphs.get();
+            return entry.building(graphs);
         } catch (InvalidInputException e) {
             release();
             throw e;

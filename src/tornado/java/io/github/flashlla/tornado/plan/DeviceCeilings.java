@@ -54,7 +54,9 @@ public final class DeviceCeilings {
                     * CeilingKernels.THREAD_FLOPS
                     : multiplyAdds(entry, CeilingKernels::multiplyAddLanes, units * CPU_THREADS_PER_UNIT, 1)
                             * CeilingKernels.LANES_THREAD_FLOPS;
-            double bytes = gpu ? gpuCopy(entry) : copiedBytes(entry, CPU_COPY_ELEMENTS, CeilingKernels.COPY_SHARE, 1, CeilingKernels::copyShare);
+            CopyArrays arrays = new CopyArrays(elements(entry, gpu ? GPU_COPY_ELEMENTS : CPU_COPY_ELEMENTS));
+            double bytes = gpu ? gpuCopy(entry, arrays)
+                    : copiedBytes(entry, arrays, CeilingKernels.COPY_SHARE, 1, CeilingKernels::copyShare);
             return flops > 0 && bytes > 0 ? Optional.of(new Ceilings(flops, bytes, matrixFlops(entry, units))) : Optional.empty();
         } catch (Exception | LinkageError | InternalError e) {
             return Optional.empty();
@@ -70,13 +72,35 @@ public final class DeviceCeilings {
         return threads * bestPerSecond(entry, kernel, factors, out, threads, group, () -> Float.isFinite(out.get(threads - 1)));
     }
 
+    /** What all copy loops share: as long as the largest of a device's caches many times over, they take longer to fill than to copy. */
+    private record CopyArrays(FloatArray from, FloatArray to) {
+
+        CopyArrays(int elements) {
+            this(new FloatArray(elements), new FloatArray(elements));
+            from.getSegment().fill((byte) 1);
+        }
+
+        int elements() {
+            return from.getSize();
+        }
+
+        void poison() {
+            to.getSegment().fill((byte) -1); // NaN in every element
+        }
+
+        /** Whether every element arrived; a loop that skipped some has moved fewer bytes than it is credited with. */
+        boolean copied() {
+            return to.getSegment().mismatch(from.getSegment()) < 0;
+        }
+    }
+
     /** The fastest of several loops: which one it is depends on the driver's compiler and on the GPU. */
-    private static double gpuCopy(BackendDevice entry) {
-        return DoubleStream.of(attempt(() -> copiedBytes(entry, GPU_COPY_ELEMENTS, 1, GROUP, CeilingKernels::copy)),
-                attempt(() -> copiedBytes(entry, GPU_COPY_ELEMENTS, 4, GROUP, CeilingKernels::copyFour)),
-                attempt(() -> copiedBytes(entry, GPU_COPY_ELEMENTS, 8, GROUP, CeilingKernels::copyEight)),
-                attempt(() -> copiedVectors(entry, 1, CeilingKernels::copyVector)),
-                attempt(() -> copiedVectors(entry, 2, CeilingKernels::copyTwoVectors))).max().orElse(0);
+    private static double gpuCopy(BackendDevice entry, CopyArrays arrays) {
+        return DoubleStream.of(attempt(() -> copiedBytes(entry, arrays, 1, GROUP, CeilingKernels::copy)),
+                attempt(() -> copiedBytes(entry, arrays, 4, GROUP, CeilingKernels::copyFour)),
+                attempt(() -> copiedBytes(entry, arrays, 8, GROUP, CeilingKernels::copyEight)),
+                attempt(() -> copiedVectors(entry, arrays, 1, CeilingKernels::copyVector)),
+                attempt(() -> copiedVectors(entry, arrays, 2, CeilingKernels::copyTwoVectors))).max().orElse(0);
     }
 
     /** Flops per second of matrix units in float16; 0 where TornadoVM's backend reaches none. */
@@ -94,27 +118,19 @@ public final class DeviceCeilings {
     }
 
     /** Bytes read and written per second; each thread moves {@code share} elements. */
-    private static double copiedBytes(BackendDevice entry, int mostElements, int share, int group,
+    private static double copiedBytes(BackendDevice entry, CopyArrays arrays, int share, int group,
             Task3<KernelContext, FloatArray, FloatArray> kernel) throws Exception {
-        int elements = elements(entry, mostElements);
-        FloatArray from = new FloatArray(elements);
-        FloatArray to = new FloatArray(elements);
-        from.init(1);
-        to.init(Float.NaN);
-        return 2.0 * Float.BYTES * elements
-                * bestPerSecond(entry, kernel, from, to, elements / share, group, () -> holds(to, 1));
+        arrays.poison();
+        return 2.0 * Float.BYTES * arrays.elements()
+                * bestPerSecond(entry, kernel, arrays.from(), arrays.to(), arrays.elements() / share, group, arrays::copied);
     }
 
     /** Bytes read and written per second; each thread moves {@code share} vectors of four elements. */
-    private static double copiedVectors(BackendDevice entry, int share, Task3<KernelContext, VectorFloat4, VectorFloat4> kernel) throws Exception {
-        int elements = elements(entry, GPU_COPY_ELEMENTS);
-        FloatArray from = new FloatArray(elements);
-        FloatArray to = new FloatArray(elements);
-        from.init(1);
-        to.init(Float.NaN);
-        VectorFloat4 result = new VectorFloat4(to);
-        return 2.0 * Float.BYTES * elements * bestPerSecond(entry, kernel, new VectorFloat4(from), result, elements / 4 / share, GROUP,
-                () -> holds(result.getArray(), 1));
+    private static double copiedVectors(BackendDevice entry, CopyArrays arrays, int share, Task3<KernelContext, VectorFloat4, VectorFloat4> kernel)
+            throws Exception {
+        arrays.poison();
+        return 2.0 * Float.BYTES * arrays.elements() * bestPerSecond(entry, kernel, new VectorFloat4(arrays.from()), new VectorFloat4(arrays.to()),
+                arrays.elements() / 4 / share, GROUP, arrays::copied);
     }
 
     private static int elements(BackendDevice entry, int most) {

@@ -9,7 +9,6 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.KvCache;
-import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
@@ -31,7 +30,6 @@ import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.DecodeVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
-import io.github.flashlla.tornado.kernels.tile.CacheLayout;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -40,14 +38,12 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
-import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.TornadoProfilerResult;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Decoding as task graphs over the same cache arrays on the device:
@@ -61,7 +57,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * whatever the matrix-free form turns out not to solve in the iterations that it launches: such a step is done again, and the
  * following {@value #PATIENCE} are not tried.
  */
-public final class TornadoDecodePlan implements FloatDecodePlan {
+public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.Reader {
 
     private static final AtomicInteger GRAPHS = new AtomicInteger();
 
@@ -74,8 +70,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
     private final TornadoKvCache cache;
     private final BackendDevice entry;
     private final String deviceName;
-    private final String appendGraph = "llaAppend" + GRAPHS.incrementAndGet();
-    private final String decodeGraph = "llaDecode" + GRAPHS.get();
+    private final String decodeGraph = "llaDecode" + GRAPHS.incrementAndGet();
     private final DriverLog driverLog = new DriverLog();
     private final DeviceMemory memory;
     private final long heldBytes;
@@ -85,16 +80,12 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
     private final LlaOptions options;
     private final DecodeMethod method;
 
-    private final IntArray target;
-    private final CacheRows stagedK;
-    private final CacheRows stagedV;
+    private final TokensOnDevice tokens;
     private final DecodeArrays io;
     /** In the order of the plan's graphs, after the one that appends. */
     private final List<DecodeTasks> ways = new ArrayList<>();
     /** Where each one's graphs begin. */
     private final List<Integer> firstGraphs = new ArrayList<>();
-    /** Tokens of each sequence that are on the device as they are on the host; -1 before anything is. */
-    private final int[] onDevice;
     private TornadoExecutionPlan plan;
     private TornadoExecutionResult lastExecution;
     private DecodeMethod lastMethod;
@@ -110,14 +101,8 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
         this.options = options;
         this.method = method;
         this.lastMethod = method;
-        KvCacheShape c = cache.shape();
-        this.shape = c.step(heads);
-        int staged = Math.max(c.batch(), 64);
-        this.onDevice = new int[c.batch()];
-        Arrays.fill(onDevice, -1);
-        this.target = new IntArray(staged);
-        this.stagedK = cache.k().staging(staged * c.kvHeads());
-        this.stagedV = cache.v().staging(staged * c.kvHeads());
+        this.shape = cache.shape().step(heads);
+        this.tokens = new TokensOnDevice(cache, entry);
         this.io = DecodeArrays.of(shape);
         VariantDevice traits = VariantDevice.of(entry);
         for (DecodeVariant variant : KernelTable.decode(method, traits, shape, options, cache.k().halves() ? DataType.FLOAT16
@@ -131,7 +116,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
         memory.hold(cache.shape(), heldBytes);
         long start = System.nanoTime();
         try {
-            this.plan = build(entry);
+            this.plan = entry.building(() -> build(entry));
         } catch (RuntimeException | Error e) { // TornadoVM throws errors as well as exceptions
             memory.release(heldBytes);
             throw e;
@@ -149,20 +134,9 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
     }
 
     private TornadoExecutionPlan build(BackendDevice entry) {
-        KvCacheShape c = cache.shape();
         GridScheduler grids = new GridScheduler();
-        CacheRows k = cache.k();
-        CacheRows v = cache.v();
         List<ImmutableTaskGraph> graphs = new ArrayList<>();
-        TaskGraph appending = new TaskGraph(appendGraph)
-                .transferToDevice(FIRST_EXECUTION, k.single, k.half, v.single, v.half)
-                .transferToDevice(EVERY_EXECUTION, target, stagedK.single, stagedK.half, stagedV.single, stagedV.half);
-        int elements = target.getSize() * c.kvHeads() * Math.max(c.headDim(), c.valueDim());
-        new TaskAppender(entry, appending, grids).task("append", TaskAppender.groups(Math.ceilDiv(elements, 64), 64),
-                graph -> graph.task("append", CacheLayout::append, new KernelContext(), target, stagedK.single, stagedK.half,
-                        stagedV.single, stagedV.half, k.single, k.half, v.single, v.half, k.halves() ? 1 : 0, c.headDim(),
-                        c.valueDim(), cache.rowsPerSequence(), c.kvHeads()));
-        graphs.add(appending.persistOnDevice(k.single, k.half, v.single, v.half).snapshot());
+        graphs.add(tokens.graph(grids));
         for (DecodeTasks tasks : ways) {
             firstGraphs.add(graphs.size());
             for (int graph = 0; graph < tasks.graphs(); graph++) {
@@ -179,7 +153,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
         String method = decodeGraph + tasks.method().name().charAt(0);
         TaskGraph built = new TaskGraph(method + graph);
         if (graph == 0) {
-            built.consumeFromDevice(appendGraph, k.single, k.half, v.single, v.half)
+            built.consumeFromDevice(tokens.graphName(), k.single, k.half, v.single, v.half)
                     .transferToDevice(FIRST_EXECUTION, tasks.scratch())
                     .transferToDevice(EVERY_EXECUTION, io.lengths(), io.q(), io.scaledQ(), io.ridges(), io.o())
                     .transferToDevice(EVERY_EXECUTION, (Object[]) tasks.results());
@@ -274,7 +248,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
         TornadoProfilerResult profile;
         long start;
         try {
-            update();
+            tokens.update(() -> plan.withGraph(0).execute());
             start = System.nanoTime();
             lastExecution = entry.inTurn(() -> plan.withGraph(firstGraphs.get(way) + graph).execute());
             profile = lastExecution.getProfilerResult();
@@ -293,37 +267,9 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
         return times;
     }
 
-    /** Brings the device's copy of the cache up to the host's. */
-    private void update() throws Exception {
-        int row = 0;
-        boolean first = onDevice[0] < 0;
-        for (int sequence = 0; sequence < onDevice.length; sequence++) {
-            int length = cache.length(sequence);
-            for (int token = first ? length : onDevice[sequence]; token < length; token++) {
-                cache.stage(sequence, token, stagedK, stagedV, row);
-                target.set(row++, sequence * cache.rowsPerSequence() + token);
-                if (row == target.getSize()) {
-                    append(row);
-                    row = 0;
-                }
-            }
-            onDevice[sequence] = length;
-        }
-        if (row > 0 || first) { // the first run of the graph carries the whole cache over
-            append(row);
-        }
-    }
-
-    private void append(int rows) throws Exception {
-        for (int row = rows; row < target.getSize(); row++) {
-            target.set(row, -1);
-        }
-        entry.inTurn(() -> plan.withGraph(0).execute());
-    }
-
-    /** Tokens from {@code length} on are no longer what the device has. */
-    void forget(int sequence, int length) {
-        onDevice[sequence] = Math.min(onDevice[sequence], length);
+    @Override
+    public void forget(int sequence, int length) {
+        tokens.forget(sequence, length);
     }
 
     private void loadQueries(Tensor query, Tensor ridge) {
@@ -405,7 +351,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan {
 
     @Override
     public long workspaceBytes() {
-        long bytes = stagedK.bytes() + stagedV.bytes() + (long) Integer.BYTES * target.getSize();
+        long bytes = tokens.bytes();
         for (DecodeTasks way : ways) {
             bytes += way.bytes();
         }

@@ -11,6 +11,7 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.precise.PreciseDecodePlan;
 import io.github.flashlla.spi.AbstractKvCache;
 import io.github.flashlla.spi.DeviceState;
+import io.github.flashlla.spi.PartialDecode;
 import io.github.flashlla.text.Numbers;
 import io.github.flashlla.tornado.buffers.CacheArrays;
 import io.github.flashlla.tornado.buffers.CacheRows;
@@ -22,12 +23,21 @@ import java.util.List;
  * Keys and values in TornadoVM's arrays. The host's copy is complete; a decode plan holds the device's, which it fills once and
  * then keeps up to date token by token.
  */
-public final class TornadoKvCache extends AbstractKvCache {
+public final class TornadoKvCache extends AbstractKvCache implements PartialDecode.Cache {
+
+    /** What has a copy of the cache on the device, and is closed with it. */
+    interface Reader {
+        /** Tokens from {@code length} on are no longer what the device has. */
+        void forget(int sequence, int length);
+
+        void close();
+    }
+
 
     private final DeviceState device;
     private final BackendDevice entry;
     private final String deviceName;
-    private final List<TornadoDecodePlan> plans = new ArrayList<>();
+    private final List<Reader> readers = new ArrayList<>();
     private final int capacity;
     private final CacheRows k;
     private final CacheRows v;
@@ -90,13 +100,13 @@ public final class TornadoKvCache extends AbstractKvCache {
     /** What is overwritten from here on must reach the device again. */
     @Override
     protected void truncated(int sequence, int length) {
-        for (TornadoDecodePlan plan : plans) {
-            plan.forget(sequence, length);
+        for (Reader reader : readers) {
+            reader.forget(sequence, length);
         }
     }
 
-    void closed(TornadoDecodePlan plan) {
-        plans.remove(plan);
+    void closed(Reader reader) {
+        readers.remove(reader);
     }
 
     @Override
@@ -129,15 +139,24 @@ public final class TornadoKvCache extends AbstractKvCache {
         }
         return new PreciseDecodePlan(this, options, given -> {
             TornadoDecodePlan plan = new TornadoDecodePlan(device, this, entry, heads, given, method);
-            plans.add(plan);
+            readers.add(plan);
             return plan;
         });
     }
 
     @Override
+    public PartialDecode partialDecode(int heads, LlaOptions options) {
+        requireOpen();
+        options.requireNoWindow(deviceName);
+        TornadoPartialDecode made = new TornadoPartialDecode(this, entry, heads, options);
+        readers.add(made);
+        return made;
+    }
+
+    @Override
     protected void release() {
-        for (TornadoDecodePlan plan : List.copyOf(plans)) {
-            plan.close();
+        for (Reader reader : List.copyOf(readers)) {
+            reader.close();
         }
     }
 }

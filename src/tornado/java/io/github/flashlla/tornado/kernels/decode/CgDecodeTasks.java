@@ -78,7 +78,7 @@ public final class CgDecodeTasks implements DecodeTasks {
         }
         this.iterations = Math.min(MOST_ITERATIONS, options.maxIterations());
         int rows = queries();
-        int kept = matrixUnits ? 1 : Math.toIntExact((long) rows * tiles * tile);
+        int kept = matrixUnits ? 1 : rows * tiles * tile;
         this.scores = new FloatArray(kept);
         this.products = new FloatArray(kept);
         this.slopes = new FloatArray(kept);
@@ -89,6 +89,17 @@ public final class CgDecodeTasks implements DecodeTasks {
         this.oParts = new FloatArray(rows * finishingSplits * (matrixUnits ? 2 * dim : dim));
         int warps = units * Math.max(splits, TensorCoreCgDecode.WARPS * finishingSplits);
         this.work = new FloatArray(matrixUnits ? warps * TensorCoreCgDecode.SCRATCH : 1);
+    }
+
+    /** Elements that no work array exceeds: scores of all keys, states of the solves, sums of all splits, memory of all warps. */
+    static long mostFloats(boolean matrixUnits, VariantDevice device, AttentionShape shape) {
+        long rows = (long) shape.batch() * shape.heads();
+        int dim = shape.headDim();
+        int heads = headsPerGroup(shape);
+        long groups = rows / heads + (long) device.computeUnits() * GROUPS_PER_GPU_UNIT; // units times splits, rounded up
+        long kept = matrixUnits ? groups * TensorCoreCgDecode.WARPS * TensorCoreCgDecode.SCRATCH
+                : rows * (shape.keyLength() + CgDecode.tile(dim, threads(device)));
+        return Math.max(kept, Math.max(rows * CgDecodeState.VECTORS * dim, groups * heads * (2L * dim + 3)));
     }
 
     static int headsPerGroup(AttentionShape shape) {

@@ -50,8 +50,7 @@ public enum CgDecodeVariant implements DecodeVariant {
         int dim = shape.headDim();
         return KernelVariant.unless(dim == shape.valueDim() && CacheLayout.lanes(dim) != dim && dim >= CgDecode.DIMS,
                         "it takes D = Dv of 8, 16, 32, 64, 128 or 256")
-                .or(() -> KernelVariant.unless((long) shape.batch() * shape.heads() * (shape.keyLength()
-                        + CgDecode.tile(dim, CgDecodeTasks.threads(device))) < Integer.MAX_VALUE - 64, "its scores need more than 2^31 elements"));
+                .or(() -> KernelVariant.unlessTooLarge(CgDecodeTasks.mostFloats(this == MATRIX_CG, device, shape)));
     }
 
     @Override

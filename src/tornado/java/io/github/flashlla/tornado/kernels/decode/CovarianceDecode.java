@@ -341,6 +341,19 @@ public final class CovarianceDecode {
         }
     }
 
+    /**
+     * Has values in a graph that does not read them, so that the next graph finds them on the device: TornadoVM hands on only what tasks are
+     * given. One thread.
+     *
+     * @param handed receives the first value
+     */
+    public static void handOn(KernelContext context, FloatArray v32, HalfFloatArray v16, FloatArray handed, int binary16) {
+        if (context.globalIdx == 0) {
+            float value = CacheLayout.element(v32, v16, binary16, 0);
+            handed.set(0, value);
+        }
+    }
+
     /** o (B*H,Dv) from its parts, one thread an element. */
     public static void merge(KernelContext context, FloatArray parts, FloatArray o, int valueDim, int splits) {
         int i = context.globalIdx;

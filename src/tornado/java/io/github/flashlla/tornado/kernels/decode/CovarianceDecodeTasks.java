@@ -21,6 +21,7 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     private final AttentionShape shape;
     private final DecodeGrid grid;
     private final DecodeArrays io;
+    private final KernelContext context = new KernelContext();
     private final FloatArray topScore;
     private final IntArray topKey;
     private final FloatArray sums;
@@ -41,8 +42,7 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
         int dim = shape.headDim();
         this.topScore = new FloatArray(rows * grid.splits());
         this.topKey = new IntArray(rows * grid.splits());
-        this.sums = new FloatArray(Math.toIntExact((long) rows * grid.splits() * DecodeGrid.tiles(dim) * CovarianceDecode.STRIP
-                * CovarianceDecode.STRIP));
+        this.sums = new FloatArray(rows * grid.splits() * DecodeGrid.tiles(dim) * CovarianceDecode.STRIP * CovarianceDecode.STRIP);
         this.sumZ = new FloatArray(rows * grid.splits() * (dim + 1));
         this.centre = new FloatArray(rows * dim);
         this.a = new FloatArray(rows * dim * dim);
@@ -59,7 +59,12 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
 
     @Override
     public void append(int graph, TaskAppender tasks) {
-        KernelContext context = new KernelContext();
+        appendSolve(tasks);
+        appendOutput(tasks, x, facts);
+    }
+
+    /** scan -> covariance -> solve. */
+    public void appendSolve(TaskAppender tasks) {
         FloatArray k32 = cache.k().single;
         HalfFloatArray k16 = cache.k().half;
         int binary16 = cache.k().halves() ? 1 : 0;
@@ -75,15 +80,41 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
         tasks.task("covariance", TaskAppender.groups((long) units * splits * grid.chunks(), grid.covarianceThreads()),
                 graphed -> graphed.task("covariance", CovarianceDecode::covariance, context, k32, k16, io.scaledQ(), io.lengths(),
                         topScore, topKey, sums, sumZ, centre, binary16, dim, rows, shape.kvHeads(), group, hw, splits, grid.chunks()));
-        tasks.task("solve", TaskAppender.groups(shape.batch() * shape.heads(), grid.threads()), graphed -> solve(graphed, context));
-        tasks.task("output", TaskAppender.groups(units * splits, grid.threads()), graphed -> graphed.task("output",
-                CovarianceDecode::output, context, k32, k16, cache.v().single, cache.v().half, io.scaledQ(), io.lengths(), centre, x,
-                facts, parts, binary16, dim, shape.valueDim(), rows, shape.kvHeads(), group, hw, splits));
+        tasks.task("solve", TaskAppender.groups(shape.batch() * shape.heads(), grid.threads()), this::solve);
+    }
+
+    /**
+     * handOn: keeps values for a later graph's {@link #appendOutput}.
+     *
+     * @param handed one element
+     */
+    public void appendHandOn(TaskAppender tasks, FloatArray handed) {
+        tasks.task("handOn", TaskAppender.groups(1, grid.threads()), graphed -> graphed.task("handOn", CovarianceDecode::handOn, context,
+                cache.v().single, cache.v().half, handed, cache.v().halves() ? 1 : 0));
+    }
+
+    /** Of {@link #scratch}, what only the output reads. */
+    public FloatArray parts() {
+        return parts;
+    }
+
+    /**
+     * output -> merge, with a solution that may come from elsewhere.
+     *
+     * @param solution x (B*H,D)
+     * @param scales (B*H,5) as the solve leaves its facts
+     */
+    public void appendOutput(TaskAppender tasks, FloatArray solution, FloatArray scales) {
+        int splits = grid.splits();
+        tasks.task("output", TaskAppender.groups(grid.units(shape) * splits, grid.threads()), graphed -> graphed.task("output",
+                CovarianceDecode::output, context, cache.k().single, cache.k().half, cache.v().single, cache.v().half, io.scaledQ(),
+                io.lengths(), centre, solution, scales, parts, cache.k().halves() ? 1 : 0, shape.headDim(), shape.valueDim(),
+                cache.rowsPerSequence(), shape.kvHeads(), shape.group(), grid.headsPerGroup(), splits));
         tasks.task("merge", TaskAppender.groups(Math.ceilDiv(io.o().getSize(), grid.threads()), grid.threads()),
                 graphed -> graphed.task("merge", CovarianceDecode::merge, context, parts, io.o(), shape.valueDim(), splits));
     }
 
-    private void solve(TaskGraph graph, KernelContext context) {
+    private void solve(TaskGraph graph) {
         int dim = shape.headDim();
         int hw = grid.headsPerGroup();
         int splits = grid.splits();
@@ -142,6 +173,35 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     @Override
     public float x(int row, int d) {
         return x.get(row * shape.headDim() + d);
+    }
+
+    /** The key that a head's numbers are about (B*H,D). */
+    public FloatArray centre() {
+        return centre;
+    }
+
+    /** A (B*H,D,D), as the solve leaves it: {@link #covariance} reads it. */
+    public FloatArray a() {
+        return a;
+    }
+
+    /** Element of a head's A = covariance + ridge I, where {@link #a} was read. */
+    public double covariance(int row, int i, int j) {
+        int dim = shape.headDim();
+        int at = row * dim * dim;
+        int low = Math.min(i, j);
+        int high = Math.max(i, j);
+        if (grid.localSolve()) {
+            return a.get(at + high * dim + low);
+        }
+        if (i != j) {
+            return a.get(at + low * dim + high);
+        }
+        double sum = 0; // the solve left its factor L in the lower triangle: A = L L^T
+        for (int c = 0; c <= i; c++) {
+            sum += (double) a.get(at + i * dim + c) * a.get(at + i * dim + c);
+        }
+        return sum;
     }
 
     @Override

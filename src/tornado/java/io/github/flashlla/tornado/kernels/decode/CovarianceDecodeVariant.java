@@ -8,6 +8,7 @@ import io.github.flashlla.tornado.buffers.DecodeArrays;
 import io.github.flashlla.tornado.device.WorkGroupDemand;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.DecodeVariant;
+import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import java.util.Optional;
 
@@ -26,7 +27,7 @@ public final class CovarianceDecodeVariant implements DecodeVariant {
 
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return Optional.empty();
+        return KernelVariant.unlessTooLarge(DecodeGrid.of(device, shape).largestFloats(shape));
     }
 
     @Override

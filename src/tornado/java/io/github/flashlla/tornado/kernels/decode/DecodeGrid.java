@@ -77,6 +77,13 @@ public record DecodeGrid(int headsPerGroup, int splits, int chunks, int covarian
         return strips * (strips + 1) / 2;
     }
 
+    /** Elements of the largest work array: the sums of A of every split, or A of every head. */
+    long largestFloats(AttentionShape shape) {
+        long rows = (long) shape.batch() * shape.heads();
+        return rows * Math.max((long) splits * tiles(shape.headDim()) * CovarianceDecode.STRIP * CovarianceDecode.STRIP,
+                (long) shape.headDim() * shape.headDim());
+    }
+
     int units(AttentionShape shape) {
         return shape.batch() * shape.heads() / headsPerGroup;
     }

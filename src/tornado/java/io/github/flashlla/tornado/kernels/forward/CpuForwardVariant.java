@@ -16,6 +16,7 @@ import io.github.flashlla.tornado.kernels.tile.CpuBlockLoops;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** A block of queries per work-item, one query per lane; every head dim and preconditioner. */
 public final class CpuForwardVariant implements ForwardVariant {
@@ -65,11 +66,16 @@ public final class CpuForwardVariant implements ForwardVariant {
     }
 
     @Override
-    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
+    public boolean readsSizes() {
+        return true;
+    }
+
+    @Override
+    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options, IntArray sizes) {
         CpuWorkers workers = workers(device, s, options);
         ProblemArrays problem = b.problem();
         tasks.task("lla_forward", TaskAppender.groups(workers.count(), 1), graph -> graph.task("lla_forward", CpuForward::forward,
                 new KernelContext(), b.q(), b.k(), b.v(), b.ridge(), b.centre(), b.o(), b.logSumExp(), b.kbar(), b.x(), b.stats(),
-                b.scratch(), problem.sizes(), problem.settings(), problem.flags(), workers.keepWeights()));
+                b.scratch(), sizes, problem.settings(), problem.flags(), workers.keepWeights()));
     }
 }

@@ -16,6 +16,7 @@ import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.WorkerGrid;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Work-group tiles in local memory, in float32, every head dim to {@value GpuTiles#MAX_DIM} and preconditioner: a task for each pass. */
 public final class GpuForwardVariant implements ForwardVariant {
@@ -70,22 +71,27 @@ public final class GpuForwardVariant implements ForwardVariant {
     }
 
     @Override
-    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
+    public boolean readsSizes() {
+        return true;
+    }
+
+    @Override
+    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options, IntArray sizes) {
         int kept = keptResiduals(s, options);
         ProblemArrays p = b.problem();
         int flags = p.flags() + (kept > 0 ? KeptResiduals.UNIT : 0);
-        p.sizes().set(ProblemData.KEPT, kept);
+        sizes.set(ProblemData.KEPT, kept);
         int D = s.headDim();
         int Dv = s.valueDim();
         int dims = GpuTiles.dims(D);
         int widest = GpuTiles.dims(Math.max(D, Dv));
         KernelContext ctx = new KernelContext();
         tasks.task("lla_mean", grid(s, dims), graph -> graph.task("lla_mean", GpuMean::mean, ctx, b.q(), b.k(), b.ridge(), b.centre(),
-                b.logSumExp(), b.kbar(), b.x(), b.o(), b.scratch(), p.sizes(), p.settings(), D, Dv, flags));
+                b.logSumExp(), b.kbar(), b.x(), b.o(), b.scratch(), sizes, p.settings(), D, Dv, flags));
         tasks.task("lla_solve", grid(s, dims), graph -> graph.task("lla_solve", GpuSolve::solve, ctx, b.q(), b.k(), b.ridge(), b.centre(),
-                b.logSumExp(), b.kbar(), b.x(), b.o(), b.scratch(), p.sizes(), p.settings(), D, Dv, flags));
+                b.logSumExp(), b.kbar(), b.x(), b.o(), b.scratch(), sizes, p.settings(), D, Dv, flags));
         tasks.task("lla_forward", grid(s, widest), graph -> graph.task("lla_forward", GpuOutput::output, ctx, b.q(), b.k(), b.v(),
-                b.centre(), b.logSumExp(), b.kbar(), b.x(), b.o(), b.stats(), b.scratch(), p.sizes(), p.settings(), D, Dv, flags));
+                b.centre(), b.logSumExp(), b.kbar(), b.x(), b.o(), b.stats(), b.scratch(), sizes, p.settings(), D, Dv, flags));
     }
 
     private static WorkerGrid grid(AttentionShape s, int dims) {

@@ -94,7 +94,7 @@ public final class GpuOutput {
             float query = 0f;
             float other = 0f;
             if (i0 + i < Sq && d < D) {
-                query = Views.get(q, k, query0 + i * queryStride + d, flags);
+                query = Views.get(q, k, Views.at(query0, queryStride, row0, i, D, flags) + d, flags);
                 other = x.get((row0 + i) * D + d);
             }
             qt[GpuTiles.queryAt(i, d, dims)] = query;
@@ -254,10 +254,10 @@ public final class GpuOutput {
                 }
             }
         }
-        GpuTiles.storeIf(i0 + ty, Sq, o, output0 + ty * outputStride, tx, dims, Dv, a0, b0);
-        GpuTiles.storeIf(i0 + ty + TY, Sq, o, output0 + (ty + TY) * outputStride, tx, dims, Dv, a1, b1);
-        GpuTiles.storeIf(i0 + ty + 2 * TY, Sq, o, output0 + (ty + 2 * TY) * outputStride, tx, dims, Dv, a2, b2);
-        GpuTiles.storeIf(i0 + ty + 3 * TY, Sq, o, output0 + (ty + 3 * TY) * outputStride, tx, dims, Dv, a3, b3);
+        GpuTiles.storeIf(i0 + ty, Sq, o, Views.at(output0, outputStride, row0, ty, Dv, flags), tx, dims, Dv, a0, b0);
+        GpuTiles.storeIf(i0 + ty + TY, Sq, o, Views.at(output0, outputStride, row0, ty + TY, Dv, flags), tx, dims, Dv, a1, b1);
+        GpuTiles.storeIf(i0 + ty + 2 * TY, Sq, o, Views.at(output0, outputStride, row0, ty + 2 * TY, Dv, flags), tx, dims, Dv, a2, b2);
+        GpuTiles.storeIf(i0 + ty + 3 * TY, Sq, o, Views.at(output0, outputStride, row0, ty + 3 * TY, Dv, flags), tx, dims, Dv, a3, b3);
         for (int i = ty; i < live; i += TY) {
             int visible = Masking.end(sizes, i0 + i, Sq, Sk, flags) - Masking.first(sizes, i0 + i, flags);
             for (int d = tx; d < D; d += TX) {
@@ -267,7 +267,7 @@ public final class GpuOutput {
             if (tx == TX - 1) { // never the only thread of a launch without its grid, which then leaves stats unwritten
                 float shift = 0f;
                 for (int d = 0; d < D; d++) {
-                    shift += Views.get(q, k, query0 + i * queryStride + d, flags) * centre.get(kvHead * D + d);
+                    shift += Views.get(q, k, Views.at(query0, queryStride, row0, i, D, flags) + d, flags) * centre.get(kvHead * D + d);
                 }
                 lse.set(row0 + i, visible > 0 ? lse.get(row0 + i) + scale * shift : Float.NEGATIVE_INFINITY);
                 stats.set(2 * (row0 + i), scratch.get(numbers + 4 * (row0 + i) + 2));

@@ -13,6 +13,7 @@ import io.github.flashlla.tornado.kernels.ForwardVariant;
 import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import java.util.Optional;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** {@link ParallelForward}: plain loops, for devices that no tuned kernel fits. */
 public final class ParallelForwardVariant implements ForwardVariant {
@@ -61,17 +62,17 @@ public final class ParallelForwardVariant implements ForwardVariant {
     }
 
     @Override
-    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
+    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options, IntArray sizes) {
         int rows = Math.toIntExact(s.rows());
         float scale = (float) options.scaleFor(s.headDim());
         ProblemArrays p = b.problem();
-        tasks.loop("lla_softmax", graph -> graph.task("lla_softmax", ParallelForward::softmax, b.q(), b.k(), b.centre(), b.kbar(),
-                b.scratch(), p.sizes(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, p.flags()));
-        tasks.loop("lla_solve", graph -> graph.task("lla_solve", ParallelForward::solve, b.q(), b.k(), b.centre(), b.kbar(), b.ridge(),
-                b.x(), b.scratch(), b.stats(), p.sizes(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, p.flags(),
+        tasks.loop("lla_softmax", rows, graph -> graph.task("lla_softmax", ParallelForward::softmax, b.q(), b.k(), b.centre(), b.kbar(),
+                b.scratch(), sizes, rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, p.flags()));
+        tasks.loop("lla_solve", rows, graph -> graph.task("lla_solve", ParallelForward::solve, b.q(), b.k(), b.centre(), b.kbar(), b.ridge(),
+                b.x(), b.scratch(), b.stats(), sizes, rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, p.flags(),
                 (float) options.tolerance(), GpuForwardVariant.keptResiduals(s, options)));
-        tasks.loop("lla_forward", graph -> graph.task("lla_forward", ParallelForward::output, b.q(), b.k(), b.v(), b.centre(), b.kbar(),
-                b.x(), b.scratch(), b.o(), b.logSumExp(), p.sizes(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(),
+        tasks.loop("lla_forward", rows, graph -> graph.task("lla_forward", ParallelForward::output, b.q(), b.k(), b.v(), b.centre(), b.kbar(),
+                b.x(), b.scratch(), b.o(), b.logSumExp(), sizes, rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(),
                 s.valueDim(), scale, p.flags()));
     }
 }

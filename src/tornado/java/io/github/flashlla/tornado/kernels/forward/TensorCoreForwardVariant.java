@@ -14,6 +14,7 @@ import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Half-precision matrix units; for those who ask for float16, on devices that have them. */
 public final class TensorCoreForwardVariant implements ForwardVariant {
@@ -50,7 +51,7 @@ public final class TensorCoreForwardVariant implements ForwardVariant {
     }
 
     @Override
-    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
+    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options, IntArray sizes) {
         tasks.task("lla_pack", TaskAppender.groups(keyTiles(s) * TensorCoreForward.TILE / PACK_THREADS, PACK_THREADS),
                 graph -> graph.task("lla_pack", TensorCoreForward::pack, new KernelContext(), b.k(), b.v(), b.packed(), s.keyLength(),
                         s.headDim(), s.valueDim()));

@@ -71,7 +71,7 @@ public final class TileForwardVariant implements ForwardVariant {
 
     /** Pack, mean, solve, list, solve of the list, output. */
     @Override
-    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options) {
+    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options, IntArray unread) {
         int heads = s.batch() * s.heads();
         IntArray sizes = TileState.sizes(s, options);
         FloatArray settings = ProblemData.settings(s, options);

@@ -73,6 +73,20 @@ public final class Views {
         return stride;
     }
 
+    /**
+     * Where row i of a block lies, so that no more is kept for tensors that are row-major than for the others.
+     *
+     * @param start where the block's first row lies, if it is strided
+     * @param row0 that row's number, if it is not
+     */
+    public static int at(int start, int stride, int row0, int i, int width, int flags) {
+        int at = (row0 + i) * width;
+        if ((flags & Masking.STRIDED) != 0) {
+            at = start + i * stride;
+        }
+        return at;
+    }
+
     /** An element of q or v, or, with {@link Masking#PACKED}, of the array that holds k too. */
     public static float get(FloatArray a, FloatArray k, int at, int flags) {
         float value;

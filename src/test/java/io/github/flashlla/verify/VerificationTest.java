@@ -1,0 +1,31 @@
+package io.github.flashlla.verify;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.github.flashlla.Device;
+import io.github.flashlla.Devices;
+import io.github.flashlla.verify.Verification.Outcome;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class VerificationTest {
+
+    /** As JVMs side by side run them: nothing is left out, done twice, or another problem than in one JVM. */
+    @Test
+    void partsTogetherAreTheWhole() {
+        try (Device device = Devices.open("jvm")) {
+            List<Outcome> whole = Verification.run(device, List.of(), 7, _ -> { });
+            List<Outcome> parts = new ArrayList<>();
+            for (int part = 0; part < 3; part++) {
+                parts.addAll(Verification.run(device, List.of(), 7, part, 3, _ -> { }));
+            }
+            assertEquals(whole.stream().map(VerificationTest::problem).toList(), parts.stream().map(VerificationTest::problem).toList());
+            assertEquals(List.of(), whole.stream().filter(outcome -> !outcome.ok()).toList());
+        }
+    }
+
+    private static String problem(Outcome outcome) {
+        return outcome.name() + " " + outcome.pass() + " " + outcome.shape() + " " + outcome.iterations();
+    }
+}
