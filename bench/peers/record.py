@@ -140,8 +140,14 @@ def timed(run, repetitions, warm_up_s, sample_s, compute_clock=None, energy_mete
     return times, {"joules_per_run": window[0] / window[1], "source": "nvml"} if window else None
 
 
+def idle_watts(meter):
+    """What the GPU takes while nothing runs, or None."""
+    window = energy_window(meter, 0.5, lambda: time.sleep(0.002))
+    return window and window[0] / window[2]
+
+
 def energy_window(meter, seconds, run):
-    """Joules and runs between two steps of a counter that are seconds apart; None if it does not move.
+    """Joules, runs and seconds between two steps of a counter that are seconds apart; None if it does not move.
 
     NVIDIA's steps ten times a second and takes 3 ms to read: another thread reads it, so that no run waits.
     """
@@ -167,7 +173,7 @@ def energy_window(meter, seconds, run):
     if len(steps) < 2 or steps[-1][0] - steps[0][0] < seconds:
         return None
     began, ended = np.interp([steps[0][0], steps[-1][0]], ends, np.arange(len(ends)))
-    return (steps[-1][1] - steps[0][1], ended - began) if ended > began else None
+    return (steps[-1][1] - steps[0][1], ended - began, steps[-1][0] - steps[0][0]) if ended > began else None
 
 
 def summary(wall):

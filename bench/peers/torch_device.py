@@ -1,5 +1,6 @@
 """What the PyTorch peers share: whether it is there, what it runs on, and how a call is checked and timed."""
 
+import functools
 import os
 import platform
 import time
@@ -33,6 +34,13 @@ def facts(name, backend, cuda):
             "driver": f"{runtime()}, {torch.get_num_threads()} threads", "compute_units": len(os.sched_getaffinity(0))}
 
 
+@functools.cache
+def power(index):
+    """The GPU's meter, or None, and what it takes at rest, measured before the first run of the process."""
+    meter = record.nvml_meter(index)
+    return meter, record.idle_watts(meter) if meter else None
+
+
 def measurement(name, w, method, qkv, run, flops, options, solve=None):
     """Runs, checks, and only then times run(), which returns o (B,H,S,D).
 
@@ -40,6 +48,7 @@ def measurement(name, w, method, qkv, run, flops, options, solve=None):
     """
     import torch
     cuda = qkv[0].is_cuda
+    meter, idle = (power(torch.cuda.current_device()) if cuda else (None, None))
     held = torch.cuda.memory_allocated() if cuda else 0
     if cuda:
         torch.cuda.reset_peak_memory_stats()
@@ -75,8 +84,9 @@ def measurement(name, w, method, qkv, run, flops, options, solve=None):
         def clock():
             return int(start.elapsed_time(end) * 1e6)
 
-    times, energy = record.timed(call, options.repetitions, options.warm_up, options.sample, clock,
-                                 record.nvml_meter(torch.cuda.current_device()) if cuda else None)
+    times, energy = record.timed(call, options.repetitions, options.warm_up, options.sample, clock, meter)
+    if energy and idle:
+        energy["idle_watts"] = idle
     times["first_run_ns"] = first
     width = qkv[0].element_size()
     result = {**base, "status": "ok", "times": times,

@@ -167,8 +167,10 @@ public final class Devices {
         String unknown(String selector) {
             String there = infos.keySet().stream().collect(Collectors.joining(", "));
             String backend = backendOf(selector);
-            String why = absences.stream().filter(a -> a.backend().equals(backend)).map(a -> " (" + a.reason() + ")")
-                    .findFirst().orElse("");
+            // of a group that is empty here, why every backend is that might have had one
+            String why = selector.equals("gpu") || selector.equals("cpu")
+                    ? absences.isEmpty() ? "" : absences.stream().map(a -> a.backend() + ": " + a.reason()).collect(Collectors.joining("; ", " (", ")"))
+                    : absences.stream().filter(a -> a.backend().equals(backend)).map(a -> " (" + a.reason() + ")").findFirst().orElse("");
             return "no device matches '" + Printable.text(selector) + "'" + why + "; there are " + there + ", and the groups all, cpu and gpu";
         }
     }

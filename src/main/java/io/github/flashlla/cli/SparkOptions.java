@@ -98,8 +98,10 @@ final class SparkOptions {
         List<String> words = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--add-modules", "jdk.incubator.vector",
                 "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow", "-Dlog4j2.configurationFile=flashlla-log4j2.properties", "-Dflashlla.root=" + root));
         OPENED.forEach(name -> words.add("--add-opens=java.base/" + name + "=ALL-UNNAMED"));
-        words.addAll(List.of("-cp", String.join(File.pathSeparator, Stream.concat(Stream.of(jar.toString(), program.toString()),
-                Stream.concat(ejml(jar), Stream.of(home.resolve("jars") + "/*"))).toList())));
+        String hadoop = System.getenv("HADOOP_CONF_DIR"); // as Spark's own launcher has it
+        Stream<String> settings = hadoop == null || hadoop.isBlank() ? Stream.of() : Stream.of(hadoop);
+        words.addAll(List.of("-cp", String.join(File.pathSeparator, Stream.of(Stream.of(jar.toString(), program.toString()), ejml(jar), settings,
+                Stream.of(home.resolve("jars") + "/*")).flatMap(entries -> entries).toList())));
         Map<String, String> environment = new HashMap<>(Map.of("SPARK_HOME", home.toString(), "SPARK_SCALA_VERSION", "2.13"));
         if (master.startsWith("local")) {
             environment.put("SPARK_LOCAL_IP", "127.0.0.1");

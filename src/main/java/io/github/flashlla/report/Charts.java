@@ -57,6 +57,7 @@ final class Charts {
         Charts charts = new Charts(comparison);
         List<Chart> all = new ArrayList<>();
         all.addAll(charts.scaling());
+        all.addAll(charts.efficiency());
         all.addAll(charts.pareto());
         all.addAll(charts.roofline());
         all.addAll(charts.workingSet());
@@ -98,6 +99,41 @@ final class Charts {
                     ChartStyle.svg(chart), series.size()));
         });
         return charts;
+    }
+
+    /** Efficiency of combined devices against the number of their parts, a series for each workload of a record; the worst where several have as many. */
+    private List<Chart> efficiency() {
+        Map<String, TreeMap<Double, Double>> series = new LinkedHashMap<>();
+        boolean several = drawn().stream().map(line -> line.series().from()).distinct().count() > 1;
+        for (Line line : drawn()) {
+            Double share = Scaling.efficiency(line.series().from().record(), line.measurement());
+            if (share != null) {
+                List<String> words = new ArrayList<>(line.measurement().workload().parts().subList(0, 2));
+                words.add(line.measurement().method().label());
+                if (several) {
+                    words.add("(" + line.series().from().name() + ")");
+                }
+                series.computeIfAbsent(String.join(" ", words), name -> new TreeMap<>(Map.of(log2(1), 100.0)))
+                        .merge(log2(Scaling.parts(line.measurement().device()).size()), 100 * share, Math::min);
+            }
+        }
+        if (series.isEmpty()) {
+            return List.of();
+        }
+        XYChart chart = xy("devices that work as one", "efficiency, %");
+        List<Label> labels = new ArrayList<>();
+        series.forEach((name, points) -> {
+            int number = labels.size();
+            ChartStyle.dress(chart.addSeries(name, array(points.keySet()), array(points.values())), number);
+            labels.add(new Label(points.lastKey(), points.lastEntry().getValue(), name, ChartStyle.series(number)));
+        });
+        ChartStyle.lengths(chart, series.values().stream().flatMap(points -> points.keySet().stream()).toList());
+        roomForLabels(chart, false, 0, series.values().stream().mapToDouble(TreeMap::lastKey).max().orElseThrow());
+        double most = series.values().stream().flatMap(points -> points.values().stream()).mapToDouble(share -> share).max().orElseThrow();
+        chart.getStyler().setYAxisMin(0.0).setYAxisMax(Math.max(110, 1.1 * most));
+        chart.addAnnotation(new DirectLabels(labels));
+        return List.of(new Chart("Efficiency of devices that work as one", "The combined device's rate over the sum of its parts' rates, each measured alone in the same record; "
+                + "a device that is there twice counts once. 100% is no loss", ChartStyle.svg(chart), series.size()));
     }
 
     /** Half the distance from the 20th to the 80th percentile, in nanoseconds. */

@@ -17,7 +17,7 @@ final class Scaling {
      * shared. Null where the device is not combined, or a part was not measured.
      */
     static Double efficiency(BenchmarkRecord record, Measurement whole) {
-        List<String> parts = List.of(whole.device().split(Pattern.quote(DeviceCombiner.JOINER)));
+        List<String> parts = parts(whole.device());
         if (parts.size() < 2 || whole.times() == null) {
             return null;
         }
@@ -31,5 +31,10 @@ final class Scaling {
             rates += 1 / alone.get().times().medianNs();
         }
         return 1 / whole.times().medianNs() / rates;
+    }
+
+    /** Names of a device's parts; its own where it is not combined. */
+    static List<String> parts(String device) {
+        return List.of(device.split(Pattern.quote(DeviceCombiner.JOINER)));
     }
 }

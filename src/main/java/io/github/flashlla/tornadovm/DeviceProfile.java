@@ -99,6 +99,15 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
         return ofUser().stream().anyMatch(entry -> entry.matches(device) && entry.kernels(pass) != null) ? UserProfile.file() : null;
     }
 
+    /** Where a kernel of this device's order is named, to be told to people: the option, the user's file with the line, or that of tornado-config. */
+    public static String namedIn(DeviceInfo device, Pass pass, String kernel) {
+        if (pass == Pass.FORWARD && forcedKernel().isPresent()) {
+            return "--kernel";
+        }
+        Path file = chosenBy(device, pass);
+        return file == null ? FILE + " of tornado-config" : "the profile " + file + ", line " + lineOf(kernel, UserProfile.text().orElse("")) + ",";
+    }
+
     private static List<Entry> ofUser() {
         String text = UserProfile.text().orElse(null);
         if (text == null || text.isBlank()) {
@@ -197,17 +206,19 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
     private static List<Entry> parse(String text, String what) {
         try {
             return YAML.readValue(text, new TypeReference<List<Entry>>() {});
+        } catch (UnrecognizedPropertyException e) {
+            throw new InvalidInputException(what + " does not read at line " + lineOf(e.getPropertyName() + ":", text) + ": there is no setting '"
+                    + Printable.text(e.getPropertyName()) + "'; there are " + e.getKnownPropertyIds() + ".");
         } catch (JsonProcessingException e) {
-            String where = e instanceof UnrecognizedPropertyException unknown ? " at line " + lineOf(unknown.getPropertyName() + ":", text)
-                    : e.getLocation() == null ? "" : " at line " + e.getLocation().getLineNr();
+            String where = e.getLocation() == null ? "" : " at line " + e.getLocation().getLineNr();
             throw new InvalidInputException(what + " does not read" + where + ": " + Printable.text(e.getOriginalMessage().lines().findFirst().orElse("")
                     .replaceFirst(" \\(class [^)]*\\)", "").replaceFirst("`[\\w.$<>]*`", "a setting")) + ".");
         }
     }
 
-    /** The line of an unknown setting: the parser has read on when it finds out. */
-    private static long lineOf(String setting, String text) {
-        return text.lines().takeWhile(line -> !line.contains(setting)).count() + 1;
+    /** The line of a name, which the parser has read past when it turns out to be unknown; comments are not asked. */
+    private static long lineOf(String name, String text) {
+        return text.lines().takeWhile(line -> line.strip().startsWith("#") || !line.contains(name)).count() + 1;
     }
 
     private static InvalidInputException wrong(String what) {

@@ -22,7 +22,7 @@ public final class OneGpu {
     /** @param visible which GPUs are shown to this JVM; null for all */
     static JavaCommand of(String device, JavaCommand command, String visible) {
         Backend backend = Backend.of(device);
-        int number = device.contains(":") ? Integer.parseInt(device.substring(device.indexOf(':') + 1)) : 0;
+        int number = number(device);
         if (backend != Backend.CUDA && backend != Backend.PTX || number == 0) {
             return command;
         }
@@ -34,5 +34,14 @@ public final class OneGpu {
     /** The number of the first device of a backend in this JVM, as users count. */
     public static int first(String backend) {
         return backend.equals(Backend.CUDA.id()) || backend.equals(Backend.PTX.id()) ? Integer.getInteger(FIRST, 0) : 0;
+    }
+
+    /** A device's index among those that TornadoVM's backend has in this JVM. */
+    public static int index(String device) {
+        return number(device) - first(Backend.of(device).id());
+    }
+
+    private static int number(String device) {
+        return device.contains(":") ? Integer.parseInt(device.substring(device.indexOf(':') + 1)) : 0;
     }
 }

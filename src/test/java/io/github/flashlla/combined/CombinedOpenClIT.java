@@ -1,14 +1,24 @@
 package io.github.flashlla.combined;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.flashlla.DataType;
+import io.github.flashlla.DecodePlan;
 import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
+import io.github.flashlla.KvCache;
+import io.github.flashlla.KvCacheShape;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaResult;
 import io.github.flashlla.Problems;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.Verification;
 import io.github.flashlla.verify.Verification.Outcome;
 import java.util.List;
+import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -23,6 +33,30 @@ class CombinedOpenClIT {
             List<Outcome> outcomes = Verification.run(device, Problems.golden(), 3, outcome -> { });
             assertEquals(List.of(), outcomes.stream().filter(outcome -> !outcome.ok()).toList());
             assertEquals(0, outcomes.stream().filter(outcome -> outcome.failure() != null).count());
+        }
+    }
+
+    /** A head's keys, half of them on each. */
+    @Test
+    void decodesOneHeadTogether() {
+        assumeTrue(Devices.list().stream().anyMatch(info -> info.name().equals("opencl:0")), "the device opencl:0 is not here");
+        KvCacheShape shape = new KvCacheShape(1, 1, 9000, 64, 64, DataType.FLOAT32);
+        LlaOptions options = LlaOptions.defaults();
+        Random random = new Random(6);
+        Tensor k = Problems.normal(random, 1, 1, 9000, 64);
+        Tensor v = Problems.normal(random, 1, 1, 9000, 64);
+        Tensor q = Problems.normal(random, 1, 4, 1, 64);
+        try (CombinedDevice device = (CombinedDevice) Devices.openAll(List.of("jvm", "opencl:0")); Device jvm = Devices.open("jvm");
+                KvCache got = new SplitCache(device, shape, new double[] {1, 1}); KvCache want = jvm.kvCache(shape);
+                DecodePlan plan = got.decodePlan(4, options); DecodePlan alone = want.decodePlan(4, options)) {
+            got.append(k, v);
+            want.append(k, v);
+            LlaResult result = plan.newResult();
+            LlaResult wanted = alone.newResult();
+            plan.decode(q, result);
+            alone.decode(q, wanted);
+            double error = Accuracy.relativeError(result.output(), wanted.output());
+            assertTrue(error < 1e-4, () -> "off by " + error);
         }
     }
 }

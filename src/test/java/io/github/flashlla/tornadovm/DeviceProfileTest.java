@@ -73,14 +73,16 @@ class DeviceProfileTest {
             Files.writeString(own, "# mine\n- backend: opencl\n  hardware: \"" + POCL.hardware() + "\"\n  forward: [parallel, cpu]\n");
             assertEquals(List.of("parallel", "cpu"), DeviceProfile.of(POCL).kernels(Pass.FORWARD));
             assertEquals(own.toAbsolutePath(), DeviceProfile.chosenBy(POCL, Pass.FORWARD));
+            assertEquals("the profile " + own.toAbsolutePath() + ", line 4,", DeviceProfile.namedIn(POCL, Pass.FORWARD, "cpu"));
             assertEquals(null, DeviceProfile.chosenBy(POCL, Pass.BACKWARD));
+            assertEquals("devices.yaml of tornado-config", DeviceProfile.namedIn(POCL, Pass.BACKWARD, "cpu"));
             assertEquals(null, DeviceProfile.chosenBy(H200, Pass.FORWARD), "another device");
             assertTrue(DeviceProfile.flags().contains("-Dflashlla.profile=" + own.toAbsolutePath()), "children use it, too");
             assertTrue(!shipped.equals(List.of("parallel", "cpu")));
             Files.writeString(own, "- backend: opencl\n  fordward: [cpu]\n");
             InvalidInputException e = assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL));
             assertTrue(e.getMessage().startsWith("the profile " + own.toAbsolutePath() + " does not read at line 2: ") && e.getMessage().contains("fordward")
-                    && !e.getMessage().contains("io.github") && e.getMessage().lines().count() == 1, e.getMessage());
+                    && e.getMessage().contains("forward") && !e.getMessage().contains("io.github") && e.getMessage().lines().count() == 1, e.getMessage());
         } finally {
             UserProfile.use(null);
         }

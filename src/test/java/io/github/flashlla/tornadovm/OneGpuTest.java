@@ -22,4 +22,18 @@ class OneGpuTest {
         assertSame(java, OneGpu.of("opencl:1", java, null));
         assertSame(java, OneGpu.of("jvm", java, null));
     }
+
+    /** The JVM that is for cuda:1 has one device, and TornadoVM's index of it is 0. */
+    @Test
+    void aDeviceHasItsIndexAmongThoseThatAreSeen() {
+        assertEquals(1, OneGpu.index("cuda:1"));
+        System.setProperty("flashlla.first.gpu", "1");
+        try {
+            assertEquals(0, OneGpu.index("cuda:1"));
+            assertEquals(0, OneGpu.index("ptx:1"));
+            assertEquals(1, OneGpu.index("opencl:1"), "which GPUs OpenCL sees is not told by that variable's number");
+        } finally {
+            System.clearProperty("flashlla.first.gpu");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado;
 
+import static uk.ac.manchester.tornado.api.enums.DataTransferMode.EVERY_EXECUTION;
 import static uk.ac.manchester.tornado.api.enums.DataTransferMode.FIRST_EXECUTION;
 import static uk.ac.manchester.tornado.api.enums.DataTransferMode.UNDER_DEMAND;
 
@@ -11,15 +12,15 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.process.DriverLog;
-import io.github.flashlla.tornado.buffers.CacheArrays;
-import io.github.flashlla.tornado.buffers.CacheRows;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.buffers.PagedArrays;
 import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.VariantDevice;
+import io.github.flashlla.tornado.kernels.decode.CovarianceDecodeVariant;
 import io.github.flashlla.tornado.kernels.decode.DecodeStep;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -30,33 +31,33 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * A decoding step as tasks of the caller's own graph: one new token of each sequence goes into a cache of the caller's, and its queries
- * attend to everything that their sequence then holds, the new token included. Positions are data, so one compiled graph does every step.
+ * A decoding step as tasks of the caller's own graph: one new token of each sequence goes into a {@link LlaCache}, and its queries
+ * attend to everything that their sequence then holds, the new token included. Positions and page tables are data, so one compiled graph
+ * does every step.
  *
- * <pre>{@code
- * CacheArrays cache = LlaDecodeTasks.cache("opencl:0", shape);                  // one for each layer, zeros at first
- * LlaDecodeTasks lla = LlaDecodeTasks.of("opencl:0", shape, 8, options, q, k, v, positions, cache, o);
- * TaskGraph layer = new TaskGraph("layer0").transferToDevice(EVERY_EXECUTION, x, positions)...;  // tasks that write q, k and v
+ * {@snippet :
+ * LlaCache cache = LlaCache.of("opencl:0", shape);                              // one for each layer, zeros at first
+ * LlaDecodeTasks lla = LlaDecodeTasks.of("opencl:0", cache, 8, options, q, k, v, positions, o);
+ * TaskGraph layer = new TaskGraph("layer0").transferToDevice(EVERY_EXECUTION, x, positions);  // and tasks that write q, k and v
  * lla.appendTo(layer, grids);                                                   // then tasks that read o
  * TornadoExecutionPlan plan = lla.configure(new TornadoExecutionPlan(layer.snapshot())).withGridScheduler(grids);
  * for (int token = 0; token < n; token++) {
  *     positions.set(0, token);
  *     lla.check(plan.execute());
  * }
- * }</pre>
+ * }
  *
  * <p>The solve is direct, by {@link DecodeMethod#COVARIANCE}: every step launches the same tasks. They are called {@code lla_append},
  * {@code lla_prepare}, {@code scan}, {@code covariance}, {@code solve}, {@code output} and {@code merge}, so a graph has room for one
- * layer. A prompt goes through the same steps, token by token.
+ * layer. A prompt goes through the same steps, token by token, or in chunks through {@link LlaPrefillTasks}.
  */
 public final class LlaDecodeTasks {
     private static final int THREADS = 64;
 
     private final BackendDevice device;
-    private final KvCacheShape cacheShape;
+    private final LlaCache cache;
     private final AttentionShape shape;
     private final LlaOptions options;
-    private final CacheArrays cache;
     private final IntArray positions;
     private final FloatArray k;
     private final FloatArray v;
@@ -65,33 +66,19 @@ public final class LlaDecodeTasks {
     private final DriverLog driverLog = new DriverLog();
     private String graphName;
 
-    private LlaDecodeTasks(BackendDevice device, KvCacheShape cacheShape, AttentionShape shape, LlaOptions options, CacheArrays cache,
-            IntArray positions, FloatArray k, FloatArray v, DecodeArrays io) {
+    private LlaDecodeTasks(BackendDevice device, LlaCache cache, AttentionShape shape, LlaOptions options, IntArray positions, FloatArray k,
+            FloatArray v, DecodeArrays io) {
         this.device = device;
-        this.cacheShape = cacheShape;
+        this.cache = cache;
         this.shape = shape;
         this.options = options;
-        this.cache = cache;
         this.positions = positions;
         this.k = k;
         this.v = v;
         this.io = io;
         VariantDevice traits = VariantDevice.of(device);
-        DataType stored = cache.k().halves() ? DataType.FLOAT16 : DataType.FLOAT32;
-        this.tasks = KernelTable.decode(DecodeMethod.COVARIANCE, traits, shape, options, stored).getFirst().tasks(traits, cache, shape, options, io);
-    }
-
-    /**
-     * Keys and values of one layer for a device, empty. The caller keeps them for as long as any graph uses them; a device without a half
-     * type holds a float16 cache in float32.
-     *
-     * @throws DeviceException if the device is not here
-     * @throws InvalidInputException if they exceed 2^31 elements
-     */
-    public static CacheArrays cache(String deviceName, KvCacheShape shape) {
-        BackendDevice device = BackendDevices.open(deviceName);
-        return new CacheArrays(CacheRows.of(device.info(), shape, shape.headDim()), CacheRows.of(device.info(), shape, shape.valueDim()),
-                CacheRows.capacity(shape));
+        KernelTable.decode(DecodeMethod.COVARIANCE, traits, shape, options, cache.paged().halves() ? DataType.FLOAT16 : DataType.FLOAT32);
+        this.tasks = CovarianceDecodeVariant.tasks(traits, cache.paged(), shape, io);
     }
 
     /**
@@ -102,75 +89,75 @@ public final class LlaDecodeTasks {
      * @param q (B,H,D)
      * @param newK the new tokens' keys (B,Hkv,D)
      * @param newV their values (B,Hkv,Dv)
-     * @param positions tokens that each sequence has before a step (B), each from 0 to capacity - 1; the host sets them between steps
-     * @param cache from {@link #cache}, of the same device and shape
+     * @param positions tokens that each sequence has before a step (B), each less than the capacity; the host sets them between steps. A
+     *     sequence at -1 sits the step out: nothing is stored, and its o is 0
      * @param o (B,H,Dv), which the tasks write
      * @throws InvalidInputException if an array's size is not the shape's, or the options hold what decoding graphs do not take
      * @throws DeviceException if the device is not here or cannot allocate the cache
      */
-    public static LlaDecodeTasks of(String deviceName, KvCacheShape shape, int heads, LlaOptions options, FloatArray q, FloatArray newK,
-            FloatArray newV, IntArray positions, CacheArrays cache, FloatArray o) {
+    public static LlaDecodeTasks of(String deviceName, LlaCache cache, int heads, LlaOptions options, FloatArray q, FloatArray newK,
+            FloatArray newV, IntArray positions, FloatArray o) {
         BackendDevice device = BackendDevices.open(deviceName);
         options.requireNoWindow(device.info().name());
+        cache.requireType(device.info());
+        KvCacheShape shape = cache.shape();
         AttentionShape step = shape.step(heads);
         int rows = shape.batch() * heads;
-        require("q", q.getSize(), (long) rows * shape.headDim());
-        require("k", newK.getSize(), (long) shape.batch() * shape.kvHeads() * shape.headDim());
-        require("v", newV.getSize(), (long) shape.batch() * shape.kvHeads() * shape.valueDim());
-        require("o", o.getSize(), (long) rows * shape.valueDim());
-        require("positions", positions.getSize(), shape.batch());
-        CacheArrays like = cache(deviceName, new KvCacheShape(1, 1, 1, shape.headDim(), shape.valueDim(), shape.type()));
-        require("the cache's rows", cache.rowsPerSequence(), CacheRows.capacity(shape));
-        long elements = (long) shape.batch() * shape.kvHeads() * cache.rowsPerSequence();
-        require("the cache's keys", Math.max(cache.k().single.getSize(), cache.k().half.getSize()), elements * shape.headDim());
-        require("the cache's values", Math.max(cache.v().single.getSize(), cache.v().half.getSize()), elements * shape.valueDim());
-        if (cache.k().halves() != like.k().halves()) {
-            throw new InvalidInputException("the cache is not one of " + deviceName + " that stores " + shape.type()
-                    + "; make it with LlaDecodeTasks.cache");
-        }
+        LlaCache.require("q", q.getSize(), (long) rows * shape.headDim());
+        LlaCache.require("k", newK.getSize(), (long) shape.batch() * shape.kvHeads() * shape.headDim());
+        LlaCache.require("v", newV.getSize(), (long) shape.batch() * shape.kvHeads() * shape.valueDim());
+        LlaCache.require("o", o.getSize(), (long) rows * shape.valueDim());
+        LlaCache.require("positions", positions.getSize(), shape.batch());
         LlaTasks.requireDistinct("q, k, v and o", q, newK, newV, o);
         FloatArray ridges = new FloatArray(rows);
         ridges.init((float) options.ridge());
         DecodeArrays io = new DecodeArrays(new IntArray(shape.batch()), q, new FloatArray(q.getSize()), ridges, o);
-        LlaDecodeTasks made = new LlaDecodeTasks(device, shape, step, options, cache, positions, newK, newV, io);
-        device.requireAllocatable(Math.max(Math.max(cache.k().bytes(), cache.v().bytes()), made.tasks.largestBytes()), "decoding " + shape,
-                "lower the capacity or the batch, or store FLOAT16");
+        LlaDecodeTasks made = new LlaDecodeTasks(device, cache, step, options, positions, newK, newV, io);
+        device.requireAllocatable(Math.max(cache.largestBytes(), made.tasks.largestBytes()), "decoding " + shape,
+                "lower the capacity or the batch, use fewer pages, or store FLOAT16");
         return made;
-    }
-
-    private static void require(String what, long has, long wanted) {
-        if (has != wanted) {
-            throw new InvalidInputException(what + " has " + has + " elements, but the shape needs " + wanted);
-        }
     }
 
     /**
      * Adds the step's tasks behind those that the graph has, and their launch sizes to the scheduler. The graph must transfer
-     * {@code positions} to the device with every execution.
+     * {@code positions} to the device with every execution; the page table is transferred here.
      *
      * @param grids the scheduler that the graph's plan will run with
      * @throws IllegalStateException if these tasks are part of a graph already
      */
     public void appendTo(TaskGraph graph, GridScheduler grids) {
+        graph.transferToDevice(FIRST_EXECUTION, cache.arrays());
+        append(graph, grids);
+    }
+
+    /**
+     * The same, with the cache left to the caller: another graph of the same plan has it on the device, and this one takes it over with
+     * {@code graph.consumeFromDevice(cache.arrays())}. TornadoVM looks for what is taken over in the graph that ran before, whichever
+     * it was, so every graph of the plan keeps and takes over the caches of all layers.
+     */
+    public void append(TaskGraph graph, GridScheduler grids) {
         if (graphName != null) {
             throw new IllegalStateException("these tasks are part of the graph " + graphName + " already; make others for "
                     + graph.getTaskGraphName());
         }
         graphName = graph.getTaskGraphName();
-        CacheRows keys = cache.k();
-        CacheRows values = cache.v();
-        graph.transferToDevice(FIRST_EXECUTION, keys.single, keys.half, values.single, values.half, io.lengths(), io.scaledQ(), io.ridges())
+        PagedArrays c = cache.paged();
+        KvCacheShape held = cache.shape();
+        if (c.isPaged()) {
+            graph.transferToDevice(EVERY_EXECUTION, c.pages());
+        }
+        graph.transferToDevice(FIRST_EXECUTION, io.lengths(), io.scaledQ(), io.ridges())
                 .transferToDevice(FIRST_EXECUTION, tasks.scratch())
                 .transferToDevice(FIRST_EXECUTION, (Object[]) tasks.results());
         TaskAppender appender = new TaskAppender(device, graph, grids);
-        int elements = cacheShape.batch() * cacheShape.kvHeads() * Math.max(shape.headDim(), shape.valueDim());
+        int elements = held.batch() * held.kvHeads() * Math.max(shape.headDim(), shape.valueDim());
         KernelContext context = new KernelContext();
         appender.task("lla_append", TaskAppender.groups(Math.ceilDiv(elements, THREADS), THREADS), built -> built.task("lla_append",
-                DecodeStep::append, context, positions, k, v, keys.single, keys.half, values.single, values.half, keys.halves() ? 1 : 0,
-                shape.headDim(), shape.valueDim(), cache.rowsPerSequence(), cacheShape.kvHeads()));
+                DecodeStep::append, context, positions, c.pages(), k, v, c.k32(), c.k16(), c.v32(), c.v16(), c.format(), shape.headDim(),
+                shape.valueDim(), c.pageSize(), held.kvHeads()));
         float scale = (float) options.scaleFor(shape.headDim());
-        appender.task("lla_prepare", TaskAppender.groups(Math.ceilDiv(io.q().getSize(), THREADS), THREADS), built -> built.task("lla_prepare",
-                DecodeStep::prepare, context, positions, io.lengths(), io.q(), io.scaledQ(), scale));
+        appender.task("lla_prepare", TaskAppender.groups(Math.ceilDiv(Math.max(io.q().getSize(), held.batch()), THREADS), THREADS),
+                built -> built.task("lla_prepare", DecodeStep::prepare, context, positions, io.lengths(), io.q(), io.scaledQ(), scale));
         tasks.append(0, appender);
         graph.transferToHost(UNDER_DEMAND, tasks.facts());
     }
@@ -184,8 +171,12 @@ public final class LlaDecodeTasks {
      * Makes sure that the last step computed every head. The profiler's numbers of the same result are gone afterwards.
      *
      * @throws DeviceException if a head was not computed, or the driver reported an error
+     * @throws InvalidInputException if a position does not fit the cache, or the table lacks a page of it
      */
     public void check(TornadoExecutionResult result) {
+        for (int sequence = 0; sequence < positions.getSize(); sequence++) {
+            cache.requirePages(sequence, positions.get(sequence) + 1);
+        }
         tasks.facts().init(Float.NaN);
         result.transferToHost(tasks.facts());
         driverLog.check(device.info().name());

@@ -68,6 +68,7 @@ public final class LlaTasks {
     private final LlaBuffers buffers;
     private final Arrangement arranged;
     private final boolean ownsRidge;
+    private final IntArray sizes;
     private final FloatArray poison = FloatArray.fromElements(Float.NaN);
     private final DriverLog driverLog = new DriverLog();
     private final int[] iterations;
@@ -84,6 +85,7 @@ public final class LlaTasks {
         this.traits = VariantDevice.of(device);
         this.buffers = buffers;
         this.ownsRidge = ownsRidge;
+        this.sizes = buffers.problem().sizes();
         this.iterations = new int[Math.toIntExact(shape.rows())];
         this.residual = new float[iterations.length];
         buffers.stats().init(Float.NaN);
@@ -226,7 +228,6 @@ public final class LlaTasks {
         // named so that they are freed with the plan; none but the first and the ridge is read before it is written
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.stats(), buffers.centre(),
                 buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.packed(), buffers.scratch());
-        IntArray sizes = buffers.problem().sizes();
         graph.transferToDevice(arranged.sequences() ? DataTransferMode.EVERY_EXECUTION : DataTransferMode.FIRST_EXECUTION, sizes);
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.problem().settings());
         if ((buffers.problem().flags() & Masking.PACKED) != 0) {
@@ -241,6 +242,11 @@ public final class LlaTasks {
             KeyCentre.append(tasks, "lla_centre", buffers, shape, sizes);
         }
         variant.append(tasks, traits, buffers, shape, sized(), sizes);
+    }
+
+    /** Lengths on the device, which a task in front may change; null where the kernel has them compiled in. */
+    IntArray sizes() {
+        return variant.readsSizes() ? sizes : null;
     }
 
     /** Where the variant or a backward pass over the same options reads it. */

@@ -268,7 +268,8 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
     }
 
     /**
-     * A record whose measurements all miss the baseline's workloads does not belong here.
+     * A record whose measurements all miss the baseline record's workloads does not belong here. Where the baseline is a device, others may have more records than it
+     * has, but not all of them may miss it.
      *
      * @param first the record that holds the baseline's workloads; null if they are those of every line of the baseline device
      */
@@ -283,7 +284,8 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
             if (own.isEmpty()) {
                 throw new InvalidInputException(named.name() + " holds no measurements: its run ended before the first one");
             }
-            if (own.stream().map(Measurement::workload).noneMatch(base::contains)) {
+            boolean others = first == null && lines().stream().anyMatch(line -> !line.baseline() && base.contains(line.measurement().workload()));
+            if (!others && own.stream().map(Measurement::workload).noneMatch(base::contains)) {
                 throw new InvalidInputException(named.name() + " cannot be compared with the baseline " + baseline
                         + ": they have no workload in common; the first ones differ in "
                         + difference(base.iterator().next(), own.getFirst().workload()));

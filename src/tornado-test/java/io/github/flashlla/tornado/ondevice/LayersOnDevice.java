@@ -1,196 +1,111 @@
 package io.github.flashlla.tornado.ondevice;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static uk.ac.manchester.tornado.api.enums.DataTransferMode.EVERY_EXECUTION;
-import static uk.ac.manchester.tornado.api.enums.DataTransferMode.FIRST_EXECUTION;
 
 import io.github.flashlla.DataType;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.KvCacheShape;
-import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.tornado.LlaCache;
 import io.github.flashlla.tornado.LlaDecodeTasks;
-import io.github.flashlla.tornado.buffers.CacheArrays;
-import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.LlaPrefillTasks;
 import io.github.flashlla.tornado.support.TestDevice;
-import java.util.Random;
+import java.util.Arrays;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
-import uk.ac.manchester.tornado.api.GridScheduler;
-import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
-import uk.ac.manchester.tornado.api.KernelContext;
-import uk.ac.manchester.tornado.api.TaskGraph;
-import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
-import uk.ac.manchester.tornado.api.TornadoExecutionResult;
-import uk.ac.manchester.tornado.api.enums.ProfilerMode;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
-/** A stack of layers, a graph each: projection, attention over a cache of the caller's, projection, residual; decoded token by token. */
+/**
+ * Layers of a transformer in task graphs, prefilled in chunks and decoded, against {@code reference} at every position. The large one
+ * (1000 tokens in chunks of 128, 200 steps) runs with {@code -Dflashlla.test.layers=full}.
+ */
 public class LayersOnDevice {
-    private static final int LAYERS = 2;
-    private static final int HEADS = 4;
-    private static final int KV_HEADS = 2;
-    private static final int DIM = 16;
-    private static final int WIDTH = 24;
-    private static final int TOKENS = 70;
+    private static final LayerStack SMALL = new LayerStack(2, 4, 2, 16, 24, new int[] {70, 37}, 32, 6, 8);
+    private static final LayerStack FULL = new LayerStack(2, 4, 2, 64, 48, new int[] {1000}, 128, 200, 16);
+    private static final double FLOAT32_BAR = 1e-4;
+    private static final double FLOAT16_BAR = 5e-3;
 
-    /** out[i] = sum_e x[e] w[e,i], one thread an element. */
-    public static void project(KernelContext context, FloatArray x, FloatArray w, FloatArray out) {
-        int i = context.globalIdx;
-        if (i < out.getSize()) {
-            float sum = 0;
-            for (int e = 0; e < x.getSize(); e++) {
-                sum += x.get(e) * w.get(e * out.getSize() + i);
-            }
-            out.set(i, sum);
-        }
+    /** Two prompts in pages that they take in turns, the last chunks ragged. */
+    @Test
+    void prefillsAndDecodesAsForwardDoes() throws Exception {
+        everyWay(SMALL);
     }
 
-    /** y[i] = x[i] + sum_n o[n] w[n,i]. */
-    public static void residual(KernelContext context, FloatArray x, FloatArray o, FloatArray w, FloatArray y) {
-        int i = context.globalIdx;
-        if (i < y.getSize()) {
-            float sum = x.get(i);
-            for (int n = 0; n < o.getSize(); n++) {
-                sum += o.get(n) * w.get(n * y.getSize() + i);
-            }
-            y.set(i, sum);
-        }
+    @Test
+    @EnabledIfSystemProperty(named = "flashlla.test.layers", matches = "full", disabledReason = "takes minutes; -Dflashlla.test.layers=full runs it")
+    void prefillsAThousandTokensAndDecodesTwoHundred() throws Exception {
+        everyWay(FULL);
     }
 
-    @ParameterizedTest(name = "{0} cache")
-    @CsvSource({"FLOAT32,1e-4", "FLOAT16,5e-3"})
-    void decodesAsForwardDoes(DataType stored, double bar) throws Exception {
-        Random random = new Random(17);
-        KvCacheShape shape = new KvCacheShape(1, KV_HEADS, 96, DIM, DIM, stored);
-        FloatArray[] x = new FloatArray[LAYERS + 1]; // of one token, before each layer and after the last
-        float[][][] weights = new float[LAYERS][4][];
-        for (int layer = 0; layer <= LAYERS; layer++) {
-            x[layer] = new FloatArray(WIDTH);
+    private static void everyWay(LayerStack stack) throws Exception {
+        LayerStack.Model model = stack.model();
+        Tensor[] expected = stack.expected(model);
+        int[] order = stack.pages(3);
+        int[] other = LayerStack.shuffled(order);
+        assertFalse(Arrays.equals(order, other));
+        LayerStack.Outcome paged = stack.run(model, DataType.FLOAT32, order);
+        stack.check(paged, model, expected, FLOAT32_BAR, "float32 in pages");
+        LayerStack.Outcome shuffled = stack.run(model, DataType.FLOAT32, other);
+        for (int b = 0; b < paged.y().length; b++) {
+            assertArrayEquals(paged.y()[b], shuffled.y()[b], "pages in another order");
         }
-        IntArray positions = new IntArray(1);
-        GridScheduler grids = new GridScheduler();
-        ImmutableTaskGraph[] graphs = new ImmutableTaskGraph[LAYERS];
-        LlaDecodeTasks[] lla = new LlaDecodeTasks[LAYERS];
-        for (int layer = 0; layer < LAYERS; layer++) {
-            int[] columns = {HEADS * DIM, KV_HEADS * DIM, KV_HEADS * DIM};
-            FloatArray[] w = new FloatArray[4];
-            for (int n = 0; n < 4; n++) {
-                int rows = n < 3 ? WIDTH : HEADS * DIM;
-                weights[layer][n] = new float[rows * (n < 3 ? columns[n] : WIDTH)];
-                for (int i = 0; i < weights[layer][n].length; i++) {
-                    weights[layer][n][i] = (float) (random.nextGaussian() / Math.sqrt(rows));
-                }
-                w[n] = FloatArray.fromArray(weights[layer][n]);
-            }
-            FloatArray q = new FloatArray(columns[0]);
-            FloatArray k = new FloatArray(columns[1]);
-            FloatArray v = new FloatArray(columns[2]);
-            FloatArray o = new FloatArray(HEADS * DIM);
-            CacheArrays cache = LlaDecodeTasks.cache(TestDevice.NAME, shape);
-            lla[layer] = LlaDecodeTasks.of(TestDevice.NAME, shape, HEADS, LlaOptions.defaults(), q, k, v, positions, cache, o);
-            TaskGraph graph = new TaskGraph("layer" + stored + layer).transferToDevice(FIRST_EXECUTION, w[0], w[1], w[2], w[3], q, k, v, o)
-                    .transferToDevice(EVERY_EXECUTION, x[layer], positions);
-            TaskAppender appender = new TaskAppender(io.github.flashlla.tornado.device.BackendDevices.open(TestDevice.NAME), graph, grids);
-            FloatArray in = x[layer];
-            FloatArray out = x[layer + 1];
-            FloatArray[] projected = {q, k, v};
-            for (int n = 0; n < 3; n++) {
-                String name = "project" + n;
-                FloatArray weight = w[n];
-                FloatArray to = projected[n];
-                appender.task(name, TaskAppender.groups(1, 64), built -> built.task(name, LayersOnDevice::project, new KernelContext(), in, weight, to));
-            }
-            lla[layer].appendTo(graph, grids);
-            appender.task("residual", TaskAppender.groups(1, 64), built -> built.task("residual", LayersOnDevice::residual, new KernelContext(), in, o,
-                    w[3], out));
-            graphs[layer] = graph.transferToHost(EVERY_EXECUTION, out).snapshot();
-        }
-        float[][] tokens = new float[TOKENS][WIDTH];
-        Tensor expected = expected(tokens, random, weights);
-        try (TornadoExecutionPlan plan = lla[0].configure(new TornadoExecutionPlan(graphs)).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT)) {
-            for (int token = 0; token < TOKENS; token++) {
-                x[0].getSegment().copyFrom(java.lang.foreign.MemorySegment.ofArray(tokens[token]));
-                positions.set(0, token);
-                for (int layer = 0; layer < LAYERS; layer++) {
-                    x[layer + 1].init(Float.NaN);
-                    TornadoExecutionResult result = plan.withGraph(layer).execute();
-                    assertTrue(token == 0 || result.getProfilerResult().getCompileTime() == 0, "token " + token + " is compiled anew");
-                    lla[layer].check(result);
-                    assertTrue(lla[layer].residual(3) < 1e-3);
-                }
-                double difference = 0;
-                double size = 0;
-                for (int e = 0; e < WIDTH; e++) {
-                    double want = expected.get((long) token * WIDTH + e);
-                    difference += Math.pow(x[LAYERS].get(e) - want, 2);
-                    size += want * want;
-                }
-                double error = Math.sqrt(difference / size);
-                assertTrue(error <= bar, "token " + token + " is off by " + error);
-            }
-        }
+        assertEquals(0, shuffled.compiled(), "another order of pages was compiled anew");
+        stack.check(stack.run(model, DataType.FLOAT16, other), model, expected, FLOAT16_BAR, "float16 in pages");
     }
 
-    /** The stack in float64, all positions of a layer at once; fills {@code tokens}. */
-    private static Tensor expected(float[][] tokens, Random random, float[][][] weights) {
-        Tensor x = Tensor.allocate(DataType.FLOAT64, TOKENS, WIDTH);
-        for (int token = 0; token < TOKENS; token++) {
-            for (int e = 0; e < WIDTH; e++) {
-                tokens[token][e] = (float) random.nextGaussian();
-                x.set((long) token * WIDTH + e, tokens[token][e]);
-            }
-        }
-        for (float[][] w : weights) {
-            Tensor q = product(x, w[0]).reshape(1, TOKENS, HEADS, DIM).permute(0, 2, 1, 3);
-            Tensor k = product(x, w[1]).reshape(1, TOKENS, KV_HEADS, DIM).permute(0, 2, 1, 3);
-            Tensor v = product(x, w[2]).reshape(1, TOKENS, KV_HEADS, DIM).permute(0, 2, 1, 3);
-            Tensor o = TestDevice.expected(LlaInputs.of(q, k, v), LlaOptions.defaults()).permute(0, 2, 1, 3).copy().reshape(TOKENS, HEADS * DIM);
-            Tensor y = product(o, w[3]);
-            for (long i = 0; i < y.size(); i++) {
-                y.set(i, y.get(i) + x.get(i));
-            }
-            x = y;
-        }
-        return x;
-    }
-
-    private static Tensor product(Tensor x, float[] w) {
-        int width = (int) x.dim(1);
-        int columns = w.length / width;
-        Tensor out = Tensor.allocate(DataType.FLOAT64, x.dim(0), columns);
-        for (long i = 0; i < out.size(); i++) {
-            double sum = 0;
-            for (int e = 0; e < width; e++) {
-                sum += x.get(i / columns * width + e) * w[(int) (e * columns + i % columns)];
-            }
-            out.set(i, sum);
-        }
-        return out;
+    /** A cache without pages, and a head dim that is no multiple of anything. */
+    @Test
+    void prefillsAndDecodesWithoutPages() throws Exception {
+        LayerStack stack = new LayerStack(1, 2, 1, 7, 9, new int[] {21}, 16, 3, 0);
+        LayerStack.Model model = stack.model();
+        stack.check(stack.run(model, DataType.FLOAT32, null), model, stack.expected(model), FLOAT32_BAR, "a cache without pages");
     }
 
     @Test
     void refusesWrongArraysBeforeAnythingIsCompiled() {
         KvCacheShape shape = new KvCacheShape(1, 1, 40, 8, 8, DataType.FLOAT32);
-        CacheArrays cache = LlaDecodeTasks.cache(TestDevice.NAME, shape);
+        LlaCache cache = LlaCache.of(TestDevice.NAME, shape);
         FloatArray q = new FloatArray(8);
         FloatArray k = new FloatArray(8);
         FloatArray v = new FloatArray(8);
         FloatArray o = new FloatArray(8);
         IntArray positions = new IntArray(1);
         LlaOptions options = LlaOptions.defaults();
-        String sizes = assertThrows(InvalidInputException.class,
-                () -> LlaDecodeTasks.of(TestDevice.NAME, shape, 2, options, q, k, v, positions, cache, o)).getMessage();
-        assertEquals("q has 8 elements, but the shape needs 16", sizes);
-        assertTrue(assertThrows(InvalidInputException.class, () -> LlaDecodeTasks.of(TestDevice.NAME, shape, 1, options.withWindow(4), q, k, v,
-                positions, cache, o)).getMessage().contains("no kernels for a window"));
-        CacheArrays other = LlaDecodeTasks.cache(TestDevice.NAME, new KvCacheShape(1, 1, 80, 8, 8, DataType.FLOAT32));
-        assertTrue(assertThrows(InvalidInputException.class, () -> LlaDecodeTasks.of(TestDevice.NAME, shape, 1, options, q, k, v, positions, other, o))
-                .getMessage().contains("the cache's rows"));
+        refused("q has 8 elements, but the shape needs 16", () -> LlaDecodeTasks.of(TestDevice.NAME, cache, 2, options, q, k, v, positions, o));
+        refused("no kernels for a window", () -> LlaDecodeTasks.of(TestDevice.NAME, cache, 1, options.withWindow(4), q, k, v, positions, o));
+        refused("o is another one", () -> LlaDecodeTasks.of(TestDevice.NAME, cache, 1, options, q, k, v, positions, q));
+        refused("k has 8 elements, but the shape needs 16", () -> LlaPrefillTasks.of(TestDevice.NAME, cache, 1, 2, options, new FloatArray(16), k,
+                v, o));
+        refused("causal", () -> LlaPrefillTasks.of(TestDevice.NAME, cache, 1, 1, options.withCausal(false), q, k, v, o));
+        refused("the page table has 4 elements, but the shape needs 5", () -> LlaCache.paged(TestDevice.NAME, shape, 8, 3, new IntArray(4)));
+        refused("at least 1 page", () -> LlaCache.paged(TestDevice.NAME, shape, 8, 0, LlaCache.table(shape, 8)));
+    }
+
+    @Test
+    void refusesTokensThatHaveNoPage() {
+        KvCacheShape shape = new KvCacheShape(2, 1, 40, 8, 8, DataType.FLOAT32);
+        IntArray table = LlaCache.table(shape, 16);
+        LlaCache cache = LlaCache.paged(TestDevice.NAME, shape, 16, 3, table);
+        LlaPrefillTasks prefill = LlaPrefillTasks.of(TestDevice.NAME, cache, 1, 20, LlaOptions.defaults(), new FloatArray(160), new FloatArray(160),
+                new FloatArray(160), new FloatArray(160));
+        table.set(3, 2);
+        prefill.place(1, 0, 16);
+        refused("token 16 of sequence 1 has page -1 in the table; set it to one of 0 to 2", () -> prefill.place(1, 0, 17));
+        table.set(4, 3);
+        refused("page 3", () -> prefill.place(1, 0, 17));
+        refused("do not fit", () -> prefill.place(1, 30, 11));
+        refused("do not fit", () -> prefill.place(2, 0, 1));
+        refused("21 tokens at position 0 is not one of 0 to 20", () -> prefill.place(0, 0, 21));
+    }
+
+    private static void refused(String part, org.junit.jupiter.api.function.Executable call) {
+        String message = assertThrows(InvalidInputException.class, call).getMessage();
+        assertTrue(message.contains(part), message);
     }
 }

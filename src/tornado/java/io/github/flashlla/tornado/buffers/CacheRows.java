@@ -68,7 +68,7 @@ public final class CacheRows {
     }
 
     /** NVIDIA's OpenCL takes half and does not list it. */
-    private static boolean hasHalf(DeviceInfo device) {
+    public static boolean hasHalf(DeviceInfo device) {
         return switch (device.backend()) {
             case "cuda", "ptx" -> true;
             case "opencl" -> device.vendor().toLowerCase(Locale.ROOT).contains("nvidia");

@@ -2,6 +2,7 @@ package io.github.flashlla.tornado.choice;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
@@ -57,7 +58,7 @@ public final class KernelTable {
     }
 
     private static List<Verdict> verdicts(Pass pass, VariantDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged) {
-        return DeviceProfile.of(device.info()).kernels(pass).stream().map(name -> of(pass, name))
+        return DeviceProfile.of(device.info()).kernels(pass).stream().map(name -> of(device.info(), pass, name))
                 .map(variant -> new Verdict(variant, variant.refusal(device, shape, options, arranged))).toList();
     }
 
@@ -136,10 +137,10 @@ public final class KernelTable {
                 .collect(Collectors.joining("; "));
     }
 
-    private static KernelVariant of(Pass pass, String name) {
+    private static KernelVariant of(DeviceInfo device, Pass pass, String name) {
         List<KernelVariant> variants = VARIANTS.stream().filter(variant -> variant.pass() == pass).toList();
         return variants.stream().filter(variant -> variant.id().equals(name)).findFirst()
-                .orElseThrow(() -> new InvalidInputException("devices.yaml of tornado-config names the " + DeviceProfile.key(pass)
+                .orElseThrow(() -> new InvalidInputException(DeviceProfile.namedIn(device, pass, name) + " names the " + DeviceProfile.key(pass)
                         + " kernel '" + name + "'; there are " + variants.stream().map(KernelVariant::id).toList() + "."));
     }
 }

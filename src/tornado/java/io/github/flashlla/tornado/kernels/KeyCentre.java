@@ -25,7 +25,8 @@ public final class KeyCentre {
      */
     public static void append(TaskAppender tasks, String name, LlaBuffers buffers, AttentionShape shape, IntArray sizes) {
         tasks.task(name, TaskAppender.groups((long) shape.batch() * shape.kvHeads(), THREADS),
-                graph -> graph.task(name, KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(), sizes));
+                graph -> graph.task(name, KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(), sizes, SAMPLES,
+                        buffers.problem().flags()));
     }
 
     /**
@@ -34,14 +35,16 @@ public final class KeyCentre {
      * @param k (B,Hkv,Sk,D)
      * @param centre out (B,Hkv,D)
      * @param sizes of {@link ProblemData}
+     * @param most keys that are read
+     * @param flags see {@link Masking}
      */
-    public static void centre(KernelContext ctx, FloatArray k, FloatArray centre, IntArray sizes) {
+    public static void centre(KernelContext ctx, FloatArray k, FloatArray centre, IntArray sizes, int most, int flags) {
         int Sk = sizes.get(ProblemData.SK);
         int D = sizes.get(ProblemData.D);
         int head = ctx.groupIdx;
-        int key0 = Views.keyHead(sizes, Views.K, head, Sk, D, Masking.STRIDED);
-        int stride = Views.rowStride(sizes, Views.K, D, Masking.STRIDED);
-        int samples = Math.min(Sk, SAMPLES);
+        int key0 = Views.keyHead(sizes, Views.K, head, Sk, D, flags);
+        int stride = Views.rowStride(sizes, Views.K, D, flags);
+        int samples = Math.min(Sk, most);
         for (int d = ctx.localIdx; d < D; d += THREADS) {
             float sum = 0f;
             for (int n = 0; n < samples; n++) {

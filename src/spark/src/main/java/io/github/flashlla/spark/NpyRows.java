@@ -2,18 +2,23 @@ package io.github.flashlla.spark;
 
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.io.Npy;
 import io.github.flashlla.io.NpyHeader;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.Serializable;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.StandardOpenOption;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
+import org.apache.spark.SparkEnv;
+import org.apache.spark.deploy.SparkHadoopUtil;
 
 /**
  * A .npy file whose parts tasks read: a local or shared one is mapped, one of another file system read through Hadoop.
@@ -59,8 +64,40 @@ record NpyRows(String path) implements Serializable {
     }
 
     private FSDataInputStream open() throws IOException {
+        return fileSystem().open(new Path(path));
+    }
+
+    /** The file system of a file that is not local, set up as the Spark application is ({@code spark.hadoop.*}). */
+    FileSystem fileSystem() throws IOException {
+        SparkEnv env = SparkEnv.get();
+        SparkHadoopUtil hadoop = SparkHadoopUtil.get();
+        return new Path(path).getFileSystem(env == null ? hadoop.conf() : hadoop.newConfiguration(env.conf()));
+    }
+
+    /** Writes a whole tensor, and lets a file appear under its name when it is complete. */
+    void write(Tensor tensor) throws IOException {
+        if (isLocal()) {
+            Npy.write(local(), tensor);
+            return;
+        }
         Path file = new Path(path);
-        return file.getFileSystem(new Configuration()).open(file);
+        Path part = new Path(file.getParent(), "." + file.getName() + "." + ProcessHandle.current().pid() + "-" + Thread.currentThread().threadId());
+        FileSystem system = fileSystem();
+        try {
+            try (OutputStream to = system.create(part, true)) {
+                to.write(NpyHeader.format(tensor.type(), tensor.dims()));
+                long bytes = tensor.byteSize();
+                for (long done = 0; done < bytes; done += CHUNK_BYTES) {
+                    to.write(tensor.segment().asSlice(done, Math.min(CHUNK_BYTES, bytes - done)).toArray(ValueLayout.JAVA_BYTE));
+                }
+            }
+            system.delete(file, false);
+            if (!system.rename(part, file)) {
+                throw new IOException(part + " cannot be renamed to " + file.getName());
+            }
+        } finally {
+            system.delete(part, false);
+        }
     }
 
     /** Elements from {@code from} on, as many as {@code dims} need. */

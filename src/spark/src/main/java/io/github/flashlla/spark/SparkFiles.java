@@ -9,7 +9,6 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.combined.Piece;
 import io.github.flashlla.io.NpyHeader;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.io.RandomAccessFile;
 import java.io.Serializable;
 import java.lang.foreign.MemorySegment;
@@ -21,7 +20,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
@@ -127,44 +126,63 @@ public record SparkFiles(NpyRows q, NpyRows k, NpyRows v, NpyRows ridge, Attenti
         }
     }
 
-    /** Prepares the output, into which tasks write: one file where they can write into its middle, else a folder of parts. */
+    /**
+     * Prepares the output, into which tasks write: one file where they can write into its middle, else a folder of parts.
+     *
+     * @throws InvalidInputException if a folder of that name is there
+     */
     Output output(String out) throws IOException {
         long[] dims = fileDims.clone();
         dims[dims.length - 1] = shape.valueDim();
         return new Output(new NpyRows(out), dims);
     }
 
-    /** The output's file, which gets its name when it is complete. */
+    /** The output's file or folder, which gets its name when it is complete. */
     static final class Output implements AutoCloseable {
         private final NpyRows file;
-        private final java.nio.file.Path partial;
 
         Output(NpyRows file, long[] dims) throws IOException {
             this.file = file;
-            this.partial = file.isLocal() ? partial(file) : null;
-            if (partial != null) {
+            if (file.isLocal()) {
                 byte[] header = NpyHeader.format(DataType.FLOAT32, dims);
-                try (RandomAccessFile made = new RandomAccessFile(partial.toFile(), "rw")) {
+                try (RandomAccessFile made = new RandomAccessFile(partial(file).toFile(), "rw")) {
                     made.setLength(header.length + count(dims) * Float.BYTES);
                     made.write(header);
                 }
+                return;
             }
+            FileSystem system = file.fileSystem();
+            if (system.exists(new Path(file.path()))) {
+                throw new InvalidInputException(file.path() + " is there already, and parts of an output are not mixed with another's; remove it, or "
+                        + "name another folder");
+            }
+            system.delete(partialFolder(file), true); // of a run that was killed
+            system.mkdirs(partialFolder(file));
         }
 
         static java.nio.file.Path partial(NpyRows file) {
             return file.local().resolveSibling("." + file.local().getFileName() + ".partial");
         }
 
+        static Path partialFolder(NpyRows file) {
+            Path path = new Path(file.path());
+            return new Path(path.getParent(), "." + path.getName() + ".partial");
+        }
+
         void commit() throws IOException {
-            if (partial != null) {
-                Files.move(partial, file.local(), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+            if (file.isLocal()) {
+                Files.move(partial(file), file.local(), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+            } else if (!file.fileSystem().rename(partialFolder(file), new Path(file.path()))) {
+                throw new IOException(partialFolder(file) + " cannot be renamed to " + file.path());
             }
         }
 
         @Override
         public void close() throws IOException {
-            if (partial != null) {
-                Files.deleteIfExists(partial);
+            if (file.isLocal()) {
+                Files.deleteIfExists(partial(file));
+            } else {
+                file.fileSystem().delete(partialFolder(file), true);
             }
         }
     }
@@ -223,11 +241,8 @@ public record SparkFiles(NpyRows q, NpyRows k, NpyRows v, NpyRows ridge, Attenti
                 }
                 return;
             }
-            Path part = new Path(out, String.format(Locale.ROOT, "head-%06d-query-%010d.npy", piece.fromHead(), piece.fromQuery()));
-            try (OutputStream to = part.getFileSystem(new Configuration()).create(part, true)) {
-                to.write(NpyHeader.format(DataType.FLOAT32, result.output().dims()));
-                to.write(result.output().segment().toArray(java.lang.foreign.ValueLayout.JAVA_BYTE));
-            }
+            Path part = new Path(Output.partialFolder(target), String.format(Locale.ROOT, "head-%06d-query-%010d.npy", piece.fromHead(), piece.fromQuery()));
+            new NpyRows(part.toString()).write(result.output());
         }
     }
 }

@@ -6,7 +6,6 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Tensor;
-import io.github.flashlla.io.Npy;
 import io.github.flashlla.process.CommandRelay;
 import java.io.File;
 import java.io.IOException;
@@ -65,7 +64,7 @@ public final class SparkRun {
 
     private static String reason(Exception e) {
         String text = e.getMessage() == null ? e.toString() : e.getMessage().lines().findFirst().orElse(e.toString());
-        return e instanceof DeviceException ? text : "Spark ended the job: " + text;
+        return e instanceof DeviceException ? text : (e instanceof IOException ? "a file cannot be read or written: " : "Spark ended the job: ") + text;
     }
 
     private String need(String name) {
@@ -93,6 +92,7 @@ public final class SparkRun {
     }
 
     private int run() throws IOException {
+        need("out"); // before anything runs
         SparkFiles files = SparkFiles.of(need("q"), need("k"), need("v"), arguments.get("ridge_file"));
         LlaOptions options = options();
         String device = arguments.getOrDefault("device", LlaSpark.ASSIGNED_DEVICE);
@@ -145,11 +145,7 @@ public final class SparkRun {
         LlaSpark.Decoded decoded = LlaSpark.decode(sc.parallelize(shards, shards.size()), q, ridge, files.newestKeys(), files.shape(), options);
         long[] dims = files.fileDims().clone();
         dims[dims.length - 1] = files.shape().valueDim();
-        NpyRows out = new NpyRows(need("out"));
-        if (!out.isLocal()) {
-            throw new InvalidInputException("the output of a decoding step is small and is written here: name a local file, not " + out.path());
-        }
-        Npy.write(out.local(), decoded.output().reshape(dims));
+        new NpyRows(need("out")).write(decoded.output().reshape(dims));
         System.out.printf(Locale.ROOT, "decode %s on spark: %d shards of keys, %.2f s%n", files.shape(), shards.size(), (System.nanoTime() - start) / 1e9);
         return 0;
     }

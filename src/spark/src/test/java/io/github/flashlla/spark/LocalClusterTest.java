@@ -22,6 +22,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.Stream;
 import org.apache.spark.SparkConf;
 import org.apache.spark.SparkStageInfo;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -51,6 +52,7 @@ class LocalClusterTest {
             expected = jvm.forward(inputs, OPTIONS).output();
         }
         sc = new JavaSparkContext(new SparkConf().setMaster("local-cluster[2,1,1024]").setAppName("test").set("spark.ui.enabled", "false")
+                .set("spark.hadoop.fs.other.impl", OtherFileSystem.class.getName())
                 .set("spark.executor.extraClassPath", SparkRun.absoluteClassPath())
                 .set("spark.executor.extraJavaOptions", "--add-modules=jdk.incubator.vector --enable-native-access=ALL-UNNAMED"));
     }
@@ -129,6 +131,49 @@ class LocalClusterTest {
             assertTrue(Accuracy.relativeError(decoded.output(), want.output()) < 1e-4);
             assertTrue(Accuracy.relativeError(decoded.logSumExp(), want.logSumExp()) < 1e-5);
         }
+    }
+
+    /** Inputs and outputs in a file system that only Hadoop knows: the output is a folder of parts, which is there when it is complete. */
+    @Test
+    void filesAreInAnyOfHadoopsFileSystems() throws IOException {
+        AttentionShape shape = new AttentionShape(1, 4, 2, 300, 300, 16, 12);
+        Random random = new Random(9);
+        LlaInputs small = LlaInputs.of(write("hq", random, shape.queryDims()), write("hk", random, shape.keyDims()), write("hv", random, shape.valueDims()));
+        SparkFiles files = SparkFiles.of(other("hq.npy"), other("hk.npy"), other("hv.npy"), null);
+        Tensor want;
+        try (Device jvm = Devices.open("jvm")) {
+            want = jvm.forward(small, OPTIONS).output();
+        }
+        String out = other("ho");
+        List<Shard> shards = files.shards(128, true, out);
+        try (SparkFiles.Output output = files.output(out)) {
+            LlaSpark.forward(sc, shards, OPTIONS, "jvm");
+            assertFalse(Files.exists(folder.resolve("ho")), "not before it is complete");
+            output.commit();
+        }
+        try (Stream<Path> parts = Files.list(folder.resolve("ho"))) {
+            assertEquals(shards.size(), parts.filter(part -> part.getFileName().toString().endsWith(".npy")).count());
+        }
+        Tensor part = new NpyRows(other("ho/head-000001-query-0000000128.npy")).read(0, 1, 2, 128, 12);
+        for (int head = 0; head < 2; head++) {
+            for (int i = 0; i < 128 * 12; i++) {
+                assertEquals(want.get(((2 + head) * 300 + 128) * 12 + i), part.get(head * 128 * 12 + i), 1e-4);
+            }
+        }
+        assertThrows(InvalidInputException.class, () -> files.output(out));
+        try (SparkFiles.Output output = files.output(other("never"))) {
+            LlaSpark.forward(sc, files.shards(128, true, other("never")), OPTIONS, "jvm");
+        }
+        try (Stream<Path> left = Files.list(folder)) {
+            assertEquals(List.of(), left.map(Path::getFileName).map(Path::toString).filter(name -> name.contains("never") || name.contains(".ho")).toList());
+        }
+        NpyRows step = new NpyRows(other("step.npy"));
+        step.write(want);
+        assertEquals(-1, want.segment().mismatch(step.read(0, shape.outputDims()).segment()));
+    }
+
+    private static String other(String name) {
+        return OtherFileSystem.SCHEME + "://" + folder.resolve(name);
     }
 
     @Test

@@ -23,8 +23,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>Because scan has found the heaviest key, weights need no running max, splits add up without rescaling, and A cancels no
  * large numbers where the weight sits on few keys.
  *
- * <p>Layouts, row-major but for the cache: k (B,Hkv,capacity,D), v (B,Hkv,capacity,Dv), whose elements are at {@link CacheLayout#index}, in
- * float32 ({@code k32}) or, with {@code binary16} = 1, in float16 ({@code k16}; the other array is then a dummy). A work-group of scan,
+ * <p>Layouts, row-major but for the cache: k (pages,Hkv,pageSize,D), v (pages,Hkv,pageSize,Dv), whose elements are where
+ * {@link CacheLayout#at} says, in float32 ({@code k32}) or, by a bit of {@code format}, in float16 ({@code k16}; the other array is then a
+ * dummy). A work-group of scan,
  * covariance and output owns a unit, {@code hw} heads that share one key/value head, and one split of its sequence: group = unit * splits + split,
  * unit * hw + h = b * H + head. Tiles are {@value #TILE} keys. Every scalar argument is folded into the compiled kernel.
  */
@@ -43,11 +44,12 @@ public final class CovarianceDecode {
      *
      * @param scaledQ (B,H,D), times the scale
      * @param lengths (B)
+     * @param pages (B, most pages of a sequence), see {@link CacheLayout#at}
      * @param topScore (B*H,splits), {@link Masking#LOW} where a split is empty
      * @param topKey (B*H,splits), position in the sequence
      */
     public static void scan(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray scaledQ,
-            IntArray lengths, FloatArray topScore, IntArray topKey, int binary16, int dim, int capacity, int kvHeads,
+            IntArray lengths, IntArray pages, FloatArray topScore, IntArray topKey, int format, int dim, int pageSize, int kvHeads,
             int group, int hw, int splits) {
         int threads = context.localGroupSizeX;
         int me = context.localIdx;
@@ -58,7 +60,7 @@ public final class CovarianceDecode {
         int perSplit = (length + splits - 1) / splits;
         int from = Math.min(split * perSplit, length);
         int to = Math.min(from + perSplit, length);
-        int base = kvUnit * capacity;
+        int perSequence = pages.getSize() / lengths.getSize();
 
         float[] k = context.allocateFloatLocalArray(TILE * (dim + 1));
         float[] q = context.allocateFloatLocalArray(hw * dim);
@@ -75,7 +77,8 @@ public final class CovarianceDecode {
         for (int token = from; token < to; token += TILE) {
             int n = Math.min(TILE, to - token);
             for (int i = me; i < n * dim; i += threads) {
-                float value = CacheLayout.element(k32, k16, binary16, CacheLayout.index(base + token + i / dim, i % dim, dim));
+                float value = CacheLayout.element(k32, k16, format & 1, CacheLayout.at(pages, perSequence, pageSize, kvHeads, format,
+                        kvUnit, token + i / dim, i % dim, dim));
                 k[i / dim * (dim + 1) + i % dim] = value;
             }
             context.localBarrier();
@@ -122,9 +125,9 @@ public final class CovarianceDecode {
      * @param sumZ (B*H,splits,D+1), the last being sum w
      * @param centre (B*H,D), receives c
      */
-    public static void covariance(KernelContext context, FloatArray k32, HalfFloatArray k16, 
-            FloatArray scaledQ, IntArray lengths, FloatArray topScore, IntArray topKey, FloatArray sums, FloatArray sumZ,
-            FloatArray centre, int binary16, int dim, int capacity, int kvHeads, int group, int hw, int splits, int chunks) {
+    public static void covariance(KernelContext context, FloatArray k32, HalfFloatArray k16,
+            FloatArray scaledQ, IntArray lengths, IntArray pages, FloatArray topScore, IntArray topKey, FloatArray sums, FloatArray sumZ,
+            FloatArray centre, int format, int dim, int pageSize, int kvHeads, int group, int hw, int splits, int chunks) {
         int strips = (dim + STRIP - 1) / STRIP;
         int stride = strips * STRIP + 1;
         int tiles = strips * (strips + 1) / 2;
@@ -138,7 +141,7 @@ public final class CovarianceDecode {
         int perSplit = (length + splits - 1) / splits;
         int from = Math.min(split * perSplit, length);
         int to = Math.min(from + perSplit, length);
-        int base = kvUnit * capacity;
+        int perSequence = pages.getSize() / lengths.getSize();
 
         float[] k = context.allocateFloatLocalArray(TILE * stride);
         float[] q = context.allocateFloatLocalArray(hw * (dim + 1));
@@ -170,7 +173,8 @@ public final class CovarianceDecode {
             int h = i / dim;
             int d = i % dim;
             q[h * (dim + 1) + d] = scaledQ.get(unit * hw * dim + i);
-            float value = CacheLayout.element(k32, k16, binary16, CacheLayout.index(base + heaviest[h], d, dim));
+            float value = CacheLayout.element(k32, k16, format & 1, CacheLayout.at(pages, perSequence, pageSize, kvHeads, format,
+                    kvUnit, heaviest[h], d, dim));
             c[h * stride + d % STRIP * strips + d / STRIP] = value;
             if (split == 0 && chunk == 0) {
                 centre.set(unit * hw * dim + i, value);
@@ -202,7 +206,8 @@ public final class CovarianceDecode {
         for (int token = from; token < to; token += TILE) {
             int n = Math.min(TILE, to - token);
             for (int i = me; i < n * dim; i += threads) {
-                float value = CacheLayout.element(k32, k16, binary16, CacheLayout.index(base + token + i / dim, i % dim, dim));
+                float value = CacheLayout.element(k32, k16, format & 1, CacheLayout.at(pages, perSequence, pageSize, kvHeads, format,
+                        kvUnit, token + i / dim, i % dim, dim));
                 int d = i % dim;
                 k[i / dim * stride + d % STRIP * strips + d / STRIP] = value;
             }
@@ -265,8 +270,8 @@ public final class CovarianceDecode {
      * @param parts (B*H,splits,Dv)
      */
     public static void output(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray v32, HalfFloatArray v16,
-            FloatArray scaledQ, IntArray lengths, FloatArray centre, FloatArray x, FloatArray facts,
-            FloatArray parts, int binary16, int dim, int valueDim, int capacity, int kvHeads, int group, int hw,
+            FloatArray scaledQ, IntArray lengths, IntArray pages, FloatArray centre, FloatArray x, FloatArray facts,
+            FloatArray parts, int format, int dim, int valueDim, int pageSize, int kvHeads, int group, int hw,
             int splits) {
         int threads = context.localGroupSizeX;
         int me = context.localIdx;
@@ -277,7 +282,7 @@ public final class CovarianceDecode {
         int perSplit = (length + splits - 1) / splits;
         int from = Math.min(split * perSplit, length);
         int to = Math.min(from + perSplit, length);
-        int base = kvUnit * capacity;
+        int perSequence = pages.getSize() / lengths.getSize();
 
         float[] k = context.allocateFloatLocalArray(TILE * (dim + 1));
         float[] v = context.allocateFloatLocalArray(TILE * valueDim);
@@ -298,11 +303,13 @@ public final class CovarianceDecode {
         for (int token = from; token < to; token += TILE) {
             int n = Math.min(TILE, to - token);
             for (int i = me; i < n * dim; i += threads) {
-                float value = CacheLayout.element(k32, k16, binary16, CacheLayout.index(base + token + i / dim, i % dim, dim));
+                float value = CacheLayout.element(k32, k16, format & 1, CacheLayout.at(pages, perSequence, pageSize, kvHeads, format,
+                        kvUnit, token + i / dim, i % dim, dim));
                 k[i / dim * (dim + 1) + i % dim] = value;
             }
             for (int i = me; i < n * valueDim; i += threads) {
-                float value = CacheLayout.element(v32, v16, binary16, CacheLayout.index(base + token + i / valueDim, i % valueDim, valueDim));
+                float value = CacheLayout.element(v32, v16, format & 1, CacheLayout.at(pages, perSequence, pageSize, kvHeads, format,
+                        kvUnit, token + i / valueDim, i % valueDim, valueDim));
                 v[i] = value;
             }
             context.localBarrier();

@@ -2,10 +2,12 @@ package io.github.flashlla.tornado.kernels.decode;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DecodeMethod;
-import io.github.flashlla.tornado.buffers.CacheArrays;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.buffers.PagedArrays;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
+import io.github.flashlla.tornado.kernels.tile.CacheLayout;
+import java.util.stream.Stream;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -17,7 +19,7 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
 
     private static final int FACTS = 5;
 
-    private final CacheArrays cache;
+    private final PagedArrays cache;
     private final AttentionShape shape;
     private final DecodeGrid grid;
     private final DecodeArrays io;
@@ -33,7 +35,7 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     private final FloatArray facts;
     private final FloatArray parts;
 
-    public CovarianceDecodeTasks(CacheArrays cache, AttentionShape shape, DecodeGrid grid, DecodeArrays io) {
+    public CovarianceDecodeTasks(PagedArrays cache, AttentionShape shape, DecodeGrid grid, DecodeArrays io) {
         this.cache = cache;
         this.shape = shape;
         this.grid = grid;
@@ -65,21 +67,22 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
 
     /** scan -> covariance -> solve. */
     public void appendSolve(TaskAppender tasks) {
-        FloatArray k32 = cache.k().single;
-        HalfFloatArray k16 = cache.k().half;
-        int binary16 = cache.k().halves() ? 1 : 0;
+        FloatArray k32 = cache.k32();
+        HalfFloatArray k16 = cache.k16();
+        IntArray pages = cache.pages();
+        int format = cache.format();
         int dim = shape.headDim();
-        int rows = cache.rowsPerSequence();
+        int pageSize = cache.pageSize();
         int group = shape.group();
         int hw = grid.headsPerGroup();
         int splits = grid.splits();
         int units = grid.units(shape);
         tasks.task("scan", TaskAppender.groups(units * splits, grid.threads()), graphed -> graphed.task("scan",
-                CovarianceDecode::scan, context, k32, k16, io.scaledQ(), io.lengths(), topScore, topKey, binary16, dim, rows,
+                CovarianceDecode::scan, context, k32, k16, io.scaledQ(), io.lengths(), pages, topScore, topKey, format, dim, pageSize,
                 shape.kvHeads(), group, hw, splits));
         tasks.task("covariance", TaskAppender.groups((long) units * splits * grid.chunks(), grid.covarianceThreads()),
                 graphed -> graphed.task("covariance", CovarianceDecode::covariance, context, k32, k16, io.scaledQ(), io.lengths(),
-                        topScore, topKey, sums, sumZ, centre, binary16, dim, rows, shape.kvHeads(), group, hw, splits, grid.chunks()));
+                        pages, topScore, topKey, sums, sumZ, centre, format, dim, pageSize, shape.kvHeads(), group, hw, splits, grid.chunks()));
         tasks.task("solve", TaskAppender.groups(shape.batch() * shape.heads(), grid.threads()), this::solve);
     }
 
@@ -90,7 +93,12 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
      */
     public void appendHandOn(TaskAppender tasks, FloatArray handed) {
         tasks.task("handOn", TaskAppender.groups(1, grid.threads()), graphed -> graphed.task("handOn", CovarianceDecode::handOn, context,
-                cache.v().single, cache.v().half, handed, cache.v().halves() ? 1 : 0));
+                cache.v32(), cache.v16(), handed, cache.format() & CacheLayout.FLOAT16));
+    }
+
+    /** The cache's page table; of {@link #scratch}, where there is none. */
+    public IntArray pages() {
+        return cache.pages();
     }
 
     /** Of {@link #scratch}, what only the output reads. */
@@ -107,9 +115,8 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     public void appendOutput(TaskAppender tasks, FloatArray solution, FloatArray scales) {
         int splits = grid.splits();
         tasks.task("output", TaskAppender.groups(grid.units(shape) * splits, grid.threads()), graphed -> graphed.task("output",
-                CovarianceDecode::output, context, cache.k().single, cache.k().half, cache.v().single, cache.v().half, io.scaledQ(),
-                io.lengths(), centre, solution, scales, parts, cache.k().halves() ? 1 : 0, shape.headDim(), shape.valueDim(),
-                cache.rowsPerSequence(), shape.kvHeads(), shape.group(), grid.headsPerGroup(), splits));
+                CovarianceDecode::output, context, cache.k32(), cache.k16(), cache.v32(), cache.v16(), io.scaledQ(), io.lengths(),
+                cache.pages(), centre, solution, scales, parts, cache.format(), shape.headDim(), shape.valueDim(), cache.pageSize(), shape.kvHeads(), shape.group(), grid.headsPerGroup(), splits));
         tasks.task("merge", TaskAppender.groups(Math.ceilDiv(io.o().getSize(), grid.threads()), grid.threads()),
                 graphed -> graphed.task("merge", CovarianceDecode::merge, context, parts, io.o(), shape.valueDim(), splits));
     }
@@ -132,7 +139,8 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
 
     @Override
     public Object[] scratch() {
-        return new Object[] {topScore, topKey, sums, sumZ, centre, a, parts};
+        Object[] own = {topScore, topKey, sums, sumZ, centre, a, parts};
+        return cache.isPaged() ? own : Stream.concat(Stream.of(own), Stream.of(cache.pages())).toArray(); // a table is the caller's to transfer
     }
 
     @Override

@@ -5,6 +5,7 @@ import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.tornado.buffers.CacheArrays;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.buffers.PagedArrays;
 import io.github.flashlla.tornado.device.WorkGroupDemand;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.DecodeVariant;
@@ -37,6 +38,11 @@ public final class CovarianceDecodeVariant implements DecodeVariant {
 
     @Override
     public DecodeTasks tasks(VariantDevice device, CacheArrays cache, AttentionShape shape, LlaOptions options, DecodeArrays io) {
+        return tasks(device, PagedArrays.of(cache, shape.batch()), shape, io);
+    }
+
+    /** The same over a cache in pages. */
+    public static DecodeTasks tasks(VariantDevice device, PagedArrays cache, AttentionShape shape, DecodeArrays io) {
         return new CovarianceDecodeTasks(cache, shape, DecodeGrid.of(device, shape), io);
     }
 }

@@ -1,12 +1,21 @@
 package io.github.flashlla.tornado.kernels.tile;
 
 import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Where the key/value cache keeps its elements on a device, and the kernel that appends tokens. */
 public final class CacheLayout {
+    // bits of a kernel's argument format
+    /** Elements are float16, in the second of two arrays. */
+    public static final int FLOAT16 = 1;
+    /** Rows are one after the other, not as {@link #index} has them. */
+    public static final int ROW_MAJOR = 2;
+    /** A sequence's rows are in pages, which a table names; else a sequence is one page, that of its own number. */
+    public static final int PAGED = 4;
+
     private CacheLayout() {}
 
     /**
@@ -27,6 +36,43 @@ public final class CacheLayout {
             lanes = dim / 8;
         }
         return lanes;
+    }
+
+    /**
+     * Where element d of a token lies in a cache (pages,Hkv,pageSize,D).
+     *
+     * @param pages (B,perSequence): the page that holds tokens n pageSize to (n + 1) pageSize - 1 of a sequence; less than 0 for none
+     * @param kvUnit sequence * Hkv + head
+     * @param format of the bits above
+     */
+    public static int at(IntArray pages, int perSequence, int pageSize, int kvHeads, int format, int kvUnit, int token, int d, int dim) {
+        int row = kvUnit * pageSize + token;
+        if ((format & PAGED) != 0) {
+            int page = Math.max(pages.get(kvUnit / kvHeads * perSequence + token / pageSize), 0);
+            row = (page * kvHeads + kvUnit % kvHeads) * pageSize + token % pageSize;
+        }
+        int at = row * dim + d;
+        if ((format & ROW_MAJOR) == 0) {
+            at = index(row, d, dim);
+        }
+        return at;
+    }
+
+    /**
+     * Sets a number of a cache that is in one of two arrays. It is compared first because TornadoVM copies to the device only what a
+     * kernel reads: the rest of the cache must get there.
+     */
+    public static void put(FloatArray k32, HalfFloatArray k16, int binary16, int at, float value) {
+        if (binary16 == 1) {
+            HalfFloat half = new HalfFloat(value);
+            if (k16.get(at).getFloat32() != half.getFloat32()) {
+                k16.set(at, half);
+            }
+        } else {
+            if (k32.get(at) != value) {
+                k32.set(at, value);
+            }
+        }
     }
 
     /** A number of a cache that is in one of two arrays. */

@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.kernels.tile;
 
+import io.github.flashlla.tornadovm.OneGpu;
 import java.lang.reflect.InvocationTargetException;
 import java.util.HashMap;
 import java.util.Map;
@@ -49,7 +50,7 @@ public final class TileOperations {
                     + Tile.HEADER);
         }
         try {
-            Class.forName(COMPILER).getMethod("register", Class.class, int.class).invoke(null, Tile.class, Integer.parseInt(device.substring("cuda:".length())));
+            Class.forName(COMPILER).getMethod("register", Class.class, int.class).invoke(null, Tile.class, OneGpu.index(device));
             return Optional.empty();
         } catch (InvocationTargetException e) {
             return Optional.of(reason(e.getCause()));
