@@ -43,7 +43,7 @@ public final class BothPasses implements AutoCloseable {
         forward.appendTo(graph, grids);
         backward.appendTo(graph, grids);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, outputs);
-        plan = forward.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids);
+        plan = forward.entry().configureShared(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids);
     }
 
     public void run() {

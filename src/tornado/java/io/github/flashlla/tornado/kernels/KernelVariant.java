@@ -44,6 +44,8 @@ public interface KernelVariant {
         return unsuited(device, shape, options).or(() -> unless(options.window() == 0 || takesSpans(), "it has no window"))
                 .or(() -> unless(!arranged.sequences() || takesSpans(), "it takes no packed sequences"))
                 .or(() -> unless(!arranged.strides() || takesStrides(), "it takes row-major tensors only"))
+                .or(() -> unless(!arranged.strides() || !device.info().backend().equals("spirv"),
+                        "TornadoVM's SPIR-V for tensors with strides is not valid"))
                 .or(() -> device.limits().refusal(demand(device, shape, options)));
     }
 
