@@ -41,12 +41,12 @@ peers() { # SECONDS OPTION...
 
 if [ "$kind" = gpu ]; then
     compare="--clock kernel --baseline jvm"
-    suite float16 45
-    peers 60 --peer flashlla-triton,torch-sdpa --seq "${PEER_SEQ:-16384}" --heads 16 --max-iter 6,8 --warm-up 1 --sample 1 --time-limit 60
+    suite matrix-units 45
     suite float32 65
     suite host 30
-    suite decode 45
+    peers 60 --peer flashlla-triton,torch-sdpa --seq "${PEER_SEQ:-16384}" --heads 16 --max-iter 6,8 --warm-up 1 --sample 1 --time-limit 60
     suite error 60
+    suite decode 45
     suite shapes 90
 else
     compare="--baseline jvm"

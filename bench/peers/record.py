@@ -93,15 +93,46 @@ def passed(check):
     return check.get("error", np.inf) <= check["bar"]
 
 
-def nvml_meter(index):
-    """A function that returns the joules a GPU has taken so far, or None where NVIDIA's management library does not tell."""
+def nvml_gpu(index):
+    """NVIDIA's management library and a GPU of it, or None where there is none."""
     try:
-        nvml = ctypes.CDLL("libnvidia-ml.so.1")
-        handle, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
-        if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)):
-            return None
+        nvml, handle = ctypes.CDLL("libnvidia-ml.so.1"), ctypes.c_void_p()
+        return None if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)) else (nvml, handle)
     except (OSError, AttributeError):
         return None
+
+
+def nvml_state(index):
+    """How a GPU is set now, as a record's device has it, or None."""
+    found = nvml_gpu(index)
+    if not found:
+        return None
+    nvml, handle = found
+
+    def number(name, *kind):
+        value = ctypes.c_uint()
+        return None if getattr(nvml, name)(handle, *kind, ctypes.byref(value)) else value.value
+
+    try:
+        driver, limit = ctypes.create_string_buffer(128), number("nvmlDeviceGetEnforcedPowerLimit")
+        state = {"driver_version": None if nvml.nvmlSystemGetDriverVersion(driver, len(driver)) else driver.value.decode(),
+                 "power_limit_watts": limit and limit / 1e3, "clock_mhz": number("nvmlDeviceGetClockInfo", 1),
+                 "max_clock_mhz": number("nvmlDeviceGetMaxClockInfo", 1), "memory_clock_mhz": number("nvmlDeviceGetClockInfo", 2),
+                 "temperature_c": number("nvmlDeviceGetTemperature", 0)}
+        ecc, pending = ctypes.c_uint(), ctypes.c_uint()
+        if not nvml.nvmlDeviceGetEccMode(handle, ctypes.byref(ecc), ctypes.byref(pending)):
+            state["ecc"] = ecc.value == 1
+    except AttributeError:  # an older library
+        return None
+    return {key: value for key, value in state.items() if value is not None} or None
+
+
+def nvml_meter(index):
+    """A function that returns the joules a GPU has taken so far, or None where NVIDIA's management library does not tell."""
+    found = nvml_gpu(index)
+    if not found:
+        return None
+    (nvml, handle), millijoules = found, ctypes.c_ulonglong()
 
     def joules():
         return None if nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(millijoules)) else millijoules.value / 1e3

@@ -4,10 +4,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 import tempfile
+import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -53,6 +54,29 @@ class RecordTest(unittest.TestCase):
         self.assertAlmostEqual(50, joules / seconds, delta=12)  # 50 W
         self.assertTrue(0 < runs * 0.01 <= seconds, (runs, seconds))
         self.assertIsNone(record.energy_window(lambda: 3.0, 0.02, lambda: time.sleep(0.005)))
+
+    def test_state_is_what_the_library_tells(self):
+        library = mock.Mock()
+        for name in ("nvmlInit_v2", "nvmlDeviceGetHandleByIndex_v2"):
+            getattr(library, name).return_value = 0
+
+        def tell(value, status=0):
+            def call(*arguments):
+                arguments[-1]._obj.value = value
+                return status
+            return call
+
+        library.nvmlSystemGetDriverVersion.side_effect = lambda text, length: setattr(text, "value", b"580.1") or 0
+        library.nvmlDeviceGetEnforcedPowerLimit.side_effect = tell(700_000)
+        library.nvmlDeviceGetClockInfo.side_effect = tell(345)
+        library.nvmlDeviceGetMaxClockInfo.side_effect = tell(1980)
+        library.nvmlDeviceGetTemperature.side_effect = tell(38, status=3)  # not supported
+        library.nvmlDeviceGetEccMode.side_effect = lambda handle, now, then: setattr(now._obj, "value", 1) or 0
+        with mock.patch("ctypes.CDLL", return_value=library):
+            self.assertEqual({"driver_version": "580.1", "power_limit_watts": 700.0, "clock_mhz": 345, "max_clock_mhz": 1980,
+                              "memory_clock_mhz": 345, "ecc": True}, record.nvml_state(0))
+        with mock.patch("ctypes.CDLL", side_effect=OSError):
+            self.assertIsNone(record.nvml_state(0))
 
     def test_work_is_the_operators_count(self):
         self.assertEqual(record.pairs(self.w), 2 * 24 * 25 // 2)

@@ -27,7 +27,8 @@ def facts(name, backend, cuda):
     import torch
     if cuda:
         properties = torch.cuda.get_device_properties(0)
-        return {"name": name, "backend": backend, "type": "gpu", "hardware": properties.name, "vendor": "NVIDIA",
+        state = record.nvml_state(0)
+        return {**({"state": state} if state else {}), "name": name, "backend": backend, "type": "gpu", "hardware": properties.name, "vendor": "NVIDIA",
                 "driver": f"{runtime()}, CUDA {torch.version.cuda}", "memory_bytes": properties.total_memory,
                 "compute_units": properties.multi_processor_count}
     return {"name": name, "backend": backend, "type": "cpu", "hardware": record.cpu(), "vendor": "PyTorch",

@@ -130,9 +130,17 @@ public final class Devices {
                 }
                 survey.add(providers.next(), backends);
             } catch (ServiceConfigurationError | LinkageError e) {
+                if (isInAnotherArchive(e)) {
+                    continue;
+                }
                 survey.absences.add(new Absence("unknown", "a device provider could not be loaded: " + e.getMessage()));
             }
         }
+    }
+
+    /** Whether the class that provides is not here: those of TornadoVM's devices come with the artifact's classifier {@code tornado}. */
+    private static boolean isInAnotherArchive(Throwable e) {
+        return e instanceof ServiceConfigurationError && e.getCause() == null && e.getMessage().endsWith(" not found");
     }
 
     private static final class Survey {

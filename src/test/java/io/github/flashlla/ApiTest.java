@@ -3,6 +3,7 @@ package io.github.flashlla;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
+import io.github.flashlla.tornadovm.TornadoSdk;
 import java.io.IOException;
 import java.lang.reflect.Constructor;
 import java.lang.reflect.Executable;
@@ -10,6 +11,8 @@ import java.lang.reflect.Field;
 import java.lang.reflect.Member;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -18,28 +21,51 @@ import java.util.List;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 
 /**
  * Public API is what {@code src/test/resources/api.txt} lists: a line for each public class, constructor, method and constant of package
- * {@code io.github.flashlla}. What is gone or changed is a break, which wants a new major version and a line in CHANGELOG.md. What is new
- * may be added at any time; {@code -Dflashlla.api.write=true} writes the file anew.
+ * {@code io.github.flashlla}; and {@code api-tornado.txt} for the task graphs of {@code io.github.flashlla.tornado}, but for methods that name
+ * classes of the packages below it. What is gone or changed is a break, which wants a new major version and a line in CHANGELOG.md. What is
+ * new may be added at any time; {@code -Dflashlla.api.write=true} writes the files anew.
  */
 class ApiTest {
     private static final Path ROOT = Path.of(System.getProperty("flashlla.root", "."));
     private static final Path FILE = ROOT.resolve("src/test/resources/api.txt");
+    private static final Path TORNADO_FILE = ROOT.resolve("src/test/resources/api-tornado.txt");
     private static final Path CLASSES = ROOT.resolve("target/classes/io/github/flashlla");
+    private static final String PACKAGE = "io.github.flashlla.";
 
     @Test
     void nothingIsBroken() throws IOException, ClassNotFoundException {
-        TreeSet<String> found = signatures();
-        if (Boolean.getBoolean("flashlla.api.write")) {
-            Files.write(FILE, found);
+        isKept(FILE, signatures(CLASSES, PACKAGE, ApiTest.class.getClassLoader()));
+    }
+
+    @Test
+    void nothingOfTaskGraphsIsBroken() throws IOException, ClassNotFoundException {
+        Assumptions.assumeTrue(Files.exists(CLASSES.resolve("tornado/LlaTasks.class")), "this build has no TornadoVM SDK");
+        Path sdk = TornadoSdk.find().orElseThrow().home().resolve("share/java/tornado");
+        TreeSet<String> found;
+        try (Stream<Path> files = Files.list(sdk)) { // TornadoVM's classes are on no path of this JVM
+            Path api = files.filter(file -> file.getFileName().toString().startsWith("tornado-api-")).findFirst().orElseThrow();
+            URL[] both = {ROOT.resolve("target/classes/").toUri().toURL(), api.toUri().toURL()};
+            try (URLClassLoader loader = new URLClassLoader(both, ClassLoader.getPlatformClassLoader())) {
+                found = signatures(CLASSES.resolve("tornado"), PACKAGE + "tornado.", loader);
+            }
         }
-        List<String> promised = Files.readAllLines(FILE);
+        found.removeIf(line -> line.split(" ", 2)[1].matches(".*io\\.github\\.flashlla\\.tornado\\.[a-z].*"));
+        isKept(TORNADO_FILE, found);
+    }
+
+    private static void isKept(Path file, TreeSet<String> found) throws IOException {
+        if (Boolean.getBoolean("flashlla.api.write")) {
+            Files.write(file, found);
+        }
+        List<String> promised = Files.readAllLines(file);
         assertFalse(promised.isEmpty());
         List<String> gone = promised.stream().filter(line -> !found.contains(line)).toList();
-        assertEquals(List.of(), gone, "these are promised by api.txt and gone");
+        assertEquals(List.of(), gone, "these are promised by " + file.getFileName() + " and gone");
     }
 
     /** A type of the core that a public method gives or takes is public API too, so it must be listed. */
@@ -52,15 +78,15 @@ class ApiTest {
         assertEquals(List.of(), foreign);
     }
 
-    private static TreeSet<String> signatures() throws IOException, ClassNotFoundException {
+    private static TreeSet<String> signatures(Path folder, String packageName, ClassLoader loader) throws IOException, ClassNotFoundException {
         TreeSet<String> lines = new TreeSet<>();
         List<String> names;
-        try (Stream<Path> files = Files.list(CLASSES)) {
+        try (Stream<Path> files = Files.list(folder)) {
             names = files.map(file -> file.getFileName().toString()).filter(name -> name.endsWith(".class") && !name.equals("package-info.class"))
-                    .map(name -> "io.github.flashlla." + name.replace(".class", "")).toList();
+                    .map(name -> packageName + name.replace(".class", "")).toList();
         }
         for (String name : names) {
-            Class<?> type = Class.forName(name, false, ApiTest.class.getClassLoader());
+            Class<?> type = Class.forName(name, false, loader);
             if (isPublic(type)) {
                 add(type, lines);
             }

@@ -1,6 +1,7 @@
 package io.github.flashlla.bench;
 
 import io.github.flashlla.DataType;
+import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.bench.host.EnvironmentProbe;
 import io.github.flashlla.process.JavaCommand;
@@ -81,10 +82,36 @@ public final class BenchmarkRun {
                 }
             }
         }
+        if (suite.protocol().cold()) {
+            coldStarts();
+        }
         if (conditions != null) {
             conditions = conditions.ended(HostConditions.load());
         }
         return record(!stopping);
+    }
+
+    /** Of everything that ran, when no process of ours holds a device or a core. */
+    private void coldStarts() {
+        for (DeviceInfo device : devices) {
+            for (Task task : suite.tasks()) {
+                Task settled = found.getOrDefault(Map.entry(device.name(), task), task);
+                int at = IntStream.range(0, measurements.size()).filter(n -> isOf(measurements.get(n), device, settled)).findFirst().orElse(-1);
+                if (at >= 0 && !stopping && measurements.get(at).coldStart() == null) {
+                    listener.phase("cold start of " + device.name());
+                    try {
+                        measurements.set(at, measurements.get(at).withColdStart(StartProbe.measure(javaCommand.apply(device), device.name(), settled,
+                                suite.protocol().timeLimitSeconds())));
+                    } catch (DeviceException e) {
+                        listener.phase("no cold start of " + device.name() + ": " + e.getMessage());
+                    }
+                }
+            }
+        }
+    }
+
+    private static boolean isOf(Measurement m, DeviceInfo device, Task task) {
+        return m.status() == Status.OK && m.device().equals(device.name()) && m.workload().equals(task.workload()) && m.method().equals(task.method());
     }
 
     /** Ends the run from another thread: what is done is kept, what is running is not. */

@@ -12,8 +12,9 @@ import java.util.Arrays;
  * @param warmUpSeconds longest time to wait for run times to settle; at least one run warms up whatever it takes
  * @param timeLimitSeconds after which a task is stopped and recorded as timed out
  * @param forks how many processes of each device measure every task, those of several devices in turn
+ * @param cold whether the start of fresh processes is measured, too
  */
-public record Protocol(int repetitions, double sampleSeconds, double warmUpSeconds, double timeLimitSeconds, int forks) {
+public record Protocol(int repetitions, double sampleSeconds, double warmUpSeconds, double timeLimitSeconds, int forks, boolean cold) {
     /** At least five runs, two seconds of them, after at most three seconds of warm-up. */
     public static final Protocol DEFAULT = new Protocol(5, 2, 3, 300);
 
@@ -27,7 +28,7 @@ public record Protocol(int repetitions, double sampleSeconds, double warmUpSecon
 
     /** In one process for each device. */
     public Protocol(int repetitions, double sampleSeconds, double warmUpSeconds, double timeLimitSeconds) {
-        this(repetitions, sampleSeconds, warmUpSeconds, timeLimitSeconds, 1);
+        this(repetitions, sampleSeconds, warmUpSeconds, timeLimitSeconds, 1, false);
     }
 
     public Protocol {
@@ -64,18 +65,23 @@ public record Protocol(int repetitions, double sampleSeconds, double warmUpSecon
 
     /** The same with exactly this many timed runs. */
     public Protocol withExactly(int runs) {
-        return new Protocol(runs, 0, warmUpSeconds, timeLimitSeconds, forks);
+        return new Protocol(runs, 0, warmUpSeconds, timeLimitSeconds, forks, cold);
     }
 
     public Protocol withWarmUp(double seconds) {
-        return new Protocol(repetitions, sampleSeconds, seconds, timeLimitSeconds, forks);
+        return new Protocol(repetitions, sampleSeconds, seconds, timeLimitSeconds, forks, cold);
     }
 
     public Protocol withTimeLimit(double seconds) {
-        return new Protocol(repetitions, sampleSeconds, warmUpSeconds, seconds, forks);
+        return new Protocol(repetitions, sampleSeconds, warmUpSeconds, seconds, forks, cold);
     }
 
     public Protocol withForks(int processes) {
-        return new Protocol(repetitions, sampleSeconds, warmUpSeconds, timeLimitSeconds, processes);
+        return new Protocol(repetitions, sampleSeconds, warmUpSeconds, timeLimitSeconds, processes, cold);
+    }
+
+    /** The same with the start of fresh processes. */
+    public Protocol withColdStart() {
+        return new Protocol(repetitions, sampleSeconds, warmUpSeconds, timeLimitSeconds, forks, true);
     }
 }

@@ -63,6 +63,7 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
             Double warmUpS,
             Double timeLimitS,
             Integer forks,
+            Boolean cold,
             List<Grid> workloads) {
 
         Suite suite(String otherName) {
@@ -82,7 +83,7 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
                     sampleS != null ? sampleS : repetitions == null ? usual.sampleSeconds() : 0,
                     warmUpS == null ? usual.warmUpSeconds() : warmUpS,
                     timeLimitS == null ? usual.timeLimitSeconds() : timeLimitS,
-                    forks == null ? usual.forks() : forks));
+                    forks == null ? usual.forks() : forks, cold != null && cold));
         }
     }
 }

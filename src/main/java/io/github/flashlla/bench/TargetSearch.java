@@ -41,7 +41,8 @@ final class TargetSearch {
     /** @param ofDevice the device's precisions, for a task that may use any */
     TargetSearch(Task task, Collection<DataType> ofDevice, Probe probe) {
         this.task = task;
-        this.precisions = task.target().anyPrecision() ? ofDevice.stream().filter(PRECISIONS::contains).toList() : List.of(task.options().precision());
+        List<DataType> any = task.target().anyPrecision() ? ofDevice.stream().filter(PRECISIONS::contains).toList() : List.of();
+        this.precisions = any.isEmpty() ? List.of(task.options().precision()) : any;
         this.probe = probe;
     }
 

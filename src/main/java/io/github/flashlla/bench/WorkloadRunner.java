@@ -149,6 +149,27 @@ public final class WorkloadRunner {
         }
     }
 
+    /**
+     * What a task costs before it is warm.
+     *
+     * @param planNs preparing the shape
+     * @param wallNs its first run, with the forward pass that a backward pass needs
+     * @param compileNs run-time compilation by the device's account; null where it gives none
+     */
+    record FirstRun(long planNs, long wallNs, Long compileNs) {}
+
+    /** Runs a task once. */
+    FirstRun firstRun(Task task) {
+        LlaInputs inputs = RandomInputs.normal(task.shape(), task.dataType());
+        Tensor gradOutput = task.mode().hasBackward() ? RandomInputs.gradient(task.shape()) : null;
+        long began = System.nanoTime();
+        try (LlaPlan plan = plan(task, inputs)) {
+            long planned = System.nanoTime();
+            Run run = new Runs(task.mode(), plan, inputs, gradOutput).next();
+            return new FirstRun(planned - began, System.nanoTime() - planned, known(run.timing.compileNanos()));
+        }
+    }
+
     private Measurement measure(Task task, LlaInputs inputs, Tensor gradOutput) {
         boolean onHeap = device.info().has(DeviceInfo.Trait.ON_HEAP);
         long heapBefore = onHeap ? LiveHeap.bytes() : 0;

@@ -147,6 +147,9 @@ public final class BenchCommand implements Callable<Integer> {
             description = "Stop a workload after this many seconds and record it as timed out (default: 300)")
     private Double timeLimit;
 
+    @Option(names = "--cold", description = "Measure the start, too: of a fresh process with empty caches, and of one with those that it left")
+    private boolean cold;
+
     @Option(names = "--forks", paramLabel = "N",
             description = "Processes of each device, which take turns with those of the others; with 3 and more, intervals are over processes "
                     + "(default: 1)")
@@ -349,6 +352,7 @@ public final class BenchCommand implements Callable<Integer> {
         protocol = warmUp == null ? protocol : protocol.withWarmUp(warmUp);
         protocol = forks == null ? protocol : protocol.withForks(forks);
         protocol = timeLimit == null ? protocol : protocol.withTimeLimit(timeLimit);
+        protocol = cold ? protocol.withColdStart() : protocol;
         return new Suite(name == null ? suite.name() : name, devices == null ? suite.devices() : devices, suite.tasks(),
                 protocol);
     }

@@ -51,9 +51,10 @@ import picocli.CommandLine.Spec;
             "  flashlla verify --device jvm --format json -o checks.json", "  flashlla verify --random 1000 --minutes 5 --save wrong"})
 public final class VerifyCommand implements Callable<Integer> {
     private static final double MOST_MINUTES = 1e6;
-    /** More compile no faster: the last of the checks takes as long as it takes. */
-    private static final int MOST_PARTS = 4;
+    private static final int MOST_PARTS = 8;
     private static final int CORES_PER_PART = 2;
+    /** Of the device's; a driver takes some hundred MiB for each process. */
+    private static final long BYTES_PER_PART = 4L << 30;
     private static final Duration TELL_EVERY = Duration.ofSeconds(10);
 
     @Option(names = "--device", split = ",", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
@@ -85,7 +86,7 @@ public final class VerifyCommand implements Callable<Integer> {
     private Format format;
 
     @Option(names = "--part", hidden = true, arity = "2", paramLabel = "N",
-            description = "Which of how many parts of the checks to run, as a JVM of several side by side")
+            description = "Which of how many parts of the checks to run, as a JVM of several side by side (default: 0 1, all of them)")
     private int[] part = {0, 1};
 
     @Mixin
@@ -174,9 +175,10 @@ public final class VerifyCommand implements Callable<Integer> {
         }
     }
 
-    /** Checks on a GPU wait for compilers, each of which uses one core of the host. */
+    /** Checks on a GPU wait for compilers, each of which uses a core or two of the host. */
     private static int parts(DeviceInfo info) {
-        return info.type() == DeviceInfo.Type.GPU ? Math.clamp(Runtime.getRuntime().availableProcessors() / CORES_PER_PART, 1, MOST_PARTS) : 1;
+        long fit = Math.min(Runtime.getRuntime().availableProcessors() / CORES_PER_PART, info.memoryBytes() / BYTES_PER_PART);
+        return info.type() == DeviceInfo.Type.GPU ? (int) Math.clamp(fit, 1, MOST_PARTS) : 1;
     }
 
     /** The checks split among JVMs side by side. */

@@ -21,6 +21,7 @@ import org.apache.commons.statistics.descriptive.Quantile;
  * @param backwardSolve what the second solve did; null without a backward pass
  * @param memory null unless it ran
  * @param energy null unless it ran on a device that counts it
+ * @param coldStart null unless it was asked for
  */
 public record Measurement(
         String device,
@@ -34,7 +35,8 @@ public record Measurement(
         @Limits(optional = true) Solve solve,
         @Limits(optional = true) Solve backwardSolve,
         @Limits(optional = true) Memory memory,
-        @Limits(optional = true) Energy energy) {
+        @Limits(optional = true) Energy energy,
+        @Limits(optional = true) ColdStart coldStart) {
 
     private static final int MAX_MESSAGE = 2000;
 
@@ -55,15 +57,26 @@ public record Measurement(
         this(device, workload, method, status, message, times, rates, accuracy, solve, backwardSolve, memory, null);
     }
 
+    /** Of an unknown cold start. */
+    public Measurement(String device, Workload workload, Method method, Status status, String message, Times times, Rates rates, AccuracyCheck accuracy,
+            Solve solve, Solve backwardSolve, Memory memory, Energy energy) {
+        this(device, workload, method, status, message, times, rates, accuracy, solve, backwardSolve, memory, energy, null);
+    }
+
+    /** The same with a cold start. */
+    public Measurement withColdStart(ColdStart start) {
+        return new Measurement(device, workload, method, status, message, times, rates, accuracy, solve, backwardSolve, memory, energy, start);
+    }
+
     /** The same with other times, and the rates that they give. */
     public Measurement withTimes(Times other, DeviceFacts.Ceilings ceilings) {
         return new Measurement(device, workload, method, status, message, other, Rates.of(rates.flops(), rates.bytes(), other.computeNs(), method, ceilings),
-                accuracy, solve, backwardSolve, memory, energy);
+                accuracy, solve, backwardSolve, memory, energy, coldStart);
     }
 
     /** The same, told apart by the kernel that was tried. */
     public Measurement withKernel(String kernel) {
-        return new Measurement(device, workload, method.withKernel(kernel), status, message, times, rates, accuracy, solve, backwardSolve, memory, energy);
+        return new Measurement(device, workload, method.withKernel(kernel), status, message, times, rates, accuracy, solve, backwardSolve, memory, energy, coldStart);
     }
 
     /** One that did not come to be measured. */

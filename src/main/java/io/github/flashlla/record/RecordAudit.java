@@ -94,7 +94,7 @@ final class RecordAudit {
         Rates rates = Rates.of(countedFlops(m), m.rates().bytes(), times.computeNs(), m.method(), ceilings);
         requireClose(where, "tflops", m.rates().tflops(), rates.tflops());
         return new Measurement(m.device(), m.workload(), m.method(), m.status(), m.message(), times, rates, m.accuracy(),
-                m.solve(), m.backwardSolve(), m.memory(), m.energy());
+                m.solve(), m.backwardSolve(), m.memory(), m.energy(), m.coldStart());
     }
 
     /** What the operator's count gives, where the record says enough to tell; else what is stored. */

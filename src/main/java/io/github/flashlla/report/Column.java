@@ -2,6 +2,8 @@ package io.github.flashlla.report;
 
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.record.DeviceFacts;
+import io.github.flashlla.record.ColdStart.Phases;
+import io.github.flashlla.record.ColdStart;
 import io.github.flashlla.record.Energy;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.report.compare.Comparison.Clock;
@@ -126,6 +128,23 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
                     .noted(of(clocked(Measurement.Times::compileNs), ns -> "compile " + time(ns))),
             csv("compile_ns", times(Measurement.Times::compileNs)),
             csv("plan_ns", times(Measurement.Times::planNs)),
+            people("cold start", row -> start(row, ColdStart::empty), Table.BENCH, Table.PAGE).when(Column::haveColdStarts),
+            people("warm start", row -> start(row, ColdStart::warm), Table.BENCH, Table.PAGE).when(Column::haveColdStarts),
+            people("second shape", of(cold(ColdStart::warm, Phases::secondShapeNs), Column::time), Table.BENCH, Table.PAGE).when(Column::haveColdStarts),
+            csv("cold_jvm_ns", cold(ColdStart::empty, Phases::jvmNs)),
+            csv("cold_survey_ns", cold(ColdStart::empty, Phases::surveyNs)),
+            csv("cold_open_ns", cold(ColdStart::empty, Phases::openNs)),
+            csv("cold_plan_ns", cold(ColdStart::empty, Phases::planNs)),
+            csv("cold_compile_ns", cold(ColdStart::empty, Phases::compileNs)),
+            csv("cold_first_run_ns", cold(ColdStart::empty, Phases::firstRunNs)),
+            csv("cold_second_shape_ns", cold(ColdStart::empty, Phases::secondShapeNs)),
+            csv("warm_jvm_ns", cold(ColdStart::warm, Phases::jvmNs)),
+            csv("warm_survey_ns", cold(ColdStart::warm, Phases::surveyNs)),
+            csv("warm_open_ns", cold(ColdStart::warm, Phases::openNs)),
+            csv("warm_plan_ns", cold(ColdStart::warm, Phases::planNs)),
+            csv("warm_compile_ns", cold(ColdStart::warm, Phases::compileNs)),
+            csv("warm_first_run_ns", cold(ColdStart::warm, Phases::firstRunNs)),
+            csv("warm_second_shape_ns", cold(ColdStart::warm, Phases::secondShapeNs)),
             people("against first", row -> row.line() == null || row.line().ratio() == null ? "" : row.line().ratio().numbers(), Table.BENCH, Table.BENCH_TERMINAL)
                     .when(rows -> rows.stream().anyMatch(row -> row.line() != null && row.line().ratio() != null)),
             people("ratio [95%]", row -> row.line().ratio() == null ? "" : row.line().ratio().numbers(),
@@ -273,6 +292,25 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
 
     private static Function<Row, Object> solve(Function<Measurement.Solve, Object> value) {
         return row -> row.measurement().solve() == null ? null : value.apply(row.measurement().solve());
+    }
+
+    private static Function<Row, Object> cold(Function<ColdStart, Phases> caches, Function<Phases, Object> value) {
+        return row -> row.measurement().coldStart() == null ? null : value.apply(caches.apply(row.measurement().coldStart()));
+    }
+
+    /** Until the first answer, and what it is made of. */
+    private static String start(Row row, Function<ColdStart, Phases> caches) {
+        ColdStart start = row.measurement().coldStart();
+        if (start == null) {
+            return "";
+        }
+        Phases p = caches.apply(start);
+        return time(p.toAnswerNs()) + " (JVM " + time(p.jvmNs()) + ", open " + time(p.openNs()) + ", plan " + time(p.planNs()) + ", run "
+                + time(p.firstRunNs()) + (p.surveyNs() == null ? "" : "; survey " + time(p.surveyNs())) + ")";
+    }
+
+    private static boolean haveColdStarts(List<Row> rows) {
+        return rows.stream().anyMatch(row -> row.measurement().coldStart() != null);
     }
 
     private static Function<Row, Object> energy(BiFunction<Energy, Measurement, Object> value) {

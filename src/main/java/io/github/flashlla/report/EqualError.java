@@ -1,5 +1,6 @@
 package io.github.flashlla.report;
 
+import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.record.Workload;
@@ -75,7 +76,7 @@ final class EqualError {
             for (Line line : group.lines()) {
                 if (line.measurement().method().operator().equals("lla") && line.measurement().accuracy() != null
                         && line.measurement().accuracy().error() != null) {
-                    byDevice.computeIfAbsent(line.series().label(), d -> new ArrayList<>()).add(line);
+                    byDevice.computeIfAbsent(name(line), d -> new ArrayList<>()).add(line);
                 }
             }
             if (byDevice.values().stream().mapToInt(List::size).sum() >= least) {
@@ -112,7 +113,7 @@ final class EqualError {
                         + Numbers.digits(comparison.medianNs(other) / comparison.medianNs(best)) + " times as long";
             }
             List<String> never = longest.get().devices().values().stream().map(cells -> cells.get(target))
-                    .filter(cell -> !cell.met() && isPeer(cell.line()) != isPeer(best)).map(cell -> cell.line().series().label() + " does not get there (its best is "
+                    .filter(cell -> !cell.met() && isPeer(cell.line()) != isPeer(best)).map(cell -> name(cell.line()) + " does not get there (its best is "
                             + error(cell.line()) + (cell.line().measurement().times() == null ? "" : " in " + Numbers.time(comparison.medianNs(cell.line()))) + ")").toList();
             sentences.add(text + (never.isEmpty() ? "" : "; " + String.join(", ", never)) + ".");
         }
@@ -137,8 +138,16 @@ final class EqualError {
         return cells.getFirst().met() ? comparison.medianNs(cells.getFirst().line()) : Double.MAX_VALUE;
     }
 
+    /** The device, whose records are asked together for its cheapest setting; with its record's name where records have other hardware of that name. */
+    private String name(Line line) {
+        String device = line.series().device();
+        long machines = comparison.lines().stream().map(Line::series).filter(series -> series.device().equals(device))
+                .map(series -> series.from().record().device(device).map(DeviceFacts::hardware)).distinct().count();
+        return machines > 1 ? line.series().label() : device;
+    }
+
     private String words(Line line) {
-        return line.series().label() + " (" + String.join(" ", line.measurement().method().parts()) + ")";
+        return name(line) + " (" + String.join(" ", line.measurement().method().parts()) + ")";
     }
 
     private static String error(Line line) {

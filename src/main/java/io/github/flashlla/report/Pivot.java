@@ -18,7 +18,7 @@ import java.util.function.Function;
 /**
  * A comparison with devices and ways of solving down, workloads across.
  *
- * @param workloads the columns
+ * @param workloads the columns, those that most rows measured first
  * @param rows those that compute LLA, fastest first; rows with an answer that is not there or not right come after the others
  * @param others those of other operators, in the same order
  */
@@ -55,7 +55,8 @@ record Pivot(List<Workload> workloads, List<Row> rows, List<Row> others) {
             rows.add(new Row(name, ratios.isEmpty() ? null : GeometricMean.of(ratios), cells.values().stream().anyMatch(Line::baseline), cells));
         });
         rows.sort(Comparator.comparing((Row row) -> !row.isRight()).thenComparingDouble(Row::order));
-        return new Pivot(comparison.groups().stream().map(Comparison.Group::workload).toList(), rows.stream().filter(Row::isLla).toList(),
+        return new Pivot(comparison.groups().stream().sorted(Comparator.comparingInt((Comparison.Group group) -> -group.lines().size()))
+                .map(Comparison.Group::workload).toList(), rows.stream().filter(Row::isLla).toList(),
                 rows.stream().filter(row -> !row.isLla()).toList());
     }
 

@@ -13,15 +13,14 @@ import org.junit.jupiter.api.Test;
 
 /** The search on a device whose error is half its tolerance, and not below 2e-3 in float16, which is twice as fast. */
 class TargetSearchTest {
-    private static final List<DataType> BOTH = List.of(DataType.FLOAT32, DataType.FLOAT16);
-
     private final List<Task> tried = new ArrayList<>();
+    private List<DataType> ofDevice = List.of(DataType.FLOAT32, DataType.FLOAT16);
     private DataType refused;
 
     private Task cheapest(double error, boolean anyPrecision) {
         Task task = new Task(Mode.FWD, AttentionShape.square(1, 1, 8, 4), LlaOptions.defaults(), DataType.FLOAT32, Operator.LLA,
                 new Task.Target(error, anyPrecision));
-        return new TargetSearch(task, BOTH, new TargetSearch.Probe() {
+        return new TargetSearch(task, ofDevice, new TargetSearch.Probe() {
             @Override
             public double error(Task rung) {
                 if (rung.options().precision() == refused) {
@@ -68,6 +67,12 @@ class TargetSearchTest {
         refused = DataType.FLOAT32;
         Task found = cheapest(1e-4, true);
         assertTrue(half(found) && found.options().tolerance() <= 4e-3, "of least error: " + found);
+    }
+
+    @Test
+    void aDeviceThatListsNoPrecisionIsAskedForTheUsualOne() {
+        ofDevice = List.of();
+        assertTrue(!half(cheapest(1e-2, true)));
     }
 
     @Test

@@ -97,7 +97,7 @@ class KernelChoicesTest {
     @Test
     void aPassThatNothingRunsSaysSo() {
         assumeTrue(ServiceLoader.load(KernelGuide.class).findFirst().isPresent(), "kernels of TornadoVM are not built");
-        String record = ROOT.resolve("bench/results/h200/forward.json").toString();
+        String record = ROOT.resolve("bench/results/h200/forward-passes.json").toString();
         String table = choices("--as", record, "opencl", "--precision", "float16");
         assertTrue(table.lines().anyMatch(line -> line.matches(".*forward +\\| - +\\| nothing runs.*")), table);
         assertTrue(table.lines().anyMatch(line -> line.matches(".*backward +\\| - +\\| nothing runs.*")), table);
@@ -107,7 +107,7 @@ class KernelChoicesTest {
 
     @Test
     void namesChooseAmongRecordedDevices() {
-        String record = ROOT.resolve("bench/results/h200/forward.json").toString();
+        String record = ROOT.resolve("bench/results/h200/forward-passes.json").toString();
         String table = choices("--as", record, "ptx:0");
         assertTrue(table.contains("| ptx:0 ") && !table.contains("| cuda:0 "), table);
         String both = choices("--as", record, "ptx:0+cuda:0");
@@ -130,7 +130,7 @@ class KernelChoicesTest {
     @Test
     void decodingThatTakesTooLongArraysIsRefused() {
         assumeTrue(ServiceLoader.load(KernelGuide.class).findFirst().isPresent(), "kernels of TornadoVM are not built");
-        String record = ROOT.resolve("bench/results/h200/forward.json").toString();
+        String record = ROOT.resolve("bench/results/h200/forward-passes.json").toString();
         for (String shape : List.of("2048x16x1x256", "1048576x16x16x64", "16777216x16x1x256")) {
             StringWriter out = new StringWriter();
             assertEquals(0, FlashLla.execute(new PrintWriter(out), new PrintWriter(new StringWriter()), "devices", "--kernels", shape, "--as", record));

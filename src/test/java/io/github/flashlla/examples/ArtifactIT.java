@@ -3,7 +3,9 @@ package io.github.flashlla.examples;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.flashlla.tornadovm.TornadoSdk;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -11,6 +13,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.jar.JarEntry;
+import java.util.jar.JarFile;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
@@ -27,16 +31,8 @@ class ArtifactIT {
 
     @Test
     void theSampleProjectBuildsAgainstTheInstalledArtifact() throws Exception {
-        Path sample = folder.resolve("sample");
-        try (Stream<Path> files = Files.walk(ROOT.resolve("src/examples/embedding"))) {
-            for (Path file : files.filter(file -> Files.isRegularFile(file) && !file.toString().contains("target")).toList()) {
-                Path copy = sample.resolve(ROOT.resolve("src/examples/embedding").relativize(file));
-                Files.createDirectories(copy.getParent());
-                Files.copy(file, copy);
-            }
-        }
-        maven("org.apache.maven.plugins:maven-install-plugin:3.1.4:install-file", "-Dfile=" + ROOT.resolve("target/flashlla.jar"),
-                "-DpomFile=" + ROOT.resolve("pom.xml"));
+        Path sample = copy("embedding");
+        install();
         maven("-f", sample.toString(), "package", "org.apache.maven.plugins:maven-dependency-plugin:3.9.0:build-classpath",
                 "-Dmdep.outputFile=" + folder.resolve("libraries"));
         List<String> libraries = Arrays.stream(Files.readString(folder.resolve("libraries")).strip().split(":"))
@@ -47,6 +43,51 @@ class ArtifactIT {
         String said = run(List.of(java, "--add-modules", "jdk.incubator.vector", "-cp",
                 sample.resolve("target/classes") + ":" + Files.readString(folder.resolve("libraries")).strip(), "example.Example"), 0);
         assertTrue(said.contains("output (1,2,64,16), first ") && !said.contains("NaN"), said);
+    }
+
+    /** Task graphs are in the archive with the classifier, and nothing else of TornadoVM's is in the first. */
+    @Test
+    void theSampleWithTaskGraphsBuildsAgainstBothArtifacts() throws Exception {
+        Path tornado = ROOT.resolve("target/flashlla-library-tornado.jar");
+        assumeTrue(Files.exists(tornado), "this build has no TornadoVM SDK");
+        assertTrue(names(tornado).contains("io/github/flashlla/tornado/LlaCache.class"));
+        assertEquals(List.of(), names(tornado).stream().filter(name -> name.endsWith(".class") && !name.startsWith("io/github/flashlla/tornado/"))
+                .toList());
+        assertEquals(List.of(), names(ROOT.resolve("target/flashlla-library.jar")).stream()
+                .filter(name -> name.startsWith("io/github/flashlla/tornado/")).toList());
+        Path sample = copy("decoding");
+        install("-Dclassifier=tornado", "-Dfile=" + tornado);
+        install();
+        maven("-f", sample.toString(), "package", "-Dtornado.sdk=" + TornadoSdk.find().orElseThrow().home());
+        assertTrue(Files.exists(sample.resolve("target/decoding-1.jar")));
+    }
+
+    private static List<String> names(Path jar) throws IOException {
+        try (JarFile file = new JarFile(jar.toFile())) {
+            return file.stream().map(JarEntry::getName).filter(name -> !name.endsWith("/")).toList();
+        }
+    }
+
+    /** A sample project in an empty folder. */
+    private Path copy(String name) throws IOException {
+        Path from = ROOT.resolve("src/examples").resolve(name);
+        Path sample = folder.resolve("sample");
+        try (Stream<Path> files = Files.walk(from)) {
+            for (Path file : files.filter(file -> Files.isRegularFile(file) && !from.relativize(file).startsWith("target")).toList()) {
+                Path copy = sample.resolve(from.relativize(file));
+                Files.createDirectories(copy.getParent());
+                Files.copy(file, copy);
+            }
+        }
+        return sample;
+    }
+
+    /** @param which file and classifier; the main artifact without */
+    private void install(String... which) throws Exception {
+        List<String> arguments = new ArrayList<>(List.of("org.apache.maven.plugins:maven-install-plugin:3.1.4:install-file",
+                "-DpomFile=" + ROOT.resolve("pom.xml")));
+        arguments.addAll(which.length > 0 ? List.of(which) : List.of("-Dfile=" + ROOT.resolve("target/flashlla-library.jar")));
+        maven(arguments.toArray(String[]::new));
     }
 
     /** Plugins may come from this user's repository; libraries of the sample are looked for in the fresh one first. */

@@ -52,7 +52,7 @@ class EmbeddingIT {
 
     private static String libraries() throws IOException {
         try (Stream<Path> files = Files.list(ROOT.resolve("target/lib"))) {
-            return Stream.concat(Stream.of(ROOT.resolve("target/flashlla.jar")), files.filter(file -> file.getFileName().toString()
+            return Stream.concat(Stream.of(ROOT.resolve("target/flashlla-library.jar")), files.filter(file -> file.getFileName().toString()
                     .startsWith("ejml-"))).map(Path::toString).collect(Collectors.joining(":"));
         }
     }

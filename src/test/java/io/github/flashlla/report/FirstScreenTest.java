@@ -49,6 +49,14 @@ class FirstScreenTest {
     }
 
     @Test
+    void aDeviceOfTwoRecordsIsComparedWithOthersAndNotWithItself() {
+        BenchmarkRecord first = Records.record("first", List.of(measured("cuda:0", LONG, tol(1e-3), 32, 3e-4), measured("jvm", LONG, tol(1e-3), 3000, 2e-4)));
+        BenchmarkRecord second = Records.record("second", List.of(measured("cuda:0", LONG, tol(1e-3), 33, 3e-4), measured("cuda:0", LONG, tol(1e-2), 27, 1.8e-3)));
+        String line = new EqualError(Comparison.of(List.of(new Named("first", first), new Named("second", second)), "jvm", Clock.WALL, null)).headlines().getFirst();
+        assertTrue(line.contains(": cuda:0 (tol 0.01 float32) is the fastest, 27.") && line.contains("; jvm (tol 1e-3 float32) takes 3.0"), line);
+    }
+
+    @Test
     void headlineIsTimeAtEqualErrorAgainstPeers() {
         List<String> lines = new EqualError(comparison()).headlines();
         assertEquals(2, lines.size());

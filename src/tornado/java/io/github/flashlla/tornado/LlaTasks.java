@@ -23,6 +23,7 @@ import io.github.flashlla.tornado.kernels.tile.Masking;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.Set;
+import java.util.function.IntUnaryOperator;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -318,7 +319,15 @@ public final class LlaTasks {
     }
 
     /** @param rows queries that iterate together, all of them as often as the slowest */
+    public static long pairIterations(AttentionShape shape, LlaOptions options, int rows, int[] iterations) {
+        return pairIterations(shape, i -> shape.seenKeys(i, options), rows, iterations);
+    }
+
     static long pairIterations(AttentionShape shape, LlaOptions options, ProblemArrays problem, int rows, int[] iterations) {
+        return pairIterations(shape, i -> problem.seen(shape, i, options.causal()), rows, iterations);
+    }
+
+    private static long pairIterations(AttentionShape shape, IntUnaryOperator seen, int rows, int[] iterations) {
         int sq = shape.queryLength();
         long sum = 0;
         for (int head = 0; head < shape.batch() * shape.heads(); head++) {
@@ -327,7 +336,7 @@ public final class LlaTasks {
                 long visible = 0;
                 for (int i = i0; i < Math.min(sq, i0 + rows); i++) {
                     blockIterations = Math.max(blockIterations, iterations[head * sq + i]);
-                    visible += problem.seen(shape, i, options.causal());
+                    visible += seen.applyAsInt(i);
                 }
                 sum += visible * blockIterations;
             }

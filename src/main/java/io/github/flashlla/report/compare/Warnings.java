@@ -7,8 +7,10 @@ import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.text.Numbers;
 import io.github.flashlla.text.Printable;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.Function;
@@ -25,10 +27,10 @@ public final class Warnings {
         List<String> warnings = new ArrayList<>();
         differences("The records are of different machines: ", machine(records), warnings);
         differences("The records were made with different software: ", software(records), warnings);
-        names(records, record -> !record.complete(), " was cut short: what had not ended is missing.", warnings);
+        names(records, record -> !record.complete(), " cut short: what had not ended is missing.", warnings);
         names(records, record -> record.environment().commit() != null && record.environment().commit().endsWith("-dirty"),
-                " was made from sources that no commit holds.", warnings);
-        records.forEach(named -> busy(named, warnings));
+                " made from sources that no commit holds.", warnings);
+        busy(records, warnings);
         long timed = comparison.lines().stream().filter(line -> line.measurement().times() != null).count();
         long unsettled = comparison.lines().stream().map(line -> line.measurement().times())
                 .filter(times -> times != null && !times.settled()).count();
@@ -39,12 +41,22 @@ public final class Warnings {
         return warnings;
     }
 
-    private static void busy(Named named, List<String> warnings) {
-        Conditions conditions = named.record().conditions();
-        if (conditions != null && conditions.otherBusyCores() != null && conditions.otherBusyCores() > BUSY) {
-            warnings.add(Printable.text(named.name()) + " was measured while other work kept " + Numbers.digits(conditions.otherBusyCores()) + " of "
-                    + named.record().environment().cores() + " cores busy.");
+    private static void busy(List<Named> records, List<String> warnings) {
+        Map<String, List<String>> names = new LinkedHashMap<>();
+        for (Named named : records) {
+            Conditions conditions = named.record().conditions();
+            if (conditions != null && conditions.otherBusyCores() != null && conditions.otherBusyCores() > BUSY) {
+                names.computeIfAbsent(Numbers.digits(conditions.otherBusyCores()) + " of " + named.record().environment().cores() + " cores busy.",
+                        cores -> new ArrayList<>()).add(Printable.text(named.name()));
+            }
         }
+        names.forEach((cores, busy) -> warnings.add(subject(busy) + " measured while other work kept " + cores));
+    }
+
+    /** {@code a was}, {@code a and b were}, {@code a, b and c were}. */
+    private static String subject(List<String> names) {
+        return names.size() == 1 ? names.getFirst() + " was"
+                : String.join(", ", names.subList(0, names.size() - 1)) + " and " + names.getLast() + " were";
     }
 
     /** What tells the records' machines apart, a phrase each; empty if they are of one machine. */
@@ -89,6 +101,8 @@ public final class Warnings {
 
     private static void names(List<Named> records, Function<BenchmarkRecord, Boolean> odd, String what, List<String> warnings) {
         List<String> names = records.stream().filter(named -> odd.apply(named.record())).map(named -> Printable.text(named.name())).toList();
-        names.forEach(name -> warnings.add(name + what));
+        if (!names.isEmpty()) {
+            warnings.add(subject(names) + what);
+        }
     }
 }

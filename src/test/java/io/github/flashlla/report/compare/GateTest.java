@@ -87,6 +87,9 @@ class GateTest {
         assertEquals(1, strict.status, strict.err);
         assertTrue(strict.err.contains("hardware threads 2 / 8"), strict.err);
         assertEquals(0, run(a, a, "--same-machine").status);
+        Path c = write("third", new BenchmarkRecord(1, "third", copy.created(), true, there.environment(), copy.devices(), copy.measurements()));
+        String one = run(a, b, c.toString()).out;
+        assertTrue(one.contains("Note: there and third were made from sources that no commit holds."), one);
     }
 
     @Test

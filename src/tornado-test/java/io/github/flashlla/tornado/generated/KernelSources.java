@@ -14,6 +14,8 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.PartialDecode;
 import io.github.flashlla.tornado.LlaBackwardTasks;
+import io.github.flashlla.tornado.LlaCache;
+import io.github.flashlla.tornado.LlaPrefillTasks;
 import io.github.flashlla.tornado.LlaTasks;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
@@ -30,6 +32,7 @@ import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.plan.TornadoKvCache;
 import io.github.flashlla.tornado.support.TornadoChild;
 import io.github.flashlla.tornadovm.Backend;
+import io.github.flashlla.tornadovm.DeviceProfile;
 import io.github.flashlla.verify.RandomInputs;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -61,27 +64,31 @@ public final class KernelSources {
     private static final Pattern DECLARATION = Pattern.compile("([a-z_][a-z0-9_ ]*) ([a-z][a-z0-9]*_\\d+(?:, [^;()=]*)?);");
     private static final int PROCESSORS = 16;
 
+    private static Pattern wanted;
+
     private KernelSources() {}
 
-    /** @param args the folder to write to; or, in the JVM that this starts, device, kind and cases */
+    /** @param args the folder to write to and, optionally, a pattern of cases; or, in the JVM that this starts, device, kind and pattern */
     public static void main(String[] args) throws Exception {
-        if (args.length == 1) {
+        if (args.length < 3) {
             Path folder = Files.createDirectories(Path.of(args[0]));
-            write(folder, Backend.OPENCL, "CPU");
-            write(folder, Backend.OPENCL, "GPU");
-            write(folder, Backend.CUDA, "GPU");
+            String cases = args.length == 2 ? args[1] : ".*";
+            write(folder, Backend.OPENCL, "CPU", cases);
+            write(folder, Backend.OPENCL, "GPU", cases);
+            write(folder, Backend.CUDA, "GPU", cases);
             return;
         }
+        wanted = Pattern.compile(args[2]);
         generate(args[0], DeviceInfo.Type.valueOf(args[1]));
         System.out.flush();
         Runtime.getRuntime().halt(0);
     }
 
-    private static void write(Path folder, Backend backend, String type) throws IOException, InterruptedException {
+    private static void write(Path folder, Backend backend, String type, String pattern) throws IOException, InterruptedException {
         Path scratch = Files.createTempDirectory("kernel-sources");
         String said = new TornadoChild(scratch, backend).virtual(type).flag("-Dtornado.printKernel=True")
                 .flag("--add-exports=jdk.graal.compiler/jdk.graal.compiler.phases=ALL-UNNAMED")
-                .run(KernelSources.class, backend.id() + ":0", type);
+                .run(KernelSources.class, backend.id() + ":0", type, pattern);
         Matcher cases = CASE.matcher(said);
         int files = 0;
         int start = cases.find() ? cases.end() : said.length();
@@ -160,6 +167,9 @@ public final class KernelSources {
         backward("backward-64-jacobi", device, shape(64, 64), jacobi);
         if (cuda) {
             forward("forward-64-float16", device, shape(64, 64), options.withPrecision(DataType.FLOAT16).withCausal(true));
+            DeviceProfile.forceKernel("matrix"); // which devices have without the compiler plug-in
+            forward("forward-64-matrix", device, shape(64, 40), options.withPrecision(DataType.FLOAT16).withCausal(true));
+            DeviceProfile.forceKernel(null);
         }
         for (int dim : new int[] {16, 64, 128, 256}) {
             softmax("softmax-" + dim, device, shape(dim, dim), options);
@@ -174,11 +184,27 @@ public final class KernelSources {
                 decode("covariance-" + dim + "-" + stored, device, dim, stored, DecodeMethod.COVARIANCE, options);
             }
             partial("partial-64-" + stored, device, 64, stored, options);
+            chunk("chunk-64-" + stored, device, stored, options);
             for (int dim : new int[] {8, 64, 128}) {
                 decode("matrix_free-" + dim + "-" + stored, device, dim, stored, DecodeMethod.MATRIX_FREE, options);
             }
         }
-        System.out.println("//// ceilings");
+        if (begin("ceilings")) {
+            ceilings(device, type);
+        }
+        System.out.println("//// done");
+    }
+
+    /** Says that a case begins, if it is wanted. */
+    private static boolean begin(String name) {
+        boolean is = wanted.matcher(name).matches();
+        if (is) {
+            System.out.println("//// " + name);
+        }
+        return is;
+    }
+
+    private static void ceilings(BackendDevice device, DeviceInfo.Type type) {
         if (type == DeviceInfo.Type.GPU) {
             ceiling(device, CeilingKernels::multiplyAdd);
             ceiling(device, CeilingKernels::copy);
@@ -186,14 +212,13 @@ public final class KernelSources {
             ceiling(device, CeilingKernels::copyEight);
             vectorCeiling(device, CeilingKernels::copyVector);
             vectorCeiling(device, CeilingKernels::copyTwoVectors);
-            if (name.startsWith("cuda")) {
+            if (device.info().backend().equals("cuda")) {
                 ceiling(device, CeilingKernels::matrixProducts);
             }
         } else {
             ceiling(device, CeilingKernels::multiplyAddLanes);
             ceiling(device, CeilingKernels::copyShare);
         }
-        System.out.println("//// done");
     }
 
     private static AttentionShape shape(int dim, int valueDim) {
@@ -201,7 +226,9 @@ public final class KernelSources {
     }
 
     private static void forward(String name, BackendDevice device, AttentionShape shape, LlaOptions options) {
-        System.out.println("//// " + name);
+        if (!begin(name)) {
+            return;
+        }
         LlaTasks tasks = LlaTasks.of(device, shape, options);
         GridScheduler grids = new GridScheduler();
         LlaBuffers b = tasks.buffers();
@@ -216,7 +243,9 @@ public final class KernelSources {
     }
 
     private static void backward(String name, BackendDevice device, AttentionShape shape, LlaOptions options) {
-        System.out.println("//// " + name);
+        if (!begin(name)) {
+            return;
+        }
         LlaTasks forward = LlaTasks.of(device, shape, options.withKeepState(true));
         LlaBackwardTasks backward = LlaBackwardTasks.of(forward);
         BackwardBuffers buffers = backward.buffers();
@@ -229,8 +258,23 @@ public final class KernelSources {
         compile(new TornadoExecutionPlan(graph.snapshot()), forward, grids);
     }
 
-    private static void softmax(String name, BackendDevice device, AttentionShape shape, LlaOptions options) {
+    /** Prefill over a paged cache; decoding over one differs from a plan's in how it finds rows alone. */
+    private static void chunk(String name, BackendDevice device, DataType stored, LlaOptions options) {
         System.out.println("//// " + name);
+        KvCacheShape shape = new KvCacheShape(2, 2, 100, 64, 64, stored);
+        LlaCache cache = LlaCache.paged(device.info().name(), shape, 16, 8, LlaCache.table(shape, 16));
+        LlaPrefillTasks prefill = LlaPrefillTasks.of(device.info().name(), cache, 4, 32, options.withCausal(true), new FloatArray(32 * 4 * 64),
+                new FloatArray(32 * 2 * 64), new FloatArray(32 * 2 * 64), new FloatArray(32 * 4 * 64));
+        GridScheduler grids = new GridScheduler();
+        TaskGraph graph = new TaskGraph("g" + System.nanoTime());
+        prefill.appendTo(graph, grids);
+        prefill.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
+    }
+
+    private static void softmax(String name, BackendDevice device, AttentionShape shape, LlaOptions options) {
+        if (!begin(name)) {
+            return;
+        }
         VariantDevice traits = VariantDevice.of(device);
         SoftmaxVariant variant = KernelTable.softmax(traits, shape, options);
         BufferWishes wishes = variant.wishes(traits, shape, options);
@@ -245,7 +289,9 @@ public final class KernelSources {
     /** A virtual device runs nothing, so that a step fails once its kernels are compiled. */
     private static void decode(String name, BackendDevice device, int dim, DataType stored, DecodeMethod method,
             LlaOptions options) {
-        System.out.println("//// " + name);
+        if (!begin(name)) {
+            return;
+        }
         LlaInputs inputs = decoded(dim);
         try (DecodePlan plan = cache(device, stored, inputs).decodePlan(8, options, method)) {
             plan.decode(inputs.q(), plan.newResult());
@@ -257,7 +303,9 @@ public final class KernelSources {
 
     /** The first round, over some of the keys. */
     private static void partial(String name, BackendDevice device, int dim, DataType stored, LlaOptions options) {
-        System.out.println("//// " + name);
+        if (!begin(name)) {
+            return;
+        }
         LlaInputs inputs = decoded(dim);
         Tensor ridge = Tensor.allocate(DataType.FLOAT32, 2, 8, 1);
         try (PartialDecode partial = cache(device, stored, inputs).partialDecode(8, options)) {

@@ -202,9 +202,9 @@ public class ForwardOnDevice {
         }
     }
 
-    /** Within one, as jvm has them: kept residuals leave nothing to the order of sums. Kernels for GPUs take the first step along q. */
+    /** Within one, as jvm has them: kept residuals leave nothing to the order of sums. All kernels but the plain loops take the first step along q. */
     private static void assertExactIterations(LlaInputs inputs, LlaOptions options, LlaResult result, int every) {
-        boolean alongQuery = DeviceProfile.forcedKernel().map("gpu"::equals).orElse(device.info().type() == DeviceInfo.Type.GPU);
+        boolean alongQuery = DeviceProfile.forcedKernel().map(kernel -> !kernel.equals("parallel")).orElse(device.info().type() != DeviceInfo.Type.ACCELERATOR);
         ExactIterations exact = new ExactIterations(inputs, options, alongQuery);
         for (int row = 0; row < result.iterations().length; row += every) {
             assertEquals(exact.of(row), result.iterations()[row], 1, "query " + row);

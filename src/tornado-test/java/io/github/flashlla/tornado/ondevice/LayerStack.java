@@ -322,12 +322,13 @@ record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] 
         return out;
     }
 
-    /** That a run was right at every position, and compiled each graph once. */
-    void check(Outcome outcome, Model model, Tensor[] expected, double bar, String what) {
+    /** That a run was right at every position, and compiled a graph of each kind once; returns the worst position's error. */
+    double check(Outcome outcome, Model model, Tensor[] expected, double bar, String what) {
         double error = outcome.error(this, model, expected);
         assertTrue(error <= bar, what + " is off by " + error + " at its worst position");
         assertTrue(outcome.compiled <= 2, what + " was compiled in " + outcome.compiled + " runs");
         int chunks = Arrays.stream(prompts).map(prompt -> Math.ceilDiv(prompt, chunk)).sum();
         assertEquals((chunks + steps) * layers, outcome.runs);
+        return error;
     }
 }

@@ -40,23 +40,26 @@ public class LayersOnDevice {
     @Test
     @EnabledIfSystemProperty(named = "flashlla.test.layers", matches = "full", disabledReason = "takes minutes; -Dflashlla.test.layers=full runs it")
     void prefillsAThousandTokensAndDecodesTwoHundred() throws Exception {
-        everyWay(FULL);
+        double[] errors = everyWay(FULL);
+        System.out.println(TestDevice.NAME + ": off by at most " + errors[0] + " with a float32 cache, " + errors[1] + " with float16");
     }
 
-    private static void everyWay(LayerStack stack) throws Exception {
+    /** Returns the worst position's error in float32 and float16. */
+    private static double[] everyWay(LayerStack stack) throws Exception {
         LayerStack.Model model = stack.model();
         Tensor[] expected = stack.expected(model);
         int[] order = stack.pages(3);
         int[] other = LayerStack.shuffled(order);
         assertFalse(Arrays.equals(order, other));
         LayerStack.Outcome paged = stack.run(model, DataType.FLOAT32, order);
-        stack.check(paged, model, expected, FLOAT32_BAR, "float32 in pages");
+        double float32 = stack.check(paged, model, expected, FLOAT32_BAR, "float32 in pages");
         LayerStack.Outcome shuffled = stack.run(model, DataType.FLOAT32, other);
         for (int b = 0; b < paged.y().length; b++) {
             assertArrayEquals(paged.y()[b], shuffled.y()[b], "pages in another order");
         }
         assertEquals(0, shuffled.compiled(), "another order of pages was compiled anew");
-        stack.check(stack.run(model, DataType.FLOAT16, other), model, expected, FLOAT16_BAR, "float16 in pages");
+        double float16 = stack.check(stack.run(model, DataType.FLOAT16, other), model, expected, FLOAT16_BAR, "float16 in pages");
+        return new double[] {float32, float16};
     }
 
     /** A cache without pages, and a head dim that is no multiple of anything. */

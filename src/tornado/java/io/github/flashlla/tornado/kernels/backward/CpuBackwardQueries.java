@@ -288,11 +288,11 @@ public final class CpuBackwardQueries {
                             t.set(us + at, Lanes.spread(0f));
                         }
                     }
-                    CpuSolve.start(t, scratch, state, dims, D, vectors, lanes, jacobi);
+                    CpuSolve.start(t, scratch, state, dims, D, vectors, lanes, jacobi, 0, 0, 0, tol);
                 }
                 if (solves > 0) {
                     iteration++;
-                    CpuSolve.step(t, scratch, state, dims, D, vectors, lanes, jacobi, iteration, tol, maxIterations);
+                    CpuSolve.step(t, scratch, state, dims, D, vectors, lanes, jacobi, iteration, tol, maxIterations, 0, 0, 0);
                 }
                 if (CpuBlockLoops.is(next, SOLVE) > 0) {
                     int open = CpuSolve.open(scratch, state, lanes, iteration, maxIterations);

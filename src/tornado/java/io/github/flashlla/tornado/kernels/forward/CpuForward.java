@@ -26,6 +26,9 @@ import uk.ac.manchester.tornado.api.types.vectors.Float16;
  * read as scalars and broadcast, so both products of a pass are one loop each on row-major keys, in register tiles of 4 rows
  * by {@value CpuBlockLoops#ROWS} lanes, and every per-query step is lane-wise. The last block's surplus lanes repeat the last query.
  *
+ * <p>Without a preconditioner, pass 1 also sums p (s - max) (k - centre), which makes A q, and the solve starts with the step along
+ * q: see docs/algorithms/forward.md.
+ *
  * <p>The weights p_ij of a block are kept between passes where {@code keepWeights} is 1, and computed anew in each elsewhere.
  *
  * <p>Keys are held relative to {@code centre}: any shift of all keys leaves the estimator as it is, and sums of keys far
@@ -72,7 +75,7 @@ public final class CpuForward {
         int dims = CpuBlockLoops.pad(D);
         int widest = Math.max(dims, CpuBlockLoops.pad(Dv));
         int weights = keepWeights != 0 ? CpuBlockLoops.pad(strip) + CpuBlockLoops.count(strip) : TILE + 1;
-        return CpuSolve.rows(dims, flags & Masking.JACOBI) + 2 * widest + dims + TILE + weights;
+        return CpuSolve.rows(dims, flags & Masking.JACOBI) + 2 * widest + ((flags & Masking.JACOBI) != 0 ? 1 : 2) * dims + TILE + weights;
     }
 
     /**
@@ -110,10 +113,12 @@ public final class CpuForward {
         int strip = sizes.get(ProblemData.STRIP);
         int maxIterations = sizes.get(ProblemData.MAX_ITERATIONS);
         float scale = settings.get(ProblemData.SCALE);
+        float unscaled = settings.get(ProblemData.UNSCALED);
         float tol = settings.get(ProblemData.TOLERANCE);
         int dims = CpuBlockLoops.pad(D);
         int widest = Math.max(dims, CpuBlockLoops.pad(Dv));
         int jacobi = flags & Masking.JACOBI;
+        int along = jacobi != 0 ? 0 : 1;
         int blocks = (Sq + ROWS - 1) / ROWS;
         int queryStride = Views.rowStride(sizes, Views.Q, D, flags);
         int keyStride = Views.rowStride(sizes, Views.K, D, flags);
@@ -128,7 +133,8 @@ public final class CpuForward {
         int sums = CpuSolve.sums(state, dims, jacobi);
         int plain = sums + widest * VECTORS;
         int qs = plain + widest * VECTORS;
-        int tile = qs + dims * VECTORS;
+        int aqs = qs + dims * VECTORS;
+        int tile = aqs + along * dims * VECTORS;
         int weights = tile + TILE * VECTORS;
         int tops = weights + (keepWeights != 0 ? CpuBlockLoops.pad(strip) : TILE) * VECTORS;
 
@@ -158,6 +164,9 @@ public final class CpuForward {
                 scratch.set((state + CpuSolve.MAX * VECTORS) * Lanes.COUNT + lane, Masking.LOW);
             }
 
+            if (along != 0) {
+                CpuBlockLoops.clear(t, aqs, dims);
+            }
             int iteration = 0;
             int mode = SOFTMAX;
             for (int sweep = 0; mode < DONE; sweep++) {
@@ -188,13 +197,28 @@ public final class CpuForward {
                                 // only in pass 1 is any score above the max, and the factor is 1 until then
                                 Float16 max = CpuBlockLoops.scores(t, p + h, m, scale, state + CpuSolve.SEES * VECTORS + h,
                                         j0 + m - seenByAll, state + CpuSolve.FIRST * VECTORS + h, notBySome - j0, j0, oldMax, flags);
+                                if (along != 0 && mode < DIAGONAL) {
+                                    CpuBlockLoops.depths(t, p + h, tile + h, m, max);
+                                }
                                 Float16 sum = CpuBlockLoops.exponentials(t, p + h, m, max,
                                         t.get(state + CpuSolve.FACTOR * VECTORS + h));
                                 if (mode < DIAGONAL) {
-                                    Float16 rescale = Lanes.exp(Lanes.sub(oldMax, max));
+                                    Float16 total = t.get(state + CpuSolve.TOTAL * VECTORS + h);
+                                    Float16 fall = Lanes.max(Lanes.sub(oldMax, max), Lanes.spread(CpuBlockLoops.DEEPEST));
+                                    Float16 rescale = Lanes.exp(fall);
+                                    if (along != 0) {
+                                        // sums of p (s - max) so far become those relative to the new max
+                                        Float16 slope = Float16.add(t.get(state + CpuSolve.SHIFT * VECTORS + h), Float16.mult(fall, total));
+                                        Float16 more = CpuBlockLoops.weigh(t, tile + h, p + h, tile + h, m, Lanes.spread(0f), 0f, 1f);
+                                        t.set(state + CpuSolve.SHIFT * VECTORS + h, Float16.add(Float16.mult(slope, rescale), more));
+                                        for (int d = 0; d < D; d++) {
+                                            int at = d * VECTORS + h;
+                                            Float16 moved = Float16.add(t.get(aqs + at), Float16.mult(fall, t.get(mean + at)));
+                                            t.set(aqs + at, Float16.mult(moved, rescale));
+                                        }
+                                    }
                                     t.set(state + CpuSolve.MAX * VECTORS + h, max);
                                     t.set(top + h, max);
-                                    Float16 total = t.get(state + CpuSolve.TOTAL * VECTORS + h);
                                     t.set(state + CpuSolve.TOTAL * VECTORS + h, Float16.add(Float16.mult(total, rescale), sum));
                                     CpuBlockLoops.scale(t, mean + h, D, rescale);
                                 }
@@ -214,6 +238,10 @@ public final class CpuForward {
                     if (mode < OUTPUT) {
                         CpuBlockLoops.accumulate(t, w, target, keys, k, key0 + j0 * keyStride, keyStride, D,
                                 CpuBlockLoops.FROM_CENTRE, centre, centre0, jacobi != 0 ? CpuBlockLoops.is(mode, DIAGONAL) : 0);
+                        if (along != 0 && mode < DIAGONAL) {
+                            CpuBlockLoops.accumulate(t, tile, aqs, keys, k, key0 + j0 * keyStride, keyStride, D, CpuBlockLoops.FROM_CENTRE,
+                                    centre, centre0, 0);
+                        }
                     } else {
                         if ((flags & Masking.PACKED) != 0) {
                             CpuBlockLoops.accumulate(t, w, target, keys, k, value0 + j0 * valueStride, valueStride, Dv,
@@ -231,6 +259,17 @@ public final class CpuForward {
                     for (int h = 0; h < vectors; h++) {
                         Float16 factor = t.get(state + CpuSolve.FACTOR * VECTORS + h);
                         CpuBlockLoops.scale(t, mean + h, D, factor);
+                        if (along != 0) {
+                            // A q, for (k - kbar).q is (s - sbar) / scale; or 0
+                            Float16 slope = Float16.mult(t.get(state + CpuSolve.SHIFT * VECTORS + h), factor);
+                            Float16 ridges = Float16.mult(t.get(state + CpuSolve.RIDGE * VECTORS + h),
+                                    Lanes.spread(CpuBlockLoops.positive(Math.max(unscaled, -unscaled))));
+                            for (int d = 0; d < D; d++) {
+                                int at = d * VECTORS + h;
+                                Float16 a = Lanes.sub(Float16.mult(t.get(aqs + at), factor), Float16.mult(slope, t.get(mean + at)));
+                                t.set(aqs + at, Float16.add(Float16.mult(a, Lanes.spread(unscaled)), Float16.mult(ridges, t.get(qs + at))));
+                            }
+                        }
                         if (keepWeights != 0) {
                             // kept weights are relative to the max of their own time
                             Float16 max = t.get(state + CpuSolve.MAX * VECTORS + h);
@@ -263,11 +302,11 @@ public final class CpuForward {
                             t.set(rs + at, r);
                         }
                     }
-                    CpuSolve.start(t, scratch, state, dims, D, vectors, lanes, jacobi);
+                    CpuSolve.start(t, scratch, state, dims, D, vectors, lanes, jacobi, along, qs, aqs, tol);
                 }
                 if (solves > 0) {
                     iteration++;
-                    CpuSolve.step(t, scratch, state, dims, D, vectors, lanes, jacobi, iteration, tol, maxIterations);
+                    CpuSolve.step(t, scratch, state, dims, D, vectors, lanes, jacobi, iteration, tol, maxIterations, along, qs, aqs);
                 }
                 if (CpuBlockLoops.is(next, SOLVE) > 0) {
                     int open = CpuSolve.open(scratch, state, lanes, iteration, maxIterations);

@@ -64,9 +64,8 @@ public final class CacheLayout {
      */
     public static void put(FloatArray k32, HalfFloatArray k16, int binary16, int at, float value) {
         if (binary16 == 1) {
-            HalfFloat half = new HalfFloat(value);
-            if (k16.get(at).getFloat32() != half.getFloat32()) {
-                k16.set(at, half);
+            if (k16.get(at).getFloat32() != value) {
+                k16.set(at, new HalfFloat(value));
             }
         } else {
             if (k32.get(at) != value) {

@@ -26,6 +26,9 @@ public final class CpuBlockLoops {
     /** What to divide 0 by instead of 0. */
     public static final float TINY = 1e-37f;
 
+    /** A score this far below the largest weighs as little as an exponential can. */
+    public static final float DEEPEST = -84f;
+
     // how the rows of the other side are read
     public static final int AS_THEY_ARE = 0;
     public static final int FROM_CENTRE = 1;
@@ -249,6 +252,13 @@ public final class CpuBlockLoops {
             sum = Float16.add(sum, e);
         }
         return sum;
+    }
+
+    /** into_i = score_i - max, but not so far below 0 that its weight means nothing. */
+    public static void depths(VectorFloat16 t, int tile, int into, int m, Float16 max) {
+        for (int i = 0; i < m; i++) {
+            t.set(into + i * VECTORS, Lanes.max(Lanes.sub(t.get(tile + i * VECTORS), max), Lanes.spread(DEEPEST)));
+        }
     }
 
     /** into_i = p_i (offset + sign (a_i - shift)) in half of a tile's lanes, of which all are positions; returns their sum. */

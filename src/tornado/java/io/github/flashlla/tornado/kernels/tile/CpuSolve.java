@@ -60,6 +60,11 @@ public final class CpuSolve {
     /** The first row for what a pass has of its own. */
     public static final int OWN = 19;
     public static final int STATE_ROWS = 23;
+    // with a first step along f
+    private static final int FF = OWN;
+    private static final int FAF = OWN + 1;
+    /** No product of a sound direction. */
+    private static final float HUGE = 1e37f;
     private static final int KEPT = KeptResiduals.MOST;
 
     private CpuSolve() {}
@@ -143,8 +148,16 @@ public final class CpuSolve {
         }
     }
 
-    /** Takes up a solve whose right side is in r: y = r, preconditioned. */
-    public static void start(VectorFloat16 t, FloatArray scratch, int state, int dims, int depth, int vectors, int lanes, int jacobi) {
+    /**
+     * Takes up a solve whose right side is in r: y = r, preconditioned.
+     *
+     * @param along 1 to step along f first, which leaves r orthogonal to it, and to keep directions conjugate to it; without a
+     *              preconditioner only
+     * @param f where f lies, D rows
+     * @param af where A f lies, D rows
+     */
+    public static void start(VectorFloat16 t, FloatArray scratch, int state, int dims, int depth, int vectors, int lanes, int jacobi,
+            int along, int f, int af, float tol) {
         int rs = r(state, dims);
         int ys = y(state, dims);
         int inverse = inverse(state, dims);
@@ -171,6 +184,67 @@ public final class CpuSolve {
             scratch.set(at + ACTIVE * ROWS, active);
             scratch.set(at + RESIDUAL * ROWS, active);
         }
+        if (along != 0) {
+            stepAlong(t, scratch, state, dims, depth, vectors, lanes, f, af, tol);
+        }
+    }
+
+    private static void stepAlong(VectorFloat16 t, FloatArray scratch, int state, int dims, int depth, int vectors, int lanes, int f,
+            int af, float tol) {
+        int xs = x(state, dims);
+        int rs = r(state, dims);
+        int ys = y(state, dims);
+        dot(t, state + FF * VECTORS, f, f, depth, vectors);
+        dot(t, state + FAF * VECTORS, f, af, depth, vectors);
+        dot(t, state + STEP * VECTORS, f, rs, depth, vectors);
+        for (int lane = 0; lane < lanes; lane++) {
+            int at = state * Lanes.COUNT + lane;
+            float ff = scratch.get(at + FF * ROWS);
+            float fAf = scratch.get(at + FAF * ROWS);
+            float sound = CpuBlockLoops.positive(ff) * CpuBlockLoops.positive(fAf) * CpuBlockLoops.positive(HUGE - fAf);
+            float inverse = sound / Math.max(fAf, TINY);
+            scratch.set(at + FF * ROWS, sound / Math.max(ff, TINY));
+            scratch.set(at + FAF * ROWS, inverse);
+            scratch.set(at + STEP * ROWS, scratch.get(at + ACTIVE * ROWS) * inverse * scratch.get(at + STEP * ROWS));
+        }
+        for (int h = 0; h < vectors; h++) {
+            Float16 step = t.get(state + STEP * VECTORS + h);
+            Float16 rr = Lanes.spread(0f);
+            for (int d = 0; d < depth; d++) {
+                int at = d * VECTORS + h;
+                t.set(xs + at, Float16.add(t.get(xs + at), Float16.mult(step, t.get(f + at))));
+                Float16 r = Lanes.sub(t.get(rs + at), Float16.mult(step, t.get(af + at)));
+                t.set(rs + at, r);
+                t.set(ys + at, r);
+                rr = Float16.add(rr, Float16.mult(r, r));
+            }
+            t.set(state + RZ * VECTORS + h, rr);
+        }
+        for (int lane = 0; lane < lanes; lane++) {
+            int at = state * Lanes.COUNT + lane;
+            float rr = scratch.get(at + RZ * ROWS);
+            float bb = scratch.get(at + BB * ROWS);
+            scratch.set(at + RESIDUAL * ROWS, rr / Math.max(bb, TINY));
+            scratch.set(at + ACTIVE * ROWS, scratch.get(at + ACTIVE * ROWS) * CpuBlockLoops.positive(rr - tol * tol * bb));
+        }
+        takePart(t, state, ys, af, f, FAF, depth, vectors);
+    }
+
+    /** vector -= (vector.along inverse) f for unsolved queries. */
+    private static void takePart(VectorFloat16 t, int state, int vector, int along, int f, int inverse, int depth, int vectors) {
+        for (int h = 0; h < vectors; h++) {
+            Float16 part = Lanes.spread(0f);
+            for (int d = 0; d < depth; d++) {
+                int at = d * VECTORS + h;
+                part = Float16.add(part, Float16.mult(t.get(vector + at), t.get(along + at)));
+            }
+            // where f is not sound, its product may be no number, and counts as 0 all the same
+            part = Float16.mult(Float16.mult(Lanes.within(part, HUGE), t.get(state + inverse * VECTORS + h)), t.get(state + ACTIVE * VECTORS + h));
+            for (int d = 0; d < depth; d++) {
+                int at = d * VECTORS + h;
+                t.set(vector + at, Lanes.sub(t.get(vector + at), Float16.mult(part, t.get(f + at))));
+            }
+        }
     }
 
     /**
@@ -180,7 +254,7 @@ public final class CpuSolve {
      * @param iteration 1 for the first
      */
     public static void step(VectorFloat16 t, FloatArray scratch, int state, int dims, int depth, int vectors, int lanes, int jacobi,
-            int iteration, float tol, int maxIterations) {
+            int iteration, float tol, int maxIterations, int along, int f, int af) {
         int means = mean(state);
         int xs = x(state, dims);
         int rs = r(state, dims);
@@ -239,11 +313,16 @@ public final class CpuSolve {
                 }
                 t.set(sums + at, r);
             }
+        }
+        if (along != 0) {
+            takePart(t, state, rs, f, f, FF, depth, vectors);
+        }
+        for (int h = 0; h < vectors; h++) {
             for (int i = 0; i < earlier; i++) {
                 Float16 part = Lanes.spread(0f);
                 int from = kept + i * dims * VECTORS + h;
                 for (int d = 0; d < depth; d++) {
-                    part = Float16.add(part, Float16.mult(t.get(from + d * VECTORS), t.get(sums + d * VECTORS + h)));
+                    part = Float16.add(part, Float16.mult(t.get(from + d * VECTORS), t.get((along != 0 ? rs : sums) + d * VECTORS + h)));
                 }
                 t.set(parts + i * VECTORS + h, part);
             }
@@ -300,6 +379,9 @@ public final class CpuSolve {
                 }
                 t.set(ys + at, Float16.add(z, Float16.mult(turn, t.get(ys + at))));
             }
+        }
+        if (along != 0) {
+            takePart(t, state, ys, af, f, FAF, depth, vectors);
         }
     }
 

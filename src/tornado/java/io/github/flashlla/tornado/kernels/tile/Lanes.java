@@ -50,6 +50,12 @@ public final class Lanes {
                 Math.max(a.get(14), b.get(14)), Math.max(a.get(15), b.get(15)));
     }
 
+    /** a, but within -most and most. */
+    public static Float16 within(Float16 a, float most) {
+        Float16 negated = max(Float16.mult(max(a, spread(-most)), spread(-1f)), spread(-most));
+        return Float16.mult(negated, spread(-1f));
+    }
+
     /** e^x for x &lt;= 0, to 3 ulp of what x's own rounding leaves; at least 2^-120. */
     public static Float16 exp(Float16 x) {
         // e^x = 2^-m e^r with |r| <= ln 2 / 2; no rounding by a large addend, which fast-math flags would fold away

@@ -38,7 +38,10 @@ public final class ProblemData {
     // of the settings
     public static final int SCALE = 0;
     public static final int TOLERANCE = 1;
-    private static final int SETTINGS = 2;
+    /** 1 / scale; 0 where that is beyond what a solve should start with. */
+    public static final int UNSCALED = 2;
+    private static final int SETTINGS = 3;
+    private static final float SMALLEST_SCALE = 0x1p-60f;
 
     private ProblemData() {}
 
@@ -79,7 +82,9 @@ public final class ProblemData {
 
     public static FloatArray settings(AttentionShape shape, LlaOptions options) {
         FloatArray settings = new FloatArray(SETTINGS);
-        settings.set(SCALE, (float) options.scaleFor(shape.headDim()));
+        float scale = (float) options.scaleFor(shape.headDim());
+        settings.set(SCALE, scale);
+        settings.set(UNSCALED, Math.abs(scale) >= SMALLEST_SCALE ? 1 / scale : 0f);
         settings.set(TOLERANCE, (float) options.tolerance());
         return settings;
     }
