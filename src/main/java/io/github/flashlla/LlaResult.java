@@ -93,7 +93,7 @@ public final class LlaResult extends QuerySolves {
         return x != null;
     }
 
-    /** Estimate of the float32 rounding error ||o_i - exact|| of each query's output, in units of o, (B,H,Sq) row-major. */
+    /** Estimate of the rounding error ||o_i - exact|| of each query's output, of float16 products' too, in units of o, (B,H,Sq) row-major. */
     public float[] roundingError() {
         return roundingError;
     }

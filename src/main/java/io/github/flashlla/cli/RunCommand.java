@@ -11,6 +11,8 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.PackedPlan;
+import io.github.flashlla.Sequences;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
 import io.github.flashlla.io.OutputFile;
@@ -24,6 +26,7 @@ import io.github.flashlla.verify.GradientSample;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -101,6 +104,15 @@ public final class RunCommand implements Callable<Integer> {
     @Option(names = "--window", paramLabel = "W", description = "Let every query see its last W keys only, its own included (default: all)")
     private Integer window;
 
+    @Option(names = "--seqlens", paramLabel = "N,N,...", converter = LengthsConverter.class,
+            description = "Lengths of sequences that lie one after the other along the length, such as 1,17,300 (cu_seqlens are their sums); none sees "
+                    + "another's keys. Needs batch 1 (default: one sequence a batch entry)")
+    private Lengths lengths;
+
+    @Option(names = "--key-seqlens", paramLabel = "N,N,...", converter = LengthsConverter.class,
+            description = "Lengths of the sequences' keys (default: those of --seqlens)")
+    private Lengths keyLengths;
+
     @Option(names = "--device", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
             description = "Device, as 'flashlla devices' lists them (default: ${DEFAULT-VALUE})")
     private String device;
@@ -128,6 +140,24 @@ public final class RunCommand implements Callable<Integer> {
 
     @Spec
     private CommandSpec spec;
+
+    /** Whole numbers between commas. */
+    record Lengths(int[] each) {
+        static Lengths of(String text) {
+            try {
+                return new Lengths(Arrays.stream(text.split(",", -1)).mapToInt(Integer::parseInt).toArray());
+            } catch (NumberFormatException e) {
+                throw new CommandLine.TypeConversionException("'" + text + "' is not a list of lengths such as 1,17,300");
+            }
+        }
+    }
+
+    static final class LengthsConverter implements CommandLine.ITypeConverter<Lengths> {
+        @Override
+        public Lengths convert(String text) {
+            return Lengths.of(text);
+        }
+    }
 
     /** A result that is kept gets a tighter tolerance than one that is timed. */
     static final class Defaults implements CommandLine.IDefaultValueProvider {
@@ -160,6 +190,12 @@ public final class RunCommand implements Callable<Integer> {
             throw new InvalidInputException("--grad and --out-grads belong together: the gradient to start from, and where to "
                     + "write what comes of it.");
         }
+        if (keyLengths != null && lengths == null) {
+            throw new InvalidInputException("--key-seqlens needs --seqlens: the lengths of the sequences' queries.");
+        }
+        if (lengths != null && verify) {
+            throw new InvalidInputException("--seqlens and --verify exclude each other: sequences come out as alone, bit for bit; verify one by itself.");
+        }
         if (spark.asked()) {
             return runOnSpark(options);
         }
@@ -170,9 +206,9 @@ public final class RunCommand implements Callable<Integer> {
     }
 
     private int runOnSpark(LlaOptions options) {
-        if (grad != null || verify || stats != null || layout != Layout.BHSD || outType != OutputType.FLOAT32) {
+        if (grad != null || verify || stats != null || lengths != null || layout != Layout.BHSD || outType != OutputType.FLOAT32) {
             throw new InvalidInputException("--on spark computes forward and decoding into a float32 .npy file; leave out --grad, --verify, --stats, "
-                    + "--layout and --out-type.");
+                    + "--seqlens, --layout and --out-type.");
         }
         boolean chosen = spec.commandLine().getParseResult().hasMatchedOption("--device");
         return spark.run(q, k, v, out, ridgeFile, options, chosen ? device : null, allowUnsolved);
@@ -240,6 +276,9 @@ public final class RunCommand implements Callable<Integer> {
     /** One query per head is a decoding step, as when a token is generated: the same answer for less work. */
     private Answer answer(Device opened, InputFiles files, LlaOptions options) {
         LlaInputs inputs = files.inputs();
+        if (lengths != null) {
+            return packed(opened, files, options);
+        }
         boolean decodes = inputs.shape().queryLength() == 1 && grad == null && options.precision() == DataType.FLOAT32;
         if (decodes) {
             LlaResult result = opened.decode(inputs, options);
@@ -252,6 +291,45 @@ public final class RunCommand implements Callable<Integer> {
             requireFinite(opened.info(), "output", result.output());
             return new Answer(result, grad == null ? null : backward(plan, inputs, result, files.gradient(), opened.info()));
         }
+    }
+
+    private Answer packed(Device opened, InputFiles files, LlaOptions options) {
+        LlaInputs inputs = files.inputs();
+        Sequences sequences = new Sequences(offsets("--seqlens", lengths, inputs.shape().queryLength()),
+                keyLengths == null ? offsets("--seqlens", lengths, inputs.shape().keyLength())
+                        : offsets("--key-seqlens", keyLengths, inputs.shape().keyLength()));
+        try (PackedPlan plan = opened.packedPlan(inputs.shape(), options)) {
+            LlaResult result = plan.newResult();
+            plan.forward(inputs, sequences, result);
+            requireFinite(opened.info(), "output", result.output());
+            LlaGradients gradients = null;
+            if (grad != null) {
+                gradients = plan.newGradients();
+                try {
+                    plan.backward(inputs, sequences, files.gradient(), gradients);
+                } catch (UnsupportedOperationException e) {
+                    throw noBackward(opened.info());
+                }
+            }
+            return new Answer(result, gradients);
+        }
+    }
+
+    /** Where sequences begin, and where the last one ends. */
+    private static int[] offsets(String option, Lengths given, int total) {
+        int[] lengths = given.each();
+        int[] offsets = new int[lengths.length + 1];
+        for (int s = 0; s < lengths.length; s++) {
+            if (lengths[s] < 0 || lengths[s] > total - offsets[s]) {
+                throw new InvalidInputException(option + " has a sequence of " + lengths[s] + " tokens at " + offsets[s] + ", but the file has "
+                        + total + "; lengths are not negative and add up to that.");
+            }
+            offsets[s + 1] = offsets[s] + lengths[s];
+        }
+        if (offsets[lengths.length] != total) {
+            throw new InvalidInputException(option + " adds up to " + offsets[lengths.length] + " tokens, but the file has " + total + ".");
+        }
+        return offsets;
     }
 
     /** Writes a gradient in the shape of its input's file. */
@@ -275,9 +353,13 @@ public final class RunCommand implements Callable<Integer> {
         try {
             plan.backward(inputs, result, gradient, gradients);
         } catch (UnsupportedOperationException e) {
-            throw new InvalidInputException("--device " + info.name() + " has no backward pass; use --device jvm.");
+            throw noBackward(info);
         }
         return gradients;
+    }
+
+    private static InvalidInputException noBackward(DeviceInfo info) {
+        return new InvalidInputException("--device " + info.name() + " has no backward pass; use --device jvm.");
     }
 
     private void requireDistinct() {

@@ -90,9 +90,10 @@ record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGra
         long unsolved = result.count(SolveState.UNSOLVED, options.tolerance());
         long second = unsolvedGradients();
         if (unsolved + second > 0) {
-            err.printf(Locale.ROOT, "flashlla: %d of %d queries did not reach --tol %s%s; a larger --max-iter or --ridge may help%s.%n",
+            err.printf(Locale.ROOT, "flashlla: %d of %d queries did not reach --tol %s%s; a larger %s may help%s.%n",
                     Math.max(unsolved, second), result.shape().rows(), Numbers.plain(options.tolerance()),
                     unsolved > 0 ? "" : " in the solve of the gradients",
+                    options.precision() == DataType.FLOAT16 ? "--ridge or --precision float32" : "--max-iter or --ridge",
                     allowUnsolved ? "" : "; nothing was written (--allow-unsolved writes what there is)");
             if (!allowUnsolved) {
                 return false;

@@ -18,10 +18,14 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Stream;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** Options of {@code run} that compute on Apache Spark, which is started here as the driver; see src/spark. */
 final class SparkOptions {
+    /** What begins as Hadoop's files do. */
+    private static final String URL = "[a-z][a-z0-9+.-]+:/.*";
     private static final String MAIN = "io.github.flashlla.spark.SparkRun";
     /** What Spark's own launcher opens, as far as this driver needs it. */
     private static final List<String> OPENED = List.of("java.lang", "java.lang.invoke", "java.nio", "java.util", "java.util.concurrent", "sun.nio.ch");
@@ -29,6 +33,9 @@ final class SparkOptions {
     @Option(names = "--on", paramLabel = "ENGINE", description = "spark: compute on Apache Spark, for files that its executors reach; --device is then each "
             + "task's (default: the GPU that Spark gives it, else jvm)")
     private String engine;
+
+    @Spec(Spec.Target.MIXEE)
+    private CommandSpec command;
 
     @Option(names = "--master", paramLabel = "URL", defaultValue = "local[*]", description = "With --on spark: the cluster, such as spark://host:7077 or "
             + "local-cluster[2,1,1024] (default: ${DEFAULT-VALUE})")
@@ -76,12 +83,17 @@ final class SparkOptions {
         return CommandRelay.run(driver(), "Spark's driver", MAIN, arguments.entrySet().stream().map(one -> one.getKey() + "=" + one.getValue()).sorted().toList());
     }
 
-    private static String file(TensorFile file) {
+    private String file(TensorFile file) {
         if (file.name() != null) {
             throw new InvalidInputException("--on spark reads .npy files, and " + file + " is none.");
         }
         String path = file.file().toString();
-        return path.matches("[a-z][a-z0-9+.-]+:/.*") ? path.replaceFirst(":/+", "://") : file.file().toAbsolutePath().toString(); // Path takes one of two slashes
+        if (!path.matches(URL)) {
+            return file.file().toAbsolutePath().toString();
+        }
+        // as it was given: a path takes several slashes for one
+        return command.commandLine().getParseResult().originalArgs().stream().map(word -> word.replaceFirst("^--[a-z-]+=", ""))
+                .filter(word -> word.matches(URL) && Path.of(word).toString().equals(path)).findFirst().orElse(path);
     }
 
     private JavaCommand driver() {

@@ -13,10 +13,12 @@ final class HostPartialDecode implements PartialDecode {
     private final KvCache cache;
     private final AttentionShape shape;
     private final LlaOptions options;
-    /** By query head: scores of the tokens that are seen, and of all parts of a head's cache its keys. */
+    /** Of each query, the scores of the tokens that it sees (B*H,n), and their log-sum-exp (B*H). */
     private final double[][] scores;
     private final double[] logSumExp;
+    /** Of each key/value head, the keys that are seen (B*Hkv,n*D). */
     private final double[][] keys;
+    /** Of each sequence, how many of its last tokens are seen (B). */
     private final int[] seen;
 
     HostPartialDecode(KvCache cache, int heads, LlaOptions options) {

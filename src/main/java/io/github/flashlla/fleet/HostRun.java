@@ -16,12 +16,15 @@ import java.util.Deque;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import java.util.regex.Pattern;
 
 /** One host's run: sends the bundle where it is not, runs bench, keeps what comes as it comes. */
 final class HostRun {
     private static final int LAST_WORDS = 3;
     private static final int STOP_POLLS = 50;
     private static final int STOP_POLL_MILLIS = 10;
+    /** How lines of bench begin that say how far it is: they are no reason for its end. */
+    private static final Pattern PROGRESS = Pattern.compile("\\[\\d+/\\d+] ");
     private static final String HOME = "\"$HOME\"";
 
     private final Host host;
@@ -157,8 +160,10 @@ final class HostRun {
 
     private String install(BundleArchive archive, PrintWriter log) throws IOException {
         boolean[] here = {false};
+        boolean[] reached = {false};
         try (RemoteProcess process = start(Shell.install(folderThere(), archive.hash()))) {
             String failure = follow(process, log, line -> {
+                reached[0] = true;
                 if (line.equals(Shell.HERE)) {
                     here[0] = true;
                 } else if (line.equals(Shell.WANTS_XZ) || line.equals(Shell.WANTS_TAR)) {
@@ -167,7 +172,7 @@ final class HostRun {
                 }
             });
             return failure != null ? failure : here[0] || stopping ? null
-                    : "the bundle could not be unpacked there (status " + process.exitStatus() + ")" + said();
+                    : (reached[0] ? "the bundle could not be unpacked there" : "it was not reached") + " (status " + process.exitStatus() + ")" + said();
         }
     }
 
@@ -220,12 +225,15 @@ final class HostRun {
             data.accept(text);
         } else if (!text.isBlank() && !text.startsWith("WARNING: Using incubator modules")) {
             log.println(host.hidden(text));
+            if (text.startsWith("[")) { // bench's progress, or an error
+                told.accept(Printable.text(text));
+            }
+            if (PROGRESS.matcher(text).lookingAt()) {
+                return;
+            }
             lastWords.addLast(text.strip());
             if (lastWords.size() > LAST_WORDS) {
                 lastWords.removeFirst();
-            }
-            if (text.startsWith("[")) { // bench's progress
-                told.accept(Printable.text(text));
             }
         }
     }

@@ -215,7 +215,8 @@ public final class PrecisePlan implements LlaPlan {
                 for (int row = 0; row < iterations.length; row++) {
                     float recurrence = gradients.residual()[row];
                     gradients.recurrenceResidual()[row] = recurrence;
-                    if (!(recurrence <= options().tolerance()) && iterations[row] >= shape().headDim()) {
+                    boolean capped = iterations[row] >= options().maxIterations() && iterations[row] < shape().headDim();
+                    if (!(recurrence <= options().tolerance()) && !capped) {
                         more.set(row);
                     }
                 }

@@ -1,6 +1,7 @@
 package io.github.flashlla.precise;
 
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
@@ -18,6 +19,7 @@ import java.util.function.IntUnaryOperator;
  */
 final class RowTrust {
     private static final double EPS = 0x1p-24;
+    private static final double HALF_EPS = 0x1p-11;
     /** Largest relative error of o that is left to float32: a quarter of the bar of 1e-4, or of a tolerance above it. */
     private static final double OUTPUT_BAR = 2.5e-5;
     /**
@@ -26,6 +28,11 @@ final class RowTrust {
      */
     private static final double SOLVE_BAR = 2e-4;
     private static final double SOLVE_TOLERANCES = 20;
+    /**
+     * The most of float16 products, however large the tolerance: their x solves a problem of rounded keys and values, and the given ones may
+     * make something else of it.
+     */
+    private static final double MOST_OF_HALF = 2e-2;
     private static final int FEW_KEYS = 4;
     /** Largest relative error of dq, and of dlambda, that is left to float32, or the tolerance above it. */
     private static final double GRADIENT_BAR = 1e-4;
@@ -136,7 +143,7 @@ final class RowTrust {
             double query = queries == null ? querySize : queries[row];
             double error = exact ? EPS : RoundingBound.ofOutput(x, key, scale * query * key);
             result.residual()[row] = (float) (recurrence + bound);
-            result.roundingError()[row] = (float) (error * Math.max(norms[row], typical));
+            result.roundingError()[row] = (float) ((error + (exact ? 0 : halfError(row, sizes))) * Math.max(norms[row], typical));
             boolean finite = Double.isFinite(norms[row]) && Float.isFinite(recurrence) && Double.isFinite(x) && Double.isFinite(b);
             boolean lifted = recurrence <= options.tolerance() && recurrence + bound > options.tolerance();
             int iterations = result.iterations()[row]; // 0: a direct solve
@@ -155,6 +162,20 @@ final class RowTrust {
         return doubtful;
     }
 
+    /**
+     * Relative error of o by float16's weights p (1 - x.(k - kbar)): their mean square is 1 + x.Cx, C = A - ridge I, of values that float16's
+     * rounding changes independently. What it does to the solve is in the residual that the device reports.
+     *
+     * @param sizes null for ordinary ones, whose o is about as large as the root of that
+     */
+    private double halfError(int row, SolveSizes sizes) {
+        if (options.precision() != DataType.FLOAT16) {
+            return 0;
+        }
+        double slopes = sizes == null ? 0 : Math.max(0, sizes.xb()[row] - ridges.of(row) * sizes.x()[row] * sizes.x()[row]);
+        return HALF_EPS * (1 + Math.sqrt(slopes / (sizes == null ? 1 : sizes.effectiveKeys()[row])));
+    }
+
     /** Of the queries that {@link #judge} listed, those whose solution is worth no check. */
     BitSet lost() {
         return lost;
@@ -162,7 +183,9 @@ final class RowTrust {
 
     /** Whether a query may keep its x, which a check in float64 has looked at: solved, and o not far off for what is left. */
     boolean holds(DoubleRow row) {
-        return row.residual <= options.tolerance() && row.solveError <= Math.max(SOLVE_BAR, SOLVE_TOLERANCES * options.tolerance()) * Math.max(row.outputSize, typical);
+        double bar = Math.max(SOLVE_BAR, SOLVE_TOLERANCES * options.tolerance());
+        bar = options.precision() == DataType.FLOAT16 ? Math.min(bar, MOST_OF_HALF) : bar;
+        return row.residual <= options.tolerance() && row.solveError <= bar * Math.max(row.outputSize, typical);
     }
 
     /** Whether float32 carries the second solve and the slopes of a query whose first one holds; {@link #cancelling} has further reasons why not. */

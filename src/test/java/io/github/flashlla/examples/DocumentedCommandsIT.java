@@ -56,7 +56,7 @@ class DocumentedCommandsIT {
         NOT_RUN.put("source <\\(.*", "LauncherIT tries completion in bash");
         NOT_RUN.put("python3 bench/peers/run\\.py .*", "needs PyTorch and its kernels");
         NOT_RUN.put("bin/flashlla bench --hosts .*", "needs other machines; FleetSshIT has two");
-        NOT_RUN.put("(?:flashlla/)?bin/flashlla bench .*(?:cuda|ptx).*", "needs an NVIDIA GPU");
+        NOT_RUN.put("(?:flashlla/)?bin/flashlla (?:bench|verify) .*(?:cuda|ptx).*", "needs an NVIDIA GPU");
         NOT_RUN.put("flashlla bench .*cuda.*", "needs an NVIDIA GPU");
         NOT_RUN.put("(?:flashlla/)?bin/flashlla bench .*--(?:suite|mode memory).*", "takes minutes; LauncherIT and BenchCommandTest run small ones");
         NOT_RUN.put("bin/flashlla verify --(?:device all|random 1000)", "takes minutes; RandomVerificationTest and TornadoDevicesTest run less");

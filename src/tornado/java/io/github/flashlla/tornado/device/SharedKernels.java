@@ -100,7 +100,7 @@ public final class SharedKernels implements InvocationHandler {
         return shared;
     }
 
-    /** Kernels compiled so far, for whatever plan. */
+    /** Kernels compiled so far, for whatever plan, or taken from an earlier process. */
     public long compilations() {
         return compilations.get();
     }
@@ -130,6 +130,7 @@ public final class SharedKernels implements InvocationHandler {
         boolean share = key != null && (known != null || compiled.size() < MOST);
         Method kernel = key == null ? null : (Method) key.getFirst();
         boolean keep = share && form != null && KernelCode.holds(kernel);
+        compilations.incrementAndGet();
         long owner = share ? OWNERS.incrementAndGet() : plan;
         Object code = keep ? kept(owner, task, kernel, key) : null;
         if (code == null) {
@@ -145,7 +146,6 @@ public final class SharedKernels implements InvocationHandler {
     }
 
     private Object compile(long owner, SchedulableTask task) throws ReflectiveOperationException {
-        compilations.incrementAndGet();
         runtime.setDevice(task, device); // some compilers cast it to their own class
         try {
             return KeptSketches.whole(() -> runtime.install.invoke(device, owner, task));

@@ -1,5 +1,6 @@
 package io.github.flashlla.spark;
 
+import java.io.IOException;
 import java.net.URI;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.RawLocalFileSystem;
@@ -9,7 +10,7 @@ public class OtherFileSystem extends RawLocalFileSystem {
     static final String SCHEME = "other";
 
     @Override
-    public void initialize(URI uri, Configuration conf) throws java.io.IOException {
+    public void initialize(URI uri, Configuration conf) throws IOException {
         super.initialize(uri, conf);
         setConf(conf);
     }

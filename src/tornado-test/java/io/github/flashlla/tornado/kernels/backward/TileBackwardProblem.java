@@ -26,19 +26,19 @@ public final class TileBackwardProblem {
     final int D;
     final int Dv;
     final int dims;
-    final FloatArray q;
-    final FloatArray k;
-    final FloatArray v;
-    final FloatArray g;
-    final FloatArray ridge;
-    final FloatArray lse;
-    final FloatArray kbar;
-    final FloatArray x;
-    final FloatArray dq;
-    final FloatArray dk;
-    final FloatArray dv;
-    final FloatArray dridge;
-    final FloatArray rows;
+    public final FloatArray q;
+    public final FloatArray k;
+    public final FloatArray v;
+    public final FloatArray g;
+    public final FloatArray ridge;
+    public final FloatArray lse;
+    public final FloatArray kbar;
+    public final FloatArray x;
+    public final FloatArray dq;
+    public final FloatArray dk;
+    public final FloatArray dv;
+    public final FloatArray dridge;
+    public final FloatArray rows;
     final FloatArray visited;
     final HalfFloatArray packed;
     final FloatArray scratch;
@@ -122,13 +122,13 @@ public final class TileBackwardProblem {
         return (int) (TileState.packedHalves(kvHeads, Sk, dims, dims) / 8);
     }
 
-    void runOnJvm() {
+    public void runOnJvm() {
         int stride = TilePieces.stride(dims);
         JvmGroup.run(Math.ceilDiv(packThreads(), 256), 256, ctx -> TileForward.pack(ctx, k, v, packed, sizes, D, Dv, stride, stride));
         JvmGroup.run(groups(), 128, ctx -> TileBackward.largest(ctx, g, scratch, sizes, Dv, dims));
-        JvmGroup.run(groups(), 128, ctx -> TileBackwardGather.gather(ctx, q, g, packed, kbar, lse, scratch, sizes, settings, D, Dv, dims));
+        JvmGroup.run(groups(), 128, ctx -> TileBackwardGather.gather(ctx, q, g, packed, kbar, lse, ridge, scratch, sizes, settings, D, Dv, dims));
         JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, scratch, sizes, settings, D, dims, 0));
-        JvmGroup.run(groups(), 64, ctx -> TileSolve.list(ctx, scratch, sizes, settings, dims));
+        JvmGroup.run(groups(), 64, ctx -> TileSolve.list(ctx, scratch, sizes, dims));
         JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, scratch, sizes, settings, D, dims, 1));
         JvmGroup.run(groups(), 128, ctx -> TileBackwardQueries.queries(ctx, packed, kbar, x, dq, dridge, rows, scratch, sizes, settings, D, dims));
         JvmGroup.run(keyGroups(), 128, ctx -> TileBackwardKeys.keys(ctx, packed, scratch, dk, dv, visited, sizes, settings, D, Dv, dims));
@@ -148,9 +148,9 @@ public final class TileBackwardProblem {
                         scratch, sizes, settings)
                 .task("pack", TileForward::pack, new KernelContext(), k, v, packed, sizes, D, Dv, stride, stride)
                 .task("largest", TileBackward::largest, new KernelContext(), g, scratch, sizes, Dv, dims)
-                .task("gather", TileBackwardGather::gather, new KernelContext(), q, g, packed, kbar, lse, scratch, sizes, settings, D, Dv, dims)
+                .task("gather", TileBackwardGather::gather, new KernelContext(), q, g, packed, kbar, lse, ridge, scratch, sizes, settings, D, Dv, dims)
                 .task("solve", TileSolve::solve, new KernelContext(), q, packed, ridge, scratch, sizes, settings, D, dims, 0)
-                .task("list", TileSolve::list, new KernelContext(), scratch, sizes, settings, dims)
+                .task("list", TileSolve::list, new KernelContext(), scratch, sizes, dims)
                 .task("left", TileSolve::solve, new KernelContext(), q, packed, ridge, scratch, sizes, settings, D, dims, 1)
                 .task("queries", TileBackwardQueries::queries, new KernelContext(), packed, kbar, x, dq, dridge, rows, scratch, sizes, settings,
                         D, dims)

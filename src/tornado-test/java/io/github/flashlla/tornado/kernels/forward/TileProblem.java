@@ -98,7 +98,7 @@ final class TileProblem {
                 TilePieces.stride(TileState.dims(Dv))));
         JvmGroup.run(groups(), 128, ctx -> TileForward.mean(ctx, q, packed, ridge, kbar, lse, scratch, sizes, settings, D, dims));
         JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, scratch, sizes, settings, D, dims, 0));
-        JvmGroup.run(groups(), 64, ctx -> TileSolve.list(ctx, scratch, sizes, settings, dims));
+        JvmGroup.run(groups(), 64, ctx -> TileSolve.list(ctx, scratch, sizes, dims));
         JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, scratch, sizes, settings, D, dims, 1));
         JvmGroup.run(groups(), 128, ctx -> TileOutput.output(ctx, q, packed, x, stats, o, scratch, sizes, settings, D, Dv, dims,
                 TileState.dims(Dv)));
@@ -118,7 +118,7 @@ final class TileProblem {
                         TilePieces.stride(TileState.dims(Dv)))
                 .task("mean", TileForward::mean, new KernelContext(), q, packed, ridge, kbar, lse, scratch, sizes, settings, D, dims)
                 .task("solve", TileSolve::solve, new KernelContext(), q, packed, ridge, scratch, sizes, settings, D, dims, 0)
-                .task("list", TileSolve::list, new KernelContext(), scratch, sizes, settings, dims)
+                .task("list", TileSolve::list, new KernelContext(), scratch, sizes, dims)
                 .task("left", TileSolve::solve, new KernelContext(), q, packed, ridge, scratch, sizes, settings, D, dims, 1)
                 .task("output", TileOutput::output, new KernelContext(), q, packed, x, stats, o, scratch, sizes, settings, D, Dv, dims,
                         TileState.dims(Dv))

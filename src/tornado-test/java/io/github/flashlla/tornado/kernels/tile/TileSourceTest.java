@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.kernels.tile;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
 
 import io.github.flashlla.tornado.kernels.forward.TileSource;
 import io.github.flashlla.tornado.support.TornadoChild;
@@ -18,6 +19,7 @@ import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -52,6 +54,7 @@ class TileSourceTest {
     @CsvSource({"64, 64, 3", "96, 96, 2", "128, 128, 2", "33, 120, 3"})
     void forward(String headDim, String valueDim, int groups) throws Exception {
         String source = source(headDim, valueDim);
+        assertPlainConditions(source);
         Map<String, String> kernels = new HashMap<>();
         for (MatchResult kernel : KERNEL.matcher(source).results().toList()) {
             kernels.putIfAbsent(kernel.group(3), kernel.group());
@@ -72,11 +75,39 @@ class TileSourceTest {
         assertTrue(frames.get("solve") <= 800, "stack frame of solve: " + frames.get("solve"));
     }
 
+    /**
+     * The loop over keys that all rows see: 25 products (49 at head dim 128), 8 exponentials and 8 or 16 loads of fragments for 16 keys, and little else;
+     * nothing of it in memory. In SASS, too, where there is cuobjdump.
+     */
+    @ParameterizedTest
+    @CsvSource({"64, 25, 45", "128, 49, 65"})
+    void innerLoop(String headDim, int products, int mostFor8Keys) throws Exception {
+        Path file = write(KERNEL.matcher(source(headDim, headDim)).results().filter(kernel -> kernel.group(3).equals("solve")).findFirst()
+                .orElseThrow().group());
+        Path ptx = folder.resolve("kernels.ptx");
+        nvcc("-ptx", "-o", ptx.toString(), file.toString());
+        InnerLoop loop = InnerLoop.ofPtx(Files.readString(ptx)).get("solve");
+        int sixteens = (int) loop.count("ex2.approx") / 8;
+        assertTrue(sixteens >= 2, "the loop is not unrolled");
+        assertEquals(products * sixteens, loop.count("mma.sync"));
+        assertEquals(0, loop.count(".local"));
+        assertTrue(loop.instructions().size() <= 2 * mostFor8Keys * sixteens, () -> loop.instructions().size() + " instructions");
+
+        Path cubin = folder.resolve("kernels.cubin");
+        nvcc("-cubin", "-o", cubin.toString(), file.toString());
+        String sass = said("there is no cuobjdump", "cuobjdump", "-sass", cubin.toString());
+        InnerLoop machine = InnerLoop.ofSass(sass).get("solve");
+        assertEquals(products * sixteens, machine.count("HMMA"));
+        assertEquals(0, machine.count("LDL") + machine.count("STL"), () -> "spills in " + machine);
+        assertTrue(machine.instructions().size() <= 2 * mostFor8Keys * sixteens, () -> machine.instructions().size() + " instructions");
+    }
+
     /** Eight kernels; what they keep in memory is kept outside of the loops over tiles. */
     @ParameterizedTest
-    @CsvSource({"64, 33, 100", "128, 128, 800"})
+    @CsvSource({"64, 33, 400", "128, 128, 800"})
     void backward(String headDim, String valueDim, int bytes) throws Exception {
         String source = source("backward", headDim, valueDim);
+        assertPlainConditions(source);
         Map<String, String> kernels = new HashMap<>();
         KERNEL.matcher(source).results().forEach(kernel -> kernels.putIfAbsent(kernel.group(3), kernel.group()));
         assertEquals(List.of("gather", "keys", "largest", "list", "pack", "queries", "solve"), kernels.keySet().stream().sorted().toList());
@@ -96,6 +127,12 @@ class TileSourceTest {
         assertTrue(said.contains("this JVM's flags give arrays a header of 24 bytes, not 16"), said);
     }
 
+    /** Within a longer condition TornadoVM prints the opposite of {@code a || b} as {@code a && b}; that left a mask out of dk and dv. */
+    private static void assertPlainConditions(String source) {
+        source.lines().filter(line -> line.contains("||") && line.contains("&&")).findFirst()
+                .ifPresent(line -> fail("a condition may have lost a negation: " + line.strip()));
+    }
+
     private String source(String... args) throws Exception {
         String said = new TornadoChild(folder, Backend.CUDA).virtual("GPU").flag("-Dtornado.printKernel=True").run(TileSource.class, args);
         assertTrue(said.endsWith("done"), () -> said.lines().reduce("", (a, b) -> b));
@@ -104,23 +141,35 @@ class TileSourceTest {
 
     /** Bytes of local memory of each kernel, by ptxas; skips the rest of the test without nvcc. */
     private Map<String, Integer> frames(String source) throws IOException, InterruptedException {
-        Path file = Files.writeString(folder.resolve("kernels.cu"), "#include <cuda_fp16.h>\n" + source);
-        Path log = folder.resolve("nvcc.log");
-        int status;
-        try {
-            status = new ProcessBuilder("nvcc", "-w", "-arch=sm_90", "-Xptxas", "-v", "-cubin", "-o", folder.resolve("kernels.cubin").toString(),
-                    file.toString()).redirectErrorStream(true).redirectOutput(log.toFile()).start().waitFor();
-        } catch (IOException e) {
-            Assumptions.abort("there is no nvcc: " + e.getMessage());
-            return Map.of();
-        }
-        String said = Files.readString(log);
-        assertEquals(0, status, said);
+        String said = nvcc("-Xptxas", "-v", "-cubin", "-o", folder.resolve("kernels.cubin").toString(), write(source).toString());
         Map<String, Integer> frames = new HashMap<>();
         Matcher matcher = Pattern.compile("properties for (\\w+)\\s+(\\d+) bytes stack frame").matcher(said);
         while (matcher.find()) {
             frames.put(matcher.group(1), Integer.parseInt(matcher.group(2)));
         }
         return frames;
+    }
+
+    private Path write(String source) throws IOException {
+        return Files.writeString(folder.resolve("kernels.cu"), "#include <cuda_fp16.h>\n" + source);
+    }
+
+    private String nvcc(String... arguments) throws IOException, InterruptedException {
+        return said("there is no nvcc", Stream.concat(Stream.of("nvcc", "-w", "-arch=sm_90"), Stream.of(arguments)).toArray(String[]::new));
+    }
+
+    /** What a program prints; skips the rest of the test where it is not here. */
+    private String said(String missing, String... command) throws IOException, InterruptedException {
+        Path log = folder.resolve("log");
+        int status;
+        try {
+            status = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start().waitFor();
+        } catch (IOException e) {
+            Assumptions.abort(missing + ": " + e.getMessage());
+            return "";
+        }
+        String said = Files.readString(log);
+        assertEquals(0, status, said);
+        return said;
     }
 }

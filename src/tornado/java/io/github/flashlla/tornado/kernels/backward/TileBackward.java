@@ -32,7 +32,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>{@code packed} holds float16 rows of {@link TilePieces#stride} numbers: keys and values as forward has them, each head's padded
  * to whole tiles, then q, -x, u and g of every query, each head's padded to whole blocks with zeros. {@code scratch} holds
  * {@link TileState}, then {@code columns}, four numbers for each row of q: the exponent's reference, 1 + x.kbar, -Gbar - u.kbar, mu;
- * then {@code largest}, one for each block.
+ * then {@code largest}, one for each block, and {@code long}, 1 for a block with an x longer than {@value #LONGEST}. Of such a block,
+ * {@code packed} also holds what rounding left of -x and of u, and that is multiplied, too: x.(k - kbar) is far above 1, and h, which dk
+ * has times x, is a small difference of G - Gbar and u.(k - kbar).
  */
 public final class TileBackward {
     /** 2^this is how large p can be: less than in forward, since it multiplies G, which is not bounded as y.k is. */
@@ -46,6 +48,11 @@ public final class TileBackward {
     static final int X_ROWS = 1;
     static final int U_ROWS = 2;
     static final int G_ROWS = 3;
+    static final int LEFT_X_ROWS = 4;
+    static final int LEFT_U_ROWS = 5;
+
+    /** Of x, for one float16 number to do. */
+    static final float LONGEST = 8f;
 
     private TileBackward() {}
 
@@ -56,13 +63,13 @@ public final class TileBackward {
 
     /** float16 elements of {@code packed}. */
     public static long packedHalves(long heads, long kvHeads, long Sq, long Sk, int dims) {
-        return (2 * kvHeads * TileState.paddedKeys(Sk) + 4 * heads * Math.ceilDiv(Sq, (long) BLOCK) * BLOCK) * TilePieces.stride(dims);
+        return (2 * kvHeads * TileState.paddedKeys(Sk) + 6 * heads * Math.ceilDiv(Sq, (long) BLOCK) * BLOCK) * TilePieces.stride(dims);
     }
 
     /** Floats of {@code scratch}. */
     public static long scratchFloats(long heads, long Sq, int dims) {
         long blocks = heads * Math.ceilDiv(Sq, (long) BLOCK);
-        return (TileState.scratchFloats(heads, Sq, dims) + 3) / 4 * 4 + 4 * BLOCK * blocks + blocks;
+        return (TileState.scratchFloats(heads, Sq, dims) + 3) / 4 * 4 + 4 * BLOCK * blocks + 2 * blocks;
     }
 
     /** Where the columns start in {@code scratch}: at a multiple of 16 bytes. */
@@ -74,7 +81,11 @@ public final class TileBackward {
         return columnsAt(heads, Sq, dims) + 4 * heads * paddedRows(Sq);
     }
 
-    /** First element of one of the four arrays of rows in {@code packed}. */
+    static int longAt(int heads, int Sq, int dims) {
+        return largestAt(heads, Sq, dims) + heads * paddedRows(Sq) / BLOCK;
+    }
+
+    /** First element of one of the six arrays of rows in {@code packed}. */
     static int rowsAt(int which, int heads, int group, int Sq, int paddedKeys, int stride) {
         return (2 * (heads / group) * paddedKeys + which * heads * paddedRows(Sq)) * stride;
     }

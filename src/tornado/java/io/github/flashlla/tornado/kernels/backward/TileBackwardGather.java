@@ -8,11 +8,13 @@ import static io.github.flashlla.tornado.kernels.tile.TileState.BLOCK;
 import static io.github.flashlla.tornado.kernels.tile.TileState.COUNT;
 import static io.github.flashlla.tornado.kernels.tile.TileState.DIRECTION_LENGTH;
 import static io.github.flashlla.tornado.kernels.tile.TileState.GBAR;
+import static io.github.flashlla.tornado.kernels.tile.TileState.LARGEST;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LENGTH;
 import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.QAQ;
 import static io.github.flashlla.tornado.kernels.tile.TileState.REFERENCE;
 import static io.github.flashlla.tornado.kernels.tile.TileState.RR;
+import static io.github.flashlla.tornado.kernels.tile.TileState.TARGET;
 import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.YKBAR;
 
@@ -29,8 +31,12 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * The right-hand side of the float16 backward pass's solve, in one sweep over keys and values:
  *
  * <pre>
- *   w = p (G - ref)    Gbar = ref + sum w    c = sum w k - (sum w) kbar
+ *   w = p (G - ref)    Gbar = ref + (sum w) / sum p    c = sum w k - (sum w) kbar
  * </pre>
+ *
+ * <p>Gbar is of weights that are not rounded, and of p that sum to 1 whatever rounding did to the log-sum-exp: where p is almost 1 for
+ * one key, h is what is left of G - Gbar there, and dk has it times x, which may be in the hundreds. c takes the sum of rounded weights,
+ * which belongs to its first sum.
  *
  * <p>Any ref serves, since sum p (k - kbar) = 0; near Gbar it leaves more of the digits of w. It is the mean of G over 64 or 128 keys
  * from all over, so no sweep is made for Gbar. What starts the solve is left in {@code scratch}; q and g, in float16, in
@@ -49,10 +55,11 @@ public final class TileBackwardGather {
      * @param packed keys and values from {@code TileForward.pack}; rows of q and g out
      * @param kbar weighted mean keys that forward saved (B,H,Sq,D)
      * @param lse log-sum-exp that forward saved (B,H,Sq)
+     * @param ridge (B,H,Sq)
      * @param scratch as {@link TileBackward} has it
      */
     public static void gather(KernelContext ctx, FloatArray q, FloatArray g, HalfFloatArray packed, FloatArray kbar, FloatArray lse,
-            FloatArray scratch, IntArray sizes, FloatArray settings, int D, int Dv, int dims) {
+            FloatArray ridge, FloatArray scratch, IntArray sizes, FloatArray settings, int D, int Dv, int dims) {
         Tile.launchBounds(THREADS, dims <= 64 ? 3 : 2);
         int[] tile = ctx.allocateIntLocalArray(8192); // two tiles of keys and of values
         Tile.align(tile, 1024);
@@ -101,6 +108,7 @@ public final class TileBackwardGather {
         float[] acc = new float[dims / 2];
         float[] total = new float[4];
         float[] starts = new float[4];
+        float[] exact = new float[4]; // sum p and sum w, of both rows
         TilePieces.loadRows(qf, q, atA, atB, quad, D, dims, 1f);
         TilePieces.loadRows(gf, g, atA, atB, quad, Dv, dims, times);
         int paddedRow = head * TileBackward.paddedRows(Sq) + rowA;
@@ -160,6 +168,7 @@ public final class TileBackwardGather {
         }
         for (int i = 0; i < 4; i++) {
             total[i] = 0f;
+            exact[i] = 0f;
         }
         TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
         TilePieces.copyTile(tile, base + 8192, packed, fromV, tid, keys, stride);
@@ -176,16 +185,16 @@ public final class TileBackwardGather {
             int key = t * keys;
             int whole = key + keys <= low ? 1 : 0;
             if (whole != 0) {
-                piece(acc, total, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
-                piece(acc, total, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                piece(acc, total, exact, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                piece(acc, total, exact, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
                 if (keys > 32) {
-                    piece(acc, total, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
-                    piece(acc, total, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                    piece(acc, total, exact, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                    piece(acc, total, exact, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
                 }
             }
             int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
             for (int j = 0; j < pieces; j++) {
-                piece(acc, total, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB, starts,
+                piece(acc, total, exact, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB, starts,
                         key + j * 16 + 2 * quad, seesA, seesB, dims);
             }
         }
@@ -198,6 +207,8 @@ public final class TileBackwardGather {
         int kbarAt = 3 * rows * dims;
         float ccA = 0f;
         float ccB = 0f;
+        float bbA = 0f;
+        float bbB = 0f;
         float[] mean = new float[4];
         float[] zero = new float[4];
         for (int i = 0; i < 4; i++) {
@@ -212,6 +223,11 @@ public final class TileBackwardGather {
                 float cB = seesB > 0 ? acc[4 * n + 2 + h] * TileBackward.UNSHIFT - sumB * meanB : 0f;
                 ccA += cA * cA;
                 ccB += cB * cB;
+                int at = 4 * (n >> 1) + 2 * (n & 1);
+                float bA = meanA - (h == 0 ? Tile.low(qf[at]) : Tile.high(qf[at]));
+                float bB = meanB - (h == 0 ? Tile.low(qf[at + 1]) : Tile.high(qf[at + 1]));
+                bbA += bA * bA;
+                bbB += bB * bB;
                 acc[4 * n + h] = -cA;
                 acc[4 * n + 2 + h] = -cB;
                 mean[h] = meanA;
@@ -223,37 +239,61 @@ public final class TileBackwardGather {
         }
         ccA = quadSum(ccA);
         ccB = quadSum(ccB);
+        float targetA = TileState.targetOfGradient(ccA, quadSum(bbA), ridge.get(atA), settings.get(TileState.TOLERANCE));
+        float targetB = TileState.targetOfGradient(ccB, quadSum(bbB), ridge.get(atB), settings.get(TileState.TOLERANCE));
+        pA = quadSum(exact[0]);
+        pB = quadSum(exact[1]);
+        pgA = quadSum(exact[2]);
+        pgB = quadSum(exact[3]);
         float[] yk = new float[2];
         TileRows.direction(qf, yk, acc, scratch, kbarAt, baseA, baseB, dims, DIRECTION_LENGTH, DIRECTION_LENGTH);
         TileRows.storePairs(scratch, qf, 4 * rows * dims, baseA, baseB, dims, liveA, liveB);
         if (quad == 0) {
             int numbers = TileState.numbersAt(rows, dims);
             if (liveA != 0) {
-                start(scratch, numbers + NUMBERS * atA, ccA, mA, yk[0], refA + sumA);
+                start(scratch, numbers + NUMBERS * atA, ccA, mA, yk[0], refA, pA, pgA, targetA);
             }
             if (liveB != 0) {
-                start(scratch, numbers + NUMBERS * atB, ccB, mB, yk[1], refB + sumB);
+                start(scratch, numbers + NUMBERS * atB, ccB, mB, yk[1], refB, pB, pgB, targetB);
             }
         }
     }
 
-    private static void start(FloatArray scratch, int numbers, float cc, float m, float yk, float gbar) {
+    private static void start(FloatArray scratch, int numbers, float cc, float m, float yk, float ref, float p, float pg,
+            float target) {
+        int there = p > TINY ? 1 : 0;
         scratch.set(numbers + BB, cc);
         scratch.set(numbers + QAQ, 0f);
         scratch.set(numbers + RR, cc);
+        scratch.set(numbers + TARGET, target);
+        scratch.set(numbers + LARGEST, cc);
         scratch.set(numbers + COUNT, 0f);
-        scratch.set(numbers + REFERENCE, m + (TileBackward.SHIFT - TilePieces.SHIFT));
+        // p is 2^SHIFT in all, but for the rounding of the log-sum-exp
+        scratch.set(numbers + REFERENCE, there != 0 ? m + Tile.log2(p) - TilePieces.SHIFT : m);
         scratch.set(numbers + YKBAR, yk);
         scratch.set(numbers + LENGTH, DIRECTION_LENGTH);
-        scratch.set(numbers + GBAR, gbar);
+        scratch.set(numbers + GBAR, there != 0 ? ref + pg / p : 0f);
     }
 
     /** Adds 16 keys to c. */
-    private static void piece(float[] acc, float[] total, float[] s, float[] u, int[] w, int[] q, int[] g, int[] b, int[] one, int[] tile,
-            int scoreAt, int sumAt, int offset, float c, float mA, float mB, float[] starts, int key, int seesA, int seesB, int dims) {
+    private static void piece(float[] acc, float[] total, float[] exact, float[] s, float[] u, int[] w, int[] q, int[] g, int[] b, int[] one,
+            int[] tile, int scoreAt, int sumAt, int offset, float c, float mA, float mB, float[] starts, int key, int seesA, int seesB, int dims) {
         TilePieces.scores(s, q, b, tile, scoreAt, offset, dims);
         TilePieces.products(u, g, b, tile, scoreAt + 8192, offset, starts, dims);
-        TilePieces.weights(w, s, u, c, mA, mB, key, seesA, seesB);
+        for (int n = 0; n < 2; n++) {
+            for (int i = 0; i < 2; i++) {
+                float pA = Tile.exp2(TilePieces.exponent(s[4 * n + i], c, mA, key + 8 * n + i, seesA));
+                float pB = Tile.exp2(TilePieces.exponent(s[4 * n + 2 + i], c, mB, key + 8 * n + i, seesB));
+                u[4 * n + i] *= pA;
+                u[4 * n + 2 + i] *= pB;
+                exact[0] += pA;
+                exact[1] += pB;
+                exact[2] += u[4 * n + i];
+                exact[3] += u[4 * n + 2 + i];
+            }
+            w[2 * n] = Tile.half2(u[4 * n], u[4 * n + 1]);
+            w[2 * n + 1] = Tile.half2(u[4 * n + 2], u[4 * n + 3]);
+        }
         TilePieces.sums(acc, w, b, tile, sumAt, offset, dims);
         Tile.mma(total, 0, w, 0, one, 0);
     }

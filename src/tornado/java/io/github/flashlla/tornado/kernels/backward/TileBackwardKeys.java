@@ -40,7 +40,7 @@ public final class TileBackwardKeys {
     public static void keys(KernelContext ctx, HalfFloatArray packed, FloatArray scratch, FloatArray dk, FloatArray dv, FloatArray visited,
             IntArray sizes, FloatArray settings, int D, int Dv, int dims) {
         Tile.launchBounds(THREADS, dims <= 64 ? 3 : 2);
-        int[] tile = ctx.allocateIntLocalArray(8448); // two tiles of q, -x, u and g, then two of columns
+        int[] tile = ctx.allocateIntLocalArray(10496); // two tiles of q, -x, u and g, two of columns, one of what is left of -x and of u
         Tile.align(tile, 1024);
         int base = Tile.address(tile);
         int stride = dims <= 64 ? 64 : 128;
@@ -64,8 +64,7 @@ public final class TileBackwardKeys {
         int first = block * BLOCK + warp * 16;
         int keyA = first + (lane >> 2);
         // query i sees key j if j - i < ahead
-        int ahead = causal != 0 ? 1 + Sk - Sq : Sk;
-        int seesAll = causal != 0 ? 0 : 1;
+        int ahead = causal != 0 ? 1 + Sk - Sq : EVERY_KEY;
         int tiles = (Sq + queries - 1) / queries;
         int begin = causal != 0 ? Math.min(tiles, Math.max(0, block * BLOCK + 1 - ahead) / queries) : 0;
         float c = settings.get(TileState.SCALE) * LOG2E;
@@ -97,12 +96,16 @@ public final class TileBackwardKeys {
         int scoreAt = base + TilePieces.scoreByte(lane, stride);
         int sumAt = base + TilePieces.sumByte(lane, stride);
         int columnAt = base + 32768 + 32 * quad;
+        int longAt = TileBackward.longAt(heads, Sq, dims);
+        float both = 0f;
+        float nextBoth = 0f;
 
         int each = tiles - begin;
         int most = group * each;
         int t = begin;
         int row = kvHead * group * paddedSq + begin * queries; // of the tile that is copied next
         if (most > 0) {
+            nextBoth = scratch.get(longAt + row / BLOCK);
             copy(tile, base, base + 32768, packed, rowsAt + row * stride, array, scratch, columnsAt + 4 * row, tid, queries, stride);
             Tile.commit();
         }
@@ -110,6 +113,8 @@ public final class TileBackwardKeys {
             Tile.await(0);
             ctx.localBarrier();
             int odd = n & 1;
+            both = nextBoth;
+            int left = rowsAt + TileBackward.LEFT_X_ROWS * array + row * stride;
             int query = t * queries;
             t++;
             row += queries;
@@ -118,13 +123,23 @@ public final class TileBackwardKeys {
                 row += paddedSq - each * queries;
             }
             if (n + 1 < most) {
+                nextBoth = scratch.get(longAt + row / BLOCK);
                 copy(tile, base + ((1 - odd) << 14), base + 32768 + ((1 - odd) << 9), packed, rowsAt + row * stride, array, scratch,
                         columnsAt + 4 * row, tid, queries, stride);
                 Tile.commit();
             }
+            if (both > 0f) { // the same in all threads
+                TilePieces.copyTile(tile, base + 33792, packed, left, tid, queries, stride);
+                TilePieces.copyTile(tile, base + 37888, packed, left + array, tid, queries, stride);
+                Tile.commit();
+                Tile.await(0);
+                ctx.localBarrier();
+            }
             int buffer = odd << 14;
             int columns = columnAt + (odd << 9);
-            int whole = first + 15 - query < ahead ? 1 : seesAll;
+            // one comparison: TornadoVM prints the opposite of two joined by "or" wrongly
+            int limit = both > 0f ? Integer.MIN_VALUE : ahead;
+            int whole = first + 15 - query < limit ? 1 : 0;
             if (whole != 0) {
                 piece(accK, accV, s, e, h, column, we, wh, ws, kf, vf, b, tile, scoreAt + buffer, sumAt + buffer, 0, columns, c, scale, 0, EVERY_KEY, dims);
                 if (queries > 16) {
@@ -134,8 +149,13 @@ public final class TileBackwardKeys {
             }
             int pieces = whole != 0 ? 0 : queries / 16;
             for (int j = 0; j < pieces; j++) {
-                piece(accK, accV, s, e, h, column, we, wh, ws, kf, vf, b, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes,
-                        columns + 256 * j, c, scale, keyA - query - 16 * j - 2 * quad, ahead, dims);
+                products(s, e, h, kf, vf, b, tile, scoreAt + buffer, j * pieceBytes, dims);
+                if (both > 0f) {
+                    TilePieces.moreProducts(e, kf, b, tile, scoreAt, 33792 + j * pieceBytes, dims);
+                    TilePieces.moreProducts(h, kf, b, tile, scoreAt, 37888 + j * pieceBytes, dims);
+                }
+                sum(accK, accV, s, e, h, column, we, wh, ws, b, tile, sumAt + buffer, j * pieceBytes, columns + 256 * j, c, scale,
+                        keyA - query - 16 * j - 2 * quad, ahead, dims);
             }
         }
 
@@ -182,10 +202,19 @@ public final class TileBackwardKeys {
     private static void piece(float[] accK, float[] accV, float[] s, float[] e, float[] h, float[] column, int[] we, int[] wh, int[] ws,
             int[] k, int[] v, int[] b, int[] tile, int scoreAt, int sumAt, int offset, int columns, float c, float scale, int behind, int ahead,
             int dims) {
+        products(s, e, h, k, v, b, tile, scoreAt, offset, dims);
+        sum(accK, accV, s, e, h, column, we, wh, ws, b, tile, sumAt, offset, columns, c, scale, behind, ahead, dims);
+    }
+
+    private static void products(float[] s, float[] e, float[] h, int[] k, int[] v, int[] b, int[] tile, int scoreAt, int offset, int dims) {
         TilePieces.scores(s, k, b, tile, scoreAt, offset, dims);
         TilePieces.scores(e, k, b, tile, scoreAt, offset + 4096, dims);
         TilePieces.scores(h, k, b, tile, scoreAt, offset + 8192, dims);
         TilePieces.moreProducts(h, v, b, tile, scoreAt, offset + 12288, dims);
+    }
+
+    private static void sum(float[] accK, float[] accV, float[] s, float[] e, float[] h, float[] column, int[] we, int[] wh, int[] ws, int[] b,
+            int[] tile, int sumAt, int offset, int columns, float c, float scale, int behind, int ahead, int dims) {
         for (int n = 0; n < 2; n++) {
             Tile.loadLocal4(column, 8 * n, tile, columns + 128 * n);
             Tile.loadLocal4(column, 8 * n + 4, tile, columns + 128 * n + 16);

@@ -10,7 +10,6 @@ import static io.github.flashlla.tornado.kernels.tile.TileState.COUNT;
 import static io.github.flashlla.tornado.kernels.tile.TileState.GBAR;
 import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.REFERENCE;
-import static io.github.flashlla.tornado.kernels.tile.TileState.RR;
 import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
 
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
@@ -19,7 +18,6 @@ import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileRows;
 import io.github.flashlla.tornado.kernels.tile.TileState;
 import uk.ac.manchester.tornado.api.KernelContext;
-import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -100,6 +98,7 @@ public final class TileBackwardQueries {
         int[] xf = new int[dims / 4];
         int[] uf = new int[dims / 4];
         int[] gf = new int[dims / 4];
+        int[] rest = new int[4];
         int[] b = new int[4];
         int[] w = new int[4];
         int[] one = new int[2];
@@ -119,14 +118,38 @@ public final class TileBackwardQueries {
         float ukB = 0f;
         float uxA = 0f;
         float uxB = 0f;
+        float xxA = 0f;
+        float xxB = 0f;
+        for (int n = 0; n < dims / 8; n++) {
+            for (int i = 0; i < 2; i++) {
+                int column = 8 * n + 2 * quad + i;
+                float xA = column < D ? x.get(atA * D + column) : 0f;
+                float xB = column < D ? x.get(atB * D + column) : 0f;
+                xxA += xA * xA;
+                xxB += xB * xB;
+            }
+        }
+        float longest = TileBackward.LONGEST * TileBackward.LONGEST;
+        int both = Tile.count(Math.max(quadSum(xxA), quadSum(xxB)) > longest ? 1 : 0);
+        if (tid == 0) {
+            scratch.set(TileBackward.longAt(heads, Sq, dims) + paddedRow / BLOCK, both > 0 ? 1f : 0f);
+        }
+        int hereA = Tile.opaque(atA); // or all of x is kept from the loop above
+        int hereB = Tile.opaque(atB);
+        int leftX = rowsAt + TileBackward.LEFT_X_ROWS * array;
+        int leftU = rowsAt + TileBackward.LEFT_U_ROWS * array;
+        int leftXA = Tile.opaque(leftX);
+        int leftXB = Tile.opaque(leftX + 8 * stride);
+        int leftUA = Tile.opaque(leftU);
+        int leftUB = Tile.opaque(leftU + 8 * stride);
         for (int n = 0; n < dims / 8; n++) {
             int at = 4 * (n >> 1) + 2 * (n & 1);
             int column = 8 * n + 2 * quad;
             TileRows.load(four, 0, scratch, uAt, baseA, baseB, 8 * n);
-            float xA0 = column < D ? x.get(atA * D + column) : 0f;
-            float xA1 = column + 1 < D ? x.get(atA * D + column + 1) : 0f;
-            float xB0 = column < D ? x.get(atB * D + column) : 0f;
-            float xB1 = column + 1 < D ? x.get(atB * D + column + 1) : 0f;
+            float xA0 = column < D ? x.get(hereA * D + column) : 0f;
+            float xA1 = column + 1 < D ? x.get(hereA * D + column + 1) : 0f;
+            float xB0 = column < D ? x.get(hereB * D + column) : 0f;
+            float xB1 = column + 1 < D ? x.get(hereB * D + column + 1) : 0f;
             float kA0 = column < D ? kbar.get(atA * D + column) : 0f;
             float kA1 = column + 1 < D ? kbar.get(atA * D + column + 1) : 0f;
             float kB0 = column < D ? kbar.get(atB * D + column) : 0f;
@@ -135,10 +158,18 @@ public final class TileBackwardQueries {
             xf[at + 1] = Tile.half2(-xB0, -xB1);
             uf[at] = Tile.half2(four[0], four[1]);
             uf[at + 1] = Tile.half2(four[2], four[3]);
-            xkA += Tile.low(xf[at]) * kA0 + Tile.high(xf[at]) * kA1;
-            xkB += Tile.low(xf[at + 1]) * kB0 + Tile.high(xf[at + 1]) * kB1;
-            ukA += Tile.low(uf[at]) * kA0 + Tile.high(uf[at]) * kA1;
-            ukB += Tile.low(uf[at + 1]) * kB0 + Tile.high(uf[at + 1]) * kB1;
+            int restXA = both > 0 ? left(-xA0, -xA1, xf[at]) : 0;
+            int restXB = both > 0 ? left(-xB0, -xB1, xf[at + 1]) : 0;
+            int restUA = both > 0 ? left(four[0], four[1], uf[at]) : 0;
+            int restUB = both > 0 ? left(four[2], four[3], uf[at + 1]) : 0;
+            xkA += (Tile.low(xf[at]) + Tile.low(restXA)) * kA0 + (Tile.high(xf[at]) + Tile.high(restXA)) * kA1;
+            xkB += (Tile.low(xf[at + 1]) + Tile.low(restXB)) * kB0 + (Tile.high(xf[at + 1]) + Tile.high(restXB)) * kB1;
+            ukA += (Tile.low(uf[at]) + Tile.low(restUA)) * kA0 + (Tile.high(uf[at]) + Tile.high(restUA)) * kA1;
+            ukB += (Tile.low(uf[at + 1]) + Tile.low(restUB)) * kB0 + (Tile.high(uf[at + 1]) + Tile.high(restUB)) * kB1;
+            Tile.storePair(packed, leftXA + 8 * n, liveA != 0 ? restXA : 0);
+            Tile.storePair(packed, leftXB + 8 * n, liveB != 0 ? restXB : 0);
+            Tile.storePair(packed, leftUA + 8 * n, liveA != 0 ? restUA : 0);
+            Tile.storePair(packed, leftUB + 8 * n, liveB != 0 ? restUB : 0);
             uxA += four[0] * xA0 + four[1] * xA1;
             uxB += four[2] * xB0 + four[3] * xB1;
         }
@@ -177,7 +208,7 @@ public final class TileBackwardQueries {
                 Tile.commit();
             }
             int key = t * keys;
-            int whole = key + keys <= low ? 1 : 0;
+            int whole = key + keys <= low && both == 0 ? 1 : 0;
             if (whole != 0) {
                 piece(acc, total, s, e, h, w, qf, xf, uf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, startE, startH, 0,
                         EVERY_KEY, EVERY_KEY, dims);
@@ -192,8 +223,12 @@ public final class TileBackwardQueries {
             }
             int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
             for (int j = 0; j < pieces; j++) {
-                piece(acc, total, s, e, h, w, qf, xf, uf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB, startE,
-                        startH, key + j * 16 + 2 * quad, seesA, seesB, dims);
+                products(s, e, h, qf, xf, uf, gf, b, tile, scoreAt + buffer, j * pieceBytes, startE, startH, dims);
+                if (both > 0) {
+                    moreProducts(e, rest, packed, leftX, stride, b, tile, scoreAt + buffer, j * pieceBytes, dims);
+                    moreProducts(h, rest, packed, leftU, stride, b, tile, scoreAt + buffer, j * pieceBytes, dims);
+                }
+                sum(acc, total, s, e, h, w, b, one, tile, sumAt + buffer, j * pieceBytes, c, mA, mB, key + j * 16 + 2 * quad, seesA, seesB, dims);
             }
         }
 
@@ -228,6 +263,27 @@ public final class TileBackwardQueries {
         }
     }
 
+    /** u += y k^T with y in global memory, where this lane wrote it: held in registers, it would push what each piece needs out of them. */
+    private static void moreProducts(float[] u, int[] y, HalfFloatArray packed, int rows, int stride, int[] b, int[] tile, int at, int offset,
+            int dims) {
+        int rowA = Tile.opaque(rows);
+        int rowB = Tile.opaque(rows + 8 * stride);
+        for (int k = 0; k < dims / 16; k++) {
+            y[0] = Tile.loadPair(packed, rowA + 16 * k);
+            y[1] = Tile.loadPair(packed, rowB + 16 * k);
+            y[2] = Tile.loadPair(packed, rowA + 16 * k + 8);
+            y[3] = Tile.loadPair(packed, rowB + 16 * k + 8);
+            Tile.load4(b, 0, tile, (at ^ (k << 5)) + offset);
+            Tile.mma(u, 0, y, 0, b, 0);
+            Tile.mma(u, 4, y, 0, b, 2);
+        }
+    }
+
+    /** What rounding left of two numbers. */
+    private static int left(float first, float second, int rounded) {
+        return Tile.half2(first - Tile.low(rounded), second - Tile.high(rounded));
+    }
+
     private static void column(FloatArray scratch, int at, float m, float e, float h, float mu, int there) {
         scratch.set(at, there != 0 ? m : TileBackward.NOTHING);
         scratch.set(at + 1, there != 0 ? e : 0f);
@@ -236,9 +292,8 @@ public final class TileBackwardQueries {
     }
 
     private static void report(FloatArray row, FloatArray dridge, FloatArray scratch, int at, int numbers, float gradient, float mu) {
-        float bb = scratch.get(numbers + BB);
         row.set(ROW_SCALARS * at + BackwardRow.ITERATIONS, scratch.get(numbers + COUNT));
-        row.set(ROW_SCALARS * at + BackwardRow.RESIDUAL, bb > 0f ? TornadoMath.sqrt(scratch.get(numbers + RR) / bb) : 0f);
+        row.set(ROW_SCALARS * at + BackwardRow.RESIDUAL, TileState.residual(scratch, numbers, scratch.get(numbers + BB)));
         row.set(ROW_SCALARS * at + BackwardRow.MU, mu);
         dridge.set(at, gradient);
     }
@@ -247,6 +302,12 @@ public final class TileBackwardQueries {
     private static void piece(float[] acc, float[] total, float[] s, float[] e, float[] h, int[] w, int[] q, int[] x, int[] u, int[] g, int[] b,
             int[] one, int[] tile, int scoreAt, int sumAt, int offset, float c, float mA, float mB, float[] startE, float[] startH, int key,
             int seesA, int seesB, int dims) {
+        products(s, e, h, q, x, u, g, b, tile, scoreAt, offset, startE, startH, dims);
+        sum(acc, total, s, e, h, w, b, one, tile, sumAt, offset, c, mA, mB, key, seesA, seesB, dims);
+    }
+
+    private static void products(float[] s, float[] e, float[] h, int[] q, int[] x, int[] u, int[] g, int[] b, int[] tile, int scoreAt,
+            int offset, float[] startE, float[] startH, int dims) {
         Tile.load4(b, 0, tile, scoreAt + offset);
         Tile.mmaFromZero(s, 0, q, 0, b, 0);
         Tile.mmaFromZero(s, 4, q, 0, b, 2);
@@ -264,6 +325,10 @@ public final class TileBackwardQueries {
             Tile.mma(h, 4, u, 4 * k, b, 2);
         }
         TilePieces.moreProducts(h, g, b, tile, scoreAt + 8192, offset, dims);
+    }
+
+    private static void sum(float[] acc, float[] total, float[] s, float[] e, float[] h, int[] w, int[] b, int[] one, int[] tile, int sumAt,
+            int offset, float c, float mA, float mB, int key, int seesA, int seesB, int dims) {
         for (int i = 0; i < 8; i++) {
             e[i] *= h[i];
         }

@@ -22,7 +22,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Half-precision matrix units with fragments in registers, by operations of our own ({@link TileBackward}); head dims to 128. */
 public final class TileBackwardVariant implements BackwardVariant {
-    private static final int LOCAL_BYTES = 33 << 10;
+    private static final int LOCAL_BYTES = 41 << 10;
 
     @Override
     public String id() {
@@ -83,12 +83,12 @@ public final class TileBackwardVariant implements BackwardVariant {
                 g -> g.task("lla_backward_largest", TileBackward::largest, new KernelContext(), b.g(), b.scratch(), sizes, Dv, dims));
         tasks.task("lla_backward_gather", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_backward_gather", TileBackwardGather::gather, new KernelContext(), f.q(), b.g(), b.packed(), f.kbar(),
-                        f.logSumExp(), b.scratch(), sizes, settings, D, Dv, dims));
+                        f.logSumExp(), f.ridge(), b.scratch(), sizes, settings, D, Dv, dims));
         tasks.task("lla_backward_solve", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_backward_solve", TileSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), b.scratch(), sizes,
                         settings, D, dims, 0));
         tasks.task("lla_backward_list", TaskAppender.groups(groups, TileState.BLOCK),
-                g -> g.task("lla_backward_list", TileSolve::list, new KernelContext(), b.scratch(), sizes, settings, dims));
+                g -> g.task("lla_backward_list", TileSolve::list, new KernelContext(), b.scratch(), sizes, dims));
         tasks.task("lla_backward_solve_left", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_backward_solve_left", TileSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), b.scratch(), sizes,
                         settings, D, dims, 1));

@@ -12,6 +12,7 @@ import static io.github.flashlla.tornado.kernels.tile.TileState.COUNT;
 import static io.github.flashlla.tornado.kernels.tile.TileState.DIRECTION_LENGTH;
 import static io.github.flashlla.tornado.kernels.tile.TileState.GROUP;
 import static io.github.flashlla.tornado.kernels.tile.TileState.HEADS;
+import static io.github.flashlla.tornado.kernels.tile.TileState.LARGEST;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LENGTH;
 import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.PADDED_SK;
@@ -21,6 +22,7 @@ import static io.github.flashlla.tornado.kernels.tile.TileState.RR;
 import static io.github.flashlla.tornado.kernels.tile.TileState.SCALE;
 import static io.github.flashlla.tornado.kernels.tile.TileState.SK;
 import static io.github.flashlla.tornado.kernels.tile.TileState.SQ;
+import static io.github.flashlla.tornado.kernels.tile.TileState.TARGET;
 import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.TOLERANCE;
 import static io.github.flashlla.tornado.kernels.tile.TileState.YKBAR;
@@ -327,9 +329,10 @@ public final class TileForward {
         float betaB = qaB > 0f ? raB / qaB : 0f;
         TileRows.subtract(acc, qf, betaA, betaB, dims);
         float[] yk = new float[2];
-        float tolerance = settings.get(TOLERANCE);
+        float targetA = TileState.target(bbA, lambdaA, settings.get(TOLERANCE));
+        float targetB = TileState.target(bbB, lambdaB, settings.get(TOLERANCE));
         TileRows.direction(qf, yk, acc, scratch, kbarAt, baseA, baseB, dims,
-                rrA <= tolerance * tolerance * bbA ? 0f : DIRECTION_LENGTH, rrB <= tolerance * tolerance * bbB ? 0f : DIRECTION_LENGTH);
+                rrA <= targetA ? 0f : DIRECTION_LENGTH, rrB <= targetB ? 0f : DIRECTION_LENGTH);
         TileRows.storePairs(scratch, qf, 4 * rows * dims, baseA, baseB, dims, liveA, liveB);
         if (quad == 0) {
             int numbers = numbersAt(rows, dims);
@@ -342,6 +345,8 @@ public final class TileForward {
                 scratch.set(numbers + NUMBERS * atA + REFERENCE, logA - SHIFT);
                 scratch.set(numbers + NUMBERS * atA + YKBAR, yk[0]);
                 scratch.set(numbers + NUMBERS * atA + LENGTH, DIRECTION_LENGTH);
+                scratch.set(numbers + NUMBERS * atA + TARGET, targetA);
+                scratch.set(numbers + NUMBERS * atA + LARGEST, rrA);
             }
             if (liveB != 0) {
                 lse.set(atB, seesB > 0 ? logB * LN2 : Float.NEGATIVE_INFINITY);
@@ -352,6 +357,8 @@ public final class TileForward {
                 scratch.set(numbers + NUMBERS * atB + REFERENCE, logB - SHIFT);
                 scratch.set(numbers + NUMBERS * atB + YKBAR, yk[1]);
                 scratch.set(numbers + NUMBERS * atB + LENGTH, DIRECTION_LENGTH);
+                scratch.set(numbers + NUMBERS * atB + TARGET, targetB);
+                scratch.set(numbers + NUMBERS * atB + LARGEST, rrB);
             }
         }
     }

@@ -4,12 +4,11 @@ import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.UNSHIFT;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.quadSum;
-import static io.github.flashlla.tornado.kernels.tile.TileState.BB;
 import static io.github.flashlla.tornado.kernels.tile.TileState.BLOCK;
 import static io.github.flashlla.tornado.kernels.tile.TileState.COUNT;
 import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.REFERENCE;
-import static io.github.flashlla.tornado.kernels.tile.TileState.RR;
+import static io.github.flashlla.tornado.kernels.tile.TileState.TARGET;
 import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
 
 import io.github.flashlla.tornado.kernels.tile.Tile;
@@ -17,7 +16,6 @@ import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileRows;
 import io.github.flashlla.tornado.kernels.tile.TileState;
 import uk.ac.manchester.tornado.api.KernelContext;
-import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -218,18 +216,17 @@ public final class TileOutput {
         }
         if (quad == 0) {
             if (liveA != 0) {
-                report(stats, scratch, atA, numbers + NUMBERS * atA);
+                report(stats, scratch, atA, numbers + NUMBERS * atA, settings.get(TileState.TOLERANCE));
             }
             if (liveB != 0) {
-                report(stats, scratch, atB, numbers + NUMBERS * atB);
+                report(stats, scratch, atB, numbers + NUMBERS * atB, settings.get(TileState.TOLERANCE));
             }
         }
     }
 
-    private static void report(FloatArray stats, FloatArray scratch, int at, int numbers) {
-        float bb = scratch.get(numbers + BB);
+    private static void report(FloatArray stats, FloatArray scratch, int at, int numbers, float tolerance) {
         stats.set(2 * at, scratch.get(numbers + COUNT));
-        stats.set(2 * at + 1, bb > 0f ? TornadoMath.sqrt(scratch.get(numbers + RR) / bb) : 0f);
+        stats.set(2 * at + 1, TileState.residual(scratch, numbers, scratch.get(numbers + TARGET) / (tolerance * tolerance)));
     }
 
     /** Adds 16 keys that all rows see to o. */

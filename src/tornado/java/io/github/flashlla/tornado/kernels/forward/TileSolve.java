@@ -4,14 +4,15 @@ import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.UNSHIFT;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.quadSum;
-import static io.github.flashlla.tornado.kernels.tile.TileState.BB;
 import static io.github.flashlla.tornado.kernels.tile.TileState.BLOCK;
 import static io.github.flashlla.tornado.kernels.tile.TileState.COUNT;
+import static io.github.flashlla.tornado.kernels.tile.TileState.LARGEST;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LENGTH;
 import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.QAQ;
 import static io.github.flashlla.tornado.kernels.tile.TileState.REFERENCE;
 import static io.github.flashlla.tornado.kernels.tile.TileState.RR;
+import static io.github.flashlla.tornado.kernels.tile.TileState.TARGET;
 import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.YKBAR;
 
@@ -100,7 +101,6 @@ public final class TileSolve {
             int tiles = (last + keys - 1) / keys;
             int from = head / sizes.get(TileState.GROUP) * sizes.get(TileState.PADDED_SK) * stride;
             float c = settings.get(TileState.SCALE) * LOG2E;
-            float tolerance = settings.get(TileState.TOLERANCE);
             int aqAt = rows * dims;
             int xAt = 2 * rows * dims;
             int kbarAt = 3 * rows * dims;
@@ -129,9 +129,8 @@ public final class TileSolve {
             float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE);
             yk[0] = scratch.get(numbers + NUMBERS * atA + YKBAR);
             yk[1] = scratch.get(numbers + NUMBERS * atB + YKBAR);
-            float tolerance2 = tolerance * tolerance;
-            int goesOnA = goesOn(scratch, numbers + NUMBERS * atA, tolerance2, most) * liveA;
-            int goesOnB = goesOn(scratch, numbers + NUMBERS * atB, tolerance2, most) * liveB;
+            int goesOnA = goesOn(scratch, numbers + NUMBERS * atA, most) * liveA;
+            int goesOnB = goesOn(scratch, numbers + NUMBERS * atB, most) * liveB;
             int left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
             int stay = listed != 0 ? 1 : STAY;
 
@@ -265,8 +264,8 @@ public final class TileSolve {
                             fineB == 0 ? -1f : countB == RESTART + 1 ? 0f : rayB * inverseB, dims);
                     TileRows.subtract(r, qf, qaqA > 0f && countA <= RESTART && fineA != 0 ? raqA / qaqA : 0f,
                             qaqB > 0f && countB <= RESTART && fineB != 0 ? raqB / qaqB : 0f, dims);
-                    goesOnA *= goesOn(scratch, numbersA, tolerance2, most);
-                    goesOnB *= goesOn(scratch, numbersB, tolerance2, most);
+                    goesOnA *= goesOn(scratch, numbersA, most);
+                    goesOnB *= goesOn(scratch, numbersB, most);
                     TileRows.direction(y, yk, r, scratch, kbarAt, baseA, baseB, dims, lengthA * goesOnA, lengthB * goesOnB);
                 }
                 left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
@@ -289,13 +288,14 @@ public final class TileSolve {
     }
 
     /** Whether a row is not done: 1 or 0. */
-    private static int goesOn(FloatArray scratch, int numbers, float tolerance2, int most) {
-        return scratch.get(numbers + RR) <= tolerance2 * scratch.get(numbers + BB) || scratch.get(numbers + COUNT) >= most ? 0 : 1;
+    private static int goesOn(FloatArray scratch, int numbers, int most) {
+        return scratch.get(numbers + RR) <= scratch.get(numbers + TARGET) || scratch.get(numbers + COUNT) >= most ? 0 : 1;
     }
 
     private static void keep(FloatArray scratch, int numbers, float rr, int count, float length, int goesOn) {
         if (goesOn != 0) {
             scratch.set(numbers + RR, rr);
+            scratch.set(numbers + LARGEST, Math.max(rr, scratch.get(numbers + LARGEST)));
             scratch.set(numbers + COUNT, count);
             scratch.set(numbers + LENGTH, length);
         }
@@ -315,7 +315,7 @@ public final class TileSolve {
      *
      * @param scratch as {@link TileState} has it; its list and counts out
      */
-    public static void list(KernelContext ctx, FloatArray scratch, IntArray sizes, FloatArray settings, int dims) {
+    public static void list(KernelContext ctx, FloatArray scratch, IntArray sizes, int dims) {
         int[] goOn = ctx.allocateIntLocalArray(BLOCK);
         int[] sum = ctx.allocateIntLocalArray(BLOCK);
         int tid = ctx.localIdx;
@@ -328,10 +328,9 @@ public final class TileSolve {
         int head = ctx.groupIdx / blocks;
         int block = ctx.groupIdx % blocks;
         int row = block * BLOCK + tid;
-        float tolerance = settings.get(TileState.TOLERANCE);
         int goesOn = 0;
         if (row < Sq) {
-            goesOn = goesOn(scratch, numbers + NUMBERS * (head * Sq + row), tolerance * tolerance, sizes.get(TileState.MAX_ITERATIONS));
+            goesOn = goesOn(scratch, numbers + NUMBERS * (head * Sq + row), sizes.get(TileState.MAX_ITERATIONS));
         }
         goOn[tid] = goesOn;
         int before = 0;

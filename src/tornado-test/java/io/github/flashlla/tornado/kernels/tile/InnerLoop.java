@@ -1,0 +1,90 @@
+package io.github.flashlla.tornado.kernels.tile;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * The straight-line part of a kernel that has the most products of matrices: its loop over keys that all rows see.
+ *
+ * @param instructions in order, PTX or SASS
+ */
+record InnerLoop(List<String> instructions) {
+    private static final Pattern PTX_KERNEL = Pattern.compile("\\.entry (\\w+)\\(.*?\\n\\}", Pattern.DOTALL);
+    private static final Pattern SASS_KERNEL = Pattern.compile("Function : (\\w+)(.*?)(?=Function : |\\z)", Pattern.DOTALL);
+    private static final Pattern SASS_LINE = Pattern.compile("/\\*([0-9a-f]{4,})\\*/\\s+([^;]+);");
+    private static final Pattern SASS_BRANCH = Pattern.compile("\\b(?:BRA|BSSY|BRX|JMP)\\b.*?0x([0-9a-f]+)");
+
+    /** Of each kernel of a PTX file. */
+    static Map<String, InnerLoop> ofPtx(String ptx) {
+        Map<String, InnerLoop> loops = new HashMap<>();
+        PTX_KERNEL.matcher(ptx).results().forEach(kernel -> {
+            Blocks blocks = new Blocks();
+            for (String line : kernel.group().lines().map(String::strip).toList()) {
+                if (line.matches("\\$L\\w*:.*")) {
+                    blocks.end();
+                } else if (line.endsWith(";") && !line.startsWith(".") && !line.startsWith("//")) {
+                    blocks.add(line);
+                    if (line.matches(".*\\b(bra|ret)\\b.*")) {
+                        blocks.end();
+                    }
+                }
+            }
+            loops.put(kernel.group(1), blocks.best("mma.sync"));
+        });
+        return loops;
+    }
+
+    /** Of each kernel of what {@code cuobjdump -sass} prints. */
+    static Map<String, InnerLoop> ofSass(String sass) {
+        Map<String, InnerLoop> loops = new HashMap<>();
+        SASS_KERNEL.matcher(sass).results().forEach(kernel -> {
+            Set<Long> targets = new HashSet<>();
+            SASS_BRANCH.matcher(kernel.group(2)).results().forEach(branch -> targets.add(Long.parseLong(branch.group(1), 16)));
+            Blocks blocks = new Blocks();
+            Matcher line = SASS_LINE.matcher(kernel.group(2));
+            while (line.find()) {
+                if (targets.contains(Long.parseLong(line.group(1), 16))) {
+                    blocks.end();
+                }
+                blocks.add(line.group(2).strip());
+                if (line.group(2).matches("(@!?U?P\\w+ )?(BRA|EXIT|BRX|JMP|RET)\\b.*")) {
+                    blocks.end();
+                }
+            }
+            loops.put(kernel.group(1), blocks.best("HMMA"));
+        });
+        return loops;
+    }
+
+    /** How many have {@code word}. */
+    long count(String word) {
+        return instructions.stream().filter(instruction -> instruction.contains(word)).count();
+    }
+
+    private static final class Blocks {
+        private final List<List<String>> all = new ArrayList<>(List.of(new ArrayList<>()));
+
+        void add(String instruction) {
+            all.getLast().add(instruction);
+        }
+
+        void end() {
+            all.add(new ArrayList<>());
+        }
+
+        InnerLoop best(String product) {
+            InnerLoop best = new InnerLoop(List.of());
+            for (List<String> block : all) {
+                InnerLoop loop = new InnerLoop(List.copyOf(block));
+                best = loop.count(product) > best.count(product) ? loop : best;
+            }
+            return best;
+        }
+    }
+}
