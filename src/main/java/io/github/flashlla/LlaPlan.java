@@ -24,6 +24,21 @@ public interface LlaPlan extends AutoCloseable {
      */
     void forward(LlaInputs inputs, LlaResult result);
 
+    /**
+     * {@link #forward} for other queries over the same keys and values: k and v are the tensors of this plan's last forward pass and hold
+     * what they held then; q and the ridge may be any. A plan uses again what it found out about them and what its device has of them; one
+     * that keeps nothing computes all anew.
+     *
+     * <p>That they hold the same is the caller's to know: where they have been written since, the result is of the old ones, of the new
+     * ones, or of neither.
+     *
+     * @throws InvalidInputException likewise, and from a plan that keeps something where k or v is another tensor, or no forward pass has
+     *     ended well yet
+     */
+    default void forwardQueries(LlaInputs inputs, LlaResult result) {
+        forward(inputs, result);
+    }
+
     /** Room for what {@link #backward} returns. */
     default LlaGradients newGradients() {
         return new LlaGradients(shape(), DataType.FLOAT32);

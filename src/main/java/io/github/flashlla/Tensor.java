@@ -331,6 +331,14 @@ public final class Tensor {
         blocks().forEach(n -> block.of(n * PARALLEL_BLOCK, (int) Math.min(PARALLEL_BLOCK, size - n * PARALLEL_BLOCK)));
     }
 
+    /** The same in blocks of whole rows. {@code size()} must be a multiple of {@code rowLength}. */
+    public void inBlocks(int rowLength, Block block) {
+        long each = Math.max(1, PARALLEL_BLOCK / rowLength) * (long) rowLength;
+        LongStream blocks = LongStream.range(0, Math.ceilDiv(size, each));
+        (segment.isAccessibleBy(ANOTHER) ? blocks.parallel() : blocks)
+                .forEach(n -> block.of(n * each, (int) Math.min(each, size - n * each)));
+    }
+
     /** A heap copy in float64. At most 2^31-1 elements. */
     public double[] toDoubleArray() {
         double[] values = new double[Math.toIntExact(size)];

@@ -81,7 +81,8 @@ final class JvmPlan implements FloatPlan {
     }
 
     @Override
-    public void forward(LlaInputs inputs, LlaResult result, KeptState kept) {
+    public double[] forward(LlaInputs inputs, LlaResult result, Supplier<KeptState> wanted) {
+        KeptState kept = wanted.get(); // the same processors would do both
         long start = System.nanoTime();
         pool.forEach(Math.min(pool.threads(), keyValues.length), keyValues.length,
                 (worker, head) -> keyValues[(int) head].load(inputs, head));
@@ -100,6 +101,7 @@ final class JvmPlan implements FloatPlan {
         }
         result.setPairIterations(pairIterations);
         result.setTiming(Timing.ofWall(System.nanoTime() - start));
+        return null;
     }
 
     /** {@inheritDoc} The first call allocates the backward pass's buffers, which the plan then keeps. */

@@ -1,7 +1,7 @@
 package io.github.flashlla.precise;
 
 /** Loops over vectors in float64: several sums side by side, so that no addition waits for the one before. */
-final class DoubleLoops {
+public final class DoubleLoops {
     private DoubleLoops() {}
 
     /** left . right over {@code count} elements of each, from where they start. */
@@ -24,7 +24,7 @@ final class DoubleLoops {
     }
 
     /** The same of float32 elements, whose products are exact. */
-    static double dot(float[] left, int atLeft, float[] right, int atRight, int count) {
+    public static double dot(float[] left, int atLeft, float[] right, int atRight, int count) {
         double s0 = 0;
         double s1 = 0;
         double s2 = 0;

@@ -4,6 +4,7 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.spi.ExclusiveUse;
+import java.util.function.Supplier;
 
 /**
  * A device's own float32 plan: what {@link PrecisePlan} needs of it. Shapes, ridges, memory, threads and whether it is open have been checked
@@ -11,12 +12,23 @@ import io.github.flashlla.spi.ExclusiveUse;
  */
 public interface FloatPlan extends LlaPlan {
 
-    /** @param kept receives kbar and x; null where nobody needs them */
-    void forward(LlaInputs inputs, LlaResult result, KeptState kept);
+    /**
+     * The forward pass beside what the host has to find out about its inputs.
+     *
+     * @param kept tells where kbar and x go, null where nobody needs them. Called once, on any thread: a plan whose device computes
+     *     elsewhere has it called meanwhile. What it throws ends the run, whatever became of it on the device.
+     * @return ||o_i|| of each query, valid until the next run; null where the plan did not come by them as it wrote o
+     */
+    double[] forward(LlaInputs inputs, LlaResult result, Supplier<KeptState> kept);
+
+    /** The same for inputs whose k and v are those of this plan's last run, unchanged: a plan need not read them again. */
+    default double[] forwardQueries(LlaInputs inputs, LlaResult result, Supplier<KeptState> kept) {
+        return forward(inputs, result, kept);
+    }
 
     @Override
     default void forward(LlaInputs inputs, LlaResult result) {
-        forward(inputs, result, KeptState.of(result));
+        forward(inputs, result, () -> KeptState.of(result));
     }
 
     /** What keeps other threads out, for as long as the whole of a run takes. */

@@ -16,6 +16,9 @@ final class Magnitude {
 
     private static final ValueLayout.OfInt BITS_OF_FLOAT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
+    private static final ValueLayout.OfShort BITS_OF_HALF = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private static final ThreadLocal<short[]> HALF_BITS = ThreadLocal.withInitial(() -> new short[CHUNK]);
     private static final ThreadLocal<int[]> BITS = ThreadLocal.withInitial(() -> new int[CHUNK]);
     /** Of each thread, so that runs allocate nothing to speak of. */
     private static final ThreadLocal<float[]> BUFFER = ThreadLocal.withInitial(() -> new float[CHUNK]);
@@ -68,11 +71,25 @@ final class Magnitude {
     /** Of a chunk's elements. Without their sign, bits of floats are in the order of the floats, NaN last. */
     private static int largestBits(Tensor tensor, long from) {
         int count = (int) Math.min(CHUNK, tensor.size() - from);
+        if (tensor.type() == DataType.FLOAT16 && tensor.isRowMajor()) {
+            return Float.floatToRawIntBits(Float.float16ToFloat(largestHalfBits(tensor, from, count)));
+        }
         int[] values = BITS.get();
         bits(tensor, from, count, values);
         int most = 0;
         for (int i = 0; i < count; i++) {
             most = Math.max(most, values[i] & Integer.MAX_VALUE);
+        }
+        return most;
+    }
+
+    /** The same order holds for float16, so that only one element has to be widened. */
+    private static short largestHalfBits(Tensor tensor, long from, int count) {
+        short[] values = HALF_BITS.get();
+        MemorySegment.copy(tensor.segment(), BITS_OF_HALF, from * Short.BYTES, values, 0, count);
+        short most = 0;
+        for (int i = 0; i < count; i++) {
+            most = (short) Math.max(most, (short) (values[i] & Short.MAX_VALUE));
         }
         return most;
     }

@@ -43,7 +43,7 @@ public final class PreciseDecodePlan implements DecodePlan {
         }
         plan.decode(q, ridge, result, kept);
         BitSet doubtful = trust.judge(result, carried ? null
-                : SolveSizes.of(q, kept, result.logSumExp(), options().scaleFor(shape().headDim())));
+                : SolveSizes.of(q, kept, result.logSumExp(), options().scaleFor(shape().headDim())), null);
         result.setCheckedRows(0);
         result.setRecomputedRows(0);
         if (!doubtful.isEmpty()) {

@@ -14,6 +14,7 @@ import io.github.flashlla.Timing;
 import io.github.flashlla.spi.Checks;
 import java.util.BitSet;
 import java.util.function.Function;
+import java.util.function.Supplier;
 
 /**
  * A device's float32 plan, whose result says how far it can be trusted: problems in other units are brought into float32's range
@@ -32,9 +33,13 @@ public final class PrecisePlan implements LlaPlan {
     private LlaResult lastResult;
     private LlaResult lastScaledResult;
     private LlaInputs lastScaledInputs;
-    private Units lastUnits;
+    /** The next problem is tried in these first, if they are what it is given in. */
+    private Units lastUnits = Units.AS_GIVEN;
     private Units.Sizes lastSizes;
     private RowTrust lastTrust;
+    private boolean lastCarried;
+    /** ||o_i|| as the device left o; null where they have to be computed. */
+    private double[] lastNorms;
     private BitSet lastDoubtful;
     /** For results that keep no state; null until one is needed. */
     private KeptState room;
@@ -65,31 +70,32 @@ public final class PrecisePlan implements LlaPlan {
 
     @Override
     public void forward(LlaInputs inputs, LlaResult result) {
-        plan.use().run(() -> forwardAlone(inputs, result));
+        plan.use().run(() -> forwardAlone(inputs, result, false));
     }
 
-    private void forwardAlone(LlaInputs inputs, LlaResult result) {
+    /** {@inheritDoc} Bounds of the keys are kept, and what the device has of keys and values stays there. */
+    @Override
+    public void forwardQueries(LlaInputs inputs, LlaResult result) {
+        plan.use().run(() -> {
+            if (lastInputs == null || inputs.k() != lastInputs.k() || inputs.v() != lastInputs.v()) {
+                throw new InvalidInputException(device + ": " + (lastInputs == null ? "no forward pass of this plan has ended well yet"
+                        : (inputs.k() != lastInputs.k() ? "k" : "v") + " is another tensor than in this plan's last forward pass")
+                        + ", so none of its keys and values can be used again; call forward");
+            }
+            forwardAlone(inputs, result, true);
+        });
+    }
+
+    private void forwardAlone(LlaInputs inputs, LlaResult result, boolean sameKeys) {
         Checks.requireForward(device, shape(), inputs, result);
         lastInputs = null;
         long start = System.nanoTime();
-        lastSizes = Units.Sizes.of(inputs);
-        Units units = Units.of(lastSizes, inputs, options());
-        lastUnits = units;
-        FloatPlan used = planFor(units);
+        KeptState kept = compute(inputs, result, sameKeys);
+        Units units = lastUnits;
         boolean asGiven = units.equals(Units.AS_GIVEN);
-        lastScaledInputs = asGiven ? inputs : units.inputs(inputs);
-        lastScaledResult = asGiven ? result : used.newResult();
         LlaResult found = lastScaledResult;
-        LlaOptions scaledOptions = units.options(options(), shape().headDim());
-        RowTrust trust = new RowTrust(lastScaledInputs, scaledOptions, Math.scalb(lastSizes.query(), -units.key()));
-        boolean carried = trust.allCarried();
-        KeptState kept = KeptState.of(found);
-        if (kept == null && !carried) {
-            room = room == null ? KeptState.allocate(shape()) : room;
-            kept = room;
-        }
-        used.forward(lastScaledInputs, found, kept);
-        BitSet doubtful = trust.judge(found, carried ? null : sizes(kept));
+        RowTrust trust = lastTrust;
+        BitSet doubtful = trust.judge(found, lastCarried ? null : sizes(kept), lastNorms);
         if (!asGiven) {
             units.restore(found, result);
             for (int row = 0; row < result.roundingError().length; row++) {
@@ -120,9 +126,63 @@ public final class PrecisePlan implements LlaPlan {
         chosen.or(strained);
         lastInputs = inputs;
         lastResult = result;
-        lastTrust = trust;
         lastDoubtful = chosen;
         result.setTiming(since(start, found.timing()));
+    }
+
+    /**
+     * Runs the device's plan: on the inputs as they are, beside a look at them that may find that they have to be in other units, and
+     * then in these. The solutions, which a result may not keep; null where nobody needs them.
+     */
+    private KeptState compute(LlaInputs inputs, LlaResult result, boolean sameKeys) {
+        KeptState[] kept = new KeptState[1];
+        if (lastUnits.equals(Units.AS_GIVEN)) {
+            lastScaledInputs = inputs;
+            lastScaledResult = result;
+            Supplier<KeptState> look = () -> {
+                lastSizes = sameKeys ? lastSizes.with(inputs.q()) : Units.Sizes.of(inputs);
+                lastUnits = Units.of(lastSizes, inputs, options());
+                if (!lastUnits.equals(Units.AS_GIVEN)) {
+                    throw new OtherUnits();
+                }
+                return kept[0] = kept(sameKeys ? lastTrust.keySize() : null);
+            };
+            try {
+                lastNorms = sameKeys ? plan.forwardQueries(inputs, result, look) : plan.forward(inputs, result, look);
+                return kept[0];
+            } catch (OtherUnits e) {
+                // what the device computed is worth nothing
+            }
+        } else {
+            lastSizes = Units.Sizes.of(inputs);
+            lastUnits = Units.of(lastSizes, inputs, options());
+        }
+        FloatPlan used = planFor(lastUnits);
+        boolean asGiven = lastUnits.equals(Units.AS_GIVEN);
+        lastScaledInputs = lastUnits.inputs(inputs);
+        lastScaledResult = asGiven ? result : used.newResult();
+        lastNorms = used.forward(lastScaledInputs, lastScaledResult, () -> kept[0] = kept(null));
+        return kept[0];
+    }
+
+    /** Sees which inputs float32 carries whatever their solutions are; where these have to be looked at, they must be kept. */
+    private KeptState kept(double[] keySize) {
+        lastTrust = new RowTrust(lastScaledInputs, lastUnits.options(options(), shape().headDim()),
+                Math.scalb(lastSizes.query(), -lastUnits.key()), keySize);
+        lastCarried = lastTrust.allCarried();
+        KeptState own = KeptState.of(lastScaledResult);
+        if (own != null || lastCarried) {
+            return own;
+        }
+        room = room == null ? KeptState.allocate(shape()) : room;
+        return room;
+    }
+
+    /** Inputs must be brought into range first. */
+    private static final class OtherUnits extends RuntimeException {
+        OtherUnits() {
+            super(null, null, false, false);
+        }
     }
 
     private SolveSizes sizes(KeptState kept) {
@@ -180,7 +240,7 @@ public final class PrecisePlan implements LlaPlan {
         long start = System.nanoTime();
         if (!ours) {
             LlaResult again = plan.newResult();
-            forwardAlone(inputs, again);
+            forwardAlone(inputs, again, false);
         }
         LlaResult from = lastScaledResult;
         Units units = lastUnits;

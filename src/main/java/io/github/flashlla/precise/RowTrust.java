@@ -48,6 +48,10 @@ final class RowTrust {
     /** Squares of smaller or larger numbers leave float32's range. */
     private static final double SMALLEST = 0x1p-50;
     private static final double LARGEST = 0x1p50;
+    /** Rows that one thread judges at a time: words of 64 bits are never shared. */
+    private static final int JUDGED_TOGETHER = 1 << 12;
+    /** A verdict takes as long as this many elements. */
+    private static final int ELEMENTS_A_VERDICT = 16;
 
     private final AttentionShape shape;
     private final Tensor q;
@@ -62,10 +66,18 @@ final class RowTrust {
     private final BitSet lost = new BitSet();
     private final BitSet outOfRange = new BitSet();
 
-    /** @param largestQuery largest element of q */
-    RowTrust(LlaInputs inputs, LlaOptions options, double largestQuery) {
-        this(inputs.shape(), inputs.q(), largestQuery, Ridges.of(inputs, options), options, Magnitude.keys(inputs.k(), inputs.shape()),
-                visibleKeys(inputs.shape(), options));
+    /**
+     * @param largestQuery largest element of q
+     * @param known what {@link #keySize()} told of the same keys in the same units; null to find it out
+     */
+    RowTrust(LlaInputs inputs, LlaOptions options, double largestQuery, double[] known) {
+        this(inputs.shape(), inputs.q(), largestQuery, Ridges.of(inputs, options), options,
+                known == null ? Magnitude.keys(inputs.k(), inputs.shape()) : known, visibleKeys(inputs.shape(), options));
+    }
+
+    /** Largest ||k_j - mean|| of each key/value head (B,Hkv). */
+    double[] keySize() {
+        return keySize;
     }
 
     private static IntUnaryOperator visibleKeys(AttentionShape shape, LlaOptions options) {
@@ -118,48 +130,75 @@ final class RowTrust {
      * Raises residuals by what rounding adds, estimates each output's error, and lists the queries that float32 does not carry.
      *
      * @param sizes null where {@link #allCarried}
+     * @param outputNorms ||o_i||; null to compute them
      */
-    BitSet judge(LlaResult result, SolveSizes sizes) {
-        BitSet doubtful = new BitSet();
+    BitSet judge(LlaResult result, SolveSizes sizes, double[] outputNorms) {
         int rows = result.residual().length;
-        int dv = shape.valueDim();
-        double[] norms = Magnitude.rowNorms(result.output(), dv);
-        double sum = 0;
-        for (int row = 0; row < rows; row++) {
-            sum += Double.isFinite(norms[row]) ? norms[row] * norms[row] : 0;
-        }
+        double[] norms = outputNorms == null ? Magnitude.rowNorms(result.output(), shape.valueDim()) : outputNorms;
         double[] queries = sizes == null ? null : Magnitude.rowNorms(q, shape.headDim());
-        typical = Math.sqrt(sum / Math.max(1, rows));
-        for (int row = 0; row < rows; row++) {
-            float recurrence = result.residual()[row];
-            result.recurrenceResidual()[row] = recurrence;
-            int visible = this.visible.applyAsInt(row);
-            double key = keySize[shape.kvHeadOf(row)];
-            double x = sizes == null ? (key + querySize) / ridges.of(row) : sizes.x()[row];
-            double b = sizes == null ? key + querySize : sizes.b()[row];
-            double averaged = sizes == null ? 1 : Math.min(1, 2 / Math.sqrt(sizes.effectiveKeys()[row]));
-            boolean exact = visible == 0 || visible == 1 && recurrence == 0 && result.iterations()[row] == 0; // o is that value
-            double bound = b == 0 || exact ? 0 : RoundingBound.ofResidual(x * averaged, key, b);
-            double query = queries == null ? querySize : queries[row];
-            double error = exact ? EPS : RoundingBound.ofOutput(x, key, scale * query * key);
-            result.residual()[row] = (float) (recurrence + bound);
-            result.roundingError()[row] = (float) ((error + (exact ? 0 : halfError(row, sizes))) * Math.max(norms[row], typical));
-            boolean finite = Double.isFinite(norms[row]) && Float.isFinite(recurrence) && Double.isFinite(x) && Double.isFinite(b);
-            boolean lifted = recurrence <= options.tolerance() && recurrence + bound > options.tolerance();
-            int iterations = result.iterations()[row]; // 0: a direct solve
-            boolean capped = recurrence > options.tolerance() && iterations >= options.maxIterations()
-                    && iterations < Math.min(shape.headDim(), visible);
-            boolean stuck = recurrence > options.tolerance() && !capped;
-            boolean leftRange = !exact && sizes != null && (outOfRange(b) || outOfRange(x) || outOfRange(key) || outOfRange(ridges.of(row)));
-            boolean inDoubt = lifted || leftRange || bound > options.tolerance() / 4 + EPS || error > outputBar();
-            boolean beyond = !finite || !capped && stuck;
-            if (visible > 0 && (beyond || !capped && inDoubt)) { // what the cap ended stays as it is
-                doubtful.set(row);
-                lost.set(row, beyond);
-                outOfRange.set(row, leftRange);
+        typical = Math.sqrt(sumOfSquares(norms) / Math.max(1, rows));
+        long[] doubtful = new long[Math.ceilDiv(rows, Long.SIZE)];
+        long[] beyond = new long[doubtful.length];
+        long[] leftRange = new long[doubtful.length];
+        Magnitude.indices(Math.ceilDiv(rows, JUDGED_TOGETHER), rows * (long) ELEMENTS_A_VERDICT).forEach(part -> {
+            int end = Math.min(rows, (part + 1) * JUDGED_TOGETHER);
+            for (int row = part * JUDGED_TOGETHER; row < end; row++) {
+                int verdict = judge(row, result, sizes, norms[row], queries == null ? querySize : queries[row]);
+                int word = row / Long.SIZE;
+                doubtful[word] |= (long) (verdict & 1) << row;
+                beyond[word] |= (long) (verdict >> 1 & 1) << row;
+                leftRange[word] |= (long) (verdict >> 2) << row;
             }
+        });
+        lost.or(BitSet.valueOf(beyond));
+        outOfRange.or(BitSet.valueOf(leftRange));
+        return BitSet.valueOf(doubtful);
+    }
+
+    private static double sumOfSquares(double[] norms) {
+        double[] sums = new double[Math.ceilDiv(norms.length, JUDGED_TOGETHER)];
+        Magnitude.indices(sums.length, norms.length).forEach(part -> {
+            double sum = 0;
+            int end = Math.min(norms.length, (part + 1) * JUDGED_TOGETHER);
+            for (int row = part * JUDGED_TOGETHER; row < end; row++) {
+                sum += Double.isFinite(norms[row]) ? norms[row] * norms[row] : 0;
+            }
+            sums[part] = sum;
+        });
+        double sum = 0;
+        for (double part : sums) {
+            sum += part;
         }
-        return doubtful;
+        return sum;
+    }
+
+    /** One row's part of {@link #judge(LlaResult, SolveSizes, double[])}: 1 where it is in doubt, 2 more where it is lost, 4 more where it left the range. */
+    private int judge(int row, LlaResult result, SolveSizes sizes, double norm, double query) {
+        float recurrence = result.residual()[row];
+        result.recurrenceResidual()[row] = recurrence;
+        int visible = this.visible.applyAsInt(row);
+        double key = keySize[shape.kvHeadOf(row)];
+        double x = sizes == null ? (key + querySize) / ridges.of(row) : sizes.x()[row];
+        double b = sizes == null ? key + querySize : sizes.b()[row];
+        double averaged = sizes == null ? 1 : Math.min(1, 2 / Math.sqrt(sizes.effectiveKeys()[row]));
+        boolean exact = visible == 0 || visible == 1 && recurrence == 0 && result.iterations()[row] == 0; // o is that value
+        double bound = b == 0 || exact ? 0 : RoundingBound.ofResidual(x * averaged, key, b);
+        double error = exact ? EPS : RoundingBound.ofOutput(x, key, scale * query * key);
+        result.residual()[row] = (float) (recurrence + bound);
+        result.roundingError()[row] = (float) ((error + (exact ? 0 : halfError(row, sizes))) * Math.max(norm, typical));
+        boolean finite = Double.isFinite(norm) && Float.isFinite(recurrence) && Double.isFinite(x) && Double.isFinite(b);
+        boolean lifted = recurrence <= options.tolerance() && recurrence + bound > options.tolerance();
+        int iterations = result.iterations()[row]; // 0: a direct solve
+        boolean capped = recurrence > options.tolerance() && iterations >= options.maxIterations()
+                && iterations < Math.min(shape.headDim(), visible);
+        boolean stuck = recurrence > options.tolerance() && !capped;
+        boolean leftRange = !exact && sizes != null && (outOfRange(b) || outOfRange(x) || outOfRange(key) || outOfRange(ridges.of(row)));
+        boolean inDoubt = lifted || leftRange || bound > options.tolerance() / 4 + EPS || error > outputBar();
+        boolean beyond = !finite || !capped && stuck;
+        if (visible > 0 && (beyond || !capped && inDoubt)) { // what the cap ended stays as it is
+            return 1 | (beyond ? 2 : 0) | (leftRange ? 4 : 0);
+        }
+        return 0;
     }
 
     /**

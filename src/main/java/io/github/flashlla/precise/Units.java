@@ -41,13 +41,23 @@ record Units(int key, int value) {
      * Largest elements.
      *
      * @param query of q
-     * @param key of q and k
+     * @param ownKey of k
      * @param value of v
      */
-    record Sizes(float query, float key, float value) {
+    record Sizes(float query, float ownKey, float value) {
         static Sizes of(LlaInputs inputs) {
             float[] largest = Magnitude.largest(inputs.q(), inputs.k(), inputs.v());
-            return new Sizes(largest[0], Math.max(largest[0], largest[1]), largest[2]);
+            return new Sizes(largest[0], largest[1], largest[2]);
+        }
+
+        /** The same keys and values under other queries. */
+        Sizes with(Tensor q) {
+            return new Sizes(Magnitude.largest(q), ownKey, value);
+        }
+
+        /** Of q and k. */
+        float key() {
+            return Math.max(query, ownKey);
         }
     }
 

@@ -24,6 +24,7 @@ import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.Set;
 import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -61,6 +62,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>Not for several threads at once. One object serves one graph.
  */
 public final class LlaTasks {
+    private static final int ROWS_TOGETHER = 1 << 13;
+
     private final BackendDevice device;
     private final AttentionShape shape;
     private final LlaOptions options;
@@ -89,7 +92,7 @@ public final class LlaTasks {
         this.sizes = buffers.problem().sizes();
         this.iterations = new int[Math.toIntExact(shape.rows())];
         this.residual = new float[iterations.length];
-        buffers.stats().init(Float.NaN);
+        buffers.forgetStats();
     }
 
     /**
@@ -268,7 +271,7 @@ public final class LlaTasks {
      * @throws DeviceException if a query was not computed, or the driver reported an error
      */
     public void check(TornadoExecutionResult result) {
-        buffers.stats().init(Float.NaN);
+        buffers.forgetStats();
         result.transferToHost(buffers.stats());
         driverLog.check(device.info().name());
         checkStatistics();
@@ -276,16 +279,33 @@ public final class LlaTasks {
 
     /** The same once the statistics are on the host. */
     public void checkStatistics() {
+        readStatistics(iterations, residual);
+    }
+
+    /**
+     * Makes sure that the run whose statistics are on the host computed every query.
+     *
+     * @param iterations receives those of each query (B,H,Sq)
+     * @param residual likewise
+     */
+    public void readStatistics(int[] iterations, float[] residual) {
         FloatArray stats = buffers.stats();
-        for (int row = 0; row < iterations.length; row++) {
-            float count = stats.get(2 * row);
-            if (!(count >= 0)) {
-                throw new DeviceException(device.info().name() + " did not compute query " + row % shape.queryLength()
-                        + " of head " + row / shape.queryLength() + ": its kernel did not run, or not with the launch size that "
-                        + "the grid scheduler was given; run the plan with that scheduler, and see flashlla doctor.");
+        int missing = IntStream.range(0, Math.ceilDiv(iterations.length, ROWS_TOGETHER)).parallel().map(part -> {
+            int end = Math.min(iterations.length, (part + 1) * ROWS_TOGETHER);
+            for (int row = part * ROWS_TOGETHER; row < end; row++) {
+                float count = stats.get(2 * row);
+                if (!(count >= 0)) {
+                    return row;
+                }
+                iterations[row] = (int) count;
+                residual[row] = stats.get(2 * row + 1);
             }
-            iterations[row] = (int) count;
-            residual[row] = stats.get(2 * row + 1);
+            return iterations.length;
+        }).min().orElse(iterations.length);
+        if (missing < iterations.length) {
+            throw new DeviceException(device.info().name() + " did not compute query " + missing % shape.queryLength()
+                    + " of head " + missing / shape.queryLength() + ": its kernel did not run, or not with the launch size that "
+                    + "the grid scheduler was given; run the plan with that scheduler, and see flashlla doctor.");
         }
     }
 
@@ -315,6 +335,11 @@ public final class LlaTasks {
 
     /** Iterations that the kernel ran in the run last checked, summed over the (query, key) pairs they ran on. */
     public long pairIterations() {
+        return pairIterations(iterations);
+    }
+
+    /** The same of a run with these iterations of each query. */
+    public long pairIterations(int[] iterations) {
         return pairIterations(shape, options, buffers.problem(), variant.blockRows(shape), iterations);
     }
 
@@ -329,8 +354,8 @@ public final class LlaTasks {
 
     private static long pairIterations(AttentionShape shape, IntUnaryOperator seen, int rows, int[] iterations) {
         int sq = shape.queryLength();
-        long sum = 0;
-        for (int head = 0; head < shape.batch() * shape.heads(); head++) {
+        return IntStream.range(0, shape.batch() * shape.heads()).parallel().mapToLong(head -> {
+            long sum = 0;
             for (int i0 = 0; i0 < sq; i0 += rows) {
                 int blockIterations = 0;
                 long visible = 0;
@@ -340,8 +365,8 @@ public final class LlaTasks {
                 }
                 sum += visible * blockIterations;
             }
-        }
-        return sum;
+            return sum;
+        }).sum();
     }
 
     /** One array given twice to a task sends TornadoVM's graph compiler into an endless loop. */

@@ -18,6 +18,7 @@ import io.github.flashlla.tornado.LlaCache;
 import io.github.flashlla.tornado.LlaPrefillTasks;
 import io.github.flashlla.tornado.LlaTasks;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
+import io.github.flashlla.tornado.buffers.InputArrays;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.buffers.SoftmaxBuffers;
 import io.github.flashlla.tornado.choice.KernelTable;
@@ -29,6 +30,7 @@ import io.github.flashlla.tornado.kernels.BufferWishes;
 import io.github.flashlla.tornado.kernels.CeilingKernels;
 import io.github.flashlla.tornado.kernels.SoftmaxVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
+import io.github.flashlla.tornado.kernels.Widen;
 import io.github.flashlla.tornado.plan.TornadoKvCache;
 import io.github.flashlla.tornado.support.TornadoChild;
 import io.github.flashlla.tornadovm.Backend;
@@ -189,6 +191,9 @@ public final class KernelSources {
                 decode("matrix_free-" + dim + "-" + stored, device, dim, stored, DecodeMethod.MATRIX_FREE, options);
             }
         }
+        if (type == DeviceInfo.Type.GPU && begin("widen")) {
+            widen(device, shape(64, 64));
+        }
         if (begin("ceilings")) {
             ceilings(device, type);
         }
@@ -283,6 +288,15 @@ public final class KernelSources {
         TaskGraph graph = new TaskGraph("g" + System.nanoTime())
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, b.q(), b.k(), b.v(), b.o(), b.logSumExp(), b.packed(), b.scratch());
         variant.append(new TaskAppender(device, graph, grids), traits, b, shape, options);
+        device.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
+    }
+
+    private static void widen(BackendDevice device, AttentionShape shape) {
+        LlaBuffers b = LlaBuffers.allocate(shape, LlaOptions.defaults(), 1, 1);
+        InputArrays inputs = new InputArrays(b, shape, true);
+        GridScheduler grids = new GridScheduler();
+        TaskGraph graph = new TaskGraph("g" + System.nanoTime()).transferToDevice(DataTransferMode.EVERY_EXECUTION, inputs.all());
+        Widen.append(new TaskAppender(device, graph, grids), "widen", inputs, b);
         device.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
     }
 

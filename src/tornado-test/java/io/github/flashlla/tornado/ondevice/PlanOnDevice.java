@@ -2,6 +2,7 @@ package io.github.flashlla.tornado.ondevice;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -95,6 +96,58 @@ public class PlanOnDevice {
             assertArrayEquals(expected.output().permute(0, 2, 1, 3).toFloatArray(), memory.toFloatArray());
             assertEquals(bytes, plan.workspaceBytes());
             assertTrue(plan.describe().contains("no further copy"), plan.describe());
+        }
+    }
+
+    /** Other queries over the same keys: the bits of a whole run, and of the keys as they were, since none is sent again. */
+    @Test
+    void sendsQueriesAlone() {
+        LlaInputs first = RandomInputs.normal(SHAPE, DataType.FLOAT32, 1);
+        Tensor ridges = TestDevice.ridges(SHAPE, 0.5, 2, 4);
+        LlaInputs second = new LlaInputs(RandomInputs.normal(SHAPE, DataType.FLOAT32, 2).q(), first.k(), first.v(), ridges);
+        try (LlaPlan plan = device.plan(SHAPE, OPTIONS.withTolerance(1e-2).withKeepState(true))) { // no query goes to float64
+            LlaResult expected = plan.newResult();
+            plan.forward(second, expected);
+            LlaResult result = plan.newResult();
+            plan.forward(first, result);
+            first.v().set(0, first.v().get(0) + 1); // which the caller says he does not
+            plan.forwardQueries(second, result);
+            assertArrayEquals(expected.output().toFloatArray(), result.output().toFloatArray());
+            assertArrayEquals(expected.x().toFloatArray(), result.x().toFloatArray());
+            assertArrayEquals(expected.residual(), result.residual());
+            assertArrayEquals(expected.roundingError(), result.roundingError());
+
+            plan.forward(second, result);
+            assertNotEquals(expected.output().get(0), result.output().get(0));
+            plan.forward(LlaInputs.of(first.q(), first.k(), first.v()), expected); // back to the options' ridge
+            plan.forward(first, result);
+            assertArrayEquals(expected.output().toFloatArray(), result.output().toFloatArray());
+        }
+    }
+
+    /** Inputs in float16, which stay so where the device computes in it, give the bits that the same numbers in float32 give. */
+    @Test
+    void float16InputsEqualTheirWidenedOnes() {
+        LlaOptions options = device.info().precisions().contains(DataType.FLOAT16) ? OPTIONS.withPrecision(DataType.FLOAT16).withTolerance(1e-3)
+                : OPTIONS;
+        AttentionShape shape = AttentionShape.square(1, 2, 200, 64);
+        LlaInputs halves = RandomInputs.normal(shape, DataType.FLOAT16, 5);
+        LlaInputs wide = halves.as(DataType.FLOAT32);
+        LlaInputs mixed = LlaInputs.of(halves.q(), wide.k(), halves.v());
+        Tensor others = RandomInputs.normal(shape, DataType.FLOAT16, 6).q();
+        try (LlaPlan plan = device.plan(shape, options)) {
+            LlaResult expected = plan.newResult();
+            plan.forward(wide, expected);
+            float[] bits = expected.output().toFloatArray();
+            LlaResult result = plan.newResult();
+            for (LlaInputs inputs : List.of(halves, wide, mixed, halves)) {
+                result.output().fill(Double.NaN);
+                plan.forward(inputs, result);
+                assertArrayEquals(bits, result.output().toFloatArray());
+            }
+            plan.forwardQueries(LlaInputs.of(others, halves.k(), halves.v()), result);
+            plan.forward(LlaInputs.of(others.as(DataType.FLOAT32), wide.k(), wide.v()), expected);
+            assertArrayEquals(expected.output().toFloatArray(), result.output().toFloatArray());
         }
     }
 

@@ -2,7 +2,6 @@ package io.github.flashlla.tornado.buffers;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Sequences;
 import io.github.flashlla.tornado.kernels.tile.Masking;
@@ -75,20 +74,14 @@ public record LlaBuffers(
         FloatArray kbar = array(shape.queryDims());
         FloatArray x = array(solveRows(shape, Masking.isJacobi(options)), shape.headDim());
         FloatArray centre = array(shape.batch(), shape.kvHeads(), shape.headDim());
-        return new LlaBuffers(packed ? array(1) : q.array(), k.array(), packed ? array(1) : v.array(), ridge, centre, o.array(), array(shape.rowDims()), kbar, x, array(shape.rows(), 2),
-                halves(Math.max(1, packedHalves)), array(Math.max(1, scratchFloats)), problem);
+        return new LlaBuffers(packed ? array(1) : q.array(), k.array(), packed ? array(1) : v.array(), ridge, centre, o.array(),
+                array(shape.rowDims()), kbar, x, array(shape.rows(), 2), halves(Math.max(1, packedHalves)),
+                array(Math.max(1, scratchFloats)), problem);
     }
 
-    /** Fills q, k, v and the ridge. */
-    public void load(LlaInputs inputs, LlaOptions options) {
-        FloatArrays.load(inputs.q(), q);
-        FloatArrays.load(inputs.k(), k);
-        FloatArrays.load(inputs.v(), v);
-        if (inputs.ridge() == null) {
-            ridge.init((float) options.ridge());
-        } else {
-            FloatArrays.load(inputs.ridge(), ridge);
-        }
+    /** Makes the host's statistics NaN, to be seen if nothing is copied back. */
+    public void forgetStats() {
+        FloatArrays.fillWithNaN(stats);
     }
 
     /** What the backward pass reads of forward's arrays. */

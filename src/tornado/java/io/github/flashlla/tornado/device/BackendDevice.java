@@ -4,6 +4,7 @@ import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.text.Numbers;
 import io.github.flashlla.tornadovm.DeviceProfile;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -32,6 +33,20 @@ public record BackendDevice(DeviceInfo info, TornadoDevice device, int backendIn
                 device.getDeviceContext().setResetToFalse();
             }
         }
+    }
+
+    /**
+     * The same for a plan {@link #configureShared configured} to share, which spares the copies of some arrays to the device.
+     *
+     * @param unsent arrays, by identity, that the device has from an earlier run, or that this run does not read
+     */
+    public <T> T inTurn(Set<Object> unsent, Callable<T> work) throws Exception {
+        return inTurn(() -> SharedKernels.of(this).without(unsent, work));
+    }
+
+    /** Host time that copies from the device took in the last run that was given what not to send. */
+    public long readNanos() {
+        return SharedKernels.of(this).readNanos();
     }
 
     /**

@@ -14,6 +14,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Pattern;
@@ -27,7 +29,7 @@ import uk.ac.manchester.tornado.api.runtime.TaskContextInterface;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * A device as TornadoVM's plans see it, which compiles a kernel once for all plans. TornadoVM compiles the tasks of every plan anew.
+ * A device as TornadoVM's plans see it, which compiles a kernel once for all plans, and gets no copy of what it has ({@link #without}). TornadoVM compiles the tasks of every plan anew.
  * What it compiles depends on the kernel, on the values of arguments that are no arrays, and on the sizes of arrays where the
  * kernel asks for them ({@link ArraySizes}): where all of these are the same, so is the code, whatever the shape.
  *
@@ -58,6 +60,8 @@ public final class SharedKernels implements InvocationHandler {
     private final KeptSketches sketches;
     private final Map<List<Object>, Compiled> compiled = new HashMap<>();
     private final AtomicLong compilations = new AtomicLong();
+    private volatile Set<Object> unsent = Set.of();
+    private volatile long readNanos;
     /** As an object: TornadoVM asks for it many times in a run, and looks up what an array has on the device by it. */
     private final Integer hash;
 
@@ -100,6 +104,29 @@ public final class SharedKernels implements InvocationHandler {
         return shared;
     }
 
+    /** Does {@code work}, whose runs copy everything to the device that they always do, but for {@code arrays}. */
+    <T> T without(Set<Object> arrays, Callable<T> work) throws Exception {
+        unsent = arrays;
+        readNanos = 0;
+        try {
+            return work.call();
+        } finally {
+            unsent = Set.of();
+        }
+    }
+
+    private Object read(Method method, Object[] arguments) throws ReflectiveOperationException {
+        long start = System.nanoTime();
+        Object event = method.invoke(device, arguments);
+        readNanos += System.nanoTime() - start;
+        return event;
+    }
+
+    /** Host time that copies from the device took in the last work {@link #without}. */
+    long readNanos() {
+        return readNanos;
+    }
+
     /** Kernels compiled so far, for whatever plan, or taken from an earlier process. */
     public long compilations() {
         return compilations.get();
@@ -111,6 +138,8 @@ public final class SharedKernels implements InvocationHandler {
             return switch (method.getName()) {
                 case "installCode" -> install((Long) arguments[0], (SchedulableTask) arguments[1]);
                 case "getCodeFromCache" -> cached((Long) arguments[0], (SchedulableTask) arguments[1], method);
+                case "streamIn" -> unsent.contains(arguments[1]) ? null : method.invoke(device, arguments);
+                case "streamOutBlocking" -> read(method, arguments);
                 case "hashCode" -> hash;
                 case "equals" -> arguments[0] == proxy || device.equals(arguments[0]);
                 default -> method.invoke(device, arguments);

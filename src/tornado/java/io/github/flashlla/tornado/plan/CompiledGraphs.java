@@ -11,6 +11,7 @@ import io.github.flashlla.tornado.device.DeviceMemory;
 import io.github.flashlla.tornado.device.ProfiledTimes;
 import io.github.flashlla.tornado.device.RootCause;
 import io.github.flashlla.tornadovm.DeviceProfile;
+import java.util.Set;
 import java.util.function.Supplier;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -86,15 +87,19 @@ final class CompiledGraphs {
         compileNanos += System.nanoTime() - start;
     }
 
-    /** Runs one graph; the wall time is left to the caller ({@link #since}). */
-    Timing execute(int graph) {
+    /**
+     * Runs one graph; the wall time is left to the caller ({@link #since}).
+     *
+     * @param unsent arrays that the device has, or does not read in this run
+     */
+    Timing execute(int graph, Set<Object> unsent) {
         if (runs == profiledRuns) {
             plan.withoutProfiler(); // it keeps a log of every run
         }
         TornadoProfilerResult profile;
         long start = System.nanoTime();
         try {
-            last = entry.inTurn(() -> plan.withGraph(graph).execute());
+            last = entry.inTurn(unsent, () -> plan.withGraph(graph).execute());
             profile = last.getProfilerResult();
         } catch (Throwable e) {
             throw failure("failed", e);
@@ -104,7 +109,7 @@ final class CompiledGraphs {
             return new Timing(0, -1, -1, -1, 0);
         }
         runs++;
-        Timing timing = ProfiledTimes.of(device, profile, System.nanoTime() - start, compileNanos);
+        Timing timing = ProfiledTimes.of(device, profile, System.nanoTime() - start, entry.readNanos(), compileNanos);
         compileNanos = 0;
         return timing;
     }

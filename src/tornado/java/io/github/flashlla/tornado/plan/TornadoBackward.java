@@ -68,11 +68,10 @@ public final class TornadoBackward {
     }
 
     private void store(String name, FloatArray from, Tensor to) {
-        for (int i = 0; i < from.getSize(); i++) {
-            if (!Float.isFinite(from.get(i))) {
-                throw new DeviceException(device + " computed " + from.get(i) + " at element " + i + " of " + name + " for "
-                        + shape + "; check that the inputs are finite, and their scores within float32's range.");
-            }
+        int at = FloatArrays.firstNonFinite(from);
+        if (at >= 0) {
+            throw new DeviceException(device + " computed " + from.get(at) + " at element " + at + " of " + name + " for "
+                    + shape + "; check that the inputs are finite, and their scores within float32's range.");
         }
         FloatArrays.store(from, to);
     }

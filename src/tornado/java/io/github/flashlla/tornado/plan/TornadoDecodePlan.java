@@ -43,7 +43,6 @@ import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.TornadoProfilerResult;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
-import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
  * Decoding as task graphs over the same cache arrays on the device:
@@ -90,6 +89,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
     private TornadoExecutionResult lastExecution;
     private DecodeMethod lastMethod;
     private int stepsToWait;
+    private final StepInputs inputs;
     private long compileNanos;
 
     TornadoDecodePlan(DeviceState device, TornadoKvCache cache, BackendDevice entry, int heads, LlaOptions options,
@@ -104,6 +104,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
         this.shape = cache.shape().step(heads);
         this.tokens = new TokensOnDevice(cache, entry);
         this.io = DecodeArrays.of(shape);
+        this.inputs = new StepInputs(shape, options, io);
         VariantDevice traits = VariantDevice.of(entry);
         for (DecodeVariant variant : KernelTable.decode(method, traits, shape, options, cache.k().halves() ? DataType.FLOAT16
                 : DataType.FLOAT32)) {
@@ -182,7 +183,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
     private void step(Tensor query, Tensor ridge, LlaResult result, KeptState kept) {
         cache.requireStep(shape, query, ridge, result);
         long start = System.nanoTime();
-        loadQueries(query, ridge);
+        inputs.load(query, ridge, cache::length);
         stepsToWait = Math.max(0, stepsToWait - 1);
         int way = choose();
         Timing times = run(way);
@@ -199,15 +200,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
 
     /** The first way unless there is a reason against it. */
     private int choose() {
-        float least = Float.MAX_VALUE;
-        for (int row = 0; row < io.ridges().getSize(); row++) {
-            least = Math.min(least, io.ridges().get(row));
-        }
-        int longest = 0;
-        for (int sequence = 0; sequence < shape.batch(); sequence++) {
-            longest = Math.max(longest, cache.length(sequence));
-        }
-        boolean direct = stepsToWait > 0 || least < SMALL_RIDGE || longest < shape.headDim();
+        boolean direct = stepsToWait > 0 || inputs.leastRidge() < SMALL_RIDGE || inputs.longest() < shape.headDim();
         return direct ? ways.size() - 1 : 0;
     }
 
@@ -243,14 +236,16 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
         if (runs == profiledRuns) {
             plan.withoutProfiler(); // it keeps a log of every run
         }
-        io.o().init(Float.NaN); // so that what the device fails to write is seen
-        ways.get(way).facts().init(Float.NaN);
+        FloatArrays.fillWithNaN(io.o()); // so that what the device fails to write is seen
+        FloatArrays.fillWithNaN(ways.get(way).facts());
         TornadoProfilerResult profile;
         long start;
         try {
             tokens.update(() -> plan.withGraph(0).execute());
             start = System.nanoTime();
-            lastExecution = entry.inTurn(() -> plan.withGraph(firstGraphs.get(way) + graph).execute());
+            int index = firstGraphs.get(way) + graph;
+            lastExecution = entry.inTurn(inputs.unsent(index, ways.get(way).state()), () -> plan.withGraph(index).execute());
+            inputs.ran(index);
             profile = lastExecution.getProfilerResult();
         } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
             driverLog.check(deviceName);
@@ -262,7 +257,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
             return new Timing(0, -1, -1, -1, 0);
         }
         runs++;
-        Timing times = ProfiledTimes.of(deviceName, profile, System.nanoTime() - start, compileNanos);
+        Timing times = ProfiledTimes.of(deviceName, profile, System.nanoTime() - start, entry.readNanos(), compileNanos);
         compileNanos = 0;
         return times;
     }
@@ -272,30 +267,12 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
         tokens.forget(sequence, length);
     }
 
-    private void loadQueries(Tensor query, Tensor ridge) {
-        float scale = (float) options.scaleFor(shape.headDim());
-        for (int i = 0; i < io.q().getSize(); i++) {
-            float value = (float) query.get(i);
-            io.q().set(i, value);
-            io.scaledQ().set(i, value * scale);
-        }
-        for (int row = 0; row < io.ridges().getSize(); row++) {
-            io.ridges().set(row, (float) (ridge == null ? options.ridge() : ridge.get(row)));
-        }
-        for (int sequence = 0; sequence < shape.batch(); sequence++) {
-            io.lengths().set(sequence, cache.length(sequence));
-        }
-    }
-
     private void store(DecodeTasks way, LlaResult result, KeptState kept) {
-        FloatArray o = io.o();
-        for (int i = 0; i < o.getSize(); i++) {
-            if (Float.isNaN(o.get(i))) {
-                throw new DeviceException(deviceName + ": decoding " + shape
-                        + " left output unwritten or NaN; nothing of this run can be used");
-            }
+        if (FloatArrays.holdsNaN(io.o())) {
+            throw new DeviceException(deviceName + ": decoding " + shape
+                    + " left output unwritten or NaN; nothing of this run can be used");
         }
-        FloatArrays.store(o, result.output());
+        FloatArrays.store(io.o(), result.output());
         if (kept != null && !options.keepState()) {
             fetchState(way);
         }
@@ -306,12 +283,22 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
             result.residual()[row] = length == 0 ? 0 : way.residual(row);
             result.iterations()[row] = way.iterations(row);
             pairIterations += (long) way.iterations(row) * length;
-            for (int d = 0; kept != null && d < shape.headDim(); d++) {
-                kept.kbar().set((long) row * shape.headDim() + d, way.kbar(row, d));
-                kept.x().set((long) row * shape.headDim() + d, length == 0 ? 0 : way.x(row, d));
+            if (kept != null) {
+                storeState(way, row, length > 0, kept);
             }
         }
         result.setPairIterations(pairIterations);
+    }
+
+    private void storeState(DecodeTasks way, int row, boolean seesKeys, KeptState kept) {
+        float[] kbar = new float[shape.headDim()];
+        float[] x = new float[shape.headDim()];
+        for (int d = 0; d < kbar.length; d++) {
+            kbar[d] = way.kbar(row, d);
+            x[d] = seesKeys ? way.x(row, d) : 0;
+        }
+        kept.kbar().copyFrom(kbar, 0, (long) row * kbar.length, kbar.length);
+        kept.x().copyFrom(x, 0, (long) row * x.length, x.length);
     }
 
     @Override

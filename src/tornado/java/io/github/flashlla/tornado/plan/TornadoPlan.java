@@ -1,6 +1,7 @@
 package io.github.flashlla.tornado.plan;
 
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
@@ -13,10 +14,16 @@ import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornado.LlaTasks;
+import io.github.flashlla.tornado.buffers.CacheRows;
 import io.github.flashlla.tornado.buffers.FloatArrays;
+import io.github.flashlla.tornado.buffers.InputArrays;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.device.BackendDevice;
+import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.kernels.Widen;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Supplier;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -44,6 +51,8 @@ public final class TornadoPlan implements FloatPlan {
     private final TornadoBackward backward;
     private final CompiledGraphs graphs;
     private boolean backwardCompiled;
+    private final InputArrays arrays;
+    private final double[] outputNorms;
     /** What the device's arrays hold forward's answer to. */
     private LlaInputs lastInputs;
     private LlaResult lastResult;
@@ -55,13 +64,17 @@ public final class TornadoPlan implements FloatPlan {
         this.options = options;
         this.tasks = LlaTasks.of(entry, shape, options);
         this.buffers = tasks.buffers();
-        this.graphs = new CompiledGraphs(use, entry, shape, tasks.memoryBytes());
+        this.outputNorms = new double[Math.toIntExact(shape.rows())];
+        boolean half = options.precision() == DataType.FLOAT16 && CacheRows.hasHalf(entry.info());
+        this.arrays = new InputArrays(buffers, shape, half);
+        this.graphs = new CompiledGraphs(use, entry, shape, tasks.memoryBytes() + InputArrays.bytes(shape, half));
 
         String name = "lla" + GRAPHS.incrementAndGet();
         GridScheduler grids = new GridScheduler();
         TaskGraph graph = new TaskGraph(name)
-                .transferToDevice(DataTransferMode.EVERY_EXECUTION, buffers.q(), buffers.k(), buffers.v(), buffers.ridge());
+                .transferToDevice(DataTransferMode.EVERY_EXECUTION, arrays.all()); // but for what a run leaves out
         this.backward = graphs.build(() -> {
+            Widen.append(new TaskAppender(entry, graph, grids), "lla_widen", arrays, buffers);
             tasks.append(graph, grids);
             graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.o(), buffers.logSumExp(), buffers.stats());
             if (options.keepState()) {
@@ -87,11 +100,29 @@ public final class TornadoPlan implements FloatPlan {
     }
 
     @Override
-    public void forward(LlaInputs inputs, LlaResult result, KeptState kept) {
+    public double[] forward(LlaInputs inputs, LlaResult result, Supplier<KeptState> kept) {
+        run(inputs, result, kept, false);
+        return outputNorms;
+    }
+
+    @Override
+    public double[] forwardQueries(LlaInputs inputs, LlaResult result, Supplier<KeptState> kept) {
+        run(inputs, result, kept, lastInputs != null && inputs.k() == lastInputs.k() && inputs.v() == lastInputs.v());
+        return outputNorms;
+    }
+
+    private void run(LlaInputs inputs, LlaResult result, Supplier<KeptState> kept, boolean sameKeys) {
         use.run(() -> {
             long start = System.nanoTime();
-            Timing timing = forward(inputs);
-            store(result, kept);
+            Set<Object> unsent = load(inputs, sameKeys);
+            Meanwhile<KeptState> wanted = new Meanwhile<>(kept); // not before: the copies need all processors
+            Timing timing;
+            try {
+                timing = graphs.execute(FORWARD, unsent);
+            } finally {
+                wanted.await();
+            }
+            store(result, wanted.await());
             lastInputs = inputs;
             lastResult = result;
             result.setTiming(CompiledGraphs.since(start, timing));
@@ -113,29 +144,34 @@ public final class TornadoPlan implements FloatPlan {
                 backwardCompiled = true;
             }
             if (saved != lastResult || !Checks.sameTensors(inputs, lastInputs)) {
-                forward(inputs);
+                graphs.execute(FORWARD, load(inputs, false));
+                tasks.checkStatistics();
                 lastInputs = inputs;
                 lastResult = saved;
             }
             backward.load(gradOutput);
-            Timing timing = graphs.execute(BACKWARD);
+            Timing timing = graphs.execute(BACKWARD, Set.of());
             backward.store(gradients);
             gradients.setTiming(CompiledGraphs.since(start, timing));
         });
     }
 
-    private Timing forward(LlaInputs inputs) {
+    /**
+     * Copies inputs to the host's arrays, and tells which of these the device need not get.
+     *
+     * @param sameKeys whether the device has k and v of these inputs from its last run
+     */
+    private Set<Object> load(LlaInputs inputs, boolean sameKeys) {
         lastInputs = null;
         lastResult = null;
-        buffers.load(inputs, options);
-        buffers.stats().init(Float.NaN); // to be seen if nothing is copied back
-        Timing timing = graphs.execute(FORWARD);
-        tasks.checkStatistics();
-        return timing;
+        Set<Object> unsent = arrays.load(inputs, options, sameKeys);
+        buffers.forgetStats();
+        return unsent;
     }
 
     private void store(LlaResult result, KeptState kept) {
-        FloatArrays.store(buffers.o(), result.output());
+        tasks.readStatistics(result.iterations(), result.residual());
+        FloatArrays.store(buffers.o(), result.output(), shape.valueDim(), outputNorms);
         FloatArrays.store(buffers.logSumExp(), result.logSumExp());
         if (kept != null) {
             if (!options.keepState()) {
@@ -144,9 +180,7 @@ public final class TornadoPlan implements FloatPlan {
             FloatArrays.store(buffers.kbar(), kept.kbar());
             FloatArrays.store(buffers.x(), kept.x());
         }
-        System.arraycopy(tasks.iterations(), 0, result.iterations(), 0, result.iterations().length);
-        System.arraycopy(tasks.residual(), 0, result.residual(), 0, result.residual().length);
-        result.setPairIterations(tasks.pairIterations());
+        result.setPairIterations(tasks.pairIterations(result.iterations()));
     }
 
     @Override
@@ -156,13 +190,14 @@ public final class TornadoPlan implements FloatPlan {
 
     @Override
     public String describe() {
-        return "q, k and v are copied to float32 buffers (B,H,S,D) for the device, whatever their layout and type, and o and gradients from such "
-                + "buffers; views with strides take no further copy.";
+        return "q, k and v are copied to buffers (B,H,S,D) for the device, whatever their layout and type: float32, but for row-major float16 in "
+                + "plans that compute in float16, which stays float16; o and gradients come from float32 buffers. Views with strides take no "
+                + "further copy.";
     }
 
     @Override
     public long workspaceBytes() {
-        return buffers.workspaceBytes() + (backwardCompiled ? backward.workspaceBytes() : 0);
+        return buffers.workspaceBytes() + InputArrays.bytes(shape, !arrays.halves().isEmpty()) + (backwardCompiled ? backward.workspaceBytes() : 0);
     }
 
     @Override

@@ -13,6 +13,7 @@ import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornado.kernels.backward.TileBackwardProblem;
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
+import java.util.function.Supplier;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** The tile kernels as a plan, run by the JVM: what a CUDA device's plan computes, without one. */
@@ -40,7 +41,8 @@ final class EmulatedTilePlan implements FloatPlan {
     }
 
     @Override
-    public void forward(LlaInputs inputs, LlaResult result, KeptState kept) {
+    public double[] forward(LlaInputs inputs, LlaResult result, Supplier<KeptState> wanted) {
+        KeptState kept = wanted.get();
         TileProblem p = new TileProblem(shape.heads(), shape.group(), shape.queryLength(), shape.keyLength(), shape.headDim(), shape.valueDim(),
                 options.causal(), (float) options.scaleFor(shape.headDim()), (float) options.tolerance(), options.maxIterations());
         load(inputs.q(), p.q);
@@ -60,6 +62,7 @@ final class EmulatedTilePlan implements FloatPlan {
         }
         result.setTiming(NONE);
         last = p;
+        return null;
     }
 
     @Override

@@ -1,0 +1,101 @@
+package io.github.flashlla.tornado.buffers;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Set;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * The host's side of a plan's q, k, v and ridge: what a run copies there, and which of the arrays then have to reach the device. A row-major
+ * float16 tensor goes as it is where there is room for halves, and a task of the graph widens it; any other goes as float32.
+ */
+public final class InputArrays {
+    private final LlaBuffers buffers;
+    /** q, k and v as float16; empty where they are always sent as float32. */
+    private final List<HalfFloatArray> halves;
+    /** Elements of each that the next run widens; 0 where it is not new, or came as float32. */
+    private final IntArray widened = new IntArray(3);
+    private boolean sharedRidge;
+
+    /** @param half whether the device has a half type, and its kernels are to compute in it */
+    public InputArrays(LlaBuffers buffers, AttentionShape shape, boolean half) {
+        this.buffers = buffers;
+        this.halves = half ? List.of(LlaBuffers.halves(LlaBuffers.elements(shape.queryDims())), LlaBuffers.halves(LlaBuffers.elements(shape.keyDims())),
+                LlaBuffers.halves(LlaBuffers.elements(shape.valueDims()))) : List.of();
+    }
+
+    /** Bytes beyond the float32 arrays. */
+    public static long bytes(AttentionShape shape, boolean half) {
+        return half ? (LlaBuffers.elements(shape.queryDims()) + LlaBuffers.elements(shape.keyDims()) + LlaBuffers.elements(shape.valueDims()))
+                * Short.BYTES : 0;
+    }
+
+    /** Every array that a run may have to send. */
+    public Object[] all() {
+        List<Object> all = new ArrayList<>(List.of(buffers.q(), buffers.k(), buffers.v(), buffers.ridge()));
+        if (!halves.isEmpty()) {
+            all.addAll(halves);
+            all.add(widened);
+        }
+        return all.toArray();
+    }
+
+    /** Empty where nothing is ever widened. */
+    public List<HalfFloatArray> halves() {
+        return halves;
+    }
+
+    public IntArray widened() {
+        return widened;
+    }
+
+    /**
+     * Copies a run's inputs.
+     *
+     * @param sameKeys whether the device has k and v of these inputs already
+     * @return arrays that the device need not get
+     */
+    public Set<Object> load(LlaInputs inputs, LlaOptions options, boolean sameKeys) {
+        Set<Object> unsent = Collections.newSetFromMap(new IdentityHashMap<>());
+        load(0, inputs.q(), buffers.q(), false, unsent);
+        load(1, inputs.k(), buffers.k(), sameKeys, unsent);
+        load(2, inputs.v(), buffers.v(), sameKeys, unsent);
+        if (inputs.ridge() != null) {
+            FloatArrays.load(inputs.ridge(), buffers.ridge());
+            sharedRidge = false;
+        } else if (sharedRidge) {
+            unsent.add(buffers.ridge());
+        } else {
+            buffers.ridge().init((float) options.ridge());
+            sharedRidge = true;
+        }
+        return unsent;
+    }
+
+    private void load(int index, Tensor tensor, FloatArray single, boolean onDevice, Set<Object> unsent) {
+        boolean asHalf = !halves.isEmpty() && tensor.type() == DataType.FLOAT16 && tensor.isRowMajor();
+        widened.set(index, asHalf && !onDevice ? single.getSize() : 0);
+        if (onDevice || asHalf) {
+            unsent.add(single);
+        } else {
+            FloatArrays.load(tensor, single);
+        }
+        if (!halves.isEmpty() && (onDevice || !asHalf)) {
+            unsent.add(halves.get(index));
+        } else if (asHalf) {
+            MemorySegment elements = halves.get(index).getSegment();
+            tensor.inBlocks((at, count) -> MemorySegment.copy(tensor.segment(), at * Short.BYTES, elements, at * Short.BYTES,
+                    (long) count * Short.BYTES));
+        }
+    }
+}
