@@ -146,13 +146,14 @@ public record LlaOptions(
     }
 
     /**
-     * Refuses a window for a device without kernels for it.
+     * Refuses a window where a device decodes, or computes softmax attention, without kernels for it.
      *
      * @throws InvalidInputException if there is one
      */
     public void requireNoWindow(String device) {
         if (window > 0) {
-            throw new InvalidInputException(device + " has no kernels for a window; use the device jvm, or leave the window out.");
+            throw new InvalidInputException(device + " has no kernels for a window in decoding and in softmax attention; use the device jvm, or leave "
+                    + "the window out.");
         }
     }
 

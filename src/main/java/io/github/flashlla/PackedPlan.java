@@ -36,9 +36,7 @@ public final class PackedPlan implements AutoCloseable {
 
     /** @param shape B = 1, and all sequences' queries and keys together */
     PackedPlan(Device device, AttentionShape shape, LlaOptions options) {
-        if (shape.batch() != 1) {
-            throw new InvalidInputException("packed sequences take the place of a batch, so B must be 1, not " + shape.batch());
-        }
+        Sequences.requireOneBatchEntry(shape);
         this.device = device;
         this.shape = shape;
         this.options = options;

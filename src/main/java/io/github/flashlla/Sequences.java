@@ -60,12 +60,20 @@ public record Sequences(int[] queryOffsets, int[] keyOffsets) {
         return keyOffsets.clone();
     }
 
-    void requireTotals(AttentionShape shape) {
+    /** Refuses sequences that do not add up to the queries and keys of a shape, or a shape of several batch entries. */
+    public void requireTotals(AttentionShape shape) {
+        requireOneBatchEntry(shape);
         int queries = queryOffsets[count()];
         int keys = keyOffsets[count()];
         if (queries != shape.queryLength() || keys != shape.keyLength()) {
             throw new InvalidInputException("the sequences have " + queries + " queries and " + keys + " keys in all, but the plan is for "
                     + shape);
+        }
+    }
+
+    static void requireOneBatchEntry(AttentionShape shape) {
+        if (shape.batch() != 1) {
+            throw new InvalidInputException("packed sequences take the place of a batch, so B must be 1, not " + shape.batch());
         }
     }
 

@@ -4,17 +4,19 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
+import io.github.flashlla.Sequences;
 import io.github.flashlla.process.DriverLog;
+import io.github.flashlla.tornado.buffers.ArrayView;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.kernels.Arrangement;
 import io.github.flashlla.tornado.kernels.BackwardVariant;
 import io.github.flashlla.tornado.kernels.KeyCentre;
 import io.github.flashlla.tornado.kernels.Poison;
 import io.github.flashlla.tornado.kernels.VariantDevice;
-import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -22,7 +24,6 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * The backward pass as tasks of the caller's own {@link TaskGraph}, behind {@link LlaTasks} and the caller's tasks that
@@ -79,12 +80,17 @@ public final class LlaBackwardTasks {
      */
     public static LlaBackwardTasks of(LlaTasks forward, FloatArray g, FloatArray dq, FloatArray dk, FloatArray dv,
             FloatArray dridge) {
+        return of(forward, ArrayView.of(g), ArrayView.of(dq), ArrayView.of(dk), ArrayView.of(dv), dridge);
+    }
+
+    /** The same over arrays in which tensors lie with strides of their own; each gradient fills its array. */
+    public static LlaBackwardTasks of(LlaTasks forward, ArrayView g, ArrayView dq, ArrayView dk, ArrayView dv, FloatArray dridge) {
         LlaBuffers f = forward.buffers();
-        BackwardVariant variant = variant(forward);
+        BackwardVariant variant = variant(forward, g.isStrided() || dq.isStrided() || dk.isStrided() || dv.isStrided());
         BackwardBuffers buffers = BackwardBuffers.over(forward.shape(), f, Masking.isJacobi(forward.options()),
                 packedHalves(forward, variant), scratchFloats(forward, variant), g, dq, dk, dv, dridge);
-        LlaTasks.requireDistinct("q, k, v, ridge, o, g, dq, dk, dv and dridge", f.q(), f.k(), f.v(), f.ridge(), f.o(), g, dq, dk,
-                dv, buffers.dridge());
+        LlaTasks.requireDistinct("q, k, v, ridge, o, g, dq, dk, dv and dridge", f.q(), f.k(), f.v(), f.ridge(), f.o(),
+                g.array(), dq.array(), dk.array(), dv.array(), buffers.dridge());
         forward.entry().memory().requireFree(forward.shape(),
                 forward.memoryBytes() + buffers.bytes(forward.shape()));
         return new LlaBackwardTasks(forward, variant, buffers, dridge == null);
@@ -92,22 +98,34 @@ public final class LlaBackwardTasks {
 
     /** The same over arrays that are all its own, but for forward's. */
     public static LlaBackwardTasks of(LlaTasks forward) {
-        BackwardVariant variant = variant(forward);
+        BackwardVariant variant = variant(forward, false);
         BackwardBuffers buffers = BackwardBuffers.allocate(forward.shape(), forward.buffers(),
                 Masking.isJacobi(forward.options()), packedHalves(forward, variant), scratchFloats(forward, variant));
         return new LlaBackwardTasks(forward, variant, buffers, false);
     }
 
-    private static BackwardVariant variant(LlaTasks forward) {
-        return KernelTable.backward(VariantDevice.of(forward.entry()), forward.shape(), forward.options());
+    private static BackwardVariant variant(LlaTasks forward, boolean strides) {
+        Arrangement arranged = forward.arrangement();
+        return KernelTable.backward(VariantDevice.of(forward.entry()), forward.shape(), forward.options(),
+                new Arrangement(arranged.sequences(), arranged.strides() || strides));
     }
 
     private static long packedHalves(LlaTasks forward, BackwardVariant variant) {
-        return variant.packedHalves(VariantDevice.of(forward.entry()), forward.shape(), forward.options());
+        return variant.packedHalves(VariantDevice.of(forward.entry()), forward.shape(), forward.sized());
     }
 
     private static long scratchFloats(LlaTasks forward, BackwardVariant variant) {
-        return variant.scratchFloats(VariantDevice.of(forward.entry()), forward.shape(), forward.options());
+        return variant.scratchFloats(VariantDevice.of(forward.entry()), forward.shape(), forward.sized());
+    }
+
+    /**
+     * Other packed sequences from the next run on: those that forward's tasks are given.
+     *
+     * @throws InvalidInputException if they do not add up to the shape, or forward's tasks were not made with sequences
+     */
+    public void setSequences(Sequences sequences) {
+        forward.setSequences(sequences);
+        buffers.problem().setSpans(shape, options, sequences);
     }
 
     /** The arrays given and the work arrays. */
@@ -136,6 +154,9 @@ public final class LlaBackwardTasks {
         // named so that they are freed with the plan; none but the first is read before it is written
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.rows(), buffers.visited(), buffers.u(),
                 buffers.packed(), buffers.scratch());
+        graph.transferToDevice(forward.arrangement().sequences() ? DataTransferMode.EVERY_EXECUTION : DataTransferMode.FIRST_EXECUTION,
+                buffers.problem().sizes());
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.problem().settings());
         if (ownsRidge) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.dridge());
         }
@@ -144,11 +165,9 @@ public final class LlaBackwardTasks {
         Poison.append(tasks, "lla_backward_poison_queries", poison, buffers.dq(), buffers.dridge());
         Poison.append(tasks, "lla_backward_poison_keys", poison, buffers.dk(), buffers.dv());
         if (!forward.computesCentre()) {
-            IntArray sizes = ProblemData.sizes(shape, options);
-            tasks.transferOnce(sizes);
-            KeyCentre.append(tasks, "lla_backward_centre", forward.buffers(), shape, sizes);
+            KeyCentre.append(tasks, "lla_backward_centre", forward.buffers(), shape, buffers.problem().sizes());
         }
-        variant.append(tasks, traits, buffers, shape, options);
+        variant.append(tasks, traits, buffers, shape, forward.sized());
     }
 
     /**
@@ -220,6 +239,6 @@ public final class LlaBackwardTasks {
 
     /** Iterations that the kernel ran in the run last checked, summed over the (query, key) pairs they ran on. */
     public long pairIterations() {
-        return LlaTasks.pairIterations(shape, options, variant.blockRows(shape), iterations);
+        return LlaTasks.pairIterations(shape, options, buffers.problem(), variant.blockRows(shape), iterations);
     }
 }

@@ -116,8 +116,10 @@ public final class LlaCache {
 
     private static void requireTable(KvCacheShape shape, int pageSize, int pages, IntArray table) {
         if (table == null) {
-            require("a page without a table", pageSize, shape.capacity());
-            require("pages without a table", pages, shape.batch());
+            if (pageSize != shape.capacity() || pages != shape.batch()) {
+                throw new InvalidInputException("without a table, sequences are a page each of the capacity: " + shape.batch() + " pages of "
+                        + shape.capacity() + " tokens, not " + pages + " of " + pageSize);
+            }
         } else {
             require("the page table", table.getSize(), table(shape, pageSize).getSize());
         }

@@ -4,23 +4,26 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
+import io.github.flashlla.Sequences;
 import io.github.flashlla.precise.RoundingBound;
 import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
+import io.github.flashlla.tornado.buffers.ProblemArrays;
 import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.kernels.Arrangement;
 import io.github.flashlla.tornado.kernels.BufferWishes;
 import io.github.flashlla.tornado.kernels.ForwardVariant;
 import io.github.flashlla.tornado.kernels.KeyCentre;
 import io.github.flashlla.tornado.kernels.Poison;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.Masking;
-import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.Set;
+import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -67,6 +70,7 @@ public final class LlaTasks {
     private final ForwardVariant variant;
     private final VariantDevice traits;
     private final LlaBuffers buffers;
+    private final Arrangement arranged;
     private final boolean ownsRidge;
     private final IntArray sizes;
     private final FloatArray poison = FloatArray.fromElements(Float.NaN);
@@ -75,16 +79,17 @@ public final class LlaTasks {
     private final float[] residual;
     private String graphName;
 
-    private LlaTasks(BackendDevice device, AttentionShape shape, LlaOptions options, ForwardVariant variant,
+    private LlaTasks(BackendDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged, ForwardVariant variant,
             LlaBuffers buffers, boolean ownsRidge) {
         this.device = device;
         this.shape = shape;
         this.options = options;
+        this.arranged = arranged;
         this.variant = variant;
         this.traits = VariantDevice.of(device);
         this.buffers = buffers;
         this.ownsRidge = ownsRidge;
-        this.sizes = ProblemData.sizes(shape, options);
+        this.sizes = buffers.problem().sizes();
         this.iterations = new int[Math.toIntExact(shape.rows())];
         this.residual = new float[iterations.length];
         buffers.forgetStats();
@@ -105,40 +110,82 @@ public final class LlaTasks {
      */
     public static LlaTasks of(String deviceName, AttentionShape shape, LlaOptions options, FloatArray q, FloatArray k,
             FloatArray v, FloatArray ridge, FloatArray o) {
+        requireDistinct("q, k, v, ridge and o", q, k, v, ridge == null ? new FloatArray(1) : ridge, o);
+        return of(deviceName, shape, options, LlaArrays.of(q, k, v, o).withRidge(ridge));
+    }
+
+    /**
+     * The same over arrays in which tensors lie with strides of their own, as packed sequences, or with q, k and v in one array. Nothing
+     * is copied: kernels read strides and sequences from memory. Those that cannot are not chosen, and if no other is there the
+     * message says why.
+     */
+    public static LlaTasks of(String deviceName, AttentionShape shape, LlaOptions options, LlaArrays arrays) {
         BackendDevice device = BackendDevices.open(deviceName);
-        return checked(device, shape, options, (variant, jacobi, packed, scratch) -> {
-            FloatArray ridges = ridge;
-            if (ridge == null) {
+        arrays.requireApart();
+        Arrangement arranged = new Arrangement(arrays.sequences() != null, arrays.isStrided());
+        if (arrays.sequences() != null) {
+            arrays.sequences().requireTotals(shape);
+        }
+        return checked(device, shape, options, arranged, (variant, packed, scratch) -> {
+            FloatArray ridges = arrays.ridge();
+            if (ridges == null) {
                 ridges = new FloatArray(Math.toIntExact(shape.rows()));
                 ridges.init((float) options.ridge());
             }
-            requireDistinct("q, k, v, ridge and o", q, k, v, ridges, o);
-            LlaBuffers buffers = LlaBuffers.over(shape, jacobi, packed, scratch, q, k, v, ridges, o);
-            return new LlaTasks(device, shape, options, variant, buffers, ridge == null);
+            LlaBuffers buffers = LlaBuffers.over(shape, options, packed, scratch, arrays.q(), arrays.k(), arrays.v(), ridges, arrays.o(),
+                    arrays.sequences());
+            return new LlaTasks(device, shape, options, arranged, variant, buffers, arrays.ridge() == null);
         });
     }
 
     /** The same over arrays that are all its own. */
     public static LlaTasks of(BackendDevice device, AttentionShape shape, LlaOptions options) {
-        return checked(device, shape, options, (variant, jacobi, packed, scratch) -> new LlaTasks(device, shape, options, variant,
-                LlaBuffers.allocate(shape, jacobi, packed, scratch), false));
+        return checked(device, shape, options, Arrangement.USUAL, (variant, packed, scratch) -> new LlaTasks(device, shape, options,
+                Arrangement.USUAL, variant, LlaBuffers.allocate(shape, options, packed, scratch), false));
     }
 
     private interface Allocation {
-        LlaTasks allocate(ForwardVariant variant, boolean jacobi, long packedHalves, long scratchFloats);
+        LlaTasks allocate(ForwardVariant variant, long packedHalves, long scratchFloats);
     }
 
-    private static LlaTasks checked(BackendDevice device, AttentionShape shape, LlaOptions options, Allocation allocation) {
+    private static LlaTasks checked(BackendDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged,
+            Allocation allocation) {
         options.requirePrecisionOf(device.info());
-        options.requireNoWindow(device.info().name());
         VariantDevice traits = VariantDevice.of(device);
-        ForwardVariant variant = KernelTable.forward(traits, shape, options);
+        ForwardVariant variant = KernelTable.forward(traits, shape, options, arranged);
         boolean jacobi = Masking.isJacobi(options);
-        BufferWishes wishes = variant.wishes(traits, shape, options);
+        BufferWishes wishes = variant.wishes(traits, shape, sized(options, arranged));
         device.memory().requireFree(shape, LlaBuffers.bytes(shape, jacobi, wishes.floats()));
         device.requireAllocatable(LlaBuffers.largestBytes(shape, jacobi, Math.max(wishes.scratchFloats(), wishes.packedHalves() / 2)),
                 shape, "use fewer heads or a shorter sequence");
-        return allocation.allocate(variant, jacobi, wishes.packedHalves(), wishes.scratchFloats());
+        return allocation.allocate(variant, wishes.packedHalves(), wishes.scratchFloats());
+    }
+
+    /** What work arrays are sized by: a window bounds the keys of a block of queries, but not where the block is of several sequences. */
+    private static LlaOptions sized(LlaOptions options, Arrangement arranged) {
+        return arranged.sequences() ? options.withWindow(0) : options;
+    }
+
+    LlaOptions sized() {
+        return sized(options, arranged);
+    }
+
+    /**
+     * Other packed sequences from the next run on, which compiles nothing.
+     *
+     * @throws InvalidInputException if they do not add up to the shape, or these tasks were not made with sequences
+     */
+    public void setSequences(Sequences sequences) {
+        if (!arranged.sequences()) {
+            throw new InvalidInputException("these tasks were made without packed sequences; give them some with LlaArrays.withSequences");
+        }
+        sequences.requireTotals(shape);
+        buffers.problem().setSpans(shape, options, sequences);
+    }
+
+    /** What the tasks were made for. */
+    Arrangement arrangement() {
+        return arranged;
     }
 
     /** The device, as the checks know it. */
@@ -184,7 +231,12 @@ public final class LlaTasks {
         graphName = graph.getTaskGraphName();
         // named so that they are freed with the plan; none but the first and the ridge is read before it is written
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.stats(), buffers.centre(),
-                buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.packed(), buffers.scratch(), sizes);
+                buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.packed(), buffers.scratch());
+        graph.transferToDevice(arranged.sequences() ? DataTransferMode.EVERY_EXECUTION : DataTransferMode.FIRST_EXECUTION, sizes);
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.problem().settings());
+        if ((buffers.problem().flags() & Masking.PACKED) != 0) {
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.q(), buffers.v()); // nobody reads them
+        }
         if (ownsRidge) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.ridge());
         }
@@ -193,7 +245,7 @@ public final class LlaTasks {
         if (computesCentre()) {
             KeyCentre.append(tasks, "lla_centre", buffers, shape, sizes);
         }
-        variant.append(tasks, traits, buffers, shape, options, sizes);
+        variant.append(tasks, traits, buffers, shape, sized(), sizes);
     }
 
     /** Lengths on the device, which a task in front may change; null where the kernel has them compiled in. */
@@ -288,11 +340,19 @@ public final class LlaTasks {
 
     /** The same of a run with these iterations of each query. */
     public long pairIterations(int[] iterations) {
-        return pairIterations(shape, options, variant.blockRows(shape), iterations);
+        return pairIterations(shape, options, buffers.problem(), variant.blockRows(shape), iterations);
     }
 
     /** @param rows queries that iterate together, all of them as often as the slowest */
     public static long pairIterations(AttentionShape shape, LlaOptions options, int rows, int[] iterations) {
+        return pairIterations(shape, i -> shape.seenKeys(i, options), rows, iterations);
+    }
+
+    static long pairIterations(AttentionShape shape, LlaOptions options, ProblemArrays problem, int rows, int[] iterations) {
+        return pairIterations(shape, i -> problem.seen(shape, i, options.causal()), rows, iterations);
+    }
+
+    private static long pairIterations(AttentionShape shape, IntUnaryOperator seen, int rows, int[] iterations) {
         int sq = shape.queryLength();
         return IntStream.range(0, shape.batch() * shape.heads()).parallel().mapToLong(head -> {
             long sum = 0;
@@ -301,7 +361,7 @@ public final class LlaTasks {
                 long visible = 0;
                 for (int i = i0; i < Math.min(sq, i0 + rows); i++) {
                     blockIterations = Math.max(blockIterations, iterations[head * sq + i]);
-                    visible += shape.visibleKeys(i, options.causal());
+                    visible += seen.applyAsInt(i);
                 }
                 sum += visible * blockIterations;
             }

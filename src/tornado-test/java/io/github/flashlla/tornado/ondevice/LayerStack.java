@@ -221,6 +221,13 @@ record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] 
                     copyBack(x[1][layers], b, y[b], prompts[b] + step, 1);
                 }
             }
+            if (batch > 1) { // a sequence that sits a step out gets o = 0, so that only the residual is left
+                positions.set(0, -1);
+                decode[0].check(execute(plan, layers, x[1][1], new int[2]));
+                for (int e = 0; e < batch * width; e++) {
+                    assertEquals(e < width, x[1][0].get(e) == x[1][1].get(e), "element " + e % width + " of sequence " + e / width);
+                }
+            }
         }
         return new Outcome(y, counts[0], counts[1]);
     }

@@ -87,6 +87,7 @@ public class LayersOnDevice {
                 v, o));
         refused("causal", () -> LlaPrefillTasks.of(TestDevice.NAME, cache, 1, 1, options.withCausal(false), q, k, v, o));
         refused("the page table has 4 elements, but the shape needs 5", () -> LlaCache.paged(TestDevice.NAME, shape, 8, 3, new IntArray(4)));
+        refused("1 pages of 40 tokens, not 5 of 8", () -> LlaCache.over(shape, 8, 5, null, new FloatArray(320), new FloatArray(320)));
         refused("at least 1 page", () -> LlaCache.paged(TestDevice.NAME, shape, 8, 0, LlaCache.table(shape, 8)));
     }
 

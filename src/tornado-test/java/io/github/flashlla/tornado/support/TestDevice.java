@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.support;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
@@ -17,6 +18,12 @@ public final class TestDevice {
 
     public static Device open() {
         return Devices.open(NAME);
+    }
+
+    public static boolean isCpu() {
+        try (Device device = open()) {
+            return device.info().type() == DeviceInfo.Type.CPU;
+        }
     }
 
     /** o in float64. */

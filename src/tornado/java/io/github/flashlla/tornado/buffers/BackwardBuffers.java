@@ -2,6 +2,7 @@ package io.github.flashlla.tornado.buffers;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
+import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
@@ -21,6 +22,7 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
  * @param dridge (B,H,Sq)
  * @param packed keys, values and rows of queries as float16, if the kernels read them so; otherwise one element
  * @param scratch what the kernels compute in, if they need global memory for that; otherwise one element
+ * @param problem forward's, with where g, dq, dk and dv lie
  */
 public record BackwardBuffers(
         LlaBuffers forward,
@@ -33,14 +35,15 @@ public record BackwardBuffers(
         FloatArray dv,
         FloatArray dridge,
         HalfFloatArray packed,
-        FloatArray scratch) {
+        FloatArray scratch,
+        ProblemArrays problem) {
 
     /** All arrays but forward's new. */
     public static BackwardBuffers allocate(AttentionShape shape, LlaBuffers forward, boolean jacobi, long packedHalves,
             long scratchFloats) {
-        return over(shape, forward, jacobi, packedHalves, scratchFloats, LlaBuffers.array(shape.outputDims()),
-                LlaBuffers.array(shape.queryDims()), LlaBuffers.array(shape.keyDims()), LlaBuffers.array(shape.valueDims()),
-                LlaBuffers.array(shape.rowDims()));
+        return over(shape, forward, jacobi, packedHalves, scratchFloats, ArrayView.of(LlaBuffers.array(shape.outputDims())),
+                ArrayView.of(LlaBuffers.array(shape.queryDims())), ArrayView.of(LlaBuffers.array(shape.keyDims())),
+                ArrayView.of(LlaBuffers.array(shape.valueDims())), LlaBuffers.array(shape.rowDims()));
     }
 
     /**
@@ -49,17 +52,22 @@ public record BackwardBuffers(
      * @param dridge null for one of its own
      */
     public static BackwardBuffers over(AttentionShape shape, LlaBuffers forward, boolean jacobi, long packedHalves,
-            long scratchFloats, FloatArray g, FloatArray dq, FloatArray dk, FloatArray dv, FloatArray dridge) {
-        LlaBuffers.require("g", g, shape.outputDims());
-        LlaBuffers.require("dq", dq, shape.queryDims());
-        LlaBuffers.require("dk", dk, shape.keyDims());
-        LlaBuffers.require("dv", dv, shape.valueDims());
+            long scratchFloats, ArrayView g, ArrayView dq, ArrayView dk, ArrayView dv, FloatArray dridge) {
+        g.requireInput("g", shape.outputDims());
+        dq.requireOutput("dq", shape.queryDims());
+        dk.requireOutput("dk", shape.keyDims());
+        dv.requireOutput("dv", shape.valueDims());
         FloatArray ridge = dridge == null ? LlaBuffers.array(shape.rowDims()) : dridge;
         LlaBuffers.require("dridge", ridge, shape.rowDims());
-        return new BackwardBuffers(forward, g, LlaBuffers.array(shape.rows() * (jacobi ? 2 : 1), shape.headDim()),
+        ProblemArrays problem = forward.problem().copy(g.isStrided() || dq.isStrided() || dk.isStrided() || dv.isStrided());
+        problem.place(Views.G, g, shape.outputDims());
+        problem.place(Views.DQ, dq, shape.queryDims());
+        problem.place(Views.DK, dk, shape.keyDims());
+        problem.place(Views.DV, dv, shape.valueDims());
+        return new BackwardBuffers(forward, g.array(), LlaBuffers.array(shape.rows() * (jacobi ? 2 : 1), shape.headDim()),
                 LlaBuffers.array(shape.rows(), BackwardRow.ROW_SCALARS),
-                LlaBuffers.array(shape.batch(), shape.kvHeads(), shape.keyLength()), dq, dk, dv, ridge,
-                LlaBuffers.halves(Math.max(1, packedHalves)), LlaBuffers.array(Math.max(1, scratchFloats)));
+                LlaBuffers.array(shape.batch(), shape.kvHeads(), shape.keyLength()), dq.array(), dk.array(), dv.array(), ridge,
+                LlaBuffers.halves(Math.max(1, packedHalves)), LlaBuffers.array(Math.max(1, scratchFloats)), problem);
     }
 
     /** Bytes beyond forward's, g and the gradients. */

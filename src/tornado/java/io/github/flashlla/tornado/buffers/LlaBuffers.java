@@ -2,6 +2,10 @@ package io.github.flashlla.tornado.buffers;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.Sequences;
+import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.Views;
 import java.util.Arrays;
 import java.util.stream.LongStream;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -10,7 +14,8 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 /**
  * The device arrays of one Local Linear Attention problem, float32, row-major.
  *
- * <p>q, k, v, ridge and o may be arrays that the caller's own tasks write and read; the others belong to the solve.
+ * <p>q, k, v, ridge and o may be arrays that the caller's own tasks write and read; the others belong to the solve. Of the former, q, k,
+ * v and o lie as {@code problem} says. Where q, k and v are one array, it is {@code k}, and the others have one element that nobody reads.
  *
  * @param q (B,H,Sq,D)
  * @param k (B,Hkv,Sk,D)
@@ -25,6 +30,7 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
  * @param stats (B,H,Sq,2): iterations and relative residual of each query
  * @param packed keys and values as float16 in the order that the kernel reads them, if it wants that; otherwise one element
  * @param scratch what the kernel computes in, if it needs global memory for that; otherwise one element
+ * @param problem sizes and settings, where q, k, v and o lie, and which keys a query sees
  */
 public record LlaBuffers(
         FloatArray q,
@@ -38,27 +44,39 @@ public record LlaBuffers(
         FloatArray x,
         FloatArray stats,
         HalfFloatArray packed,
-        FloatArray scratch) {
+        FloatArray scratch,
+        ProblemArrays problem) {
 
     /** All arrays new. */
-    public static LlaBuffers allocate(AttentionShape shape, boolean jacobi, long packedHalves, long scratchFloats) {
-        return over(shape, jacobi, packedHalves, scratchFloats, array(shape.queryDims()), array(shape.keyDims()), array(shape.valueDims()),
-                array(shape.rowDims()), array(shape.outputDims()));
+    public static LlaBuffers allocate(AttentionShape shape, LlaOptions options, long packedHalves, long scratchFloats) {
+        return over(shape, options, packedHalves, scratchFloats, ArrayView.of(array(shape.queryDims())), ArrayView.of(array(shape.keyDims())),
+                ArrayView.of(array(shape.valueDims())), array(shape.rowDims()), ArrayView.of(array(shape.outputDims())), null);
     }
 
-    /** Around arrays of the caller's, whose sizes must be the shape's. */
-    public static LlaBuffers over(AttentionShape shape, boolean jacobi, long packedHalves, long scratchFloats, FloatArray q, FloatArray k, FloatArray v,
-            FloatArray ridge, FloatArray o) {
-        require("q", q, shape.queryDims());
-        require("k", k, shape.keyDims());
-        require("v", v, shape.valueDims());
+    /**
+     * Around arrays of the caller's, whose sizes must be the shape's.
+     *
+     * @param sequences null where batch entries are the only sequences
+     */
+    public static LlaBuffers over(AttentionShape shape, LlaOptions options, long packedHalves, long scratchFloats, ArrayView q, ArrayView k,
+            ArrayView v, FloatArray ridge, ArrayView o, Sequences sequences) {
+        q.requireInput("q", shape.queryDims());
+        k.requireInput("k", shape.keyDims());
+        v.requireInput("v", shape.valueDims());
         require("ridge", ridge, shape.rowDims());
-        require("o", o, shape.outputDims());
+        o.requireOutput("o", shape.outputDims());
+        boolean packed = q.array() == k.array();
+        ProblemArrays problem = ProblemArrays.of(shape, options, sequences, q.isStrided() || k.isStrided() || v.isStrided() || o.isStrided(), packed);
+        problem.place(Views.Q, q, shape.queryDims());
+        problem.place(Views.K, k, shape.keyDims());
+        problem.place(Views.V, v, shape.valueDims());
+        problem.place(Views.O, o, shape.outputDims());
         FloatArray kbar = array(shape.queryDims());
-        FloatArray x = array(solveRows(shape, jacobi), shape.headDim());
+        FloatArray x = array(solveRows(shape, Masking.isJacobi(options)), shape.headDim());
         FloatArray centre = array(shape.batch(), shape.kvHeads(), shape.headDim());
-        return new LlaBuffers(q, k, v, ridge, centre, o, array(shape.rowDims()), kbar, x, array(shape.rows(), 2),
-                halves(Math.max(1, packedHalves)), array(Math.max(1, scratchFloats)));
+        return new LlaBuffers(packed ? array(1) : q.array(), k.array(), packed ? array(1) : v.array(), ridge, centre, o.array(),
+                array(shape.rowDims()), kbar, x, array(shape.rows(), 2), halves(Math.max(1, packedHalves)),
+                array(Math.max(1, scratchFloats)), problem);
     }
 
     /** Makes the host's statistics NaN, to be seen if nothing is copied back. */

@@ -6,6 +6,7 @@ import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
+import io.github.flashlla.tornado.kernels.Arrangement;
 import io.github.flashlla.tornado.kernels.BackwardVariant;
 import io.github.flashlla.tornado.kernels.DecodeVariant;
 import io.github.flashlla.tornado.kernels.ForwardVariant;
@@ -53,8 +54,12 @@ public final class KernelTable {
 
     /** The variants of a pass that the device's profile names, in its order. */
     public static List<Verdict> verdicts(Pass pass, VariantDevice device, AttentionShape shape, LlaOptions options) {
+        return verdicts(pass, device, shape, options, Arrangement.USUAL);
+    }
+
+    private static List<Verdict> verdicts(Pass pass, VariantDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged) {
         return DeviceProfile.of(device.info()).kernels(pass).stream().map(name -> of(device.info(), pass, name))
-                .map(variant -> new Verdict(variant, variant.refusal(device, shape, options))).toList();
+                .map(variant -> new Verdict(variant, variant.refusal(device, shape, options, arranged))).toList();
     }
 
     /**
@@ -62,8 +67,8 @@ public final class KernelTable {
      *
      * @throws InvalidInputException if none takes it, with the reason of each
      */
-    public static ForwardVariant forward(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return (ForwardVariant) noted(DeviceProfile.forcedKernel().isEmpty(), Pass.FORWARD, "the forward pass", device, shape, options);
+    public static ForwardVariant forward(VariantDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged) {
+        return (ForwardVariant) noted(DeviceProfile.forcedKernel().isEmpty(), Pass.FORWARD, "the forward pass", device, shape, options, arranged);
     }
 
     /**
@@ -72,23 +77,24 @@ public final class KernelTable {
      * @throws InvalidInputException if none takes it, with the reason of each
      */
     public static SoftmaxVariant softmax(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return (SoftmaxVariant) noted(true, Pass.SOFTMAX, "softmax attention", device, shape, options);
+        return (SoftmaxVariant) noted(true, Pass.SOFTMAX, "softmax attention", device, shape, options, Arrangement.USUAL);
     }
 
     /** The first, with a note where it is the last resort. */
-    private static KernelVariant noted(boolean notes, Pass pass, String what, VariantDevice device, AttentionShape shape, LlaOptions options) {
-        KernelVariant chosen = first(pass, what, device, shape, options);
+    private static KernelVariant noted(boolean notes, Pass pass, String what, VariantDevice device, AttentionShape shape, LlaOptions options,
+            Arrangement arranged) {
+        KernelVariant chosen = first(pass, what, device, shape, options, arranged);
         if (chosen.isLastResort() && notes) {
             System.err.println("note: " + device.info().name() + " computes " + what + " of " + shape + " with the slow kernel '" + chosen.id()
-                    + "', since no tuned one takes it: " + reasons(verdicts(pass, device, shape, options).stream()
+                    + "', since no tuned one takes it: " + reasons(verdicts(pass, device, shape, options, arranged).stream()
                             .filter(verdict -> verdict.refusal().isPresent()).toList()) + ".");
         }
         return chosen;
     }
 
     /** The backward variant for a problem. */
-    public static BackwardVariant backward(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return (BackwardVariant) first(Pass.BACKWARD, "the backward pass", device, shape, options);
+    public static BackwardVariant backward(VariantDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged) {
+        return (BackwardVariant) first(Pass.BACKWARD, "the backward pass", device, shape, options, arranged);
     }
 
     /**
@@ -117,8 +123,9 @@ public final class KernelTable {
         return chosen;
     }
 
-    private static KernelVariant first(Pass pass, String what, VariantDevice device, AttentionShape shape, LlaOptions options) {
-        List<Verdict> verdicts = verdicts(pass, device, shape, options);
+    private static KernelVariant first(Pass pass, String what, VariantDevice device, AttentionShape shape, LlaOptions options,
+            Arrangement arranged) {
+        List<Verdict> verdicts = verdicts(pass, device, shape, options, arranged);
         return verdicts.stream().filter(verdict -> verdict.refusal().isEmpty()).findFirst().map(Verdict::variant)
                 .orElseThrow(() -> new InvalidInputException(device.info().name() + " (" + device.info().hardware()
                         + ") cannot take " + what + " of " + shape + ": " + reasons(verdicts)

@@ -26,12 +26,27 @@ public interface KernelVariant {
     /** Why it is not written for such a device and problem; empty where it is. */
     Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options);
 
+    /** Whether it takes the keys that a query sees from memory, as a window and packed sequences need it. */
+    default boolean takesSpans() {
+        return false;
+    }
+
+    /** Whether q, k, v, o and gradients may lie in their arrays in other than row-major order. */
+    default boolean takesStrides() {
+        return false;
+    }
+
     /** What a work-group takes, where the variant suits. */
     WorkGroupDemand demand(VariantDevice device, AttentionShape shape, LlaOptions options);
 
     /** Why the variant cannot run, in one sentence without a full stop; empty where it can. */
-    default Optional<String> refusal(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return unsuited(device, shape, options).or(() -> device.limits().refusal(demand(device, shape, options)));
+    default Optional<String> refusal(VariantDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged) {
+        return unsuited(device, shape, options).or(() -> unless(options.window() == 0 || takesSpans(), "it has no window"))
+                .or(() -> unless(!arranged.sequences() || takesSpans(), "it takes no packed sequences"))
+                .or(() -> unless(!arranged.strides() || takesStrides(), "it takes row-major tensors only"))
+                .or(() -> unless(!arranged.strides() || !device.info().backend().equals("spirv"),
+                        "TornadoVM's SPIR-V for tensors with strides is not valid"))
+                .or(() -> device.limits().refusal(demand(device, shape, options)));
     }
 
     /** Why a work array of so many elements cannot be: TornadoVM's arrays are counted by an int and begin with a header. */

@@ -3,7 +3,9 @@ package io.github.flashlla.tornado.kernels;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.kernels.tile.Masking;
 import io.github.flashlla.tornado.kernels.tile.ProblemData;
+import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -23,7 +25,8 @@ public final class KeyCentre {
      */
     public static void append(TaskAppender tasks, String name, LlaBuffers buffers, AttentionShape shape, IntArray sizes) {
         tasks.task(name, TaskAppender.groups((long) shape.batch() * shape.kvHeads(), THREADS),
-                graph -> graph.task(name, KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(), sizes));
+                graph -> graph.task(name, KeyCentre::centre, new KernelContext(), buffers.k(), buffers.centre(), sizes, SAMPLES,
+                        buffers.problem().flags()));
     }
 
     /**
@@ -32,18 +35,22 @@ public final class KeyCentre {
      * @param k (B,Hkv,Sk,D)
      * @param centre out (B,Hkv,D)
      * @param sizes of {@link ProblemData}
+     * @param most keys that are read
+     * @param flags see {@link Masking}
      */
-    public static void centre(KernelContext ctx, FloatArray k, FloatArray centre, IntArray sizes) {
+    public static void centre(KernelContext ctx, FloatArray k, FloatArray centre, IntArray sizes, int most, int flags) {
         int Sk = sizes.get(ProblemData.SK);
         int D = sizes.get(ProblemData.D);
         int head = ctx.groupIdx;
-        int samples = Math.min(Sk, SAMPLES);
+        int key0 = Views.keyHead(sizes, Views.K, head, Sk, D, flags);
+        int stride = Views.rowStride(sizes, Views.K, D, flags);
+        int samples = Math.min(Sk, most);
         for (int d = ctx.localIdx; d < D; d += THREADS) {
             float sum = 0f;
             for (int n = 0; n < samples; n++) {
                 // in int: llvm-spirv refuses the shift of a long that a division of one becomes
                 int key = n * (Sk / samples) + n * (Sk % samples) / samples;
-                sum += k.get((head * Sk + key) * D + d);
+                sum += k.get(key0 + key * stride + d);
             }
             centre.set(head * D + d, sum / samples);
         }

@@ -9,6 +9,7 @@ import io.github.flashlla.tornado.kernels.tile.CpuBlockLoops;
 import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.Lanes;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -50,7 +51,7 @@ public final class CpuBackwardKeys {
      * @param k (B,Hkv,Sk,D)
      * @param v (B,Hkv,Sk,Dv)
      * @param centre (B,Hkv,D), near the mean key
-     * @param g dL/do (B,H,Sq,Dv)
+     * @param g dL/do (B,H,Sq,Dv); these, dk and dv lie as the sizes say
      * @param x solution that forward saved (B,H,Sq,D)
      * @param u from {@link CpuBackwardQueries} (B,H,Sq,D)
      * @param rows from {@link CpuBackwardQueries} (B,H,Sq,{@value BackwardRow#ROW_SCALARS})
@@ -79,6 +80,12 @@ public final class CpuBackwardKeys {
         int dims = CpuBlockLoops.pad(D);
         int valueDims = CpuBlockLoops.pad(Dv);
         int blocks = (Sk + ROWS - 1) / ROWS;
+        int queryStride = Views.rowStride(sizes, Views.Q, D, flags);
+        int keyStride = Views.rowStride(sizes, Views.K, D, flags);
+        int valueStride = Views.rowStride(sizes, Views.V, Dv, flags);
+        int gradientStride = Views.rowStride(sizes, Views.G, Dv, flags);
+        int dkStride = Views.rowStride(sizes, Views.DK, D, flags);
+        int dvStride = Views.rowStride(sizes, Views.DV, Dv, flags);
         // where each part of the worker's slice starts
         int places = worker * sliceRows(D, Dv) * VECTORS; // how many keys there are up to each
         int ks = places + VECTORS;
@@ -94,41 +101,58 @@ public final class CpuBackwardKeys {
         for (int n = worker; n < blocks * heads; n += workers) {
             int head = n % heads;
             int j0 = n / heads * ROWS;
-            int firstQuery = (flags & Masking.CAUSAL) != 0 ? Math.max(0, j0 - (Sk - Sq)) : 0;
+            int key0 = Views.keyHead(sizes, Views.K, head, Sk, D, flags);
+            int value0 = Views.keyHead(sizes, Views.V, head, Sk, Dv, flags);
+            int dk0 = Views.keyHead(sizes, Views.DK, head, Sk, D, flags);
+            int dv0 = Views.keyHead(sizes, Views.DV, head, Sk, Dv, flags);
+            // neither the first nor the last query that sees a key is before that of the key before it
+            int firstQuery = Masking.firstQuery(sizes, j0, Sq, Sk, flags);
+            int endQuery = Masking.endQuery(sizes, Math.min(j0 + ROWS, Sk) - 1, Sq, flags);
             int count = 0;
 
             for (int lane = 0; lane < lanes; lane++) {
                 int j = Math.min(j0 + lane, Sk - 1);
-                int row = head * Sk + j;
                 scratch.set(places * Lanes.COUNT + lane, j + 1);
                 for (int d = 0; d < D; d++) {
-                    scratch.set(ks * Lanes.COUNT + d * ROWS + lane, k.get(row * D + d) - centre.get(head * D + d));
+                    scratch.set(ks * Lanes.COUNT + d * ROWS + lane, k.get(key0 + j * keyStride + d) - centre.get(head * D + d));
                 }
                 for (int d = 0; d < Dv; d++) {
-                    scratch.set(vs * Lanes.COUNT + d * ROWS + lane, v.get(row * Dv + d));
+                    scratch.set(vs * Lanes.COUNT + d * ROWS + lane, Views.get(v, k, value0 + j * valueStride + d, flags));
                 }
             }
             CpuBlockLoops.clear(t, dks, dims + valueDims);
 
             for (int member = 0; member < group; member++) {
-                for (int i0 = firstQuery; i0 < Sq; i0 += TILE) {
-                    int row0 = (head * group + member) * Sq + i0;
-                    int last = Sq - 1 - i0;
-                    int queries = Math.min(TILE, Sq - i0);
+                int queryHead = head * group + member;
+                int query0 = Views.queryHead(sizes, Views.Q, queryHead, Sq, D, flags);
+                int gradient0 = Views.queryHead(sizes, Views.G, queryHead, Sq, Dv, flags);
+                for (int i0 = firstQuery; i0 < endQuery; i0 += TILE) {
+                    int row0 = queryHead * Sq + i0;
+                    int last = endQuery - 1 - i0;
+                    int queries = Math.min(TILE, endQuery - i0);
                     int m = CpuBlockLoops.pad(queries);
                     count += queries;
-                    CpuBlockLoops.multiply(t, ks, scores, m, q, row0, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
-                    CpuBlockLoops.multiply(t, ks, relative, m, x, row0, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
-                    CpuBlockLoops.multiply(t, vs, products, m, g, row0, last, Dv, CpuBlockLoops.AS_THEY_ARE, centre, 0);
-                    CpuBlockLoops.multiply(t, ks, slopes, m, u, row0, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
+                    if ((flags & Masking.PACKED) != 0) {
+                        CpuBlockLoops.multiply(t, ks, scores, m, k, query0 + i0 * queryStride, queryStride, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
+                    } else {
+                        CpuBlockLoops.multiply(t, ks, scores, m, q, query0 + i0 * queryStride, queryStride, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
+                    }
+                    CpuBlockLoops.multiply(t, ks, relative, m, x, row0 * D, D, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
+                    CpuBlockLoops.multiply(t, vs, products, m, g, gradient0 + i0 * gradientStride, gradientStride, last, Dv, CpuBlockLoops.AS_THEY_ARE, centre, 0);
+                    CpuBlockLoops.multiply(t, ks, slopes, m, u, row0 * D, D, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
                     for (int h = 0; h < vectors; h++) {
                         Float16 keys = t.get(places + h);
                         for (int i = 0; i < m; i++) {
                             int at = i * VECTORS + h;
                             int own = (row0 + Math.min(i, last)) * BackwardRow.ROW_SCALARS;
                             Float16 s = Float16.mult(t.get(scores + at), Lanes.spread(scale));
-                            if ((flags & Masking.CAUSAL) != 0) {
-                                Float16 sees = Lanes.spread(Masking.visible(i0 + i, Sq, Sk, flags));
+                            if ((flags & (Masking.CAUSAL | Masking.SPANS)) != 0) {
+                                int query = Math.min(i0 + i, Sq - 1);
+                                Float16 sees = Lanes.spread(Masking.end(sizes, query, Sq, Sk, flags));
+                                if ((flags & Masking.SPANS) != 0) {
+                                    Float16 first = Lanes.spread(1f + Masking.first(sizes, query, flags));
+                                    s = Float16.add(s, CpuBlockLoops.masked(keys, first));
+                                }
                                 s = Float16.add(s, CpuBlockLoops.masked(sees, keys));
                             }
                             Float16 e = Lanes.exp(Lanes.sub(s, Lanes.spread(rows.get(own + BackwardRow.LSE))));
@@ -143,22 +167,31 @@ public final class CpuBackwardKeys {
                             t.set(products + at, Lanes.sub(Lanes.spread(0f), Float16.mult(p, b)));
                         }
                     }
-                    CpuBlockLoops.accumulate(t, scores, dks, queries, q, row0, D, CpuBlockLoops.AS_THEY_ARE, centre, 0, 0);
-                    CpuBlockLoops.accumulate(t, relative, dks, queries, u, row0, D, CpuBlockLoops.AS_THEY_ARE, centre, 0, 0);
-                    CpuBlockLoops.accumulate(t, products, dks, queries, x, row0, D, CpuBlockLoops.AS_THEY_ARE, centre, 0, 0);
-                    CpuBlockLoops.accumulate(t, relative, dvs, queries, g, row0, Dv, CpuBlockLoops.AS_THEY_ARE, centre, 0, 0);
+                    if ((flags & Masking.PACKED) != 0) {
+                        CpuBlockLoops.accumulate(t, scores, dks, queries, k, query0 + i0 * queryStride, queryStride, D, CpuBlockLoops.AS_THEY_ARE, centre,
+                                0, 0);
+                    } else {
+                        CpuBlockLoops.accumulate(t, scores, dks, queries, q, query0 + i0 * queryStride, queryStride, D, CpuBlockLoops.AS_THEY_ARE, centre,
+                                0, 0);
+                    }
+                    CpuBlockLoops.accumulate(t, relative, dks, queries, u, row0 * D, D, D, CpuBlockLoops.AS_THEY_ARE, centre,
+                            0, 0);
+                    CpuBlockLoops.accumulate(t, products, dks, queries, x, row0 * D, D, D, CpuBlockLoops.AS_THEY_ARE, centre,
+                            0, 0);
+                    CpuBlockLoops.accumulate(t, relative, dvs, queries, g, gradient0 + i0 * gradientStride, gradientStride, Dv, CpuBlockLoops.AS_THEY_ARE, centre,
+                            0, 0);
                 }
             }
 
             for (int lane = 0; lane < lanes; lane++) {
-                int row = head * Sk + Math.min(j0 + lane, Sk - 1);
+                int j = Math.min(j0 + lane, Sk - 1);
                 for (int d = 0; d < D; d++) {
-                    dk.set(row * D + d, scratch.get(dks * Lanes.COUNT + d * ROWS + lane));
+                    dk.set(dk0 + j * dkStride + d, scratch.get(dks * Lanes.COUNT + d * ROWS + lane));
                 }
                 for (int d = 0; d < Dv; d++) {
-                    dv.set(row * Dv + d, scratch.get(dvs * Lanes.COUNT + d * ROWS + lane));
+                    dv.set(dv0 + j * dvStride + d, scratch.get(dvs * Lanes.COUNT + d * ROWS + lane));
                 }
-                visited.set(row, count);
+                visited.set(head * Sk + j, count);
             }
         }
     }

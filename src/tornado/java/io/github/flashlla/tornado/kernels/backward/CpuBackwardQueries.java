@@ -11,6 +11,7 @@ import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.CpuSolve;
 import io.github.flashlla.tornado.kernels.tile.Lanes;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -60,15 +61,19 @@ public final class CpuBackwardQueries {
 
     private CpuBackwardQueries() {}
 
-    /** Floats of one worker's slice of the scratch memory. */
-    public static long scratchFloats(int Sk, int D, int Dv, int flags, int keepWeights) {
-        return (long) sliceRows(Sk, D, Dv, flags, keepWeights) * ROWS;
+    /**
+     * Floats of one worker's slice of the scratch memory.
+     *
+     * @param strip most keys of a block
+     */
+    public static long scratchFloats(int strip, int D, int Dv, int flags, int keepWeights) {
+        return (long) sliceRows(strip, D, Dv, flags, keepWeights) * ROWS;
     }
 
-    private static int sliceRows(int Sk, int D, int Dv, int flags, int keepWeights) {
+    private static int sliceRows(int strip, int D, int Dv, int flags, int keepWeights) {
         int dims = CpuBlockLoops.pad(D);
-        int strip = keepWeights != 0 ? CpuBlockLoops.pad(Sk) : TILE;
-        return CpuSolve.rows(dims, flags & Masking.JACOBI) + 3 * dims + CpuBlockLoops.pad(Dv) + 2 * TILE + 2 * strip + 1;
+        int keys = keepWeights != 0 ? CpuBlockLoops.pad(strip) : TILE;
+        return CpuSolve.rows(dims, flags & Masking.JACOBI) + 3 * dims + CpuBlockLoops.pad(Dv) + 2 * TILE + 2 * keys + 1;
     }
 
     /**
@@ -79,7 +84,7 @@ public final class CpuBackwardQueries {
      * @param v (B,Hkv,Sk,Dv)
      * @param ridge (B,H,Sq)
      * @param centre (B,Hkv,D), near the mean key
-     * @param g dL/do (B,H,Sq,Dv)
+     * @param g dL/do (B,H,Sq,Dv); these and dq lie as the sizes say
      * @param lse log-sum-exp that forward saved (B,H,Sq)
      * @param kbar weighted mean keys that forward saved (B,H,Sq,D)
      * @param x solution that forward saved (B,H,Sq,D)
@@ -111,10 +116,16 @@ public final class CpuBackwardQueries {
         float tol = settings.get(ProblemData.TOLERANCE);
         int dims = CpuBlockLoops.pad(D);
         int jacobi = flags & Masking.JACOBI;
-        int strip = keepWeights != 0 ? CpuBlockLoops.pad(Sk) : TILE;
+        int most = sizes.get(ProblemData.STRIP);
+        int strip = keepWeights != 0 ? CpuBlockLoops.pad(most) : TILE;
         int blocks = (Sq + ROWS - 1) / ROWS;
+        int queryStride = Views.rowStride(sizes, Views.Q, D, flags);
+        int keyStride = Views.rowStride(sizes, Views.K, D, flags);
+        int valueStride = Views.rowStride(sizes, Views.V, Dv, flags);
+        int gradientStride = Views.rowStride(sizes, Views.G, Dv, flags);
+        int dqStride = Views.rowStride(sizes, Views.DQ, D, flags);
         // where each part of the worker's slice starts; the solve's x is u
-        int state = worker * sliceRows(Sk, D, Dv, flags, keepWeights) * VECTORS;
+        int state = worker * sliceRows(most, D, Dv, flags, keepWeights) * VECTORS;
         int mean = CpuSolve.mean(state);
         int us = CpuSolve.x(state, dims);
         int rs = CpuSolve.r(state, dims);
@@ -132,30 +143,39 @@ public final class CpuBackwardQueries {
             int head = n % heads;
             int i0 = (blocks - 1 - n / heads) * ROWS;
             int kvHead = head / group;
-            int key0 = kvHead * Sk;
+            int query0 = Views.queryHead(sizes, Views.Q, head, Sq, D, flags);
+            int key0 = Views.keyHead(sizes, Views.K, kvHead, Sk, D, flags);
+            int value0 = Views.keyHead(sizes, Views.V, kvHead, Sk, Dv, flags);
+            int gradient0 = Views.queryHead(sizes, Views.G, head, Sq, Dv, flags);
+            int dq0 = Views.queryHead(sizes, Views.DQ, head, Sq, D, flags);
             int centre0 = kvHead * D;
-            int keysEnd = Masking.visible(Math.min(i0 + ROWS, Sq) - 1, Sq, Sk, flags);
-            int seenByAll = Masking.visible(i0, Sq, Sk, flags);
+            int lastQuery = Math.min(i0 + ROWS, Sq) - 1;
+            int keysBegin = Masking.first(sizes, i0, flags) / TILE * TILE;
+            int keysEnd = Masking.end(sizes, lastQuery, Sq, Sk, flags);
+            int seenByAll = Masking.end(sizes, i0, Sq, Sk, flags);
+            int notBySome = Masking.first(sizes, lastQuery, flags);
 
             for (int lane = 0; lane < lanes; lane++) {
                 int i = Math.min(i0 + lane, Sq - 1);
                 int row = head * Sq + i;
-                int sees = Masking.visible(i, Sq, Sk, flags);
+                int firstKey = Masking.first(sizes, i, flags);
+                int endKey = Masking.end(sizes, i, Sq, Sk, flags);
+                int sees = endKey - firstKey;
                 float any = Math.min(1, sees);
                 float moved = 0f;
                 for (int d = 0; d < D; d++) {
                     int at = d * ROWS + lane;
                     float c = centre.get(centre0 + d);
-                    float value = q.get(row * D + d);
+                    float value = Views.get(q, k, query0 + i * queryStride + d, flags);
                     moved += value * c;
                     scratch.set(qs * Lanes.COUNT + at, value);
                     scratch.set(xs * Lanes.COUNT + at, x.get(row * D + d));
                     scratch.set(mean * Lanes.COUNT + at, kbar.get(row * D + d) - any * c);
                 }
                 for (int d = 0; d < Dv; d++) {
-                    scratch.set(gs * Lanes.COUNT + d * ROWS + lane, g.get(row * Dv + d));
+                    scratch.set(gs * Lanes.COUNT + d * ROWS + lane, g.get(gradient0 + i * gradientStride + d));
                 }
-                CpuSolve.begin(scratch, state, lane, sees, ridge.get(row));
+                CpuSolve.begin(scratch, state, lane, firstKey, endKey, ridge.get(row));
                 int at = (state + CpuSolve.MAX * VECTORS) * Lanes.COUNT + lane;
                 if (sees > 0) {
                     scratch.set(at, lse.get(row) - scale * moved);
@@ -183,27 +203,33 @@ public final class CpuBackwardQueries {
                 float offset = emits;
                 float sign = 1 - 2 * emits;
 
-                for (int j0 = 0; j0 < keysEnd; j0 += TILE) {
+                for (int j0 = keysBegin; j0 < keysEnd; j0 += TILE) {
                     int m = Math.min(TILE, CpuBlockLoops.pad(keysEnd - j0));
                     int keys = Math.min(m, Sk - j0);
-                    int p = weights + (keepWeights != 0 ? j0 : 0) * VECTORS;
-                    int gv = products + (keepWeights != 0 ? j0 : 0) * VECTORS;
+                    int p = weights + (keepWeights != 0 ? j0 - keysBegin : 0) * VECTORS;
+                    int gv = products + (keepWeights != 0 ? j0 - keysBegin : 0) * VECTORS;
                     if (usesG > 0) {
-                        CpuBlockLoops.multiply(t, gs, gv, m, v, key0 + j0, Sk - 1 - j0, Dv, CpuBlockLoops.AS_THEY_ARE, centre,
-                                centre0);
+                        if ((flags & Masking.PACKED) != 0) {
+                            CpuBlockLoops.multiply(t, gs, gv, m, k, value0 + j0 * valueStride, valueStride, Sk - 1 - j0, Dv,
+                                    CpuBlockLoops.AS_THEY_ARE, centre, centre0);
+                        } else {
+                            CpuBlockLoops.multiply(t, gs, gv, m, v, value0 + j0 * valueStride, valueStride, Sk - 1 - j0, Dv,
+                                    CpuBlockLoops.AS_THEY_ARE, centre, centre0);
+                        }
                     }
                     for (int product = firstProduct; product <= lastProduct; product++) {
                         int second = CpuBlockLoops.is(product, RELATIVE);
                         int third = CpuBlockLoops.is(product, SLOPE);
                         int operand = qs + second * (ys + emits * (xs - ys) - qs) + third * (us - qs);
                         int into = p + second * (tile - p) + third * (slopes - p);
-                        CpuBlockLoops.multiply(t, operand, into, m, k, key0 + j0, Sk - 1 - j0, D, CpuBlockLoops.FROM_CENTRE, centre,
-                                centre0);
+                        CpuBlockLoops.multiply(t, operand, into, m, k, key0 + j0 * keyStride, keyStride, Sk - 1 - j0, D,
+                                CpuBlockLoops.FROM_CENTRE, centre, centre0);
                     }
                     for (int h = 0; h < vectors; h++) {
                         if (firstProduct < RELATIVE) {
                             Float16 max = t.get(state + CpuSolve.MAX * VECTORS + h);
-                            CpuBlockLoops.scores(t, p + h, m, scale, state + CpuSolve.SEES * VECTORS + h, j0 + m - seenByAll, j0, max);
+                            CpuBlockLoops.scores(t, p + h, m, scale, state + CpuSolve.SEES * VECTORS + h, j0 + m - seenByAll,
+                                    state + CpuSolve.FIRST * VECTORS + h, notBySome - j0, j0, max, flags);
                             Float16 sum = CpuBlockLoops.exponentials(t, p + h, m, max, t.get(state + CpuSolve.FACTOR * VECTORS + h));
                             if (first > 0) {
                                 Float16 total = t.get(state + CpuSolve.TOTAL * VECTORS + h);
@@ -227,7 +253,7 @@ public final class CpuBackwardQueries {
                                 Float16.add(t.get(state + CpuSolve.SUM * VECTORS + h), sum));
                     }
                     if (mode > MEAN) {
-                        CpuBlockLoops.accumulate(t, tile + diagonal * (p - tile), target, keys, k, key0 + j0, D,
+                        CpuBlockLoops.accumulate(t, tile + diagonal * (p - tile), target, keys, k, key0 + j0 * keyStride, keyStride, D,
                                 CpuBlockLoops.FROM_CENTRE, centre, centre0, diagonal);
                     }
                 }
@@ -241,7 +267,7 @@ public final class CpuBackwardQueries {
                         t.set(state + GBAR * VECTORS + h, gbar);
                         t.set(state + CpuSolve.SHIFT * VECTORS + h, gbar); // until there is a y
                         if (keepWeights != 0) {
-                            CpuBlockLoops.scale(t, weights + h, CpuBlockLoops.pad(keysEnd), factor);
+                            CpuBlockLoops.scale(t, weights + h, CpuBlockLoops.pad(Math.max(0, keysEnd - keysBegin)), factor);
                         }
                     }
                     next = jacobi != 0 ? DIAGONAL : GATHER;
@@ -287,7 +313,8 @@ public final class CpuBackwardQueries {
             }
 
             for (int lane = 0; lane < lanes; lane++) {
-                int row = head * Sq + Math.min(i0 + lane, Sq - 1);
+                int i = Math.min(i0 + lane, Sq - 1);
+                int row = head * Sq + i;
                 int at = state * Lanes.COUNT + lane;
                 float mu = scratch.get(at + CpuSolve.SUM * ROWS);
                 for (int d = 0; d < D; d++) {
@@ -295,7 +322,7 @@ public final class CpuBackwardQueries {
                     float un = scratch.get(us * Lanes.COUNT + dim);
                     float sum = scratch.get(sums * Lanes.COUNT + dim) - mu * scratch.get(mean * Lanes.COUNT + dim);
                     u.set(row * D + d, un);
-                    dq.set(row * D + d, scale * sum - un);
+                    dq.set(dq0 + i * dqStride + d, scale * sum - un);
                 }
                 dridge.set(row, -scratch.get(at + U_X * ROWS));
                 int own = row * BackwardRow.ROW_SCALARS;

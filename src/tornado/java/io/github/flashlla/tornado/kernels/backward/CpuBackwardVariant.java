@@ -4,6 +4,7 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
+import io.github.flashlla.tornado.buffers.ProblemArrays;
 import io.github.flashlla.tornado.device.WorkGroupDemand;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.BackwardVariant;
@@ -12,12 +13,9 @@ import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.forward.CpuForwardVariant;
 import io.github.flashlla.tornado.kernels.tile.CpuBlockLoops;
-import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.KernelContext;
-import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** A block of queries, then a block of keys, per work-item, one per lane; every head dim and preconditioner. */
 public final class CpuBackwardVariant implements BackwardVariant {
@@ -30,6 +28,16 @@ public final class CpuBackwardVariant implements BackwardVariant {
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return KernelVariant.unless(device.isCpu(), "it is for CPUs");
+    }
+
+    @Override
+    public boolean takesSpans() {
+        return true;
+    }
+
+    @Override
+    public boolean takesStrides() {
+        return true;
     }
 
     @Override
@@ -49,8 +57,8 @@ public final class CpuBackwardVariant implements BackwardVariant {
 
     private static CpuWorkers queryWorkers(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return CpuWorkers.keeping(device, CpuWorkers.blocks(shape.batch() * shape.heads(), shape.queryLength()),
-                allowed(device, shape, options), keep -> CpuBackwardQueries.scratchFloats(shape.keyLength(), shape.headDim(),
-                        shape.valueDim(), Masking.flags(options), keep));
+                allowed(device, shape, options), keep -> CpuBackwardQueries.scratchFloats(ProblemArrays.strip(shape, options),
+                        shape.headDim(), shape.valueDim(), Masking.flags(options), keep));
     }
 
     /** In the same scratch memory. */
@@ -69,18 +77,15 @@ public final class CpuBackwardVariant implements BackwardVariant {
     @Override
     public void append(TaskAppender tasks, VariantDevice device, BackwardBuffers b, AttentionShape s, LlaOptions options) {
         LlaBuffers f = b.forward();
-        IntArray sizes = ProblemData.sizes(s, options);
-        FloatArray settings = ProblemData.settings(s, options);
+        ProblemArrays p = b.problem();
         CpuWorkers queries = queryWorkers(device, s, options);
         CpuWorkers keys = keyWorkers(device, s, options);
-        tasks.transferOnce(sizes, settings);
         tasks.task("lla_backward_queries", TaskAppender.groups(queries.count(), 1), graph -> graph.task(
                 "lla_backward_queries", CpuBackwardQueries::queries, new KernelContext(), f.q(), f.k(), f.v(), f.ridge(),
                 f.centre(), b.g(), f.logSumExp(), f.kbar(), f.x(), b.u(), b.rows(), b.dq(), b.dridge(), b.scratch(),
-                sizes, settings, Masking.flags(options), queries.keepWeights()));
+                p.sizes(), p.settings(), p.flags(), queries.keepWeights()));
         tasks.task("lla_backward_keys", TaskAppender.groups(keys.count(), 1), graph -> graph.task(
                 "lla_backward_keys", CpuBackwardKeys::keys, new KernelContext(), f.q(), f.k(), f.v(), f.centre(), b.g(),
-                f.x(), b.u(), b.rows(), b.dk(), b.dv(), b.visited(), b.scratch(), sizes, settings,
-                Masking.flags(options), s.group()));
+                f.x(), b.u(), b.rows(), b.dk(), b.dv(), b.visited(), b.scratch(), p.sizes(), p.settings(), p.flags(), s.group()));
     }
 }

@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.kernels.backward;
 
+import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
@@ -60,16 +61,22 @@ public final class GpuBackward {
         return (2 * rows * paddedDim + columns * paddedDim + Math.max(rows * columns, SLOTS * 8 * rows)) * Float.BYTES;
     }
 
-    /** Element of a row-major matrix of rows of {@code width}, 0 beyond {@code rows} or {@code width}. */
-    static float element(FloatArray a, int row, int rows, int column, int width) {
-        float value = a.get(Math.min(row, rows - 1) * width + Math.min(column, width - 1));
+    /** Element of a matrix of rows of {@code width}, {@code stride} apart, 0 beyond {@code rows} or {@code width}. */
+    static float element(FloatArray a, int start, int stride, int row, int rows, int column, int width) {
+        float value = a.get(start + Math.min(row, rows - 1) * stride + Math.min(column, width - 1));
+        return row < rows && column < width ? value : 0f;
+    }
+
+    /** The same of queries or values, which may be in the array of keys. */
+    static float element(FloatArray a, FloatArray k, int start, int stride, int row, int rows, int column, int width, int flags) {
+        float value = Views.get(a, k, start + Math.min(row, rows - 1) * stride + Math.min(column, width - 1), flags);
         return row < rows && column < width ? value : 0f;
     }
 
     /** The same of keys relative to their head's centre. */
-    static float key(FloatArray k, FloatArray centre, int head, int row, int rows, int column, int width) {
+    static float key(FloatArray k, FloatArray centre, int head, int start, int stride, int row, int rows, int column, int width) {
         int at = Math.min(column, width - 1);
-        float value = k.get(Math.min(row, rows - 1) * width + at) - centre.get(head * width + at);
+        float value = k.get(start + Math.min(row, rows - 1) * stride + at) - centre.get(head * width + at);
         return row < rows && column < width ? value : 0f;
     }
 }

@@ -7,9 +7,11 @@ import static io.github.flashlla.tornado.kernels.tile.Masking.CAUSAL;
 
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * dk and dv of one block of keys: the queries of all heads of the group that see it go by, BN at a time. Keys and values
@@ -33,18 +35,19 @@ public final class GpuBackwardKeys {
      * @param k (B,Hkv,Sk,D)
      * @param v (B,Hkv,Sk,Dv)
      * @param centre (B,Hkv,D), near the mean key
-     * @param g dL/do (B,H,Sq,Dv)
+     * @param g dL/do (B,H,Sq,Dv); these, dk and dv lie as the sizes say
      * @param x solution that forward saved (B,H,Sq,D)
      * @param u from {@link GpuBackwardSolve} (B,H,Sq,D)
      * @param rows from {@link GpuBackwardQueries} (B,H,Sq,{@value BackwardRow#ROW_SCALARS})
      * @param dk out (B,Hkv,Sk,D)
      * @param dv out (B,Hkv,Sk,Dv)
      * @param visited out (B,Hkv,Sk): queries that the key's block went through
+     * @param sizes {@link io.github.flashlla.tornado.kernels.tile.ProblemData}
      * @param group query heads per key/value head
      */
     public static void keys(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray centre, FloatArray g,
-            FloatArray x, FloatArray u, FloatArray rows, FloatArray dk, FloatArray dv, FloatArray visited, int group, int Sq,
-            int Sk, int D, int Dv, float scale, int flags) {
+            FloatArray x, FloatArray u, FloatArray rows, FloatArray dk, FloatArray dv, FloatArray visited, IntArray sizes,
+            int group, int Sq, int Sk, int D, int Dv, float scale, int flags) {
         // all of these fold to constants: scalars are compiled in
         int widest = Math.max(D, Dv);
         int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : widest <= 64 ? 64 : widest <= 128 ? 128 : 256;
@@ -73,15 +76,24 @@ public final class GpuBackwardKeys {
         int blocks = (Sk + bm - 1) / bm;
         int kvHead = ctx.groupIdx / blocks;
         int j0 = ctx.groupIdx % blocks * bm; // keys that most queries see first
-        int key0 = kvHead * Sk + j0;
-        int keysEnd = kvHead * Sk + Sk;
-        int firstQuery = (flags & Masking.CAUSAL) != 0 ? Math.max(0, j0 - (Sk - Sq)) : 0;
+        int queryStride = Views.rowStride(sizes, Views.Q, D, flags);
+        int gradientStride = Views.rowStride(sizes, Views.G, Dv, flags);
+        int keyStride = Views.rowStride(sizes, Views.K, D, flags);
+        int key0 = Views.keyHead(sizes, Views.K, kvHead, Sk, D, flags);
+        int valueStride = Views.rowStride(sizes, Views.V, Dv, flags);
+        int value0 = Views.keyHead(sizes, Views.V, kvHead, Sk, Dv, flags);
+        int dkStride = Views.rowStride(sizes, Views.DK, D, flags);
+        int dk0 = Views.keyHead(sizes, Views.DK, kvHead, Sk, D, flags);
+        int dvStride = Views.rowStride(sizes, Views.DV, Dv, flags);
+        int dv0 = Views.keyHead(sizes, Views.DV, kvHead, Sk, Dv, flags);
+        int firstQuery = Masking.firstQuery(sizes, j0, Sq, Sk, flags);
+        int endQuery = Masking.endQuery(sizes, Math.min(j0 + bm, Sk) - 1, Sq, flags);
         int count = 0;
 
         for (int n = tid; n < bm * dp; n += THREADS) {
             int at = n / dp * dp + (n % dp ^ (n / dp & 7));
-            own[at] = GpuBackward.key(k, centre, kvHead, key0 + n / dp, keysEnd, n % dp, D);
-            own[bm * dp + at] = GpuBackward.element(v, key0 + n / dp, keysEnd, n % dp, Dv);
+            own[at] = GpuBackward.key(k, centre, kvHead, key0, keyStride, j0 + n / dp, Sk, n % dp, D);
+            own[bm * dp + at] = GpuBackward.element(v, k, value0, valueStride, j0 + n / dp, Sk, n % dp, Dv, flags);
         }
         for (int e = 0; e < R * CW; e++) {
             dkSum[e] = 0f;
@@ -90,10 +102,12 @@ public final class GpuBackwardKeys {
 
         for (int member = 0; member < group; member++) {
             int head = kvHead * group + member;
-            for (int i0 = firstQuery; i0 < Sq; i0 += bn) {
+            int query0 = Views.queryHead(sizes, Views.Q, head, Sq, D, flags);
+            int gradient0 = Views.queryHead(sizes, Views.G, head, Sq, Dv, flags);
+            for (int i0 = firstQuery; i0 < endQuery; i0 += bn) {
                 int row0 = head * Sq + i0;
                 int rowsEnd = head * Sq + Sq;
-                count += Math.min(bn, Sq - i0);
+                count += Math.min(bn, endQuery - i0);
                 // parts 0 to 3: products with u, x, q, g; parts 3 to 6: sums of g, u, x, q
                 for (int part = 0; part < 7; part++) {
                     int width = part == 3 ? Dv : D;
@@ -110,10 +124,10 @@ public final class GpuBackwardKeys {
                                 value = x.get(at);
                             }
                             if ((part & 3) == 2) {
-                                value = q.get(at);
+                                value = Views.get(q, k, query0 + Math.min(i0 + n / dp, Sq - 1) * queryStride + Math.min(n % dp, width - 1), flags);
                             }
                             if (part == 3) {
-                                value = g.get(at);
+                                value = g.get(gradient0 + Math.min(i0 + n / dp, Sq - 1) * gradientStride + Math.min(n % dp, width - 1));
                             }
                             stage[e] = row0 + n / dp < rowsEnd && n % dp < width ? value : 0f;
                         }
@@ -159,7 +173,8 @@ public final class GpuBackwardKeys {
                     if (part == 3) {
                         for (int j = 0; j < C; j++) {
                             int i = i0 + tx + 8 * j;
-                            int visible = Masking.visibleOrNone(i, Sq, Sk, flags) - j0;
+                            int first = Masking.first(sizes, Math.min(i, Sq - 1), flags) - j0;
+                            int end = Masking.endOrNone(sizes, i, Sq, Sk, flags) - j0;
                             int at = Math.min(row0 + tx + 8 * j, rowsEnd - 1) * ROW_SCALARS;
                             float m = rows.get(at + BackwardRow.LSE);
                             float factor = rows.get(at + BackwardRow.FACTOR);
@@ -168,7 +183,7 @@ public final class GpuBackwardKeys {
                             float mu = rows.get(at + BackwardRow.MU);
                             for (int r = 0; r < R; r++) {
                                 int e = r * C + j;
-                                float p = ty + 16 * r < visible ? TornadoMath.exp(scale * s[e] - m) * factor : 0f;
+                                float p = Masking.sees(ty + 16 * r, first, end, flags) > 0 ? TornadoMath.exp(scale * s[e] - m) * factor : 0f;
                                 float pe = p * (1f + xMean - a[e]);
                                 float difference = h[e] + hShift;
                                 wt[(ty + 16 * r) * bn + ((tx + 8 * j) ^ swy)] = pe;
@@ -224,14 +239,14 @@ public final class GpuBackwardKeys {
                 for (int c = 0; c < CW; c++) {
                     int d = tx + 8 * c;
                     if (d < D) {
-                        dk.set((key0 + row) * D + d, dkSum[i * CW + c]);
+                        dk.set(dk0 + (j0 + row) * dkStride + d, dkSum[i * CW + c]);
                     }
                     if (d < Dv) {
-                        dv.set((key0 + row) * Dv + d, dvSum[i * CW + c]);
+                        dv.set(dv0 + (j0 + row) * dvStride + d, dvSum[i * CW + c]);
                     }
                 }
                 if (tx == 7) {
-                    visited.set(key0 + row, count);
+                    visited.set(kvHead * Sk + j0 + row, count);
                 }
             }
         }

@@ -6,9 +6,11 @@ import static io.github.flashlla.tornado.kernels.tile.BackwardRow.ROW_SCALARS;
 
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * dq and the ridge's gradient of one block of queries, in one sweep over the keys. q stays in local memory; g, u and x take
@@ -32,18 +34,19 @@ public final class GpuBackwardQueries {
      * @param k (B,Hkv,Sk,D)
      * @param v (B,Hkv,Sk,Dv)
      * @param centre (B,Hkv,D), near the mean key
-     * @param g dL/do (B,H,Sq,Dv)
+     * @param g dL/do (B,H,Sq,Dv); these and dq lie as the sizes say
      * @param kbar weighted mean keys that forward saved (B,H,Sq,D)
      * @param x solution that forward saved (B,H,Sq,D)
      * @param u from {@link GpuBackwardSolve} (B,H,Sq,D)
      * @param rows from {@link GpuBackwardSolve}; completed here (B,H,Sq,{@value BackwardRow#ROW_SCALARS})
      * @param dq out (B,H,Sq,D)
      * @param dridge out (B,H,Sq)
+     * @param sizes {@link io.github.flashlla.tornado.kernels.tile.ProblemData}
      * @param group query heads per key/value head
      */
     public static void queries(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray centre, FloatArray g,
-            FloatArray kbar, FloatArray x, FloatArray u, FloatArray rows, FloatArray dq, FloatArray dridge, int group, int Sq,
-            int Sk, int D, int Dv, float scale, int flags) {
+            FloatArray kbar, FloatArray x, FloatArray u, FloatArray rows, FloatArray dq, FloatArray dridge, IntArray sizes,
+            int group, int Sq, int Sk, int D, int Dv, float scale, int flags) {
         // all of these fold to constants: scalars are compiled in
         int widest = Math.max(D, Dv);
         int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : widest <= 64 ? 64 : widest <= 128 ? 128 : 256;
@@ -81,11 +84,21 @@ public final class GpuBackwardQueries {
         int row0 = head * Sq + i0;
         int rowsEnd = head * Sq + Sq;
         int kvHead = head / group;
-        int key0 = kvHead * Sk;
-        int keysEnd = Masking.visibleOrNone(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
+        int queryStride = Views.rowStride(sizes, Views.Q, D, flags);
+        int query0 = Views.queryHead(sizes, Views.Q, head, Sq, D, flags);
+        int gradientStride = Views.rowStride(sizes, Views.G, Dv, flags);
+        int gradient0 = Views.queryHead(sizes, Views.G, head, Sq, Dv, flags);
+        int dqStride = Views.rowStride(sizes, Views.DQ, D, flags);
+        int dq0 = Views.queryHead(sizes, Views.DQ, head, Sq, D, flags);
+        int keyStride = Views.rowStride(sizes, Views.K, D, flags);
+        int key0 = Views.keyHead(sizes, Views.K, kvHead, Sk, D, flags);
+        int valueStride = Views.rowStride(sizes, Views.V, Dv, flags);
+        int value0 = Views.keyHead(sizes, Views.V, kvHead, Sk, Dv, flags);
+        int keysBegin = Masking.first(sizes, i0, flags);
+        int keysEnd = Masking.end(sizes, Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
 
         for (int n = tid; n < bm * dp; n += THREADS) {
-            qt[n / dp * dp + (n % dp ^ (n / dp & 7))] = GpuBackward.element(q, row0 + n / dp, rowsEnd, n % dp, D);
+            qt[n / dp * dp + (n % dp ^ (n / dp & 7))] = GpuBackward.element(q, k, query0, queryStride, i0 + n / dp, Sq, n % dp, D, flags);
         }
         // x.kbar, u.kbar and u.x of every row
         for (int i = 0; i < R; i++) {
@@ -132,7 +145,7 @@ public final class GpuBackwardQueries {
             acc[e] = 0f;
         }
 
-        for (int j0 = 0; j0 < keysEnd; j0 += bn) {
+        for (int j0 = keysBegin; j0 < keysEnd; j0 += bn) {
             for (int e = 0; e < R * C; e++) {
                 s[e] = 0f;
             }
@@ -145,13 +158,13 @@ public final class GpuBackwardQueries {
                         if (part == 0) {
                             for (int e = 0; e < stages; e++) {
                                 int n = n0 + e * THREADS + tid;
-                                stage[e] = GpuBackward.element(v, key0 + j0 + n / dp, key0 + Sk, n % dp, Dv);
+                                stage[e] = GpuBackward.element(v, k, value0, valueStride, j0 + n / dp, Sk, n % dp, Dv, flags);
                             }
                         }
                         if (part == 1) {
                             for (int e = 0; e < stages; e++) {
                                 int n = n0 + e * THREADS + tid;
-                                stage[e] = GpuBackward.key(k, centre, kvHead, key0 + j0 + n / dp, key0 + Sk, n % dp, D);
+                                stage[e] = GpuBackward.key(k, centre, kvHead, key0, keyStride, j0 + n / dp, Sk, n % dp, D);
                             }
                         }
                         for (int e = 0; e < stages; e++) {
@@ -166,7 +179,7 @@ public final class GpuBackwardQueries {
                         int at = Math.min(row0 + n / dp, rowsEnd - 1) * width + Math.min(n % dp, width - 1);
                         float value = 0f;
                         if (part == 0) {
-                            value = g.get(at);
+                            value = g.get(gradient0 + Math.min(i0 + n / dp, Sq - 1) * gradientStride + Math.min(n % dp, width - 1));
                         }
                         if (part == 1) {
                             value = u.get(at);
@@ -225,10 +238,11 @@ public final class GpuBackwardQueries {
             }
             for (int i = 0; i < R; i++) {
                 int row = ty + 16 * i;
-                int visible = Masking.visibleOrNone(i0 + row, Sq, Sk, flags);
+                int first = Masking.first(sizes, Math.min(i0 + row, Sq - 1), flags);
+                int end = Masking.endOrNone(sizes, i0 + row, Sq, Sk, flags);
                 for (int j = 0; j < C; j++) {
                     int column = tx + 8 * j;
-                    float p = j0 + column < visible ? TornadoMath.exp(scale * s[i * C + j] - m[i]) * factor[i] : 0f;
+                    float p = Masking.sees(j0 + column, first, end, flags) > 0 ? TornadoMath.exp(scale * s[i * C + j] - m[i]) * factor[i] : 0f;
                     float w = p * (1f + xMean[i] - a[i * C + j]) * (h[i * C + j] + hShift[i]);
                     mu[i] += w;
                     wt[row * bn + (column ^ swy)] = w;
@@ -266,7 +280,7 @@ public final class GpuBackwardQueries {
                     if (d < D) {
                         int at = (row0 + row) * D + d;
                         float mean = kbar.get(at) - centre.get(kvHead * D + d);
-                        dq.set(at, scale * (acc[i * CW + c] - sum * mean) - u.get(at));
+                        dq.set(dq0 + (i0 + row) * dqStride + d, scale * (acc[i * CW + c] - sum * mean) - u.get(at));
                     }
                 }
                 if (tx == 7) {

@@ -8,9 +8,12 @@ import static io.github.flashlla.tornado.kernels.tile.Masking.JACOBI;
 
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
+import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * The second solve, u = -A^-1 c, for one block of queries: all sweeps over the keys in one launch, no host round trip.
@@ -43,16 +46,17 @@ public final class GpuBackwardSolve {
      * @param v (B,Hkv,Sk,Dv)
      * @param ridge (B,H,Sq)
      * @param centre (B,Hkv,D), near the mean key
-     * @param g dL/do (B,H,Sq,Dv)
+     * @param g dL/do (B,H,Sq,Dv); these lie as the sizes say
      * @param lse log-sum-exp that forward saved (B,H,Sq)
      * @param kbar weighted mean keys that forward saved (B,H,Sq,D)
      * @param u out (B,H,Sq,D), and behind it as much again for the diagonal of A with {@link Masking#JACOBI}
      * @param r scratch (B,H,Sq,D): the residual
      * @param rows out (B,H,Sq,{@value BackwardRow#ROW_SCALARS}), in part
+     * @param sizes {@link ProblemData}
      */
     public static void solve(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray ridge, FloatArray centre,
-            FloatArray g, FloatArray lse, FloatArray kbar, FloatArray u, FloatArray r, FloatArray rows, int Sq, int Sk,
-            int D, int Dv, float scale, int flags, float tol, int maxIterations) {
+            FloatArray g, FloatArray lse, FloatArray kbar, FloatArray u, FloatArray r, FloatArray rows,
+            IntArray sizes, int Sq, int Sk, int D, int Dv, float scale, int flags, float tol) {
         // all of these fold to constants: scalars are compiled in
         int widest = Math.max(D, Dv);
         int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : widest <= 64 ? 64 : widest <= 128 ? 128 : 256;
@@ -94,33 +98,41 @@ public final class GpuBackwardSolve {
         int i0 = (blocks - 1 - ctx.groupIdx % blocks) * bm;
         int row0 = head * Sq + i0;
         int rowsEnd = head * Sq + Sq;
-        int group = lse.getSize() / Sq / (centre.getSize() / D); // for want of a 21st argument
+        int group = lse.getSize() / Sq / (centre.getSize() / D); // so that it is a constant
         int kvHead = head / group;
-        int key0 = kvHead * Sk;
-        int keysEnd = Masking.visibleOrNone(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
+        int queryStride = Views.rowStride(sizes, Views.Q, D, flags);
+        int query0 = Views.queryHead(sizes, Views.Q, head, Sq, D, flags);
+        int gradientStride = Views.rowStride(sizes, Views.G, Dv, flags);
+        int gradient0 = Views.queryHead(sizes, Views.G, head, Sq, Dv, flags);
+        int keyStride = Views.rowStride(sizes, Views.K, D, flags);
+        int key0 = Views.keyHead(sizes, Views.K, kvHead, Sk, D, flags);
+        int valueStride = Views.rowStride(sizes, Views.V, Dv, flags);
+        int value0 = Views.keyHead(sizes, Views.V, kvHead, Sk, Dv, flags);
+        int keysBegin = Masking.first(sizes, i0, flags);
+        int keysEnd = Masking.end(sizes, Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
         int diagonal = lse.getSize() * D; // where it starts in u
 
         for (int n = tid; n < bm * dp; n += THREADS) {
             int i = n / dp;
             int d = n % dp;
-            qt[i * dp + (d ^ (i & 7))] = GpuBackward.element(q, row0 + i, rowsEnd, d, D);
-            yt[i * dp + (d ^ (i & 7))] = GpuBackward.element(g, row0 + i, rowsEnd, d, Dv);
+            qt[i * dp + (d ^ (i & 7))] = GpuBackward.element(q, k, query0, queryStride, i0 + i, Sq, d, D, flags);
+            yt[i * dp + (d ^ (i & 7))] = GpuBackward.element(g, gradient0, gradientStride, i0 + i, Sq, d, Dv);
         }
         for (int i = 0; i < R; i++) {
             int row = ty + 16 * i;
             float moved = 0f;
             for (int d = 0; d < D; d++) {
-                moved += q.get(Math.min(row0 + row, rowsEnd - 1) * D + d) * centre.get(kvHead * D + d);
+                moved += Views.get(q, k, query0 + Math.min(i0 + row, Sq - 1) * queryStride + d, flags) * centre.get(kvHead * D + d);
             }
             float known = lse.get(Math.min(row0 + row, rowsEnd - 1));
-            m[i] = Masking.visibleOrNone(i0 + row, Sq, Sk, flags) > 0 ? known - scale * moved : 0f;
+            m[i] = Masking.seen(sizes, i0 + row, Sq, Sk, flags) > 0 ? known - scale * moved : 0f;
             factor[i] = 1f;
             shift[i] = 0f;
             count[i] = 0f;
             residual[i] = 0f;
         }
 
-        int sweeps = 2 + maxIterations;
+        int sweeps = 2 + sizes.get(ProblemData.MAX_ITERATIONS);
         for (int sweep = 0; sweep < sweeps; sweep++) {
             for (int e = 0; e < R * CW; e++) {
                 acc[e] = 0f;
@@ -129,7 +141,7 @@ public final class GpuBackwardSolve {
                 total[i] = 0f;
                 excess[i] = 0f;
             }
-            for (int j0 = 0; j0 < keysEnd; j0 += bn) {
+            for (int j0 = keysBegin; j0 < keysEnd; j0 += bn) {
                 for (int e = 0; e < R * C; e++) {
                     s[e] = 0f;
                     t[e] = 0f;
@@ -140,7 +152,7 @@ public final class GpuBackwardSolve {
                     for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
                         for (int e = 0; e < stages; e++) {
                             int n = n0 + e * THREADS + tid;
-                            stage[e] = GpuBackward.element(v, key0 + j0 + n / dp, key0 + Sk, n % dp, Dv);
+                            stage[e] = GpuBackward.element(v, k, value0, valueStride, j0 + n / dp, Sk, n % dp, Dv, flags);
                         }
                         for (int e = 0; e < stages; e++) {
                             int n = n0 + e * THREADS + tid;
@@ -166,7 +178,7 @@ public final class GpuBackwardSolve {
                 for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
                     for (int e = 0; e < stages; e++) {
                         int n = n0 + e * THREADS + tid;
-                        stage[e] = GpuBackward.key(k, centre, kvHead, key0 + j0 + n / dp, key0 + Sk, n % dp, D);
+                        stage[e] = GpuBackward.key(k, centre, kvHead, key0, keyStride, j0 + n / dp, Sk, n % dp, D);
                     }
                     for (int e = 0; e < stages; e++) {
                         int n = n0 + e * THREADS + tid;
@@ -208,10 +220,11 @@ public final class GpuBackwardSolve {
                 }
                 for (int i = 0; i < R; i++) {
                     int row = ty + 16 * i;
-                    int visible = Masking.visibleOrNone(i0 + row, Sq, Sk, flags);
+                    int first = Masking.first(sizes, Math.min(i0 + row, Sq - 1), flags);
+                    int end = Masking.endOrNone(sizes, i0 + row, Sq, Sk, flags);
                     for (int j = 0; j < C; j++) {
                         int column = tx + 8 * j;
-                        float p = j0 + column < visible ? TornadoMath.exp(scale * s[i * C + j] - m[i]) * factor[i] : 0f;
+                        float p = Masking.sees(j0 + column, first, end, flags) > 0 ? TornadoMath.exp(scale * s[i * C + j] - m[i]) * factor[i] : 0f;
                         float w = p * (t[i * C + j] - shift[i]);
                         total[i] += p;
                         excess[i] += w;
@@ -286,7 +299,7 @@ public final class GpuBackwardSolve {
                 if (sweep > GATHER && residual[i] > tol && yAy > 0f) {
                     alpha = rho[i] / yAy;
                 }
-                int visible = Masking.visibleOrNone(i0 + row, Sq, Sk, flags);
+                int visible = Masking.seen(sizes, i0 + row, Sq, Sk, flags);
                 float rSum = 0f;
                 float zSum = 0f;
                 for (int c = 0; c < CW; c++) {

@@ -4,13 +4,14 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
+import io.github.flashlla.tornado.buffers.ProblemArrays;
 import io.github.flashlla.tornado.device.WorkGroupDemand;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.BackwardVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
-import io.github.flashlla.tornado.kernels.tile.Masking;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.WorkerGrid;
 
 /** Work-group tiles in local memory; every head dim and preconditioner. */
 public final class LocalTilesBackwardVariant implements BackwardVariant {
@@ -23,6 +24,16 @@ public final class LocalTilesBackwardVariant implements BackwardVariant {
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return Optional.empty();
+    }
+
+    @Override
+    public boolean takesSpans() {
+        return true;
+    }
+
+    @Override
+    public boolean takesStrides() {
+        return true;
     }
 
     @Override
@@ -47,21 +58,26 @@ public final class LocalTilesBackwardVariant implements BackwardVariant {
     @Override
     public void append(TaskAppender tasks, VariantDevice device, BackwardBuffers b, AttentionShape s, LlaOptions options) {
         LlaBuffers f = b.forward();
+        ProblemArrays p = b.problem();
         float scale = (float) options.scaleFor(s.headDim());
-        int flags = Masking.flags(options);
+        float tol = (float) options.tolerance();
         long queryBlocks = (long) s.batch() * s.heads() * Math.ceilDiv(s.queryLength(), blockRows(s));
         long keyBlocks = (long) s.batch() * s.kvHeads() * Math.ceilDiv(s.keyLength(), blockRows(s));
-        tasks.task("lla_backward_solve", TaskAppender.groups(queryBlocks, GpuBackward.THREADS), graph -> graph.task(
-                "lla_backward_solve", GpuBackwardSolve::solve, new KernelContext(), f.q(), f.k(), f.v(), f.ridge(),
-                f.centre(), b.g(), f.logSumExp(), f.kbar(), b.u(), b.dq(), b.rows(), s.queryLength(), s.keyLength(),
-                s.headDim(), s.valueDim(), scale, flags, (float) options.tolerance(), options.maxIterations()));
-        tasks.task("lla_backward_queries", TaskAppender.groups(queryBlocks, GpuBackward.THREADS), graph -> graph.task(
-                "lla_backward_queries", GpuBackwardQueries::queries, new KernelContext(), f.q(), f.k(), f.v(), f.centre(),
-                b.g(), f.kbar(), f.x(), b.u(), b.rows(), b.dq(), b.dridge(), s.group(), s.queryLength(), s.keyLength(),
-                s.headDim(), s.valueDim(), scale, flags));
-        tasks.task("lla_backward_keys", TaskAppender.groups(keyBlocks, GpuBackward.THREADS), graph -> graph.task(
-                "lla_backward_keys", GpuBackwardKeys::keys, new KernelContext(), f.q(), f.k(), f.v(), f.centre(), b.g(),
-                f.x(), b.u(), b.rows(), b.dk(), b.dv(), b.visited(), s.group(), s.queryLength(), s.keyLength(), s.headDim(),
-                s.valueDim(), scale, flags));
+        WorkerGrid queryGrid = TaskAppender.groups(queryBlocks, GpuBackward.THREADS);
+        WorkerGrid keyGrid = TaskAppender.groups(keyBlocks, GpuBackward.THREADS);
+        KernelContext ctx = new KernelContext();
+        int Sq = s.queryLength();
+        int Sk = s.keyLength();
+        int D = s.headDim();
+        int Dv = s.valueDim();
+        tasks.task("lla_backward_solve", queryGrid, graph -> graph.task("lla_backward_solve", GpuBackwardSolve::solve, ctx, f.q(), f.k(),
+                f.v(), f.ridge(), f.centre(), b.g(), f.logSumExp(), f.kbar(), b.u(), b.dq(), b.rows(), p.sizes(), Sq, Sk, D, Dv,
+                scale, p.flags(), tol));
+        tasks.task("lla_backward_queries", queryGrid, graph -> graph.task("lla_backward_queries", GpuBackwardQueries::queries, ctx,
+                f.q(), f.k(), f.v(), f.centre(), b.g(), f.kbar(), f.x(), b.u(), b.rows(), b.dq(), b.dridge(), p.sizes(), s.group(), Sq,
+                Sk, D, Dv, scale, p.flags()));
+        tasks.task("lla_backward_keys", keyGrid, graph -> graph.task("lla_backward_keys", GpuBackwardKeys::keys, ctx, f.q(), f.k(),
+                f.v(), f.centre(), b.g(), f.x(), b.u(), b.rows(), b.dk(), b.dv(), b.visited(), p.sizes(), s.group(), Sq, Sk, D,
+                Dv, scale, p.flags()));
     }
 }

@@ -40,15 +40,17 @@ public final class DecodeStep {
     public static void put(IntArray pages, int perSequence, FloatArray k, FloatArray v, FloatArray k32, HalfFloatArray k16, FloatArray v32,
             HalfFloatArray v16, int format, int dim, int valueDim, int pageSize, int kvHeads, int from, int sequence, int kvHead, int position,
             int d) {
-        if (position >= 0 && position < perSequence * pageSize) {
-            if (pages.get(sequence * perSequence + position / pageSize) >= 0) {
+        // the two bounds as one comparison: of ">= 0 && <" TornadoVM's SPIR-V makes one that is true for -1
+        int token = Math.min(Math.max(position, 0), perSequence * pageSize - 1);
+        if (token == position) {
+            if (pages.get(sequence * perSequence + token / pageSize) >= 0) {
                 int kvUnit = sequence * kvHeads + kvHead;
                 if (d < dim) {
-                    int at = CacheLayout.at(pages, perSequence, pageSize, kvHeads, format, kvUnit, position, d, dim);
+                    int at = CacheLayout.at(pages, perSequence, pageSize, kvHeads, format, kvUnit, token, d, dim);
                     CacheLayout.put(k32, k16, format & 1, at, k.get(from * dim + d));
                 }
                 if (d < valueDim) {
-                    int at = CacheLayout.at(pages, perSequence, pageSize, kvHeads, format, kvUnit, position, d, valueDim);
+                    int at = CacheLayout.at(pages, perSequence, pageSize, kvHeads, format, kvUnit, token, d, valueDim);
                     CacheLayout.put(v32, v16, format & 1, at, v.get(from * valueDim + d));
                 }
             }

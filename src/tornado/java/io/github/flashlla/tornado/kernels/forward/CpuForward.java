@@ -9,6 +9,7 @@ import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.CpuSolve;
 import io.github.flashlla.tornado.kernels.tile.Lanes;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -61,15 +62,19 @@ public final class CpuForward {
 
     private CpuForward() {}
 
-    /** Floats of one worker's slice of the scratch memory. */
-    public static long scratchFloats(int Sk, int D, int Dv, int flags, int keepWeights) {
-        return (long) sliceRows(Sk, D, Dv, flags, keepWeights) * ROWS;
+    /**
+     * Floats of one worker's slice of the scratch memory.
+     *
+     * @param strip most keys of a block
+     */
+    public static long scratchFloats(int strip, int D, int Dv, int flags, int keepWeights) {
+        return (long) sliceRows(strip, D, Dv, flags, keepWeights) * ROWS;
     }
 
-    private static int sliceRows(int Sk, int D, int Dv, int flags, int keepWeights) {
+    private static int sliceRows(int strip, int D, int Dv, int flags, int keepWeights) {
         int dims = CpuBlockLoops.pad(D);
         int widest = Math.max(dims, CpuBlockLoops.pad(Dv));
-        int weights = keepWeights != 0 ? CpuBlockLoops.pad(Sk) + CpuBlockLoops.count(Sk) : TILE + 1;
+        int weights = keepWeights != 0 ? CpuBlockLoops.pad(strip) + CpuBlockLoops.count(strip) : TILE + 1;
         return CpuSolve.rows(dims, flags & Masking.JACOBI) + 2 * widest + ((flags & Masking.JACOBI) != 0 ? 1 : 2) * dims + TILE + weights;
     }
 
@@ -78,7 +83,7 @@ public final class CpuForward {
      *
      * @param q (B,H,Sq,D)
      * @param k (B,Hkv,Sk,D)
-     * @param v (B,Hkv,Sk,Dv)
+     * @param v (B,Hkv,Sk,Dv); these and o lie as the sizes say
      * @param ridge (B,H,Sq)
      * @param centre (B,Hkv,D), near the mean key
      * @param o out (B,H,Sq,Dv)
@@ -105,6 +110,7 @@ public final class CpuForward {
         int Sk = sizes.get(ProblemData.SK);
         int D = sizes.get(ProblemData.D);
         int Dv = sizes.get(ProblemData.DV);
+        int strip = sizes.get(ProblemData.STRIP);
         int maxIterations = sizes.get(ProblemData.MAX_ITERATIONS);
         float scale = settings.get(ProblemData.SCALE);
         float unscaled = settings.get(ProblemData.UNSCALED);
@@ -114,8 +120,12 @@ public final class CpuForward {
         int jacobi = flags & Masking.JACOBI;
         int along = jacobi != 0 ? 0 : 1;
         int blocks = (Sq + ROWS - 1) / ROWS;
+        int queryStride = Views.rowStride(sizes, Views.Q, D, flags);
+        int keyStride = Views.rowStride(sizes, Views.K, D, flags);
+        int valueStride = Views.rowStride(sizes, Views.V, Dv, flags);
+        int outputStride = Views.rowStride(sizes, Views.O, Dv, flags);
         // where each part of the worker's slice starts
-        int state = worker * sliceRows(Sk, D, Dv, flags, keepWeights) * VECTORS;
+        int state = worker * sliceRows(strip, D, Dv, flags, keepWeights) * VECTORS;
         int mean = CpuSolve.mean(state);
         int xs = CpuSolve.x(state, dims);
         int rs = CpuSolve.r(state, dims);
@@ -126,24 +136,31 @@ public final class CpuForward {
         int aqs = qs + dims * VECTORS;
         int tile = aqs + along * dims * VECTORS;
         int weights = tile + TILE * VECTORS;
-        int tops = weights + (keepWeights != 0 ? CpuBlockLoops.pad(Sk) : TILE) * VECTORS;
+        int tops = weights + (keepWeights != 0 ? CpuBlockLoops.pad(strip) : TILE) * VECTORS;
 
         for (int n = worker; n < blocks * heads; n += workers) {
             int head = n % heads;
             int i0 = (blocks - 1 - n / heads) * ROWS;
             int kvHead = head / group;
-            int key0 = kvHead * Sk;
+            int query0 = Views.queryHead(sizes, Views.Q, head, Sq, D, flags);
+            int key0 = Views.keyHead(sizes, Views.K, kvHead, Sk, D, flags);
+            int value0 = Views.keyHead(sizes, Views.V, kvHead, Sk, Dv, flags);
+            int output0 = Views.queryHead(sizes, Views.O, head, Sq, Dv, flags);
             int centre0 = kvHead * D;
-            int keysEnd = Masking.visible(Math.min(i0 + ROWS, Sq) - 1, Sq, Sk, flags);
-            int seenByAll = Masking.visible(i0, Sq, Sk, flags);
+            // neither the first nor the last key that a query sees is before that of the query before it
+            int lastQuery = Math.min(i0 + ROWS, Sq) - 1;
+            int keysBegin = Masking.first(sizes, i0, flags) / TILE * TILE;
+            int keysEnd = Masking.end(sizes, lastQuery, Sq, Sk, flags);
+            int seenByAll = Masking.end(sizes, i0, Sq, Sk, flags);
+            int notBySome = Masking.first(sizes, lastQuery, flags);
 
             for (int lane = 0; lane < lanes; lane++) {
                 int i = Math.min(i0 + lane, Sq - 1);
                 int row = head * Sq + i;
                 for (int d = 0; d < D; d++) {
-                    scratch.set(qs * Lanes.COUNT + d * ROWS + lane, q.get(row * D + d));
+                    scratch.set(qs * Lanes.COUNT + d * ROWS + lane, Views.get(q, k, query0 + i * queryStride + d, flags));
                 }
-                CpuSolve.begin(scratch, state, lane, Masking.visible(i, Sq, Sk, flags), ridge.get(row));
+                CpuSolve.begin(scratch, state, lane, Masking.first(sizes, i, flags), Masking.end(sizes, i, Sq, Sk, flags), ridge.get(row));
                 scratch.set((state + CpuSolve.MAX * VECTORS) * Lanes.COUNT + lane, Masking.LOW);
             }
 
@@ -167,19 +184,19 @@ public final class CpuForward {
                 float offset = outputs;
                 float sign = 1 - 2 * outputs;
 
-                for (int j0 = 0; j0 < keysEnd; j0 += TILE) {
+                for (int j0 = keysBegin; j0 < keysEnd; j0 += TILE) {
                     int m = Math.min(TILE, CpuBlockLoops.pad(keysEnd - j0));
-                    int p = weights + (keepWeights != 0 ? j0 : 0) * VECTORS;
-                    int top = tops + (keepWeights != 0 ? j0 / TILE : 0) * VECTORS;
+                    int p = weights + (keepWeights != 0 ? j0 - keysBegin : 0) * VECTORS;
+                    int top = tops + (keepWeights != 0 ? (j0 - keysBegin) / TILE : 0) * VECTORS;
                     for (int product = firstProduct; product <= lastProduct; product++) {
-                        CpuBlockLoops.multiply(t, qs + product * (operand - qs), p + product * (tile - p), m, k, key0 + j0,
-                                Sk - 1 - j0, D, CpuBlockLoops.FROM_CENTRE, centre, centre0);
+                        CpuBlockLoops.multiply(t, qs + product * (operand - qs), p + product * (tile - p), m, k, key0 + j0 * keyStride,
+                                keyStride, Sk - 1 - j0, D, CpuBlockLoops.FROM_CENTRE, centre, centre0);
                         for (int h = 0; h < vectors; h++) {
                             if (product < RELATIVE) {
                                 Float16 oldMax = t.get(state + CpuSolve.MAX * VECTORS + h);
                                 // only in pass 1 is any score above the max, and the factor is 1 until then
                                 Float16 max = CpuBlockLoops.scores(t, p + h, m, scale, state + CpuSolve.SEES * VECTORS + h,
-                                        j0 + m - seenByAll, j0, oldMax);
+                                        j0 + m - seenByAll, state + CpuSolve.FIRST * VECTORS + h, notBySome - j0, j0, oldMax, flags);
                                 if (along != 0 && mode < DIAGONAL) {
                                     CpuBlockLoops.depths(t, p + h, tile + h, m, max);
                                 }
@@ -219,14 +236,20 @@ public final class CpuForward {
                     int w = p + lastProduct * (tile - p);
                     int keys = Math.min(m, Sk - j0);
                     if (mode < OUTPUT) {
-                        CpuBlockLoops.accumulate(t, w, target, keys, k, key0 + j0, D, CpuBlockLoops.FROM_CENTRE, centre, centre0,
-                                jacobi != 0 ? CpuBlockLoops.is(mode, DIAGONAL) : 0);
+                        CpuBlockLoops.accumulate(t, w, target, keys, k, key0 + j0 * keyStride, keyStride, D,
+                                CpuBlockLoops.FROM_CENTRE, centre, centre0, jacobi != 0 ? CpuBlockLoops.is(mode, DIAGONAL) : 0);
                         if (along != 0 && mode < DIAGONAL) {
-                            CpuBlockLoops.accumulate(t, tile, aqs, keys, k, key0 + j0, D, CpuBlockLoops.FROM_CENTRE, centre, centre0, 0);
+                            CpuBlockLoops.accumulate(t, tile, aqs, keys, k, key0 + j0 * keyStride, keyStride, D, CpuBlockLoops.FROM_CENTRE,
+                                    centre, centre0, 0);
                         }
                     } else {
-                        CpuBlockLoops.accumulate(t, w, target, keys, v, key0 + j0, Dv, CpuBlockLoops.AS_THEY_ARE, centre,
-                                centre0, 0);
+                        if ((flags & Masking.PACKED) != 0) {
+                            CpuBlockLoops.accumulate(t, w, target, keys, k, value0 + j0 * valueStride, valueStride, Dv,
+                                    CpuBlockLoops.AS_THEY_ARE, centre, centre0, 0);
+                        } else {
+                            CpuBlockLoops.accumulate(t, w, target, keys, v, value0 + j0 * valueStride, valueStride, Dv,
+                                    CpuBlockLoops.AS_THEY_ARE, centre, centre0, 0);
+                        }
                     }
                 }
 
@@ -250,10 +273,10 @@ public final class CpuForward {
                         if (keepWeights != 0) {
                             // kept weights are relative to the max of their own time
                             Float16 max = t.get(state + CpuSolve.MAX * VECTORS + h);
-                            for (int j = 0; j < keysEnd; j += TILE) {
+                            for (int j = 0; j < keysEnd - keysBegin; j += TILE) {
                                 Float16 top = t.get(tops + j / TILE * VECTORS + h);
                                 Float16 f = Float16.mult(Lanes.exp(Lanes.sub(top, max)), factor);
-                                CpuBlockLoops.scale(t, weights + j * VECTORS + h, Math.min(TILE, CpuBlockLoops.pad(keysEnd - j)), f);
+                                CpuBlockLoops.scale(t, weights + j * VECTORS + h, Math.min(TILE, CpuBlockLoops.pad(keysEnd - keysBegin - j)), f);
                             }
                         }
                     }
@@ -328,11 +351,11 @@ public final class CpuForward {
                     x.set(row * D + d, scratch.get(xs * Lanes.COUNT + d * ROWS + lane));
                 }
                 for (int d = 0; d < Dv; d++) {
-                    o.set(row * Dv + d, scratch.get(sums * Lanes.COUNT + d * ROWS + lane));
+                    o.set(output0 + i * outputStride + d, scratch.get(sums * Lanes.COUNT + d * ROWS + lane));
                 }
                 float sum = scratch.get(at + CpuSolve.MAX * ROWS) + TornadoMath.log(scratch.get(at + CpuSolve.TOTAL * ROWS))
                         + scale * shift;
-                if (Masking.visible(i, Sq, Sk, flags) > 0) {
+                if (Masking.end(sizes, i, Sq, Sk, flags) > Masking.first(sizes, i, flags)) {
                     lse.set(row, sum);
                 } else {
                     lse.set(row, Float.NEGATIVE_INFINITY);

@@ -4,6 +4,7 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
+import io.github.flashlla.tornado.buffers.ProblemArrays;
 import io.github.flashlla.tornado.device.WorkGroupDemand;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.BufferWishes;
@@ -11,12 +12,10 @@ import io.github.flashlla.tornado.kernels.ForwardVariant;
 import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.KeptResiduals;
-import io.github.flashlla.tornado.kernels.tile.Masking;
 import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.WorkerGrid;
-import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Work-group tiles in local memory, in float32, every head dim to {@value GpuTiles#MAX_DIM} and preconditioner: a task for each pass. */
@@ -37,6 +36,16 @@ public final class GpuForwardVariant implements ForwardVariant {
                 .or(() -> KernelVariant.unless(Math.max(shape.headDim(), shape.valueDim()) <= GpuTiles.MAX_DIM,
                         "it takes head dims up to " + GpuTiles.MAX_DIM))
                 .or(() -> KernelVariant.unlessTooLarge(scratchFloats(shape, options)));
+    }
+
+    @Override
+    public boolean takesSpans() {
+        return true;
+    }
+
+    @Override
+    public boolean takesStrides() {
+        return true;
     }
 
     @Override
@@ -69,20 +78,20 @@ public final class GpuForwardVariant implements ForwardVariant {
     @Override
     public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options, IntArray sizes) {
         int kept = keptResiduals(s, options);
-        int flags = Masking.flags(options) + (kept > 0 ? KeptResiduals.UNIT : 0);
+        ProblemArrays p = b.problem();
+        int flags = p.flags() + (kept > 0 ? KeptResiduals.UNIT : 0);
         sizes.set(ProblemData.KEPT, kept);
-        FloatArray settings = ProblemData.settings(s, options);
-        tasks.transferOnce(settings);
         int D = s.headDim();
         int Dv = s.valueDim();
         int dims = GpuTiles.dims(D);
         int widest = GpuTiles.dims(Math.max(D, Dv));
-        tasks.task("lla_mean", grid(s, dims), graph -> graph.task("lla_mean", GpuMean::mean, new KernelContext(), b.q(), b.k(),
-                b.ridge(), b.centre(), b.logSumExp(), b.kbar(), b.x(), b.o(), b.scratch(), sizes, settings, D, Dv, flags));
-        tasks.task("lla_solve", grid(s, dims), graph -> graph.task("lla_solve", GpuSolve::solve, new KernelContext(), b.q(), b.k(), b.ridge(),
-                b.centre(), b.logSumExp(), b.kbar(), b.x(), b.o(), b.scratch(), sizes, settings, D, Dv, flags));
-        tasks.task("lla_forward", grid(s, widest), graph -> graph.task("lla_forward", GpuOutput::output, new KernelContext(), b.q(), b.k(),
-                b.v(), b.centre(), b.logSumExp(), b.kbar(), b.x(), b.o(), b.stats(), b.scratch(), sizes, settings, D, Dv, flags));
+        KernelContext ctx = new KernelContext();
+        tasks.task("lla_mean", grid(s, dims), graph -> graph.task("lla_mean", GpuMean::mean, ctx, b.q(), b.k(), b.ridge(), b.centre(),
+                b.logSumExp(), b.kbar(), b.x(), b.o(), b.scratch(), sizes, p.settings(), D, Dv, flags));
+        tasks.task("lla_solve", grid(s, dims), graph -> graph.task("lla_solve", GpuSolve::solve, ctx, b.q(), b.k(), b.ridge(), b.centre(),
+                b.logSumExp(), b.kbar(), b.x(), b.o(), b.scratch(), sizes, p.settings(), D, Dv, flags));
+        tasks.task("lla_forward", grid(s, widest), graph -> graph.task("lla_forward", GpuOutput::output, ctx, b.q(), b.k(), b.v(),
+                b.centre(), b.logSumExp(), b.kbar(), b.x(), b.o(), b.stats(), b.scratch(), sizes, p.settings(), D, Dv, flags));
     }
 
     private static WorkerGrid grid(AttentionShape s, int dims) {

@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.kernels.forward;
 import io.github.flashlla.tornado.kernels.tile.KeptResiduals;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import io.github.flashlla.tornado.kernels.tile.ProblemData;
+import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -107,12 +108,20 @@ public final class GpuMean {
         int i0 = ((Sq + bm - 1) / bm - 1 - ctx.groupIdx / heads) * bm;
         int row0 = head * Sq + i0;
         int kvHead = head / sizes.get(ProblemData.GROUP);
-        int key0 = kvHead * Sk;
-        int keysEnd = Masking.visibleOrNone(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
-        int sees0 = Masking.visibleOrNone(i0 + ty, Sq, Sk, flags);
-        int sees1 = Masking.visibleOrNone(i0 + ty + TY, Sq, Sk, flags);
-        int sees2 = Masking.visibleOrNone(i0 + ty + 2 * TY, Sq, Sk, flags);
-        int sees3 = Masking.visibleOrNone(i0 + ty + 3 * TY, Sq, Sk, flags);
+        int queryStride = Views.rowStride(sizes, Views.Q, D, flags);
+        int query0 = Views.queryHead(sizes, Views.Q, head, Sq, D, flags) + i0 * queryStride;
+        int keyStride = Views.rowStride(sizes, Views.K, D, flags);
+        int key0 = Views.keyHead(sizes, Views.K, kvHead, Sk, D, flags);
+        int keysBegin = Masking.first(sizes, i0, flags);
+        int keysEnd = Masking.end(sizes, Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
+        int first0 = Masking.first(sizes, Math.min(i0 + ty, Sq - 1), flags);
+        int end0 = Masking.endOrNone(sizes, i0 + ty, Sq, Sk, flags);
+        int first1 = Masking.first(sizes, Math.min(i0 + ty + TY, Sq - 1), flags);
+        int end1 = Masking.endOrNone(sizes, i0 + ty + TY, Sq, Sk, flags);
+        int first2 = Masking.first(sizes, Math.min(i0 + ty + 2 * TY, Sq - 1), flags);
+        int end2 = Masking.endOrNone(sizes, i0 + ty + 2 * TY, Sq, Sk, flags);
+        int first3 = Masking.first(sizes, Math.min(i0 + ty + 3 * TY, Sq - 1), flags);
+        int end3 = Masking.endOrNone(sizes, i0 + ty + 3 * TY, Sq, Sk, flags);
         int rows = heads * Sq;
         int all = rows * D;
         int numbers = numbersAt(rows, D);
@@ -122,7 +131,7 @@ public final class GpuMean {
             int d = n % dims;
             float value = 0f;
             if (i0 + i < Sq && d < D) {
-                value = q.get((row0 + i) * D + d);
+                value = Views.get(q, k, query0 + i * queryStride + d, flags);
             }
             qt[GpuTiles.queryAt(i, d, dims)] = value;
         }
@@ -155,7 +164,7 @@ public final class GpuMean {
         Float4 z1 = GpuTiles.spread(0f);
         Float4 z2 = GpuTiles.spread(0f);
         Float4 z3 = GpuTiles.spread(0f);
-        for (int j0 = 0; j0 < keysEnd; j0 += bn) {
+        for (int j0 = keysBegin; j0 < keysEnd; j0 += bn) {
             Float4 s0 = GpuTiles.spread(0f);
             Float4 s1 = GpuTiles.spread(0f);
             Float4 s2 = GpuTiles.spread(0f);
@@ -168,10 +177,10 @@ public final class GpuMean {
                 float one = d0 + td < D ? 1f : 0f;
                 ctx.localBarrier();
                 for (int j = tj; j < bn; j += 16 * step) { // sixteen loads in flight
-                    Float4 t0 = GpuTiles.column(k, key0, j0 + j, step, Sk - 1, D, tc);
-                    Float4 t1 = GpuTiles.column(k, key0, j0 + j + 4 * step, step, Sk - 1, D, tc);
-                    Float4 t2 = GpuTiles.column(k, key0, j0 + j + 8 * step, step, Sk - 1, D, tc);
-                    Float4 t3 = GpuTiles.column(k, key0, j0 + j + 12 * step, step, Sk - 1, D, tc);
+                    Float4 t0 = GpuTiles.column(k, key0, j0 + j, step, Sk - 1, keyStride, tc);
+                    Float4 t1 = GpuTiles.column(k, key0, j0 + j + 4 * step, step, Sk - 1, keyStride, tc);
+                    Float4 t2 = GpuTiles.column(k, key0, j0 + j + 8 * step, step, Sk - 1, keyStride, tc);
+                    Float4 t3 = GpuTiles.column(k, key0, j0 + j + 12 * step, step, Sk - 1, keyStride, tc);
                     for (int e = 0; e < 4; e++) {
                         kt[GpuTiles.keyAt(j + e * step, td, ds)] = GpuTiles.padded(GpuTiles.pick(e, t0) - shift, one, D < dims);
                         if (4 * step < bn) {
@@ -196,10 +205,10 @@ public final class GpuMean {
             }
             // the block's running maximum, then weights relative to it
             int key = j0 + tx;
-            s0 = GpuTiles.masked(s0, scale, key, TX, sees0);
-            s1 = GpuTiles.masked(s1, scale, key, TX, sees1);
-            s2 = GpuTiles.masked(s2, scale, key, TX, sees2);
-            s3 = GpuTiles.masked(s3, scale, key, TX, sees3);
+            s0 = GpuTiles.masked(s0, scale, key, TX, first0, end0, flags);
+            s1 = GpuTiles.masked(s1, scale, key, TX, first1, end1, flags);
+            s2 = GpuTiles.masked(s2, scale, key, TX, first2, end2, flags);
+            s3 = GpuTiles.masked(s3, scale, key, TX, first3, end3, flags);
             et[ty * TX + tx] = GpuTiles.max(s0);
             et[(ty + TY) * TX + tx] = GpuTiles.max(s1);
             et[(ty + 2 * TY) * TX + tx] = GpuTiles.max(s2);
@@ -277,10 +286,10 @@ public final class GpuMean {
                     ctx.localBarrier();
                     for (int d = tid; d < dims; d += T) {
                         int tc = Math.min(d, D - 1);
-                        Float4 t0 = GpuTiles.column(k, key0, j0 + k0, 1, Sk - 1, D, tc);
-                        Float4 t1 = GpuTiles.column(k, key0, j0 + k0 + 4, 1, Sk - 1, D, tc);
-                        Float4 t2 = GpuTiles.column(k, key0, j0 + k0 + 8, 1, Sk - 1, D, tc);
-                        Float4 t3 = GpuTiles.column(k, key0, j0 + k0 + 12, 1, Sk - 1, D, tc);
+                        Float4 t0 = GpuTiles.column(k, key0, j0 + k0, 1, Sk - 1, keyStride, tc);
+                        Float4 t1 = GpuTiles.column(k, key0, j0 + k0 + 4, 1, Sk - 1, keyStride, tc);
+                        Float4 t2 = GpuTiles.column(k, key0, j0 + k0 + 8, 1, Sk - 1, keyStride, tc);
+                        Float4 t3 = GpuTiles.column(k, key0, j0 + k0 + 12, 1, Sk - 1, keyStride, tc);
                         float shift = centre.get(kvHead * D + tc);
                         float one = d < D ? 1f : 0f;
                         for (int e = 0; e < 4; e++) {
@@ -376,7 +385,7 @@ public final class GpuMean {
             for (int d = tx; d < D; d += TX) {
                 int at = (row0 + i) * D + d;
                 float mean = kbar.get(at) * inverse;
-                float query = q.get(at);
+                float query = Views.get(q, k, query0 + i * queryStride + d, flags);
                 float b = total > 0f ? mean + centre.get(kvHead * D + d) - query : 0f;
                 float second = scratch.get(at) * inverse;
                 if (jacobi) {
@@ -415,7 +424,7 @@ public final class GpuMean {
             float rr = 0f;
             for (int d = tx; d < D; d += TX) {
                 int at = (row0 + i) * D + d;
-                float query = q.get(at);
+                float query = Views.get(q, k, query0 + i * queryStride + d, flags);
                 float r = bb > 0f ? kbar.get(at) + centre.get(kvHead * D + d) - query : 0f;
                 if (!jacobi) {
                     r -= alpha * scratch.get(at);

@@ -2,6 +2,7 @@ package io.github.flashlla.tornado.kernels.forward;
 
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import io.github.flashlla.tornado.kernels.tile.ProblemData;
+import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -60,12 +61,24 @@ public final class GpuOutput {
         int i0 = ((Sq + bm - 1) / bm - 1 - ctx.groupIdx / heads) * bm;
         int row0 = head * Sq + i0;
         int kvHead = head / sizes.get(ProblemData.GROUP);
-        int key0 = kvHead * Sk;
-        int keysEnd = Masking.visibleOrNone(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
-        int sees0 = Masking.visibleOrNone(i0 + ty, Sq, Sk, flags);
-        int sees1 = Masking.visibleOrNone(i0 + ty + TY, Sq, Sk, flags);
-        int sees2 = Masking.visibleOrNone(i0 + ty + 2 * TY, Sq, Sk, flags);
-        int sees3 = Masking.visibleOrNone(i0 + ty + 3 * TY, Sq, Sk, flags);
+        int queryStride = Views.rowStride(sizes, Views.Q, D, flags);
+        int query0 = Views.queryHead(sizes, Views.Q, head, Sq, D, flags) + i0 * queryStride;
+        int keyStride = Views.rowStride(sizes, Views.K, D, flags);
+        int key0 = Views.keyHead(sizes, Views.K, kvHead, Sk, D, flags);
+        int valueStride = Views.rowStride(sizes, Views.V, Dv, flags);
+        int value0 = Views.keyHead(sizes, Views.V, kvHead, Sk, Dv, flags);
+        int outputStride = Views.rowStride(sizes, Views.O, Dv, flags);
+        int output0 = Views.queryHead(sizes, Views.O, head, Sq, Dv, flags) + i0 * outputStride;
+        int keysBegin = Masking.first(sizes, i0, flags);
+        int keysEnd = Masking.end(sizes, Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
+        int first0 = Masking.first(sizes, Math.min(i0 + ty, Sq - 1), flags);
+        int end0 = Masking.endOrNone(sizes, i0 + ty, Sq, Sk, flags);
+        int first1 = Masking.first(sizes, Math.min(i0 + ty + TY, Sq - 1), flags);
+        int end1 = Masking.endOrNone(sizes, i0 + ty + TY, Sq, Sk, flags);
+        int first2 = Masking.first(sizes, Math.min(i0 + ty + 2 * TY, Sq - 1), flags);
+        int end2 = Masking.endOrNone(sizes, i0 + ty + 2 * TY, Sq, Sk, flags);
+        int first3 = Masking.first(sizes, Math.min(i0 + ty + 3 * TY, Sq - 1), flags);
+        int end3 = Masking.endOrNone(sizes, i0 + ty + 3 * TY, Sq, Sk, flags);
         int rows = heads * Sq;
         int last = head * Sq + Sq - 1;
         float m0 = lse.get(Math.min(row0 + ty, last));
@@ -81,7 +94,7 @@ public final class GpuOutput {
             float query = 0f;
             float other = 0f;
             if (i0 + i < Sq && d < D) {
-                query = q.get((row0 + i) * D + d);
+                query = Views.get(q, k, Views.at(query0, queryStride, row0, i, D, flags) + d, flags);
                 other = x.get((row0 + i) * D + d);
             }
             qt[GpuTiles.queryAt(i, d, dims)] = query;
@@ -117,7 +130,7 @@ public final class GpuOutput {
         Float4 b1 = GpuTiles.spread(0f);
         Float4 b2 = GpuTiles.spread(0f);
         Float4 b3 = GpuTiles.spread(0f);
-        for (int j0 = 0; j0 < keysEnd; j0 += bn) {
+        for (int j0 = keysBegin; j0 < keysEnd; j0 += bn) {
             Float4 s0 = GpuTiles.spread(0f);
             Float4 s1 = GpuTiles.spread(0f);
             Float4 s2 = GpuTiles.spread(0f);
@@ -134,10 +147,10 @@ public final class GpuOutput {
                 float one = d0 + td < D ? 1f : 0f;
                 ctx.localBarrier();
                 for (int j = tj; j < bn; j += 16 * step) { // sixteen loads in flight
-                    Float4 t0 = GpuTiles.column(k, key0, j0 + j, step, Sk - 1, D, tc);
-                    Float4 t1 = GpuTiles.column(k, key0, j0 + j + 4 * step, step, Sk - 1, D, tc);
-                    Float4 t2 = GpuTiles.column(k, key0, j0 + j + 8 * step, step, Sk - 1, D, tc);
-                    Float4 t3 = GpuTiles.column(k, key0, j0 + j + 12 * step, step, Sk - 1, D, tc);
+                    Float4 t0 = GpuTiles.column(k, key0, j0 + j, step, Sk - 1, keyStride, tc);
+                    Float4 t1 = GpuTiles.column(k, key0, j0 + j + 4 * step, step, Sk - 1, keyStride, tc);
+                    Float4 t2 = GpuTiles.column(k, key0, j0 + j + 8 * step, step, Sk - 1, keyStride, tc);
+                    Float4 t3 = GpuTiles.column(k, key0, j0 + j + 12 * step, step, Sk - 1, keyStride, tc);
                     for (int e = 0; e < 4; e++) {
                         kt[GpuTiles.keyAt(j + e * step, td, ds)] = GpuTiles.padded(GpuTiles.pick(e, t0) - shift, one, D < dims);
                         if (4 * step < bn) {
@@ -165,10 +178,10 @@ public final class GpuOutput {
                 }
             }
             int key = j0 + tx;
-            s0 = GpuTiles.weighted(GpuTiles.weights(s0, scale, m0, key, TX, sees0), xk0, -1f, u0);
-            s1 = GpuTiles.weighted(GpuTiles.weights(s1, scale, m1, key, TX, sees1), xk1, -1f, u1);
-            s2 = GpuTiles.weighted(GpuTiles.weights(s2, scale, m2, key, TX, sees2), xk2, -1f, u2);
-            s3 = GpuTiles.weighted(GpuTiles.weights(s3, scale, m3, key, TX, sees3), xk3, -1f, u3);
+            s0 = GpuTiles.weighted(GpuTiles.weights(s0, scale, m0, key, TX, first0, end0, flags), xk0, -1f, u0);
+            s1 = GpuTiles.weighted(GpuTiles.weights(s1, scale, m1, key, TX, first1, end1, flags), xk1, -1f, u1);
+            s2 = GpuTiles.weighted(GpuTiles.weights(s2, scale, m2, key, TX, first2, end2, flags), xk2, -1f, u2);
+            s3 = GpuTiles.weighted(GpuTiles.weights(s3, scale, m3, key, TX, first3, end3, flags), xk3, -1f, u3);
             for (int j = 0; j < 4; j++) {
                 int wa = ty * bn + ((((tx + TX * j) >> 2) ^ sww) << 2) + (tx & 3);
                 wt[wa] = GpuTiles.pick(j, s0);
@@ -181,10 +194,10 @@ public final class GpuOutput {
                     ctx.localBarrier();
                     for (int d = tid; d < dims; d += T) {
                         int tc = Math.min(d, Dv - 1);
-                        Float4 t0 = GpuTiles.column(v, key0, j0 + k0, 1, Sk - 1, Dv, tc);
-                        Float4 t1 = GpuTiles.column(v, key0, j0 + k0 + 4, 1, Sk - 1, Dv, tc);
-                        Float4 t2 = GpuTiles.column(v, key0, j0 + k0 + 8, 1, Sk - 1, Dv, tc);
-                        Float4 t3 = GpuTiles.column(v, key0, j0 + k0 + 12, 1, Sk - 1, Dv, tc);
+                        Float4 t0 = GpuTiles.column(v, k, value0, j0 + k0, 1, Sk - 1, valueStride, tc, flags);
+                        Float4 t1 = GpuTiles.column(v, k, value0, j0 + k0 + 4, 1, Sk - 1, valueStride, tc, flags);
+                        Float4 t2 = GpuTiles.column(v, k, value0, j0 + k0 + 8, 1, Sk - 1, valueStride, tc, flags);
+                        Float4 t3 = GpuTiles.column(v, k, value0, j0 + k0 + 12, 1, Sk - 1, valueStride, tc, flags);
                         float one = d < Dv ? 1f : 0f;
                         for (int e = 0; e < 4; e++) {
                             int ka = GpuTiles.keyAt(e, d, dims);
@@ -204,10 +217,10 @@ public final class GpuOutput {
                 float one = td < Dv ? 1f : 0f;
                 ctx.localBarrier();
                 for (int j = tj; j < bn; j += 16 * step) { // sixteen loads in flight
-                    Float4 t0 = GpuTiles.column(v, key0, j0 + j, step, Sk - 1, Dv, tc);
-                    Float4 t1 = GpuTiles.column(v, key0, j0 + j + 4 * step, step, Sk - 1, Dv, tc);
-                    Float4 t2 = GpuTiles.column(v, key0, j0 + j + 8 * step, step, Sk - 1, Dv, tc);
-                    Float4 t3 = GpuTiles.column(v, key0, j0 + j + 12 * step, step, Sk - 1, Dv, tc);
+                    Float4 t0 = GpuTiles.column(v, k, value0, j0 + j, step, Sk - 1, valueStride, tc, flags);
+                    Float4 t1 = GpuTiles.column(v, k, value0, j0 + j + 4 * step, step, Sk - 1, valueStride, tc, flags);
+                    Float4 t2 = GpuTiles.column(v, k, value0, j0 + j + 8 * step, step, Sk - 1, valueStride, tc, flags);
+                    Float4 t3 = GpuTiles.column(v, k, value0, j0 + j + 12 * step, step, Sk - 1, valueStride, tc, flags);
                     for (int e = 0; e < 4; e++) {
                         kt[GpuTiles.keyAt(j + e * step, td, ds)] = GpuTiles.padded(GpuTiles.pick(e, t0), one, Dv < dims);
                         if (4 * step < bn) {
@@ -241,12 +254,12 @@ public final class GpuOutput {
                 }
             }
         }
-        GpuTiles.storeIf(i0 + ty, Sq, o, (row0 + ty) * Dv, tx, dims, Dv, a0, b0);
-        GpuTiles.storeIf(i0 + ty + TY, Sq, o, (row0 + ty + TY) * Dv, tx, dims, Dv, a1, b1);
-        GpuTiles.storeIf(i0 + ty + 2 * TY, Sq, o, (row0 + ty + 2 * TY) * Dv, tx, dims, Dv, a2, b2);
-        GpuTiles.storeIf(i0 + ty + 3 * TY, Sq, o, (row0 + ty + 3 * TY) * Dv, tx, dims, Dv, a3, b3);
+        GpuTiles.storeIf(i0 + ty, Sq, o, Views.at(output0, outputStride, row0, ty, Dv, flags), tx, dims, Dv, a0, b0);
+        GpuTiles.storeIf(i0 + ty + TY, Sq, o, Views.at(output0, outputStride, row0, ty + TY, Dv, flags), tx, dims, Dv, a1, b1);
+        GpuTiles.storeIf(i0 + ty + 2 * TY, Sq, o, Views.at(output0, outputStride, row0, ty + 2 * TY, Dv, flags), tx, dims, Dv, a2, b2);
+        GpuTiles.storeIf(i0 + ty + 3 * TY, Sq, o, Views.at(output0, outputStride, row0, ty + 3 * TY, Dv, flags), tx, dims, Dv, a3, b3);
         for (int i = ty; i < live; i += TY) {
-            int visible = Masking.visibleOrNone(i0 + i, Sq, Sk, flags);
+            int visible = Masking.end(sizes, i0 + i, Sq, Sk, flags) - Masking.first(sizes, i0 + i, flags);
             for (int d = tx; d < D; d += TX) {
                 int at = (row0 + i) * D + d;
                 kbar.set(at, kbar.get(at) + (visible > 0 ? centre.get(kvHead * D + d) : 0f));
@@ -254,7 +267,7 @@ public final class GpuOutput {
             if (tx == TX - 1) { // never the only thread of a launch without its grid, which then leaves stats unwritten
                 float shift = 0f;
                 for (int d = 0; d < D; d++) {
-                    shift += q.get((row0 + i) * D + d) * centre.get(kvHead * D + d);
+                    shift += Views.get(q, k, Views.at(query0, queryStride, row0, i, D, flags) + d, flags) * centre.get(kvHead * D + d);
                 }
                 lse.set(row0 + i, visible > 0 ? lse.get(row0 + i) + scale * shift : Float.NEGATIVE_INFINITY);
                 stats.set(2 * (row0 + i), scratch.get(numbers + 4 * (row0 + i) + 2));

@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.kernels.forward;
 import io.github.flashlla.tornado.kernels.tile.KeptResiduals;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import io.github.flashlla.tornado.kernels.tile.ProblemData;
+import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -76,12 +77,20 @@ public final class GpuSolve {
         int i0 = ((Sq + bm - 1) / bm - 1 - ctx.groupIdx / heads) * bm;
         int row0 = head * Sq + i0;
         int kvHead = head / sizes.get(ProblemData.GROUP);
-        int key0 = kvHead * Sk;
-        int keysEnd = Masking.visibleOrNone(Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
-        int sees0 = Masking.visibleOrNone(i0 + ty, Sq, Sk, flags);
-        int sees1 = Masking.visibleOrNone(i0 + ty + TY, Sq, Sk, flags);
-        int sees2 = Masking.visibleOrNone(i0 + ty + 2 * TY, Sq, Sk, flags);
-        int sees3 = Masking.visibleOrNone(i0 + ty + 3 * TY, Sq, Sk, flags);
+        int queryStride = Views.rowStride(sizes, Views.Q, D, flags);
+        int query0 = Views.queryHead(sizes, Views.Q, head, Sq, D, flags) + i0 * queryStride;
+        int keyStride = Views.rowStride(sizes, Views.K, D, flags);
+        int key0 = Views.keyHead(sizes, Views.K, kvHead, Sk, D, flags);
+        int keysBegin = Masking.first(sizes, i0, flags);
+        int keysEnd = Masking.end(sizes, Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
+        int first0 = Masking.first(sizes, Math.min(i0 + ty, Sq - 1), flags);
+        int end0 = Masking.endOrNone(sizes, i0 + ty, Sq, Sk, flags);
+        int first1 = Masking.first(sizes, Math.min(i0 + ty + TY, Sq - 1), flags);
+        int end1 = Masking.endOrNone(sizes, i0 + ty + TY, Sq, Sk, flags);
+        int first2 = Masking.first(sizes, Math.min(i0 + ty + 2 * TY, Sq - 1), flags);
+        int end2 = Masking.endOrNone(sizes, i0 + ty + 2 * TY, Sq, Sk, flags);
+        int first3 = Masking.first(sizes, Math.min(i0 + ty + 3 * TY, Sq - 1), flags);
+        int end3 = Masking.endOrNone(sizes, i0 + ty + 3 * TY, Sq, Sk, flags);
         int rows = heads * Sq;
         int all = rows * D;
         int last = head * Sq + Sq - 1;
@@ -123,7 +132,7 @@ public final class GpuSolve {
             for (int d = tx; d < D; d += TX) {
                 int at = (row0 + i) * D + d;
                 float r = KeptResiduals.residual(o, x, row0 + i, d, D, Dv, all);
-                yt[GpuTiles.queryAt(i, d, dims)] = jacobi ? r / scratch.get(at) : r - along * q.get(at);
+                yt[GpuTiles.queryAt(i, d, dims)] = jacobi ? r / scratch.get(at) : r - along * Views.get(q, k, query0 + i * queryStride + d, flags);
             }
         }
         int iteration = 0;
@@ -150,7 +159,7 @@ public final class GpuSolve {
                 int d = n % dims;
                 float value = 0f;
                 if (i < live && d < D) {
-                    value = q.get((row0 + i) * D + d);
+                    value = Views.get(q, k, query0 + i * queryStride + d, flags);
                 }
                 qt[GpuTiles.queryAt(i, d, dims)] = value;
             }
@@ -188,7 +197,7 @@ public final class GpuSolve {
             float l1 = 0f;
             float l2 = 0f;
             float l3 = 0f;
-            for (int j0 = 0; j0 < end; j0 += bn) {
+            for (int j0 = keysBegin; j0 < end; j0 += bn) {
                 Float4 s0 = GpuTiles.spread(0f);
                 Float4 s1 = GpuTiles.spread(0f);
                 Float4 s2 = GpuTiles.spread(0f);
@@ -205,10 +214,10 @@ public final class GpuSolve {
                     float one = d0 + td < D ? 1f : 0f;
                     ctx.localBarrier();
                     for (int j = tj; j < bn; j += 16 * step) { // sixteen loads in flight
-                        Float4 t0 = GpuTiles.column(k, key0, j0 + j, step, Sk - 1, D, tc);
-                        Float4 t1 = GpuTiles.column(k, key0, j0 + j + 4 * step, step, Sk - 1, D, tc);
-                        Float4 t2 = GpuTiles.column(k, key0, j0 + j + 8 * step, step, Sk - 1, D, tc);
-                        Float4 t3 = GpuTiles.column(k, key0, j0 + j + 12 * step, step, Sk - 1, D, tc);
+                        Float4 t0 = GpuTiles.column(k, key0, j0 + j, step, Sk - 1, keyStride, tc);
+                        Float4 t1 = GpuTiles.column(k, key0, j0 + j + 4 * step, step, Sk - 1, keyStride, tc);
+                        Float4 t2 = GpuTiles.column(k, key0, j0 + j + 8 * step, step, Sk - 1, keyStride, tc);
+                        Float4 t3 = GpuTiles.column(k, key0, j0 + j + 12 * step, step, Sk - 1, keyStride, tc);
                         for (int e = 0; e < 4; e++) {
                             kt[GpuTiles.keyAt(j + e * step, td, ds)] = GpuTiles.padded(GpuTiles.pick(e, t0) - shift, one, D < dims);
                             if (4 * step < bn) {
@@ -236,10 +245,10 @@ public final class GpuSolve {
                     }
                 }
                 int key = j0 + tx;
-                s0 = GpuTiles.weighted(GpuTiles.weights(s0, scale, m0, key, TX, sees0), -yk0, 1f, u0);
-                s1 = GpuTiles.weighted(GpuTiles.weights(s1, scale, m1, key, TX, sees1), -yk1, 1f, u1);
-                s2 = GpuTiles.weighted(GpuTiles.weights(s2, scale, m2, key, TX, sees2), -yk2, 1f, u2);
-                s3 = GpuTiles.weighted(GpuTiles.weights(s3, scale, m3, key, TX, sees3), -yk3, 1f, u3);
+                s0 = GpuTiles.weighted(GpuTiles.weights(s0, scale, m0, key, TX, first0, end0, flags), -yk0, 1f, u0);
+                s1 = GpuTiles.weighted(GpuTiles.weights(s1, scale, m1, key, TX, first1, end1, flags), -yk1, 1f, u1);
+                s2 = GpuTiles.weighted(GpuTiles.weights(s2, scale, m2, key, TX, first2, end2, flags), -yk2, 1f, u2);
+                s3 = GpuTiles.weighted(GpuTiles.weights(s3, scale, m3, key, TX, first3, end3, flags), -yk3, 1f, u3);
                 l0 += GpuTiles.sum(s0);
                 l1 += GpuTiles.sum(s1);
                 l2 += GpuTiles.sum(s2);
@@ -256,10 +265,10 @@ public final class GpuSolve {
                         ctx.localBarrier();
                         for (int d = tid; d < dims; d += T) {
                             int tc = Math.min(d, D - 1);
-                            Float4 t0 = GpuTiles.column(k, key0, j0 + k0, 1, Sk - 1, D, tc);
-                            Float4 t1 = GpuTiles.column(k, key0, j0 + k0 + 4, 1, Sk - 1, D, tc);
-                            Float4 t2 = GpuTiles.column(k, key0, j0 + k0 + 8, 1, Sk - 1, D, tc);
-                            Float4 t3 = GpuTiles.column(k, key0, j0 + k0 + 12, 1, Sk - 1, D, tc);
+                            Float4 t0 = GpuTiles.column(k, key0, j0 + k0, 1, Sk - 1, keyStride, tc);
+                            Float4 t1 = GpuTiles.column(k, key0, j0 + k0 + 4, 1, Sk - 1, keyStride, tc);
+                            Float4 t2 = GpuTiles.column(k, key0, j0 + k0 + 8, 1, Sk - 1, keyStride, tc);
+                            Float4 t3 = GpuTiles.column(k, key0, j0 + k0 + 12, 1, Sk - 1, keyStride, tc);
                             float shift = centre.get(kvHead * D + tc);
                             float one = d < D ? 1f : 0f;
                             for (int e = 0; e < 4; e++) {
@@ -360,7 +369,7 @@ public final class GpuSolve {
                         float move = alpha * yt[own];
                         r -= alpha * ay;
                         if (!jacobi) {
-                            move += along * q.get(at);
+                            move += along * Views.get(q, k, query0 + i * queryStride + d, flags);
                             r -= along * scratch.get(at);
                         }
                         x.set(at, x.get(at) + move);
@@ -400,7 +409,7 @@ public final class GpuSolve {
                         rr += r * r;
                         zay += z * qt[GpuTiles.queryAt(i, d, dims)];
                         third += z * (jacobi ? r : second);
-                        qr += r * q.get(at);
+                        qr += r * Views.get(q, k, query0 + i * queryStride + d, flags);
                     }
                     wt[i * TX + tx] = rr;
                     wt[slot + i * TX + tx] = zay;
@@ -433,7 +442,7 @@ public final class GpuSolve {
                             int at = (row0 + i) * D + d;
                             int own = GpuTiles.queryAt(i, d, dims);
                             float r = KeptResiduals.residual(o, x, row0 + i, d, D, Dv, all);
-                            yt[own] = (jacobi ? r / scratch.get(at) : r - along * q.get(at)) - beta * yt[own];
+                            yt[own] = (jacobi ? r / scratch.get(at) : r - along * Views.get(q, k, query0 + i * queryStride + d, flags)) - beta * yt[own];
                         }
                     }
                 }

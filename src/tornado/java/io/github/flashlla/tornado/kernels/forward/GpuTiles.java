@@ -1,6 +1,7 @@
 package io.github.flashlla.tornado.kernels.forward;
 
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.vectors.Float4;
@@ -105,10 +106,21 @@ final class GpuTiles {
         return dims <= 128 ? 7 : 3;
     }
 
-    /** Four rows of one column from row j on, each so many behind the one before, none behind the last. */
-    static Float4 column(FloatArray a, int first, int j, int step, int last, int width, int column) {
-        return new Float4(a.get((first + Math.min(j, last)) * width + column), a.get((first + Math.min(j + step, last)) * width + column),
-                a.get((first + Math.min(j + 2 * step, last)) * width + column), a.get((first + Math.min(j + 3 * step, last)) * width + column));
+    /** Four rows of one column from row j on, each so many behind the one before, none behind the last; rows are {@code stride} apart. */
+    static Float4 column(FloatArray a, int start, int j, int step, int last, int stride, int column) {
+        int at = start + column;
+        return new Float4(a.get(at + Math.min(j, last) * stride), a.get(at + Math.min(j + step, last) * stride),
+                a.get(at + Math.min(j + 2 * step, last) * stride), a.get(at + Math.min(j + 3 * step, last) * stride));
+    }
+
+    /** The same of values, which may be in the array of keys. */
+    static Float4 column(FloatArray v, FloatArray k, int start, int j, int step, int last, int stride, int column, int flags) {
+        int at = start + column;
+        float v0 = Views.get(v, k, at + Math.min(j, last) * stride, flags);
+        float v1 = Views.get(v, k, at + Math.min(j + step, last) * stride, flags);
+        float v2 = Views.get(v, k, at + Math.min(j + 2 * step, last) * stride, flags);
+        float v3 = Views.get(v, k, at + Math.min(j + 3 * step, last) * stride, flags);
+        return new Float4(v0, v1, v2, v3);
     }
 
     /** An element, or 0 in a column behind the last, where there are such: {@code in} is 1 or 0. */
@@ -141,35 +153,35 @@ final class GpuTiles {
         return a.getX() + a.getY() + (a.getZ() + a.getW());
     }
 
-    /** Softmax weights of four keys; 0 for those that the row does not see. */
-    static Float4 weights(Float4 s, float scale, float m, int key, int TX, int sees) {
-        float first = weight(s.getX(), scale, m, key, sees);
-        float second = weight(s.getY(), scale, m, key + TX, sees);
-        float third = weight(s.getZ(), scale, m, key + 2 * TX, sees);
-        float fourth = weight(s.getW(), scale, m, key + 3 * TX, sees);
-        return new Float4(first, second, third, fourth);
+    /** Softmax weights of four keys; 0 for those that the row does not see, which are before the first where there are spans. */
+    static Float4 weights(Float4 s, float scale, float m, int key, int TX, int first, int end, int flags) {
+        float w0 = weight(s.getX(), scale, m, key, first, end, flags);
+        float w1 = weight(s.getY(), scale, m, key + TX, first, end, flags);
+        float w2 = weight(s.getZ(), scale, m, key + 2 * TX, first, end, flags);
+        float w3 = weight(s.getW(), scale, m, key + 3 * TX, first, end, flags);
+        return new Float4(w0, w1, w2, w3);
     }
 
-    private static float weight(float s, float scale, float m, int key, int sees) {
+    private static float weight(float s, float scale, float m, int key, int first, int end, int flags) {
         float w = 0f;
-        if (key < sees) {
+        if (Masking.sees(key, first, end, flags) > 0) {
             w = TornadoMath.exp(scale * s - m);
         }
         return w;
     }
 
     /** Scores, and less than any score for keys that the row does not see. */
-    static Float4 masked(Float4 s, float scale, int key, int TX, int sees) {
-        float first = masked(s.getX(), scale, key, sees);
-        float second = masked(s.getY(), scale, key + TX, sees);
-        float third = masked(s.getZ(), scale, key + 2 * TX, sees);
-        float fourth = masked(s.getW(), scale, key + 3 * TX, sees);
-        return new Float4(first, second, third, fourth);
+    static Float4 masked(Float4 s, float scale, int key, int TX, int first, int end, int flags) {
+        float s0 = masked(s.getX(), scale, key, first, end, flags);
+        float s1 = masked(s.getY(), scale, key + TX, first, end, flags);
+        float s2 = masked(s.getZ(), scale, key + 2 * TX, first, end, flags);
+        float s3 = masked(s.getW(), scale, key + 3 * TX, first, end, flags);
+        return new Float4(s0, s1, s2, s3);
     }
 
-    private static float masked(float s, float scale, int key, int sees) {
+    private static float masked(float s, float scale, int key, int first, int end, int flags) {
         float score = Masking.LOW;
-        if (key < sees) {
+        if (Masking.sees(key, first, end, flags) > 0) {
             score = scale * s;
         }
         return score;

@@ -1,10 +1,13 @@
 package io.github.flashlla.tornado.kernels.forward;
 
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
+import io.github.flashlla.tornado.kernels.tile.Views;
 import io.github.flashlla.tornadovm.Pass;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * FlashLLA's three passes as plain Java loops, one query an iteration of each: no work-groups, no local memory, nothing but
@@ -34,21 +37,25 @@ public final class ParallelForward {
     }
 
     /** Pass 1, the online softmax: the largest score, the total weight, and kbar = sum p k, relative to c. */
-    public static void softmax(FloatArray q, FloatArray k, FloatArray centre, FloatArray kbar, FloatArray state, int rows, int group,
-            int Sq, int Sk, int D, float scale, int flags) {
+    public static void softmax(FloatArray q, FloatArray k, FloatArray centre, FloatArray kbar, FloatArray state, IntArray sizes,
+            int rows, int group, int Sq, int Sk, int D, float scale, int flags) {
         for (@Parallel int row = 0; row < rows; row++) {
             int head = row / Sq / group;
-            int seen = Masking.visible(row % Sq, Sq, Sk, flags);
+            int first = Masking.first(sizes, row % Sq, flags);
+            int end = Masking.end(sizes, row % Sq, Sq, Sk, flags);
+            int query = Views.row(sizes, Views.Q, row, Sq, D, flags);
+            int keys = Views.keyHead(sizes, Views.K, head, Sk, D, flags);
+            int keyStride = Views.rowStride(sizes, Views.K, D, flags);
             float[] w = new float[KEYS];
             float max = Masking.LOW;
             float total = 0f;
             for (int d = 0; d < D; d++) {
                 kbar.set(row * D + d, 0f);
             }
-            for (int j0 = 0; j0 < seen; j0 += KEYS) {
+            for (int j0 = first; j0 < end; j0 += KEYS) {
                 float top = max;
                 for (int n = 0; n < KEYS; n++) {
-                    w[n] = j0 + n < seen ? scale * relative(q, row, k, centre, head, Math.min(j0 + n, Sk - 1), Sk, D) : Masking.LOW;
+                    w[n] = j0 + n < end ? scale * relative(q, query, k, centre, keys + Math.min(j0 + n, Sk - 1) * keyStride, head, D, flags) : Masking.LOW;
                     top = Math.max(top, w[n]);
                 }
                 float shrink = TornadoMath.exp(max - top);
@@ -60,7 +67,7 @@ public final class ParallelForward {
                 for (int d = 0; d < D; d++) {
                     float sum = kbar.get(row * D + d) * shrink;
                     for (int n = 0; n < KEYS; n++) {
-                        sum = sum + w[n] * key(k, centre, head, Math.min(j0 + n, Sk - 1), d, Sk, D);
+                        sum = sum + w[n] * key(k, centre, keys + Math.min(j0 + n, Sk - 1) * keyStride, head, d, D);
                     }
                     kbar.set(row * D + d, sum);
                 }
@@ -76,27 +83,33 @@ public final class ParallelForward {
 
     /** Pass 2: A x = kbar - q by conjugate gradients, a sweep over the keys each iteration. */
     public static void solve(FloatArray q, FloatArray k, FloatArray centre, FloatArray kbar, FloatArray ridge, FloatArray x,
-            FloatArray state, FloatArray stats, int rows, int group, int Sq, int Sk, int D, float scale, int flags, float tol,
-            int maxIterations, int kept) {
+            FloatArray state, FloatArray stats, IntArray sizes, int rows, int group, int Sq, int Sk, int D, float scale, int flags, float tol,
+            int kept) {
+        int maxIterations = sizes.get(ProblemData.MAX_ITERATIONS);
         for (@Parallel int row = 0; row < rows; row++) {
             int head = row / Sq / group;
-            int seen = Masking.visible(row % Sq, Sq, Sk, flags);
+            int first = Masking.first(sizes, row % Sq, flags);
+            int end = Masking.end(sizes, row % Sq, Sq, Sk, flags);
+            int query = Views.row(sizes, Views.Q, row, Sq, D, flags);
+            int keys = Views.keyHead(sizes, Views.K, head, Sk, D, flags);
+            int keyStride = Views.rowStride(sizes, Views.K, D, flags);
             int r = 2 * rows + row * D;
             int y = r + rows * D;
             float rr = 0f;
             for (int d = 0; d < D; d++) {
-                float b = seen > 0 ? kbar.get(row * D + d) - (q.get(row * D + d) - centre.get(head * D + d)) : 0f;
+                float b = end > first ? kbar.get(row * D + d) - (Views.get(q, k, query + d, flags) - centre.get(head * D + d)) : 0f;
                 // one key: A = ridge I, to the letter
-                x.set(row * D + d, seen == 1 ? b / ridge.get(row) : 0f);
+                x.set(row * D + d, end - first == 1 ? b / ridge.get(row) : 0f);
                 state.set(r + d, b);
                 state.set(y + d, b);
                 rr = rr + b * b;
             }
             float bb = rr;
-            rr = seen > 1 ? rr : 0f;
+            rr = end - first > 1 ? rr : 0f;
             int count = 0;
             while (rr > tol * tol * bb && count < maxIterations) {
-                float yAy = multiplyByA(q, k, centre, kbar, ridge.get(row), state, row, head, seen, rows, Sk, D, scale);
+                float yAy = multiplyByA(q, query, k, keys, keyStride, centre, kbar, ridge.get(row), state, row, head, first, end, rows, Sk, D, scale,
+                        flags);
                 float step = yAy > 0f ? rr / yAy : 0f;
                 for (int d = 0; d < D; d++) {
                     if (count < kept) {
@@ -126,62 +139,70 @@ public final class ParallelForward {
 
     /** Pass 3: o = sum p (1 - a) v with the slopes a = (k - kbar).x; their mean, 0 but for rounding, is taken off first. */
     public static void output(FloatArray q, FloatArray k, FloatArray v, FloatArray centre, FloatArray kbar, FloatArray x,
-            FloatArray state, FloatArray o, FloatArray lse, int rows, int group, int Sq, int Sk, int D, int Dv, float scale, int flags) {
+            FloatArray state, FloatArray o, FloatArray lse, IntArray sizes, int rows, int group, int Sq, int Sk, int D, int Dv, float scale,
+            int flags) {
         for (@Parallel int row = 0; row < rows; row++) {
             int head = row / Sq / group;
-            int seen = Masking.visible(row % Sq, Sq, Sk, flags);
+            int first = Masking.first(sizes, row % Sq, flags);
+            int end = Masking.end(sizes, row % Sq, Sq, Sk, flags);
+            int query = Views.row(sizes, Views.Q, row, Sq, D, flags);
+            int keys = Views.keyHead(sizes, Views.K, head, Sk, D, flags);
+            int keyStride = Views.rowStride(sizes, Views.K, D, flags);
             float[] w = new float[KEYS];
+            int values = Views.keyHead(sizes, Views.V, head, Sk, Dv, flags);
+            int valueStride = Views.rowStride(sizes, Views.V, Dv, flags);
+            int output = Views.row(sizes, Views.O, row, Sq, Dv, flags);
             float mean = 0f;
-            for (int j = 0; j < seen; j++) {
-                mean = mean + weight(q, k, centre, state, row, head, j, Sk, D, scale) * slope(x, row * D, k, centre, kbar, row, head, j, Sk, D);
+            for (int j = first; j < end; j++) {
+                mean = mean + weight(q, query, k, centre, state, row, keys + j * keyStride, head, D, scale, flags) * slope(x, row * D, k, centre, kbar, row, keys + j * keyStride, head, D);
             }
             for (int e = 0; e < Dv; e++) {
-                o.set(row * Dv + e, 0f);
+                o.set(output + e, 0f);
             }
-            for (int j0 = 0; j0 < seen; j0 += KEYS) {
+            for (int j0 = first; j0 < end; j0 += KEYS) {
                 for (int n = 0; n < KEYS; n++) {
                     int j = Math.min(j0 + n, Sk - 1);
-                    float a = slope(x, row * D, k, centre, kbar, row, head, j, Sk, D) - mean;
-                    w[n] = j0 + n < seen ? weight(q, k, centre, state, row, head, j, Sk, D, scale) * (1f - a) : 0f;
+                    float a = slope(x, row * D, k, centre, kbar, row, keys + j * keyStride, head, D) - mean;
+                    w[n] = j0 + n < end ? weight(q, query, k, centre, state, row, keys + j * keyStride, head, D, scale, flags) * (1f - a) : 0f;
                 }
                 for (int e = 0; e < Dv; e++) {
-                    float sum = o.get(row * Dv + e);
+                    float sum = o.get(output + e);
                     for (int n = 0; n < KEYS; n++) {
-                        sum = sum + w[n] * v.get((head * Sk + Math.min(j0 + n, Sk - 1)) * Dv + e);
+                        sum = sum + w[n] * Views.get(v, k, values + Math.min(j0 + n, Sk - 1) * valueStride + e, flags);
                     }
-                    o.set(row * Dv + e, sum);
+                    o.set(output + e, sum);
                 }
             }
             float shift = 0f;
             for (int d = 0; d < D; d++) {
                 float c = centre.get(head * D + d);
-                shift = shift + q.get(row * D + d) * c;
-                kbar.set(row * D + d, seen > 0 ? kbar.get(row * D + d) + c : 0f);
+                shift = shift + Views.get(q, k, query + d, flags) * c;
+                kbar.set(row * D + d, end > first ? kbar.get(row * D + d) + c : 0f);
             }
             float sum = state.get(2 * row) + TornadoMath.log(state.get(2 * row + 1)) + scale * shift;
-            lse.set(row, seen > 0 ? sum : Float.NEGATIVE_INFINITY);
+            lse.set(row, end > first ? sum : Float.NEGATIVE_INFINITY);
         }
     }
 
     /** A's product with a query's y, sum p ((k - kbar).y) k + ridge y, into {@code state} behind y; returns y.A y. */
-    private static float multiplyByA(FloatArray q, FloatArray k, FloatArray centre, FloatArray kbar, float ridge, FloatArray state,
-            int row, int head, int seen, int rows, int Sk, int D, float scale) {
+    private static float multiplyByA(FloatArray q, int query, FloatArray k, int keys, int keyStride, FloatArray centre, FloatArray kbar,
+            float ridge, FloatArray state, int row, int head, int first, int end, int rows, int Sk, int D, float scale, int flags) {
         int y = 2 * rows + (rows + row) * D;
         int ay = y + rows * D;
         float[] w = new float[KEYS];
         for (int d = 0; d < D; d++) {
             state.set(ay + d, ridge * state.get(y + d));
         }
-        for (int j0 = 0; j0 < seen; j0 += KEYS) {
+        for (int j0 = first; j0 < end; j0 += KEYS) {
             for (int n = 0; n < KEYS; n++) {
                 int j = Math.min(j0 + n, Sk - 1);
-                w[n] = j0 + n < seen ? weight(q, k, centre, state, row, head, j, Sk, D, scale)
-                        * slope(state, y, k, centre, kbar, row, head, j, Sk, D) : 0f;
+                w[n] = j0 + n < end ? weight(q, query, k, centre, state, row, keys + j * keyStride, head, D, scale, flags)
+                        * slope(state, y, k, centre, kbar, row, keys + j * keyStride, head, D) : 0f;
             }
             for (int d = 0; d < D; d++) {
                 float sum = state.get(ay + d);
                 for (int n = 0; n < KEYS; n++) {
-                    sum = sum + w[n] * key(k, centre, head, Math.min(j0 + n, Sk - 1), d, Sk, D);
+                    sum = sum + w[n] * key(k, centre, keys + Math.min(j0 + n, Sk - 1) * keyStride, head, d, D);
                 }
                 state.set(ay + d, sum);
             }
@@ -206,32 +227,31 @@ public final class ParallelForward {
         }
     }
 
-    private static float key(FloatArray k, FloatArray centre, int head, int j, int d, int Sk, int D) {
-        return k.get((head * Sk + j) * D + d) - centre.get(head * D + d);
+    private static float key(FloatArray k, FloatArray centre, int at, int head, int d, int D) {
+        return k.get(at + d) - centre.get(head * D + d);
     }
 
-    /** q.(k - c): a score but for the scale. */
-    private static float relative(FloatArray q, int row, FloatArray k, FloatArray centre, int head, int j, int Sk, int D) {
+    /** q.(k - c): a score but for the scale; q is at {@code query}, k at {@code at}. */
+    private static float relative(FloatArray q, int query, FloatArray k, FloatArray centre, int at, int head, int D, int flags) {
         float sum = 0f;
         for (int d = 0; d < D; d++) {
-            sum = sum + q.get(row * D + d) * key(k, centre, head, j, d, Sk, D);
+            sum = sum + Views.get(q, k, query + d, flags) * key(k, centre, at, head, d, D);
         }
         return sum;
     }
 
-    /** The first primitive, relmm: x.k - x.kbar, a key's slope along the vector at {@code at}. */
-    private static float slope(FloatArray x, int at, FloatArray k, FloatArray centre, FloatArray kbar, int row, int head, int j, int Sk,
-            int D) {
+    /** The first primitive, relmm: x.k - x.kbar, a key's slope along the vector at {@code vector}. */
+    private static float slope(FloatArray x, int vector, FloatArray k, FloatArray centre, FloatArray kbar, int row, int at, int head, int D) {
         float sum = 0f;
         for (int d = 0; d < D; d++) {
-            sum = sum + x.get(at + d) * (key(k, centre, head, j, d, Sk, D) - kbar.get(row * D + d));
+            sum = sum + x.get(vector + d) * (key(k, centre, at, head, d, D) - kbar.get(row * D + d));
         }
         return sum;
     }
 
     /** p of a key, from the score and what pass 1 saved. */
-    private static float weight(FloatArray q, FloatArray k, FloatArray centre, FloatArray state, int row, int head, int j, int Sk, int D,
-            float scale) {
-        return TornadoMath.exp(scale * relative(q, row, k, centre, head, j, Sk, D) - state.get(2 * row)) / state.get(2 * row + 1);
+    private static float weight(FloatArray q, int query, FloatArray k, FloatArray centre, FloatArray state, int row, int at, int head, int D,
+            float scale, int flags) {
+        return TornadoMath.exp(scale * relative(q, query, k, centre, at, head, D, flags) - state.get(2 * row)) / state.get(2 * row + 1);
     }
 }

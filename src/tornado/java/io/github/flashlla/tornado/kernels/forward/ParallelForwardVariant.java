@@ -5,13 +5,13 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
+import io.github.flashlla.tornado.buffers.ProblemArrays;
 import io.github.flashlla.tornado.device.WorkGroupDemand;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.BufferWishes;
 import io.github.flashlla.tornado.kernels.ForwardVariant;
 import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
-import io.github.flashlla.tornado.kernels.tile.Masking;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -32,6 +32,16 @@ public final class ParallelForwardVariant implements ForwardVariant {
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return KernelVariant.unless(options.precision() == DataType.FLOAT32, "it computes in float32")
                 .or(() -> KernelVariant.unless(options.preconditioner() == Preconditioner.NONE, "it has no preconditioner"));
+    }
+
+    @Override
+    public boolean takesSpans() {
+        return true;
+    }
+
+    @Override
+    public boolean takesStrides() {
+        return true;
     }
 
     /** TornadoVM chooses work-groups that the device takes. */
@@ -55,14 +65,14 @@ public final class ParallelForwardVariant implements ForwardVariant {
     public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options, IntArray sizes) {
         int rows = Math.toIntExact(s.rows());
         float scale = (float) options.scaleFor(s.headDim());
-        int flags = Masking.flags(options);
-        tasks.loop("lla_softmax", rows, graph -> graph.task("lla_softmax", ParallelForward::softmax, b.q(), b.k(), b.centre(),
-                b.kbar(), b.scratch(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, flags));
-        tasks.loop("lla_solve", rows, graph -> graph.task("lla_solve", ParallelForward::solve, b.q(), b.k(), b.centre(), b.kbar(),
-                b.ridge(), b.x(), b.scratch(), b.stats(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale,
-                flags, (float) options.tolerance(), options.maxIterations(), GpuForwardVariant.keptResiduals(s, options)));
-        tasks.loop("lla_forward", rows, graph -> graph.task("lla_forward", ParallelForward::output, b.q(), b.k(), b.v(), b.centre(),
-                b.kbar(), b.x(), b.scratch(), b.o(), b.logSumExp(), rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(),
-                s.valueDim(), scale, flags));
+        ProblemArrays p = b.problem();
+        tasks.loop("lla_softmax", rows, graph -> graph.task("lla_softmax", ParallelForward::softmax, b.q(), b.k(), b.centre(), b.kbar(),
+                b.scratch(), sizes, rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, p.flags()));
+        tasks.loop("lla_solve", rows, graph -> graph.task("lla_solve", ParallelForward::solve, b.q(), b.k(), b.centre(), b.kbar(), b.ridge(),
+                b.x(), b.scratch(), b.stats(), sizes, rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, p.flags(),
+                (float) options.tolerance(), GpuForwardVariant.keptResiduals(s, options)));
+        tasks.loop("lla_forward", rows, graph -> graph.task("lla_forward", ParallelForward::output, b.q(), b.k(), b.v(), b.centre(), b.kbar(),
+                b.x(), b.scratch(), b.o(), b.logSumExp(), sizes, rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(),
+                s.valueDim(), scale, p.flags()));
     }
 }

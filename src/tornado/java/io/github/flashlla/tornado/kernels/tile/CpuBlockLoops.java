@@ -56,18 +56,19 @@ public final class CpuBlockLoops {
      * into_i = a_i . b for i &lt; m, a multiple of 4.
      *
      * @param b a block's vectors, {@code width} rows
-     * @param a rows of {@code width} floats, those from {@code row0} on; the one {@code last} behind it stands for all behind it
+     * @param a rows of {@code width} floats, {@code stride} apart, from {@code start} on; the one {@code last} behind the first stands for
+     *     all behind it
      * @param from {@link #FROM_CENTRE} for a_i - centre, a constant
      * @param centre0 where it starts in {@code centre}
      */
-    public static void multiply(VectorFloat16 t, int b, int into, int m, FloatArray a, int row0, int last, int width, int from,
-            FloatArray centre, int centre0) {
+    public static void multiply(VectorFloat16 t, int b, int into, int m, FloatArray a, int start, int stride, int last, int width,
+            int from, FloatArray centre, int centre0) {
         Float16 zero = Lanes.spread(0f);
         for (int i = 0; i < m; i += 4) {
-            int a0 = (row0 + Math.min(i, last)) * width;
-            int a1 = (row0 + Math.min(i + 1, last)) * width;
-            int a2 = (row0 + Math.min(i + 2, last)) * width;
-            int a3 = (row0 + Math.min(i + 3, last)) * width;
+            int a0 = start + Math.min(i, last) * stride;
+            int a1 = start + Math.min(i + 1, last) * stride;
+            int a2 = start + Math.min(i + 2, last) * stride;
+            int a3 = start + Math.min(i + 3, last) * stride;
             Float16 c00 = zero;
             Float16 c01 = zero;
             Float16 c10 = zero;
@@ -114,11 +115,11 @@ public final class CpuBlockLoops {
      * into_d += sum_i a_id w_i for d &lt; width and i &lt; m.
      *
      * @param w a tile; the row behind the last is read and not used
-     * @param a rows of {@code width} floats, those from {@code row0} on
+     * @param a rows of {@code width} floats, {@code stride} apart, from {@code start} on
      * @param from {@link #FROM_CENTRE} for a_i - centre, a constant
      * @param squares 1 for the squares of a_id, otherwise 0
      */
-    public static void accumulate(VectorFloat16 t, int w, int into, int m, FloatArray a, int row0, int width, int from,
+    public static void accumulate(VectorFloat16 t, int w, int into, int m, FloatArray a, int start, int stride, int width, int from,
             FloatArray centre, int centre0, int squares) {
         Float16 zero = Lanes.spread(0f);
         for (int d = 0; d < width; d += 4) {
@@ -147,7 +148,7 @@ public final class CpuBlockLoops {
             Float16 w0 = t.get(w);
             Float16 w1 = t.get(w + 1);
             for (int i = 0; i < m; i++) {
-                int at = (row0 + i) * width;
+                int at = start + i * stride;
                 float a0 = a.get(at + d) - c0;
                 float a1 = a.get(at + d1) - c1;
                 float a2 = a.get(at + d2) - c2;
@@ -195,12 +196,15 @@ public final class CpuBlockLoops {
      * than any.
      *
      * @param tile position of the half
-     * @param sees position of how many keys each query sees
-     * @param unseen more than 0 where some key of the tile is not seen by all
+     * @param sees position of the key behind the last that each query sees
+     * @param unseen more than 0 where some key of the tile is behind the last that some query sees
+     * @param firsts position of the first key that each query sees
+     * @param before more than 0 where some key of the tile is before the first that some query sees
      * @param j0 the tile's first key
      * @return the largest score of each lane, or {@code least} where that is larger
      */
-    public static Float16 scores(VectorFloat16 t, int tile, int m, float scale, int sees, int unseen, int j0, Float16 least) {
+    public static Float16 scores(VectorFloat16 t, int tile, int m, float scale, int sees, int unseen, int firsts, int before, int j0,
+            Float16 least, int flags) {
         float factor = scale;
         if (unseen > 0) {
             // after scaling: a negative scale would turn far below every score into far above
@@ -211,6 +215,17 @@ public final class CpuBlockLoops {
                 t.set(at, Float16.add(s, masked(seen, Lanes.spread(j0 + i + 1f))));
             }
             factor = 1f;
+        }
+        if ((flags & Masking.SPANS) != 0) {
+            if (before > 0) {
+                Float16 first = t.get(firsts);
+                for (int i = 0; i < m; i++) {
+                    int at = tile + i * VECTORS;
+                    Float16 s = Float16.mult(t.get(at), Lanes.spread(factor));
+                    t.set(at, Float16.add(s, masked(Lanes.spread(j0 + i), first)));
+                }
+                factor = 1f;
+            }
         }
         Float16 max = least;
         for (int i = 0; i < m; i++) {

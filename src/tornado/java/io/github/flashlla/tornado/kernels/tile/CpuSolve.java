@@ -33,6 +33,7 @@ public final class CpuSolve {
     public static final int TOTAL = 1;
     /** What makes exponentials weights. */
     public static final int FACTOR = 2;
+    /** The key behind the last that a query sees. */
     public static final int SEES = 3;
     public static final int RIDGE = 4;
     /** What a sweep takes off its products with the keys. */
@@ -54,9 +55,11 @@ public final class CpuSolve {
     private static final int RR = 15;
     private static final int STEP = 16;
     private static final int TURN = 17;
+    /** First key that a query sees. */
+    public static final int FIRST = 18;
     /** The first row for what a pass has of its own. */
-    public static final int OWN = 18;
-    public static final int STATE_ROWS = 22;
+    public static final int OWN = 19;
+    public static final int STATE_ROWS = 23;
     // with a first step along f
     private static final int FF = OWN;
     private static final int FAF = OWN + 1;
@@ -106,12 +109,14 @@ public final class CpuSolve {
         return state + rows(dims, jacobi) * VECTORS;
     }
 
-    /** Scalars of the query in {@code lane} before the first sweep. */
-    public static void begin(FloatArray scratch, int state, int lane, float sees, float ridge) {
+    /** Scalars of the query in {@code lane}, which sees keys {@code first} up to {@code end}, before the first sweep. */
+    public static void begin(FloatArray scratch, int state, int lane, int first, int end, float ridge) {
         int at = state * Lanes.COUNT + lane;
+        float sees = end - first;
         scratch.set(at + TOTAL * ROWS, 0f);
         scratch.set(at + FACTOR * ROWS, 1f);
-        scratch.set(at + SEES * ROWS, sees);
+        scratch.set(at + SEES * ROWS, end);
+        scratch.set(at + FIRST * ROWS, first);
         scratch.set(at + RIDGE * ROWS, ridge);
         scratch.set(at + SHIFT * ROWS, 0f);
         scratch.set(at + COUNT * ROWS, 0f);

@@ -23,7 +23,17 @@ public final class ProblemData {
     public static final int MAX_ITERATIONS = 6;
     /** Residuals that are kept, see {@link KeptResiduals}. */
     public static final int KEPT = 7;
-    private static final int SIZES = 8;
+    /** Query heads of a batch entry, and key/value heads. */
+    public static final int BATCH_HEADS = 8;
+    public static final int BATCH_KV_HEADS = 9;
+    /** Most keys between the first and the last that a block of queries sees, whole tiles of them. */
+    public static final int STRIP = 10;
+    /** What {@link #STRIP} has beside a window: the other queries of a block of a CPU, and a tile that the window begins within. */
+    public static final int BLOCK_AND_TILE = CpuBlockLoops.ROWS + CpuBlockLoops.TILE;
+    /** Where tensors lie, see {@link Views}. */
+    static final int VIEWS = 11;
+    /** First key, and the key behind the last, of every query; then the same of queries for every key. */
+    static final int SPANS = VIEWS + Views.COUNT * Views.NUMBERS;
 
     // of the settings
     public static final int SCALE = 0;
@@ -35,8 +45,13 @@ public final class ProblemData {
 
     private ProblemData() {}
 
-    public static IntArray sizes(AttentionShape shape, LlaOptions options) {
-        IntArray sizes = new IntArray(SIZES);
+    /**
+     * The sizes, for tensors that are row-major and all keys.
+     *
+     * @param spans whether there is room for spans
+     */
+    public static IntArray sizes(AttentionShape shape, LlaOptions options, boolean spans) {
+        IntArray sizes = new IntArray(SPANS + (spans ? 2 * (shape.queryLength() + shape.keyLength()) : 0));
         sizes.set(HEADS, shape.batch() * shape.heads());
         sizes.set(GROUP, shape.group());
         sizes.set(SQ, shape.queryLength());
@@ -45,7 +60,24 @@ public final class ProblemData {
         sizes.set(DV, shape.valueDim());
         sizes.set(MAX_ITERATIONS, options.maxIterations());
         sizes.set(KEPT, 0);
+        sizes.set(BATCH_HEADS, shape.heads());
+        sizes.set(BATCH_KV_HEADS, shape.kvHeads());
+        sizes.set(STRIP, shape.keyLength());
         return sizes;
+    }
+
+    /** Sets which keys query {@code row} sees, or, behind all queries, which queries a key. */
+    public static void setSpan(IntArray sizes, int row, int first, int end) {
+        sizes.set(SPANS + 2 * row, first);
+        sizes.set(SPANS + 2 * row + 1, end);
+    }
+
+    public static int first(IntArray sizes, int row) {
+        return sizes.get(SPANS + 2 * row);
+    }
+
+    public static int end(IntArray sizes, int row) {
+        return sizes.get(SPANS + 2 * row + 1);
     }
 
     public static FloatArray settings(AttentionShape shape, LlaOptions options) {
