@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.ondevice;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
@@ -132,6 +133,7 @@ class ViewsOnDevice {
     /** Blocks of keys that no query of a block sees are never visited. */
     @Test
     void aWindowTakesLessThanATenthOfTheTime() {
+        assumeTrue(Boolean.getBoolean("flashlla.test.times"), "a time is asked for by -Dflashlla.test.times=true, on a machine that does nothing else");
         AttentionShape shape = AttentionShape.square(1, TestDevice.isCpu() ? 1 : 32, 8192, 64);
         LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32, 1);
         LlaOptions options = LlaOptions.defaults().withTolerance(1e-3);

@@ -67,7 +67,7 @@ public final class GpuForwardVariant implements ForwardVariant {
     }
 
     private static long scratchFloats(AttentionShape shape, LlaOptions options) {
-        return GpuMean.scratchFloats(shape.rows(), shape.headDim(), keptResiduals(shape, options));
+        return GpuTiles.scratchFloats(shape.rows(), shape.headDim(), keptResiduals(shape, options));
     }
 
     @Override

@@ -46,21 +46,6 @@ public final class GpuMean {
 
     private GpuMean() {}
 
-    /** Where numbers of rows start in scratch. */
-    static int numbersAt(int rows, int D) {
-        return rows * D;
-    }
-
-    /** Where kept residuals start in scratch. */
-    static int keptAt(int rows, int D) {
-        return rows * D + 4 * rows;
-    }
-
-    /** Floats of scratch. */
-    public static long scratchFloats(long rows, int D, int kept) {
-        return rows * (D + 4 + (long) kept * D);
-    }
-
     /**
      * Launched as a group of {@link GpuTiles#threads} for each {@link GpuTiles#block} rows of a head; the longest first, heads fastest.
      *
@@ -124,7 +109,7 @@ public final class GpuMean {
         int end3 = Masking.endOrNone(sizes, i0 + ty + 3 * TY, Sq, Sk, flags);
         int rows = heads * Sq;
         int all = rows * D;
-        int numbers = numbersAt(rows, D);
+        int numbers = GpuTiles.numbersAt(rows, D);
 
         for (int n = tid; n < bm * dims; n += T) {
             int i = n / dims;

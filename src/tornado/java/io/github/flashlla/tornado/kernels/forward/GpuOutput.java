@@ -86,7 +86,7 @@ public final class GpuOutput {
         float m2 = lse.get(Math.min(row0 + ty + 2 * TY, last));
         float m3 = lse.get(Math.min(row0 + ty + 3 * TY, last));
 
-        int numbers = GpuMean.numbersAt(rows, D);
+        int numbers = GpuTiles.numbersAt(rows, D);
 
         for (int n = tid; n < bm * dims; n += T) {
             int i = n / dims;

@@ -83,14 +83,10 @@ public final class GpuSolve {
         int key0 = Views.keyHead(sizes, Views.K, kvHead, Sk, D, flags);
         int keysBegin = Masking.first(sizes, i0, flags);
         int keysEnd = Masking.end(sizes, Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
-        int first0 = Masking.first(sizes, Math.min(i0 + ty, Sq - 1), flags);
-        int end0 = Masking.endOrNone(sizes, i0 + ty, Sq, Sk, flags);
-        int first1 = Masking.first(sizes, Math.min(i0 + ty + TY, Sq - 1), flags);
-        int end1 = Masking.endOrNone(sizes, i0 + ty + TY, Sq, Sk, flags);
-        int first2 = Masking.first(sizes, Math.min(i0 + ty + 2 * TY, Sq - 1), flags);
-        int end2 = Masking.endOrNone(sizes, i0 + ty + 2 * TY, Sq, Sk, flags);
-        int first3 = Masking.first(sizes, Math.min(i0 + ty + 3 * TY, Sq - 1), flags);
-        int end3 = Masking.endOrNone(sizes, i0 + ty + 3 * TY, Sq, Sk, flags);
+        int first0 = Masking.first(sizes, Math.min(i0 + ty, Sq - 1), flags), end0 = Masking.endOrNone(sizes, i0 + ty, Sq, Sk, flags);
+        int first1 = Masking.first(sizes, Math.min(i0 + ty + TY, Sq - 1), flags), end1 = Masking.endOrNone(sizes, i0 + ty + TY, Sq, Sk, flags);
+        int first2 = Masking.first(sizes, Math.min(i0 + ty + 2 * TY, Sq - 1), flags), end2 = Masking.endOrNone(sizes, i0 + ty + 2 * TY, Sq, Sk, flags);
+        int first3 = Masking.first(sizes, Math.min(i0 + ty + 3 * TY, Sq - 1), flags), end3 = Masking.endOrNone(sizes, i0 + ty + 3 * TY, Sq, Sk, flags);
         int rows = heads * Sq;
         int all = rows * D;
         int last = head * Sq + Sq - 1;
@@ -99,8 +95,8 @@ public final class GpuSolve {
         float m2 = lse.get(Math.min(row0 + ty + 2 * TY, last));
         float m3 = lse.get(Math.min(row0 + ty + 3 * TY, last));
 
-        int numbers = GpuMean.numbersAt(rows, D);
-        int keptAt = GpuMean.keptAt(rows, D);
+        int numbers = GpuTiles.numbersAt(rows, D);
+        int keptAt = GpuTiles.keptAt(rows, D);
         int live = Math.min(bm, Sq - i0);
         // of rows ty + TY n; with an index that is no constant they take no registers during a sweep
         float[] residual = new float[4];
@@ -397,10 +393,7 @@ public final class GpuSolve {
                 }
                 ctx.localBarrier();
                 for (int i = ty; i < live; i += TY) {
-                    float rr = 0f;
-                    float zay = 0f;
-                    float third = 0f; // z.A q, or r.z
-                    float qr = 0f;
+                    float rr = 0f, zay = 0f, third = 0f, qr = 0f; // third: z.A q, or r.z
                     for (int d = tx; d < D; d += TX) {
                         int at = (row0 + i) * D + d;
                         float r = KeptResiduals.residual(o, x, row0 + i, d, D, Dv, all);
@@ -420,10 +413,7 @@ public final class GpuSolve {
                 // the next direction: z less its parts along y and q, as A measures them
                 for (int i = ty; i < live; i += TY) {
                     int n = i / TY;
-                    float rr = 0f;
-                    float zay = 0f;
-                    float third = 0f;
-                    float qr = 0f;
+                    float rr = 0f, zay = 0f, third = 0f, qr = 0f;
                     for (int t = 0; t < TX; t++) {
                         rr += wt[i * TX + t];
                         zay += wt[slot + i * TX + t];

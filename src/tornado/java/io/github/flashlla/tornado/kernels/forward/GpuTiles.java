@@ -240,4 +240,19 @@ final class GpuTiles {
             store(to, at, dims / 2 + 4 * tx, width, right);
         }
     }
+
+    /** Where numbers of rows start in {@link GpuMean}'s scratch. */
+    static int numbersAt(int rows, int D) {
+        return rows * D;
+    }
+
+    /** Where kept residuals start in {@link GpuMean}'s scratch. */
+    static int keptAt(int rows, int D) {
+        return rows * D + 4 * rows;
+    }
+
+    /** Floats of that scratch. */
+    public static long scratchFloats(long rows, int D, int kept) {
+        return rows * (D + 4 + (long) kept * D);
+    }
 }
