@@ -27,6 +27,7 @@ public class EmbeddingPageOnDevice {
 
     @Test
     void theProgramOfThePageRuns() throws Exception {
+        TestDevice.assumeQuickCompiler();
         Path source = ROOT.resolve("src/examples/decoding/src/main/java/example/Decoding.java");
         Matcher block = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL).matcher(Files.readString(ROOT.resolve("docs/embedding.md")));
         assertTrue(block.find());

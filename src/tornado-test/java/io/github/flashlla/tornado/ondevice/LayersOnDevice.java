@@ -65,6 +65,7 @@ public class LayersOnDevice {
     /** A cache without pages, and a head dim that is no multiple of anything. */
     @Test
     void prefillsAndDecodesWithoutPages() throws Exception {
+        TestDevice.assumeQuickCompiler();
         LayerStack stack = new LayerStack(1, 2, 1, 7, 9, new int[] {21}, 16, 3, 0);
         LayerStack.Model model = stack.model();
         stack.check(stack.run(model, DataType.FLOAT32, null), model, stack.expected(model), FLOAT32_BAR, "a cache without pages");

@@ -38,6 +38,9 @@ public class PartialDecodeOnDevice {
     @ParameterizedTest(name = "{0} D={1} Dv={2} H={3}")
     @CsvSource({"FLOAT32, 12, 20, 2", "FLOAT16, 64, 64, 4", "FLOAT32, 160, 8, 1"})
     void isItsDefinition(DataType type, int headDim, int valueDim, int heads) {
+        if (headDim != 12) {
+            TestDevice.assumeQuickCompiler();
+        }
         KvCacheShape shape = new KvCacheShape(2, 1, 3000, headDim, valueDim, type);
         Random random = new Random(5);
         Tensor ridge = Tensor.allocate(DataType.FLOAT32, 2, heads, 1);

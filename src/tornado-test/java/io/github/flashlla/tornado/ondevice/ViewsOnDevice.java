@@ -112,6 +112,7 @@ class ViewsOnDevice {
     @ParameterizedTest
     @ValueSource(ints = {1, 33, 128, 500})
     void windowsEqualFloat64(int window) {
+        TestDevice.assumeQuickCompiler();
         AttentionShape shape = new AttentionShape(1, 4, 2, 170, 330, 24, 20);
         LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32, window);
         Tensor g = RandomInputs.gradient(shape);

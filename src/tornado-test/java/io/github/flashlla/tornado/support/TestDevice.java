@@ -9,6 +9,7 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
 import java.util.Random;
+import org.junit.jupiter.api.Assumptions;
 
 /** The device under test, and the float64 oracle. */
 public final class TestDevice {
@@ -24,6 +25,11 @@ public final class TestDevice {
         try (Device device = open()) {
             return device.info().type() == DeviceInfo.Type.CPU;
         }
+    }
+
+    /** Skips where PoCL compiles SPIR-V: kernels of this kind take it 10 to 30 s each, and the device {@code opencl:0} beside it runs them. */
+    public static void assumeQuickCompiler() {
+        Assumptions.assumeTrue(!NAME.startsWith("spirv:") || !isCpu(), "PoCL takes 10 to 30 s to compile this from SPIR-V; opencl:0 runs it");
     }
 
     /** o in float64. */
