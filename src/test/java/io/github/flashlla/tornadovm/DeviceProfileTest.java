@@ -94,6 +94,15 @@ class DeviceProfileTest {
     }
 
     @Test
+    void aProfileThatIsNamedAndNotThereIsToldOf(@TempDir Path folder) {
+        String missing = folder.resolve("x.yaml").toString();
+        assertEquals("FLASHLLA_PROFILE is " + missing + ", which does not exist; 'flashlla tune' writes it.",
+                assertThrows(InvalidInputException.class, () -> UserProfile.requireThere(missing)).getMessage());
+        UserProfile.requireThere(folder.toString());
+        UserProfile.requireThere("");
+    }
+
+    @Test
     void theUsersOwnProfileGoesFirstAndABrokenOneIsNamedWithItsLine(@TempDir Path folder) throws IOException {
         Path own = folder.resolve("mine.yaml");
         UserProfile.use(own);
