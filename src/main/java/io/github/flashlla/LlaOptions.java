@@ -152,7 +152,7 @@ public record LlaOptions(
      */
     public void requireNoWindow(String device) {
         if (window > 0) {
-            throw new InvalidInputException(device + " has no kernels for a window in decoding and in softmax attention; use the device jvm, or leave "
+            throw new InvalidInputException(device + " has no kernels for a window in decoding, prefill and softmax attention; use the device jvm, or leave "
                     + "the window out.");
         }
     }

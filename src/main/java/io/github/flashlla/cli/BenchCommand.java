@@ -248,22 +248,16 @@ public final class BenchCommand implements Callable<Integer> {
 
     /** What is not sent to other machines: it is said for each of them, or done here with what comes back. */
     private static final Set<String> NOT_SENT = Set.of("--device", "--suite", "--name", "--format", "--output", "--html", "--record", "--hosts",
-            "--launch", "--records", "--parallel", "--resume", "--silence", "--bundle");
+            "--launch", "--records", "--parallel", "--resume", "--silence", "--bundle", "--columns");
 
     private int runElsewhere() {
-        if (recordFile != null || form != Format.md) {
-            throw new InvalidInputException("--record and --format are one machine's; with --hosts or --launch each machine's record is in --records.");
+        if (recordFile != null || form != Format.md || table.chosen()) {
+            throw new InvalidInputException("--record, --format and --columns are one machine's; with --hosts or --launch each machine's record is in "
+                    + "--records.");
         }
         requireWritable();
-        List<String> arguments = new ArrayList<>();
-        for (OptionSpec option : spec.commandLine().getParseResult().matchedOptionsSet()) {
-            if (!NOT_SENT.contains(option.longestName())) {
-                arguments.add(option.longestName());
-                if (!option.originalStringValues().isEmpty()) {
-                    arguments.add(String.join(",", option.originalStringValues()));
-                }
-            }
-        }
+        List<String> arguments = spec.commandLine().getParseResult().matchedOptionsSet().stream()
+                .filter(option -> !NOT_SENT.contains(option.longestName())).flatMap(FleetOptions::words).toList();
         List<HostResult> results = fleet.run(new Job(arguments, suiteFile == null ? null : Suite.text(suiteFile), devices), System.err::println, this::report);
         return !toldOfPage() && results.stream().allMatch(one -> one.reason().isEmpty() && one.record().isPresent()
                 && one.record().get().measurements().stream().allMatch(m -> m.status() == Status.OK)) ? 0 : 1;

@@ -7,12 +7,15 @@ import io.github.flashlla.fleet.Host;
 import io.github.flashlla.fleet.HostResult;
 import io.github.flashlla.fleet.HostsFile;
 import io.github.flashlla.fleet.Job;
+import io.github.flashlla.text.Printable;
 import java.net.URISyntaxException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 
 /** Options of {@code bench} that run it on other machines. */
@@ -49,8 +52,19 @@ final class FleetOptions {
         return hosts != null || launch != null;
     }
 
+    /** An option as it was typed, for another machine's command line: a flag has no value, and {@code --causal} may have one. */
+    static Stream<String> words(OptionSpec option) {
+        if (option.arity().max() == 0) {
+            return Boolean.FALSE.equals(option.getValue()) ? Stream.of() : Stream.of(option.longestName());
+        }
+        return Stream.of(option.longestName() + "=" + String.join(",", option.originalStringValues()));
+    }
+
     /** @throws InvalidInputException if an option has nothing to do with the others */
     void requireFits() {
+        if (launch != null && !launch.contains(Host.PLACE)) {
+            throw new InvalidInputException("--launch '" + Printable.text(launch) + "' has no {}, which stands for the command to run there.");
+        }
         if (hosts != null && launch != null) {
             throw new InvalidInputException("--hosts and --launch exclude each other: a host of the file may have a 'launch' of its own.");
         }

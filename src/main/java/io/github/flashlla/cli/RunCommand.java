@@ -20,6 +20,7 @@ import io.github.flashlla.io.OutputFiles;
 import io.github.flashlla.io.TensorFile;
 import io.github.flashlla.process.CommandRelay;
 import io.github.flashlla.process.JavaCommand;
+import io.github.flashlla.text.Printable;
 import io.github.flashlla.tornadovm.DeviceJvm;
 import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.GradientSample;
@@ -206,15 +207,20 @@ public final class RunCommand implements Callable<Integer> {
     }
 
     private int runOnSpark(LlaOptions options) {
-        if (grad != null || verify || stats != null || lengths != null || layout != Layout.BHSD || outType != OutputType.FLOAT32) {
+        if (grad != null || verify || stats != null || lengths != null || window != null || layout != Layout.BHSD
+                || outType != OutputType.FLOAT32) {
             throw new InvalidInputException("--on spark computes forward and decoding into a float32 .npy file; leave out --grad, --verify, --stats, "
-                    + "--seqlens, --layout and --out-type.");
+                    + "--seqlens, --window, --layout and --out-type.");
         }
         boolean chosen = spec.commandLine().getParseResult().hasMatchedOption("--device");
         return spark.run(q, k, v, out, ridgeFile, options, chosen ? device : null, allowUnsolved);
     }
 
     private DeviceInfo device() {
+        if (device.contains(",")) {
+            throw new InvalidInputException("--device " + Printable.text(device) + " lists several devices; run uses one, or several as one, joined by +, "
+                    + "as in jvm+opencl:0.");
+        }
         List<DeviceInfo> chosen = Devices.select(List.of(device));
         if (chosen.size() > 1) {
             throw new InvalidInputException("--device " + device + " names " + chosen.size() + " devices, "

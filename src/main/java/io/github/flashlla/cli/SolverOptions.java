@@ -24,8 +24,8 @@ final class SolverOptions {
     private List<Double> ridge;
 
     @Option(names = "--tol", split = ",", paramLabel = "T", defaultValue = "1e-3",
-            description = "Relative residual at which a query is solved, between 0 and 1 (default: ${DEFAULT-VALUE}; 1e-5 in run, whose answer is "
-                    + "kept, and 1e-3 in bench, where it is an error of about 5e-4)")
+            description = "Relative residual at which a query is solved, between 0 and 1; 1e-3 is an error of about 5e-4, and run, whose answer "
+                    + "is kept, is stricter than bench (default: ${DEFAULT-VALUE})")
     private List<Double> tol;
 
     @Option(names = "--max-iter", split = ",", paramLabel = "N", defaultValue = "64",

@@ -30,6 +30,9 @@ final class SparkOptions {
     /** What Spark's own launcher opens, as far as this driver needs it. */
     private static final List<String> OPENED = List.of("java.lang", "java.lang.invoke", "java.nio", "java.util", "java.util.concurrent", "sun.nio.ch");
 
+    /** What says nothing without {@code --on}. */
+    private static final List<String> SPARKS = List.of("--master", "--block", "--shards");
+
     @Option(names = "--on", paramLabel = "ENGINE", description = "spark: compute on Apache Spark, for files that its executors reach; --device is then each "
             + "task's (default: the GPU that Spark gives it, else jvm)")
     private String engine;
@@ -51,6 +54,13 @@ final class SparkOptions {
     boolean asked() {
         if (engine != null && !engine.equals("spark")) {
             throw new InvalidInputException("--on '" + engine + "' is no engine; there is spark.");
+        }
+        if (engine == null) {
+            for (String option : SPARKS) {
+                if (command.commandLine().getParseResult().hasMatchedOption(option)) {
+                    throw new InvalidInputException(option + " needs --on spark.");
+                }
+            }
         }
         if (block < 1 || shards < 1) {
             throw new InvalidInputException("--block and --shards must be at least 1.");

@@ -18,10 +18,16 @@ final class TableOptions {
         return new TableLayout(onTerminal ? Terminal.width() : null, columns);
     }
 
-    /** Refuses columns of a form that has them all. */
+    /** Whether columns were named. */
+    boolean chosen() {
+        return columns != null;
+    }
+
+    /** Refuses columns of a form that has them all, and those that there are not, before anything is measured. */
     void requireTable(boolean isTable) {
         if (columns != null && !isTable) {
             throw new InvalidInputException("--columns is for the table of --format md; other forms hold every column");
         }
+        layout(false);
     }
 }

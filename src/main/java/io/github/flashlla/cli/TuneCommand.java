@@ -94,6 +94,9 @@ public final class TuneCommand implements Callable<Integer> {
     /** The record of the last measurement: each has the machine and the device anew. */
     private BenchmarkRecord last;
 
+    /** The profile that plans use outside the trials. */
+    private Path usual;
+
     /** One kernel of one pass, and what came of it. */
     private record Tried(Pass pass, String kernel, Measurement measurement) {
         boolean isRight() {
@@ -107,6 +110,16 @@ public final class TuneCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        usual = UserProfile.file();
+        UserProfile.use(usual); // which need not be there yet
+        try {
+            return tune();
+        } finally {
+            UserProfile.use(null);
+        }
+    }
+
+    private int tune() {
         DeviceInfo device = Devices.select(List.of(deviceName)).getFirst();
         if (Backend.of(device.name()) == null) {
             throw new InvalidInputException(device.name() + " has one way for every shape; tune is for devices of TornadoVM.");
@@ -117,7 +130,7 @@ public final class TuneCommand implements Callable<Integer> {
             print(candidates);
             return 0;
         }
-        Path profile = output == null ? UserProfile.file() : output;
+        Path profile = output == null ? usual : output;
         makeFolder(profile);
         Path record = recordFile != null ? recordFile : profile.resolveSibling("tune-" + device.name().replace(':', '-') + ".json");
         OutputFile.requireDistinct(Map.of("--output", profile, "--record", record), Map.of());
@@ -205,7 +218,7 @@ public final class TuneCommand implements Callable<Integer> {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } finally {
-            UserProfile.use(null);
+            UserProfile.use(usual);
         }
         return tried;
     }

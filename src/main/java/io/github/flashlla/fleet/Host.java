@@ -19,7 +19,8 @@ import java.util.stream.Stream;
  * @param folder where bundles are unpacked there; null for {@code flashlla-bundles} in the home folder
  */
 public record Host(String name, String ssh, List<String> options, String launch, Boolean local, List<String> device, String folder) {
-    static final String PLACE = "{}";
+    /** What a launcher's command has where the command to run belongs. */
+    public static final String PLACE = "{}";
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,59}");
 
     public Host {

@@ -29,6 +29,8 @@ final class Npz {
                 throw place.unnamed(names);
             }
             return read(zip, zip.getEntry(name + MEMBER), new TensorFile(place.file(), name).toString());
+        } catch (InvalidInputException e) { // says it all
+            throw e;
         } catch (ZipException | IllegalArgumentException e) { // the latter for names that are no text
             throw new InvalidInputException(place.file() + " is no .npz file, or is broken: " + e.getMessage() + ".");
         }

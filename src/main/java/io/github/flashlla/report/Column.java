@@ -208,7 +208,7 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
     static List<Column> named(List<String> names, List<Column> known) {
         return names.stream().map(name -> known.stream().filter(column -> name.equalsIgnoreCase(column.title) || name.equalsIgnoreCase(column.key)).findFirst()
                 .orElseThrow(() -> new InvalidInputException("there is no column '" + Printable.text(name) + "' here; there are "
-                        + String.join(", ", known.stream().map(column -> column.title == null ? column.key : column.title).toList())))).toList();
+                        + String.join(", ", known.stream().map(column -> column.title == null ? column.key : column.title).distinct().toList())))).toList();
     }
 
     private static boolean haveOwnClock(List<Row> rows) {

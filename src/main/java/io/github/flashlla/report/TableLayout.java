@@ -9,10 +9,21 @@ import java.util.List;
  *
  * @param width characters on a line of the terminal that it is for; null where it goes to a file or a pipe, which take any width
  * @param columns names of the columns to show, {@code all} for all that there are; null for the usual ones
+ * @throws io.github.flashlla.InvalidInputException if there is no column of a name
  */
 public record TableLayout(Integer width, List<String> columns) {
     /** All columns. */
     public static final TableLayout WIDE = new TableLayout(null, null);
+
+    public TableLayout {
+        if (columns != null && !showsAll(columns)) {
+            Column.named(columns, Column.ALL);
+        }
+    }
+
+    private static boolean showsAll(List<String> columns) {
+        return columns.equals(List.of("all"));
+    }
 
     /** Whether rows leave out what the line above them says. */
     boolean isBrief() {
@@ -28,7 +39,7 @@ public record TableLayout(Integer width, List<String> columns) {
     String table(List<Row> rows, Column.Table wide, Column.Table narrow) {
         List<Column> all = Column.of(wide, rows);
         if (columns != null) {
-            return table(rows, columns.equals(List.of("all")) ? all : Column.named(columns, Column.ALL));
+            return table(rows, showsAll(columns) ? all : Column.named(columns, Column.ALL));
         }
         if (width == null) {
             return table(rows, all);

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
+import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.text.Printable;
@@ -33,10 +34,8 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
     /** System property: the forward kernel to use, whatever the profile says. A JVM that this one starts for a device has it, too. */
     private static final String KERNEL = "flashlla.kernel";
     private static final String FILE = "devices.yaml";
-    private static final YAMLMapper YAML = YAMLMapper.builder()
-            .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
-            .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
-            .build();
+    /** What reads profiles, and brings all that it needs; pom.xml calls it optional, since programs without TornadoVM do without. */
+    private static final String READER = "com.fasterxml.jackson.dataformat:jackson-dataformat-yaml";
 
     private record Parsed(String text, List<Entry> entries) {}
 
@@ -83,6 +82,7 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
      * The profile of a device.
      *
      * @throws InvalidInputException if the file does not read, or leaves a needed setting out
+     * @throws DeviceException if the library that reads it is not on the class path
      */
     public static DeviceProfile of(DeviceInfo device) {
         List<Entry> entries = new ArrayList<>(read(TornadoConfig.text(FILE)));
@@ -203,16 +203,34 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
         return last.entries();
     }
 
+    /** @throws DeviceException if the library that reads YAML is not on the class path */
     private static List<Entry> parse(String text, String what) {
         try {
-            return YAML.readValue(text, new TypeReference<List<Entry>>() {});
-        } catch (UnrecognizedPropertyException e) {
-            throw new InvalidInputException(what + " does not read at line " + lineOf(e.getPropertyName() + ":", text) + ": there is no setting '"
-                    + Printable.text(e.getPropertyName()) + "'; there are " + e.getKnownPropertyIds() + ".");
-        } catch (JsonProcessingException e) {
-            String where = e.getLocation() == null ? "" : " at line " + e.getLocation().getLineNr();
-            throw new InvalidInputException(what + " does not read" + where + ": " + Printable.text(e.getOriginalMessage().lines().findFirst().orElse("")
-                    .replaceFirst(" \\(class [^)]*\\)", "").replaceFirst("`[\\w.$<>]*`", "a setting")) + ".");
+            return Yaml.parse(text, what);
+        } catch (NoClassDefFoundError e) {
+            throw new DeviceException("TornadoVM devices cannot be opened: " + what + " is read by " + READER
+                    + ", which is not complete on the class path; add it with its dependencies, as docs/embedding.md says.", e);
+        }
+    }
+
+    /** Names classes of the library; apart, so that its absence is noticed in one place. */
+    private static final class Yaml {
+        private static final YAMLMapper MAPPER = YAMLMapper.builder()
+                .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+                .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
+                .build();
+
+        static List<Entry> parse(String text, String what) {
+            try {
+                return MAPPER.readValue(text, new TypeReference<List<Entry>>() {});
+            } catch (UnrecognizedPropertyException e) {
+                throw new InvalidInputException(what + " does not read at line " + lineOf(e.getPropertyName() + ":", text) + ": there is no setting '"
+                        + Printable.text(e.getPropertyName()) + "'; there are " + e.getKnownPropertyIds() + ".");
+            } catch (JsonProcessingException e) {
+                String where = e.getLocation() == null ? "" : " at line " + e.getLocation().getLineNr();
+                throw new InvalidInputException(what + " does not read" + where + ": " + Printable.text(e.getOriginalMessage().lines().findFirst().orElse("")
+                        .replaceFirst(" \\(class [^)]*\\)", "").replaceFirst("`[\\w.$<>]*`", "a setting")) + ".");
+            }
         }
     }
 

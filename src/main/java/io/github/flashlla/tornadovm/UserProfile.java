@@ -28,13 +28,28 @@ public final class UserProfile {
         return folder.resolve("flashlla").resolve("devices.yaml");
     }
 
-    /** What the file says; empty where there is none. */
+    /**
+     * What the file says; empty where there is none.
+     *
+     * @throws InvalidInputException if the environment names a file that is not there, or it cannot be read
+     */
     static Optional<String> text() {
         Path file = file();
+        String named = System.getenv(VARIABLE);
+        if (named != null && System.getProperty(PROPERTY) == null) {
+            requireThere(named);
+        }
         try {
             return Files.exists(file) ? Optional.of(Files.readString(file)) : Optional.empty();
         } catch (IOException e) {
             throw new InvalidInputException("the profile " + file + " cannot be read (" + e.getMessage() + "); mend it, or name another with " + VARIABLE + ".");
+        }
+    }
+
+    /** Refuses a file that was named and is not there, for it would be left out without a word. */
+    static void requireThere(String named) {
+        if (!named.isEmpty() && !Files.exists(Path.of(named))) {
+            throw new InvalidInputException(VARIABLE + " is " + named + ", which does not exist; 'flashlla tune' writes it.");
         }
     }
 

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
@@ -37,6 +38,19 @@ class DecodeRunTest {
             int bytes = type.equals("float16") ? 2 : 4;
             assertEquals(2 * 2 * 300 * 64 * bytes + 2 * 4 * 32 * bytes + 2 * 4 * 32 * 4, m.rates().bytes());
             assertTrue(m.memory().workspaceBytes() > 0);
+        }
+    }
+
+    /** A time of float32 products is not called one of float16 products. */
+    @Test
+    void productsThatTheDeviceDoesNotComputeAreRefused() {
+        Task task = grid(null, "float32").tasks().getFirst();
+        try (Device device = Devices.open("jvm")) {
+            DeviceFacts facts = DeviceFacts.of(device.info(), new DeviceFacts.Ceilings(1.0, 10.0));
+            Measurement m = new WorkloadRunner(device, facts, new Protocol(2, 0, 0, 60), Progress.SILENT)
+                    .run(task.settled(1e-3, DataType.FLOAT16));
+            assertEquals(Status.REFUSED, m.status(), m.message());
+            assertTrue(m.message().contains("does not compute products in float16"), m.message());
         }
     }
 

@@ -146,6 +146,17 @@ class BenchCommandTest {
         assertTrue(System.nanoTime() - began < 30e9);
     }
 
+    /** Nothing is measured first. */
+    @Test
+    void unknownColumnsAreRefusedBeforeTheRun() {
+        Run run = run("--device", "jvm", "--seq", "16", "--columns", "foo", "--record", folder.resolve("none.json").toString());
+        assertEquals(2, run.status, run.err);
+        assertTrue(run.err.contains("there is no column 'foo'"), run.err);
+        List<String> names = List.of(run.err.strip().replaceFirst("\\.$", "").replaceFirst("(?s).*there are ", "").split(", "));
+        assertEquals(names.stream().distinct().toList(), names);
+        assertTrue(Files.notExists(folder.resolve("none.json")));
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"--seq 0", "--device nobody", "--tol 2", "-r 0", "--time-limit -1", "--heads 8 --kv-heads 3",
         "--suite none.yaml", "--suite none.yaml --seq 5", "--record no/such/folder/file.json", "--html no/such/page.html", "--html /proc/page.html",

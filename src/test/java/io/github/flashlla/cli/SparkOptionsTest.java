@@ -41,6 +41,11 @@ class SparkOptionsTest {
     void whatSparkDoesNotDoIsRefused() {
         assertTrue(refusal(2, "--on", "flink").contains("'flink' is no engine"));
         assertTrue(refusal(2, "--on", "spark", "--verify").contains("leave out"));
+        assertTrue(refusal(2, "--on", "spark", "--window", "4").contains("leave out"));
         assertTrue(refusal(2, "--on", "spark", "--shards", "0").contains("at least 1"));
+        for (String option : List.of("--block=5", "--shards=2", "--master=local")) {
+            assertEquals("flashlla: " + option.replaceFirst("=.*", "") + " needs --on spark.", refusal(2, option).strip());
+        }
+        assertTrue(refusal(2, "--device", "jvm,opencl:0").contains("run uses one"));
     }
 }

@@ -5,8 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.flashlla.Devices;
+import io.github.flashlla.cli.FlashLla;
 import io.github.flashlla.tornadovm.TornadoSdk;
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -58,8 +62,33 @@ class ArtifactIT {
         Path sample = copy("decoding");
         install("-Dclassifier=tornado", "-Dfile=" + tornado);
         install();
-        maven("-f", sample.toString(), "package", "-Dtornado.sdk=" + TornadoSdk.find().orElseThrow().home());
+        maven("-f", sample.toString(), "package", "org.apache.maven.plugins:maven-dependency-plugin:3.9.0:build-classpath",
+                "-Dmdep.outputFile=" + folder.resolve("libraries"), "-Dtornado.sdk=" + TornadoSdk.find().orElseThrow().home());
         assertTrue(Files.exists(sample.resolve("target/decoding-1.jar")));
+        assumeTrue(Devices.list().stream().anyMatch(device -> device.name().equals("opencl:0")), "no opencl:0 here");
+        Path flags = Files.writeString(folder.resolve("opencl.args"), flags("opencl:0"));
+        String said = run(List.of(Path.of(System.getProperty("java.home"), "bin/java").toString(), "@" + flags, "-cp",
+                sample.resolve("target/decoding-1.jar") + ":" + Files.readString(folder.resolve("libraries")).strip(), "example.Decoding", "opencl:0"), 0);
+        assertTrue(said.contains("60 tokens, first output ") && !said.contains("NaN"), said);
+    }
+
+    /** The dependencies of docs/embedding.md are those of the sample, with the version of this project's own library. */
+    @Test
+    void thePageHasTheDependenciesOfTheSample() throws IOException {
+        String page = Files.readString(ROOT.resolve("docs/embedding.md"));
+        String block = page.substring(page.indexOf("```xml\n") + 7).split("```", 2)[0];
+        String sample = Files.readString(ROOT.resolve("src/examples/decoding/pom.xml"));
+        String wanted = sample.split("<dependencies>")[1].split("</dependencies>")[0];
+        assertEquals(wanted.strip().replaceAll("\n +", "\n"), block.strip().replaceAll("\n +", "\n"));
+        String version = Files.readString(ROOT.resolve("pom.xml")).split("<jackson.version>")[1].split("<")[0];
+        assertTrue(block.contains("<artifactId>jackson-dataformat-yaml</artifactId>\n  <version>" + version + "<"), block);
+        assertTrue(Files.readString(ROOT.resolve("README.md")).contains("jackson-dataformat-yaml:" + version + "`"));
+    }
+
+    private static String flags(String device) {
+        StringWriter said = new StringWriter();
+        assertEquals(0, FlashLla.execute(new PrintWriter(said, true), new PrintWriter(new StringWriter()), "flags", device));
+        return said.toString();
     }
 
     private static List<String> names(Path jar) throws IOException {

@@ -55,6 +55,7 @@ class DocumentedCommandsIT {
         NOT_RUN.put("\\./mvnw (?:verify|test|install).*", "it is Maven that runs this test");
         NOT_RUN.put("\\./mvnw -f src/spark/pom\\.xml .*", "fetches Spark");
         NOT_RUN.put("bin/flashlla run .*--on spark.*", "needs Spark; LocalClusterTest in src/spark computes there");
+        NOT_RUN.put("mvn package dependency:.*|java @opencl\\.args -cp .*", "needs a project of the reader's; ArtifactIT does this with the sample");
         NOT_RUN.put("mvn package", "needs the project in the local repository; EmbeddingIT compiles and runs the sample");
         NOT_RUN.put("sdk install .*", "installs software");
         NOT_RUN.put("source <\\(.*", "LauncherIT tries completion in bash");
@@ -142,7 +143,7 @@ class DocumentedCommandsIT {
 
     /** Its options are options of flashlla; capital words stand for something. */
     private static void parse(String command) {
-        Matcher arguments = Pattern.compile("(?:[A-Z_]+=\\S+ )?(?:(?:flashlla/)?bin/)?flashlla( [a-z].*)?").matcher(command);
+        Matcher arguments = Pattern.compile("(?:[A-Z_]+=\\S+ )?(?:(?:flashlla/)?bin/)?flashlla( [a-z].*)?").matcher(command.replaceFirst(" > \\S+$", ""));
         if (!arguments.matches() || command.matches(".*(?: [A-Z]+\\b| \\.\\.\\.).*|.*launcher")) {
             return;
         }

@@ -125,6 +125,8 @@ class TensorFileTest {
         }
         assertRefused(new TensorFile(file, "a"), "it is broken");
         byte[] bytes = Files.readAllBytes(Path.of(FILES + "plain.npz"));
+        String said = assertThrows(InvalidInputException.class, () -> new TensorFile(Path.of(FILES + "plain.npz"), "zz").read()).getMessage();
+        assertTrue(said.startsWith(FILES + "plain.npz holds no tensor 'zz'; it holds "), said);
         bytes[200] ^= 1; // an element of q
         assertRefused(new TensorFile(Files.write(file, bytes), "q"), "checksum");
         assertRefused(new TensorFile(Files.write(file, "no archive".getBytes(StandardCharsets.UTF_8)), "q"), "no .npz file");

@@ -11,9 +11,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.Callable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -48,6 +51,33 @@ class DeviceProfileTest {
         assertEquals(new DeviceProfile(0.6, kernels("a"), Optional.of(8192L), Optional.empty(), 7), DeviceProfile.of(POCL, text));
     }
 
+    /** The first and the second time, since Java says another thing of a class that has failed before. */
+    @Test
+    void aMissingLibraryIsNamed() throws Exception {
+        URL[] own = {DeviceProfile.class.getProtectionDomain().getCodeSource().getLocation(),
+            DeviceProfileTest.class.getProtectionDomain().getCodeSource().getLocation()};
+        try (URLClassLoader bare = new URLClassLoader(own, ClassLoader.getPlatformClassLoader())) {
+            Callable<?> reader = (Callable<?>) bare.loadClass(Reader.class.getName()).getConstructor().newInstance();
+            for (int time = 0; time < 2; time++) {
+                assertEquals("DeviceException: TornadoVM devices cannot be opened: devices.yaml of tornado-config is read by "
+                        + "com.fasterxml.jackson.dataformat:jackson-dataformat-yaml, which is not complete on the class path; "
+                        + "add it with its dependencies, as docs/embedding.md says.", reader.call());
+            }
+        }
+    }
+
+    /** Asks for a profile where the libraries of its class loader are all that there are. */
+    public static final class Reader implements Callable<String> {
+        @Override
+        public String call() {
+            try {
+                return DeviceProfile.of(new DeviceInfo("opencl:0", "opencl", DeviceInfo.Type.CPU, "", "", "", 1000, 1000, 2, List.of())).toString();
+            } catch (RuntimeException | LinkageError e) {
+                return e.getClass().getSimpleName() + ": " + e.getMessage();
+            }
+        }
+    }
+
     private static Map<Pass, List<String>> kernels(String... forward) {
         return Map.of(Pass.FORWARD, List.of(forward), Pass.BACKWARD, List.of("d"), Pass.DECODE, List.of("e"), Pass.SOFTMAX, List.of("f"));
     }
@@ -61,6 +91,15 @@ class DeviceProfileTest {
     void wrongOnesAreToldOf(String text) {
         String message = assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL, text)).getMessage();
         assertTrue(message.startsWith("devices.yaml of tornado-config"), message);
+    }
+
+    @Test
+    void aProfileThatIsNamedAndNotThereIsToldOf(@TempDir Path folder) {
+        String missing = folder.resolve("x.yaml").toString();
+        assertEquals("FLASHLLA_PROFILE is " + missing + ", which does not exist; 'flashlla tune' writes it.",
+                assertThrows(InvalidInputException.class, () -> UserProfile.requireThere(missing)).getMessage());
+        UserProfile.requireThere(folder.toString());
+        UserProfile.requireThere("");
     }
 
     @Test

@@ -84,6 +84,7 @@ public final class LlaPrefillTasks {
         BackendDevice device = BackendDevices.open(deviceName);
         KvCacheShape held = cache.shape();
         cache.requireType(device.info());
+        options.requireNoWindow(device.info().name()); // which keys a query sees would be laid down here, not where the chunk is placed
         if (!options.causal()) {
             throw new InvalidInputException("a prompt is prefilled causally; take options that are causal");
         }

@@ -83,6 +83,7 @@ public class LayersOnDevice {
         LlaOptions options = LlaOptions.defaults();
         refused("q has 8 elements, but the shape needs 16", () -> LlaDecodeTasks.of(TestDevice.NAME, cache, 2, options, q, k, v, positions, o));
         refused("no kernels for a window", () -> LlaDecodeTasks.of(TestDevice.NAME, cache, 1, options.withWindow(4), q, k, v, positions, o));
+        refused("no kernels for a window", () -> LlaPrefillTasks.of(TestDevice.NAME, cache, 1, 1, options.withWindow(4), q, k, v, o));
         refused("o is another one", () -> LlaDecodeTasks.of(TestDevice.NAME, cache, 1, options, q, k, v, positions, q));
         refused("k has 8 elements, but the shape needs 16", () -> LlaPrefillTasks.of(TestDevice.NAME, cache, 1, 2, options, new FloatArray(16), k,
                 v, o));
