@@ -5,11 +5,10 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Which columns a table shows.
+ * Which columns a table shows. A name that no column has is an {@link io.github.flashlla.InvalidInputException}.
  *
  * @param width characters on a line of the terminal that it is for; null where it goes to a file or a pipe, which take any width
  * @param columns names of the columns to show, {@code all} for all that there are; null for the usual ones
- * @throws io.github.flashlla.InvalidInputException if there is no column of a name
  */
 public record TableLayout(Integer width, List<String> columns) {
     /** All columns. */
