@@ -109,6 +109,7 @@ public class DecodeOnDevice {
     @ParameterizedTest(name = "H={0} Hkv={1}")
     @CsvSource({"3, 1", "4, 2", "16, 2"})
     void sharesKeysAmongHeads(int heads, int kvHeads) {
+        TestDevice.assumeQuickCompiler();
         KvCacheShape shape = new KvCacheShape(2, kvHeads, 3000, 64, 64, DataType.FLOAT16);
         LlaOptions options = LlaOptions.defaults().withTolerance(1e-5).withMaxIterations(6).withKeepState(true);
         Random random = new Random(10);
@@ -153,6 +154,7 @@ public class DecodeOnDevice {
     /** Where the choice is the device's: a step that the launched iterations do not solve is done directly, as are small ridges. */
     @Test
     void choosesWhatSolves() {
+        TestDevice.assumeQuickCompiler();
         KvCacheShape shape = new KvCacheShape(1, 2, 3000, 32, 32, DataType.FLOAT16);
         LlaOptions options = FEW_ITERATIONS.withMaxIterations(2).withTolerance(1e-4).withKeepState(true);
         Random random = new Random(8);

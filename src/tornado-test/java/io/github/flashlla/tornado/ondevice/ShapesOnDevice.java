@@ -35,6 +35,7 @@ public class ShapesOnDevice {
     @BeforeAll
     static void open() {
         device = TestDevice.open();
+        TestDevice.assumeQuickCompiler();
     }
 
     @AfterAll

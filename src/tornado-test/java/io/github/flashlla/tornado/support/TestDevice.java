@@ -27,7 +27,7 @@ public final class TestDevice {
         }
     }
 
-    /** Skips where PoCL compiles SPIR-V: kernels of this kind take it 10 to 30 s each, and the device {@code opencl:0} beside it runs them. */
+    /** Skips where PoCL compiles SPIR-V: these take it 7 to 35 s each, and the device {@code opencl:0} beside it runs them. */
     public static void assumeQuickCompiler() {
         Assumptions.assumeTrue(!NAME.startsWith("spirv:") || !isCpu(), "PoCL takes 10 to 30 s to compile this from SPIR-V; opencl:0 runs it");
     }
