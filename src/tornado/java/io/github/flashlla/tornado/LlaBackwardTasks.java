@@ -146,11 +146,7 @@ public final class LlaBackwardTasks {
 
     /** The same, with the transfer of what is checked left to the caller. */
     public void append(TaskGraph graph, GridScheduler grids) {
-        if (graphName != null) {
-            throw new IllegalStateException("these tasks are part of the graph " + graphName + " already; make others for "
-                    + graph.getTaskGraphName());
-        }
-        graphName = graph.getTaskGraphName();
+        graphName = TaskAppender.onlyGraph(graphName, graph);
         // named so that they are freed with the plan; none but the first is read before it is written
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.rows(), buffers.visited(), buffers.u(),
                 buffers.packed(), buffers.scratch());

@@ -136,11 +136,7 @@ public final class LlaDecodeTasks {
      * it was, so every graph of the plan keeps and takes over the caches of all layers.
      */
     public void append(TaskGraph graph, GridScheduler grids) {
-        if (graphName != null) {
-            throw new IllegalStateException("these tasks are part of the graph " + graphName + " already; make others for "
-                    + graph.getTaskGraphName());
-        }
-        graphName = graph.getTaskGraphName();
+        graphName = TaskAppender.onlyGraph(graphName, graph);
         PagedArrays c = cache.paged();
         KvCacheShape held = cache.shape();
         if (c.isPaged()) {

@@ -138,11 +138,7 @@ public final class LlaPrefillTasks {
 
     /** The same, with the cache left to the caller, as {@link LlaDecodeTasks#append} says. */
     public void append(TaskGraph graph, GridScheduler grids) {
-        if (graphName != null) {
-            throw new IllegalStateException("these tasks are part of the graph " + graphName + " already; make others for "
-                    + graph.getTaskGraphName());
-        }
-        graphName = graph.getTaskGraphName();
+        graphName = TaskAppender.onlyGraph(graphName, graph);
         PagedArrays c = cache.paged();
         LlaBuffers b = forward.buffers();
         AttentionShape s = forward.shape();

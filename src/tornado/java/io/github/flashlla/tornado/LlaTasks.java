@@ -224,11 +224,7 @@ public final class LlaTasks {
 
     /** The same, with the transfer of the statistics left to the caller. */
     public void append(TaskGraph graph, GridScheduler grids) {
-        if (graphName != null) {
-            throw new IllegalStateException("these tasks are part of the graph " + graphName + " already; make others for "
-                    + graph.getTaskGraphName());
-        }
-        graphName = graph.getTaskGraphName();
+        graphName = TaskAppender.onlyGraph(graphName, graph);
         // named so that they are freed with the plan; none but the first and the ridge is read before it is written
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, poison, buffers.stats(), buffers.centre(),
                 buffers.logSumExp(), buffers.kbar(), buffers.x(), buffers.packed(), buffers.scratch());

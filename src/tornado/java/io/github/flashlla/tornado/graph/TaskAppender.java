@@ -16,6 +16,7 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 public final class TaskAppender {
     /** Of a loop's iterations on a GPU: few enough that a group starts with all the registers that a thread can have. */
     private static final int LOOP_THREADS = 128;
+    private static final int MOST_GROUPS = 1 << 12;
 
     private final BackendDevice device;
     private final TaskGraph graph;
@@ -78,5 +79,24 @@ public final class TaskAppender {
         WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(groups * threads));
         grid.setLocalWork(threads, 1, 1);
         return grid;
+    }
+
+    /** At most 4096 groups, for a kernel whose threads go on to the element a launch size further while there is one. */
+    public static WorkerGrid strides(long elements, int threads) {
+        return groups(Math.min(MOST_GROUPS, Math.ceilDiv(elements, (long) threads)), threads);
+    }
+
+    /**
+     * The name of the graph that tasks are added to, which is their only one.
+     *
+     * @param taken the name of the graph that has them; null for none
+     * @throws IllegalStateException if there is one
+     */
+    public static String onlyGraph(String taken, TaskGraph graph) {
+        if (taken != null) {
+            throw new IllegalStateException("these tasks are part of the graph " + taken + " already; make others for "
+                    + graph.getTaskGraphName());
+        }
+        return graph.getTaskGraphName();
     }
 }

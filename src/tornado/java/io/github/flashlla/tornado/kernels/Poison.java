@@ -9,8 +9,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 public final class Poison {
     public static final int THREADS = 64;
 
-    private static final int MOST_GROUPS = 1 << 12;
-
     private Poison() {}
 
     /**
@@ -22,7 +20,7 @@ public final class Poison {
         int longest = Math.max(one.getSize(), other.getSize());
         IntArray sizes = IntArray.fromElements(one.getSize(), other.getSize());
         tasks.transferOnce(sizes);
-        tasks.task(name, TaskAppender.groups(Math.min(MOST_GROUPS, Math.ceilDiv(longest, THREADS)), THREADS),
+        tasks.task(name, TaskAppender.strides(longest, THREADS),
                 graph -> graph.task(name, Poison::poison, new KernelContext(), poison, one, other, sizes));
     }
 

@@ -11,7 +11,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 /** Makes float32 of inputs that came as float16: half the bytes to send, and the host widens nothing. */
 public final class Widen {
     private static final int THREADS = 256;
-    private static final int MOST_GROUPS = 1 << 12;
 
     private Widen() {}
 
@@ -21,7 +20,7 @@ public final class Widen {
             return;
         }
         int longest = Math.max(buffers.q().getSize(), Math.max(buffers.k().getSize(), buffers.v().getSize()));
-        tasks.task(name, TaskAppender.groups(Math.min(MOST_GROUPS, Math.ceilDiv(longest, THREADS)), THREADS),
+        tasks.task(name, TaskAppender.strides(longest, THREADS),
                 graph -> graph.task(name, Widen::widen, new KernelContext(), inputs.halves().get(0), inputs.halves().get(1),
                         inputs.halves().get(2), buffers.q(), buffers.k(), buffers.v(), inputs.widened()));
     }

@@ -28,13 +28,12 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  */
 public final class ChunkStep {
     private static final int THREADS = 64;
-    private static final int MOST_GROUPS = 1 << 12;
 
     private ChunkStep() {}
 
     /** The launch size of each task: {@code elements} is the most that there will be. */
     public static WorkerGrid grid(long elements) {
-        return TaskAppender.groups(Math.min(MOST_GROUPS, Math.ceilDiv(elements, (long) THREADS)), THREADS);
+        return TaskAppender.strides(elements, THREADS);
     }
 
     /**
