@@ -140,12 +140,12 @@ public final class PrecisePlan implements LlaPlan {
             lastScaledInputs = inputs;
             lastScaledResult = result;
             Supplier<KeptState> look = () -> {
-                lastSizes = sameKeys ? lastSizes.with(inputs.q()) : Units.Sizes.of(inputs);
+                lastSizes = sameKeys ? lastSizes.with(inputs.q()) : Magnitude.sizes(inputs);
                 lastUnits = Units.of(lastSizes, inputs, options());
                 if (!lastUnits.equals(Units.AS_GIVEN)) {
                     throw new OtherUnits();
                 }
-                return kept[0] = kept(sameKeys ? lastTrust.keySize() : null);
+                return kept[0] = kept();
             };
             try {
                 lastNorms = sameKeys ? plan.forwardQueries(inputs, result, look) : plan.forward(inputs, result, look);
@@ -154,21 +154,21 @@ public final class PrecisePlan implements LlaPlan {
                 // what the device computed is worth nothing
             }
         } else {
-            lastSizes = Units.Sizes.of(inputs);
+            lastSizes = Magnitude.sizes(inputs);
             lastUnits = Units.of(lastSizes, inputs, options());
         }
         FloatPlan used = planFor(lastUnits);
         boolean asGiven = lastUnits.equals(Units.AS_GIVEN);
         lastScaledInputs = lastUnits.inputs(inputs);
         lastScaledResult = asGiven ? result : used.newResult();
-        lastNorms = used.forward(lastScaledInputs, lastScaledResult, () -> kept[0] = kept(null));
+        lastNorms = used.forward(lastScaledInputs, lastScaledResult, () -> kept[0] = kept());
         return kept[0];
     }
 
     /** Sees which inputs float32 carries whatever their solutions are; where these have to be looked at, they must be kept. */
-    private KeptState kept(double[] keySize) {
+    private KeptState kept() {
         lastTrust = new RowTrust(lastScaledInputs, lastUnits.options(options(), shape().headDim()),
-                Math.scalb(lastSizes.query(), -lastUnits.key()), keySize);
+                Math.scalb(lastSizes.query(), -lastUnits.key()), lastSizes.spread(lastUnits));
         lastCarried = lastTrust.allCarried();
         KeptState own = KeptState.of(lastScaledResult);
         if (own != null || lastCarried) {

@@ -30,12 +30,25 @@ record SolveSizes(double[] x, double[] b, double[] xb, double[] effectiveKeys) {
                 int query = row * d;
                 int kbar = size + query;
                 int x = 2 * size + query;
-                double score = scale * DoubleLoops.dot(values, query, values, kbar, d);
-                sizes.x[first + row] = Math.sqrt(DoubleLoops.dot(values, x, values, x, d));
-                sizes.b[first + row] = Math.sqrt(DoubleLoops.squaredDistance(values, kbar, values, query, d));
-                sizes.xb[first + row] = DoubleLoops.dot(values, x, values, kbar, d) - DoubleLoops.dot(values, x, values, query, d);
+                double qk = 0;
+                double xx = 0;
+                double bb = 0;
+                double xb = 0;
+                for (int c = 0; c < d; c++) { // four sums, none of which waits for another
+                    double ofQuery = values[query + c];
+                    double ofKbar = values[kbar + c];
+                    double ofX = values[x + c];
+                    double ofB = ofKbar - ofQuery;
+                    qk += ofQuery * ofKbar;
+                    xx += ofX * ofX;
+                    bb += ofB * ofB;
+                    xb += ofX * ofB;
+                }
+                sizes.x[first + row] = Math.sqrt(xx);
+                sizes.b[first + row] = Math.sqrt(bb);
+                sizes.xb[first + row] = xb;
                 // entropy: log-sum-exp less the mean score
-                sizes.effectiveKeys[first + row] = Math.max(1, Math.exp(logSumExp.get(first + row) - score));
+                sizes.effectiveKeys[first + row] = Math.max(1, Math.exp(logSumExp.get(first + row) - scale * qk));
             }
         });
         return sizes;

@@ -6,6 +6,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 
 /**
  * Powers of two that bring a problem into the middle of float32's range. k, q to f k, f q with scale / f^2 and ridge f^2 leaves o
@@ -38,21 +39,22 @@ record Units(int key, int value) {
     }
 
     /**
-     * Largest elements.
+     * Largest elements, and how far keys are from their mean.
      *
-     * @param query of q
-     * @param ownKey of k
-     * @param value of v
+     * @param query largest of q
+     * @param ownKey largest of k
+     * @param value largest of v
+     * @param spread largest ||k_j - mean|| of each key/value head (B,Hkv)
      */
-    record Sizes(float query, float ownKey, float value) {
-        static Sizes of(LlaInputs inputs) {
-            float[] largest = Magnitude.largest(inputs.q(), inputs.k(), inputs.v());
-            return new Sizes(largest[0], largest[1], largest[2]);
-        }
-
+    record Sizes(float query, float ownKey, float value, double[] spread) {
         /** The same keys and values under other queries. */
         Sizes with(Tensor q) {
-            return new Sizes(Magnitude.largest(q), ownKey, value);
+            return new Sizes(Magnitude.largest(q), ownKey, value, spread);
+        }
+
+        /** {@link #spread} in these units. */
+        double[] spread(Units units) {
+            return units.key() == 0 ? spread : Arrays.stream(spread).map(size -> Math.scalb(size, -units.key())).toArray();
         }
 
         /** Of q and k. */

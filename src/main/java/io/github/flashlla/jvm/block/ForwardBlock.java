@@ -110,8 +110,11 @@ public final class ForwardBlock {
             weights.softmax(a.scaledQ, a.kbar);
         } else {
             weights.softmaxWithSlope(a.scaledQ, a.kbar, aq, w);
-            for (int at = 0; at < aq.length; at++) { // (k - kbar).q is (s - sbar) / scale
-                aq[at] = aq[at] / scale + a.ridge[at % ROWS] * q[at];
+            for (int d = 0; d < dim; d++) {
+                for (int lane = 0; lane < ROWS; lane++) {
+                    int at = d * ROWS + lane;
+                    aq[at] = aq[at] / scale + a.ridge[lane] * q[at]; // (k - kbar).q is (s - sbar) / scale
+                }
             }
         }
         int iterations = solve(rows, centre);
@@ -119,8 +122,8 @@ public final class ForwardBlock {
 
         for (int row = 0; row < rows; row++) {
             pairIterations += (long) iterations * weights.visible(row);
-            logSumExp[row] = weights.logSumExp(row, a.scaledQ, centre);
         }
+        weights.logSumExp(a.scaledQ, centre, logSumExp);
         TensorRows.storeTransposed(output, rows, shape.valueDim(), result.output(), firstRow * shape.valueDim(), rowBuffer);
         TensorRows.store(logSumExp, 0, rows, result.logSumExp(), firstRow);
         if (kept != null) {
