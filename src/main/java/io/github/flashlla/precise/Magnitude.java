@@ -134,8 +134,8 @@ final class Magnitude {
                 most[i] = largestBits(inputs.v(), (long) (i - heads - queryChunks) * CHUNK);
             }
         });
-        return new Units.Sizes(largest(most, heads, heads + queryChunks), largest(most, 0, heads),
-                largest(most, heads + queryChunks, most.length), spread);
+        KeySizes keys = new KeySizes(largest(most, 0, heads), largest(most, heads + queryChunks, most.length), spread);
+        return new Units.Sizes(largest(most, heads, heads + queryChunks), keys);
     }
 
     private static float largest(int[] bits, int from, int end) {

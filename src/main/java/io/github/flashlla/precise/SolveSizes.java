@@ -10,13 +10,18 @@ import io.github.flashlla.Tensor;
  * @param xb x.(kbar - q)
  * @param effectiveKeys exp of the entropy of the weights: how many keys share the weight
  */
-record SolveSizes(double[] x, double[] b, double[] xb, double[] effectiveKeys) {
+public record SolveSizes(double[] x, double[] b, double[] xb, double[] effectiveKeys) {
+
+    /** Room for {@code rows} queries. */
+    public static SolveSizes allocate(int rows) {
+        return new SolveSizes(new double[rows], new double[rows], new double[rows], new double[rows]);
+    }
 
     /** @param logSumExp log of each query's total weight */
     static SolveSizes of(Tensor q, KeptState kept, Tensor logSumExp, double scale) {
         int rows = Math.toIntExact(logSumExp.size());
         int d = Math.toIntExact(q.size() / rows);
-        SolveSizes sizes = new SolveSizes(new double[rows], new double[rows], new double[rows], new double[rows]);
+        SolveSizes sizes = allocate(rows);
         int perChunk = Magnitude.rowsPerChunk(3 * d);
         Magnitude.indices(Math.ceilDiv(rows, perChunk), 3 * q.size()).forEach(chunk -> {
             int first = chunk * perChunk;

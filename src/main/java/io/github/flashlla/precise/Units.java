@@ -38,28 +38,26 @@ record Units(int key, int value) {
         return new Units(key, beyond(WINDOW, exponent(sizes.value())));
     }
 
-    /**
-     * Largest elements, and how far keys are from their mean.
-     *
-     * @param query largest of q
-     * @param ownKey largest of k
-     * @param value largest of v
-     * @param spread largest ||k_j - mean|| of each key/value head (B,Hkv)
-     */
-    record Sizes(float query, float ownKey, float value, double[] spread) {
+    /** @param query largest element of q */
+    record Sizes(float query, KeySizes keys) {
         /** The same keys and values under other queries. */
         Sizes with(Tensor q) {
-            return new Sizes(Magnitude.largest(q), ownKey, value, spread);
+            return new Sizes(Magnitude.largest(q), keys);
         }
 
-        /** {@link #spread} in these units. */
+        /** {@link KeySizes#spread} in {@code units}. */
         double[] spread(Units units) {
-            return units.key() == 0 ? spread : Arrays.stream(spread).map(size -> Math.scalb(size, -units.key())).toArray();
+            return units.key() == 0 ? keys.spread() : Arrays.stream(keys.spread()).map(size -> Math.scalb(size, -units.key())).toArray();
+        }
+
+        /** Of v. */
+        float value() {
+            return keys.value();
         }
 
         /** Of q and k. */
         float key() {
-            return Math.max(query, ownKey);
+            return Math.max(query, keys.key());
         }
     }
 

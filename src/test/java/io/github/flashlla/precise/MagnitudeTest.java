@@ -59,10 +59,10 @@ class MagnitudeTest {
         Tensor v = Tensor.allocate(type, shape.valueDims());
         v.set(17999, 5);
         Units.Sizes sizes = Magnitude.sizes(new LlaInputs(q, k, v, null));
-        assertEquals(4, sizes.spread()[0], 1e-3);
-        assertEquals(0, sizes.spread()[1]);
+        assertEquals(4, sizes.keys().spread()[0], 1e-3);
+        assertEquals(0, sizes.keys().spread()[1]);
         assertEquals(3, sizes.query());
-        assertEquals(12, sizes.ownKey());
+        assertEquals(12, sizes.keys().key());
         assertEquals(5, sizes.value());
         double[] norms = Magnitude.rowNorms(k, 2);
         assertEquals(Math.sqrt(128), norms[0], 1e-12);
