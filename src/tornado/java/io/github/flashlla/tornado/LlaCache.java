@@ -9,6 +9,8 @@ import io.github.flashlla.tornado.buffers.PagedArrays;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.kernels.tile.CacheLayout;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.exceptions.TornadoInternalError;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -159,6 +161,28 @@ public final class LlaCache {
     /** Keys and values, and two arrays of one element: what a graph transfers, keeps or takes over. */
     public Object[] arrays() {
         return new Object[] {arrays.k32(), arrays.k16(), arrays.v32(), arrays.v16()};
+    }
+
+    /**
+     * Frees the device memory of all graphs of a plan whose graphs hand caches on. {@code plan.close()} alone frees the graph that ran
+     * last: the other graphs' arrays stay allocated, and on PTX stay pinned, so that copies fail once the JVM gives their memory to other
+     * arrays. Call it last, before the plan is closed. What a graph keeps ({@code persistOnDevice}) must be named behind all else that it
+     * copies back.
+     *
+     * @param graphs of the plan
+     */
+    public static void free(TornadoExecutionPlan plan, int graphs) {
+        for (int graph = 0; graph < graphs; graph++) {
+            try {
+                plan.withGraph(graph).freeDeviceMemory();
+            } catch (TornadoInternalError e) {
+                // TornadoVM frees an array once for each graph that keeps it, and stops at the second time: what is left then are caches
+                if (graph == 0) {
+                    throw e;
+                }
+            }
+        }
+        plan.withGraph(0); // so that close finds nothing to free
     }
 
     /** Bytes of keys and values on the device. */

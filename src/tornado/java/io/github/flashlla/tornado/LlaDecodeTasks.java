@@ -133,7 +133,7 @@ public final class LlaDecodeTasks {
     /**
      * The same, with the cache left to the caller: another graph of the same plan has it on the device, and this one takes it over with
      * {@code graph.consumeFromDevice(cache.arrays())}. TornadoVM looks for what is taken over in the graph that ran before, whichever
-     * it was, so every graph of the plan keeps and takes over the caches of all layers.
+     * it was, so every graph of the plan keeps and takes over the caches of all layers. {@link LlaCache#free} frees such a plan.
      */
     public void append(TaskGraph graph, GridScheduler grids) {
         graphName = TaskAppender.onlyGraph(graphName, graph);

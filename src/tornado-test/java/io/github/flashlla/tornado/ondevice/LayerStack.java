@@ -16,6 +16,7 @@ import io.github.flashlla.tornado.LlaPrefillTasks;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.support.DeviceBuffers;
 import io.github.flashlla.tornado.support.TestDevice;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -132,6 +133,7 @@ record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] 
                     : LlaCache.paged(TestDevice.NAME, shape, pageSize, order.length, table);
         }
         BackendDevice device = BackendDevices.open(TestDevice.NAME);
+        int before = DeviceBuffers.used(device);
         GridScheduler grids = new GridScheduler();
         IntArray positions = new IntArray(batch);
         FloatArray[][] x = new FloatArray[2][layers + 1]; // chunk, token: before each layer, and after the last
@@ -155,10 +157,10 @@ record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] 
             TaskGraph graph = new TaskGraph((way == 0 ? "prefill" : "decode") + layer).transferToDevice(FIRST_EXECUTION, (Object[]) w)
                     .transferToDevice(FIRST_EXECUTION, a.q, a.k, a.v, a.o).transferToDevice(EVERY_EXECUTION, in);
             // the graph before hands on the caches that there are
-            Object[] before = arrays(caches, g < layers ? layer : layers);
+            Object[] given = arrays(caches, g < layers ? layer : layers);
             Object[] behind = arrays(caches, Math.min(g + 1, layers));
-            if (before.length > 0) {
-                graph.consumeFromDevice(before);
+            if (given.length > 0) {
+                graph.consumeFromDevice(given);
             }
             TaskAppender appender = new TaskAppender(device, graph, grids);
             FloatArray[] projected = {a.q, a.k, a.v};
@@ -228,7 +230,9 @@ record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] 
                     assertEquals(e < width, x[1][0].get(e) == x[1][1].get(e), "element " + e % width + " of sequence " + e / width);
                 }
             }
+            LlaCache.free(plan, graphs.length);
         }
+        assertEquals(before, DeviceBuffers.used(device), "buffers that the plan left on the device");
         return new Outcome(y, counts[0], counts[1]);
     }
 
