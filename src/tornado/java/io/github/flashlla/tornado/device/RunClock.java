@@ -62,13 +62,12 @@ final class RunClock {
         first = -1;
     }
 
-    /** What was counted since {@link #start}; all 0 without one. */
+    /** What was counted since {@link #start}, once TornadoVM has waited for the run; all 0 without one. */
     Times stop() throws ReflectiveOperationException {
         if (first < 0) {
             return new Times(0, 0, 0);
         }
         int last = (Integer) mark.invoke(device, plan);
-        event(last).waitForEvents(plan);
         long kernels = 0;
         long in = 0;
         long out = 0;

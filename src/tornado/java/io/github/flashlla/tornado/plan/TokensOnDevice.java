@@ -6,7 +6,6 @@ import static uk.ac.manchester.tornado.api.enums.DataTransferMode.FIRST_EXECUTIO
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.tornado.buffers.CacheRows;
 import io.github.flashlla.tornado.device.BackendDevice;
-import io.github.flashlla.tornado.device.Transfers;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.tile.CacheLayout;
 import java.util.Arrays;
@@ -93,7 +92,7 @@ final class TokensOnDevice {
         for (int row = rows; row < target.getSize(); row++) {
             target.set(row, -1);
         }
-        entry.inTurn(new Transfers(), append); // which ends when the device has read the staged rows
+        entry.inTurn(append);
     }
 
     /** Tokens from {@code length} on are no longer what the device has. */
