@@ -216,13 +216,13 @@ public final class LlaCache {
         }
     }
 
-    /** Makes sure that the table has the pages of a sequence's first tokens. */
-    void requirePages(int sequence, int tokens) {
+    /** Makes sure that the table has the pages of a sequence's tokens from {@code first} on, {@code tokens} in all with those before. */
+    void requirePages(int sequence, int first, int tokens) {
         if (sequence < 0 || sequence >= shape.batch() || tokens > shape.capacity()) {
             throw new InvalidInputException(tokens + " tokens of sequence " + sequence + " do not fit the cache " + shape
                     + "; there are sequences 0 to " + (shape.batch() - 1) + " of at most " + shape.capacity() + " tokens");
         }
-        for (int n = 0; arrays.isPaged() && n < Math.ceilDiv(tokens, pageSize()); n++) {
+        for (int n = first / pageSize(); arrays.isPaged() && n < Math.ceilDiv(tokens, pageSize()); n++) {
             int page = arrays.pages().get(sequence * perSequence() + n);
             if (page < 0 || page >= pages) {
                 throw new InvalidInputException("token " + n * pageSize() + " of sequence " + sequence + " has page " + page
