@@ -26,6 +26,7 @@ import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.DeviceMemory;
 import io.github.flashlla.tornado.device.ProfiledTimes;
 import io.github.flashlla.tornado.device.RootCause;
+import io.github.flashlla.tornado.device.Transfers;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.DecodeVariant;
@@ -237,11 +238,13 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
         FloatArrays.fillWithNaN(io.o()); // so that what the device fails to write is seen
         FloatArrays.fillWithNaN(ways.get(way).facts());
         long start;
+        Transfers transfers;
         try {
             tokens.update(() -> plan.withGraph(0).execute());
             start = System.nanoTime();
             int index = firstGraphs.get(way) + graph;
-            lastExecution = entry.inTurn(inputs.transfers(index, ways.get(way).state()), () -> plan.withGraph(index).execute());
+            transfers = inputs.transfers(index, ways.get(way).state());
+            lastExecution = entry.inTurn(transfers, () -> plan.withGraph(index).execute());
             inputs.ran(index);
         } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
             driverLog.check(deviceName);
@@ -253,7 +256,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
         if (!timed) {
             return new Timing(0, -1, -1, -1, 0);
         }
-        Timing times = ProfiledTimes.of(entry, lastExecution, System.nanoTime() - start, compileNanos);
+        Timing times = ProfiledTimes.of(entry, transfers, lastExecution, System.nanoTime() - start, compileNanos);
         compileNanos = 0;
         return times;
     }
