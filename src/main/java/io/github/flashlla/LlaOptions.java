@@ -152,8 +152,8 @@ public record LlaOptions(
      */
     public void requireNoWindow(String device) {
         if (window > 0) {
-            throw new InvalidInputException(device + " has no kernels for a window in decoding, prefill and softmax attention; use the device jvm, or leave "
-                    + "the window out.");
+            throw new InvalidInputException(device + " has no kernels for a window in decoding (one query a head), prefill and softmax attention; "
+                    + "use the device jvm, or leave the window out.");
         }
     }
 
