@@ -146,13 +146,13 @@ public record LlaOptions(
     }
 
     /**
-     * Refuses a window where a device decodes, or computes softmax attention, without kernels for it.
+     * Refuses a window where a device computes softmax attention, or decodes over a part of the keys, without kernels for it.
      *
      * @throws InvalidInputException if there is one
      */
     public void requireNoWindow(String device) {
         if (window > 0) {
-            throw new InvalidInputException(device + " has no kernels for a window in decoding (one query a head), prefill and softmax attention; "
+            throw new InvalidInputException(device + " has no kernels for a window in softmax attention, nor in decoding over a part of a head's keys; "
                     + "use the device jvm, or leave the window out.");
         }
     }

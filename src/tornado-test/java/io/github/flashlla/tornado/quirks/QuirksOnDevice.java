@@ -69,7 +69,11 @@ class QuirksOnDevice {
                 quirk("zeroOverMax", (g, n, c, in, out) -> g.task(n, QuirkKernels::zeroOverMax, c, in, out), "opencl RIGHT, spirv RIGHT"),
                 quirk("whileSearch", (g, n, c, in, out) -> g.task(n, QuirkKernels::whileSearch, c, in, out), QuirksOnDevice::tile, "opencl RIGHT, spirv RIGHT"),
                 quirk("oneArgumentBesidesArrays",
-                        (g, n, c, in, out) -> g.task(n, QuirkKernels::oneArgumentBesidesArrays, c, in, out, 1), "opencl RIGHT, spirv RIGHT"));
+                        (g, n, c, in, out) -> g.task(n, QuirkKernels::oneArgumentBesidesArrays, c, in, out, 1), "opencl RIGHT, spirv RIGHT"),
+                quirk("loopBoundUsedTwice", (g, n, c, in, out) -> g.task(n, QuirkKernels::loopBoundUsedTwice, in, out, 60),
+                        i -> i < 60 ? i + 1 : 7, "opencl WRONG, spirv WRONG"),
+                quirk("loopBoundOfItsOwn", (g, n, c, in, out) -> g.task(n, QuirkKernels::loopBoundOfItsOwn, in, out, SIZE, 60),
+                        i -> i < 60 ? i + 1 : 7, "opencl RIGHT, spirv RIGHT"));
     }
 
     private static double tile(int i) {
