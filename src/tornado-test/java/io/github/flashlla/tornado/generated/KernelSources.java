@@ -31,8 +31,10 @@ import io.github.flashlla.tornado.kernels.CeilingKernels;
 import io.github.flashlla.tornado.kernels.SoftmaxVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.Widen;
+import io.github.flashlla.tornado.kernels.softmax.ParallelSoftmaxVariant;
 import io.github.flashlla.tornado.plan.TornadoKvCache;
 import io.github.flashlla.tornado.support.TornadoChild;
+import io.github.flashlla.tornado.support.VirtualCuda;
 import io.github.flashlla.tornadovm.Backend;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import io.github.flashlla.verify.RandomInputs;
@@ -149,7 +151,7 @@ public final class KernelSources {
         DeviceInfo told = found.info();
         boolean cuda = told.backend().equals("cuda");
         if (cuda) {
-            allowMatrixUnits();
+            VirtualCuda.allowMatrixUnits();
         }
         DeviceInfo info = new DeviceInfo(told.name(), cuda ? "cuda" : "opencl", type, told.hardware(),
                 type == DeviceInfo.Type.GPU ? "nvidia" : "", told.driver(), 64L << 30, 48 << 10, PROCESSORS,
@@ -169,16 +171,19 @@ public final class KernelSources {
         backward("backward-64-jacobi", device, shape(64, 64), jacobi);
         if (cuda) {
             forward("forward-64-float16", device, shape(64, 64), options.withPrecision(DataType.FLOAT16).withCausal(true));
-            DeviceProfile.forceKernel("matrix"); // which devices have without the compiler plug-in
-            forward("forward-64-matrix", device, shape(64, 40), options.withPrecision(DataType.FLOAT16).withCausal(true));
-            DeviceProfile.forceKernel(null);
+            // which devices have without the compiler plug-in
+            forced("matrix", () -> forward("forward-64-matrix", device, shape(64, 40), options.withPrecision(DataType.FLOAT16).withCausal(true)));
         }
+        forced("parallel", () -> forward("forward-40-56-parallel", device, shape(40, 56), options.withCausal(true)));
         for (int dim : new int[] {16, 64, 128, 256}) {
-            softmax("softmax-" + dim, device, shape(dim, dim), options);
+            softmax("softmax-" + dim, device, shape(dim, dim), options, null);
+        }
+        if (type == DeviceInfo.Type.GPU) { // on CPUs a loop has no launch size, which leaves this graph without any
+            softmax("softmax-40-56-parallel", device, shape(40, 56), options, new ParallelSoftmaxVariant());
         }
         if (cuda) {
             for (int dim : new int[] {64, 96, 128}) {
-                softmax("softmax-" + dim + "-float16", device, shape(dim, dim), options.withPrecision(DataType.FLOAT16));
+                softmax("softmax-" + dim + "-float16", device, shape(dim, dim), options.withPrecision(DataType.FLOAT16), null);
             }
         }
         for (DataType stored : List.of(DataType.FLOAT32, DataType.FLOAT16)) {
@@ -198,6 +203,12 @@ public final class KernelSources {
             ceilings(device, type);
         }
         System.out.println("//// done");
+    }
+
+    private static void forced(String kernel, Runnable one) {
+        DeviceProfile.forceKernel(kernel);
+        one.run();
+        DeviceProfile.forceKernel(null);
     }
 
     /** Says that a case begins, if it is wanted. */
@@ -278,12 +289,13 @@ public final class KernelSources {
         prefill.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
     }
 
-    private static void softmax(String name, BackendDevice device, AttentionShape shape, LlaOptions options) {
+    /** @param given null for the device's choice */
+    private static void softmax(String name, BackendDevice device, AttentionShape shape, LlaOptions options, SoftmaxVariant given) {
         if (!begin(name)) {
             return;
         }
         VariantDevice traits = VariantDevice.of(device);
-        SoftmaxVariant variant = KernelTable.softmax(traits, shape, options);
+        SoftmaxVariant variant = given == null ? KernelTable.softmax(traits, shape, options) : given;
         BufferWishes wishes = variant.wishes(traits, shape, options);
         SoftmaxBuffers b = SoftmaxBuffers.allocate(shape, wishes.packedHalves(), wishes.scratchFloats());
         GridScheduler grids = new GridScheduler();
@@ -357,21 +369,5 @@ public final class KernelSources {
         new TaskAppender(device, graph, grids).task("ceiling", TaskAppender.groups(16, 64),
                 g -> g.task("ceiling", kernel, new KernelContext(), from, to));
         new TornadoExecutionPlan(graph.snapshot()).withDevice(device.device()).withGridScheduler(grids).withPreCompilation();
-    }
-
-    /** Takes out the phase that refuses matrix units on a device that is not there. */
-    private static void allowMatrixUnits() throws ReflectiveOperationException {
-        Class<?> implementation = Class.forName("uk.ac.manchester.tornado.drivers.cuda.CUDABackendImpl");
-        Class<?> core = Class.forName("uk.ac.manchester.tornado.runtime.TornadoCoreRuntime");
-        Object runtime = core.getMethod("getTornadoRuntime").invoke(null);
-        Object backend = runtime.getClass().getMethod("getBackend", Class.class).invoke(runtime, implementation);
-        Object compiler = call(call(backend, "getDefaultBackend"), "getTornadoSuites");
-        Object low = call(call(compiler, "getSuites"), "getLowTier");
-        low.getClass().getMethod("removeSubTypePhases", Class.class)
-                .invoke(low, Class.forName("uk.ac.manchester.tornado.drivers.cuda.graal.phases.CUDATensorCoreSupportPhase"));
-    }
-
-    private static Object call(Object on, String method) throws ReflectiveOperationException {
-        return on.getClass().getMethod(method).invoke(on);
     }
 }

@@ -245,7 +245,7 @@ class ViewsOnDevice {
     }
 
     /** (1,H,S,dim) or (1,H,S) */
-    private static Tensor golden(String name, String array) {
+    static Tensor golden(String name, String array) {
         Tensor tensor = new TensorFile(Path.of(System.getProperty("flashlla.root", "."), "src/test/resources/masks", name + ".npz"), array).read();
         return tensor.rank() == 3 ? tensor.reshape(1, tensor.dim(0), tensor.dim(1), tensor.dim(2)) : tensor.reshape(1, tensor.dim(0), tensor.dim(1));
     }

@@ -31,6 +31,9 @@ class TileSourceTest {
     private static final Pattern KERNEL = Pattern.compile("extern \"C\" __global__ void (?:__launch_bounds__\\((\\d+), (\\d+)\\) )?(\\w+)\\(.*?\\}  //  kernel",
             Pattern.DOTALL);
 
+    /** By the arguments of {@link TileSource}: several tests look at the same kernels. */
+    private static final Map<List<String>, String> SOURCES = new HashMap<>();
+
     @TempDir
     private Path folder;
 
@@ -133,8 +136,13 @@ class TileSourceTest {
     }
 
     private String source(String... args) throws Exception {
+        String known = SOURCES.get(List.of(args));
+        if (known != null) {
+            return known;
+        }
         String said = new TornadoChild(folder, Backend.CUDA).virtual("GPU").flag("-Dtornado.printKernel=True").run(TileSource.class, args);
         assertTrue(said.endsWith("done"), () -> said.lines().reduce("", (a, b) -> b));
+        SOURCES.put(List.of(args), said);
         return said;
     }
 
