@@ -2,18 +2,21 @@ package io.github.flashlla.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.spi.KernelGuide;
+import io.github.flashlla.tornadovm.DeviceProfile;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -115,6 +118,23 @@ class KernelChoicesTest {
         StringWriter err = new StringWriter();
         assertEquals(2, FlashLla.execute(new PrintWriter(new StringWriter()), new PrintWriter(err), "devices", "--kernels", SHAPE, "--as", record, "nobody"));
         assertTrue(err.toString().contains("describes no device 'nobody'; it has "), err.toString());
+    }
+
+    /** Also kernels that no profile names, and before any device starts. */
+    @Test
+    void aKernelThatIsNotThereIsRefusedWithThoseThatAre() {
+        assumeTrue(ServiceLoader.load(KernelGuide.class).findFirst().isPresent(), "kernels of TornadoVM are not built");
+        List<DeviceInfo> devices = List.of(new DeviceInfo("opencl:7", "opencl", DeviceInfo.Type.GPU, "a GPU", "its vendor", "a driver", 1L << 30, 48 << 10, 8,
+                List.of(DataType.FLOAT32)));
+        DeviceProfile.forceKernel("parallel");
+        try {
+            KernelChoices.requireKnown(devices);
+            DeviceProfile.forceKernel("nonsense");
+            String said = assertThrows(InvalidInputException.class, () -> KernelChoices.requireKnown(devices)).getMessage();
+            assertTrue(said.startsWith("--kernel names the forward kernel 'nonsense'; there are [") && said.contains("parallel"), said);
+        } finally {
+            DeviceProfile.forceKernel(null);
+        }
     }
 
     /** Counts beyond an int, or a long, are refused with a sentence and not computed with. */

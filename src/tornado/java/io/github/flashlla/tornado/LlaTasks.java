@@ -21,6 +21,8 @@ import io.github.flashlla.tornado.kernels.KeyCentre;
 import io.github.flashlla.tornado.kernels.Poison;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.IdentityHashMap;
@@ -318,16 +320,17 @@ public final class LlaTasks {
      * @param residual likewise
      */
     public void readStatistics(int[] iterations, float[] residual) {
-        FloatArray stats = buffers.stats();
+        MemorySegment stats = buffers.stats().getSegment();
         int missing = IntStream.range(0, Math.ceilDiv(iterations.length, ROWS_TOGETHER)).parallel().map(part -> {
-            int end = Math.min(iterations.length, (part + 1) * ROWS_TOGETHER);
-            for (int row = part * ROWS_TOGETHER; row < end; row++) {
-                float count = stats.get(2 * row);
-                if (!(count >= 0)) {
-                    return row;
+            int begin = part * ROWS_TOGETHER;
+            float[] some = new float[2 * (Math.min(iterations.length, begin + ROWS_TOGETHER) - begin)];
+            MemorySegment.copy(stats, ValueLayout.JAVA_FLOAT, 2L * begin * Float.BYTES, some, 0, some.length);
+            for (int n = 0; n < some.length; n += 2) {
+                if (!(some[n] >= 0)) {
+                    return begin + n / 2;
                 }
-                iterations[row] = (int) count;
-                residual[row] = stats.get(2 * row + 1);
+                iterations[begin + n / 2] = (int) some[n];
+                residual[begin + n / 2] = some[n + 1];
             }
             return iterations.length;
         }).min().orElse(iterations.length);

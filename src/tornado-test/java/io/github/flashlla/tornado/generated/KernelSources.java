@@ -36,6 +36,7 @@ import io.github.flashlla.tornado.kernels.Widen;
 import io.github.flashlla.tornado.kernels.softmax.ParallelSoftmaxVariant;
 import io.github.flashlla.tornado.plan.TornadoKvCache;
 import io.github.flashlla.tornado.support.TornadoChild;
+import io.github.flashlla.tornado.support.VirtualCuda;
 import io.github.flashlla.tornadovm.Backend;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import io.github.flashlla.verify.RandomInputs;
@@ -155,7 +156,7 @@ public final class KernelSources {
         DeviceInfo told = found.info();
         boolean cuda = told.backend().equals("cuda");
         if (cuda) {
-            allowMatrixUnits();
+            VirtualCuda.allowMatrixUnits();
         }
         DeviceInfo info = new DeviceInfo(told.name(), cuda ? "cuda" : "opencl", type, told.hardware(),
                 type == DeviceInfo.Type.GPU ? "nvidia" : "", told.driver(), 64L << 30, 48 << 10, PROCESSORS,
@@ -394,21 +395,5 @@ public final class KernelSources {
         new TaskAppender(device, graph, grids).task("ceiling", TaskAppender.groups(16, 64),
                 g -> g.task("ceiling", kernel, new KernelContext(), from, to));
         new TornadoExecutionPlan(graph.snapshot()).withDevice(device.device()).withGridScheduler(grids).withPreCompilation();
-    }
-
-    /** Takes out the phase that refuses matrix units on a device that is not there. */
-    private static void allowMatrixUnits() throws ReflectiveOperationException {
-        Class<?> implementation = Class.forName("uk.ac.manchester.tornado.drivers.cuda.CUDABackendImpl");
-        Class<?> core = Class.forName("uk.ac.manchester.tornado.runtime.TornadoCoreRuntime");
-        Object runtime = core.getMethod("getTornadoRuntime").invoke(null);
-        Object backend = runtime.getClass().getMethod("getBackend", Class.class).invoke(runtime, implementation);
-        Object compiler = call(call(backend, "getDefaultBackend"), "getTornadoSuites");
-        Object low = call(call(compiler, "getSuites"), "getLowTier");
-        low.getClass().getMethod("removeSubTypePhases", Class.class)
-                .invoke(low, Class.forName("uk.ac.manchester.tornado.drivers.cuda.graal.phases.CUDATensorCoreSupportPhase"));
-    }
-
-    private static Object call(Object on, String method) throws ReflectiveOperationException {
-        return on.getClass().getMethod(method).invoke(on);
     }
 }

@@ -26,6 +26,7 @@ import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.DeviceMemory;
 import io.github.flashlla.tornado.device.ProfiledTimes;
 import io.github.flashlla.tornado.device.RootCause;
+import io.github.flashlla.tornado.device.Transfers;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.DecodeVariant;
@@ -41,8 +42,6 @@ import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
-import uk.ac.manchester.tornado.api.TornadoProfilerResult;
-import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 
 /**
  * Decoding as task graphs over the same cache arrays on the device:
@@ -144,8 +143,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
                 graphs.add(graph(tasks, graph, grids));
             }
         }
-        return entry.configureShared(new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new)))
-                .withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
+        return entry.configureTimed(new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new))).withGridScheduler(grids);
     }
 
     private ImmutableTaskGraph graph(DecodeTasks tasks, int graph, GridScheduler grids) {
@@ -233,31 +231,32 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
     }
 
     private Timing runGraph(int way, int graph) {
-        if (runs == profiledRuns) {
+        boolean timed = runs < profiledRuns || !entry.isProfiled();
+        if (!timed && runs == profiledRuns) {
             plan.withoutProfiler(); // it keeps a log of every run
         }
         FloatArrays.fillWithNaN(io.o()); // so that what the device fails to write is seen
         FloatArrays.fillWithNaN(ways.get(way).facts());
-        TornadoProfilerResult profile;
         long start;
+        Transfers transfers;
         try {
             tokens.update(() -> plan.withGraph(0).execute());
             start = System.nanoTime();
             int index = firstGraphs.get(way) + graph;
-            lastExecution = entry.inTurn(inputs.unsent(index, ways.get(way).state()), () -> plan.withGraph(index).execute());
+            transfers = inputs.transfers(index, ways.get(way).state());
+            lastExecution = entry.inTurn(transfers, () -> plan.withGraph(index).execute());
             inputs.ran(index);
-            profile = lastExecution.getProfilerResult();
         } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
             driverLog.check(deviceName);
             throw new DeviceException(deviceName + " failed to decode " + shape + ": "
                     + RootCause.message(t), t);
         }
         driverLog.check(deviceName);
-        if (runs >= profiledRuns) {
+        runs++;
+        if (!timed) {
             return new Timing(0, -1, -1, -1, 0);
         }
-        runs++;
-        Timing times = ProfiledTimes.of(deviceName, profile, System.nanoTime() - start, entry.readNanos(), compileNanos);
+        Timing times = ProfiledTimes.of(entry, transfers, lastExecution, System.nanoTime() - start, compileNanos);
         compileNanos = 0;
         return times;
     }
