@@ -5,7 +5,7 @@ import io.github.flashlla.Timing;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.TornadoProfilerResult;
 
-/** What a run of a {@link BackendDevice#configureTimed timed} plan took. */
+/** What a run of a plan took. */
 public final class ProfiledTimes {
     private ProfiledTimes() {}
 
@@ -22,11 +22,15 @@ public final class ProfiledTimes {
     public static Timing of(BackendDevice entry, TornadoExecutionResult result, long wallNanos, long compiledNanos) {
         SharedKernels shared = SharedKernels.of(entry);
         RunClock.Times clock = shared.times();
-        long compiled = clock == null ? compiledNanos + result.getProfilerResult().getCompileTime() : compiledNanos;
         RunClock.Times times = clock == null ? profiled(shared, result.getProfilerResult()) : clock;
-        if (times.kernels() <= 0) {
+        if (times.launches() == 0) {
             throw new DeviceException(entry.info().name() + " returned without running its kernels (kernel time 0); run flashlla doctor.");
         }
+        if (times.kernels() <= 0) { // another plan of this process ran without a clock meanwhile, or TornadoVM's events are not as in 5.2.0
+            shared.distrustClock();
+            return new Timing(wallNanos, -1, -1, -1, compiledNanos);
+        }
+        long compiled = clock == null ? compiledNanos + result.getProfilerResult().getCompileTime() : compiledNanos;
         long most = Math.max(0, wallNanos - times.kernels());
         return new Timing(wallNanos, times.kernels(), Math.min(times.copiesIn(), most), Math.min(times.copiesOut(), most), compiled);
     }
@@ -34,6 +38,6 @@ public final class ProfiledTimes {
     /** The host's time of copies from the device counts where TornadoVM does not time them: the kernels have ended before. */
     private static RunClock.Times profiled(SharedKernels shared, TornadoProfilerResult profile) {
         long whole = profile.getDeviceReadTime() > 0 ? profile.getDeviceReadTime() : shared.readNanos();
-        return new RunClock.Times(profile.getDeviceKernelTime(), profile.getDeviceWriteTime(), whole + shared.partNanos());
+        return new RunClock.Times(profile.getDeviceKernelTime() > 0 ? 1 : 0, profile.getDeviceKernelTime(), profile.getDeviceWriteTime(), whole + shared.partNanos());
     }
 }

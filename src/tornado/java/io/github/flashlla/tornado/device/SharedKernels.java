@@ -65,7 +65,7 @@ public final class SharedKernels implements InvocationHandler {
     private final Map<List<Object>, Compiled> compiled = new HashMap<>();
     private final AtomicLong compilations = new AtomicLong();
     /** Null where TornadoVM's profiler has to tell times. */
-    private final RunClock clock;
+    private volatile RunClock clock;
     /** Of the run that goes on; null between runs. */
     private volatile Transfers transfers;
     private volatile RunClock.Times times;
@@ -119,17 +119,18 @@ public final class SharedKernels implements InvocationHandler {
         if (runtime == null) { // nobody asks for them
             given.filled().join();
         }
+        RunClock now = clock;
         transfers = given;
         readNanos = 0;
         partNanos = 0;
         try {
             T result = run.call();
-            times = clock == null ? null : clock.stop();
+            times = now == null ? null : now.stop();
             return result;
         } finally {
             transfers = null;
-            if (clock != null) {
-                clock.reset();
+            if (now != null) {
+                now.reset();
             }
         }
     }
@@ -137,6 +138,11 @@ public final class SharedKernels implements InvocationHandler {
     /** Whether runs are timed without TornadoVM's profiler. */
     boolean hasClock() {
         return clock != null;
+    }
+
+    /** Has TornadoVM's profiler time later runs. */
+    void distrustClock() {
+        clock = null;
     }
 
     /** What the clock said of the last run {@link #with}; null without a clock. */
@@ -147,12 +153,18 @@ public final class SharedKernels implements InvocationHandler {
     /** TornadoVM's first call for a run. */
     private Object begin(Method method, Object[] arguments) throws ReflectiveOperationException {
         Object result = method.invoke(device, arguments);
-        if (clock != null && transfers != null) {
-            clock.start((Long) arguments[0]);
+        RunClock now = clock;
+        if (now != null && transfers != null) {
+            now.start((Long) arguments[0]);
         }
         return result;
     }
 
+    /**
+     * Copies an array to the device, if it is to be, once it is full. There is no other way for an array of each run: TornadoVM makes this call
+     * before every task that reads it, on the thread that runs the plan, and the device reads the host's array after that alone. It has read all
+     * arrays when a run returns, for TornadoVM then waits for the device; so no array is filled while it reads it.
+     */
     private Object send(Method method, Object[] arguments) throws ReflectiveOperationException {
         Transfers now = transfers;
         return now == null || now.sends(arguments[1]) ? method.invoke(device, arguments) : null;
