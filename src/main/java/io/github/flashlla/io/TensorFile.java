@@ -58,6 +58,10 @@ public record TensorFile(Path file, String name) {
         if (ends(NPZ)) {
             throw new InvalidInputException(this + " is a .npz file, which is only read; write a .npy or .safetensors file.");
         }
+        Path name = file.getFileName();
+        if (name != null && name.toString().contains(".") && !ends(".npy") && !ends(SAFETENSORS)) {
+            throw new InvalidInputException(this + " is no kind of file that is written here; the name of the output ends in .npy or .safetensors.");
+        }
     }
 
     /** Writes a tensor into a file that the caller commits; without a name it is called after the file. */

@@ -192,7 +192,10 @@ class CombinedDeviceTest {
         assertTrue(said.startsWith("jvm+jvm does not compute"), said);
         said = assertThrows(InvalidInputException.class, () -> Devices.select(List.of("jvm+nothing:0"))).getMessage();
         assertTrue(said.startsWith("no device matches 'nothing:0'"), said);
-        assertThrows(InvalidInputException.class, () -> Devices.select(List.of("jvm+")));
+        for (String name : List.of("jvm+", "+jvm", "jvm++jvm", "+")) {
+            said = assertThrows(InvalidInputException.class, () -> Devices.select(List.of(name))).getMessage();
+            assertEquals("'" + name + "' wants a device on each side of every +, as in jvm+opencl:0", said);
+        }
         said = assertThrows(InvalidInputException.class, () -> {
             LlaInputs inputs = Problems.normal(AttentionShape.square(1, 2, 40, 8), 1);
             inputs.k().fill(1e30);

@@ -96,7 +96,7 @@ final class CompiledGraphs {
             throw failure("failed", e);
         }
         driverLog.check(device);
-        Timing timing = times.of(last, System.nanoTime() - start, compileNanos);
+        Timing timing = times.of(transfers, last, System.nanoTime() - start, compileNanos);
         compileNanos = 0;
         return timing;
     }

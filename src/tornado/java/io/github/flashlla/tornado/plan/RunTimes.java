@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.plan;
 import io.github.flashlla.Timing;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.ProfiledTimes;
+import io.github.flashlla.tornado.device.Transfers;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
@@ -36,13 +37,14 @@ final class RunTimes {
     /**
      * After it.
      *
-     * @param result of the run, which ran in turn with transfers
+     * @param transfers that it ran with
+     * @param result of it
      * @param wallNanos host time of the run
      * @param compiledNanos run-time compilation that is to be told with it
      */
-    Timing of(TornadoExecutionResult result, long wallNanos, long compiledNanos) {
+    Timing of(Transfers transfers, TornadoExecutionResult result, long wallNanos, long compiledNanos) {
         boolean timed = profiling || !entry.isProfiled();
         runs++;
-        return timed ? ProfiledTimes.of(entry, result, wallNanos, compiledNanos) : new Timing(wallNanos, -1, -1, -1, compiledNanos);
+        return timed ? ProfiledTimes.of(entry, transfers, result, wallNanos, compiledNanos) : new Timing(wallNanos, -1, -1, -1, compiledNanos);
     }
 }
