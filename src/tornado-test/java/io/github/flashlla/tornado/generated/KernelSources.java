@@ -17,6 +17,7 @@ import io.github.flashlla.tornado.LlaBackwardTasks;
 import io.github.flashlla.tornado.LlaCache;
 import io.github.flashlla.tornado.LlaPrefillTasks;
 import io.github.flashlla.tornado.LlaTasks;
+import io.github.flashlla.tornado.buffers.ArrayView;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
 import io.github.flashlla.tornado.buffers.InputArrays;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
@@ -27,6 +28,7 @@ import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.device.DeviceMemory;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.BufferWishes;
+import io.github.flashlla.tornado.kernels.ArrayCopy;
 import io.github.flashlla.tornado.kernels.CeilingKernels;
 import io.github.flashlla.tornado.kernels.SoftmaxVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
@@ -54,7 +56,10 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task3;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.BFloat16Array;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 import uk.ac.manchester.tornado.api.types.collections.VectorFloat4;
 
 /**
@@ -199,6 +204,7 @@ public final class KernelSources {
         if (type == DeviceInfo.Type.GPU && begin("widen")) {
             widen(device, shape(64, 64));
         }
+        copies(device);
         if (begin("ceilings")) {
             ceilings(device, type);
         }
@@ -302,6 +308,26 @@ public final class KernelSources {
         TaskGraph graph = new TaskGraph("g" + System.nanoTime())
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, b.q(), b.k(), b.v(), b.o(), b.logSumExp(), b.packed(), b.scratch());
         variant.append(new TaskAppender(device, graph, grids), traits, b, shape, options);
+        device.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
+    }
+
+    /** Between the caller's arrays and float32 ones that are row-major; where there is bfloat16, of and to all three types. */
+    private static void copies(BackendDevice device) {
+        if (!begin("copies")) {
+            return;
+        }
+        long[] dims = {1, 2, 3, 4};
+        GridScheduler grids = new GridScheduler();
+        TaskGraph graph = new TaskGraph("g" + System.nanoTime());
+        TornadoNativeArray[] arrays = device.info().backend().equals("cuda")
+                ? new TornadoNativeArray[] {new FloatArray(24), new HalfFloatArray(24), new BFloat16Array(24)} : new TornadoNativeArray[] {new FloatArray(24)};
+        for (TornadoNativeArray array : arrays) {
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, array);
+            for (boolean output : new boolean[] {false, true}) {
+                ArrayCopy.of(array.getClass().getSimpleName() + output, ArrayView.of(array).rowsFirst(3, 2, 4), dims, output)
+                        .append(new TaskAppender(device, graph, grids), "copy");
+            }
+        }
         device.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
     }
 

@@ -24,14 +24,12 @@ import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.DeviceMemory;
-import io.github.flashlla.tornado.device.ProfiledTimes;
 import io.github.flashlla.tornado.device.RootCause;
 import io.github.flashlla.tornado.device.Transfers;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.DecodeVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
-import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -51,17 +49,13 @@ import uk.ac.manchester.tornado.api.TornadoExecutionResult;
  *   llaDecode   q, ridge, lengths -> ... -> o, facts         one or more for each method that may be used, {@link DecodeTasks}
  * </pre>
  *
- * <p>Where the choice is this plan's, the covariance form takes contexts shorter than D and ridges below {@value #SMALL_RIDGE}, and
- * whatever the matrix-free form turns out not to solve in the iterations that it launches: such a step is done again, and the
- * following {@value #PATIENCE} are not tried.
+ * <p>Where the choice is this plan's, the covariance form takes what {@link DecodeVariant#whyCovariance} says, and whatever the
+ * matrix-free form turns out not to solve in the iterations that it launches: such a step is done again, and the following
+ * {@value #PATIENCE} are not tried.
  */
 public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.Reader {
 
     private static final AtomicInteger GRAPHS = new AtomicInteger();
-
-    /** Below it, rounding of a key's distance from the mean counts for more than the covariance form leaves of it. */
-    private static final double SMALL_RIDGE = 0.02;
-
     private static final int PATIENCE = 64;
 
     private final ExclusiveUse use;
@@ -72,8 +66,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
     private final DriverLog driverLog = new DriverLog();
     private final DeviceMemory memory;
     private final long heldBytes;
-    private final int profiledRuns;
-    private int runs;
+    private final RunTimes times;
     private final AttentionShape shape;
     private final LlaOptions options;
     private final DecodeMethod method;
@@ -110,7 +103,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
             ways.add(variant.tasks(traits, cache.arrays(), shape, options, io));
         }
         this.memory = entry.memory();
-        this.profiledRuns = DeviceProfile.of(entry.info()).profiledRuns();
+        this.times = new RunTimes(entry);
         requireLargest(entry);
         this.heldBytes = cache.k().bytes() + cache.v().bytes() + workspaceBytes();
         memory.hold(cache.shape(), heldBytes);
@@ -143,7 +136,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
                 graphs.add(graph(tasks, graph, grids));
             }
         }
-        return entry.configureTimed(new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new))).withGridScheduler(grids);
+        return entry.configureShared(new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new))).withGridScheduler(grids);
     }
 
     private ImmutableTaskGraph graph(DecodeTasks tasks, int graph, GridScheduler grids) {
@@ -198,7 +191,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
 
     /** The first way unless there is a reason against it. */
     private int choose() {
-        boolean direct = stepsToWait > 0 || inputs.leastRidge() < SMALL_RIDGE || inputs.longest() < shape.headDim();
+        boolean direct = stepsToWait > 0 || DecodeVariant.whyCovariance(inputs.leastRidge(), inputs.longest(), shape.headDim()).isPresent();
         return direct ? ways.size() - 1 : 0;
     }
 
@@ -231,10 +224,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
     }
 
     private Timing runGraph(int way, int graph) {
-        boolean timed = runs < profiledRuns || !entry.isProfiled();
-        if (!timed && runs == profiledRuns) {
-            plan.withoutProfiler(); // it keeps a log of every run
-        }
+        times.prepare(plan);
         FloatArrays.fillWithNaN(io.o()); // so that what the device fails to write is seen
         FloatArrays.fillWithNaN(ways.get(way).facts());
         long start;
@@ -252,13 +242,9 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
                     + RootCause.message(t), t);
         }
         driverLog.check(deviceName);
-        runs++;
-        if (!timed) {
-            return new Timing(0, -1, -1, -1, 0);
-        }
-        Timing times = ProfiledTimes.of(entry, transfers, lastExecution, System.nanoTime() - start, compileNanos);
+        Timing timing = times.of(transfers, lastExecution, System.nanoTime() - start, compileNanos);
         compileNanos = 0;
-        return times;
+        return timing;
     }
 
     @Override
