@@ -31,6 +31,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class KernelChoicesTest {
@@ -156,6 +157,17 @@ class KernelChoicesTest {
             assertEquals(0, FlashLla.execute(new PrintWriter(out), new PrintWriter(new StringWriter()), "devices", "--kernels", shape, "--as", record));
             assertTrue(out.toString().lines().filter(line -> line.contains("| covariance ")).allMatch(line -> line.contains("2^31")), out.toString());
         }
+    }
+
+    /** A plan goes to the covariance form at once for small ridges and short contexts, though the matrix-free form could take them. */
+    @ParameterizedTest
+    @CsvSource({"1x8x4096x128, 0.02, cg", "1x8x4096x128, 0.01, covariance", "1x8x100x128, 1, covariance"})
+    void decodingIsChosenByRidgeAndContextToo(String shape, String ridge, String runs) {
+        assumeTrue(ServiceLoader.load(KernelGuide.class).findFirst().isPresent(), "kernels of TornadoVM are not built");
+        StringWriter out = new StringWriter();
+        assertEquals(0, FlashLla.execute(new PrintWriter(out), new PrintWriter(new StringWriter()), "devices", "--kernels", shape, "--ridge", ridge,
+                "--as", ROOT.resolve("bench/results/h200/forward-passes.json").toString(), "cuda:0"));
+        assertTrue(out.toString().lines().anyMatch(line -> line.matches(".*decode +\\| " + runs + " +\\| runs .*")), out.toString());
     }
 
     @Test

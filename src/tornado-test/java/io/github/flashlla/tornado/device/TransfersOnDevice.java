@@ -1,6 +1,8 @@
 package io.github.flashlla.tornado.device;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotSame;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.DataType;
@@ -64,7 +66,7 @@ class TransfersOnDevice {
     private Timing run(Transfers transfers) throws Exception {
         long start = System.nanoTime();
         var result = device.inTurn(transfers, () -> plan.execute());
-        return ProfiledTimes.of(device, result, System.nanoTime() - start, 0);
+        return ProfiledTimes.of(device, transfers, result, System.nanoTime() - start, 0);
     }
 
     @Test
@@ -131,5 +133,17 @@ class TransfersOnDevice {
         assertTrue(timing.kernelNanos() > 0 && timing.copyInNanos() > 0 && timing.copyOutNanos() >= 0, timing.toString());
         boolean apart = !device.isProfiled(); // through SPIR-V on PoCL, the profiler counts some of a kernel with a copy
         assertTrue(!apart || timing.kernelNanos() + timing.copyInNanos() + timing.copyOutNanos() <= timing.wallNanos(), timing.toString());
+    }
+
+    /** Plans of a device run in turn on different threads, and a run's times are asked for when the next may have begun. */
+    @Test
+    void timesStayThoseOfTheirRun() throws Exception {
+        Transfers first = new Transfers();
+        device.inTurn(first, () -> plan.execute());
+        Transfers.Measured measured = first.measured();
+        Transfers second = new Transfers();
+        device.inTurn(second, () -> plan.execute());
+        assertSame(measured, first.measured());
+        assertNotSame(measured, second.measured());
     }
 }

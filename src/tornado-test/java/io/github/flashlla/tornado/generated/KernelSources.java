@@ -17,6 +17,7 @@ import io.github.flashlla.tornado.LlaBackwardTasks;
 import io.github.flashlla.tornado.LlaCache;
 import io.github.flashlla.tornado.LlaPrefillTasks;
 import io.github.flashlla.tornado.LlaTasks;
+import io.github.flashlla.tornado.buffers.ArrayView;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
 import io.github.flashlla.tornado.buffers.InputArrays;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
@@ -27,6 +28,7 @@ import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.device.DeviceMemory;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.BufferWishes;
+import io.github.flashlla.tornado.kernels.ArrayCopy;
 import io.github.flashlla.tornado.kernels.CeilingKernels;
 import io.github.flashlla.tornado.kernels.SoftmaxVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
@@ -34,6 +36,7 @@ import io.github.flashlla.tornado.kernels.Widen;
 import io.github.flashlla.tornado.kernels.softmax.ParallelSoftmaxVariant;
 import io.github.flashlla.tornado.plan.TornadoKvCache;
 import io.github.flashlla.tornado.support.TornadoChild;
+import io.github.flashlla.tornado.support.VirtualCuda;
 import io.github.flashlla.tornadovm.Backend;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import io.github.flashlla.verify.RandomInputs;
@@ -53,7 +56,10 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task3;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.BFloat16Array;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 import uk.ac.manchester.tornado.api.types.collections.VectorFloat4;
 
 /**
@@ -150,7 +156,7 @@ public final class KernelSources {
         DeviceInfo told = found.info();
         boolean cuda = told.backend().equals("cuda");
         if (cuda) {
-            allowMatrixUnits();
+            VirtualCuda.allowMatrixUnits();
         }
         DeviceInfo info = new DeviceInfo(told.name(), cuda ? "cuda" : "opencl", type, told.hardware(),
                 type == DeviceInfo.Type.GPU ? "nvidia" : "", told.driver(), 64L << 30, 48 << 10, PROCESSORS,
@@ -198,6 +204,7 @@ public final class KernelSources {
         if (type == DeviceInfo.Type.GPU && begin("widen")) {
             widen(device, shape(64, 64));
         }
+        copies(device);
         if (begin("ceilings")) {
             ceilings(device, type);
         }
@@ -304,6 +311,26 @@ public final class KernelSources {
         device.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
     }
 
+    /** Between the caller's arrays and float32 ones that are row-major; where there is bfloat16, of and to all three types. */
+    private static void copies(BackendDevice device) {
+        if (!begin("copies")) {
+            return;
+        }
+        long[] dims = {1, 2, 3, 4};
+        GridScheduler grids = new GridScheduler();
+        TaskGraph graph = new TaskGraph("g" + System.nanoTime());
+        TornadoNativeArray[] arrays = device.info().backend().equals("cuda")
+                ? new TornadoNativeArray[] {new FloatArray(24), new HalfFloatArray(24), new BFloat16Array(24)} : new TornadoNativeArray[] {new FloatArray(24)};
+        for (TornadoNativeArray array : arrays) {
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, array);
+            for (boolean output : new boolean[] {false, true}) {
+                ArrayCopy.of(array.getClass().getSimpleName() + output, ArrayView.of(array).rowsFirst(3, 2, 4), dims, output)
+                        .append(new TaskAppender(device, graph, grids), "copy");
+            }
+        }
+        device.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
+    }
+
     private static void widen(BackendDevice device, AttentionShape shape) {
         LlaBuffers b = LlaBuffers.allocate(shape, LlaOptions.defaults(), 1, 1);
         InputArrays inputs = new InputArrays(b, shape, true);
@@ -368,21 +395,5 @@ public final class KernelSources {
         new TaskAppender(device, graph, grids).task("ceiling", TaskAppender.groups(16, 64),
                 g -> g.task("ceiling", kernel, new KernelContext(), from, to));
         new TornadoExecutionPlan(graph.snapshot()).withDevice(device.device()).withGridScheduler(grids).withPreCompilation();
-    }
-
-    /** Takes out the phase that refuses matrix units on a device that is not there. */
-    private static void allowMatrixUnits() throws ReflectiveOperationException {
-        Class<?> implementation = Class.forName("uk.ac.manchester.tornado.drivers.cuda.CUDABackendImpl");
-        Class<?> core = Class.forName("uk.ac.manchester.tornado.runtime.TornadoCoreRuntime");
-        Object runtime = core.getMethod("getTornadoRuntime").invoke(null);
-        Object backend = runtime.getClass().getMethod("getBackend", Class.class).invoke(runtime, implementation);
-        Object compiler = call(call(backend, "getDefaultBackend"), "getTornadoSuites");
-        Object low = call(call(compiler, "getSuites"), "getLowTier");
-        low.getClass().getMethod("removeSubTypePhases", Class.class)
-                .invoke(low, Class.forName("uk.ac.manchester.tornado.drivers.cuda.graal.phases.CUDATensorCoreSupportPhase"));
-    }
-
-    private static Object call(Object on, String method) throws ReflectiveOperationException {
-        return on.getClass().getMethod(method).invoke(on);
     }
 }

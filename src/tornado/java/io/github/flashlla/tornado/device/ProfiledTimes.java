@@ -14,16 +14,18 @@ public final class ProfiledTimes {
      * run and so copied at once. Through SPIR-V on PoCL, the time of a copy now and then holds the kernel that ran before it; no copy takes
      * longer than what the kernels leave of the run.
      *
-     * @param result of the run, which ran {@link BackendDevice#inTurn(Transfers, java.util.concurrent.Callable) in turn}
+     * @param transfers of the run, which ran {@link BackendDevice#inTurn(Transfers, java.util.concurrent.Callable) in turn}; other plans may
+     *     run by now
+     * @param result of the run
      * @param wallNanos host time of the run
      * @param compiledNanos run-time compilation before the run that is to be told with it
      * @throws DeviceException if no kernel ran
      */
-    public static Timing of(BackendDevice entry, TornadoExecutionResult result, long wallNanos, long compiledNanos) {
-        SharedKernels shared = SharedKernels.of(entry);
-        RunClock.Times clock = shared.times();
+    public static Timing of(BackendDevice entry, Transfers transfers, TornadoExecutionResult result, long wallNanos, long compiledNanos) {
+        Transfers.Measured measured = transfers.measured();
+        RunClock.Times clock = measured.clock();
         long compiled = clock == null ? compiledNanos + result.getProfilerResult().getCompileTime() : compiledNanos;
-        RunClock.Times times = clock == null ? profiled(shared, result.getProfilerResult()) : clock;
+        RunClock.Times times = clock == null ? profiled(measured, result.getProfilerResult()) : clock;
         if (times.kernels() <= 0) {
             throw new DeviceException(entry.info().name() + " returned without running its kernels (kernel time 0); run flashlla doctor.");
         }
@@ -32,8 +34,8 @@ public final class ProfiledTimes {
     }
 
     /** The host's time of copies from the device counts where TornadoVM does not time them: the kernels have ended before. */
-    private static RunClock.Times profiled(SharedKernels shared, TornadoProfilerResult profile) {
-        long whole = profile.getDeviceReadTime() > 0 ? profile.getDeviceReadTime() : shared.readNanos();
-        return new RunClock.Times(profile.getDeviceKernelTime(), profile.getDeviceWriteTime(), whole + shared.partNanos());
+    private static RunClock.Times profiled(Transfers.Measured measured, TornadoProfilerResult profile) {
+        long whole = profile.getDeviceReadTime() > 0 ? profile.getDeviceReadTime() : measured.readNanos();
+        return new RunClock.Times(profile.getDeviceKernelTime(), profile.getDeviceWriteTime(), whole + measured.partNanos());
     }
 }

@@ -68,7 +68,6 @@ public final class SharedKernels implements InvocationHandler {
     private final RunClock clock;
     /** Of the run that goes on; null between runs. */
     private volatile Transfers transfers;
-    private volatile RunClock.Times times;
     private volatile long readNanos;
     private volatile long partNanos;
     /** As an object: TornadoVM asks for it many times in a run, and looks up what an array has on the device by it. */
@@ -124,7 +123,7 @@ public final class SharedKernels implements InvocationHandler {
         partNanos = 0;
         try {
             T result = run.call();
-            times = clock == null ? null : clock.stop();
+            given.measured(new Transfers.Measured(clock == null ? null : clock.stop(), readNanos, partNanos));
             return result;
         } finally {
             transfers = null;
@@ -137,11 +136,6 @@ public final class SharedKernels implements InvocationHandler {
     /** Whether runs are timed without TornadoVM's profiler. */
     boolean hasClock() {
         return clock != null;
-    }
-
-    /** What the clock said of the last run {@link #with}; null without a clock. */
-    RunClock.Times times() {
-        return times;
     }
 
     /** TornadoVM's first call for a run. */
@@ -185,16 +179,6 @@ public final class SharedKernels implements InvocationHandler {
             state.setPartialCopySize(0);
         }
         return NO_EVENT;
-    }
-
-    /** Host time that copies of whole arrays from the device took in the last run {@link #with}. */
-    long readNanos() {
-        return readNanos;
-    }
-
-    /** The same of arrays in parts, which TornadoVM's profiler does not see. */
-    long partNanos() {
-        return partNanos;
     }
 
     /** Kernels compiled so far, for whatever plan, or taken from an earlier process. */

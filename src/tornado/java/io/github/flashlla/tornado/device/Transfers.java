@@ -14,6 +14,7 @@ public final class Transfers {
     private final Set<Object> spared = Collections.newSetFromMap(new IdentityHashMap<>());
     private final Map<Object, CompletableFuture<?>> fillings = new IdentityHashMap<>();
     private final Map<Object, Receiver> receivers = new IdentityHashMap<>();
+    private volatile Measured measured;
 
     /** Takes what was read from the device. */
     @FunctionalInterface
@@ -24,6 +25,24 @@ public final class Transfers {
          * @param to exclusive
          */
         void read(int from, int to);
+    }
+
+    /**
+     * What was seen of the run's times while it had the device to itself.
+     *
+     * @param clock null without a clock
+     * @param readNanos host time that copies of whole arrays from the device took
+     * @param partNanos the same of arrays in parts, which TornadoVM's profiler does not see
+     */
+    record Measured(RunClock.Times clock, long readNanos, long partNanos) {}
+
+    void measured(Measured seen) {
+        measured = seen;
+    }
+
+    /** Of the last run with these. */
+    Measured measured() {
+        return measured;
     }
 
     /** The device has this array from an earlier run, or does not read it in this one. */

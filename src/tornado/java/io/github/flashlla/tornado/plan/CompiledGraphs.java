@@ -106,7 +106,7 @@ final class CompiledGraphs {
         if (!timed) {
             return new Timing(0, -1, -1, -1, 0);
         }
-        Timing timing = ProfiledTimes.of(entry, last, System.nanoTime() - start, compileNanos);
+        Timing timing = ProfiledTimes.of(entry, transfers, last, System.nanoTime() - start, compileNanos);
         compileNanos = 0;
         return timing;
     }

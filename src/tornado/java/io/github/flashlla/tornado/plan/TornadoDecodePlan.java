@@ -26,6 +26,7 @@ import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.DeviceMemory;
 import io.github.flashlla.tornado.device.ProfiledTimes;
 import io.github.flashlla.tornado.device.RootCause;
+import io.github.flashlla.tornado.device.Transfers;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.DecodeVariant;
@@ -50,17 +51,13 @@ import uk.ac.manchester.tornado.api.TornadoExecutionResult;
  *   llaDecode   q, ridge, lengths -> ... -> o, facts         one or more for each method that may be used, {@link DecodeTasks}
  * </pre>
  *
- * <p>Where the choice is this plan's, the covariance form takes contexts shorter than D and ridges below {@value #SMALL_RIDGE}, and
- * whatever the matrix-free form turns out not to solve in the iterations that it launches: such a step is done again, and the
- * following {@value #PATIENCE} are not tried.
+ * <p>Where the choice is this plan's, the covariance form takes what {@link DecodeVariant#whyCovariance} says, and whatever the
+ * matrix-free form turns out not to solve in the iterations that it launches: such a step is done again, and the following
+ * {@value #PATIENCE} are not tried.
  */
 public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.Reader {
 
     private static final AtomicInteger GRAPHS = new AtomicInteger();
-
-    /** Below it, rounding of a key's distance from the mean counts for more than the covariance form leaves of it. */
-    private static final double SMALL_RIDGE = 0.02;
-
     private static final int PATIENCE = 64;
 
     private final ExclusiveUse use;
@@ -197,7 +194,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
 
     /** The first way unless there is a reason against it. */
     private int choose() {
-        boolean direct = stepsToWait > 0 || inputs.leastRidge() < SMALL_RIDGE || inputs.longest() < shape.headDim();
+        boolean direct = stepsToWait > 0 || DecodeVariant.whyCovariance(inputs.leastRidge(), inputs.longest(), shape.headDim()).isPresent();
         return direct ? ways.size() - 1 : 0;
     }
 
@@ -237,11 +234,13 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
         FloatArrays.fillWithNaN(io.o()); // so that what the device fails to write is seen
         FloatArrays.fillWithNaN(ways.get(way).facts());
         long start;
+        Transfers transfers;
         try {
             tokens.update(() -> plan.withGraph(0).execute());
             start = System.nanoTime();
             int index = firstGraphs.get(way) + graph;
-            lastExecution = entry.inTurn(inputs.transfers(index, ways.get(way).state()), () -> plan.withGraph(index).execute());
+            transfers = inputs.transfers(index, ways.get(way).state());
+            lastExecution = entry.inTurn(transfers, () -> plan.withGraph(index).execute());
             inputs.ran(index);
         } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
             driverLog.check(deviceName);
@@ -253,7 +252,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
         if (!timed) {
             return new Timing(0, -1, -1, -1, 0);
         }
-        Timing times = ProfiledTimes.of(entry, lastExecution, System.nanoTime() - start, compileNanos);
+        Timing times = ProfiledTimes.of(entry, transfers, lastExecution, System.nanoTime() - start, compileNanos);
         compileNanos = 0;
         return times;
     }
