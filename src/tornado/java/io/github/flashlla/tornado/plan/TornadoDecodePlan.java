@@ -24,14 +24,12 @@ import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.DeviceMemory;
-import io.github.flashlla.tornado.device.ProfiledTimes;
 import io.github.flashlla.tornado.device.RootCause;
 import io.github.flashlla.tornado.device.Transfers;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.DecodeVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
-import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -68,8 +66,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
     private final DriverLog driverLog = new DriverLog();
     private final DeviceMemory memory;
     private final long heldBytes;
-    private final int profiledRuns;
-    private int runs;
+    private final RunTimes times;
     private final AttentionShape shape;
     private final LlaOptions options;
     private final DecodeMethod method;
@@ -106,7 +103,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
             ways.add(variant.tasks(traits, cache.arrays(), shape, options, io));
         }
         this.memory = entry.memory();
-        this.profiledRuns = DeviceProfile.of(entry.info()).profiledRuns();
+        this.times = new RunTimes(entry);
         requireLargest(entry);
         this.heldBytes = cache.k().bytes() + cache.v().bytes() + workspaceBytes();
         memory.hold(cache.shape(), heldBytes);
@@ -139,7 +136,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
                 graphs.add(graph(tasks, graph, grids));
             }
         }
-        return entry.configureTimed(new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new))).withGridScheduler(grids);
+        return entry.configureShared(new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new))).withGridScheduler(grids);
     }
 
     private ImmutableTaskGraph graph(DecodeTasks tasks, int graph, GridScheduler grids) {
@@ -227,10 +224,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
     }
 
     private Timing runGraph(int way, int graph) {
-        boolean timed = runs < profiledRuns || !entry.isProfiled();
-        if (!timed && runs == profiledRuns) {
-            plan.withoutProfiler(); // it keeps a log of every run
-        }
+        times.prepare(plan);
         FloatArrays.fillWithNaN(io.o()); // so that what the device fails to write is seen
         FloatArrays.fillWithNaN(ways.get(way).facts());
         long start;
@@ -248,13 +242,9 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
                     + RootCause.message(t), t);
         }
         driverLog.check(deviceName);
-        runs++;
-        if (!timed) {
-            return new Timing(0, -1, -1, -1, 0);
-        }
-        Timing times = ProfiledTimes.of(entry, transfers, lastExecution, System.nanoTime() - start, compileNanos);
+        Timing timing = times.of(transfers, lastExecution, System.nanoTime() - start, compileNanos);
         compileNanos = 0;
-        return times;
+        return timing;
     }
 
     @Override
