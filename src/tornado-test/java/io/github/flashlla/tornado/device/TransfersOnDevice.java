@@ -23,6 +23,7 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** Copies that a run departs from, of a kernel that adds two arrays; and what the clock says of it. */
@@ -49,7 +50,10 @@ class TransfersOnDevice {
         new TaskAppender(device, graph, grids).task("add", TaskAppender.groups(SIZE / THREADS, THREADS),
                 tasks -> tasks.task("add", TransfersOnDevice::add, new KernelContext(), a, b, sum));
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, sum);
-        plan = device.configureTimed(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids);
+        plan = device.configureShared(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids);
+        if (device.isProfiled()) {
+            plan.withProfiler(ProfilerMode.SILENT);
+        }
         a.init(1);
         b.init(2);
         sum.init(-1);

@@ -8,7 +8,6 @@ import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
-import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 
 /**
  * A device and TornadoVM's own indexes of it.
@@ -35,7 +34,7 @@ public record BackendDevice(DeviceInfo info, TornadoDevice device, int backendIn
         }
     }
 
-    /** The same for a run of a plan {@link #configureTimed configured} so, with its copies as {@code transfers} has them. */
+    /** The same for a run of a plan {@link #configureShared configured to share}, with its copies as {@code transfers} has them. */
     public <T> T inTurn(Transfers transfers, Callable<T> run) throws Exception {
         return inTurn(() -> SharedKernels.of(this).with(transfers, run));
     }
@@ -65,12 +64,7 @@ public record BackendDevice(DeviceInfo info, TornadoDevice device, int backendIn
         return building(() -> configure(plan, SharedKernels.of(this).device()));
     }
 
-    /** The same for a plan whose runs {@link ProfiledTimes} tells times of. */
-    public TornadoExecutionPlan configureTimed(TornadoExecutionPlan plan) {
-        return SharedKernels.of(this).hasClock() ? configureShared(plan) : configureShared(plan).withProfiler(ProfilerMode.SILENT);
-    }
-
-    /** Whether TornadoVM's profiler, which keeps a log of every run, tells their times. */
+    /** Whether TornadoVM's profiler, which keeps a log of every run, has to tell the times of runs: a plan then has to run with it. */
     public boolean isProfiled() {
         return !SharedKernels.of(this).hasClock();
     }

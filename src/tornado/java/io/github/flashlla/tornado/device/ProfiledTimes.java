@@ -5,7 +5,7 @@ import io.github.flashlla.Timing;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.TornadoProfilerResult;
 
-/** What a run of a {@link BackendDevice#configureTimed timed} plan took. */
+/** What a run of a plan took. */
 public final class ProfiledTimes {
     private ProfiledTimes() {}
 
@@ -24,11 +24,15 @@ public final class ProfiledTimes {
     public static Timing of(BackendDevice entry, Transfers transfers, TornadoExecutionResult result, long wallNanos, long compiledNanos) {
         Transfers.Measured measured = transfers.measured();
         RunClock.Times clock = measured.clock();
-        long compiled = clock == null ? compiledNanos + result.getProfilerResult().getCompileTime() : compiledNanos;
         RunClock.Times times = clock == null ? profiled(measured, result.getProfilerResult()) : clock;
-        if (times.kernels() <= 0) {
+        if (times.launches() == 0) {
             throw new DeviceException(entry.info().name() + " returned without running its kernels (kernel time 0); run flashlla doctor.");
         }
+        if (times.kernels() <= 0) { // another plan of this process ran without a clock meanwhile, or TornadoVM's events are not as in 5.2.0
+            SharedKernels.of(entry).distrustClock();
+            return new Timing(wallNanos, -1, -1, -1, compiledNanos);
+        }
+        long compiled = clock == null ? compiledNanos + result.getProfilerResult().getCompileTime() : compiledNanos;
         long most = Math.max(0, wallNanos - times.kernels());
         return new Timing(wallNanos, times.kernels(), Math.min(times.copiesIn(), most), Math.min(times.copiesOut(), most), compiled);
     }
@@ -36,6 +40,7 @@ public final class ProfiledTimes {
     /** The host's time of copies from the device counts where TornadoVM does not time them: the kernels have ended before. */
     private static RunClock.Times profiled(Transfers.Measured measured, TornadoProfilerResult profile) {
         long whole = profile.getDeviceReadTime() > 0 ? profile.getDeviceReadTime() : measured.readNanos();
-        return new RunClock.Times(profile.getDeviceKernelTime(), profile.getDeviceWriteTime(), whole + measured.partNanos());
+        long kernels = profile.getDeviceKernelTime();
+        return new RunClock.Times(kernels > 0 ? 1 : 0, kernels, profile.getDeviceWriteTime(), whole + measured.partNanos());
     }
 }

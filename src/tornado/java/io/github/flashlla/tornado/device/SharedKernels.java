@@ -65,7 +65,7 @@ public final class SharedKernels implements InvocationHandler {
     private final Map<List<Object>, Compiled> compiled = new HashMap<>();
     private final AtomicLong compilations = new AtomicLong();
     /** Null where TornadoVM's profiler has to tell times. */
-    private final RunClock clock;
+    private volatile RunClock clock;
     /** Of the run that goes on; null between runs. */
     private volatile Transfers transfers;
     private volatile long readNanos;
@@ -118,17 +118,18 @@ public final class SharedKernels implements InvocationHandler {
         if (runtime == null) { // nobody asks for them
             given.filled().join();
         }
+        RunClock now = clock;
         transfers = given;
         readNanos = 0;
         partNanos = 0;
         try {
             T result = run.call();
-            given.measured(new Transfers.Measured(clock == null ? null : clock.stop(), readNanos, partNanos));
+            given.measured(new Transfers.Measured(now == null ? null : now.stop(), readNanos, partNanos));
             return result;
         } finally {
             transfers = null;
-            if (clock != null) {
-                clock.reset();
+            if (now != null) {
+                now.reset();
             }
         }
     }
@@ -138,15 +139,26 @@ public final class SharedKernels implements InvocationHandler {
         return clock != null;
     }
 
+    /** Has TornadoVM's profiler time later runs. */
+    void distrustClock() {
+        clock = null;
+    }
+
     /** TornadoVM's first call for a run. */
     private Object begin(Method method, Object[] arguments) throws ReflectiveOperationException {
         Object result = method.invoke(device, arguments);
-        if (clock != null && transfers != null) {
-            clock.start((Long) arguments[0]);
+        RunClock now = clock;
+        if (now != null && transfers != null) {
+            now.start((Long) arguments[0]);
         }
         return result;
     }
 
+    /**
+     * Copies an array to the device, if it is to be, once it is full. There is no other way for an array of each run: TornadoVM makes this call
+     * before every task that reads it, on the thread that runs the plan, and the device reads the host's array after that alone. It has read all
+     * arrays when a run returns, for TornadoVM then waits for the device; so no array is filled while it reads it.
+     */
     private Object send(Method method, Object[] arguments) throws ReflectiveOperationException {
         Transfers now = transfers;
         return now == null || now.sends(arguments[1]) ? method.invoke(device, arguments) : null;

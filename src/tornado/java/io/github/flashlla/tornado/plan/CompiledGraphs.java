@@ -8,10 +8,8 @@ import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.DeviceMemory;
-import io.github.flashlla.tornado.device.ProfiledTimes;
 import io.github.flashlla.tornado.device.RootCause;
 import io.github.flashlla.tornado.device.Transfers;
-import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.function.Supplier;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -28,11 +26,10 @@ final class CompiledGraphs {
     private final AttentionShape shape;
     private final DeviceMemory memory;
     private final DriverLog driverLog = new DriverLog();
-    private final int profiledRuns;
+    private final RunTimes times;
     private final long began = System.nanoTime();
     private TornadoExecutionPlan plan;
     private TornadoExecutionResult last;
-    private int runs;
     private long heldBytes;
     private long compileNanos;
 
@@ -43,7 +40,7 @@ final class CompiledGraphs {
         this.device = entry.info().name();
         this.shape = shape;
         this.memory = entry.memory();
-        this.profiledRuns = DeviceProfile.of(entry.info()).profiledRuns();
+        this.times = new RunTimes(entry);
         hold(bytes);
     }
 
@@ -67,7 +64,7 @@ final class CompiledGraphs {
 
     /** Takes over the plan of what {@link #build} made, and compiles its first graph. */
     void start(TornadoExecutionPlan built, GridScheduler grids) {
-        entry.configureTimed(built).withGridScheduler(grids);
+        entry.configureShared(built).withGridScheduler(grids);
         plan = built;
         compile(0);
         compileNanos = System.nanoTime() - began;
@@ -91,10 +88,7 @@ final class CompiledGraphs {
      * @param transfers what is not sent, what is still filled, what is taken in parts
      */
     Timing execute(int graph, Transfers transfers) {
-        boolean timed = runs < profiledRuns || !entry.isProfiled();
-        if (!timed && runs == profiledRuns) {
-            plan.withoutProfiler(); // it keeps a log of every run
-        }
+        times.prepare(plan);
         long start = System.nanoTime();
         try {
             last = entry.inTurn(transfers, () -> plan.withGraph(graph).execute());
@@ -102,11 +96,7 @@ final class CompiledGraphs {
             throw failure("failed", e);
         }
         driverLog.check(device);
-        runs++;
-        if (!timed) {
-            return new Timing(0, -1, -1, -1, 0);
-        }
-        Timing timing = ProfiledTimes.of(entry, transfers, last, System.nanoTime() - start, compileNanos);
+        Timing timing = times.of(transfers, last, System.nanoTime() - start, compileNanos);
         compileNanos = 0;
         return timing;
     }

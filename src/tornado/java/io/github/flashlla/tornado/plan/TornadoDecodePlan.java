@@ -8,7 +8,6 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.DeviceException;
-import io.github.flashlla.KvCache;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
@@ -16,22 +15,20 @@ import io.github.flashlla.Timing;
 import io.github.flashlla.precise.FloatDecodePlan;
 import io.github.flashlla.precise.KeptState;
 import io.github.flashlla.process.DriverLog;
+import io.github.flashlla.spi.AbstractDecodePlan;
 import io.github.flashlla.spi.DeviceState;
-import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornado.buffers.CacheRows;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
 import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.DeviceMemory;
-import io.github.flashlla.tornado.device.ProfiledTimes;
 import io.github.flashlla.tornado.device.RootCause;
 import io.github.flashlla.tornado.device.Transfers;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.DecodeVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
-import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -55,23 +52,18 @@ import uk.ac.manchester.tornado.api.TornadoExecutionResult;
  * matrix-free form turns out not to solve in the iterations that it launches: such a step is done again, and the following
  * {@value #PATIENCE} are not tried.
  */
-public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.Reader {
+public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> implements FloatDecodePlan, TornadoKvCache.Reader {
 
     private static final AtomicInteger GRAPHS = new AtomicInteger();
     private static final int PATIENCE = 64;
 
-    private final ExclusiveUse use;
-    private final TornadoKvCache cache;
     private final BackendDevice entry;
     private final String deviceName;
     private final String decodeGraph = "llaDecode" + GRAPHS.incrementAndGet();
     private final DriverLog driverLog = new DriverLog();
     private final DeviceMemory memory;
     private final long heldBytes;
-    private final int profiledRuns;
-    private int runs;
-    private final AttentionShape shape;
-    private final LlaOptions options;
+    private final RunTimes times;
     private final DecodeMethod method;
 
     private final TokensOnDevice tokens;
@@ -89,14 +81,11 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
 
     TornadoDecodePlan(DeviceState device, TornadoKvCache cache, BackendDevice entry, int heads, LlaOptions options,
             DecodeMethod method) {
-        this.use = ExclusiveUse.ofDecodePlan(device);
-        this.cache = cache;
+        super(device, cache, heads, options);
         this.entry = entry;
         this.deviceName = entry.info().name();
-        this.options = options;
         this.method = method;
         this.lastMethod = method;
-        this.shape = cache.shape().step(heads);
         this.tokens = new TokensOnDevice(cache, entry);
         this.io = DecodeArrays.of(shape);
         this.inputs = new StepInputs(shape, options, io);
@@ -106,7 +95,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
             ways.add(variant.tasks(traits, cache.arrays(), shape, options, io));
         }
         this.memory = entry.memory();
-        this.profiledRuns = DeviceProfile.of(entry.info()).profiledRuns();
+        this.times = new RunTimes(entry);
         requireLargest(entry);
         this.heldBytes = cache.k().bytes() + cache.v().bytes() + workspaceBytes();
         memory.hold(cache.shape(), heldBytes);
@@ -139,7 +128,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
                 graphs.add(graph(tasks, graph, grids));
             }
         }
-        return entry.configureTimed(new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new))).withGridScheduler(grids);
+        return entry.configureShared(new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new))).withGridScheduler(grids);
     }
 
     private ImmutableTaskGraph graph(DecodeTasks tasks, int graph, GridScheduler grids) {
@@ -171,7 +160,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
 
     @Override
     public void decode(Tensor query, Tensor ridge, LlaResult result, KeptState kept) {
-        use.run(() -> cache.exclusively(() -> step(query, ridge, result, kept)));
+        alone(() -> step(query, ridge, result, kept));
     }
 
     private void step(Tensor query, Tensor ridge, LlaResult result, KeptState kept) {
@@ -227,10 +216,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
     }
 
     private Timing runGraph(int way, int graph) {
-        boolean timed = runs < profiledRuns || !entry.isProfiled();
-        if (!timed && runs == profiledRuns) {
-            plan.withoutProfiler(); // it keeps a log of every run
-        }
+        times.prepare(plan);
         FloatArrays.fillWithNaN(io.o()); // so that what the device fails to write is seen
         FloatArrays.fillWithNaN(ways.get(way).facts());
         long start;
@@ -248,13 +234,9 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
                     + RootCause.message(t), t);
         }
         driverLog.check(deviceName);
-        runs++;
-        if (!timed) {
-            return new Timing(0, -1, -1, -1, 0);
-        }
-        Timing times = ProfiledTimes.of(entry, transfers, lastExecution, System.nanoTime() - start, compileNanos);
+        Timing timing = times.of(transfers, lastExecution, System.nanoTime() - start, compileNanos);
         compileNanos = 0;
-        return times;
+        return timing;
     }
 
     @Override
@@ -296,11 +278,6 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
         kept.x().copyFrom(x, 0, (long) row * x.length, x.length);
     }
 
-    @Override
-    public ExclusiveUse use() {
-        return use;
-    }
-
     /** What the graph copies back only where it is asked to. */
     private void fetchState(DecodeTasks way) {
         try {
@@ -309,21 +286,6 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
             throw new DeviceException(deviceName + " could not read its solutions: " + RootCause.message(t), t);
         }
         driverLog.check(deviceName);
-    }
-
-    @Override
-    public KvCache cache() {
-        return cache;
-    }
-
-    @Override
-    public AttentionShape shape() {
-        return shape;
-    }
-
-    @Override
-    public LlaOptions options() {
-        return options;
     }
 
     @Override
@@ -341,11 +303,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
     }
 
     @Override
-    public void close() {
-        use.close(this::free);
-    }
-
-    private void free() {
+    protected void release() {
         TornadoExecutionPlan closing = plan;
         plan = null;
         memory.release(heldBytes);
