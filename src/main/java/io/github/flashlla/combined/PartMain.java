@@ -19,13 +19,13 @@ import java.nio.channels.Channels;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executor;
 import java.util.concurrent.Executors;
 
 /** A part's process: opens one device and carries out orders until the parent closes the connection. */
 public final class PartMain {
-    /** Pieces that are worked on at once: one is on the device, one is copied there, one is copied back. A device on the heap has no copies. */
-    private static final int LANES = 3;
+    /** Pieces that are worked on at once: one is on the device, one is copied there, one is copied back. With 1, the thread that reads orders does them. */
+    private static final int LANES = Integer.getInteger("flashlla.combined.lanes", 3);
 
     private PartMain() {}
 
@@ -53,11 +53,12 @@ public final class PartMain {
 
     private static void serve(String name, ObjectInputStream in, ObjectOutputStream out) throws IOException, ClassNotFoundException {
         PartState state;
-        ExecutorService lanes;
+        Executor lanes;
         try {
             Device device = Devices.open(name);
             state = new PartState(device);
-            lanes = Executors.newFixedThreadPool(device.info().has(Trait.ON_HEAP) ? 1 : LANES, Thread.ofPlatform().daemon().factory());
+            lanes = LANES <= 1 || device.info().has(Trait.ON_HEAP) ? Runnable::run // what computes where the data is copies nothing
+                    : Executors.newFixedThreadPool(LANES, Thread.ofPlatform().daemon().factory());
             answer(out, name);
         } catch (RuntimeException | LinkageError e) {
             answer(out, Failure.of(e));

@@ -56,13 +56,11 @@ final class Quirks {
         return new Quirk(name, kernel, expected, ran);
     }
 
-    /** Those that every backend could run. */
+    /** Those that every backend could run; last the one that reads beyond its array, after which a driver may do nothing more. */
     static Stream<Quirk> all() {
         return Stream.of(
                 quirk("plainKernel", (g, n, c, in, out) -> g.task(n, QuirkKernels::exponential, c, in, out), "pocl RIGHT, spirv RIGHT"),
                 quirk("argumentCalledHalf", (g, n, c, in, out) -> g.task(n, QuirkKernels::argumentCalledHalf, c, in, out), "pocl RIGHT, spirv RIGHT"),
-                quirk("localArrayInMethod", (g, n, c, in, out) ->
-                        g.task(n, QuirkKernels::localArrayInMethod, c, in, out), "pocl WRONG, spirv REFUSED"),
                 quirk("privateArrayInMethod", (g, n, c, in, out) ->
                         g.task(n, QuirkKernels::privateArrayInMethod, c, in, out), "pocl RIGHT, spirv RIGHT"),
                 quirk("arrayMadeInMethod", (g, n, c, in, out) -> g.task(n, QuirkKernels::arrayMadeInMethod, c, in, out), "pocl RIGHT, spirv RIGHT"),
@@ -117,7 +115,9 @@ final class Quirks {
                         g.task(n, CompilerQuirkKernels::halfMadeAsBitsAndFloat, c, in, out), "pocl REFUSED, spirv REFUSED"),
                 quirk("sizesFromMemory", (g, n, c, in, out) ->
                         g.task(n, CompilerQuirkKernels::sizesFromMemory, c, in, out), "pocl RIGHT, spirv REFUSED"),
-                quirk("unsignedShift", (g, n, c, in, out) -> g.task(n, CompilerQuirkKernels::unsignedShift, c, in, out), "pocl WRONG, spirv WRONG"));
+                quirk("unsignedShift", (g, n, c, in, out) -> g.task(n, CompilerQuirkKernels::unsignedShift, c, in, out), "pocl WRONG, spirv WRONG"),
+                quirk("localArrayInMethod", (g, n, c, in, out) ->
+                        g.task(n, QuirkKernels::localArrayInMethod, c, in, out), "pocl WRONG, spirv REFUSED"));
     }
 
     /** Those of the matrix units, which only CUDA's compiler knows; what they compute says nothing. */

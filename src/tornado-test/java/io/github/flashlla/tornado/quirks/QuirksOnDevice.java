@@ -12,7 +12,10 @@ import java.util.Map;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.MethodOrderer;
+import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestMethodOrder;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -25,6 +28,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * fails says that one is gone, or has come: then docs/tornadovm/README.md and the code behind its workaround can change. What a backend
  * does that nobody has recorded is skipped, with the outcome as the reason.
  */
+@TestMethodOrder(MethodOrderer.OrderAnnotation.class)
 class QuirksOnDevice {
     private static BackendDevice device;
     private static String backend;
@@ -45,6 +49,7 @@ class QuirksOnDevice {
         return Quirks.all();
     }
 
+    @Order(Integer.MAX_VALUE)
     @ParameterizedTest(name = "{0}")
     @MethodSource("quirks")
     void isStillThere(Quirk quirk) {

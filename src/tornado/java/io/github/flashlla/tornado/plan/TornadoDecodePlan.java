@@ -8,7 +8,6 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.DeviceException;
-import io.github.flashlla.KvCache;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
@@ -16,8 +15,8 @@ import io.github.flashlla.Timing;
 import io.github.flashlla.precise.FloatDecodePlan;
 import io.github.flashlla.precise.KeptState;
 import io.github.flashlla.process.DriverLog;
+import io.github.flashlla.spi.AbstractDecodePlan;
 import io.github.flashlla.spi.DeviceState;
-import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornado.buffers.CacheRows;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
 import io.github.flashlla.tornado.buffers.FloatArrays;
@@ -53,13 +52,11 @@ import uk.ac.manchester.tornado.api.TornadoExecutionResult;
  * matrix-free form turns out not to solve in the iterations that it launches: such a step is done again, and the following
  * {@value #PATIENCE} are not tried.
  */
-public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.Reader {
+public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> implements FloatDecodePlan, TornadoKvCache.Reader {
 
     private static final AtomicInteger GRAPHS = new AtomicInteger();
     private static final int PATIENCE = 64;
 
-    private final ExclusiveUse use;
-    private final TornadoKvCache cache;
     private final BackendDevice entry;
     private final String deviceName;
     private final String decodeGraph = "llaDecode" + GRAPHS.incrementAndGet();
@@ -67,8 +64,6 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
     private final DeviceMemory memory;
     private final long heldBytes;
     private final RunTimes times;
-    private final AttentionShape shape;
-    private final LlaOptions options;
     private final DecodeMethod method;
 
     private final TokensOnDevice tokens;
@@ -86,14 +81,11 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
 
     TornadoDecodePlan(DeviceState device, TornadoKvCache cache, BackendDevice entry, int heads, LlaOptions options,
             DecodeMethod method) {
-        this.use = ExclusiveUse.ofDecodePlan(device);
-        this.cache = cache;
+        super(device, cache, heads, options);
         this.entry = entry;
         this.deviceName = entry.info().name();
-        this.options = options;
         this.method = method;
         this.lastMethod = method;
-        this.shape = cache.shape().step(heads);
         this.tokens = new TokensOnDevice(cache, entry);
         this.io = DecodeArrays.of(shape);
         this.inputs = new StepInputs(shape, options, io);
@@ -168,7 +160,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
 
     @Override
     public void decode(Tensor query, Tensor ridge, LlaResult result, KeptState kept) {
-        use.run(() -> cache.exclusively(() -> step(query, ridge, result, kept)));
+        alone(() -> step(query, ridge, result, kept));
     }
 
     private void step(Tensor query, Tensor ridge, LlaResult result, KeptState kept) {
@@ -286,11 +278,6 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
         kept.x().copyFrom(x, 0, (long) row * x.length, x.length);
     }
 
-    @Override
-    public ExclusiveUse use() {
-        return use;
-    }
-
     /** What the graph copies back only where it is asked to. */
     private void fetchState(DecodeTasks way) {
         try {
@@ -299,21 +286,6 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
             throw new DeviceException(deviceName + " could not read its solutions: " + RootCause.message(t), t);
         }
         driverLog.check(deviceName);
-    }
-
-    @Override
-    public KvCache cache() {
-        return cache;
-    }
-
-    @Override
-    public AttentionShape shape() {
-        return shape;
-    }
-
-    @Override
-    public LlaOptions options() {
-        return options;
     }
 
     @Override
@@ -331,11 +303,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
     }
 
     @Override
-    public void close() {
-        use.close(this::free);
-    }
-
-    private void free() {
+    protected void release() {
         TornadoExecutionPlan closing = plan;
         plan = null;
         memory.release(heldBytes);
