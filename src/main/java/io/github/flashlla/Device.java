@@ -42,12 +42,26 @@ public interface Device extends AutoCloseable {
         return new PackedPlan(this, shape, options);
     }
 
-    /** Plans, runs once and closes the plan. For repeated runs keep a {@link #plan plan}. */
+    /**
+     * Plans and runs once. For repeated runs keep a {@link #plan plan}, or give a result of your own; a device may keep the plan for the next
+     * call with the same shape and options, until memory is short or the device is closed.
+     */
     default LlaResult forward(LlaInputs inputs, LlaOptions options) {
         try (LlaPlan plan = plan(inputs.shape(), options)) {
             LlaResult result = plan.newResult();
             plan.forward(inputs, result);
             return result;
+        }
+    }
+
+    /**
+     * The same into a result of the caller's, which takes no new memory.
+     *
+     * @param result for the inputs' shape, with state if the options keep it
+     */
+    default void forward(LlaInputs inputs, LlaOptions options, LlaResult result) {
+        try (LlaPlan plan = plan(inputs.shape(), options)) {
+            plan.forward(inputs, result);
         }
     }
 

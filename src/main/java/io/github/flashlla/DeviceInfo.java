@@ -47,10 +47,10 @@ public record DeviceInfo(
         return traits.contains(trait);
     }
 
-    /** Whether a selector names it: its name, backend or type, or {@code all}, which leaves out the reference. */
+    /** Whether a selector names it: its name, its backend, or a group. {@code all} and its types, {@code cpu} and {@code gpu}, leave out the reference. */
     public boolean matches(String selector) {
-        return selector.equals(name) || selector.equals(backend) || selector.equals(type.name().toLowerCase(Locale.ROOT))
-                || selector.equals("all") && !has(Trait.EXACT);
+        boolean group = selector.equals("all") || selector.equals(type.name().toLowerCase(Locale.ROOT));
+        return selector.equals(name) || selector.equals(backend) || group && !has(Trait.EXACT);
     }
 
     public enum Type {
@@ -61,7 +61,7 @@ public record DeviceInfo(
     public enum Trait {
         /** Computes on this JVM's threads, with its data on this JVM's heap. */
         ON_HEAP,
-        /** Computes in float64, as the oracle of others: slow, and not one of "all". */
+        /** Computes in float64, as the oracle of others: slow, and in no group of devices. */
         EXACT
     }
 }

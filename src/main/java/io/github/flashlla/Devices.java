@@ -51,7 +51,12 @@ public final class Devices {
     }
 
     private static List<String> partsOf(String name) {
-        return List.of(name.split(Pattern.quote(DeviceCombiner.JOINER), -1));
+        List<String> parts = List.of(name.split(Pattern.quote(DeviceCombiner.JOINER), -1));
+        if (parts.contains("")) {
+            throw new InvalidInputException("'" + Printable.text(name) + "' wants a device on each side of every " + DeviceCombiner.JOINER
+                    + ", as in jvm+opencl:0");
+        }
+        return parts;
     }
 
     private static List<DeviceInfo> parts(Collection<String> names) {
@@ -87,8 +92,8 @@ public final class Devices {
     }
 
     /**
-     * Devices by name ({@code opencl:0}), backend ({@code opencl}), type ({@code cpu}, {@code gpu}) or {@code all}
-     * (which leaves out the reference), in the order asked for and without repeats. Names joined by + are several devices as one.
+     * Devices by name ({@code opencl:0}), backend ({@code opencl}), type ({@code cpu}, {@code gpu}) or {@code all}, where the last
+     * two leave out the reference, in the order asked for and without repeats. Names joined by + are several devices as one.
      *
      * @throws InvalidInputException if a selector matches nothing, listing what there is
      */

@@ -146,14 +146,14 @@ public record LlaOptions(
     }
 
     /**
-     * Refuses a window where a device decodes, or computes softmax attention, without kernels for it.
+     * Refuses a window where a device computes softmax attention, or decodes over a part of the keys, without kernels for it.
      *
      * @throws InvalidInputException if there is one
      */
     public void requireNoWindow(String device) {
         if (window > 0) {
-            throw new InvalidInputException(device + " has no kernels for a window in decoding, prefill and softmax attention; use the device jvm, or leave "
-                    + "the window out.");
+            throw new InvalidInputException(device + " has no kernels for a window in softmax attention, nor in decoding over a part of a head's keys; "
+                    + "use the device jvm, or leave the window out.");
         }
     }
 

@@ -47,6 +47,7 @@ public final class Decoding {
                 positions.set(0, at);
                 decode.check(plan.withGraph(1).execute());
             }
+            LlaCache.free(plan, 2);
         }
         System.out.println("60 tokens, first output " + o.get(0));
     }

@@ -14,6 +14,16 @@ public interface BenchmarkListener {
     /** @param phase a few words, such as {@code warm-up 2} */
     default void phase(String phase) {}
 
+    /**
+     * After all measurements, fresh processes are started to time their start; this is one of {@code all} tasks.
+     *
+     * @param number from 1
+     */
+    default void coldStart(String device, Task task, int number, int all) {}
+
+    /** What could not be done, in a sentence without a full stop; the run goes on. */
+    default void note(String text) {}
+
     /** @param soFar everything up to and including this measurement */
     default void measured(Task task, Measurement measurement, BenchmarkRecord soFar) {}
 }

@@ -93,17 +93,19 @@ public final class BenchmarkRun {
 
     /** Of everything that ran, when no process of ours holds a device or a core. */
     private void coldStarts() {
+        int starts = 0;
         for (DeviceInfo device : devices) {
             for (Task task : suite.tasks()) {
+                starts++;
                 Task settled = found.getOrDefault(Map.entry(device.name(), task), task);
                 int at = IntStream.range(0, measurements.size()).filter(n -> isOf(measurements.get(n), device, settled)).findFirst().orElse(-1);
                 if (at >= 0 && !stopping && measurements.get(at).coldStart() == null) {
-                    listener.phase("cold start of " + device.name());
+                    listener.coldStart(device.name(), settled, starts, devices.size() * suite.tasks().size());
                     try {
                         measurements.set(at, measurements.get(at).withColdStart(StartProbe.measure(javaCommand.apply(device), device.name(), settled,
                                 suite.protocol().timeLimitSeconds())));
                     } catch (DeviceException e) {
-                        listener.phase("no cold start of " + device.name() + ": " + e.getMessage());
+                        listener.note("no cold start of " + device.name() + ", " + settled.workload().label() + ": " + e.getMessage());
                     }
                 }
             }

@@ -6,6 +6,7 @@ import io.github.flashlla.record.Status;
 import io.github.flashlla.text.Numbers;
 import java.io.PrintStream;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import me.tongfei.progressbar.ProgressState;
@@ -14,7 +15,7 @@ import me.tongfei.progressbar.ProgressState;
  * Shows on standard error what runs now and how long the rest will take: a moving bar on a terminal, else a line per
  * task. The bar counts guessed time, not tasks, so that its estimate holds when tasks differ in size.
  */
-public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
+public class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     private static final int BAR_WIDTH = 20;
 
     private final PrintStream out;
@@ -28,6 +29,8 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     private int done;
     private String device = "";
     private String label = "";
+    /** For when the bar is gone. */
+    private final List<String> notes = new ArrayList<>();
 
     /** @param devices how many devices measure the tasks */
     public ProgressDisplay(PrintStream out, List<Task> tasks, int devices) {
@@ -64,6 +67,26 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     }
 
     @Override
+    public void coldStart(String name, Task task, int number, int all) {
+        device = name;
+        label = task.workload().label() + ", " + task.method().label();
+        if (bar == null) {
+            out.println("[cold start " + number + "/" + all + "] " + device + ": " + label);
+        } else {
+            bar.say("cold start " + number + "/" + all + " of " + device + ": " + label);
+        }
+    }
+
+    @Override
+    public void note(String text) {
+        if (bar == null) {
+            out.println("note: " + text + ".");
+        } else {
+            notes.add(text);
+        }
+    }
+
+    @Override
     public void measured(Task task, Measurement m, BenchmarkRecord soFar) {
         done++;
         doneWork += task.guessedSeconds();
@@ -81,6 +104,7 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     public void close() {
         if (bar != null) {
             bar.close();
+            notes.forEach(text -> out.println("note: " + text + "."));
         }
     }
 
@@ -94,7 +118,7 @@ public final class ProgressDisplay implements BenchmarkListener, AutoCloseable {
 
     /** The remaining time, if the rest runs at the pace so far. */
     private Optional<Duration> left() {
-        if (doneWork == 0) {
+        if (doneWork == 0 || done >= tasks) {
             return Optional.empty();
         }
         double rest = doneNanos / doneWork * (totalWork - doneWork);

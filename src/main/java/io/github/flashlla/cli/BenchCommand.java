@@ -4,7 +4,6 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.bench.BenchmarkListener;
 import io.github.flashlla.bench.BenchmarkRun;
 import io.github.flashlla.bench.Grid;
 import io.github.flashlla.bench.Mode;
@@ -73,7 +72,7 @@ public final class BenchCommand implements Callable<Integer> {
     enum Format { md, csv, json, jsonl }
 
     @Option(names = "--device", split = ",", paramLabel = "NAME", completionCandidates = DeviceNames.class,
-            description = "Devices: names, backends, cpu, gpu or all (default: jvm, and every GPU there is)")
+            description = "Devices: names, backends, or the groups cpu, gpu and all, which leave out the reference (default: jvm, and every GPU there is)")
     private List<String> devices;
 
     @Option(names = "--suite", paramLabel = "NAME|FILE",
@@ -216,6 +215,7 @@ public final class BenchCommand implements Callable<Integer> {
                 throw new InvalidInputException("--kernel is for TornadoVM's devices; leave " + other.name() + " out with --device.");
             });
             DeviceProfile.forceKernel(kernel);
+            KernelChoices.requireKnown(chosen);
         }
         requireWritable();
         List<String> argv = new ArrayList<>(List.of("flashlla"));
@@ -224,8 +224,8 @@ public final class BenchCommand implements Callable<Integer> {
         HostLoad.complaint(conditions.otherBusyCores()).ifPresent(complaint -> System.err.println("note: " + complaint));
 
         CountDownLatch printed = new CountDownLatch(1);
-        try (ProgressDisplay display = new ProgressDisplay(System.err, suite.tasks(), chosen.size() * suite.protocol().forks())) {
-            BenchmarkRun run = new BenchmarkRun(suite, chosen, new Listeners(display)).under(conditions);
+        try (Results display = new Results(suite.tasks(), chosen.size() * suite.protocol().forks())) {
+            BenchmarkRun run = new BenchmarkRun(suite, chosen, display).under(conditions);
             // Ctrl-C ends what runs now, and lets this thread print what is done
             Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().unstarted(() -> {
                 run.stop();
@@ -405,32 +405,15 @@ public final class BenchCommand implements Callable<Integer> {
         }
     }
 
-    /** Passes everything on to the display, and prints lines as they come. */
-    private final class Listeners implements BenchmarkListener {
-        private final ProgressDisplay display;
-
-        Listeners(ProgressDisplay display) {
-            this.display = display;
-        }
-
-        @Override
-        public void opening(String device) {
-            display.opening(device);
-        }
-
-        @Override
-        public void started(String device, Task task, long pid) {
-            display.started(device, task, pid);
-        }
-
-        @Override
-        public void phase(String phase) {
-            display.phase(phase);
+    /** Shows how far the run is, keeps what is measured, and prints lines as they come. */
+    private final class Results extends ProgressDisplay {
+        Results(List<Task> tasks, int devices) {
+            super(System.err, tasks, devices);
         }
 
         @Override
         public void measured(Task task, Measurement measurement, BenchmarkRecord soFar) {
-            display.measured(task, measurement, soFar);
+            super.measured(task, measurement, soFar);
             keep(soFar);
             if (form == Format.jsonl && !repeats) {
                 result.printLine(RecordJson.line(soFar, measurement));

@@ -39,6 +39,18 @@ final class KernelChoices {
         }
         return table.toString();
     }
+
+    /**
+     * Refuses a kernel's name that this build does not have, before any device starts.
+     *
+     * @throws InvalidInputException if {@code bench --kernel} or a profile names one, with those that there are
+     */
+    static void requireKnown(List<DeviceInfo> devices) {
+        AttentionShape any = AttentionShape.square(1, 1, 32, 32);
+        ServiceLoader.load(KernelGuide.class).forEach(guide -> devices.stream().filter(guide::knows)
+                .forEach(device -> guide.choices(device, any, LlaOptions.defaults())));
+    }
+
     /** What a device without a choice of kernels computes, each pass in one way for every shape. A float16 cache is decoded in float32, so that precision matters to the other passes. */
     private static List<KernelGuide.Choice> onlyWays(DeviceInfo device, LlaOptions options) {
         boolean built = Backend.of(device.name()) == null;

@@ -1,6 +1,7 @@
 package io.github.flashlla.cli;
 
 import io.github.flashlla.DataType;
+import io.github.flashlla.AttentionShape;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
@@ -24,6 +25,7 @@ import io.github.flashlla.text.Printable;
 import io.github.flashlla.tornadovm.DeviceJvm;
 import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.GradientSample;
+import io.github.flashlla.verify.PackedSample;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -48,7 +50,7 @@ import picocli.CommandLine;
         description = {
             "Compute Local Linear Attention of tensors in files.",
             "A file is .npy, or a .safetensors or .npz file with a tensor's name after a colon, as in model.safetensors:layer.0.q; a pipe "
-                    + "holds a .npy file. It holds float16, bfloat16, float32 or float64, little-endian, C order, of shape (length, dim), "
+                    + "may hold any of these, as in /dev/stdin:layer.0.q. It holds float16, bfloat16, float32 or float64, little-endian, C order, of shape (length, dim), "
                     + "(heads, length, dim) or (batch, heads, length, dim). Outputs have the rank of the file that they belong "
                             + "to. Prints shape, device, time, iterations of the queries' solves, and their worst residual.",
             "If there are fewer queries than keys, the queries are the last tokens, as at the end of a cache. One "
@@ -194,9 +196,6 @@ public final class RunCommand implements Callable<Integer> {
         if (keyLengths != null && lengths == null) {
             throw new InvalidInputException("--key-seqlens needs --seqlens: the lengths of the sequences' queries.");
         }
-        if (lengths != null && verify) {
-            throw new InvalidInputException("--seqlens and --verify exclude each other: sequences come out as alone, bit for bit; verify one by itself.");
-        }
         if (spark.asked()) {
             return runOnSpark(options);
         }
@@ -246,9 +245,12 @@ public final class RunCommand implements Callable<Integer> {
             Answer answer = answer(opened, files, options);
             LlaResult result = answer.result();
             LlaGradients gradients = answer.gradients();
-            Accuracy.Sample sample = verify ? Accuracy.sampledError(inputs, options, result, VERIFIED_QUERIES) : null;
-            GradientSample gradientSample = verify && gradients != null
-                    ? GradientSample.of(inputs, options, files.gradient(), gradients, VERIFIED_QUERIES) : null;
+            Sequences sequences = lengths == null ? null : sequences(inputs.shape());
+            Accuracy.Sample sample = !verify ? null : sequences == null ? Accuracy.sampledError(inputs, options, result, VERIFIED_QUERIES)
+                    : PackedSample.error(inputs, sequences, options, result.output(), VERIFIED_QUERIES);
+            GradientSample gradientSample = !verify || gradients == null ? null
+                    : sequences == null ? GradientSample.of(inputs, options, files.gradient(), gradients, VERIFIED_QUERIES)
+                            : PackedSample.gradients(inputs, sequences, options, files.gradient(), gradients, VERIFIED_QUERIES);
             out.writeTo(oFile, outType.convert("output", layout.forFile(result.output()), files.q()).reshape(files.outputDims()));
             if (gradients != null) {
                 write(gradientFiles.get("dq.npy"), gradients.dq(), files.q(), info);
@@ -301,9 +303,7 @@ public final class RunCommand implements Callable<Integer> {
 
     private Answer packed(Device opened, InputFiles files, LlaOptions options) {
         LlaInputs inputs = files.inputs();
-        Sequences sequences = new Sequences(offsets("--seqlens", lengths, inputs.shape().queryLength()),
-                keyLengths == null ? offsets("--seqlens", lengths, inputs.shape().keyLength())
-                        : offsets("--key-seqlens", keyLengths, inputs.shape().keyLength()));
+        Sequences sequences = sequences(inputs.shape());
         try (PackedPlan plan = opened.packedPlan(inputs.shape(), options)) {
             LlaResult result = plan.newResult();
             plan.forward(inputs, sequences, result);
@@ -319,6 +319,12 @@ public final class RunCommand implements Callable<Integer> {
             }
             return new Answer(result, gradients);
         }
+    }
+
+    /** What --seqlens and --key-seqlens say, which must add up to the files' lengths. */
+    private Sequences sequences(AttentionShape shape) {
+        return new Sequences(offsets("--seqlens", lengths, shape.queryLength()), keyLengths == null
+                ? offsets("--seqlens", lengths, shape.keyLength()) : offsets("--key-seqlens", keyLengths, shape.keyLength()));
     }
 
     /** Where sequences begin, and where the last one ends. */

@@ -58,7 +58,7 @@ public final class VerifyCommand implements Callable<Integer> {
     private static final Duration TELL_EVERY = Duration.ofSeconds(10);
 
     @Option(names = "--device", split = ",", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
-            description = "Devices: names, backends, cpu, gpu or all (default: ${DEFAULT-VALUE})")
+            description = "Devices: names, backends, or the groups cpu, gpu and all, which leave out the reference (default: ${DEFAULT-VALUE})")
     private List<String> devices;
 
     @Option(names = "--golden", paramLabel = "DIR", description = "Folder of test vectors, one folder per case with case.json and .npy files (default: those of this project)")

@@ -3,22 +3,16 @@ package io.github.flashlla.combined;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.DecodeMethod;
-import io.github.flashlla.DecodePlan;
-import io.github.flashlla.KvCache;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.combined.Layout.Part;
-import io.github.flashlla.spi.ExclusiveUse;
+import io.github.flashlla.spi.AbstractDecodePlan;
 import java.util.Map;
 
 /** A decoding step, each head where its keys and values are. */
-final class CombinedDecodePlan implements DecodePlan {
-    private final CombinedCache cache;
+final class CombinedDecodePlan extends AbstractDecodePlan<CombinedCache> {
     private final Crew crew;
-    private final AttentionShape shape;
-    private final LlaOptions options;
-    private final ExclusiveUse use;
     private final int number;
     private final SharedMemory inputs;
     private final SharedMemory outputs;
@@ -29,11 +23,8 @@ final class CombinedDecodePlan implements DecodePlan {
     private DecodeMethod lastMethod;
 
     CombinedDecodePlan(CombinedCache cache, int heads, LlaOptions options, DecodeMethod method) {
-        this.cache = cache;
+        super(cache.device().state(), cache, heads, options);
         this.crew = cache.device().crew();
-        this.shape = cache.shape().step(heads);
-        this.options = options;
-        this.use = ExclusiveUse.ofDecodePlan(cache.device().state());
         this.lastMethod = method;
         this.number = crew.number();
         Layout layout = new Layout(new AttentionShape(shape.batch(), heads, shape.kvHeads(), 1, 1, shape.headDim(), shape.valueDim()),
@@ -58,23 +49,8 @@ final class CombinedDecodePlan implements DecodePlan {
     }
 
     @Override
-    public KvCache cache() {
-        return cache;
-    }
-
-    @Override
-    public AttentionShape shape() {
-        return shape;
-    }
-
-    @Override
-    public LlaOptions options() {
-        return options;
-    }
-
-    @Override
     public void decode(Tensor q, Tensor ridge, LlaResult result) {
-        use.run(() -> cache.exclusively(() -> step(q, ridge, result)));
+        alone(() -> step(q, ridge, result));
     }
 
     private void step(Tensor q, Tensor ridge, LlaResult result) {
@@ -103,13 +79,11 @@ final class CombinedDecodePlan implements DecodePlan {
     }
 
     @Override
-    public void close() {
-        use.close(() -> {
-            crew.allQuietly(new CacheOrders.CloseStep(number));
-            crew.allQuietly(new Orders.CloseMemory(inputsNumber));
-            crew.allQuietly(new Orders.CloseMemory(outputsNumber));
-            inputs.close();
-            outputs.close();
-        });
+    protected void release() {
+        crew.allQuietly(new CacheOrders.CloseStep(number));
+        crew.allQuietly(new Orders.CloseMemory(inputsNumber));
+        crew.allQuietly(new Orders.CloseMemory(outputsNumber));
+        inputs.close();
+        outputs.close();
     }
 }

@@ -32,6 +32,8 @@ final class CombinedDevice implements Device {
     private final DeviceState state;
     private final Crew crew;
     private final boolean equal;
+    /** A piece of 4 heads of 16384 tokens, which a large GPU computes in 3 ms. */
+    private long leastPieceBytes = 64L << 20;
     /** Pairs per second of each part, by what computes them; relative only. */
     private final Map<String, Map<PartProcess, Double>> speeds = new HashMap<>();
 
@@ -58,6 +60,16 @@ final class CombinedDevice implements Device {
 
     DeviceState state() {
         return state;
+    }
+
+    /** Bytes that a piece of a share has at least, in float32, where the share is done in pieces. */
+    long leastPieceBytes() {
+        return leastPieceBytes;
+    }
+
+    /** For tests with small problems; of plans that are made afterwards. */
+    void setLeastPieceBytes(long bytes) {
+        leastPieceBytes = bytes;
     }
 
     /** Whether shares are equal whatever is measured. */

@@ -10,16 +10,19 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.combined.Crew.Step;
 import io.github.flashlla.combined.Layout.Part;
 import io.github.flashlla.combined.PartPlan.Given;
 import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.ExclusiveUse;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Function;
+import java.util.function.IntConsumer;
+import java.util.function.IntFunction;
 import java.util.stream.Stream;
 
 /** One shape, divided. Every process maps all inputs and outputs, so that each can do any piece. */
@@ -67,8 +70,9 @@ final class CombinedPlan implements LlaPlan {
             List<Piece> all = new ArrayList<>();
             for (int n = 0; n < shares.size(); n++) {
                 int first = all.size();
-                all.addAll(shares.get(n));
-                int[] own = new int[shares.get(n).size()];
+                List<Piece> share = Shares.inTurn(shares.get(n), shape, device.leastPieceBytes());
+                all.addAll(share);
+                int[] own = new int[share.size()];
                 Arrays.setAll(own, i -> first + i);
                 pieces.put(living.get(n), own);
             }
@@ -94,27 +98,45 @@ final class CombinedPlan implements LlaPlan {
             }
         }
 
-        /** Has every part do its share; what a part that dies leaves is done again by another. */
-        Map<PartProcess, Outcome> run(Function<int[], Order<Outcome>> order) {
+        /**
+         * Has every part do its share, piece after piece; what a part that dies leaves is done again by another.
+         *
+         * @param order writes what a piece needs, and gives its order
+         * @param read takes what a piece left
+         */
+        Map<PartProcess, Outcome> run(IntFunction<Order<Outcome>> order, IntConsumer read) {
             Map<PartProcess, Outcome> outcomes = new LinkedHashMap<>();
-            Map<PartProcess, int[]> work = new LinkedHashMap<>(pieces);
-            work.values().removeIf(own -> own.length == 0);
-            while (!work.isEmpty()) {
-                Map<PartProcess, Order<Outcome>> orders = new LinkedHashMap<>();
-                work.forEach((part, own) -> orders.put(part, order.apply(own)));
-                Map<PartProcess, Outcome> done = device.crew().exchange(orders, Outcome.class);
-                done.forEach((part, outcome) -> outcomes.merge(part, outcome, Outcome::then));
-                work.keySet().removeAll(done.keySet());
-                int[] left = work.values().stream().flatMapToInt(Arrays::stream).toArray();
-                work = new LinkedHashMap<>();
-                if (left.length > 0) {
-                    PartProcess heir = device.crew().living().getFirst();
-                    pieces.keySet().removeIf(PartProcess::dead);
-                    pieces.merge(heir, left, (own, more) -> Stream.of(own, more).flatMapToInt(Arrays::stream).toArray());
-                    work.put(heir, left);
+            BitSet left = new BitSet();
+            left.set(0, tensors.layout().pieces().size());
+            while (!left.isEmpty()) {
+                Map<PartProcess, List<Step<Outcome>>> steps = new LinkedHashMap<>();
+                pieces.forEach((part, own) -> steps.put(part, Arrays.stream(own).filter(left::get).<Step<Outcome>>mapToObj(piece -> new Step<>() {
+                    @Override
+                    public Order<Outcome> order() {
+                        return order.apply(piece);
+                    }
+
+                    @Override
+                    public void take(Outcome outcome) {
+                        read.accept(piece);
+                        left.clear(piece);
+                        outcomes.merge(part, outcome, Outcome::then);
+                    }
+                }).toList()));
+                device.crew().converse(steps, Outcome.class);
+                if (!left.isEmpty()) {
+                    bequeath();
                 }
             }
             return outcomes;
+        }
+
+        /** Gives the pieces of those who died to one that lives. */
+        private void bequeath() {
+            PartProcess heir = device.crew().living().getFirst();
+            int[] more = pieces.entrySet().stream().filter(one -> one.getKey().dead()).flatMapToInt(one -> Arrays.stream(one.getValue())).toArray();
+            pieces.keySet().removeIf(PartProcess::dead);
+            pieces.merge(heir, more, (own, others) -> Stream.of(own, others).flatMapToInt(Arrays::stream).toArray());
         }
 
         double work(PartProcess part) {
@@ -161,25 +183,23 @@ final class CombinedPlan implements LlaPlan {
             division = new Division();
             uneven = false;
         }
-        write(inputs);
-        lastInputs = inputs;
-        lastResult = null;
-        Map<PartProcess, Outcome> outcomes = division.run(pieces -> new Orders.Forward(division.plan, pieces, given));
-        division.tensors.read(result);
+        InputWriter writer = writer(inputs);
+        Map<PartProcess, Outcome> outcomes = division.run(piece -> {
+            writer.write(piece);
+            return new Orders.Forward(division.plan, piece, given);
+        }, piece -> division.tensors.read(result, piece));
         lastResult = result;
         together(outcomes).tell(result, System.nanoTime() - start);
         weigh(outcomes);
     }
 
-    private void write(LlaInputs inputs) {
-        division.tensors.write(Part.Q, inputs.q());
-        division.tensors.write(Part.K, inputs.k());
-        division.tensors.write(Part.V, inputs.v());
-        if (inputs.ridge() != null) {
-            division.tensors.write(Part.RIDGE, inputs.ridge());
-        }
+    /** For inputs that the parts do not have. */
+    private InputWriter writer(LlaInputs inputs) {
+        lastInputs = inputs;
+        lastResult = null;
         given = new Given(inputs.q().type(), inputs.k().type(), inputs.v().type(), inputs.ridge() == null ? null : inputs.ridge().type(),
                 ++serial);
+        return new InputWriter(division.tensors, inputs);
     }
 
     private static Outcome together(Map<PartProcess, Outcome> outcomes) {
@@ -233,14 +253,16 @@ final class CombinedPlan implements LlaPlan {
         LlaInputs.requireRidges(inputs.ridge());
         long start = System.nanoTime();
         boolean known = saved == lastResult && Checks.sameTensors(inputs, lastInputs);
-        if (!known) { // parts run forward again
-            write(inputs);
-            lastResult = null;
-        }
-        division.tensors.write(Part.GRADIENT, gradOutput);
-        DataType type = gradOutput.type();
-        Map<PartProcess, Outcome> outcomes = division.run(pieces -> new Orders.Backward(division.plan, pieces, given, type));
-        division.tensors.read(gradients);
+        InputWriter writer = known ? null : writer(inputs); // then parts run forward again
+        Tensor rows = gradOutput.rowMajor();
+        Map<PartProcess, Outcome> outcomes = division.run(piece -> {
+            if (writer != null) {
+                writer.write(piece);
+            }
+            division.tensors.write(Part.GRADIENT, rows, piece);
+            return new Orders.Backward(division.plan, piece, given, rows.type());
+        }, piece -> division.tensors.read(gradients, piece));
+        division.tensors.readSums(gradients);
         if (gradients.dk().firstNonFinite() >= 0 || gradients.dv().firstNonFinite() >= 0) {
             throw new DeviceException(name() + " computed gradients that are not finite; inputs or gradient may be beyond what float32 holds.");
         }
@@ -253,7 +275,8 @@ final class CombinedPlan implements LlaPlan {
 
     @Override
     public String describe() {
-        return "q, k and v are copied into memory that the parts share, views with strides once more before, and o and gradients out of it.";
+        return "q, k and v are copied into memory that the parts share, views with strides once more before, and o and gradients out of it, a piece "
+                + "of each share after the other: a part computes one while others are copied.";
     }
 
     @Override

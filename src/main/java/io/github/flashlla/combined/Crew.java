@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.BiConsumer;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 
@@ -70,28 +71,75 @@ final class Crew implements AutoCloseable {
         });
     }
 
-    /** Gives orders to several parts at once and waits for all; those that die on it are missing from the answer. */
-    <R extends Serializable> Map<PartProcess, R> exchange(Map<PartProcess, ? extends Order<? extends R>> orders, Class<R> type) {
+    /** One order to a part of several, and what becomes of its answer. */
+    interface Step<R extends Serializable> {
+        /** Called just before it is given; the parts compute on what they were given before. */
+        Order<? extends R> order();
+
+        void take(R answer);
+    }
+
+    /**
+     * Gives each part its orders, one of each part in turn and without waiting for answers, and then takes the answers in the same turn.
+     * Answers that a part owes when it dies are not taken.
+     */
+    <R extends Serializable> void converse(Map<PartProcess, List<Step<R>>> steps, Class<R> type) {
         turn.lock();
         try {
-            orders.forEach(PartProcess::send);
-            Map<PartProcess, R> answers = new LinkedHashMap<>();
-            RuntimeException failure = null;
-            for (PartProcess part : orders.keySet()) {
-                try {
-                    part.receive(type).ifPresent(answer -> answers.put(part, answer));
-                } catch (RuntimeException e) { // the others' answers are still to be read
-                    failure = failure == null ? e : failure;
-                }
-            }
+            Map<PartProcess, Integer> given = new LinkedHashMap<>();
+            List<RuntimeException> failures = new ArrayList<>();
+            guarded(failures, () -> inTurn(steps, (part, step) -> {
+                part.send(step.order());
+                given.merge(part, 1, Integer::sum);
+            }));
+            Map<PartProcess, List<Step<R>>> asked = new LinkedHashMap<>();
+            given.forEach((part, count) -> asked.put(part, steps.get(part).subList(0, count)));
+            inTurn(asked, (part, step) -> guarded(failures, () -> part.receive(type).ifPresent(step::take))); // every answer is to be read
             tellDeaths();
-            if (failure != null) {
-                throw failure;
+            if (!failures.isEmpty()) {
+                throw failures.getFirst();
             }
-            return answers;
         } finally {
             turn.unlock();
         }
+    }
+
+    private static void guarded(List<RuntimeException> failures, Runnable work) {
+        try {
+            work.run();
+        } catch (RuntimeException e) {
+            failures.add(e);
+        }
+    }
+
+    private static <S> void inTurn(Map<PartProcess, List<S>> steps, BiConsumer<PartProcess, S> work) {
+        int most = steps.values().stream().mapToInt(List::size).max().orElse(0);
+        for (int n = 0; n < most; n++) {
+            for (Map.Entry<PartProcess, List<S>> one : steps.entrySet()) {
+                if (n < one.getValue().size()) {
+                    work.accept(one.getKey(), one.getValue().get(n));
+                }
+            }
+        }
+    }
+
+    /** Gives an order to each of several parts at once and waits for all; those that die on it are missing from the answer. */
+    <R extends Serializable> Map<PartProcess, R> exchange(Map<PartProcess, ? extends Order<? extends R>> orders, Class<R> type) {
+        Map<PartProcess, R> answers = new LinkedHashMap<>();
+        Map<PartProcess, List<Step<R>>> steps = new LinkedHashMap<>();
+        orders.forEach((part, order) -> steps.put(part, List.of(new Step<>() {
+            @Override
+            public Order<? extends R> order() {
+                return order;
+            }
+
+            @Override
+            public void take(R answer) {
+                answers.put(part, answer);
+            }
+        })));
+        converse(steps, type);
+        return answers;
     }
 
     /**

@@ -53,17 +53,27 @@ final class Orders {
         }
     }
 
-    record Forward(int plan, int[] pieces, Given given) implements Order<Outcome> {
+    record Forward(int plan, int piece, Given given) implements Order<Outcome> {
         @Override
         public Outcome run(PartState part) {
-            return part.plans().get(plan).forward(pieces, given);
+            return part.plans().get(plan).forward(piece, given);
+        }
+
+        @Override
+        public boolean overlaps() {
+            return true;
         }
     }
 
-    record Backward(int plan, int[] pieces, Given given, DataType gradient) implements Order<Outcome> {
+    record Backward(int plan, int piece, Given given, DataType gradient) implements Order<Outcome> {
         @Override
         public Outcome run(PartState part) {
-            return part.plans().get(plan).backward(pieces, given, gradient);
+            return part.plans().get(plan).backward(piece, given, gradient);
+        }
+
+        @Override
+        public boolean overlaps() {
+            return true;
         }
     }
 

@@ -21,6 +21,12 @@ record Outcome(long pairIterations, int checkedRows, int recomputedRows, Timing 
         return new Outcome(solves.pairIterations(), solves.checkedRows(), solves.recomputedRows(), solves.timing(), method);
     }
 
+    /** The same with another wall time. */
+    Outcome lasting(long wallNanos) {
+        return new Outcome(pairIterations, checkedRows, recomputedRows,
+                new Timing(wallNanos, timing.kernelNanos(), timing.copyInNanos(), timing.copyOutNanos(), timing.compileNanos()), method);
+    }
+
     /** Of pieces that a part computed one after the other. */
     Outcome then(Outcome other) {
         return with(other, timing.plus(other.timing));

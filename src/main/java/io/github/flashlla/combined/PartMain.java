@@ -1,6 +1,7 @@
 package io.github.flashlla.combined;
 
 import io.github.flashlla.Device;
+import io.github.flashlla.DeviceInfo.Trait;
 import io.github.flashlla.Devices;
 import io.github.flashlla.process.ParentWatch;
 import java.io.BufferedInputStream;
@@ -11,14 +12,21 @@ import java.io.IOException;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
 import java.io.Serializable;
+import java.io.UncheckedIOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.Channels;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.concurrent.Executors;
 
 /** A part's process: opens one device and carries out orders until the parent closes the connection. */
 public final class PartMain {
+    /** Pieces that are worked on at once: one is on the device, one is copied there, one is copied back. With 1, the thread that reads orders does them. */
+    private static final int LANES = Integer.getInteger("flashlla.combined.lanes", 3);
+
     private PartMain() {}
 
     /** @param args the parent's socket, and the device's name */
@@ -45,14 +53,18 @@ public final class PartMain {
 
     private static void serve(String name, ObjectInputStream in, ObjectOutputStream out) throws IOException, ClassNotFoundException {
         PartState state;
+        Executor lanes;
         try {
             Device device = Devices.open(name);
             state = new PartState(device);
+            lanes = LANES <= 1 || device.info().has(Trait.ON_HEAP) ? Runnable::run // what computes where the data is copies nothing
+                    : Executors.newFixedThreadPool(LANES, Thread.ofPlatform().daemon().factory());
             answer(out, name);
         } catch (RuntimeException | LinkageError e) {
             answer(out, Failure.of(e));
             return;
         }
+        CompletableFuture<Void> told = CompletableFuture.completedFuture(null);
         while (true) {
             Order<?> order;
             try {
@@ -60,19 +72,34 @@ public final class PartMain {
             } catch (EOFException e) {
                 return;
             }
-            Serializable answer;
-            try {
-                answer = order.run(state);
-            } catch (IOException | RuntimeException | LinkageError | OutOfMemoryError | InternalError e) {
-                answer = Failure.of(e);
-            }
-            answer(out, answer);
+            CompletableFuture<Serializable> answer = order.overlaps() ? CompletableFuture.supplyAsync(() -> carryOut(order, state), lanes)
+                    : CompletableFuture.completedFuture(carryOut(order, state));
+            told = told.thenAcceptBoth(answer, (_, words) -> answer(out, words)).exceptionally(PartMain::end); // in the order of the orders
         }
     }
 
-    private static void answer(ObjectOutputStream out, Serializable answer) throws IOException {
-        out.writeObject(answer);
-        out.flush();
-        out.reset(); // else every answer is kept
+    private static Serializable carryOut(Order<?> order, PartState state) {
+        try {
+            return order.run(state);
+        } catch (IOException | RuntimeException | LinkageError | OutOfMemoryError | InternalError e) {
+            return Failure.of(e);
+        }
+    }
+
+    /** An answer that cannot be given would be waited for in vain. */
+    private static Void end(Throwable e) {
+        e.printStackTrace();
+        Runtime.getRuntime().halt(1);
+        return null;
+    }
+
+    private static void answer(ObjectOutputStream out, Serializable answer) {
+        try {
+            out.writeObject(answer);
+            out.flush();
+            out.reset(); // else every answer is kept
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 }

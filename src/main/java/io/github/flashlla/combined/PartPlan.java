@@ -2,11 +2,13 @@ package io.github.flashlla.combined;
 
 import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
+import io.github.flashlla.DeviceInfo.Trait;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.QuerySolves;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.combined.Layout.Part;
 import java.io.Serializable;
@@ -20,6 +22,8 @@ final class PartPlan implements AutoCloseable {
     private final LlaOptions options;
     private final boolean softmax;
     private final Map<Integer, Room> rooms = new TreeMap<>();
+    /** When the piece that ended last did. */
+    private long ended = System.nanoTime();
 
     PartPlan(Device device, Tensors tensors, LlaOptions options, boolean softmax) {
         this.device = device;
@@ -43,9 +47,9 @@ final class PartPlan implements AutoCloseable {
         private long serial = -1;
         private LlaGradients gradients;
 
-        Room(LlaPlan plan) {
+        Room(LlaPlan plan, LlaResult result) {
             this.plan = plan;
-            this.result = plan.newResult();
+            this.result = result;
         }
     }
 
@@ -59,21 +63,31 @@ final class PartPlan implements AutoCloseable {
     }
 
     private Room room(int piece) {
-        return rooms.computeIfAbsent(piece, n -> {
-            var shape = tensors.layout().pieces().get(n).shape(tensors.layout().whole());
-            return new Room(softmax ? device.softmaxPlan(shape, options) : device.plan(shape, options));
-        });
+        synchronized (rooms) {
+            return rooms.computeIfAbsent(piece, n -> {
+                var shape = tensors.layout().pieces().get(n).shape(tensors.layout().whole());
+                LlaPlan plan = softmax ? device.softmaxPlan(shape, options) : device.plan(shape, options);
+                return new Room(plan, tensors.room(n, plan, device.info().has(Trait.EXACT)));
+            });
+        }
     }
 
-    Outcome forward(int[] pieces, Given given) {
-        Outcome all = Outcome.NOTHING;
-        for (int piece : pieces) {
-            Room room = room(piece);
-            forward(piece, room, given);
-            tensors.leave(piece, room.result);
-            all = all.then(Outcome.of(room.result, null));
+    /** One thread at a time for each piece. */
+    Outcome forward(int piece, Given given) {
+        long start = System.nanoTime();
+        Room room = room(piece);
+        forward(piece, room, given);
+        tensors.leave(piece, room.result);
+        return told(room.result, start);
+    }
+
+    /** Of pieces that overlap, the wall time that each adds. */
+    private Outcome told(QuerySolves solves, long start) {
+        synchronized (rooms) {
+            long from = Math.max(start, ended);
+            ended = System.nanoTime();
+            return Outcome.of(solves, null).lasting(ended - from);
         }
-        return all;
     }
 
     private void forward(int piece, Room room, Given given) {
@@ -85,20 +99,17 @@ final class PartPlan implements AutoCloseable {
     }
 
     /** A piece whose forward pass ran elsewhere, or on other inputs, runs it again first. */
-    Outcome backward(int[] pieces, Given given, DataType gradient) {
-        Outcome all = Outcome.NOTHING;
-        for (int piece : pieces) {
-            Room room = room(piece);
-            if (room.serial != given.serial) {
-                forward(piece, room, given);
-            }
-            room.gradients = room.gradients == null ? room.plan.newGradients() : room.gradients;
-            Tensor from = tensors.of(Part.GRADIENT, piece, gradient);
-            room.plan.backward(room.inputs, room.result, from, room.gradients);
-            tensors.leave(piece, room.gradients);
-            all = all.then(Outcome.of(room.gradients, null));
+    Outcome backward(int piece, Given given, DataType gradient) {
+        long start = System.nanoTime();
+        Room room = room(piece);
+        if (room.serial != given.serial) {
+            forward(piece, room, given);
         }
-        return all;
+        room.gradients = room.gradients == null ? room.plan.newGradients() : room.gradients;
+        Tensor from = tensors.of(Part.GRADIENT, piece, gradient);
+        room.plan.backward(room.inputs, room.result, from, room.gradients);
+        tensors.leave(piece, room.gradients);
+        return told(room.gradients, start);
     }
 
     @Override

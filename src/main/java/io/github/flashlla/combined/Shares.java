@@ -13,6 +13,8 @@ final class Shares {
     private static final int SHORT = 1024;
     /** A share may be off by this part before a head is cut. */
     private static final double SLACK = 0.03;
+    /** An eighth of the copies is not hidden then. */
+    private static final int MOST_PIECES = 8;
 
     private final AttentionShape shape;
     private final boolean causal;
@@ -43,6 +45,24 @@ final class Shares {
             Cut to = n == speeds.length - 1 ? new Cut(heads, 0) : shares.cut(sum / all * heads, slack);
             pieces.add(shares.between(from, to));
             from = to;
+        }
+        return pieces;
+    }
+
+    /**
+     * A share in more pieces, so that a device computes one while the next is copied to it and the last from it. Only whole heads are
+     * divided, since queries of one head would read its keys once more.
+     *
+     * @param leastBytes of a piece's q, k, v and o in float32: less is computed in about the time that a piece costs in itself
+     */
+    static List<Piece> inTurn(List<Piece> share, AttentionShape shape, long leastBytes) {
+        List<Piece> pieces = new ArrayList<>();
+        for (Piece piece : share) {
+            long most = Math.clamp(piece.shape(shape).tensorBytes(Float.BYTES) / Math.max(1, leastBytes), 1, Math.min(MOST_PIECES, piece.heads()));
+            for (int n = 0; n < most; n++) {
+                pieces.add(new Piece((int) (piece.fromHead() + n * piece.heads() / most), (int) (piece.fromHead() + (n + 1) * piece.heads() / most),
+                        piece.fromQuery(), piece.toQuery(), piece.keys()));
+            }
         }
         return pieces;
     }

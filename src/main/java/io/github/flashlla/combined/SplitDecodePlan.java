@@ -2,7 +2,6 @@ package io.github.flashlla.combined;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DecodeMethod;
-import io.github.flashlla.KvCache;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
@@ -11,7 +10,7 @@ import io.github.flashlla.combined.SplitRoom.Given;
 import io.github.flashlla.combined.SplitRoom.Left;
 import io.github.flashlla.precise.FloatDecodePlan;
 import io.github.flashlla.precise.KeptState;
-import io.github.flashlla.spi.ExclusiveUse;
+import io.github.flashlla.spi.AbstractDecodePlan;
 import io.github.flashlla.spi.PartialDecode.Found;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -21,12 +20,8 @@ import java.util.List;
  * Decoding where each part holds some of the keys: all parts gather, {@link MergedKeys} solves here, all parts weigh their values, and
  * the outputs are added by the parts' shares in the weight.
  */
-final class SplitDecodePlan implements FloatDecodePlan {
-    private final SplitCache cache;
+final class SplitDecodePlan extends AbstractDecodePlan<SplitCache> implements FloatDecodePlan {
     private final Crew crew;
-    private final AttentionShape shape;
-    private final LlaOptions options;
-    private final ExclusiveUse use;
     private final int number;
     private final SplitRoom room;
     private final SharedMemory given;
@@ -38,11 +33,8 @@ final class SplitDecodePlan implements FloatDecodePlan {
     private final List<Found> found = new ArrayList<>();
 
     SplitDecodePlan(SplitCache cache, int heads, LlaOptions options) {
-        this.cache = cache;
+        super(cache.device().state(), cache, heads, options);
         this.crew = cache.device().crew();
-        this.shape = cache.shape().step(heads);
-        this.options = options;
-        this.use = ExclusiveUse.ofDecodePlan(cache.device().state());
         this.number = crew.number();
         this.room = new SplitRoom(shape.batch() * heads, shape.headDim(), shape.valueDim());
         this.merged = new MergedKeys(room.rows(), room.dim());
@@ -71,7 +63,7 @@ final class SplitDecodePlan implements FloatDecodePlan {
 
     @Override
     public void decode(Tensor q, Tensor ridge, LlaResult result, KeptState kept) {
-        use.run(() -> cache.exclusively(() -> step(q, ridge, result, kept)));
+        alone(() -> step(q, ridge, result, kept));
     }
 
     private void step(Tensor q, Tensor ridge, LlaResult result, KeptState kept) {
@@ -122,26 +114,6 @@ final class SplitDecodePlan implements FloatDecodePlan {
     }
 
     @Override
-    public ExclusiveUse use() {
-        return use;
-    }
-
-    @Override
-    public KvCache cache() {
-        return cache;
-    }
-
-    @Override
-    public AttentionShape shape() {
-        return shape;
-    }
-
-    @Override
-    public LlaOptions options() {
-        return options;
-    }
-
-    @Override
     public DecodeMethod lastMethod() {
         return DecodeMethod.COVARIANCE;
     }
@@ -152,13 +124,11 @@ final class SplitDecodePlan implements FloatDecodePlan {
     }
 
     @Override
-    public void close() {
-        use.close(() -> {
-            crew.allQuietly(new SplitOrders.CloseSplitStep(number));
-            crew.allQuietly(new Orders.CloseMemory(givenNumber));
-            crew.allQuietly(new Orders.CloseMemory(leftNumber));
-            given.close();
-            left.close();
-        });
+    protected void release() {
+        crew.allQuietly(new SplitOrders.CloseSplitStep(number));
+        crew.allQuietly(new Orders.CloseMemory(givenNumber));
+        crew.allQuietly(new Orders.CloseMemory(leftNumber));
+        given.close();
+        left.close();
     }
 }

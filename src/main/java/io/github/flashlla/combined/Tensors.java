@@ -3,6 +3,7 @@ package io.github.flashlla.combined;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.LlaGradients;
+import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.QuerySolves;
 import io.github.flashlla.Tensor;
@@ -16,7 +17,8 @@ import java.util.stream.LongStream;
 final class Tensors {
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
-    private static final long BLOCK_BYTES = 4L << 20;
+    /** What a processor copies at a time: few enough that a piece of a few heads keeps all of them busy. */
+    private static final long BLOCK_BYTES = 256L << 10;
     private static final int BLOCK_ELEMENTS = 1 << 16;
     /** Never started: stands for any thread but the caller's. */
     private static final Thread OTHER_THREAD = new Thread(() -> { });
@@ -53,45 +55,67 @@ final class Tensors {
                 elements * elementBytes);
     }
 
-    /** Parent: writes a tensor of the whole problem. */
-    void write(Part part, Tensor given) {
-        Tensor from = given.rowMajor();
+    /** Parent: writes a piece's rows of a row-major tensor of the whole problem; of keys and values, those of the piece's heads. */
+    void write(Part part, Tensor from, int piece) {
         int bytes = from.type().bytes();
+        long rowBytes = (long) part.width(whole) * bytes;
         if (part == Part.K || part == Part.V) {
-            copy(from.segment(), 0, inputs, starts.get(part), from.byteSize());
+            long first = layout.rows(part, piece) * rowBytes;
+            long length = (long) layout.pieces().get(piece).heads() * whole.keyLength() * rowBytes;
+            copy(from.segment(), first, inputs, starts.get(part) + first, length);
             return;
         }
-        long rowBytes = (long) part.width(whole) * bytes;
-        forEachRun((piece, pieceRow, row, rows) ->
-                copy(from.segment(), row * rowBytes, segment(part, piece, bytes), pieceRow * rowBytes, rows * rowBytes));
+        MemorySegment to = segment(part, piece, bytes);
+        forEachRun(piece, (pieceRow, row, rows) -> copy(from.segment(), row * rowBytes, to, pieceRow * rowBytes, rows * rowBytes));
     }
 
-    /** Parent: reads a tensor of the whole problem that belongs to queries. */
-    void read(Part part, Tensor to) {
+    /** Parent: writes all rows of a tensor that belongs to queries. */
+    void write(Part part, Tensor given) {
+        Tensor from = given.rowMajor();
+        for (int piece = 0; piece < layout.pieces().size(); piece++) {
+            write(part, from, piece);
+        }
+    }
+
+    /** Parent: reads a piece's rows into a tensor of the whole problem that belongs to queries. */
+    private void read(Part part, Tensor to, int piece) {
         long width = part.width(whole);
-        forEachRun((piece, pieceRow, row, rows) -> copy(of(part, piece, DataType.FLOAT32), pieceRow * width, to, row * width, rows * width));
+        Tensor from = of(part, piece, DataType.FLOAT32);
+        forEachRun(piece, (pieceRow, row, rows) -> copy(from, pieceRow * width, to, row * width, rows * width));
     }
 
-    /** Parent: reads gradients of keys or values, summed over the pieces of a head in their order. */
-    void readSums(Part part, Tensor to) {
-        long headElements = (long) whole.keyLength() * part.width(whole);
+    /** Parent: reads gradients of the keys or values of whole heads, whose queries are all in one piece. */
+    private void readOfHeads(Part part, Tensor to, int piece) {
+        if (!layout.pieces().get(piece).sharesHead(whole)) {
+            Tensor from = of(part, piece, DataType.FLOAT32);
+            copy(from, 0, to, layout.pieces().get(piece).fromHead() * headElements(part), from.size());
+        }
+    }
+
+    /** Parent: reads the others, summed over the pieces of a head in their order. */
+    private void readSums(Part part, Tensor to) {
         int reached = 0;
         for (int n = 0; n < layout.pieces().size(); n++) {
             Piece piece = layout.pieces().get(n);
+            if (!piece.sharesHead(whole)) {
+                continue;
+            }
             Tensor from = of(part, n, DataType.FLOAT32);
-            long start = piece.fromHead() * headElements;
+            long start = piece.fromHead() * headElements(part);
             if (piece.fromHead() < reached) {
                 add(from, to, start);
                 continue;
             }
-            if (piece.keys() < whole.keyLength()) { // one head, whose last keys this piece's queries do not see
-                for (long i = from.size(); i < headElements; i++) {
-                    to.set(start + i, 0);
-                }
+            for (long i = from.size(); i < headElements(part); i++) { // the head's last keys, which this piece's queries do not see
+                to.set(start + i, 0);
             }
             copy(from, 0, to, start, from.size());
             reached = piece.toHead();
         }
+    }
+
+    private long headElements(Part part) {
+        return (long) whole.keyLength() * part.width(whole);
     }
 
     private static void add(Tensor from, Tensor to, long start) {
@@ -100,42 +124,67 @@ final class Tensors {
         }
     }
 
-    /** Parent: what a forward pass left. */
-    void read(LlaResult result) {
-        read(Part.OUTPUT, result.output());
-        read(Part.LOG_SUM_EXP, result.logSumExp());
+    /** Parent: what a piece's forward pass left. */
+    void read(LlaResult result, int piece) {
+        read(Part.OUTPUT, result.output(), piece);
+        read(Part.LOG_SUM_EXP, result.logSumExp(), piece);
         if (result.keepsState()) {
-            read(Part.KBAR, result.kbar());
-            read(Part.X, result.x());
+            read(Part.KBAR, result.kbar(), piece);
+            read(Part.X, result.x(), piece);
         }
-        read(Part.ROUNDING, result.roundingError());
-        read(result, Part.ITERATIONS, Part.RESIDUAL, Part.RECURRENCE);
+        read(Part.ROUNDING, result.roundingError(), piece);
+        read(result, piece, Part.ITERATIONS, Part.RESIDUAL, Part.RECURRENCE);
     }
 
-    /** Parent: what a backward pass left. */
-    void read(LlaGradients gradients) {
-        read(Part.DQ, gradients.dq());
-        read(Part.DRIDGE, gradients.dridge());
+    /** Parent: what all pieces' forward passes left. */
+    void read(LlaResult result) {
+        for (int piece = 0; piece < layout.pieces().size(); piece++) {
+            read(result, piece);
+        }
+    }
+
+    /** Parent: what a piece's backward pass left, without gradients of keys and values that it shares ({@link #readSums(LlaGradients)}). */
+    void read(LlaGradients gradients, int piece) {
+        read(Part.DQ, gradients.dq(), piece);
+        read(Part.DRIDGE, gradients.dridge(), piece);
+        readOfHeads(Part.DK, gradients.dk(), piece);
+        readOfHeads(Part.DV, gradients.dv(), piece);
+        read(gradients, piece, Part.BACKWARD_ITERATIONS, Part.BACKWARD_RESIDUAL, Part.BACKWARD_RECURRENCE);
+    }
+
+    /** Parent: gradients of keys and values that pieces share, once all have left theirs. */
+    void readSums(LlaGradients gradients) {
         readSums(Part.DK, gradients.dk());
         readSums(Part.DV, gradients.dv());
-        read(gradients, Part.BACKWARD_ITERATIONS, Part.BACKWARD_RESIDUAL, Part.BACKWARD_RECURRENCE);
     }
 
-    private void read(QuerySolves solves, Part iterations, Part residual, Part recurrence) {
-        forEachRun((piece, pieceRow, row, rows) -> MemorySegment.copy(segment(iterations, piece, Integer.BYTES), INT,
-                pieceRow * Integer.BYTES, solves.iterations(), (int) row, (int) rows));
-        read(residual, solves.residual());
-        read(recurrence, solves.recurrenceResidual());
+    private void read(QuerySolves solves, int piece, Part iterations, Part residual, Part recurrence) {
+        MemorySegment from = segment(iterations, piece, Integer.BYTES);
+        forEachRun(piece, (pieceRow, row, rows) -> MemorySegment.copy(from, INT, pieceRow * Integer.BYTES, solves.iterations(), (int) row,
+                (int) rows));
+        read(residual, solves.residual(), piece);
+        read(recurrence, solves.recurrenceResidual(), piece);
     }
 
-    private void read(Part part, float[] to) {
-        forEachRun((piece, pieceRow, row, rows) -> MemorySegment.copy(segment(part, piece, Float.BYTES), FLOAT, pieceRow * Float.BYTES,
-                to, (int) row, (int) rows));
+    private void read(Part part, float[] to, int piece) {
+        MemorySegment from = segment(part, piece, Float.BYTES);
+        forEachRun(piece, (pieceRow, row, rows) -> MemorySegment.copy(from, FLOAT, pieceRow * Float.BYTES, to, (int) row, (int) rows));
+    }
+
+    /**
+     * Part: room for a piece's forward pass, whose output is where the parent reads it.
+     *
+     * @param exact whether the device's results are float64, so that they have to be rounded on the way to the parent
+     */
+    LlaResult room(int piece, LlaPlan plan, boolean exact) {
+        return exact ? plan.newResult() : new LlaResult(plan.shape(), of(Part.OUTPUT, piece, DataType.FLOAT32), plan.options().keepState());
     }
 
     /** Part: leaves a piece's forward pass. */
     void leave(int piece, LlaResult result) {
-        leave(Part.OUTPUT, piece, result.output());
+        if (result.output().memory().address() != segment(Part.OUTPUT, piece, Float.BYTES).address()) { // else it is there already
+            leave(Part.OUTPUT, piece, result.output());
+        }
         leave(Part.LOG_SUM_EXP, piece, result.logSumExp());
         if (result.keepsState()) {
             leave(Part.KBAR, piece, result.kbar());
@@ -170,21 +219,19 @@ final class Tensors {
 
     /** Rows that follow each other in a piece and in the whole. */
     private interface Run {
-        void of(int piece, long pieceRow, long row, long rows);
+        void of(long pieceRow, long row, long rows);
     }
 
-    private void forEachRun(Run run) {
-        for (int n = 0; n < layout.pieces().size(); n++) {
-            Piece piece = layout.pieces().get(n);
-            int heads = piece.heads() * whole.group();
-            long first = (long) piece.fromHead() * whole.group() * whole.queryLength() + piece.fromQuery();
-            if (!piece.sharesHead(whole)) {
-                run.of(n, 0, first, (long) heads * whole.queryLength());
-                continue;
-            }
-            for (int head = 0; head < heads; head++) {
-                run.of(n, (long) head * piece.queries(), first + (long) head * whole.queryLength(), piece.queries());
-            }
+    private void forEachRun(int number, Run run) {
+        Piece piece = layout.pieces().get(number);
+        int heads = piece.heads() * whole.group();
+        long first = (long) piece.fromHead() * whole.group() * whole.queryLength() + piece.fromQuery();
+        if (!piece.sharesHead(whole)) {
+            run.of(0, first, (long) heads * whole.queryLength());
+            return;
+        }
+        for (int head = 0; head < heads; head++) {
+            run.of((long) head * piece.queries(), first + (long) head * whole.queryLength(), piece.queries());
         }
     }
 

@@ -87,7 +87,7 @@ final class HostRun {
             failure = failure == null ? "what it sent is no record: " + e.getMessage() : failure;
         }
         State state = stopping ? State.STOPPED : failure == null ? State.DONE : State.FAILED;
-        String reason = state == State.STOPPED ? "interrupted" : failure == null ? "" : Printable.sentence(host.hidden(failure));
+        String reason = state == State.STOPPED ? "interrupted" : failure == null ? "" : Printable.sentence(shown(failure));
         told.accept(state == State.DONE ? "done" : state.word() + ": " + reason);
         return new HostResult(host.name(), state, record, reason);
     }
@@ -110,8 +110,12 @@ final class HostRun {
         if (host.isLocal()) {
             program = "FLASHLLA_NO_BUILD=1 " + Shell.quoted(root.resolve("bin/flashlla").toString());
         } else {
+            String failure = host.ssh() == null ? null : reach(log); // a launcher's command may wait in a queue each time
+            if (failure != null || stopping) {
+                return failure;
+            }
             BundleArchive archive = bundle.get();
-            String failure = install(archive, log);
+            failure = install(archive, log);
             if (failure != null || stopping) {
                 return failure;
             }
@@ -156,6 +160,15 @@ final class HostRun {
             return HOME + "/flashlla-bundles";
         }
         return host.folder().startsWith("~/") ? HOME + "/" + Shell.quoted(host.folder().substring(2)) : Shell.quoted(host.folder());
+    }
+
+    /** Packing a bundle takes long, and is for nothing where no machine is reached. */
+    private String reach(PrintWriter log) throws IOException {
+        boolean[] reached = {false};
+        try (RemoteProcess process = start(Shell.HELLO)) {
+            String failure = follow(process, log, _ -> reached[0] = true);
+            return failure != null ? failure : reached[0] || stopping ? null : "it was not reached (status " + process.exitStatus() + ")" + said();
+        }
     }
 
     private String install(BundleArchive archive, PrintWriter log) throws IOException {
@@ -236,6 +249,11 @@ final class HostRun {
                 lastWords.removeFirst();
             }
         }
+    }
+
+    private String shown(String failure) {
+        String shown = host.hidden(failure);
+        return shown.equals(failure) ? failure : shown + " (" + host.name() + " stands for what its 'ssh' says)";
     }
 
     private String said() {

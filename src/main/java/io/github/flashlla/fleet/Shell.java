@@ -11,6 +11,8 @@ final class Shell {
     static final String WANTS_XZ = MARK + "wants xz";
     static final String WANTS_TAR = MARK + "wants tar";
     static final String ENDED = MARK + "ended ";
+    /** A script that shows that its machine can be reached. */
+    static final String HELLO = "echo '" + MARK + "reached'";
 
     private Shell() {}
 

@@ -7,7 +7,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.ReadableByteChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
@@ -24,12 +23,13 @@ public final class Npy {
 
     /** Maps a file, whose tensor is then read-only, or reads a pipe into memory of its own. */
     public static Tensor read(Path file) {
-        return TensorFile.reading(file, () -> {
-            try (FileChannel in = FileChannel.open(file, StandardOpenOption.READ)) {
-                NpyHeader header = NpyHeader.read(in, file.toString());
-                return Files.isRegularFile(file) ? map(in, header, file) : readPipe(in, header, file);
-            }
-        });
+        return TensorFile.reading(file, () -> Pipe.is(file) ? Pipe.read(new TensorFile(file, null)) : readFile(file));
+    }
+
+    static Tensor readFile(Path file) throws IOException {
+        try (FileChannel in = FileChannel.open(file, StandardOpenOption.READ)) {
+            return map(in, NpyHeader.read(in, file.toString()), file);
+        }
     }
 
     private static Tensor map(FileChannel in, NpyHeader header, Path file) throws IOException {
@@ -46,7 +46,9 @@ public final class Npy {
     }
 
     /** A pipe, which does not tell its size before it ends. */
-    private static Tensor readPipe(FileChannel in, NpyHeader header, Path file) throws IOException {
+    /** From a pipe, whose size is not known beforehand. */
+    static Tensor readPipe(ReadableByteChannel in, Path file) throws IOException {
+        NpyHeader header = NpyHeader.read(in, file.toString());
         if (header.byteSize() > MAX_PIPE_BYTES) {
             throw new InvalidInputException(file + " is a pipe whose shape " + Tensor.shapeString(header.dims())
                     + " needs more than 1 GiB; name a file.");

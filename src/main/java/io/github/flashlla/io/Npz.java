@@ -5,6 +5,7 @@ import io.github.flashlla.Tensor;
 import java.io.IOException;
 import java.nio.channels.Channels;
 import java.nio.channels.ReadableByteChannel;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.zip.CRC32;
 import java.util.zip.CheckedInputStream;
@@ -20,8 +21,9 @@ final class Npz {
 
     private Npz() {}
 
-    static Tensor read(TensorFile place) throws IOException {
-        try (ZipFile zip = new ZipFile(place.file().toFile())) {
+    /** @param content the file, or what came through a pipe */
+    static Tensor read(TensorFile place, Path content) throws IOException {
+        try (ZipFile zip = new ZipFile(content.toFile())) {
             List<String> names = zip.stream().map(ZipEntry::getName).filter(name -> name.endsWith(MEMBER))
                     .map(name -> name.substring(0, name.length() - MEMBER.length())).toList();
             String name = place.name() == null && names.size() == 1 ? names.getFirst() : place.name();

@@ -21,7 +21,8 @@ import java.util.stream.Collectors;
  * Where a tensor lies: a file, and its name there if the file holds several.
  *
  * <p>The ending of the file's name tells the format: {@code .safetensors} and {@code .npz} hold tensors by name, as in {@code
- * model.safetensors:layer.0.q}; every other file holds one array as {@link Npy} writes it. Every failure is an {@link
+ * model.safetensors:layer.0.q}; every other file holds one array as {@link Npy} writes it. Of a pipe the first bytes tell it, and a name may
+ * follow a colon: {@code /dev/stdin:layer.0.q}. Every failure is an {@link
  * InvalidInputException} that names the place and says what is wrong, in one sentence.
  *
  * @param name null if none was given
@@ -41,6 +42,12 @@ public record TensorFile(Path file, String name) {
                 return new TensorFile(Path.of(text.substring(0, colon)), text.substring(colon + 1));
             }
         }
+        for (int colon = text.indexOf(':'); colon > 0; colon = text.indexOf(':', colon + 1)) {
+            Path place = Path.of(text.substring(0, colon));
+            if (Pipe.is(place)) {
+                return new TensorFile(place, text.substring(colon + 1));
+            }
+        }
         return new TensorFile(Path.of(text), null);
     }
 
@@ -50,13 +57,21 @@ public record TensorFile(Path file, String name) {
 
     /** Reads the tensor. A regular file is mapped, so that it takes no heap and may be larger than memory; the tensor is then read-only. */
     public Tensor read() {
-        return ends(SAFETENSORS) ? reading(file, () -> Safetensors.read(this)) : ends(NPZ) ? reading(file, () -> Npz.read(this)) : Npy.read(file);
+        if (Pipe.is(file)) {
+            return reading(file, () -> Pipe.read(this));
+        }
+        return ends(SAFETENSORS) ? reading(file, () -> Safetensors.read(this, file)) : ends(NPZ) ? reading(file, () -> Npz.read(this, file))
+                : Npy.read(file);
     }
 
     /** Whether a tensor can be written here, said before any work is done. */
     public void requireWritable() {
         if (ends(NPZ)) {
             throw new InvalidInputException(this + " is a .npz file, which is only read; write a .npy or .safetensors file.");
+        }
+        Path name = file.getFileName();
+        if (name != null && name.toString().contains(".") && !ends(".npy") && !ends(SAFETENSORS)) {
+            throw new InvalidInputException(this + " is no kind of file that is written here; the name of the output ends in .npy or .safetensors.");
         }
     }
 

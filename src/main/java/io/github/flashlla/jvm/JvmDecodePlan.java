@@ -2,7 +2,6 @@ package io.github.flashlla.jvm;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DecodeMethod;
-import io.github.flashlla.KvCache;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
@@ -15,10 +14,10 @@ import io.github.flashlla.jvm.decode.SliceWalk;
 import io.github.flashlla.jvm.decode.TokenTiles;
 import io.github.flashlla.precise.FloatDecodePlan;
 import io.github.flashlla.precise.KeptState;
+import io.github.flashlla.spi.AbstractDecodePlan;
 import io.github.flashlla.spi.AbstractKvCache;
 import io.github.flashlla.spi.Checks;
 import io.github.flashlla.spi.DeviceState;
-import io.github.flashlla.spi.ExclusiveUse;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -29,7 +28,7 @@ import java.util.stream.Stream;
  * just read a unit's keys finds them in cache when it reads them again. A unit longer than half a thread's fair share, or
  * whose keys would not stay in the threads' common cache beside another thread's, is cut into slices instead, on all threads.
  */
-final class JvmDecodePlan implements FloatDecodePlan {
+final class JvmDecodePlan extends AbstractDecodePlan<AbstractKvCache> implements FloatDecodePlan {
 
     /** Below this many tokens a unit is not worth waking other threads for: they cost tens of microseconds. */
     private static final int SHORTEST_SPLIT = 2048;
@@ -40,11 +39,7 @@ final class JvmDecodePlan implements FloatDecodePlan {
 
     private record Work(int sequence, int kvHead, int length) {}
 
-    private final ExclusiveUse use;
-    private final AbstractKvCache cache;
     private final WorkerPool pool;
-    private final AttentionShape shape;
-    private final LlaOptions options;
     private final DecodeMethod method;
     private final SliceWalk[] tiles;
     private final HeadGroupStep[] units;
@@ -55,11 +50,8 @@ final class JvmDecodePlan implements FloatDecodePlan {
 
     JvmDecodePlan(DeviceState device, AbstractKvCache cache, TokenTiles k, TokenTiles v, WorkerPool pool, DecodeLoops kernels, int heads,
             LlaOptions options, DecodeMethod method) {
-        this.use = ExclusiveUse.ofDecodePlan(device);
-        this.cache = cache;
+        super(device, cache, heads, options);
         this.pool = pool;
-        this.shape = cache.shape().step(heads);
-        this.options = options;
         this.method = method;
         this.lastMethod = method;
         this.tiles = new SliceWalk[pool.threads()];
@@ -77,7 +69,7 @@ final class JvmDecodePlan implements FloatDecodePlan {
 
     @Override
     public void decode(Tensor q, Tensor ridge, LlaResult result, KeptState kept) {
-        use.run(() -> cache.exclusively(() -> step(q, ridge, result, kept)));
+        alone(() -> step(q, ridge, result, kept));
     }
 
     private void step(Tensor q, Tensor ridge, LlaResult result, KeptState kept) {
@@ -181,26 +173,6 @@ final class JvmDecodePlan implements FloatDecodePlan {
     }
 
     @Override
-    public ExclusiveUse use() {
-        return use;
-    }
-
-    @Override
-    public KvCache cache() {
-        return cache;
-    }
-
-    @Override
-    public AttentionShape shape() {
-        return shape;
-    }
-
-    @Override
-    public LlaOptions options() {
-        return options;
-    }
-
-    @Override
     public DecodeMethod lastMethod() {
         return lastMethod;
     }
@@ -215,7 +187,5 @@ final class JvmDecodePlan implements FloatDecodePlan {
     }
 
     @Override
-    public void close() {
-        use.close(() -> { }); // its memory is left to the garbage collector
-    }
+    protected void release() {} // its memory is left to the garbage collector
 }

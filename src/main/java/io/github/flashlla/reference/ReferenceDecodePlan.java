@@ -3,36 +3,27 @@ package io.github.flashlla.reference;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.DecodeMethod;
-import io.github.flashlla.DecodePlan;
 import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.KvCache;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
+import io.github.flashlla.spi.AbstractDecodePlan;
 import io.github.flashlla.spi.DeviceState;
-import io.github.flashlla.spi.ExclusiveUse;
 
 /** {@link DecodeMoments} for every sequence and head of a cache; {@link ExactQuery} where float64 moments do not carry it. */
-final class ReferenceDecodePlan implements DecodePlan {
-    private final ExclusiveUse use;
-    private final ReferenceKvCache cache;
-    private final AttentionShape shape;
-    private final LlaOptions options;
+final class ReferenceDecodePlan extends AbstractDecodePlan<ReferenceKvCache> {
 
     ReferenceDecodePlan(DeviceState device, ReferenceKvCache cache, int heads, LlaOptions options, DecodeMethod method) {
+        super(device, cache, heads, options);
         if (method != DecodeMethod.AUTO && method != DecodeMethod.MOMENTS) {
             throw new InvalidInputException("reference: decodes by MOMENTS only, not " + method);
         }
-        this.use = ExclusiveUse.ofDecodePlan(device);
-        this.cache = cache;
-        this.shape = cache.shape().step(heads);
-        this.options = options;
     }
 
     @Override
     public void decode(Tensor q, Tensor ridge, LlaResult result) {
-        use.run(() -> cache.exclusively(() -> step(q, ridge, result)));
+        alone(() -> step(q, ridge, result));
     }
 
     private void step(Tensor q, Tensor ridge, LlaResult result) {
@@ -104,21 +95,6 @@ final class ReferenceDecodePlan implements DecodePlan {
         }
     }
 
-    @Override
-    public KvCache cache() {
-        return cache;
-    }
-
-    @Override
-    public AttentionShape shape() {
-        return shape;
-    }
-
-    @Override
-    public LlaOptions options() {
-        return options;
-    }
-
     /** Float64, so that nothing is lost on the way out. */
     @Override
     public LlaResult newResult() {
@@ -136,7 +112,5 @@ final class ReferenceDecodePlan implements DecodePlan {
     }
 
     @Override
-    public void close() {
-        use.close(() -> { }); // nothing is held
-    }
+    protected void release() {} // nothing is held
 }

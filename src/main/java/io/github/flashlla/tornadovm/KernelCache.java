@@ -65,7 +65,7 @@ public final class KernelCache {
      */
     public static Optional<KernelCache> of(List<String> facts) {
         return TornadoSdk.find().map(sdk -> {
-            List<String> all = new ArrayList<>(Surroundings.facts(sdk));
+            List<String> all = new ArrayList<>(Surroundings.ofCode(Surroundings.facts(sdk)));
             all.addAll(facts);
             return new KernelCache(folder(), Surroundings.digest(all), MOST_FILES, MOST_BYTES);
         });

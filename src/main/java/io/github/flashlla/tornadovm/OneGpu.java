@@ -8,7 +8,8 @@ import java.util.List;
  * {@code cuda:1} took as long as {@code cuda:0}, and both at once twice as long, while the second GPU drew idle power.
  */
 public final class OneGpu {
-    private static final String VISIBLE = "CUDA_VISIBLE_DEVICES";
+    /** The variable by which NVIDIA's drivers show a process some GPUs only. */
+    static final String VISIBLE = "CUDA_VISIBLE_DEVICES";
     /** System property: the number of the first device that this JVM sees. */
     private static final String FIRST = "flashlla.first.gpu";
 

@@ -46,6 +46,11 @@ final class Surroundings {
         return facts;
     }
 
+    /** Those of these that one device's code depends on: a GPU that is shown alone has that of one of its kind among several. */
+    static List<String> ofCode(List<String> facts) {
+        return facts.stream().filter(fact -> !fact.startsWith(OneGpu.VISIBLE + "=")).toList();
+    }
+
     private static Optional<Path> vendors() {
         try {
             return Optional.ofNullable(System.getenv("OCL_ICD_VENDORS")).map(Path::of);

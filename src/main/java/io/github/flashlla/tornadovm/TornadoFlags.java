@@ -66,8 +66,11 @@ public final class TornadoFlags {
         flags.add("--enable-native-access=ALL-UNNAMED," + Arrays.stream(Backend.values())
                 .filter(backend -> isNeeded(backend, backends)).map(Backend::module).collect(Collectors.joining(",")));
         flags.add("--add-exports=jdk.internal.vm.ci/jdk.vm.ci.code=ALL-UNNAMED"); // the names of compiled kernels
+        if (backends.contains(Backend.OPENCL)) {
+            flags.add("--add-opens=tornado.drivers.opencl/uk.ac.manchester.tornado.drivers.opencl=ALL-UNNAMED"); // times of runs
+        }
         if (backends.contains(Backend.CUDA)) {
-            flags.add("--add-opens=tornado.drivers.cuda/uk.ac.manchester.tornado.drivers.cuda=ALL-UNNAMED"); // their binaries
+            flags.add("--add-opens=tornado.drivers.cuda/uk.ac.manchester.tornado.drivers.cuda=ALL-UNNAMED"); // the same, kernels' binaries
             COMPILER_PACKAGES.forEach(name ->
                     flags.add("--add-exports=jdk.graal.compiler/jdk.graal.compiler." + name + "=ALL-UNNAMED"));
             flags.add("--add-exports=jdk.internal.vm.ci/jdk.vm.ci.meta=ALL-UNNAMED");

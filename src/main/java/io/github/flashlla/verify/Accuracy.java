@@ -1,5 +1,6 @@
 package io.github.flashlla.verify;
 
+import io.github.flashlla.AttentionShape;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
@@ -43,16 +44,22 @@ public final class Accuracy {
      * @return the error, and how many queries it was taken over
      */
     public static Sample sampledError(LlaInputs inputs, LlaOptions options, LlaResult result, int queries) {
-        int dv = result.shape().valueDim();
-        long[] rows = sampledRows(result.shape().rows(), queries);
+        return sampledError(inputs, options, result.output(), queries);
+    }
+
+    /** @param output o (B,H,Sq,Dv), or a view of such rows */
+    static Sample sampledError(LlaInputs inputs, LlaOptions options, Tensor output, int queries) {
+        AttentionShape shape = inputs.shape();
+        int dv = shape.valueDim();
+        long[] rows = sampledRows(shape.rows(), queries);
         double[][] sums = LongStream.of(rows).parallel().mapToObj(row -> {
             double[] want = new double[dv];
-            if (result.shape().visibleKeys((int) (row % result.shape().queryLength()), options.causal()) > 0) {
-                want = new ExactQuery(result.shape(), options, inputs, row).output();
+            if (shape.visibleKeys((int) (row % shape.queryLength()), options.causal()) > 0) {
+                want = new ExactQuery(shape, options, inputs, row).output();
             }
             double[] sum = new double[2];
             for (int c = 0; c < dv; c++) {
-                double difference = result.output().get(row * dv + c) - want[c];
+                double difference = output.get(row * dv + c) - want[c];
                 sum[0] += difference * difference;
                 sum[1] += want[c] * want[c];
             }

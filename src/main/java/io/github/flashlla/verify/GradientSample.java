@@ -21,6 +21,10 @@ public record GradientSample(double error, boolean whole) {
 
     /** @param queries how many to hold where not all of them can be */
     public static GradientSample of(LlaInputs inputs, LlaOptions options, Tensor gradOutput, LlaGradients found, int queries) {
+        return of(inputs, options, gradOutput, new Found(found.dq(), found.dk(), found.dv(), found.dridge()), queries);
+    }
+
+    static GradientSample of(LlaInputs inputs, LlaOptions options, Tensor gradOutput, Found found, int queries) {
         AttentionShape shape = inputs.shape();
         int d = shape.headDim();
         int dv = shape.valueDim();
@@ -72,6 +76,9 @@ public record GradientSample(double error, boolean whole) {
             }
         }
     }
+
+    /** Gradients of a whole problem, or views of those of a part; shapes as in {@link LlaGradients}. */
+    record Found(Tensor dq, Tensor dk, Tensor dv, Tensor dridge) {}
 
     /** Sums of squares of a difference and of what it is relative to. */
     private static final class Miss {

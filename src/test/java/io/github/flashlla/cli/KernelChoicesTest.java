@@ -2,18 +2,21 @@ package io.github.flashlla.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.spi.KernelGuide;
+import io.github.flashlla.tornadovm.DeviceProfile;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -28,6 +31,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class KernelChoicesTest {
@@ -117,6 +121,23 @@ class KernelChoicesTest {
         assertTrue(err.toString().contains("describes no device 'nobody'; it has "), err.toString());
     }
 
+    /** Also kernels that no profile names, and before any device starts. */
+    @Test
+    void aKernelThatIsNotThereIsRefusedWithThoseThatAre() {
+        assumeTrue(ServiceLoader.load(KernelGuide.class).findFirst().isPresent(), "kernels of TornadoVM are not built");
+        List<DeviceInfo> devices = List.of(new DeviceInfo("opencl:7", "opencl", DeviceInfo.Type.GPU, "a GPU", "its vendor", "a driver", 1L << 30, 48 << 10, 8,
+                List.of(DataType.FLOAT32)));
+        DeviceProfile.forceKernel("parallel");
+        try {
+            KernelChoices.requireKnown(devices);
+            DeviceProfile.forceKernel("nonsense");
+            String said = assertThrows(InvalidInputException.class, () -> KernelChoices.requireKnown(devices)).getMessage();
+            assertTrue(said.startsWith("--kernel names the forward kernel 'nonsense'; there are [") && said.contains("parallel"), said);
+        } finally {
+            DeviceProfile.forceKernel(null);
+        }
+    }
+
     /** Counts beyond an int, or a long, are refused with a sentence and not computed with. */
     @ParameterizedTest
     @ValueSource(strings = {"65536x65536x1x8", "2147483647x1x2147483647x256"})
@@ -136,6 +157,17 @@ class KernelChoicesTest {
             assertEquals(0, FlashLla.execute(new PrintWriter(out), new PrintWriter(new StringWriter()), "devices", "--kernels", shape, "--as", record));
             assertTrue(out.toString().lines().filter(line -> line.contains("| covariance ")).allMatch(line -> line.contains("2^31")), out.toString());
         }
+    }
+
+    /** A plan goes to the covariance form at once for small ridges and short contexts, though the matrix-free form could take them. */
+    @ParameterizedTest
+    @CsvSource({"1x8x4096x128, 0.02, cg", "1x8x4096x128, 0.01, covariance", "1x8x100x128, 1, covariance"})
+    void decodingIsChosenByRidgeAndContextToo(String shape, String ridge, String runs) {
+        assumeTrue(ServiceLoader.load(KernelGuide.class).findFirst().isPresent(), "kernels of TornadoVM are not built");
+        StringWriter out = new StringWriter();
+        assertEquals(0, FlashLla.execute(new PrintWriter(out), new PrintWriter(new StringWriter()), "devices", "--kernels", shape, "--ridge", ridge,
+                "--as", ROOT.resolve("bench/results/h200/forward-passes.json").toString(), "cuda:0"));
+        assertTrue(out.toString().lines().anyMatch(line -> line.matches(".*decode +\\| " + runs + " +\\| runs .*")), out.toString());
     }
 
     @Test

@@ -19,6 +19,8 @@ import org.junit.jupiter.api.io.TempDir;
 /** Files with bytes changed, cut or repeated are read or refused in a sentence, soon, and in little memory. */
 class MutatedFilesTest {
     static final long SEED = 20261129;
+    /** {@code -Dflashlla.mutations=100} tries a hundred times as many. */
+    private static final int TIMES = Integer.getInteger("flashlla.mutations", 1);
     private static final Path ROOT = Path.of(System.getProperty("flashlla.root", "."));
     /** A message, a stop of the collector and a slow disk included, takes no longer. */
     private static final double SLOWEST_SECONDS = 0.1;
@@ -28,38 +30,39 @@ class MutatedFilesTest {
 
     @Test
     void arrays() throws IOException {
-        examine(ROOT.resolve("src/test/resources/golden/decode/q.npy"), "a.npy", 5000, 200, file -> new String[] {"run", "--q", file, "--k", file,
+        examine(ROOT.resolve("src/test/resources/golden/decode/q.npy"), "a.npy", 1500, 200, file -> new String[] {"run", "--q", file, "--k", file,
             "--v", file, "--out", folder.resolve("o.npy").toString(), "--grad", folder.resolve("none.npy").toString(), "--out-grads",
             folder.toString()}); // q, k and v are read before the gradient, which is never there
     }
 
     @Test
     void safetensors() throws IOException {
-        examine(ROOT.resolve("src/test/resources/tensors/hand.safetensors"), "a.safetensors", 1000, 440, file -> new String[] {"run", "--q",
+        examine(ROOT.resolve("src/test/resources/tensors/hand.safetensors"), "a.safetensors", 400, 440, file -> new String[] {"run", "--q",
             file + ":layer.0.q", "--k", file + ":layer.0.q", "--v", file + ":layer.0.q", "--out", folder.resolve("o.npy").toString(), "--grad",
             folder.resolve("none.npy").toString(), "--out-grads", folder.toString()});
     }
 
     @Test
     void archives() throws IOException {
-        examine(ROOT.resolve("src/test/resources/tensors/plain.npz"), "a.npz", 1000, 1 << 20, file -> new String[] {"run", "--q", file + ":q",
+        examine(ROOT.resolve("src/test/resources/tensors/plain.npz"), "a.npz", 400, 1 << 20, file -> new String[] {"run", "--q", file + ":q",
             "--k", file + ":q", "--v", file + ":q", "--out", folder.resolve("o.npy").toString(), "--grad",
             folder.resolve("none.npy").toString(), "--out-grads", folder.toString()});
     }
 
     @Test
     void records() throws IOException {
-        examine(ROOT.resolve("bench/results/cpu-2core/jvm.json"), "a.json", 2000, 1 << 20, file -> new String[] {"compare", file});
+        examine(ROOT.resolve("bench/results/cpu-2core/jvm.json"), "a.json", 600, 1 << 20, file -> new String[] {"compare", file});
     }
 
     @Test
     void suites() throws IOException {
-        examine(ROOT.resolve("bench/suites/quick.yaml"), "a.yaml", 500, 1 << 20, file -> new String[] {"bench", "--suite", file, "--device",
+        examine(ROOT.resolve("bench/suites/quick.yaml"), "a.yaml", 200, 1 << 20, file -> new String[] {"bench", "--suite", file, "--device",
             "nobody"}); // the suite is read before devices are looked for
     }
 
     /** @param reach how far into the file changes go */
-    private void examine(Path original, String name, int count, int reach, Function<String, String[]> command) throws IOException {
+    private void examine(Path original, String name, int files, int reach, Function<String, String[]> command) throws IOException {
+        int count = files * TIMES;
         byte[] whole = Files.readAllBytes(original);
         Path file = folder.resolve(name);
         String[] words = command.apply(file.toString());

@@ -36,12 +36,12 @@ import org.junit.jupiter.api.Test;
 class CombinedDeviceTest {
     private static final LlaOptions OPTIONS = LlaOptions.defaults().withKeepState(true);
     private static Device one;
-    private static Device two;
+    private static CombinedDevice two;
 
     @BeforeAll
     static void open() {
         one = Devices.open("jvm");
-        two = Devices.openAll(List.of("jvm", "jvm"));
+        two = (CombinedDevice) Devices.openAll(List.of("jvm", "jvm"));
     }
 
     @AfterAll
@@ -73,32 +73,46 @@ class CombinedDeviceTest {
     /** Heads in groups, a ridge for each query, several element types: the bits of one device, forward and backward. */
     @Test
     void wholeHeadsAreTheBitsOfOneDevice() {
-        AttentionShape shape = new AttentionShape(2, 4, 2, 150, 170, 24, 20);
         for (DataType type : new DataType[] {DataType.FLOAT32, DataType.FLOAT16, DataType.FLOAT64}) {
-            LlaInputs inputs = Problems.normal(shape, 5).withRidge(Problems.ridges(shape, 0.1, 10, 6)).as(type);
-            Tensor g = Problems.normal(new Random(7), shape.outputDims());
-            try (LlaPlan plan = one.plan(shape, OPTIONS); LlaPlan divided = two.plan(shape, OPTIONS)) {
-                LlaResult want = plan.newResult();
-                LlaResult got = divided.newResult();
-                plan.forward(inputs, want);
-                divided.forward(inputs, got);
-                assertSameBits("o", want.output(), got.output());
-                assertSameBits("lse", want.logSumExp(), got.logSumExp());
-                assertSameBits("kbar", want.kbar(), got.kbar());
-                assertSameBits("x", want.x(), got.x());
-                assertArrayEquals(want.iterations(), got.iterations());
-                assertArrayEquals(want.residual(), got.residual());
-                assertEquals(want.pairIterations(), got.pairIterations());
-                LlaGradients wanted = plan.newGradients();
-                LlaGradients gradients = divided.newGradients();
-                plan.backward(inputs, want, g, wanted);
-                divided.backward(inputs, got, g, gradients);
-                assertSameBits("dq", wanted.dq(), gradients.dq());
-                assertSameBits("dk", wanted.dk(), gradients.dk());
-                assertSameBits("dv", wanted.dv(), gradients.dv());
-                assertSameBits("dridge", wanted.dridge(), gradients.dridge());
-                assertArrayEquals(wanted.iterations(), gradients.iterations());
-            }
+            assertBitsOfOneDevice(new AttentionShape(2, 4, 2, 150, 170, 24, 20), type);
+        }
+    }
+
+    @Test
+    void headsInTurnAreTheBitsOfOneDevice() {
+        long usual = two.leastPieceBytes();
+        two.setLeastPieceBytes(1);
+        try {
+            assertBitsOfOneDevice(new AttentionShape(2, 8, 4, 90, 110, 24, 20), DataType.FLOAT16);
+        } finally {
+            two.setLeastPieceBytes(usual);
+        }
+    }
+
+    private static void assertBitsOfOneDevice(AttentionShape shape, DataType type) {
+        LlaInputs inputs = Problems.normal(shape, 5).withRidge(Problems.ridges(shape, 0.1, 10, 6)).as(type);
+        Tensor g = Problems.normal(new Random(7), shape.outputDims());
+        try (LlaPlan plan = one.plan(shape, OPTIONS); LlaPlan divided = two.plan(shape, OPTIONS)) {
+            LlaResult want = plan.newResult();
+            LlaResult got = divided.newResult();
+            plan.forward(inputs, want);
+            divided.forward(inputs, got);
+            assertSameBits("o", want.output(), got.output());
+            assertSameBits("lse", want.logSumExp(), got.logSumExp());
+            assertSameBits("kbar", want.kbar(), got.kbar());
+            assertSameBits("x", want.x(), got.x());
+            assertArrayEquals(want.iterations(), got.iterations());
+            assertArrayEquals(want.residual(), got.residual());
+            assertEquals(want.pairIterations(), got.pairIterations());
+            LlaGradients wanted = plan.newGradients();
+            LlaGradients gradients = divided.newGradients();
+            plan.backward(inputs, want, g, wanted);
+            divided.backward(inputs, got, g, gradients);
+            assertSameBits("dq", wanted.dq(), gradients.dq());
+            assertSameBits("dk", wanted.dk(), gradients.dk());
+            assertSameBits("dv", wanted.dv(), gradients.dv());
+            assertSameBits("dridge", wanted.dridge(), gradients.dridge());
+            assertArrayEquals(wanted.iterations(), gradients.iterations());
         }
     }
 
@@ -178,7 +192,10 @@ class CombinedDeviceTest {
         assertTrue(said.startsWith("jvm+jvm does not compute"), said);
         said = assertThrows(InvalidInputException.class, () -> Devices.select(List.of("jvm+nothing:0"))).getMessage();
         assertTrue(said.startsWith("no device matches 'nothing:0'"), said);
-        assertThrows(InvalidInputException.class, () -> Devices.select(List.of("jvm+")));
+        for (String name : List.of("jvm+", "+jvm", "jvm++jvm", "+")) {
+            said = assertThrows(InvalidInputException.class, () -> Devices.select(List.of(name))).getMessage();
+            assertEquals("'" + name + "' wants a device on each side of every +, as in jvm+opencl:0", said);
+        }
         said = assertThrows(InvalidInputException.class, () -> {
             LlaInputs inputs = Problems.normal(AttentionShape.square(1, 2, 40, 8), 1);
             inputs.k().fill(1e30);
@@ -203,7 +220,7 @@ class CombinedDeviceTest {
         Tensor g = Problems.normal(new Random(15), small.outputDims());
         LlaOptions options = LlaOptions.defaults().withTolerance(1e-6);
         LlaResult want = one.forward(inputs, options);
-        try (CombinedDevice device = (CombinedDevice) Devices.open("jvm+jvm"); LlaPlan plan = device.plan(shape, options);
+        try (CombinedDevice device = (CombinedDevice) Devices.open("jvm+jvm"); LlaPlan plan = inTurn(device).plan(shape, options);
                 LlaPlan divided = device.plan(small, OPTIONS); LlaPlan alone = one.plan(small, OPTIONS)) {
             LlaResult saved = divided.newResult();
             divided.forward(few, saved);
@@ -248,6 +265,12 @@ class CombinedDeviceTest {
             String said = assertThrows(DeviceException.class, () -> cache.append(token, token)).getMessage();
             assertTrue(said.contains("(part 2) was killed by signal 9") && said.contains("make the cache anew"), said);
         }
+    }
+
+    /** It dies with a piece done, one begun or one still to come. */
+    private static CombinedDevice inTurn(CombinedDevice device) {
+        device.setLeastPieceBytes(1);
+        return device;
     }
 
     private static void kill(CombinedDevice device, int part) {

@@ -13,6 +13,7 @@ import net.jqwik.api.EdgeCasesMode;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
+import net.jqwik.api.constraints.LongRange;
 import org.junit.jupiter.api.Test;
 
 class SharesTest {
@@ -31,8 +32,9 @@ class SharesTest {
 
     /** Every query of every head is in one piece, in order, and sees in its piece the keys that it sees in the whole. */
     @Property(tries = 300, edgeCases = EdgeCasesMode.NONE)
-    void piecesAreTheWhole(@ForAll("shapes") AttentionShape shape, @ForAll boolean causal, @ForAll("speeds") double[] speeds) {
-        List<List<Piece>> shares = Shares.of(shape, causal, speeds);
+    void piecesAreTheWhole(@ForAll("shapes") AttentionShape shape, @ForAll boolean causal, @ForAll("speeds") double[] speeds,
+            @ForAll @LongRange(max = 1 << 20) long leastBytes) {
+        List<List<Piece>> shares = Shares.of(shape, causal, speeds).stream().map(share -> Shares.inTurn(share, shape, leastBytes)).toList();
         assertEquals(speeds.length, shares.size());
         int head = 0;
         int query = 0;
@@ -55,6 +57,17 @@ class SharesTest {
     void wholeHeadsWhereTheyAreEvenEnough() {
         assertEquals(List.of(List.of(new Piece(0, 8, 0, 4096, 4096)), List.of(new Piece(8, 16, 0, 4096, 4096))),
                 Shares.of(AttentionShape.square(2, 8, 4096, 64), true, new double[] {1, 1.02}));
+    }
+
+    @Test
+    void aShareIsDoneInPiecesOfEvenSize() {
+        AttentionShape shape = AttentionShape.square(1, 12, 1000, 64);
+        List<Piece> share = List.of(new Piece(2, 12, 0, 1000, 1000));
+        long head = shape.tensorBytes(Float.BYTES) / 12;
+        assertEquals(List.of(new Piece(2, 5, 0, 1000, 1000), new Piece(5, 8, 0, 1000, 1000), new Piece(8, 12, 0, 1000, 1000)),
+                Shares.inTurn(share, shape, 3 * head));
+        assertEquals(share, Shares.inTurn(share, shape, 6 * head));
+        assertEquals(8, Shares.inTurn(share, shape, 1).size());
     }
 
     /** The second half of a causal head is three quarters of its work: half the work ends at 0.71 of its queries. */

@@ -38,18 +38,18 @@ class DocumentedCommandsIT {
     private static final Path ROOT = Path.of(System.getProperty("flashlla.root", ".")).toAbsolutePath().normalize();
     private static final int LIMIT_SECONDS = 400;
 
-    /** Words that a command begins with, in an indented line or in backquotes. */
+    /** Words that a command begins with, in an indented line or in backquotes; in a fence of {@code sh}, every line is one. */
     private static final Pattern COMMAND = Pattern.compile("(?:flashlla/)?bin/(?:flashlla|kernel-sources)\\b.*|flashlla [a-z].*|\\./mvnw .*|mvn .*|sdk .*"
-            + "|python3 .*|source <.*|java @.*|[A-Z_]+=\\S+ bin/.*");
+            + "|python3 .*|bench/\\w+\\.sh .*|source <.*|java @.*|[A-Z_]+=\\S+ bin/.*");
 
     /** What is not run here, and why. What flashlla would parse of it is parsed all the same. */
     private static final Map<String, String> NOT_RUN = new LinkedHashMap<>();
 
     /** What is run of a command that takes minutes as it stands. */
     private static final Map<String, String> SHORTER = Map.of("bin/flashlla bundle", "bin/flashlla bundle --no-tornado",
-            "bin/flashlla bench --device all --operator lla,softmax", "bin/flashlla bench --device all --operator lla,softmax --heads 1 --seq 128 -r 1",
+            "bin/flashlla bench --device all --operator lla,softmax", "bin/flashlla bench --device all --operator lla,softmax --heads 1 --seq 128 -r 1 --warm-up 0.1",
             "bin/flashlla bench --device opencl:0 --kernel parallel --seq 1024",
-            "bin/flashlla bench --device opencl:0 --kernel parallel --seq 1024 --heads 1 -r 1");
+            "bin/flashlla bench --device opencl:0 --kernel parallel --seq 128 --heads 1 -r 1 --warm-up 0.1");
 
     static {
         NOT_RUN.put("\\./mvnw (?:verify|test|install).*", "it is Maven that runs this test");
@@ -57,6 +57,9 @@ class DocumentedCommandsIT {
         NOT_RUN.put("bin/flashlla run .*--on spark.*", "needs Spark; LocalClusterTest in src/spark computes there");
         NOT_RUN.put("mvn package dependency:.*|java @opencl\\.args -cp .*", "needs a project of the reader's; ArtifactIT does this with the sample");
         NOT_RUN.put("mvn package", "needs the project in the local repository; EmbeddingIT compiles and runs the sample");
+        NOT_RUN.put("(?:SPARK_WORKER_OPTS=|spark-submit ).*", "needs a Spark cluster; LocalClusterTest in src/spark has one of its own");
+        NOT_RUN.put("nvidia-smi .*", "needs an NVIDIA GPU");
+        NOT_RUN.put("bench/record\\.sh (?:cpu|gpu) FOLDER", "takes minutes, and the machine for itself");
         NOT_RUN.put("sdk install .*", "installs software");
         NOT_RUN.put("source <\\(.*", "LauncherIT tries completion in bash");
         NOT_RUN.put("python3 bench/peers/run\\.py .*", "needs PyTorch and its kernels");
@@ -114,9 +117,14 @@ class DocumentedCommandsIT {
         Map<String, String> commands = new LinkedHashMap<>();
         for (Path page : pages()) {
             String text = Files.readString(page).replace("\\\n", " ");
+            boolean shell = false;
             for (String line : text.lines().toList()) {
                 List<String> parts = new ArrayList<>();
-                if (line.startsWith("    ")) {
+                if (line.startsWith("```")) {
+                    shell = line.matches("```(?:sh|bash|shell|console)");
+                } else if (shell && !line.isBlank() && !line.startsWith("#")) {
+                    commands.putIfAbsent(line.replaceAll("\\s+", " ").strip(), ROOT.relativize(page).toString());
+                } else if (line.startsWith("    ")) {
                     parts.add(line.strip().replaceFirst(" +# .*", ""));
                 }
                 Matcher quoted = Pattern.compile("`([^`]+)`").matcher(line);

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.fleet.HostResult.State;
@@ -66,6 +67,18 @@ class FleetTest {
         assertTrue(results.get(1).reason().contains("no-such-launcher"), results.get(1).reason());
         assertFalse(results.get(2).reason().isEmpty());
         assertFalse(results.get(2).reason().contains("127.0.0.1"), results.get(2).reason());
+    }
+
+    /** Nothing is packed for machines that are not there; what ssh says of a machine by its name says which name is meant. */
+    @Test
+    void aMachineThatIsNotReachedCostsNoBundle() {
+        Host lost = new Host("lost", "me@nowhere.invalid", List.of("-o", "ProxyCommand=sh -c \"echo nowhere.invalid is off >&2; false\""), null, null, null, null);
+        List<HostResult> results = new Fleet(List.of(lost), 1, folder.resolve("lost"), false).run(new Job(List.of(), null, null), () -> {
+            throw new AssertionError("a bundle was packed");
+        }, Path.of("."), 60, _ -> { });
+        String reason = results.getFirst().reason();
+        assumeFalse(reason.contains("cannot start ssh"), reason);
+        assertTrue(reason.startsWith("it was not reached (status 255), saying: ") && reason.contains("lost is off") && reason.contains("(lost stands for what its 'ssh' says)"), reason);
     }
 
     @Test

@@ -9,13 +9,16 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.Tensor;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -57,6 +60,35 @@ class TensorFileTest {
         assertArrayEquals(new float[] {0, 0.25f, 0.5f, 0.75f, 1, 1.25f}, read("plain.npz:q").toFloatArray());
         assertArrayEquals(new double[] {0, 1, 2, 3}, read("plain.npz:k").toDoubleArray());
         assertEquals(599 / 4.0, read("packed.npz").get(599));
+    }
+
+    /** A pipe is read once, but several of its tensors may be asked for. */
+    @Test
+    void pipesGiveTensorsByName() throws Exception {
+        Path tensors = pipe(Path.of(FILES + "hand.safetensors"));
+        assertArrayEquals(new float[] {1, -2.5f, 3.25f, 1e-3f}, TensorFile.of(tensors + ":layer.0.q").read().toFloatArray());
+        assertArrayEquals(new float[] {1, -2.5f, 3.25f}, TensorFile.of(tensors + ":layer.0.k").read().toFloatArray());
+        assertRefused(TensorFile.of(tensors + ":q"), tensors + " holds no tensor 'q'");
+        Path arrays = pipe(Path.of(FILES + "plain.npz"));
+        assertArrayEquals(new double[] {0, 1, 2, 3}, TensorFile.of(arrays + ":k").read().toDoubleArray());
+        assertRefused(TensorFile.of(arrays.toString()), arrays + " holds 2 tensors; name one");
+        assertRefused(TensorFile.of(pipe(Files.writeString(folder.resolve("text"), "PK is no archive")).toString()), "is no .npz file");
+        assertRefused(TensorFile.of(pipe(Files.writeString(folder.resolve("text"), "12345678{}")).toString()), "claims a header of");
+        assertRefused(TensorFile.of(pipe(Files.writeString(folder.resolve("text"), "nothing")) + ":q"), "is not a .npy file");
+    }
+
+    private Path pipe(Path content) throws Exception {
+        Path pipe = folder.resolve("pipe" + System.nanoTime());
+        Assumptions.assumeTrue(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor() == 0, "no named pipes here");
+        byte[] bytes = Files.readAllBytes(content);
+        Thread.ofVirtual().start(() -> {
+            try {
+                Files.write(pipe, bytes, StandardOpenOption.WRITE);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        });
+        return pipe;
     }
 
     /** @param header with ' for " */

@@ -2,6 +2,7 @@ package io.github.flashlla.reference;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.AttentionShape;
@@ -39,6 +40,15 @@ class ReferenceDeviceTest {
             assertTrue(Accuracy.relativeError(result.kbar(), golden.tensor("kbar")) <= 1e-12);
             assertTrue(Accuracy.relativeError(result.logSumExp(), golden.tensor("lse")) <= 1e-12);
             assertTrue(Accuracy.relativeError(result.x(), golden.tensor("x")) <= Math.max(1e-10, golden.referenceBar()));
+        }
+    }
+
+    /** It is an oracle, and thousands of times slower than what groups are asked for. */
+    @Test
+    void noGroupOfDevicesHoldsIt() {
+        try (Device device = Devices.open("reference")) {
+            assertTrue(device.info().matches("reference"));
+            assertFalse(device.info().matches("cpu") || device.info().matches("all"));
         }
     }
 

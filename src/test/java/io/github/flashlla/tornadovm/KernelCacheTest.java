@@ -43,6 +43,13 @@ class KernelCacheTest {
         assertArrayEquals(KERNEL.code(), read.code());
     }
 
+    /** {@code cuda:1} is shown alone to its JVM, and its kernels are those of {@code cuda:0}. */
+    @Test
+    void aGpuShownAloneHasTheCodeOfItsKind() {
+        assertEquals(List.of("CUDA_PATH=/cuda", "OCL_ICD_VENDORS=/v"),
+                Surroundings.ofCode(List.of("CUDA_PATH=/cuda", "CUDA_VISIBLE_DEVICES=1", "OCL_ICD_VENDORS=/v")));
+    }
+
     @Test
     void otherKeysAndOtherSurroundingsHaveNone() {
         cache("here").write("key", KERNEL);

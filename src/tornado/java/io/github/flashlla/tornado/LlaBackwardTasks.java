@@ -6,19 +6,21 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Sequences;
 import io.github.flashlla.process.DriverLog;
-import io.github.flashlla.tornado.buffers.ArrayView;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.Arrangement;
+import io.github.flashlla.tornado.kernels.ArrayCopy;
 import io.github.flashlla.tornado.kernels.BackwardVariant;
 import io.github.flashlla.tornado.kernels.KeyCentre;
 import io.github.flashlla.tornado.kernels.Poison;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import java.util.ArrayList;
+import java.util.List;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
@@ -47,6 +49,7 @@ public final class LlaBackwardTasks {
     private final BackwardVariant variant;
     private final VariantDevice traits;
     private final BackwardBuffers buffers;
+    private final List<ArrayCopy> copies;
     private final boolean ownsRidge;
     private final FloatArray poison = FloatArray.fromElements(Float.NaN);
     private final DriverLog driverLog = new DriverLog();
@@ -54,7 +57,8 @@ public final class LlaBackwardTasks {
     private final float[] residual;
     private String graphName;
 
-    private LlaBackwardTasks(LlaTasks forward, BackwardVariant variant, BackwardBuffers buffers, boolean ownsRidge) {
+    private LlaBackwardTasks(LlaTasks forward, BackwardVariant variant, BackwardBuffers buffers, List<ArrayCopy> copies,
+            boolean ownsRidge) {
         this.device = forward.entry();
         this.shape = forward.shape();
         this.options = forward.options();
@@ -62,6 +66,7 @@ public final class LlaBackwardTasks {
         this.traits = VariantDevice.of(device);
         this.forward = forward;
         this.buffers = buffers;
+        this.copies = copies;
         this.ownsRidge = ownsRidge;
         this.iterations = new int[Math.toIntExact(shape.rows())];
         this.residual = new float[iterations.length];
@@ -80,20 +85,31 @@ public final class LlaBackwardTasks {
      */
     public static LlaBackwardTasks of(LlaTasks forward, FloatArray g, FloatArray dq, FloatArray dk, FloatArray dv,
             FloatArray dridge) {
-        return of(forward, ArrayView.of(g), ArrayView.of(dq), ArrayView.of(dk), ArrayView.of(dv), dridge);
+        return of(forward, LlaArrays.of(dq, dk, dv, g).withRidge(dridge));
     }
 
-    /** The same over arrays in which tensors lie with strides of their own; each gradient fills its array. */
-    public static LlaBackwardTasks of(LlaTasks forward, ArrayView g, ArrayView dq, ArrayView dk, ArrayView dv, FloatArray dridge) {
+    /**
+     * The same over arrays in which tensors lie with strides of their own, or in float16 or bfloat16; each gradient fills its array. What no
+     * kernel takes as it lies is copied on the device, as {@link #describe} says. Sequences are forward's.
+     *
+     * @param gradients dq, dk, dv, g in place of o, and dridge, or null, in place of the ridge
+     */
+    public static LlaBackwardTasks of(LlaTasks forward, LlaArrays gradients) {
         LlaBuffers f = forward.buffers();
-        BackwardVariant variant = variant(forward, g.isStrided() || dq.isStrided() || dk.isStrided() || dv.isStrided());
+        gradients.requireType(forward.entry().info());
+        LlaTasks.requireDistinct("q, k, v, ridge, o, dq, dk, dv, g and dridge", f.q(), f.k(), f.v(), f.ridge(), f.o(), gradients.q().stored(),
+                gradients.k().stored(), gradients.v().stored(), gradients.o().stored(),
+                gradients.ridge() == null ? new FloatArray(1) : gradients.ridge());
+        List<ArrayCopy> copies = new ArrayList<>();
+        boolean inPlace = KernelTable.takes(VariantDevice.of(forward.entry()), forward.shape(), forward.options(),
+                new Arrangement(forward.arrangement().sequences(), forward.arrangement().strides() || gradients.isStrided()));
+        LlaArrays own = gradients.copied(forward.shape(), inPlace, true, copies);
+        BackwardVariant variant = variant(forward, own.isStrided());
         BackwardBuffers buffers = BackwardBuffers.over(forward.shape(), f, Masking.isJacobi(forward.options()),
-                packedHalves(forward, variant), scratchFloats(forward, variant), g, dq, dk, dv, dridge);
-        LlaTasks.requireDistinct("q, k, v, ridge, o, g, dq, dk, dv and dridge", f.q(), f.k(), f.v(), f.ridge(), f.o(),
-                g.array(), dq.array(), dk.array(), dv.array(), buffers.dridge());
+                packedHalves(forward, variant), scratchFloats(forward, variant), own.o(), own.q(), own.k(), own.v(), own.ridge());
         forward.entry().memory().requireFree(forward.shape(),
-                forward.memoryBytes() + buffers.bytes(forward.shape()));
-        return new LlaBackwardTasks(forward, variant, buffers, dridge == null);
+                forward.memoryBytes() + buffers.bytes(forward.shape()) + bytes(copies));
+        return new LlaBackwardTasks(forward, variant, buffers, copies, gradients.ridge() == null);
     }
 
     /** The same over arrays that are all its own, but for forward's. */
@@ -101,7 +117,11 @@ public final class LlaBackwardTasks {
         BackwardVariant variant = variant(forward, false);
         BackwardBuffers buffers = BackwardBuffers.allocate(forward.shape(), forward.buffers(),
                 Masking.isJacobi(forward.options()), packedHalves(forward, variant), scratchFloats(forward, variant));
-        return new LlaBackwardTasks(forward, variant, buffers, false);
+        return new LlaBackwardTasks(forward, variant, buffers, List.of(), false);
+    }
+
+    private static long bytes(List<ArrayCopy> copies) {
+        return copies.stream().mapToLong(ArrayCopy::bytes).sum();
     }
 
     private static BackwardVariant variant(LlaTasks forward, boolean strides) {
@@ -157,6 +177,7 @@ public final class LlaBackwardTasks {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.dridge());
         }
         TaskAppender tasks = new TaskAppender(device, graph, grids);
+        copies.stream().filter(copy -> !copy.output()).forEach(copy -> copy.append(tasks, "lla_backward_copy_"));
         Poison.append(tasks, "lla_backward_poison_state", poison, buffers.rows(), buffers.visited());
         Poison.append(tasks, "lla_backward_poison_queries", poison, buffers.dq(), buffers.dridge());
         Poison.append(tasks, "lla_backward_poison_keys", poison, buffers.dk(), buffers.dv());
@@ -164,6 +185,12 @@ public final class LlaBackwardTasks {
             KeyCentre.append(tasks, "lla_backward_centre", forward.buffers(), shape, buffers.problem().sizes());
         }
         variant.append(tasks, traits, buffers, shape, forward.sized());
+        copies.stream().filter(ArrayCopy::output).forEach(copy -> copy.append(tasks, "lla_backward_copy_"));
+    }
+
+    /** What is copied, in a sentence. */
+    public String describe() {
+        return ArrayCopy.describe(copies);
     }
 
     /**
@@ -225,12 +252,12 @@ public final class LlaBackwardTasks {
 
     /** Bytes on the device beyond forward's, g and the gradients included. */
     public long memoryBytes() {
-        return buffers.bytes(shape);
+        return buffers.bytes(shape) + bytes(copies);
     }
 
     /** Bytes on the device beyond forward's, g and the gradients. */
     public long workspaceBytes() {
-        return buffers.workspaceBytes();
+        return buffers.workspaceBytes() + bytes(copies);
     }
 
     /** Iterations that the kernel ran in the run last checked, summed over the (query, key) pairs they ran on. */

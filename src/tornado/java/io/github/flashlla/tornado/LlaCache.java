@@ -9,6 +9,8 @@ import io.github.flashlla.tornado.buffers.PagedArrays;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.kernels.tile.CacheLayout;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.exceptions.TornadoInternalError;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -161,6 +163,28 @@ public final class LlaCache {
         return new Object[] {arrays.k32(), arrays.k16(), arrays.v32(), arrays.v16()};
     }
 
+    /**
+     * Frees the device memory of all graphs of a plan whose graphs hand caches on. {@code plan.close()} alone frees the graph that ran
+     * last: the other graphs' arrays stay allocated, and on PTX stay pinned, so that copies fail once the JVM gives their memory to other
+     * arrays. Call it last, before the plan is closed. What a graph keeps ({@code persistOnDevice}) must be named behind all else that it
+     * copies back.
+     *
+     * @param graphs of the plan
+     */
+    public static void free(TornadoExecutionPlan plan, int graphs) {
+        for (int graph = 0; graph < graphs; graph++) {
+            try {
+                plan.withGraph(graph).freeDeviceMemory();
+            } catch (TornadoInternalError e) {
+                // TornadoVM frees an array once for each graph that keeps it, and stops at the second time: what is left then are caches
+                if (graph == 0) {
+                    throw e;
+                }
+            }
+        }
+        plan.withGraph(0); // so that close finds nothing to free
+    }
+
     /** Bytes of keys and values on the device. */
     public long bytes() {
         return bytes(arrays.k32(), arrays.k16()) + bytes(arrays.v32(), arrays.v16());
@@ -192,13 +216,13 @@ public final class LlaCache {
         }
     }
 
-    /** Makes sure that the table has the pages of a sequence's first tokens. */
-    void requirePages(int sequence, int tokens) {
+    /** Makes sure that the table has the pages of a sequence's tokens from {@code first} on, {@code tokens} in all with those before. */
+    void requirePages(int sequence, int first, int tokens) {
         if (sequence < 0 || sequence >= shape.batch() || tokens > shape.capacity()) {
             throw new InvalidInputException(tokens + " tokens of sequence " + sequence + " do not fit the cache " + shape
                     + "; there are sequences 0 to " + (shape.batch() - 1) + " of at most " + shape.capacity() + " tokens");
         }
-        for (int n = 0; arrays.isPaged() && n < Math.ceilDiv(tokens, pageSize()); n++) {
+        for (int n = first / pageSize(); arrays.isPaged() && n < Math.ceilDiv(tokens, pageSize()); n++) {
             int page = arrays.pages().get(sequence * perSequence() + n);
             if (page < 0 || page >= pages) {
                 throw new InvalidInputException("token " + n * pageSize() + " of sequence " + sequence + " has page " + page

@@ -49,7 +49,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p>The solve is direct, by {@link DecodeMethod#COVARIANCE}: every step launches the same tasks. They are called {@code lla_append},
  * {@code lla_prepare}, {@code scan}, {@code covariance}, {@code solve}, {@code output} and {@code merge}, so a graph has room for one
- * layer. A prompt goes through the same steps, token by token, or in chunks through {@link LlaPrefillTasks}.
+ * layer. With a window a step reads the newest tokens alone, and pages in front of them may be gone from the table. A prompt goes through the same steps, token by token, or in chunks through {@link LlaPrefillTasks}.
  */
 public final class LlaDecodeTasks {
     private static final int THREADS = 64;
@@ -78,7 +78,7 @@ public final class LlaDecodeTasks {
         this.io = io;
         VariantDevice traits = VariantDevice.of(device);
         KernelTable.decode(DecodeMethod.COVARIANCE, traits, shape, options, cache.paged().halves() ? DataType.FLOAT16 : DataType.FLOAT32);
-        this.tasks = CovarianceDecodeVariant.tasks(traits, cache.paged(), shape, io);
+        this.tasks = CovarianceDecodeVariant.tasks(traits, cache.paged(), shape, options.window(), io);
     }
 
     /**
@@ -98,7 +98,6 @@ public final class LlaDecodeTasks {
     public static LlaDecodeTasks of(String deviceName, LlaCache cache, int heads, LlaOptions options, FloatArray q, FloatArray newK,
             FloatArray newV, IntArray positions, FloatArray o) {
         BackendDevice device = BackendDevices.open(deviceName);
-        options.requireNoWindow(device.info().name());
         cache.requireType(device.info());
         KvCacheShape shape = cache.shape();
         AttentionShape step = shape.step(heads);
@@ -133,7 +132,7 @@ public final class LlaDecodeTasks {
     /**
      * The same, with the cache left to the caller: another graph of the same plan has it on the device, and this one takes it over with
      * {@code graph.consumeFromDevice(cache.arrays())}. TornadoVM looks for what is taken over in the graph that ran before, whichever
-     * it was, so every graph of the plan keeps and takes over the caches of all layers.
+     * it was, so every graph of the plan keeps and takes over the caches of all layers. {@link LlaCache#free} frees such a plan.
      */
     public void append(TaskGraph graph, GridScheduler grids) {
         graphName = TaskAppender.onlyGraph(graphName, graph);
@@ -171,7 +170,8 @@ public final class LlaDecodeTasks {
      */
     public void check(TornadoExecutionResult result) {
         for (int sequence = 0; sequence < positions.getSize(); sequence++) {
-            cache.requirePages(sequence, positions.get(sequence) + 1);
+            int tokens = positions.get(sequence) + 1;
+            cache.requirePages(sequence, options.window() == 0 ? 0 : Math.max(0, tokens - options.window()), tokens);
         }
         tasks.facts().init(Float.NaN);
         result.transferToHost(tasks.facts());

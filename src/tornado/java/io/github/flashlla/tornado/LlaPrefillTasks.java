@@ -41,7 +41,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * }
  *
  * <p>The tasks are {@code lla_append}, {@code lla_queries}, {@code lla_keys}, {@code lla_values}, those of {@link LlaTasks} and
- * {@code lla_rows}. They need device memory for one sequence's keys and values in float32 ({@link #workspaceBytes}).
+ * {@code lla_rows}. They need device memory for one sequence's keys and values in float32 ({@link #workspaceBytes}); with a window, for
+ * a window's and a chunk's, and pages in front of both may be gone.
  *
  * <p>Not for several threads at once. One object serves one graph.
  */
@@ -53,7 +54,7 @@ public final class LlaPrefillTasks {
     private final FloatArray v;
     private final FloatArray o;
     private final LlaTasks forward;
-    private final IntArray span = IntArray.fromElements(0, 0, 0);
+    private final IntArray span = IntArray.fromElements(0, 0, 0, 0);
     private String graphName;
 
     private LlaPrefillTasks(LlaCache cache, int chunk, FloatArray q, FloatArray k, FloatArray v, FloatArray o, LlaTasks forward) {
@@ -84,11 +85,11 @@ public final class LlaPrefillTasks {
         BackendDevice device = BackendDevices.open(deviceName);
         KvCacheShape held = cache.shape();
         cache.requireType(device.info());
-        options.requireNoWindow(device.info().name()); // which keys a query sees would be laid down here, not where the chunk is placed
         if (!options.causal()) {
             throw new InvalidInputException("a prompt is prefilled causally; take options that are causal");
         }
-        AttentionShape shape = new AttentionShape(1, heads, held.kvHeads(), chunk, Math.addExact(held.capacity(), chunk), held.headDim(),
+        int before = options.window() == 0 ? held.capacity() : Math.min(held.capacity(), options.window() - 1);
+        AttentionShape shape = new AttentionShape(1, heads, held.kvHeads(), chunk, Math.addExact(before, chunk), held.headDim(),
                 held.valueDim());
         LlaCache.require("q", q.getSize(), (long) chunk * heads * held.headDim());
         LlaCache.require("k", newK.getSize(), (long) chunk * held.kvHeads() * held.headDim());
@@ -118,10 +119,13 @@ public final class LlaPrefillTasks {
             throw new InvalidInputException("a chunk of " + tokens + " tokens at position " + position + " is not one of 0 to " + chunk
                     + " tokens at a position from 0 on");
         }
-        cache.requirePages(sequence, Math.addExact(position, tokens));
+        int window = forward.options().window();
+        int first = window == 0 ? 0 : Math.max(0, position + 1 - window);
+        cache.requirePages(sequence, first, Math.addExact(position, tokens));
         span.set(0, sequence);
         span.set(1, position);
         span.set(2, tokens);
+        span.set(3, first);
     }
 
     /**
@@ -155,7 +159,7 @@ public final class LlaPrefillTasks {
         tasks.task("lla_append", ChunkStep.grid((long) chunk * kvHeads * Math.max(D, Dv)), built -> built.task("lla_append", ChunkStep::append,
                 context, span, c.pages(), k, v, c.k32(), c.k16(), c.v32(), c.v16(), c.format(), D, Dv, c.pageSize(), kvHeads, perSequence));
         tasks.task("lla_queries", ChunkStep.grid(b.q().getSize()), built -> built.task("lla_queries", ChunkStep::queries, context, span, q,
-                forward.sizes(), b.q(), D, heads, chunk));
+                forward.sizes(), b.q(), D, heads, chunk, forward.options().window()));
         copy(tasks, "lla_keys", context, c.k32(), c.k16(), b.k(), D);
         copy(tasks, "lla_values", context, c.v32(), c.v16(), b.v(), Dv);
         forward.append(graph, grids);

@@ -14,14 +14,19 @@ import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.Arrangement;
+import io.github.flashlla.tornado.kernels.ArrayCopy;
 import io.github.flashlla.tornado.kernels.BufferWishes;
 import io.github.flashlla.tornado.kernels.ForwardVariant;
 import io.github.flashlla.tornado.kernels.KeyCentre;
 import io.github.flashlla.tornado.kernels.Poison;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.IdentityHashMap;
+import java.util.List;
 import java.util.Set;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
@@ -34,6 +39,7 @@ import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
  * Local Linear Attention as tasks of the caller's own {@link TaskGraph}, between the caller's own tasks: q, k and v come
@@ -71,20 +77,23 @@ public final class LlaTasks {
     private final VariantDevice traits;
     private final LlaBuffers buffers;
     private final Arrangement arranged;
+    private final List<ArrayCopy> copies;
     private final boolean ownsRidge;
     private final IntArray sizes;
     private final FloatArray poison = FloatArray.fromElements(Float.NaN);
     private final DriverLog driverLog = new DriverLog();
     private final int[] iterations;
     private final float[] residual;
+    private boolean inFloat32; // though float16 was asked for
     private String graphName;
 
-    private LlaTasks(BackendDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged, ForwardVariant variant,
-            LlaBuffers buffers, boolean ownsRidge) {
+    private LlaTasks(BackendDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged, List<ArrayCopy> copies,
+            ForwardVariant variant, LlaBuffers buffers, boolean ownsRidge) {
         this.device = device;
         this.shape = shape;
         this.options = options;
         this.arranged = arranged;
+        this.copies = copies;
         this.variant = variant;
         this.traits = VariantDevice.of(device);
         this.buffers = buffers;
@@ -115,33 +124,48 @@ public final class LlaTasks {
     }
 
     /**
-     * The same over arrays in which tensors lie with strides of their own, as packed sequences, or with q, k and v in one array. Nothing
-     * is copied: kernels read strides and sequences from memory. Those that cannot are not chosen, and if no other is there the
-     * message says why.
+     * The same over arrays in which tensors lie with strides of their own, as packed sequences, with q, k and v in one array, or in float16
+     * or bfloat16. Kernels read strides and sequences from memory. What none takes as it lies is copied on the device, as
+     * {@link #describe} says.
      */
     public static LlaTasks of(String deviceName, AttentionShape shape, LlaOptions options, LlaArrays arrays) {
         BackendDevice device = BackendDevices.open(deviceName);
+        options.requirePrecisionOf(device.info());
         arrays.requireApart();
-        Arrangement arranged = new Arrangement(arrays.sequences() != null, arrays.isStrided());
-        if (arrays.sequences() != null) {
+        arrays.requireType(device.info());
+        boolean sequences = arrays.sequences() != null;
+        if (sequences) {
             arrays.sequences().requireTotals(shape);
         }
-        return checked(device, shape, options, arranged, (variant, packed, scratch) -> {
+        VariantDevice traits = VariantDevice.of(device);
+        LlaOptions computed = KernelTable.computed(traits, shape, options, new Arrangement(sequences, false));
+        boolean inPlace = KernelTable.takes(traits, shape, computed, new Arrangement(sequences, arrays.isStrided()));
+        List<ArrayCopy> copies = new ArrayList<>();
+        LlaArrays own = arrays.copied(shape, inPlace, false, copies);
+        Arrangement arranged = new Arrangement(sequences, own.isStrided());
+        return marked(computed != options, checked(device, shape, computed, arranged, bytes(copies), (variant, packed, scratch) -> {
             FloatArray ridges = arrays.ridge();
             if (ridges == null) {
                 ridges = new FloatArray(Math.toIntExact(shape.rows()));
                 ridges.init((float) options.ridge());
             }
-            LlaBuffers buffers = LlaBuffers.over(shape, options, packed, scratch, arrays.q(), arrays.k(), arrays.v(), ridges, arrays.o(),
-                    arrays.sequences());
-            return new LlaTasks(device, shape, options, arranged, variant, buffers, arrays.ridge() == null);
-        });
+            LlaBuffers buffers = LlaBuffers.over(shape, computed, packed, scratch, own.q(), own.k(), own.v(), ridges, own.o(), arrays.sequences());
+            return new LlaTasks(device, shape, computed, arranged, copies, variant, buffers, arrays.ridge() == null);
+        }));
     }
 
     /** The same over arrays that are all its own. */
     public static LlaTasks of(BackendDevice device, AttentionShape shape, LlaOptions options) {
-        return checked(device, shape, options, Arrangement.USUAL, (variant, packed, scratch) -> new LlaTasks(device, shape, options,
-                Arrangement.USUAL, variant, LlaBuffers.allocate(shape, options, packed, scratch), false));
+        options.requirePrecisionOf(device.info());
+        LlaOptions computed = KernelTable.computed(VariantDevice.of(device), shape, options, Arrangement.USUAL);
+        return marked(computed != options, checked(device, shape, computed, Arrangement.USUAL, 0, (variant, packed, scratch) -> new LlaTasks(device,
+                shape, computed, Arrangement.USUAL, List.of(), variant, LlaBuffers.allocate(shape, computed, packed, scratch), false)));
+    }
+
+    /** For {@link #describe}. */
+    private static LlaTasks marked(boolean inFloat32, LlaTasks tasks) {
+        tasks.inFloat32 = inFloat32;
+        return tasks;
     }
 
     private interface Allocation {
@@ -149,16 +173,19 @@ public final class LlaTasks {
     }
 
     private static LlaTasks checked(BackendDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged,
-            Allocation allocation) {
-        options.requirePrecisionOf(device.info());
+            long copied, Allocation allocation) {
         VariantDevice traits = VariantDevice.of(device);
         ForwardVariant variant = KernelTable.forward(traits, shape, options, arranged);
         boolean jacobi = Masking.isJacobi(options);
         BufferWishes wishes = variant.wishes(traits, shape, sized(options, arranged));
-        device.memory().requireFree(shape, LlaBuffers.bytes(shape, jacobi, wishes.floats()));
+        device.memory().requireFree(shape, LlaBuffers.bytes(shape, jacobi, wishes.floats()) + copied);
         device.requireAllocatable(LlaBuffers.largestBytes(shape, jacobi, Math.max(wishes.scratchFloats(), wishes.packedHalves() / 2)),
                 shape, "use fewer heads or a shorter sequence");
         return allocation.allocate(variant, wishes.packedHalves(), wishes.scratchFloats());
+    }
+
+    private static long bytes(List<ArrayCopy> copies) {
+        return copies.stream().mapToLong(ArrayCopy::bytes).sum();
     }
 
     /** What work arrays are sized by: a window bounds the keys of a block of queries, but not where the block is of several sequences. */
@@ -202,6 +229,7 @@ public final class LlaTasks {
         return shape;
     }
 
+    /** As given; but in float32 where {@link #describe} says so. */
     public LlaOptions options() {
         return options;
     }
@@ -213,7 +241,8 @@ public final class LlaTasks {
 
     /**
      * Adds the forward pass behind the tasks that the graph has, and its launch sizes to the scheduler. Its tasks are
-     * called {@code lla_poison}, {@code lla_centre} where it is needed, and as the kernel has it, the last {@code lla_forward}.
+     * called {@code lla_poison}, {@code lla_centre} where it is needed, and as the kernel has it, the last {@code lla_forward}; around
+     * these are {@code lla_copy_q} and the like where {@link #describe} says that tensors are copied.
      *
      * @param grids the scheduler that the graph's plan will run with
      */
@@ -237,11 +266,18 @@ public final class LlaTasks {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.ridge());
         }
         TaskAppender tasks = new TaskAppender(device, graph, grids);
+        copies.stream().filter(copy -> !copy.output()).forEach(copy -> copy.append(tasks, "lla_copy_"));
         Poison.append(tasks, "lla_poison", poison, buffers.o(), buffers.stats());
         if (computesCentre()) {
             KeyCentre.append(tasks, "lla_centre", buffers, shape, sizes);
         }
         variant.append(tasks, traits, buffers, shape, sized(), sizes);
+        copies.stream().filter(ArrayCopy::output).forEach(copy -> copy.append(tasks, "lla_copy_"));
+    }
+
+    /** What is copied, in a sentence or two, and in which type products are, where that is not the one asked for. */
+    public String describe() {
+        return ArrayCopy.describe(copies) + (!inFloat32 ? "" : " Products are in float32: " + KernelTable.IN_FLOAT32 + ".");
     }
 
     /** Lengths on the device, which a task in front may change; null where the kernel has them compiled in. */
@@ -285,16 +321,17 @@ public final class LlaTasks {
      * @param residual likewise
      */
     public void readStatistics(int[] iterations, float[] residual) {
-        FloatArray stats = buffers.stats();
+        MemorySegment stats = buffers.stats().getSegment();
         int missing = IntStream.range(0, Math.ceilDiv(iterations.length, ROWS_TOGETHER)).parallel().map(part -> {
-            int end = Math.min(iterations.length, (part + 1) * ROWS_TOGETHER);
-            for (int row = part * ROWS_TOGETHER; row < end; row++) {
-                float count = stats.get(2 * row);
-                if (!(count >= 0)) {
-                    return row;
+            int begin = part * ROWS_TOGETHER;
+            float[] some = new float[2 * (Math.min(iterations.length, begin + ROWS_TOGETHER) - begin)];
+            MemorySegment.copy(stats, ValueLayout.JAVA_FLOAT, 2L * begin * Float.BYTES, some, 0, some.length);
+            for (int n = 0; n < some.length; n += 2) {
+                if (!(some[n] >= 0)) {
+                    return begin + n / 2;
                 }
-                iterations[row] = (int) count;
-                residual[row] = stats.get(2 * row + 1);
+                iterations[begin + n / 2] = (int) some[n];
+                residual[begin + n / 2] = some[n + 1];
             }
             return iterations.length;
         }).min().orElse(iterations.length);
@@ -321,12 +358,12 @@ public final class LlaTasks {
 
     /** Bytes on the device, all arrays together. */
     public long memoryBytes() {
-        return LlaBuffers.bytes(shape, Masking.isJacobi(options), variant.wishes(traits, shape, options).floats());
+        return LlaBuffers.bytes(shape, Masking.isJacobi(options), variant.wishes(traits, shape, options).floats()) + bytes(copies);
     }
 
     /** Bytes on the device beyond q, k, v and o. */
     public long workspaceBytes() {
-        return buffers.workspaceBytes();
+        return buffers.workspaceBytes() + bytes(copies);
     }
 
     /** Iterations that the kernel ran in the run last checked, summed over the (query, key) pairs they ran on. */
@@ -366,8 +403,8 @@ public final class LlaTasks {
     }
 
     /** One array given twice to a task sends TornadoVM's graph compiler into an endless loop. */
-    static void requireDistinct(String names, FloatArray... arrays) {
-        Set<FloatArray> seen = Collections.newSetFromMap(new IdentityHashMap<>());
+    static void requireDistinct(String names, TornadoNativeArray... arrays) {
+        Set<TornadoNativeArray> seen = Collections.newSetFromMap(new IdentityHashMap<>());
         for (int n = 0; n < arrays.length; n++) {
             if (!seen.add(arrays[n])) {
                 throw new InvalidInputException(names + " must be arrays of their own, but " + names.split(", | and ")[n]

@@ -20,6 +20,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 public class GeneratedSourceTest {
     private static final Pattern ENTRY = Pattern.compile("(?:__kernel|__global__) void (\\w+)\\(");
 
+    private static final Pattern BOUND = Pattern.compile("(\\w+) += +_kernel_context\\[0\\];");
+
     @TempDir
     private Path folder;
 
@@ -36,6 +38,25 @@ public class GeneratedSourceTest {
                 .flag("-Dtornado.printKernel=True")
                 .run(FaultScenarios.class, "plan", backend.name().toLowerCase(Locale.ROOT) + ":0", "100", headDim);
         assertEntries(said, ("poison centre " + entries).split(" "));
+    }
+
+    /** TornadoVM puts the launch size where a kernel uses the bound of its loop: nothing but the loop may. {@code LoopsOnDevice} runs this. */
+    @Test
+    void boundsOfPlainLoops() throws Exception {
+        String said = new TornadoChild(folder, Backend.CUDA).virtual("GPU")
+                .profiles("[{memory_share: 0.9, profiled_runs: 9, backward: [gpu], decode: [cg], softmax: [gpu], forward: [parallel]}]")
+                .flag("-Dtornado.printKernel=True")
+                .run(FaultScenarios.class, "plan", "cuda:0", "100", "8");
+        assertEntries(said, "poison", "centre", "softmax", "solve", "output");
+        List<String> bounds = BOUND.matcher(said).results().map(match -> match.group(1)).toList();
+        List<String> kernels = List.of(ENTRY.split(said)).subList(3, 6);
+        for (int n = 0; n < 3; n++) {
+            Pattern use = Pattern.compile("\\b" + bounds.get(n) + "\\b(?!,|;$)", Pattern.MULTILINE); // not its declaration
+            List<String> uses = kernels.get(n).lines().filter(line -> use.matcher(line).find()).map(String::strip).toList();
+            assertEquals(2, uses.size(), () -> "the size, and the loop's bound: " + uses);
+            assertTrue(uses.get(1).startsWith("for(;"), uses.get(1));
+            assertTrue(kernels.get(n).contains(" < 100;"), "the number of rows");
+        }
     }
 
     @ParameterizedTest

@@ -17,6 +17,7 @@ import io.github.flashlla.tornado.LlaBackwardTasks;
 import io.github.flashlla.tornado.LlaCache;
 import io.github.flashlla.tornado.LlaPrefillTasks;
 import io.github.flashlla.tornado.LlaTasks;
+import io.github.flashlla.tornado.buffers.ArrayView;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
 import io.github.flashlla.tornado.buffers.InputArrays;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
@@ -27,12 +28,15 @@ import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.device.DeviceMemory;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.BufferWishes;
+import io.github.flashlla.tornado.kernels.ArrayCopy;
 import io.github.flashlla.tornado.kernels.CeilingKernels;
 import io.github.flashlla.tornado.kernels.SoftmaxVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.Widen;
+import io.github.flashlla.tornado.kernels.softmax.ParallelSoftmaxVariant;
 import io.github.flashlla.tornado.plan.TornadoKvCache;
 import io.github.flashlla.tornado.support.TornadoChild;
+import io.github.flashlla.tornado.support.VirtualCuda;
 import io.github.flashlla.tornadovm.Backend;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import io.github.flashlla.verify.RandomInputs;
@@ -52,8 +56,10 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task3;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.BFloat16Array;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.collections.VectorFloat4;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
  * Writes the OpenCL and CUDA source that TornadoVM generates for every kernel, one file each, with no device needed. To see
@@ -149,7 +155,7 @@ public final class KernelSources {
         DeviceInfo told = found.info();
         boolean cuda = told.backend().equals("cuda");
         if (cuda) {
-            allowMatrixUnits();
+            VirtualCuda.allowMatrixUnits();
         }
         DeviceInfo info = new DeviceInfo(told.name(), cuda ? "cuda" : "opencl", type, told.hardware(),
                 type == DeviceInfo.Type.GPU ? "nvidia" : "", told.driver(), 64L << 30, 48 << 10, PROCESSORS,
@@ -169,16 +175,19 @@ public final class KernelSources {
         backward("backward-64-jacobi", device, shape(64, 64), jacobi);
         if (cuda) {
             forward("forward-64-float16", device, shape(64, 64), options.withPrecision(DataType.FLOAT16).withCausal(true));
-            DeviceProfile.forceKernel("matrix"); // which devices have without the compiler plug-in
-            forward("forward-64-matrix", device, shape(64, 40), options.withPrecision(DataType.FLOAT16).withCausal(true));
-            DeviceProfile.forceKernel(null);
+            // which devices have without the compiler plug-in
+            forced("matrix", () -> forward("forward-64-matrix", device, shape(64, 40), options.withPrecision(DataType.FLOAT16).withCausal(true)));
         }
+        forced("parallel", () -> forward("forward-40-56-parallel", device, shape(40, 56), options.withCausal(true)));
         for (int dim : new int[] {16, 64, 128, 256}) {
-            softmax("softmax-" + dim, device, shape(dim, dim), options);
+            softmax("softmax-" + dim, device, shape(dim, dim), options, null);
+        }
+        if (type == DeviceInfo.Type.GPU) { // on CPUs a loop has no launch size, which leaves this graph without any
+            softmax("softmax-40-56-parallel", device, shape(40, 56), options, new ParallelSoftmaxVariant());
         }
         if (cuda) {
             for (int dim : new int[] {64, 96, 128}) {
-                softmax("softmax-" + dim + "-float16", device, shape(dim, dim), options.withPrecision(DataType.FLOAT16));
+                softmax("softmax-" + dim + "-float16", device, shape(dim, dim), options.withPrecision(DataType.FLOAT16), null);
             }
         }
         for (DataType stored : List.of(DataType.FLOAT32, DataType.FLOAT16)) {
@@ -194,10 +203,17 @@ public final class KernelSources {
         if (type == DeviceInfo.Type.GPU && begin("widen")) {
             widen(device, shape(64, 64));
         }
+        copies(device);
         if (begin("ceilings")) {
             ceilings(device, type);
         }
         System.out.println("//// done");
+    }
+
+    private static void forced(String kernel, Runnable one) {
+        DeviceProfile.forceKernel(kernel);
+        one.run();
+        DeviceProfile.forceKernel(null);
     }
 
     /** Says that a case begins, if it is wanted. */
@@ -212,11 +228,8 @@ public final class KernelSources {
     private static void ceilings(BackendDevice device, DeviceInfo.Type type) {
         if (type == DeviceInfo.Type.GPU) {
             ceiling(device, CeilingKernels::multiplyAdd);
-            ceiling(device, CeilingKernels::copy);
             ceiling(device, CeilingKernels::copyFour);
             ceiling(device, CeilingKernels::copyEight);
-            vectorCeiling(device, CeilingKernels::copyVector);
-            vectorCeiling(device, CeilingKernels::copyTwoVectors);
             if (device.info().backend().equals("cuda")) {
                 ceiling(device, CeilingKernels::matrixProducts);
             }
@@ -278,18 +291,39 @@ public final class KernelSources {
         prefill.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
     }
 
-    private static void softmax(String name, BackendDevice device, AttentionShape shape, LlaOptions options) {
+    /** @param given null for the device's choice */
+    private static void softmax(String name, BackendDevice device, AttentionShape shape, LlaOptions options, SoftmaxVariant given) {
         if (!begin(name)) {
             return;
         }
         VariantDevice traits = VariantDevice.of(device);
-        SoftmaxVariant variant = KernelTable.softmax(traits, shape, options);
+        SoftmaxVariant variant = given == null ? KernelTable.softmax(traits, shape, options) : given;
         BufferWishes wishes = variant.wishes(traits, shape, options);
         SoftmaxBuffers b = SoftmaxBuffers.allocate(shape, wishes.packedHalves(), wishes.scratchFloats());
         GridScheduler grids = new GridScheduler();
         TaskGraph graph = new TaskGraph("g" + System.nanoTime())
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, b.q(), b.k(), b.v(), b.o(), b.logSumExp(), b.packed(), b.scratch());
         variant.append(new TaskAppender(device, graph, grids), traits, b, shape, options);
+        device.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
+    }
+
+    /** Between the caller's arrays and float32 ones that are row-major; where there is bfloat16, of and to all three types. */
+    private static void copies(BackendDevice device) {
+        if (!begin("copies")) {
+            return;
+        }
+        long[] dims = {1, 2, 3, 4};
+        GridScheduler grids = new GridScheduler();
+        TaskGraph graph = new TaskGraph("g" + System.nanoTime());
+        TornadoNativeArray[] arrays = device.info().backend().equals("cuda")
+                ? new TornadoNativeArray[] {new FloatArray(24), new HalfFloatArray(24), new BFloat16Array(24)} : new TornadoNativeArray[] {new FloatArray(24)};
+        for (TornadoNativeArray array : arrays) {
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, array);
+            for (boolean output : new boolean[] {false, true}) {
+                ArrayCopy.of(array.getClass().getSimpleName() + output, ArrayView.of(array).rowsFirst(3, 2, 4), dims, output)
+                        .append(new TaskAppender(device, graph, grids), "copy");
+            }
+        }
         device.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();
     }
 
@@ -344,34 +378,12 @@ public final class KernelSources {
     }
 
     private static void ceiling(BackendDevice device, Task3<KernelContext, FloatArray, FloatArray> kernel) {
-        ceiling(device, kernel, new FloatArray(1 << 20), new FloatArray(1 << 20));
-    }
-
-    private static void vectorCeiling(BackendDevice device, Task3<KernelContext, VectorFloat4, VectorFloat4> kernel) {
-        ceiling(device, kernel, new VectorFloat4(1 << 18), new VectorFloat4(1 << 18));
-    }
-
-    private static <A> void ceiling(BackendDevice device, Task3<KernelContext, A, A> kernel, A from, A to) {
+        FloatArray from = new FloatArray(1 << 20);
+        FloatArray to = new FloatArray(1 << 20);
         GridScheduler grids = new GridScheduler();
         TaskGraph graph = new TaskGraph("g" + System.nanoTime()).transferToDevice(DataTransferMode.FIRST_EXECUTION, from, to);
         new TaskAppender(device, graph, grids).task("ceiling", TaskAppender.groups(16, 64),
                 g -> g.task("ceiling", kernel, new KernelContext(), from, to));
         new TornadoExecutionPlan(graph.snapshot()).withDevice(device.device()).withGridScheduler(grids).withPreCompilation();
-    }
-
-    /** Takes out the phase that refuses matrix units on a device that is not there. */
-    private static void allowMatrixUnits() throws ReflectiveOperationException {
-        Class<?> implementation = Class.forName("uk.ac.manchester.tornado.drivers.cuda.CUDABackendImpl");
-        Class<?> core = Class.forName("uk.ac.manchester.tornado.runtime.TornadoCoreRuntime");
-        Object runtime = core.getMethod("getTornadoRuntime").invoke(null);
-        Object backend = runtime.getClass().getMethod("getBackend", Class.class).invoke(runtime, implementation);
-        Object compiler = call(call(backend, "getDefaultBackend"), "getTornadoSuites");
-        Object low = call(call(compiler, "getSuites"), "getLowTier");
-        low.getClass().getMethod("removeSubTypePhases", Class.class)
-                .invoke(low, Class.forName("uk.ac.manchester.tornado.drivers.cuda.graal.phases.CUDATensorCoreSupportPhase"));
-    }
-
-    private static Object call(Object on, String method) throws ReflectiveOperationException {
-        return on.getClass().getMethod(method).invoke(on);
     }
 }

@@ -198,6 +198,74 @@ public class DecodeOnDevice {
         }
     }
 
+    /** Windows that begin within and between tiles, of a long and a short sequence, in one split and in two. */
+    @ParameterizedTest
+    @CsvSource({"33, FLOAT16", "700, FLOAT32"})
+    void windowsEqualFloat64(int window, DataType type) {
+        KvCacheShape shape = new KvCacheShape(2, 2, 3000, 24, 20, type);
+        LlaOptions options = LlaOptions.defaults().withWindow(window).withKeepState(true);
+        Random random = new Random(window);
+        try (KvCache cache = device.kvCache(shape);
+                KvCache reference = new ReferenceKvCache(shape);
+                DecodePlan plan = cache.decodePlan(4, options);
+                DecodePlan exact = reference.decodePlan(4, options)) {
+            append(random, 1, 9, cache, reference);
+            for (int length : new int[] {1, 33, 34, 2990}) {
+                append(random, 0, length - cache.length(0), cache, reference);
+                compare(random, plan, exact, null, "a window of " + window + ", length " + length);
+            }
+        }
+    }
+
+    /** What {@code make.py} computes with a dense mask in float64: query i is the step behind token i + 10. */
+    @Test
+    void windowEqualsADenseMask() {
+        Tensor q = ViewsOnDevice.golden("window", "q");
+        Tensor k = ViewsOnDevice.golden("window", "k");
+        Tensor v = ViewsOnDevice.golden("window", "v");
+        Tensor ridge = ViewsOnDevice.golden("window", "lambda");
+        Tensor o = ViewsOnDevice.golden("window", "o");
+        int heads = (int) q.dim(1);
+        KvCacheShape shape = new KvCacheShape(1, (int) k.dim(1), 50, (int) q.dim(3), (int) v.dim(3), DataType.FLOAT32);
+        try (KvCache cache = device.kvCache(shape); DecodePlan plan = cache.decodePlan(heads, LlaOptions.defaults().withWindow(7))) {
+            for (int i = 0; i < q.dim(2); i++) {
+                int before = cache.length(0);
+                int tokens = i + 11 - before;
+                cache.append(k.part(2, before, tokens), v.part(2, before, tokens));
+                LlaResult result = plan.newResult();
+                plan.decode(q.part(2, i, 1), ridge.part(2, i, 1), result);
+                double error = Accuracy.relativeError(result.output(), o.part(2, i, 1));
+                assertTrue(error <= BAR, "query " + i + " is off by " + error);
+            }
+        }
+    }
+
+    /** Tokens in front of the window are not read, so a step takes what the window takes, not what the context does. */
+    @Test
+    void aWindowTakesLessThanATenthOfTheTime() {
+        assumeTrue(Boolean.getBoolean("flashlla.test.times"), "a time is asked for by -Dflashlla.test.times=true, on a machine that does nothing else");
+        int heads = TestDevice.isCpu() ? 1 : 64;
+        KvCacheShape shape = new KvCacheShape(1, heads, 65536, 64, 64, DataType.FLOAT32);
+        Random random = new Random(3);
+        try (KvCache cache = device.kvCache(shape)) {
+            append(random, 0, 65536, cache);
+            Tensor q = Problems.normal(random, 1, heads, 1, 64);
+            double[] fastest = {Double.POSITIVE_INFINITY, Double.POSITIVE_INFINITY};
+            for (int n = 0; n < 2; n++) {
+                LlaOptions options = LlaOptions.defaults().withWindow(n * 128);
+                try (DecodePlan plan = cache.decodePlan(heads, options, DecodeMethod.COVARIANCE)) {
+                    LlaResult result = plan.newResult();
+                    for (int run = 0; run < 5; run++) {
+                        plan.decode(q, result);
+                        fastest[n] = Math.min(fastest[n], result.timing().kernelNanos() / 1e6);
+                    }
+                }
+            }
+            System.out.printf("%s, a step over 65536 keys: %.2f ms, with a window of 128: %.2f ms%n", TestDevice.NAME, fastest[0], fastest[1]);
+            assertTrue(fastest[1] < fastest[0] / 10, fastest[1] + " ms of " + fastest[0]);
+        }
+    }
+
     /** A step of the last query, and that query among all. */
     @Test
     void equalsTheLastRowOfForward() {
@@ -229,6 +297,9 @@ public class DecodeOnDevice {
             String message = assertThrows(InvalidInputException.class,
                     () -> cache.decodePlan(1, LlaOptions.defaults(), DecodeMethod.MATRIX_FREE)).getMessage();
             assertTrue(message.contains("cg: it takes D = Dv of 8") && message.contains("use another method"), message);
+            message = assertThrows(InvalidInputException.class, () -> device.kvCache(new KvCacheShape(1, 1, 4, 16, 16, DataType.FLOAT32))
+                    .decodePlan(1, LlaOptions.defaults().withWindow(2), DecodeMethod.MATRIX_FREE)).getMessage();
+            assertTrue(message.contains("cg: it has no window"), message);
             Random random = new Random(1);
             append(random, 0, 3, cache);
             message = assertThrows(InvalidInputException.class, () -> append(random, 0, 2, cache)).getMessage();

@@ -16,9 +16,12 @@ import io.github.flashlla.tornado.LlaPrefillTasks;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.graph.TaskAppender;
+import io.github.flashlla.tornado.support.DeviceBuffers;
 import io.github.flashlla.tornado.support.TestDevice;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
 import java.util.Arrays;
+import java.util.Deque;
 import java.util.Random;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
@@ -37,8 +40,17 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * @param prompts tokens of each sequence's prompt
  * @param steps tokens that each sequence is decoded by
  * @param pageSize 0 for a cache without pages
+ * @param window tokens that a query sees, 0 for all; pages in front of it go to whoever needs one next
  */
-record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] prompts, int chunk, int steps, int pageSize) {
+record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] prompts, int chunk, int steps, int pageSize, int window) {
+
+    LlaOptions options() {
+        return LlaOptions.defaults().withWindow(window);
+    }
+
+    LayerStack withWindow(int newWindow) {
+        return new LayerStack(layers, heads, kvHeads, dim, width, prompts, chunk, steps, pageSize, newWindow);
+    }
 
     /** out (rows,columns) = x (rows,width) w (width,columns), one thread an element. */
     public static void project(KernelContext context, FloatArray x, FloatArray w, FloatArray out, int width, int columns) {
@@ -132,6 +144,7 @@ record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] 
                     : LlaCache.paged(TestDevice.NAME, shape, pageSize, order.length, table);
         }
         BackendDevice device = BackendDevices.open(TestDevice.NAME);
+        int before = DeviceBuffers.used(device);
         GridScheduler grids = new GridScheduler();
         IntArray positions = new IntArray(batch);
         FloatArray[][] x = new FloatArray[2][layers + 1]; // chunk, token: before each layer, and after the last
@@ -155,10 +168,10 @@ record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] 
             TaskGraph graph = new TaskGraph((way == 0 ? "prefill" : "decode") + layer).transferToDevice(FIRST_EXECUTION, (Object[]) w)
                     .transferToDevice(FIRST_EXECUTION, a.q, a.k, a.v, a.o).transferToDevice(EVERY_EXECUTION, in);
             // the graph before hands on the caches that there are
-            Object[] before = arrays(caches, g < layers ? layer : layers);
+            Object[] given = arrays(caches, g < layers ? layer : layers);
             Object[] behind = arrays(caches, Math.min(g + 1, layers));
-            if (before.length > 0) {
-                graph.consumeFromDevice(before);
+            if (given.length > 0) {
+                graph.consumeFromDevice(given);
             }
             TaskAppender appender = new TaskAppender(device, graph, grids);
             FloatArray[] projected = {a.q, a.k, a.v};
@@ -171,11 +184,11 @@ record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] 
                         new KernelContext(), in, weight, to, width, columns));
             }
             if (way == 0) {
-                prefill[layer] = LlaPrefillTasks.of(TestDevice.NAME, caches[layer], heads, chunk, LlaOptions.defaults(), a.q, a.k, a.v, a.o);
+                prefill[layer] = LlaPrefillTasks.of(TestDevice.NAME, caches[layer], heads, chunk, options(), a.q, a.k, a.v, a.o);
                 prefill[layer].appendTo(graph, grids);
             } else {
                 graph.transferToDevice(EVERY_EXECUTION, positions);
-                decode[layer] = LlaDecodeTasks.of(TestDevice.NAME, caches[layer], heads, LlaOptions.defaults(), a.q, a.k, a.v, positions, a.o);
+                decode[layer] = LlaDecodeTasks.of(TestDevice.NAME, caches[layer], heads, options(), a.q, a.k, a.v, positions, a.o);
                 decode[layer].append(graph, grids);
             }
             int columns = columns(3);
@@ -186,14 +199,15 @@ record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] 
         float[][] y = new float[batch][];
         int[] counts = new int[2];
         int perSequence = pageSize == 0 ? 0 : table.getSize() / batch;
-        int taken = 0;
+        Deque<Integer> free = new ArrayDeque<>(); // the page freed last is taken first
+        Arrays.stream(order == null ? new int[0] : order).forEach(free::addLast);
         try (TornadoExecutionPlan plan = device.configureShared(new TornadoExecutionPlan(graphs)).withGridScheduler(grids)
                 .withProfiler(ProfilerMode.SILENT)) {
             for (int b = 0; b < batch; b++) {
                 y[b] = new float[model.tokens()[b].length];
                 for (int at = 0; at < prompts[b]; at += chunk) {
                     int tokens = Math.min(chunk, prompts[b] - at);
-                    taken = givePages(table, order, taken, b * perSequence, at + tokens);
+                    givePages(table, free, b * perSequence, at, at + tokens);
                     x[0][0].init(Float.NaN); // what no token fills must not matter
                     copy(model.tokens()[b], at, x[0][0], 0, tokens);
                     for (int layer = 0; layer < layers; layer++) {
@@ -208,7 +222,7 @@ record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] 
             for (int step = 0; step < steps; step++) {
                 for (int b = 0; b < batch; b++) {
                     int at = prompts[b] + step;
-                    taken = givePages(table, order, taken, b * perSequence, at + 1);
+                    givePages(table, free, b * perSequence, at, at + 1);
                     positions.set(b, at);
                     copy(model.tokens()[b], at, x[1][0], b, 1);
                 }
@@ -228,7 +242,9 @@ record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] 
                     assertEquals(e < width, x[1][0].get(e) == x[1][1].get(e), "element " + e % width + " of sequence " + e / width);
                 }
             }
+            LlaCache.free(plan, graphs.length);
         }
+        assertEquals(before, DeviceBuffers.used(device), "buffers that the plan left on the device");
         return new Outcome(y, counts[0], counts[1]);
     }
 
@@ -245,14 +261,20 @@ record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] 
         return result;
     }
 
-    /** Pages for a sequence's first tokens, as it comes to them. */
-    private int givePages(IntArray table, int[] order, int taken, int first, int tokens) {
-        for (int n = 0; table != null && n * pageSize < tokens; n++) {
-            if (table.get(first + n) < 0) {
-                table.set(first + n, order[taken++]);
+    /** Pages for a sequence's tokens as it comes to them; those in front of the window of token {@code at} are free again. */
+    private void givePages(IntArray table, Deque<Integer> free, int first, int at, int tokens) {
+        int past = window == 0 || table == null ? 0 : Math.max(0, at + 1 - window) / pageSize;
+        for (int n = 0; n < past; n++) {
+            if (table.get(first + n) >= 0) {
+                free.push(table.get(first + n));
+                table.set(first + n, -1);
             }
         }
-        return taken;
+        for (int n = past; table != null && n * pageSize < tokens; n++) {
+            if (table.get(first + n) < 0) {
+                table.set(first + n, free.pop());
+            }
+        }
     }
 
     private void copy(float[] tokens, int at, FloatArray to, int row, int rows) {
@@ -302,7 +324,7 @@ record LayerStack(int layers, int heads, int kvHeads, int dim, int width, int[] 
                 Tensor q = product(x, w[0]).reshape(1, tokens, heads, dim).permute(0, 2, 1, 3);
                 Tensor k = product(x, w[1]).reshape(1, tokens, kvHeads, dim).permute(0, 2, 1, 3);
                 Tensor v = product(x, w[2]).reshape(1, tokens, kvHeads, dim).permute(0, 2, 1, 3);
-                Tensor o = TestDevice.expected(LlaInputs.of(q, k, v), LlaOptions.defaults()).permute(0, 2, 1, 3).copy()
+                Tensor o = TestDevice.expected(LlaInputs.of(q, k, v), options()).permute(0, 2, 1, 3).copy()
                         .reshape(tokens, heads * dim);
                 Tensor added = product(o, w[3]);
                 for (long i = 0; i < added.size(); i++) {

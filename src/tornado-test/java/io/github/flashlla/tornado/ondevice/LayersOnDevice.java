@@ -26,8 +26,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * (1000 tokens in chunks of 128, 200 steps) runs with {@code -Dflashlla.test.layers=full}.
  */
 public class LayersOnDevice {
-    private static final LayerStack SMALL = new LayerStack(2, 4, 2, 16, 24, new int[] {70, 37}, 32, 6, 8);
-    private static final LayerStack FULL = new LayerStack(2, 4, 2, 64, 48, new int[] {1000}, 128, 200, 16);
+    private static final LayerStack SMALL = new LayerStack(2, 4, 2, 16, 24, new int[] {70, 37}, 32, 6, 8, 0);
+    private static final LayerStack FULL = new LayerStack(2, 4, 2, 64, 48, new int[] {1000}, 128, 200, 16, 0);
     private static final double FLOAT32_BAR = 1e-4;
     private static final double FLOAT16_BAR = 5e-3;
 
@@ -62,11 +62,20 @@ public class LayersOnDevice {
         return new double[] {float32, float16};
     }
 
+    /** A window that begins within pages and chunks, and pages that go to another sequence once it is past them. */
+    @Test
+    void windowsForgetPages() throws Exception {
+        TestDevice.assumeQuickCompiler();
+        LayerStack stack = SMALL.withWindow(20);
+        LayerStack.Model model = stack.model();
+        stack.check(stack.run(model, DataType.FLOAT32, stack.pages(0)), model, stack.expected(model), FLOAT32_BAR, "a window of 20");
+    }
+
     /** A cache without pages, and a head dim that is no multiple of anything. */
     @Test
     void prefillsAndDecodesWithoutPages() throws Exception {
         TestDevice.assumeQuickCompiler();
-        LayerStack stack = new LayerStack(1, 2, 1, 7, 9, new int[] {21}, 16, 3, 0);
+        LayerStack stack = new LayerStack(1, 2, 1, 7, 9, new int[] {21}, 16, 3, 0, 0);
         LayerStack.Model model = stack.model();
         stack.check(stack.run(model, DataType.FLOAT32, null), model, stack.expected(model), FLOAT32_BAR, "a cache without pages");
     }
@@ -82,8 +91,6 @@ public class LayersOnDevice {
         IntArray positions = new IntArray(1);
         LlaOptions options = LlaOptions.defaults();
         refused("q has 8 elements, but the shape needs 16", () -> LlaDecodeTasks.of(TestDevice.NAME, cache, 2, options, q, k, v, positions, o));
-        refused("no kernels for a window", () -> LlaDecodeTasks.of(TestDevice.NAME, cache, 1, options.withWindow(4), q, k, v, positions, o));
-        refused("no kernels for a window", () -> LlaPrefillTasks.of(TestDevice.NAME, cache, 1, 1, options.withWindow(4), q, k, v, o));
         refused("o is another one", () -> LlaDecodeTasks.of(TestDevice.NAME, cache, 1, options, q, k, v, positions, q));
         refused("k has 8 elements, but the shape needs 16", () -> LlaPrefillTasks.of(TestDevice.NAME, cache, 1, 2, options, new FloatArray(16), k,
                 v, o));

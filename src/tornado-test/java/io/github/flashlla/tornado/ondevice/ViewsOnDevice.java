@@ -21,27 +21,33 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.io.TensorFile;
 import io.github.flashlla.tornado.LlaArrays;
 import io.github.flashlla.tornado.LlaTasks;
-import io.github.flashlla.tornado.buffers.ArrayView;
+import io.github.flashlla.tornado.buffers.CacheRows;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.support.BothPasses;
+import io.github.flashlla.tornado.support.ShortPasses;
 import io.github.flashlla.tornado.support.TestDevice;
 import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.RandomInputs;
 import java.nio.file.Path;
+import java.util.Locale;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import uk.ac.manchester.tornado.api.types.arrays.BFloat16Array;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /** Strides, windows and packed sequences as data of the kernels: both passes, with outputs that are NaN before. */
 class ViewsOnDevice {
     private static final LlaOptions OPTIONS = LlaOptions.defaults().withKeepState(true).withTolerance(1e-6).withMaxIterations(256);
     private static final double BAR = 2e-4;
-    /** Whether tensors are (B,S,H,D), where kernels take strides. */
-    private static final boolean ROWS = !TestDevice.NAME.startsWith("spirv");
+    private static final boolean HALVES = CacheRows.hasHalf(BackendDevices.open(TestDevice.NAME).info());
+    /** Whether kernels take strides; elsewhere tensors are copied on the device. */
+    private static final boolean IN_PLACE = !TestDevice.NAME.startsWith("spirv");
 
-    /** (B,S,H,D), and q, k and v in one array, equal float64, and (B,H,S,D) with work arrays as large. */
+    /** (B,S,H,D), and q, k and v in one array, equal float64, and (B,H,S,D) with work arrays as large where kernels take strides. */
     @Test
     void stridesCopyNothing() throws Exception {
         AttentionShape shape = new AttentionShape(2, 4, 2, 75, 75, 20, 20);
@@ -53,16 +59,60 @@ class ViewsOnDevice {
         copy(inputs.k(), parts.k());
         copy(inputs.v(), parts.v());
         FloatArray[] out = outputs(shape);
-        if (!ROWS) {
-            assertRefused("with strides is not valid", shape, LlaArrays.packed(shape, BothPasses.array(qkv), out[0]));
-            return;
-        }
         long bytes = LlaTasks.of(BackendDevices.open(TestDevice.NAME), shape, OPTIONS).workspaceBytes();
         try (BothPasses passes = passes(shape, OPTIONS, LlaArrays.packed(shape, BothPasses.array(qkv), out[0]), g, out)) {
             passes.run();
-            assertEquals(bytes, passes.forward().workspaceBytes());
+            assertEquals(bytes + (IN_PLACE ? 0 : shape.tensorBytes(Float.BYTES)), passes.forward().workspaceBytes());
+            String said = passes.forward().describe();
+            assertTrue(said.contains(IN_PLACE ? "nothing is copied" : "are q (float32, strides), k (float32, strides)"), said);
         }
         assertGradients(shape, expected(inputs, OPTIONS, g, Sequences.ofLengths(75)), out);
+    }
+
+    /** Arrays in float16, and in bfloat16 where TornadoVM has it, all eight of both passes: (B,S,H,D), q, k and v in one array. */
+    @ParameterizedTest
+    @EnumSource(names = {"FLOAT16", "BFLOAT16"})
+    void shortTypesEndToEnd(DataType type) throws Exception {
+        assumeTrue(type == DataType.FLOAT16 ? HALVES : TestDevice.NAME.startsWith("cuda"), "the device has no " + type);
+        AttentionShape shape = new AttentionShape(2, 4, 2, 75, 75, 24, 24);
+        Tensor qkv = rounded(RandomInputs.normal(new AttentionShape(2, 75, 75, 8, 8, 24, 24), DataType.FLOAT32, 7).q(), type);
+        LlaInputs inputs = LlaInputs.packed(qkv, 4, 2);
+        Tensor g = rounded(RandomInputs.gradient(shape), type);
+        Expected want = expected(inputs, OPTIONS, g);
+        double bar = type == DataType.FLOAT16 ? 1e-3 : 8e-3; // of rounding what is written
+        try (ShortPasses passes = new ShortPasses(shape, OPTIONS, type, qkv, g)) {
+            passes.run();
+            assertNear("o", want.o(), passes.o(), bar);
+            assertNear("dq", want.gradients().dq(), passes.dq(), bar);
+            assertNear("dk", want.gradients().dk(), passes.dk(), bar);
+            assertNear("dv", want.gradients().dv(), passes.dv(), bar);
+            assertTrue(passes.describe().contains("q (" + type.name().toLowerCase(Locale.ROOT) + ", strides)"), passes.describe());
+        }
+    }
+
+    /** On matrix units, whose kernels take row-major tensors: copies are made on the device, and said. */
+    @Test
+    void float16ProductsOfViews() throws Exception {
+        try (Device device = TestDevice.open()) {
+            assumeTrue(device.info().precisions().contains(DataType.FLOAT16), "the device does not compute in float16");
+        }
+        AttentionShape shape = new AttentionShape(2, 4, 2, 150, 150, 64, 64);
+        LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32, 7);
+        Tensor g = RandomInputs.gradient(shape);
+        LlaOptions options = OPTIONS.withPrecision(DataType.FLOAT16).withTolerance(1e-3);
+        FloatArray[] out = outputs(shape);
+        Expected want = expected(inputs, OPTIONS, g);
+        try (BothPasses passes = passes(shape, options, rows(inputs, out[0]), g, out)) {
+            passes.run();
+            assertTrue(passes.forward().describe().contains("q (float32, strides)"), passes.forward().describe());
+            assertEquals(DataType.FLOAT16, passes.forward().options().precision());
+        }
+        assertNear("o", want.o(), BothPasses.tensor(out[0], true, shape.outputDims()), 5e-3);
+        assertNear("dq", want.gradients().dq(), BothPasses.tensor(out[1], true, shape.queryDims()), 1e-2);
+        assertNear("dk", want.gradients().dk(), BothPasses.tensor(out[2], true, shape.keyDims()), 1e-2);
+        assertNear("dv", want.gradients().dv(), BothPasses.tensor(out[3], true, shape.valueDims()), 1e-2);
+        LlaTasks windowed = LlaTasks.of(TestDevice.NAME, shape, options.withWindow(9), rows(inputs, out[0]));
+        assertTrue(windowed.describe().contains("nothing is copied. Products are in float32"), windowed.describe());
     }
 
     /** One compiled graph, lengths as data: each sequence as alone, in float64. */
@@ -102,10 +152,10 @@ class ViewsOnDevice {
         try (BothPasses passes = passes(shape, options, arrays, golden(name, "g"), out)) {
             passes.run();
         }
-        assertNear("o", golden(name, "o"), BothPasses.tensor(out[0], ROWS, shape.outputDims()));
-        assertNear("dq", golden(name, "dq"), BothPasses.tensor(out[1], ROWS, shape.queryDims()));
-        assertNear("dk", golden(name, "dk"), BothPasses.tensor(out[2], ROWS, shape.keyDims()));
-        assertNear("dv", golden(name, "dv"), BothPasses.tensor(out[3], ROWS, shape.valueDims()));
+        assertNear("o", golden(name, "o"), BothPasses.tensor(out[0], true, shape.outputDims()));
+        assertNear("dq", golden(name, "dq"), BothPasses.tensor(out[1], true, shape.queryDims()));
+        assertNear("dk", golden(name, "dk"), BothPasses.tensor(out[2], true, shape.keyDims()));
+        assertNear("dv", golden(name, "dv"), BothPasses.tensor(out[3], true, shape.valueDims()));
     }
 
     /** Tiles have 16 to 128 keys, blocks 16 to 128 queries: windows that end within and between them. */
@@ -165,9 +215,15 @@ class ViewsOnDevice {
         FloatArray q = new FloatArray(64);
         FloatArray k = new FloatArray(64);
         FloatArray v = new FloatArray(64);
-        if (ROWS) {
-            assertRefused("must fill its array of 65", shape, LlaArrays.of(q, k, v, new FloatArray(65)).rowsFirst(shape));
-            assertRefused("reaches to 64", shape, LlaArrays.of(new FloatArray(63), k, v, new FloatArray(64)).rowsFirst(shape));
+        assertRefused("must fill its array of 65", shape, LlaArrays.of(q, k, v, new FloatArray(65)).rowsFirst(shape));
+        assertRefused("reaches to 64", shape, LlaArrays.of(new FloatArray(63), k, v, new FloatArray(64)).rowsFirst(shape));
+        if (!HALVES) {
+            assertRefused("no half type", shape, LlaArrays.of(new HalfFloatArray(64), new HalfFloatArray(64), new HalfFloatArray(64),
+                    new HalfFloatArray(64)));
+        }
+        if (!TestDevice.NAME.startsWith("cuda")) {
+            assertRefused("bfloat16 on cuda alone", shape, LlaArrays.of(new BFloat16Array(64), new BFloat16Array(64), new BFloat16Array(64),
+                    new BFloat16Array(64)));
         }
         assertRefused("v is another one", shape, LlaArrays.of(q, k, k, new FloatArray(64)));
         assertRefused("7 keys in all", shape, LlaArrays.of(q, k, v, new FloatArray(64)).withSequences(Sequences.ofLengths(3, 4)));
@@ -211,32 +267,40 @@ class ViewsOnDevice {
 
     private static LlaArrays rows(LlaInputs inputs, FloatArray o) {
         LlaArrays arrays = LlaArrays.of(array(inputs.q()), array(inputs.k()), array(inputs.v()), o);
-        return ROWS ? arrays.rowsFirst(inputs.shape()) : arrays;
+        return arrays.rowsFirst(inputs.shape());
     }
 
     private static BothPasses passes(AttentionShape shape, LlaOptions options, LlaArrays arrays, Tensor g, FloatArray[] out) {
-        return new BothPasses(shape, options, arrays, view(array(g), shape.outputDims()), view(out[1], shape.queryDims()),
-                view(out[2], shape.keyDims()), view(out[3], shape.valueDims()));
-    }
-
-    private static ArrayView view(FloatArray array, long[] dims) {
-        return ROWS ? ArrayView.rowsFirst(array, (int) dims[2], (int) dims[1], (int) dims[3]) : ArrayView.of(array);
+        LlaArrays gradients = LlaArrays.of(out[1], out[2], out[3], array(g));
+        return new BothPasses(shape, options, arrays, gradients.rowsFirst(shape));
     }
 
     private static void assertGradients(AttentionShape shape, Expected want, FloatArray[] out) {
-        assertNear("o", want.o(), BothPasses.tensor(out[0], ROWS, shape.outputDims()));
-        assertNear("dq", want.gradients().dq(), BothPasses.tensor(out[1], ROWS, shape.queryDims()));
-        assertNear("dk", want.gradients().dk(), BothPasses.tensor(out[2], ROWS, shape.keyDims()));
-        assertNear("dv", want.gradients().dv(), BothPasses.tensor(out[3], ROWS, shape.valueDims()));
+        assertNear("o", want.o(), BothPasses.tensor(out[0], true, shape.outputDims()));
+        assertNear("dq", want.gradients().dq(), BothPasses.tensor(out[1], true, shape.queryDims()));
+        assertNear("dk", want.gradients().dk(), BothPasses.tensor(out[2], true, shape.keyDims()));
+        assertNear("dv", want.gradients().dv(), BothPasses.tensor(out[3], true, shape.valueDims()));
     }
 
     private static void assertNear(String name, Tensor want, Tensor found) {
+        assertNear(name, want, found, BAR);
+    }
+
+    private static void assertNear(String name, Tensor want, Tensor found, double bar) {
         double error = Accuracy.relativeError(found, want);
-        assertTrue(error <= BAR, name + " is off by " + error); // false for NaN
+        assertTrue(error <= bar, name + " is off by " + error); // false for NaN
+    }
+
+    private static Tensor rounded(Tensor tensor, DataType type) {
+        Tensor rounded = Tensor.allocate(type, tensor.dims());
+        for (long i = 0; i < tensor.size(); i++) {
+            rounded.set(i, tensor.get(i));
+        }
+        return rounded;
     }
 
     private static FloatArray array(Tensor tensor) {
-        return BothPasses.array(ROWS ? tensor.permute(0, 2, 1, 3) : tensor);
+        return BothPasses.array(tensor.permute(0, 2, 1, 3));
     }
 
     private static void copy(Tensor from, Tensor to) {
@@ -245,7 +309,7 @@ class ViewsOnDevice {
     }
 
     /** (1,H,S,dim) or (1,H,S) */
-    private static Tensor golden(String name, String array) {
+    static Tensor golden(String name, String array) {
         Tensor tensor = new TensorFile(Path.of(System.getProperty("flashlla.root", "."), "src/test/resources/masks", name + ".npz"), array).read();
         return tensor.rank() == 3 ? tensor.reshape(1, tensor.dim(0), tensor.dim(1), tensor.dim(2)) : tensor.reshape(1, tensor.dim(0), tensor.dim(1));
     }

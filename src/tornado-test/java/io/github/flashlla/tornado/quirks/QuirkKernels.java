@@ -1,6 +1,7 @@
 package io.github.flashlla.tornado.quirks;
 
 import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.collections.VectorFloat16;
@@ -161,6 +162,22 @@ public final class QuirkKernels {
 
     public static void oneArgumentBesidesArrays(KernelContext ctx, FloatArray in, FloatArray out, int add) {
         out.set(ctx.globalIdx, in.get(ctx.globalIdx) + add);
+    }
+
+    /** Adds 1 to the first {@code size} elements, if {@code size} is what the caller gave wherever it is used. */
+    public static void loopBoundUsedTwice(FloatArray in, FloatArray out, int size) {
+        for (@Parallel int i = 0; i < size; i++) {
+            out.set(i, in.get(i) + size - 59f);
+        }
+    }
+
+    /** The same with a bound that is used for nothing else. */
+    public static void loopBoundOfItsOwn(FloatArray in, FloatArray out, int threads, int size) {
+        for (@Parallel int i = 0; i < threads; i++) {
+            if (i < size) {
+                out.set(i, in.get(i) + size - 59f);
+            }
+        }
     }
 
     public static void exponential(KernelContext ctx, FloatArray in, FloatArray out) {

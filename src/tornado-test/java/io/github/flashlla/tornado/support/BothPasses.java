@@ -7,17 +7,17 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.tornado.LlaArrays;
 import io.github.flashlla.tornado.LlaBackwardTasks;
 import io.github.flashlla.tornado.LlaTasks;
-import io.github.flashlla.tornado.buffers.ArrayView;
 import io.github.flashlla.tornado.buffers.FloatArrays;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.stream.Stream;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.HalfFloat;
+import uk.ac.manchester.tornado.api.types.arrays.BFloat16Array;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /** Both passes in one graph over arrays of the caller's, run as often as asked. */
 public final class BothPasses implements AutoCloseable {
@@ -26,19 +26,20 @@ public final class BothPasses implements AutoCloseable {
     private final TornadoExecutionPlan plan;
 
     /** Inputs are copied to the device for every run; outputs are NaN before the first. */
-    public BothPasses(AttentionShape shape, LlaOptions options, LlaArrays arrays, ArrayView g, ArrayView dq, ArrayView dk, ArrayView dv) {
+    public BothPasses(AttentionShape shape, LlaOptions options, LlaArrays arrays, LlaArrays gradients) {
         forward = LlaTasks.of(TestDevice.NAME, shape, options, arrays);
-        backward = LlaBackwardTasks.of(forward, g, dq, dk, dv, null);
-        List<FloatArray> inputs = new ArrayList<>(Stream.of(arrays.q(), arrays.k(), arrays.v(), g).map(ArrayView::array).distinct().toList());
-        if (arrays.ridge() != null) {
-            inputs.add(arrays.ridge());
-        }
-        Object[] outputs = Stream.of(arrays.o(), dq, dk, dv).map(ArrayView::array).toArray();
+        backward = LlaBackwardTasks.of(forward, gradients);
+        Object[] inputs = Stream.concat(Stream.of(arrays.inputs()), Stream.of(gradients.output())).toArray();
+        Object[] outputs = Stream.concat(Stream.of(arrays.output()), Stream.of(gradients.inputs())).toArray();
         for (Object output : outputs) {
-            ((FloatArray) output).init(Float.NaN);
+            switch (output) {
+                case HalfFloatArray half -> half.init(new HalfFloat(Float.NaN));
+                case BFloat16Array brain -> brain.init((short) 0x7fc0);
+                default -> ((FloatArray) output).init(Float.NaN);
+            }
         }
         GridScheduler grids = new GridScheduler();
-        TaskGraph graph = new TaskGraph("passes").transferToDevice(DataTransferMode.EVERY_EXECUTION, inputs.toArray())
+        TaskGraph graph = new TaskGraph("passes").transferToDevice(DataTransferMode.EVERY_EXECUTION, inputs)
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, outputs);
         forward.appendTo(graph, grids);
         backward.appendTo(graph, grids);

@@ -21,7 +21,8 @@ public final class TornadoChild {
 
     private final Path folder;
     private final Backend backend;
-    private final List<String> flags = new ArrayList<>();
+    /** It lives for seconds, in which HotSpot's second compiler would take half of the processor's time and gain nothing. */
+    private final List<String> flags = new ArrayList<>(List.of("-XX:TieredStopAtLevel=1"));
     private Path config;
 
     /** @param folder for its files */

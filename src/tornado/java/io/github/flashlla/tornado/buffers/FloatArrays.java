@@ -2,19 +2,14 @@ package io.github.flashlla.tornado.buffers;
 
 import io.github.flashlla.DataType;
 import io.github.flashlla.Tensor;
-import io.github.flashlla.precise.DoubleLoops;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.stream.IntStream;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** Copies between tensors and TornadoVM's arrays, in blocks: one core copies at a fraction of the memory's speed. */
 public final class FloatArrays {
     /** Of each thread, small enough for its first cache. */
     private static final ThreadLocal<float[]> PIECE = ThreadLocal.withInitial(() -> new float[1 << 12]);
-
-    /** Elements that one processor takes at a time. */
-    private static final int TOGETHER = 1 << 16;
 
     private FloatArrays() {}
 
@@ -47,44 +42,34 @@ public final class FloatArrays {
 
     /** Fills {@code to} from the front of {@code from}, which may be longer. */
     public static void store(FloatArray from, Tensor to) {
-        store(from, to, 1, null);
-    }
-
-    /**
-     * The same of rows, with a look at each on the way.
-     *
-     * @param dim elements of a row
-     * @param norms receives ||row|| of each; may be null
-     */
-    public static void store(FloatArray from, Tensor to, int dim, double[] norms) {
         MemorySegment elements = elements(from);
-        boolean asTheyAre = to.type() == DataType.FLOAT32 && to.isRowMajor();
-        to.inBlocks(dim, (at, count) -> {
-            if (asTheyAre && norms == null) {
+        to.inBlocks((at, count) -> {
+            if (to.type() == DataType.FLOAT32 && to.isRowMajor()) {
                 MemorySegment.copy(elements, at * Float.BYTES, to.segment(), at * Float.BYTES, (long) count * Float.BYTES);
                 return;
             }
-            float[] values = room(dim);
-            int each = values.length / dim * dim;
-            for (int done = 0; done < count; done += each) {
-                int some = Math.min(each, count - done);
-                MemorySegment.copy(elements, ValueLayout.JAVA_FLOAT, (at + done) * Float.BYTES, values, 0, some);
-                to.copyFrom(values, 0, at + done, some);
-                int row = Math.toIntExact((at + done) / dim);
-                for (int n = 0; norms != null && n < some; n += dim) {
-                    norms[row + n / dim] = Math.sqrt(DoubleLoops.dot(values, n, values, n, dim));
-                }
+            float[] values = PIECE.get();
+            for (int done = 0; done < count; done += values.length) {
+                int piece = Math.min(values.length, count - done);
+                MemorySegment.copy(elements, ValueLayout.JAVA_FLOAT, (at + done) * Float.BYTES, values, 0, piece);
+                to.copyFrom(values, 0, at + done, piece);
             }
         });
     }
 
-    private static float[] room(int dim) {
+    /** Room of this thread for at least one row, until its next call. */
+    static float[] room(int dim) {
         return dim > PIECE.get().length ? new float[dim] : PIECE.get();
     }
 
     /** Copies as many elements as {@code from} has. */
     public static void copy(float[] from, FloatArray to) {
         MemorySegment.copy(from, 0, elements(to), ValueLayout.JAVA_FLOAT, 0, from.length);
+    }
+
+    /** Fills {@code to} with the elements from {@code at} on. */
+    public static void copy(FloatArray from, int at, float[] to) {
+        MemorySegment.copy(elements(from), ValueLayout.JAVA_FLOAT, (long) at * Float.BYTES, to, 0, to.length);
     }
 
     /** Whether an element is NaN; for arrays of a step, on this thread. */
@@ -96,23 +81,5 @@ public final class FloatArrays {
             found |= element != element;
         }
         return found;
-    }
-
-    /** Position of the first NaN or infinity, or -1. */
-    public static int firstNonFinite(FloatArray array) {
-        MemorySegment elements = elements(array);
-        return IntStream.range(0, Math.ceilDiv(array.getSize(), TOGETHER)).parallel().map(part -> {
-            int end = Math.min(array.getSize(), (part + 1) * TOGETHER);
-            float sum = 0;
-            for (int i = part * TOGETHER; i < end; i++) {
-                sum += elements.getAtIndex(ValueLayout.JAVA_FLOAT, i) * 0; // 0, or NaN where any is not finite: a loop without a branch
-            }
-            for (int i = part * TOGETHER; sum != 0 && i < end; i++) {
-                if (!Float.isFinite(array.get(i))) {
-                    return i;
-                }
-            }
-            return -1;
-        }).filter(at -> at >= 0).findFirst().orElse(-1);
     }
 }

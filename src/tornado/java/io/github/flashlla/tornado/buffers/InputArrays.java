@@ -5,12 +5,11 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.tornado.device.Transfers;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
-import java.util.Collections;
-import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -20,6 +19,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * float16 tensor goes as it is where there is room for halves, and a task of the graph widens it; any other goes as float32.
  */
 public final class InputArrays {
+    /** Elements that are copied in less time than another thread takes to start. */
+    private static final int WORTH_ANOTHER_THREAD = 1 << 18;
+
     private final LlaBuffers buffers;
     /** q, k and v as float16; empty where they are always sent as float32. */
     private final List<HalfFloatArray> halves;
@@ -60,42 +62,56 @@ public final class InputArrays {
     }
 
     /**
-     * Copies a run's inputs.
+     * Copies a run's inputs: q before this returns, k and v while what comes before them goes to the device.
      *
      * @param sameKeys whether the device has k and v of these inputs already
-     * @return arrays that the device need not get
+     * @return which arrays the device need not get, and what the others wait for
      */
-    public Set<Object> load(LlaInputs inputs, LlaOptions options, boolean sameKeys) {
-        Set<Object> unsent = Collections.newSetFromMap(new IdentityHashMap<>());
-        load(0, inputs.q(), buffers.q(), false, unsent);
-        load(1, inputs.k(), buffers.k(), sameKeys, unsent);
-        load(2, inputs.v(), buffers.v(), sameKeys, unsent);
+    public Transfers load(LlaInputs inputs, LlaOptions options, boolean sameKeys) {
+        Transfers transfers = new Transfers();
         if (inputs.ridge() != null) {
             FloatArrays.load(inputs.ridge(), buffers.ridge());
             sharedRidge = false;
         } else if (sharedRidge) {
-            unsent.add(buffers.ridge());
+            transfers.spare(buffers.ridge());
         } else {
             buffers.ridge().init((float) options.ridge());
             sharedRidge = true;
         }
-        return unsent;
+        CompletableFuture<?> filled = load(0, inputs.q(), buffers.q(), false, transfers, CompletableFuture.completedFuture(null));
+        filled = load(1, inputs.k(), buffers.k(), sameKeys, transfers, filled);
+        load(2, inputs.v(), buffers.v(), sameKeys, transfers, filled);
+        return transfers;
     }
 
-    private void load(int index, Tensor tensor, FloatArray single, boolean onDevice, Set<Object> unsent) {
+    /** Copies one tensor after what comes before, the first and small ones on this thread; what comes after has to wait for the result. */
+    private CompletableFuture<?> load(int index, Tensor tensor, FloatArray single, boolean onDevice, Transfers transfers, CompletableFuture<?> before) {
         boolean asHalf = !halves.isEmpty() && tensor.type() == DataType.FLOAT16 && tensor.isRowMajor();
         widened.set(index, asHalf && !onDevice ? single.getSize() : 0);
         if (onDevice || asHalf) {
-            unsent.add(single);
-        } else {
-            FloatArrays.load(tensor, single);
+            transfers.spare(single);
         }
         if (!halves.isEmpty() && (onDevice || !asHalf)) {
-            unsent.add(halves.get(index));
-        } else if (asHalf) {
-            MemorySegment elements = halves.get(index).getSegment();
-            tensor.inBlocks((at, count) -> MemorySegment.copy(tensor.segment(), at * Short.BYTES, elements, at * Short.BYTES,
-                    (long) count * Short.BYTES));
+            transfers.spare(halves.get(index));
         }
+        if (onDevice) {
+            return before;
+        }
+        Runnable filling = () -> {
+            if (asHalf) {
+                copy(tensor, halves.get(index));
+            } else {
+                FloatArrays.load(tensor, single);
+            }
+        };
+        boolean here = index == 0 || tensor.size() < WORTH_ANOTHER_THREAD;
+        CompletableFuture<?> filled = here ? before.thenRun(filling) : before.thenRunAsync(filling);
+        transfers.fill(asHalf ? halves.get(index) : single, filled);
+        return filled;
+    }
+
+    private static void copy(Tensor tensor, HalfFloatArray to) {
+        MemorySegment elements = to.getSegment();
+        tensor.inBlocks((at, count) -> MemorySegment.copy(tensor.segment(), at * Short.BYTES, elements, at * Short.BYTES, (long) count * Short.BYTES));
     }
 }

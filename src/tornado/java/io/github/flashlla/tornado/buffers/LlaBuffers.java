@@ -65,7 +65,7 @@ public record LlaBuffers(
         v.requireInput("v", shape.valueDims());
         require("ridge", ridge, shape.rowDims());
         o.requireOutput("o", shape.outputDims());
-        boolean packed = q.array() == k.array();
+        boolean packed = q.stored() == k.stored();
         ProblemArrays problem = ProblemArrays.of(shape, options, sequences, q.isStrided() || k.isStrided() || v.isStrided() || o.isStrided(), packed);
         problem.place(Views.Q, q, shape.queryDims());
         problem.place(Views.K, k, shape.keyDims());
@@ -143,8 +143,12 @@ public record LlaBuffers(
     }
 
     static void require(String name, FloatArray array, long[] dims) {
-        if (array.getSize() != elements(dims)) {
-            throw new InvalidInputException(name + " has " + array.getSize() + " elements, but shape "
+        require(name, array.getSize(), dims);
+    }
+
+    static void require(String name, int size, long[] dims) {
+        if (size != elements(dims)) {
+            throw new InvalidInputException(name + " has " + size + " elements, but shape "
                     + io.github.flashlla.Tensor.shapeString(dims) + " needs " + elements(dims));
         }
     }

@@ -50,6 +50,9 @@ public final class KernelTable {
      */
     public record Verdict(KernelVariant variant, Optional<String> refusal) {}
 
+    /** Why float16 was asked for and float32 is computed in. */
+    public static final String IN_FLOAT32 = "its float16 kernels take no window and no packed sequences";
+
     private KernelTable() {}
 
     /** The variants of a pass that the device's profile names, in its order. */
@@ -69,6 +72,30 @@ public final class KernelTable {
      */
     public static ForwardVariant forward(VariantDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged) {
         return (ForwardVariant) noted(DeviceProfile.forcedKernel().isEmpty(), Pass.FORWARD, "the forward pass", device, shape, options, arranged);
+    }
+
+    /** Whether there are kernels for a problem's forward pass, and for its backward pass where the options keep what that needs. */
+    public static boolean takes(VariantDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged) {
+        return takes(Pass.FORWARD, device, shape, options, arranged)
+                && (!options.keepState() || takes(Pass.BACKWARD, device, shape, options, arranged));
+    }
+
+    private static boolean takes(Pass pass, VariantDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged) {
+        return verdicts(pass, device, shape, options, arranged).stream().anyMatch(verdict -> verdict.refusal().isEmpty());
+    }
+
+    /**
+     * The options that a problem is computed with: in float32 where float16 is asked for and its kernels take no window and no packed
+     * sequences, which a note on standard error then says.
+     */
+    public static LlaOptions computed(VariantDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged) {
+        LlaOptions single = options.withPrecision(DataType.FLOAT32);
+        if (options.precision() != DataType.FLOAT16 || options.window() == 0 && !arranged.sequences() || takes(device, shape, options, arranged)
+                || !takes(device, shape, single, arranged)) {
+            return options;
+        }
+        System.err.println("note: " + device.info().name() + " computes " + shape + " in float32: " + IN_FLOAT32 + ".");
+        return single;
     }
 
     /**
@@ -118,7 +145,7 @@ public final class KernelTable {
             throw new InvalidInputException(device.info().name() + ": decoding " + shape + " by " + method + " is not possible: "
                     + reasons(verdicts.stream().filter(verdict -> method == DecodeMethod.AUTO
                             || ((DecodeVariant) verdict.variant()).method() == method).toList())
-                    + "; use another method, or another profile in tornado-config.");
+                    + "; use another method, or " + DeviceProfile.otherOrder(device.info(), Pass.DECODE) + ".");
         }
         return chosen;
     }
@@ -129,7 +156,7 @@ public final class KernelTable {
         return verdicts.stream().filter(verdict -> verdict.refusal().isEmpty()).findFirst().map(Verdict::variant)
                 .orElseThrow(() -> new InvalidInputException(device.info().name() + " (" + device.info().hardware()
                         + ") cannot take " + what + " of " + shape + ": " + reasons(verdicts)
-                        + "; use a smaller head dim, another device, or another profile in tornado-config."));
+                        + "; use a smaller head dim, another device, or " + DeviceProfile.otherOrder(device.info(), pass) + "."));
     }
 
     private static String reasons(List<Verdict> verdicts) {

@@ -2,10 +2,12 @@ package io.github.flashlla.tornado.choice;
 
 import com.google.auto.service.AutoService;
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.spi.KernelGuide;
 import io.github.flashlla.text.Numbers;
+import io.github.flashlla.tornado.kernels.DecodeVariant;
 import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornadovm.Backend;
@@ -29,9 +31,24 @@ public final class TornadoKernelGuide implements KernelGuide {
     public List<Choice> choices(DeviceInfo device, AttentionShape shape, LlaOptions options) {
         VariantDevice traits = VariantDevice.of(device);
         Optional<String> tooLarge = tooLarge(device, shape);
-        return Arrays.stream(Pass.values()).flatMap(pass -> KernelTable.verdicts(pass, traits, shape, options).stream()
-                .map(verdict -> new Choice(DeviceProfile.key(pass), verdict.variant().id(),
-                        (pass == Pass.DECODE ? verdict.refusal() : tooLarge.or(verdict::refusal)).orElse("")))).toList();
+        return Arrays.stream(Pass.values()).flatMap(pass -> {
+            List<KernelTable.Verdict> verdicts = KernelTable.verdicts(pass, traits, shape, options);
+            return verdicts.stream().map(verdict -> new Choice(DeviceProfile.key(pass), verdict.variant().id(),
+                    (pass == Pass.DECODE ? verdict.refusal().or(() -> leftToCovariance(verdict, verdicts, shape, options))
+                            : tooLarge.or(verdict::refusal)).orElse("")));
+        }).toList();
+    }
+
+    /** Why a plan would not start a step with a variant that could take it. */
+    private static Optional<String> leftToCovariance(KernelTable.Verdict verdict, List<KernelTable.Verdict> all, AttentionShape shape,
+            LlaOptions options) {
+        boolean covariance = all.stream().anyMatch(other -> other.refusal().isEmpty() && method(other) == DecodeMethod.COVARIANCE);
+        return covariance && method(verdict) != DecodeMethod.COVARIANCE
+                ? DecodeVariant.whyCovariance(options.ridge(), shape.keyLength(), shape.headDim()) : Optional.empty();
+    }
+
+    private static DecodeMethod method(KernelTable.Verdict verdict) {
+        return ((DecodeVariant) verdict.variant()).method();
     }
 
     /** Why no kernel gets its q, k and v; a decoding step, of one query, takes less. */

@@ -4,7 +4,6 @@ import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.text.Numbers;
 import io.github.flashlla.tornadovm.DeviceProfile;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -35,18 +34,9 @@ public record BackendDevice(DeviceInfo info, TornadoDevice device, int backendIn
         }
     }
 
-    /**
-     * The same for a plan {@link #configureShared configured} to share, which spares the copies of some arrays to the device.
-     *
-     * @param unsent arrays, by identity, that the device has from an earlier run, or that this run does not read
-     */
-    public <T> T inTurn(Set<Object> unsent, Callable<T> work) throws Exception {
-        return inTurn(() -> SharedKernels.of(this).without(unsent, work));
-    }
-
-    /** Host time that copies from the device took in the last run that was given what not to send. */
-    public long readNanos() {
-        return SharedKernels.of(this).readNanos();
+    /** The same for a run of a plan {@link #configureShared configured to share}, with its copies as {@code transfers} has them. */
+    public <T> T inTurn(Transfers transfers, Callable<T> run) throws Exception {
+        return inTurn(() -> SharedKernels.of(this).with(transfers, run));
     }
 
     /**
@@ -72,6 +62,11 @@ public record BackendDevice(DeviceInfo info, TornadoDevice device, int backendIn
     /** The same for a plan that runs {@link #inTurn} alone: kernels that another such plan has compiled are taken from it. */
     public TornadoExecutionPlan configureShared(TornadoExecutionPlan plan) {
         return building(() -> configure(plan, SharedKernels.of(this).device()));
+    }
+
+    /** Whether TornadoVM's profiler, which keeps a log of every run, has to tell the times of runs: a plan then has to run with it. */
+    public boolean isProfiled() {
+        return !SharedKernels.of(this).hasClock();
     }
 
     private TornadoExecutionPlan configure(TornadoExecutionPlan plan, TornadoDevice as) {

@@ -2,6 +2,8 @@ package io.github.flashlla.tornado.device;
 
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.text.Numbers;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicLong;
 import uk.ac.manchester.tornado.api.exceptions.TornadoOutOfMemoryException;
 
@@ -16,6 +18,7 @@ public final class DeviceMemory {
     private final String device;
     private final long budget;
     private final AtomicLong held = new AtomicLong();
+    private final List<Runnable> spare = new CopyOnWriteArrayList<>();
 
     /** @param deviceBytes all that the device has, or at most 0 if it does not tell */
     public DeviceMemory(String device, long deviceBytes) {
@@ -39,7 +42,19 @@ public final class DeviceMemory {
         held.addAndGet(bytes);
     }
 
+    /** Has {@code giveBack} called when there is less than is asked for: to release what nobody needs. */
+    public void onShortage(Runnable giveBack) {
+        spare.add(giveBack);
+    }
+
+    public void removeOnShortage(Runnable giveBack) {
+        spare.remove(giveBack);
+    }
+
     public void requireFree(Object what, long bytes) {
+        if (bytes > freeBytes()) {
+            spare.forEach(Runnable::run);
+        }
         if (bytes > freeBytes()) {
             throw shortage(what, bytes, null);
         }

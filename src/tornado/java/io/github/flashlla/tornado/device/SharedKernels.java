@@ -14,7 +14,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
@@ -26,10 +25,11 @@ import uk.ac.manchester.tornado.api.common.SchedulableTask;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.TornadoVMBackendType;
 import uk.ac.manchester.tornado.api.runtime.TaskContextInterface;
+import uk.ac.manchester.tornado.api.memory.DeviceBufferState;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * A device as TornadoVM's plans see it, which compiles a kernel once for all plans, and gets no copy of what it has ({@link #without}). TornadoVM compiles the tasks of every plan anew.
+ * A device as TornadoVM's plans see it, which compiles a kernel once for all plans, and whose copies a run can depart from ({@link #with}). TornadoVM compiles the tasks of every plan anew.
  * What it compiles depends on the kernel, on the values of arguments that are no arrays, and on the sizes of arrays where the
  * kernel asks for them ({@link ArraySizes}): where all of these are the same, so is the code, whatever the shape.
  *
@@ -47,6 +47,10 @@ public final class SharedKernels implements InvocationHandler {
     private static final Pattern OPTIONS = Pattern.compile("(tornado|jdk\\.graal)\\.(?!device\\.memory$).*");
     /** Of kernels that are kept for each device; further ones are compiled for their plan alone. */
     private static final int MOST = 256;
+    /** An array is read in parts of this many bytes where somebody takes them: long enough for the bus, short enough for the caches. */
+    private static final int PART_BYTES = 1 << 22;
+    /** TornadoVM's number of no event. */
+    private static final Integer NO_EVENT = -1;
     /** TornadoVM counts plans from 0; code is kept with the plan that it was compiled for, and none is closed that has these numbers. */
     private static final AtomicLong OWNERS = new AtomicLong(Long.MIN_VALUE / 2);
     private static final Map<TornadoDevice, SharedKernels> DEVICES = new ConcurrentHashMap<>();
@@ -60,8 +64,12 @@ public final class SharedKernels implements InvocationHandler {
     private final KeptSketches sketches;
     private final Map<List<Object>, Compiled> compiled = new HashMap<>();
     private final AtomicLong compilations = new AtomicLong();
-    private volatile Set<Object> unsent = Set.of();
+    /** Null where TornadoVM's profiler has to tell times. */
+    private volatile RunClock clock;
+    /** Of the run that goes on; null between runs. */
+    private volatile Transfers transfers;
     private volatile long readNanos;
+    private volatile long partNanos;
     /** As an object: TornadoVM asks for it many times in a run, and looks up what an array has on the device by it. */
     private final Integer hash;
 
@@ -74,6 +82,7 @@ public final class SharedKernels implements InvocationHandler {
         this.runtime = Boolean.getBoolean("tornado.virtual.device") ? null : Runtime.find(); // such a device has no plans to share
         this.shared = runtime == null ? device : (TornadoDevice) Proxy.newProxyInstance(SharedKernels.class.getClassLoader(),
                 new Class<?>[] {runtime.deviceType}, this);
+        this.clock = runtime == null ? null : RunClock.of(device, entry.info().backend(), runtime.deviceType);
         KernelForm known = runtime == null ? null : KernelForm.of(device);
         this.cache = known == null ? null : cache(entry, known).orElse(null);
         this.sketches = cache == null ? null : KeptSketches.of(cache, entry.backendIndex(), entry.deviceIndex());
@@ -104,27 +113,84 @@ public final class SharedKernels implements InvocationHandler {
         return shared;
     }
 
-    /** Does {@code work}, whose runs copy everything to the device that they always do, but for {@code arrays}. */
-    <T> T without(Set<Object> arrays, Callable<T> work) throws Exception {
-        unsent = arrays;
+    /** Does a run, with its copies as {@code given} has them. */
+    <T> T with(Transfers given, Callable<T> run) throws Exception {
+        if (runtime == null) { // nobody asks for them
+            given.filled().join();
+        }
+        RunClock now = clock;
+        transfers = given;
         readNanos = 0;
+        partNanos = 0;
         try {
-            return work.call();
+            T result = run.call();
+            given.measured(new Transfers.Measured(now == null ? null : now.stop(), readNanos, partNanos));
+            return result;
         } finally {
-            unsent = Set.of();
+            transfers = null;
+            if (now != null) {
+                now.reset();
+            }
         }
     }
 
-    private Object read(Method method, Object[] arguments) throws ReflectiveOperationException {
-        long start = System.nanoTime();
-        Object event = method.invoke(device, arguments);
-        readNanos += System.nanoTime() - start;
-        return event;
+    /** Whether runs are timed without TornadoVM's profiler. */
+    boolean hasClock() {
+        return clock != null;
     }
 
-    /** Host time that copies from the device took in the last work {@link #without}. */
-    long readNanos() {
-        return readNanos;
+    /** Has TornadoVM's profiler time later runs. */
+    void distrustClock() {
+        clock = null;
+    }
+
+    /** TornadoVM's first call for a run. */
+    private Object begin(Method method, Object[] arguments) throws ReflectiveOperationException {
+        Object result = method.invoke(device, arguments);
+        RunClock now = clock;
+        if (now != null && transfers != null) {
+            now.start((Long) arguments[0]);
+        }
+        return result;
+    }
+
+    /**
+     * Copies an array to the device, if it is to be, once it is full. There is no other way for an array of each run: TornadoVM makes this call
+     * before every task that reads it, on the thread that runs the plan, and the device reads the host's array after that alone. It has read all
+     * arrays when a run returns, for TornadoVM then waits for the device; so no array is filled while it reads it.
+     */
+    private Object send(Method method, Object[] arguments) throws ReflectiveOperationException {
+        Transfers now = transfers;
+        return now == null || now.sends(arguments[1]) ? method.invoke(device, arguments) : null;
+    }
+
+    private Object read(Method method, Object[] arguments) throws ReflectiveOperationException {
+        Transfers now = transfers;
+        Transfers.Receiver receiver = now == null ? null : now.receiver(arguments[1]);
+        long start = System.nanoTime();
+        if (receiver == null) {
+            Object event = method.invoke(device, arguments);
+            readNanos += System.nanoTime() - start;
+            return event;
+        }
+        TornadoNativeArray array = (TornadoNativeArray) arguments[1];
+        DeviceBufferState state = (DeviceBufferState) arguments[3];
+        long header = TornadoNativeArray.ARRAY_HEADER;
+        int elementBytes = (int) ((array.getNumBytesOfSegmentWithHeader() - header) / array.getSize());
+        int each = PART_BYTES / elementBytes;
+        try {
+            for (int from = 0; from < array.getSize(); from += each) {
+                int to = Math.min(array.getSize(), from + each);
+                state.setPartialCopySize((long) (to - from) * elementBytes);
+                method.invoke(device, arguments[0], array, header + (long) from * elementBytes, state, arguments[4]);
+                partNanos += System.nanoTime() - start;
+                receiver.read(from, to);
+                start = System.nanoTime();
+            }
+        } finally {
+            state.setPartialCopySize(0);
+        }
+        return NO_EVENT;
     }
 
     /** Kernels compiled so far, for whatever plan, or taken from an earlier process. */
@@ -138,7 +204,8 @@ public final class SharedKernels implements InvocationHandler {
             return switch (method.getName()) {
                 case "installCode" -> install((Long) arguments[0], (SchedulableTask) arguments[1]);
                 case "getCodeFromCache" -> cached((Long) arguments[0], (SchedulableTask) arguments[1], method);
-                case "streamIn" -> unsent.contains(arguments[1]) ? null : method.invoke(device, arguments);
+                case "setIntraPlanConcurrency" -> begin(method, arguments);
+                case "streamIn" -> send(method, arguments);
                 case "streamOutBlocking" -> read(method, arguments);
                 case "hashCode" -> hash;
                 case "equals" -> arguments[0] == proxy || device.equals(arguments[0]);

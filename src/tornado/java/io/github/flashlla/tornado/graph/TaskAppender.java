@@ -42,20 +42,44 @@ public final class TaskAppender {
         grids.addWorkerGrid(graph.getTaskGraphName() + "." + name, grid);
     }
 
+    /** One {@code @Parallel} loop, as a task. */
+    @FunctionalInterface
+    public interface Loop {
+        /**
+         * Calls one of {@code TaskGraph}'s methods {@code task}.
+         *
+         * @param threads what the kernel's loop runs to, in a parameter that the kernel uses for nothing else
+         */
+        void addTo(TaskGraph graph, int threads);
+    }
+
     /**
      * Adds a task of one {@code @Parallel} loop.
      *
      * <p>TornadoVM chooses the launch size on CPUs. For GPUs it makes groups of up to 1024 threads, which do not start once a thread
-     * needs more than 64 registers: they get smaller groups. Threads beyond the last iteration do nothing.
+     * needs more than 64 registers: they get smaller groups, and so up to a group's threads more than there are iterations.
      *
-     * @param iterations of the loop
+     * <p>Where a launch size is given, TornadoVM replaces the parameter that bounds the loop by that size, wherever the kernel uses it.
+     * So a kernel takes that bound as a parameter of its own, knows the number of iterations from another one, and has its
+     * threads beyond do nothing:
+     *
+     * <pre>{@code
+     * for (@Parallel int row = 0; row < threads; row++) {
+     *     if (row < rows) {
+     *         out.set(row, in.get(row));
+     *     }
+     * }
+     * }</pre>
+     *
+     * @param iterations that the loop has work for
      */
-    public void loop(String name, int iterations, Consumer<TaskGraph> append) {
+    public void loop(String name, int iterations, Loop append) {
         if (device.info().type() == DeviceInfo.Type.CPU) {
-            add(name, append);
+            add(name, graph -> append.addTo(graph, iterations));
         } else {
-            int threads = Math.min(LOOP_THREADS, device.maxGroupThreads());
-            task(name, groups(Math.ceilDiv(iterations, threads), threads), append);
+            int group = Math.min(LOOP_THREADS, device.maxGroupThreads());
+            int groups = Math.ceilDiv(iterations, group);
+            task(name, groups(groups, group), graph -> append.addTo(graph, Math.multiplyExact(groups, group)));
         }
     }
 

@@ -6,6 +6,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.tornado.buffers.CacheArrays;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
 import io.github.flashlla.tornadovm.Pass;
+import java.util.Optional;
 
 /** A variant of decoding. The options' precision is that of the cache's elements on the device. */
 public interface DecodeVariant extends KernelVariant {
@@ -15,7 +16,21 @@ public interface DecodeVariant extends KernelVariant {
         return Pass.DECODE;
     }
 
+    /** Below it, rounding of a key's distance from the mean counts for more than the covariance form leaves of it. */
+    double SMALL_RIDGE = 0.02;
+
     DecodeMethod method();
+
+    /**
+     * Why a plan that may use both forms starts a step with the covariance form; empty where it tries the matrix-free one first.
+     *
+     * @param leastRidge of the step's queries
+     * @param longest context
+     */
+    static Optional<String> whyCovariance(double leastRidge, int longest, int headDim) {
+        return KernelVariant.unless(leastRidge >= SMALL_RIDGE, "ridges below " + SMALL_RIDGE + " go to the covariance form")
+                .or(() -> KernelVariant.unless(longest >= headDim, "contexts shorter than D go to the covariance form"));
+    }
 
     /** Its arrays and tasks for one plan. */
     DecodeTasks tasks(VariantDevice device, CacheArrays cache, AttentionShape shape, LlaOptions options, DecodeArrays io);

@@ -8,16 +8,12 @@ import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.DeviceMemory;
-import io.github.flashlla.tornado.device.ProfiledTimes;
 import io.github.flashlla.tornado.device.RootCause;
-import io.github.flashlla.tornadovm.DeviceProfile;
-import java.util.Set;
+import io.github.flashlla.tornado.device.Transfers;
 import java.util.function.Supplier;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
-import uk.ac.manchester.tornado.api.TornadoProfilerResult;
-import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 
 /**
  * The task graphs of one plan for one shape: built, compiled, run and freed in turn with the device's other plans, with the device's
@@ -30,11 +26,10 @@ final class CompiledGraphs {
     private final AttentionShape shape;
     private final DeviceMemory memory;
     private final DriverLog driverLog = new DriverLog();
-    private final int profiledRuns;
+    private final RunTimes times;
     private final long began = System.nanoTime();
     private TornadoExecutionPlan plan;
     private TornadoExecutionResult last;
-    private int runs;
     private long heldBytes;
     private long compileNanos;
 
@@ -45,7 +40,7 @@ final class CompiledGraphs {
         this.device = entry.info().name();
         this.shape = shape;
         this.memory = entry.memory();
-        this.profiledRuns = DeviceProfile.of(entry.info()).profiledRuns();
+        this.times = new RunTimes(entry);
         hold(bytes);
     }
 
@@ -69,7 +64,7 @@ final class CompiledGraphs {
 
     /** Takes over the plan of what {@link #build} made, and compiles its first graph. */
     void start(TornadoExecutionPlan built, GridScheduler grids) {
-        entry.configureShared(built).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
+        entry.configureShared(built).withGridScheduler(grids);
         plan = built;
         compile(0);
         compileNanos = System.nanoTime() - began;
@@ -90,26 +85,18 @@ final class CompiledGraphs {
     /**
      * Runs one graph; the wall time is left to the caller ({@link #since}).
      *
-     * @param unsent arrays that the device has, or does not read in this run
+     * @param transfers what is not sent, what is still filled, what is taken in parts
      */
-    Timing execute(int graph, Set<Object> unsent) {
-        if (runs == profiledRuns) {
-            plan.withoutProfiler(); // it keeps a log of every run
-        }
-        TornadoProfilerResult profile;
+    Timing execute(int graph, Transfers transfers) {
+        times.prepare(plan);
         long start = System.nanoTime();
         try {
-            last = entry.inTurn(unsent, () -> plan.withGraph(graph).execute());
-            profile = last.getProfilerResult();
+            last = entry.inTurn(transfers, () -> plan.withGraph(graph).execute());
         } catch (Throwable e) {
             throw failure("failed", e);
         }
         driverLog.check(device);
-        if (runs >= profiledRuns) {
-            return new Timing(0, -1, -1, -1, 0);
-        }
-        runs++;
-        Timing timing = ProfiledTimes.of(device, profile, System.nanoTime() - start, entry.readNanos(), compileNanos);
+        Timing timing = times.of(transfers, last, System.nanoTime() - start, compileNanos);
         compileNanos = 0;
         return timing;
     }

@@ -8,8 +8,9 @@ import java.util.function.Supplier;
 final class Meanwhile<T> {
     private final CompletableFuture<T> work;
 
-    Meanwhile(Supplier<T> work) {
-        this.work = CompletableFuture.supplyAsync(work);
+    /** @param before what has to end first */
+    Meanwhile(CompletableFuture<?> before, Supplier<T> work) {
+        this.work = before.thenApplyAsync(_ -> work.get());
     }
 
     /** Its value; throws what the work threw. */

@@ -5,12 +5,9 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
 import io.github.flashlla.tornado.buffers.FloatArrays;
-import java.util.Collections;
+import io.github.flashlla.tornado.device.Transfers;
 import java.util.HashMap;
-import java.util.IdentityHashMap;
-import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.function.IntUnaryOperator;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
@@ -95,26 +92,26 @@ final class StepInputs {
     }
 
     /**
-     * Arrays that a graph need not get again.
+     * Spares a graph the arrays that it need not get again.
      *
      * @param state what its tasks leave of their solves, and write before they read it, but not for an empty sequence
      */
-    Set<Object> unsent(int graph, FloatArray[] state) {
+    Transfers transfers(int graph, FloatArray[] state) {
+        Transfers transfers = new Transfers();
         Versions last = sent.get(graph);
         if (last == null) {
-            return Set.of();
+            return transfers;
         }
-        Set<Object> unsent = Collections.newSetFromMap(new IdentityHashMap<>());
         if (last.lengths == now.lengths) {
-            unsent.add(io.lengths());
+            transfers.spare(io.lengths());
         }
         if (last.ridges == now.ridges) {
-            unsent.add(io.ridges());
+            transfers.spare(io.ridges());
         }
-        if (!anyEmpty) {
-            unsent.addAll(List.of(state));
+        for (FloatArray array : anyEmpty ? new FloatArray[0] : state) {
+            transfers.spare(array);
         }
-        return unsent;
+        return transfers;
     }
 
     /** Notes that a graph has run with what was loaded last. */

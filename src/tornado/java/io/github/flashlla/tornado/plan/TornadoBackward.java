@@ -4,10 +4,16 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.Timing;
 import io.github.flashlla.tornado.LlaBackwardTasks;
 import io.github.flashlla.tornado.LlaTasks;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
 import io.github.flashlla.tornado.buffers.FloatArrays;
+import io.github.flashlla.tornado.buffers.Storing;
+import io.github.flashlla.tornado.device.Transfers;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Function;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -50,30 +56,67 @@ public final class TornadoBackward {
         return graph;
     }
 
-    void load(Tensor gradOutput) {
+    /**
+     * Runs it, and checks what it left: gradients are looked at and copied out as they come.
+     *
+     * @param run runs {@link #graph}
+     */
+    Timing run(Tensor gradOutput, LlaGradients gradients, Function<Transfers, Timing> run) {
         FloatArrays.load(gradOutput, buffers.g());
         tasks.forgetStatistics();
-    }
-
-    /** Checks what a run left, and copies it out. */
-    void store(LlaGradients gradients) {
+        Transfers transfers = new Transfers();
+        List<Checked> all = List.of(new Checked("dq", buffers.dq(), gradients.dq()), new Checked("dk", buffers.dk(), gradients.dk()),
+                new Checked("dv", buffers.dv(), gradients.dv()), new Checked("dridge", buffers.dridge(), gradients.dridge()));
+        all.forEach(gradient -> transfers.receive(gradient.from, gradient.storing));
+        Timing timing;
+        try {
+            timing = run.apply(transfers);
+        } finally {
+            all.forEach(gradient -> gradient.storing.await());
+        }
         tasks.checkStatistics();
-        store("dq", buffers.dq(), gradients.dq());
-        store("dk", buffers.dk(), gradients.dk());
-        store("dv", buffers.dv(), gradients.dv());
-        store("dridge", buffers.dridge(), gradients.dridge());
+        all.forEach(Checked::finish);
         System.arraycopy(tasks.iterations(), 0, gradients.iterations(), 0, gradients.iterations().length);
         System.arraycopy(tasks.residual(), 0, gradients.residual(), 0, gradients.residual().length);
         gradients.setPairIterations(tasks.pairIterations());
+        return timing;
     }
 
-    private void store(String name, FloatArray from, Tensor to) {
-        int at = FloatArrays.firstNonFinite(from);
-        if (at >= 0) {
-            throw new DeviceException(device + " computed " + from.get(at) + " at element " + at + " of " + name + " for "
-                    + shape + "; check that the inputs are finite, and their scores within float32's range.");
+    /** A gradient on its way out. */
+    private final class Checked {
+        private final String name;
+        private final FloatArray from;
+        private final Storing storing;
+        /** Where it is NaN or infinite first. */
+        private final AtomicInteger wrong = new AtomicInteger(Integer.MAX_VALUE);
+
+        Checked(String name, FloatArray from, Tensor to) {
+            this.name = name;
+            this.from = from;
+            this.storing = new Storing(from, to, 1, this::look);
         }
-        FloatArrays.store(from, to);
+
+        private void look(int at, float[] values, int count) {
+            float sum = 0;
+            for (int i = 0; i < count; i++) {
+                sum += values[i] * 0; // 0, or NaN where any is not finite: a loop without a branch
+            }
+            for (int i = 0; sum != 0 && i < count; i++) {
+                if (!Float.isFinite(values[i])) {
+                    wrong.accumulateAndGet(at + i, Math::min);
+                    return;
+                }
+            }
+        }
+
+        void finish() {
+            storing.finish();
+            int at = wrong.get();
+            if (at < Integer.MAX_VALUE) {
+                throw new DeviceException(device + " computed " + from.get(at) + " at element " + at + " of " + name + " for " + shape
+                        + "; check that the inputs are finite, and their scores within float32's range.");
+            }
+        }
     }
 
     /** Bytes on the device beyond those of the forward graph. */

@@ -8,7 +8,6 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.DeviceException;
-import io.github.flashlla.KvCache;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
@@ -16,21 +15,20 @@ import io.github.flashlla.Timing;
 import io.github.flashlla.precise.FloatDecodePlan;
 import io.github.flashlla.precise.KeptState;
 import io.github.flashlla.process.DriverLog;
+import io.github.flashlla.spi.AbstractDecodePlan;
 import io.github.flashlla.spi.DeviceState;
-import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornado.buffers.CacheRows;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
 import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.DeviceMemory;
-import io.github.flashlla.tornado.device.ProfiledTimes;
 import io.github.flashlla.tornado.device.RootCause;
+import io.github.flashlla.tornado.device.Transfers;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.DecodeVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
-import io.github.flashlla.tornadovm.DeviceProfile;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -41,8 +39,6 @@ import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
-import uk.ac.manchester.tornado.api.TornadoProfilerResult;
-import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 
 /**
  * Decoding as task graphs over the same cache arrays on the device:
@@ -52,31 +48,22 @@ import uk.ac.manchester.tornado.api.enums.ProfilerMode;
  *   llaDecode   q, ridge, lengths -> ... -> o, facts         one or more for each method that may be used, {@link DecodeTasks}
  * </pre>
  *
- * <p>Where the choice is this plan's, the covariance form takes contexts shorter than D and ridges below {@value #SMALL_RIDGE}, and
- * whatever the matrix-free form turns out not to solve in the iterations that it launches: such a step is done again, and the
- * following {@value #PATIENCE} are not tried.
+ * <p>Where the choice is this plan's, the covariance form takes what {@link DecodeVariant#whyCovariance} says, and whatever the
+ * matrix-free form turns out not to solve in the iterations that it launches: such a step is done again, and the following
+ * {@value #PATIENCE} are not tried.
  */
-public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.Reader {
+public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> implements FloatDecodePlan, TornadoKvCache.Reader {
 
     private static final AtomicInteger GRAPHS = new AtomicInteger();
-
-    /** Below it, rounding of a key's distance from the mean counts for more than the covariance form leaves of it. */
-    private static final double SMALL_RIDGE = 0.02;
-
     private static final int PATIENCE = 64;
 
-    private final ExclusiveUse use;
-    private final TornadoKvCache cache;
     private final BackendDevice entry;
     private final String deviceName;
     private final String decodeGraph = "llaDecode" + GRAPHS.incrementAndGet();
     private final DriverLog driverLog = new DriverLog();
     private final DeviceMemory memory;
     private final long heldBytes;
-    private final int profiledRuns;
-    private int runs;
-    private final AttentionShape shape;
-    private final LlaOptions options;
+    private final RunTimes times;
     private final DecodeMethod method;
 
     private final TokensOnDevice tokens;
@@ -94,14 +81,11 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
 
     TornadoDecodePlan(DeviceState device, TornadoKvCache cache, BackendDevice entry, int heads, LlaOptions options,
             DecodeMethod method) {
-        this.use = ExclusiveUse.ofDecodePlan(device);
-        this.cache = cache;
+        super(device, cache, heads, options);
         this.entry = entry;
         this.deviceName = entry.info().name();
-        this.options = options;
         this.method = method;
         this.lastMethod = method;
-        this.shape = cache.shape().step(heads);
         this.tokens = new TokensOnDevice(cache, entry);
         this.io = DecodeArrays.of(shape);
         this.inputs = new StepInputs(shape, options, io);
@@ -111,7 +95,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
             ways.add(variant.tasks(traits, cache.arrays(), shape, options, io));
         }
         this.memory = entry.memory();
-        this.profiledRuns = DeviceProfile.of(entry.info()).profiledRuns();
+        this.times = new RunTimes(entry);
         requireLargest(entry);
         this.heldBytes = cache.k().bytes() + cache.v().bytes() + workspaceBytes();
         memory.hold(cache.shape(), heldBytes);
@@ -144,8 +128,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
                 graphs.add(graph(tasks, graph, grids));
             }
         }
-        return entry.configureShared(new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new)))
-                .withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
+        return entry.configureShared(new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new))).withGridScheduler(grids);
     }
 
     private ImmutableTaskGraph graph(DecodeTasks tasks, int graph, GridScheduler grids) {
@@ -177,7 +160,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
 
     @Override
     public void decode(Tensor query, Tensor ridge, LlaResult result, KeptState kept) {
-        use.run(() -> cache.exclusively(() -> step(query, ridge, result, kept)));
+        alone(() -> step(query, ridge, result, kept));
     }
 
     private void step(Tensor query, Tensor ridge, LlaResult result, KeptState kept) {
@@ -200,7 +183,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
 
     /** The first way unless there is a reason against it. */
     private int choose() {
-        boolean direct = stepsToWait > 0 || inputs.leastRidge() < SMALL_RIDGE || inputs.longest() < shape.headDim();
+        boolean direct = stepsToWait > 0 || DecodeVariant.whyCovariance(inputs.leastRidge(), inputs.longest(), shape.headDim()).isPresent();
         return direct ? ways.size() - 1 : 0;
     }
 
@@ -233,33 +216,27 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
     }
 
     private Timing runGraph(int way, int graph) {
-        if (runs == profiledRuns) {
-            plan.withoutProfiler(); // it keeps a log of every run
-        }
+        times.prepare(plan);
         FloatArrays.fillWithNaN(io.o()); // so that what the device fails to write is seen
         FloatArrays.fillWithNaN(ways.get(way).facts());
-        TornadoProfilerResult profile;
         long start;
+        Transfers transfers;
         try {
             tokens.update(() -> plan.withGraph(0).execute());
             start = System.nanoTime();
             int index = firstGraphs.get(way) + graph;
-            lastExecution = entry.inTurn(inputs.unsent(index, ways.get(way).state()), () -> plan.withGraph(index).execute());
+            transfers = inputs.transfers(index, ways.get(way).state());
+            lastExecution = entry.inTurn(transfers, () -> plan.withGraph(index).execute());
             inputs.ran(index);
-            profile = lastExecution.getProfilerResult();
         } catch (Throwable t) { // TornadoVM throws errors as well as exceptions
             driverLog.check(deviceName);
             throw new DeviceException(deviceName + " failed to decode " + shape + ": "
                     + RootCause.message(t), t);
         }
         driverLog.check(deviceName);
-        if (runs >= profiledRuns) {
-            return new Timing(0, -1, -1, -1, 0);
-        }
-        runs++;
-        Timing times = ProfiledTimes.of(deviceName, profile, System.nanoTime() - start, entry.readNanos(), compileNanos);
+        Timing timing = times.of(transfers, lastExecution, System.nanoTime() - start, compileNanos);
         compileNanos = 0;
-        return times;
+        return timing;
     }
 
     @Override
@@ -293,17 +270,12 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
     private void storeState(DecodeTasks way, int row, boolean seesKeys, KeptState kept) {
         float[] kbar = new float[shape.headDim()];
         float[] x = new float[shape.headDim()];
-        for (int d = 0; d < kbar.length; d++) {
-            kbar[d] = way.kbar(row, d);
-            x[d] = seesKeys ? way.x(row, d) : 0;
+        way.kbar(row, kbar);
+        if (seesKeys) {
+            way.x(row, x);
         }
         kept.kbar().copyFrom(kbar, 0, (long) row * kbar.length, kbar.length);
         kept.x().copyFrom(x, 0, (long) row * x.length, x.length);
-    }
-
-    @Override
-    public ExclusiveUse use() {
-        return use;
     }
 
     /** What the graph copies back only where it is asked to. */
@@ -314,21 +286,6 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
             throw new DeviceException(deviceName + " could not read its solutions: " + RootCause.message(t), t);
         }
         driverLog.check(deviceName);
-    }
-
-    @Override
-    public KvCache cache() {
-        return cache;
-    }
-
-    @Override
-    public AttentionShape shape() {
-        return shape;
-    }
-
-    @Override
-    public LlaOptions options() {
-        return options;
     }
 
     @Override
@@ -346,11 +303,7 @@ public final class TornadoDecodePlan implements FloatDecodePlan, TornadoKvCache.
     }
 
     @Override
-    public void close() {
-        use.close(this::free);
-    }
-
-    private void free() {
+    protected void release() {
         TornadoExecutionPlan closing = plan;
         plan = null;
         memory.release(heldBytes);

@@ -133,7 +133,6 @@ public final class TornadoKvCache extends AbstractKvCache implements PartialDeco
     @Override
     public DecodePlan decodePlan(int heads, LlaOptions options, DecodeMethod method) {
         requireOpen();
-        options.requireNoWindow(deviceName);
         if (method == DecodeMethod.MOMENTS) {
             throw new InvalidInputException(deviceName + ": decodes by COVARIANCE or MATRIX_FREE, not " + method);
         }

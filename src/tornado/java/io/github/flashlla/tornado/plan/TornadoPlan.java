@@ -8,6 +8,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
+import io.github.flashlla.precise.DoubleLoops;
 import io.github.flashlla.precise.FloatPlan;
 import io.github.flashlla.precise.KeptState;
 import io.github.flashlla.spi.Checks;
@@ -18,10 +19,12 @@ import io.github.flashlla.tornado.buffers.CacheRows;
 import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.buffers.InputArrays;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
+import io.github.flashlla.tornado.buffers.Storing;
+import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
+import io.github.flashlla.tornado.device.Transfers;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.Widen;
-import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -114,15 +117,23 @@ public final class TornadoPlan implements FloatPlan {
     private void run(LlaInputs inputs, LlaResult result, Supplier<KeptState> kept, boolean sameKeys) {
         use.run(() -> {
             long start = System.nanoTime();
-            Set<Object> unsent = load(inputs, sameKeys);
-            Meanwhile<KeptState> wanted = new Meanwhile<>(kept); // not before: the copies need all processors
+            Transfers transfers = load(inputs, sameKeys);
+            Meanwhile<KeptState> wanted = new Meanwhile<>(transfers.filled(), kept); // not before: the copies need all processors
+            int dim = shape.valueDim();
+            Storing output = new Storing(buffers.o(), result.output(), dim, (at, values, count) -> {
+                for (int n = 0; n < count; n += dim) {
+                    outputNorms[(at + n) / dim] = Math.sqrt(DoubleLoops.dot(values, n, values, n, dim));
+                }
+            });
+            transfers.receive(buffers.o(), output);
             Timing timing;
             try {
-                timing = graphs.execute(FORWARD, unsent);
+                timing = graphs.execute(FORWARD, transfers);
             } finally {
+                output.await();
                 wanted.await();
             }
-            store(result, wanted.await());
+            store(result, output, wanted.await());
             lastInputs = inputs;
             lastResult = result;
             result.setTiming(CompiledGraphs.since(start, timing));
@@ -149,29 +160,26 @@ public final class TornadoPlan implements FloatPlan {
                 lastInputs = inputs;
                 lastResult = saved;
             }
-            backward.load(gradOutput);
-            Timing timing = graphs.execute(BACKWARD, Set.of());
-            backward.store(gradients);
+            Timing timing = backward.run(gradOutput, gradients, transfers -> graphs.execute(BACKWARD, transfers));
             gradients.setTiming(CompiledGraphs.since(start, timing));
         });
     }
 
     /**
-     * Copies inputs to the host's arrays, and tells which of these the device need not get.
+     * Has inputs copied to the host's arrays, and tells which of these the device need not get.
      *
      * @param sameKeys whether the device has k and v of these inputs from its last run
      */
-    private Set<Object> load(LlaInputs inputs, boolean sameKeys) {
+    private Transfers load(LlaInputs inputs, boolean sameKeys) {
         lastInputs = null;
         lastResult = null;
-        Set<Object> unsent = arrays.load(inputs, options, sameKeys);
         buffers.forgetStats();
-        return unsent;
+        return arrays.load(inputs, options, sameKeys);
     }
 
-    private void store(LlaResult result, KeptState kept) {
+    private void store(LlaResult result, Storing output, KeptState kept) {
         tasks.readStatistics(result.iterations(), result.residual());
-        FloatArrays.store(buffers.o(), result.output(), shape.valueDim(), outputNorms);
+        output.finish();
         FloatArrays.store(buffers.logSumExp(), result.logSumExp());
         if (kept != null) {
             if (!options.keepState()) {
@@ -192,7 +200,7 @@ public final class TornadoPlan implements FloatPlan {
     public String describe() {
         return "q, k and v are copied to buffers (B,H,S,D) for the device, whatever their layout and type: float32, but for row-major float16 in "
                 + "plans that compute in float16, which stays float16; o and gradients come from float32 buffers. Views with strides take no "
-                + "further copy.";
+                + "further copy." + (tasks.options().precision() == options.precision() ? "" : " Products are in float32: " + KernelTable.IN_FLOAT32 + ".");
     }
 
     @Override

@@ -15,13 +15,13 @@ import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.buffers.SoftmaxBuffers;
 import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
+import io.github.flashlla.tornado.device.Transfers;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.BufferWishes;
 import io.github.flashlla.tornado.kernels.Poison;
 import io.github.flashlla.tornado.kernels.SoftmaxVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import java.util.Arrays;
-import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -113,7 +113,7 @@ final class TornadoSoftmaxPlan implements LlaPlan {
             FloatArrays.load(inputs.k(), buffers.k());
             FloatArrays.load(inputs.v(), buffers.v());
             buffers.logSumExp().init(Float.NaN); // to be seen if nothing is copied back
-            Timing timing = graphs.execute(0, Set.of());
+            Timing timing = graphs.execute(0, new Transfers());
             requireWritten();
             FloatArrays.store(buffers.o(), result.output());
             FloatArrays.store(buffers.logSumExp(), result.logSumExp());

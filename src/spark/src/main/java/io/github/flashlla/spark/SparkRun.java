@@ -37,7 +37,7 @@ public final class SparkRun {
         }
     }
 
-    /** @param args q, k, v and out as files; ridge_file, ridge, scale, causal, tol, max_iterations, preconditioner, precision, device, block, shards, master */
+    /** @param args q, k, v and out as files; ridge_file, ridge, scale, causal, tol, max_iterations, preconditioner, precision, device, block, shards, allow_unsolved, master */
     public static void main(String[] args) {
         CommandRelay.adopt();
         int status;
@@ -77,7 +77,7 @@ public final class SparkRun {
 
     private LlaOptions options() {
         LlaOptions options = LlaOptions.defaults().withRidge(number("ridge", 1)).withTolerance(number("tol", 1e-5))
-                .withMaxIterations((int) number("max_iterations", 64)).withCausal(Boolean.parseBoolean(arguments.getOrDefault("causal", "true")))
+                .withMaxIterations((int) number("max_iterations", 64)).withCausal(flag(arguments, "causal", true))
                 .withPreconditioner(Preconditioner.valueOf(arguments.getOrDefault("preconditioner", "none").toUpperCase(Locale.ROOT)))
                 .withPrecision(DataType.valueOf(arguments.getOrDefault("precision", "float32").toUpperCase(Locale.ROOT)));
         return arguments.containsKey("scale") ? options.withScale(number("scale", 1)) : options;
@@ -91,8 +91,17 @@ public final class SparkRun {
         }
     }
 
+    static boolean flag(Map<String, String> arguments, String name, boolean usual) {
+        String value = arguments.getOrDefault(name, Boolean.toString(usual));
+        if (!value.equals("true") && !value.equals("false")) {
+            throw new InvalidInputException("the argument " + name + " is '" + value + "'; give true or false");
+        }
+        return value.equals("true");
+    }
+
     private int run() throws IOException {
         need("out"); // before anything runs
+        flag(arguments, "allow_unsolved", false);
         SparkFiles files = SparkFiles.of(need("q"), need("k"), need("v"), arguments.get("ridge_file"));
         LlaOptions options = options();
         String device = arguments.getOrDefault("device", LlaSpark.ASSIGNED_DEVICE);
@@ -127,7 +136,7 @@ public final class SparkRun {
             ShardSummary summary = LlaSpark.forward(sc, shards, options, device);
             System.out.printf(Locale.ROOT, "forward %s on spark: %d tasks, %.2f s, at most %d iterations, worst residual %.1e%n", files.shape(), shards.size(),
                     (System.nanoTime() - start) / 1e9, summary.maxIterations(), summary.worstResidual());
-            if (summary.unsolved() > 0 && !arguments.containsKey("allow_unsolved")) {
+            if (summary.unsolved() > 0 && !flag(arguments, "allow_unsolved", false)) {
                 System.err.println("flashlla: " + summary.unsolved() + " of " + summary.queries() + " queries did not reach the tolerance " + options.tolerance()
                         + ", so nothing was written; raise --max-iter, or give --allow-unsolved.");
                 return 1;

@@ -16,7 +16,8 @@ import java.util.regex.Pattern;
  */
 record InnerLoop(List<String> instructions) {
     private static final Pattern PTX_KERNEL = Pattern.compile("\\.entry (\\w+)\\(.*?\\n\\}", Pattern.DOTALL);
-    private static final Pattern SASS_KERNEL = Pattern.compile("Function : (\\w+)(.*?)(?=Function : |\\z)", Pattern.DOTALL);
+    private static final Pattern SASS_KERNEL = Pattern.compile("(?m)(?:Function : |^\\.text\\.)(\\w+)(.*?)(?=Function : |^\\.text\\.|\\z)", Pattern.DOTALL);
+    private static final Pattern SASS_LABEL = Pattern.compile("(?m)^\\s*\\.L_\\w+:");
     private static final Pattern SASS_LINE = Pattern.compile("/\\*([0-9a-f]{4,})\\*/\\s+([^;]+);");
     private static final Pattern SASS_BRANCH = Pattern.compile("\\b(?:BRA|BSSY|BRX|JMP)\\b.*?0x([0-9a-f]+)");
 
@@ -40,7 +41,7 @@ record InnerLoop(List<String> instructions) {
         return loops;
     }
 
-    /** Of each kernel of what {@code cuobjdump -sass} prints. */
+    /** Of each kernel of what {@code cuobjdump -sass} prints, or {@code nvdisasm -c}, which has labels in place of addresses. */
     static Map<String, InnerLoop> ofSass(String sass) {
         Map<String, InnerLoop> loops = new HashMap<>();
         SASS_KERNEL.matcher(sass).results().forEach(kernel -> {
@@ -48,10 +49,12 @@ record InnerLoop(List<String> instructions) {
             SASS_BRANCH.matcher(kernel.group(2)).results().forEach(branch -> targets.add(Long.parseLong(branch.group(1), 16)));
             Blocks blocks = new Blocks();
             Matcher line = SASS_LINE.matcher(kernel.group(2));
+            int before = 0;
             while (line.find()) {
-                if (targets.contains(Long.parseLong(line.group(1), 16))) {
+                if (targets.contains(Long.parseLong(line.group(1), 16)) || SASS_LABEL.matcher(kernel.group(2)).region(before, line.start()).find()) {
                     blocks.end();
                 }
+                before = line.end();
                 blocks.add(line.group(2).strip());
                 if (line.group(2).matches("(@!?U?P\\w+ )?(BRA|EXIT|BRX|JMP|RET)\\b.*")) {
                     blocks.end();

@@ -47,4 +47,22 @@ class InnerLoopTest {
         assertEquals(new InnerLoop(List.of("HMMA.16816.F32 R4, R8, R12, R4", "STL [R1], R4", "@P0 BRA 0x10")), InnerLoop.ofSass(sass).get("solve"));
         assertEquals(0, InnerLoop.ofSass(sass).get("list").instructions().size());
     }
+
+    @Test
+    void inSassWithLabels() {
+        String sass = """
+                \t.section\t.text.solve,"ax",@progbits
+                .text.solve:
+                        /*0000*/                   LDC R1, c[0x0][0x28] ;
+                .L_x_0:
+                        /*0010*/                   HMMA.16816.F32 R4, R8, R12, R4 ;
+                        /*0020*/              @P0 BRA `(.L_x_0) ;
+                        /*0030*/                   EXIT ;
+                \t.section\t.text.list,"ax",@progbits
+                .text.list:
+                        /*0000*/                   EXIT ;
+                """;
+        assertEquals(new InnerLoop(List.of("HMMA.16816.F32 R4, R8, R12, R4", "@P0 BRA `(.L_x_0)")), InnerLoop.ofSass(sass).get("solve"));
+        assertEquals(0, InnerLoop.ofSass(sass).get("list").instructions().size());
+    }
 }

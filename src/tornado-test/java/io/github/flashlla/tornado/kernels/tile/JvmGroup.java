@@ -95,6 +95,11 @@ public final class JvmGroup {
             public void localBarrier() {
                 pass(all);
             }
+
+            @Override
+            public void globalBarrier() {
+                pass(all); // TornadoVM's is one of a group, too
+            }
         };
         set(context, "groupIdx", group);
         set(context, "localIdx", thread);

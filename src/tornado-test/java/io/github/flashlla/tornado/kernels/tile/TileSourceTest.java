@@ -31,6 +31,9 @@ class TileSourceTest {
     private static final Pattern KERNEL = Pattern.compile("extern \"C\" __global__ void (?:__launch_bounds__\\((\\d+), (\\d+)\\) )?(\\w+)\\(.*?\\}  //  kernel",
             Pattern.DOTALL);
 
+    /** By the arguments of {@link TileSource}: several tests look at the same kernels. */
+    private static final Map<List<String>, String> SOURCES = new HashMap<>();
+
     @TempDir
     private Path folder;
 
@@ -77,7 +80,7 @@ class TileSourceTest {
 
     /**
      * The loop over keys that all rows see: 25 products (49 at head dim 128), 8 exponentials and 8 or 16 loads of fragments for 16 keys, and little else;
-     * nothing of it in memory. In SASS, too, where there is cuobjdump.
+     * nothing of it in memory. In SASS, too, where cuobjdump or nvdisasm is.
      */
     @ParameterizedTest
     @CsvSource({"64, 25, 45", "128, 49, 65"})
@@ -95,8 +98,7 @@ class TileSourceTest {
 
         Path cubin = folder.resolve("kernels.cubin");
         nvcc("-cubin", "-o", cubin.toString(), file.toString());
-        String sass = said("there is no cuobjdump", "cuobjdump", "-sass", cubin.toString());
-        InnerLoop machine = InnerLoop.ofSass(sass).get("solve");
+        InnerLoop machine = InnerLoop.ofSass(sass(cubin)).get("solve");
         assertEquals(products * sixteens, machine.count("HMMA"));
         assertEquals(0, machine.count("LDL") + machine.count("STL"), () -> "spills in " + machine);
         assertTrue(machine.instructions().size() <= 2 * mostFor8Keys * sixteens, () -> machine.instructions().size() + " instructions");
@@ -134,8 +136,13 @@ class TileSourceTest {
     }
 
     private String source(String... args) throws Exception {
+        String known = SOURCES.get(List.of(args));
+        if (known != null) {
+            return known;
+        }
         String said = new TornadoChild(folder, Backend.CUDA).virtual("GPU").flag("-Dtornado.printKernel=True").run(TileSource.class, args);
         assertTrue(said.endsWith("done"), () -> said.lines().reduce("", (a, b) -> b));
+        SOURCES.put(List.of(args), said);
         return said;
     }
 
@@ -156,6 +163,16 @@ class TileSourceTest {
 
     private String nvcc(String... arguments) throws IOException, InterruptedException {
         return said("there is no nvcc", Stream.concat(Stream.of("nvcc", "-w", "-arch=sm_90"), Stream.of(arguments)).toArray(String[]::new));
+    }
+
+    private String sass(Path cubin) throws IOException, InterruptedException {
+        String[] command = {"cuobjdump", "-sass", cubin.toString()};
+        try {
+            new ProcessBuilder("cuobjdump", "--version").redirectErrorStream(true).redirectOutput(folder.resolve("log").toFile()).start().waitFor();
+        } catch (IOException e) {
+            command = new String[] {"nvdisasm", "-c", cubin.toString()};
+        }
+        return said("there is neither cuobjdump nor nvdisasm", command);
     }
 
     /** What a program prints; skips the rest of the test where it is not here. */

@@ -27,7 +27,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * {@link CacheLayout#at} says, in float32 ({@code k32}) or, by a bit of {@code format}, in float16 ({@code k16}; the other array is then a
  * dummy). A work-group of scan,
  * covariance and output owns a unit, {@code hw} heads that share one key/value head, and one split of its sequence: group = unit * splits + split,
- * unit * hw + h = b * H + head. Tiles are {@value #TILE} keys. Every scalar argument is folded into the compiled kernel.
+ * unit * hw + h = b * H + head. With a window, in {@code format}, splits are of the tokens in it, and no other is read. Tiles are
+ * {@value #TILE} keys. Every scalar argument is folded into the compiled kernel.
  */
 public final class CovarianceDecode {
 
@@ -57,8 +58,9 @@ public final class CovarianceDecode {
         int split = context.groupIdx % splits;
         int kvUnit = unit / (group / hw);
         int length = lengths.get(kvUnit / kvHeads);
-        int perSplit = (length + splits - 1) / splits;
-        int from = Math.min(split * perSplit, length);
+        int first = CacheLayout.first(format, length);
+        int perSplit = (length - first + splits - 1) / splits;
+        int from = Math.min(first + split * perSplit, length);
         int to = Math.min(from + perSplit, length);
         int perSequence = pages.getSize() / lengths.getSize();
 
@@ -138,8 +140,9 @@ public final class CovarianceDecode {
         int unit = context.groupIdx / chunks / splits;
         int kvUnit = unit / (group / hw);
         int length = lengths.get(kvUnit / kvHeads);
-        int perSplit = (length + splits - 1) / splits;
-        int from = Math.min(split * perSplit, length);
+        int first = CacheLayout.first(format, length);
+        int perSplit = (length - first + splits - 1) / splits;
+        int from = Math.min(first + split * perSplit, length);
         int to = Math.min(from + perSplit, length);
         int perSequence = pages.getSize() / lengths.getSize();
 
@@ -279,8 +282,9 @@ public final class CovarianceDecode {
         int unit = context.groupIdx / splits;
         int kvUnit = unit / (group / hw);
         int length = lengths.get(kvUnit / kvHeads);
-        int perSplit = (length + splits - 1) / splits;
-        int from = Math.min(split * perSplit, length);
+        int first = CacheLayout.first(format, length);
+        int perSplit = (length - first + splits - 1) / splits;
+        int from = Math.min(first + split * perSplit, length);
         int to = Math.min(from + perSplit, length);
         int perSequence = pages.getSize() / lengths.getSize();
 

@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.kernels.decode;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.buffers.PagedArrays;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
@@ -20,6 +21,7 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     private static final int FACTS = 5;
 
     private final PagedArrays cache;
+    private final int format;
     private final AttentionShape shape;
     private final DecodeGrid grid;
     private final DecodeArrays io;
@@ -35,8 +37,10 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     private final FloatArray facts;
     private final FloatArray parts;
 
-    public CovarianceDecodeTasks(PagedArrays cache, AttentionShape shape, DecodeGrid grid, DecodeArrays io) {
+    /** @param window 0 for none */
+    public CovarianceDecodeTasks(PagedArrays cache, AttentionShape shape, int window, DecodeGrid grid, DecodeArrays io) {
         this.cache = cache;
+        this.format = CacheLayout.withWindow(cache.format(), window, shape.keyLength());
         this.shape = shape;
         this.grid = grid;
         this.io = io;
@@ -70,7 +74,6 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
         FloatArray k32 = cache.k32();
         HalfFloatArray k16 = cache.k16();
         IntArray pages = cache.pages();
-        int format = cache.format();
         int dim = shape.headDim();
         int pageSize = cache.pageSize();
         int group = shape.group();
@@ -116,7 +119,8 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
         int splits = grid.splits();
         tasks.task("output", TaskAppender.groups(grid.units(shape) * splits, grid.threads()), graphed -> graphed.task("output",
                 CovarianceDecode::output, context, cache.k32(), cache.k16(), cache.v32(), cache.v16(), io.scaledQ(), io.lengths(),
-                cache.pages(), centre, solution, scales, parts, cache.format(), shape.headDim(), shape.valueDim(), cache.pageSize(), shape.kvHeads(), shape.group(), grid.headsPerGroup(), splits));
+                cache.pages(), centre, solution, scales, parts, format, shape.headDim(), shape.valueDim(), cache.pageSize(), shape.kvHeads(), shape.group(),
+                grid.headsPerGroup(), splits));
         tasks.task("merge", TaskAppender.groups(Math.ceilDiv(io.o().getSize(), grid.threads()), grid.threads()),
                 graphed -> graphed.task("merge", CovarianceDecode::merge, context, parts, io.o(), shape.valueDim(), splits));
     }
@@ -174,13 +178,13 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     }
 
     @Override
-    public float kbar(int row, int d) {
-        return kbar.get(row * shape.headDim() + d);
+    public void kbar(int row, float[] to) {
+        FloatArrays.copy(kbar, row * to.length, to);
     }
 
     @Override
-    public float x(int row, int d) {
-        return x.get(row * shape.headDim() + d);
+    public void x(int row, float[] to) {
+        FloatArrays.copy(x, row * to.length, to);
     }
 
     /** The key that a head's numbers are about (B*H,D). */

@@ -26,23 +26,33 @@ public final class CovarianceDecodeVariant implements DecodeVariant {
         return DecodeMethod.COVARIANCE;
     }
 
+    /** A query sees the newest tokens of its sequence, as many as the window has. */
+    @Override
+    public boolean takesSpans() {
+        return true;
+    }
+
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return KernelVariant.unlessTooLarge(DecodeGrid.of(device, shape).largestFloats(shape));
+        return KernelVariant.unlessTooLarge(DecodeGrid.of(device, shape, options.window()).largestFloats(shape));
     }
 
     @Override
     public WorkGroupDemand demand(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return DecodeGrid.of(device, shape).demand(shape);
+        return DecodeGrid.of(device, shape, options.window()).demand(shape);
     }
 
     @Override
     public DecodeTasks tasks(VariantDevice device, CacheArrays cache, AttentionShape shape, LlaOptions options, DecodeArrays io) {
-        return tasks(device, PagedArrays.of(cache, shape.batch()), shape, io);
+        return tasks(device, PagedArrays.of(cache, shape.batch()), shape, options.window(), io);
     }
 
-    /** The same over a cache in pages. */
-    public static DecodeTasks tasks(VariantDevice device, PagedArrays cache, AttentionShape shape, DecodeArrays io) {
-        return new CovarianceDecodeTasks(cache, shape, DecodeGrid.of(device, shape), io);
+    /**
+     * The same over a cache in pages.
+     *
+     * @param window 0 for none
+     */
+    public static DecodeTasks tasks(VariantDevice device, PagedArrays cache, AttentionShape shape, int window, DecodeArrays io) {
+        return new CovarianceDecodeTasks(cache, shape, window, DecodeGrid.of(device, shape, window), io);
     }
 }

@@ -38,8 +38,12 @@ public record DecodeGrid(int headsPerGroup, int splits, int chunks, int covarian
     /** TornadoVM's PTX backend changes the size of work-groups that use many registers, unless they are small. */
     private static final int MOST_PTX_THREADS = 64;
 
-    /** Sizes for a step that keep the device busy, and fit its work-groups where those of one head do. */
-    static DecodeGrid of(VariantDevice traits, AttentionShape shape) {
+    /**
+     * Sizes for a step that keep the device busy, and fit its work-groups where those of one head do.
+     *
+     * @param window tokens that a query sees; 0 for all
+     */
+    static DecodeGrid of(VariantDevice traits, AttentionShape shape, int window) {
         DeviceInfo device = traits.info();
         WorkGroupLimits limits = traits.limits();
         int computeUnits = traits.computeUnits();
@@ -57,7 +61,7 @@ public record DecodeGrid(int headsPerGroup, int splits, int chunks, int covarian
         }
         int units = shape.batch() * shape.heads() / heads;
         int splits = Math.clamp(Math.ceilDiv(groupsWanted, units), 1,
-                Math.max(1, shape.keyLength() / SHORTEST_SPLIT));
+                Math.max(1, (window == 0 ? shape.keyLength() : Math.min(window, shape.keyLength())) / SHORTEST_SPLIT));
         boolean localSolve = solveBytes(shape) <= Math.min(localBytes, LOCAL_SOLVE_BYTES);
         int chunks = Math.ceilDiv(heads * tiles, most);
         int covarianceThreads = Math.min(most, Math.ceilDiv(Math.ceilDiv(heads * tiles, chunks), 32) * 32);

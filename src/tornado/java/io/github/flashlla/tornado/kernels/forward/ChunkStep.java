@@ -16,15 +16,16 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <pre>
  *   append   k, v (chunk,Hkv,D)    -> cache
- *   copy     cache                 -> keys, values (Hkv,Sk,D)       Sk = position + chunk; 0 beyond the last token
- *   queries  q (chunk,H,D)         -> (H,chunk,D), and Sk           0 beyond the last token
+ *   copy     cache                 -> keys, values (Hkv,Sk,D)       Sk = position - first + chunk; 0 beyond the last token
+ *   queries  q (chunk,H,D)         -> (H,chunk,D), Sk, and spans    0 beyond the last token
  *   rows     o (H,chunk,Dv)        -> (chunk,H,Dv)                  0 beyond the last token
  * </pre>
  *
  * <p>Causal masking is aligned bottom-right, so query i of the chunk sees what the cache had and the chunk's first i + 1 tokens. A copy
  * is one read and one write of each key; the forward pass reads it once an iteration for every block of queries.
  *
- * <p>{@code span}: sequence, position of its first token in the sequence, tokens, at most {@code chunk}.
+ * <p>{@code span}: sequence, position of its first token in the sequence, tokens, at most {@code chunk}, and the first token of the
+ * sequence that the chunk sees: 0 but for a window.
  */
 public final class ChunkStep {
     private static final int THREADS = 64;
@@ -61,8 +62,9 @@ public final class ChunkStep {
      */
     public static void copy(KernelContext context, IntArray span, IntArray pages, FloatArray c32, HalfFloatArray c16, FloatArray out,
             int format, int dim, int pageSize, int kvHeads, int perSequence, int chunk) {
-        int Sk = span.get(1) + chunk;
-        int end = span.get(1) + span.get(2);
+        int first = span.get(3);
+        int Sk = span.get(1) - first + chunk;
+        int end = span.get(1) - first + span.get(2);
         int width = kvHeads * dim; // tokens first: with a division by Sk, TornadoVM's SPIR-V is not valid
         for (int n = context.globalIdx; n < Sk * width; n += context.globalGroupSizeX) {
             int token = n / width;
@@ -71,7 +73,7 @@ public final class ChunkStep {
             float value = 0f;
             if (token < end) {
                 value = CacheLayout.element(c32, c16, format & 1, CacheLayout.at(pages, perSequence, pageSize, kvHeads, format,
-                        span.get(0) * kvHeads + kvHead, token, d, dim));
+                        span.get(0) * kvHeads + kvHead, first + token, d, dim));
             }
             out.set((kvHead * Sk + token) * dim + d, value);
         }
@@ -79,15 +81,22 @@ public final class ChunkStep {
 
     /**
      * @param q (chunk,H,D)
-     * @param sizes receives Sk; the rest stays
+     * @param sizes receives Sk and, with a window, which keys each query sees; the rest stays
      * @param out (H,chunk,D)
+     * @param window 0 for none
      */
     public static void queries(KernelContext context, IntArray span, FloatArray q, IntArray sizes, FloatArray out, int dim, int heads,
-            int chunk) {
+            int chunk, int window) {
+        int before = span.get(1) - span.get(3);
         if (context.globalIdx == 0) {
-            int Sk = span.get(1) + chunk;
+            int Sk = before + chunk;
             if (sizes.get(ProblemData.SK) != Sk) { // read, so that TornadoVM copies the rest to the device
                 sizes.set(ProblemData.SK, Sk);
+            }
+        }
+        if (window > 0) {
+            for (int n = context.globalIdx; n < chunk; n += context.globalGroupSizeX) {
+                ProblemData.setSpan(sizes, n, Math.max(before + n + 1 - window, 0), before + n + 1);
             }
         }
         for (int n = context.globalIdx; n < heads * chunk * dim; n += context.globalGroupSizeX) {

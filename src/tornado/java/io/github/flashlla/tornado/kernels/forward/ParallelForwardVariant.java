@@ -66,13 +66,13 @@ public final class ParallelForwardVariant implements ForwardVariant {
         int rows = Math.toIntExact(s.rows());
         float scale = (float) options.scaleFor(s.headDim());
         ProblemArrays p = b.problem();
-        tasks.loop("lla_softmax", rows, graph -> graph.task("lla_softmax", ParallelForward::softmax, b.q(), b.k(), b.centre(), b.kbar(),
-                b.scratch(), sizes, rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, p.flags()));
-        tasks.loop("lla_solve", rows, graph -> graph.task("lla_solve", ParallelForward::solve, b.q(), b.k(), b.centre(), b.kbar(), b.ridge(),
-                b.x(), b.scratch(), b.stats(), sizes, rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, p.flags(),
-                (float) options.tolerance(), GpuForwardVariant.keptResiduals(s, options)));
-        tasks.loop("lla_forward", rows, graph -> graph.task("lla_forward", ParallelForward::output, b.q(), b.k(), b.v(), b.centre(), b.kbar(),
-                b.x(), b.scratch(), b.o(), b.logSumExp(), sizes, rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(),
-                s.valueDim(), scale, p.flags()));
+        tasks.loop("lla_softmax", rows, (graph, threads) -> graph.task("lla_softmax", ParallelForward::softmax, b.q(), b.k(), b.centre(),
+                b.kbar(), b.scratch(), sizes, threads, rows, s.group(), s.queryLength(), s.keyLength(), s.headDim(), scale, p.flags()));
+        tasks.loop("lla_solve", rows, (graph, threads) -> graph.task("lla_solve", ParallelForward::solve, b.q(), b.k(), b.centre(),
+                b.kbar(), b.ridge(), b.x(), b.scratch(), b.stats(), sizes, threads, rows, s.group(), s.queryLength(), s.keyLength(),
+                s.headDim(), scale, p.flags(), (float) options.tolerance(), GpuForwardVariant.keptResiduals(s, options)));
+        tasks.loop("lla_forward", rows, (graph, threads) -> graph.task("lla_forward", ParallelForward::output, b.q(), b.k(), b.v(),
+                b.centre(), b.kbar(), b.x(), b.scratch(), b.o(), b.logSumExp(), sizes, threads, rows, s.group(), s.queryLength(),
+                s.keyLength(), s.headDim(), s.valueDim(), scale, p.flags()));
     }
 }

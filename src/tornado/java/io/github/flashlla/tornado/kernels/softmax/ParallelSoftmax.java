@@ -32,47 +32,50 @@ public final class ParallelSoftmax {
      * @param lse out (B,H,Sq)
      * @param sizes see {@link SoftmaxData}
      * @param scale one element
-     * @param rows B H Sq
+     * @param threads bounds the loop and nothing else ({@link io.github.flashlla.tornado.graph.TaskAppender#loop} says why)
+     * @param rows B H Sq; threads beyond them do nothing
      */
     public static void softmax(FloatArray q, FloatArray k, FloatArray v, FloatArray o, FloatArray lse, IntArray sizes, FloatArray scale,
-            int rows, int D, int Dv) {
-        for (@Parallel int row = 0; row < rows; row++) {
-            int Sq = sizes.get(SoftmaxData.SQ);
-            int Sk = sizes.get(SoftmaxData.SK);
-            int key0 = row / Sq / sizes.get(SoftmaxData.GROUP) * Sk;
-            int seen = SoftmaxData.sees(row % Sq, sizes.get(SoftmaxData.FIRST_SEES), Sk);
-            float factor = scale.get(0);
-            float[] w = new float[KEYS];
-            float max = Masking.LOW;
-            float total = 0f;
-            for (int d = 0; d < Dv; d++) {
-                o.set(row * Dv + d, 0f);
-            }
-            for (int j0 = 0; j0 < seen; j0 += KEYS) {
-                float top = max;
-                for (int n = 0; n < KEYS; n++) {
-                    w[n] = j0 + n < seen ? factor * product(q, row, k, key0 + Math.min(j0 + n, Sk - 1), D) : Masking.LOW;
-                    top = Math.max(top, w[n]);
+            int threads, int rows, int D, int Dv) {
+        for (@Parallel int row = 0; row < threads; row++) {
+            if (row < rows) {
+                int Sq = sizes.get(SoftmaxData.SQ);
+                int Sk = sizes.get(SoftmaxData.SK);
+                int key0 = row / Sq / sizes.get(SoftmaxData.GROUP) * Sk;
+                int seen = SoftmaxData.sees(row % Sq, sizes.get(SoftmaxData.FIRST_SEES), Sk);
+                float factor = scale.get(0);
+                float[] w = new float[KEYS];
+                float max = Masking.LOW;
+                float total = 0f;
+                for (int d = 0; d < Dv; d++) {
+                    o.set(row * Dv + d, 0f);
                 }
-                float shrink = TornadoMath.exp(max - top);
-                total = total * shrink;
-                for (int n = 0; n < KEYS; n++) {
-                    w[n] = TornadoMath.exp(w[n] - top);
-                    total = total + w[n];
+                for (int j0 = 0; j0 < seen; j0 += KEYS) {
+                    float top = max;
+                    for (int n = 0; n < KEYS; n++) {
+                        w[n] = j0 + n < seen ? factor * product(q, row, k, key0 + Math.min(j0 + n, Sk - 1), D) : Masking.LOW;
+                        top = Math.max(top, w[n]);
+                    }
+                    float shrink = TornadoMath.exp(max - top);
+                    total = total * shrink;
+                    for (int n = 0; n < KEYS; n++) {
+                        w[n] = TornadoMath.exp(w[n] - top);
+                        total = total + w[n];
+                    }
+                    for (int d = 0; d < Dv; d++) {
+                        float sum = o.get(row * Dv + d) * shrink;
+                        for (int n = 0; n < KEYS; n++) {
+                            sum = sum + w[n] * v.get((key0 + Math.min(j0 + n, Sk - 1)) * Dv + d);
+                        }
+                        o.set(row * Dv + d, sum);
+                    }
+                    max = top;
                 }
                 for (int d = 0; d < Dv; d++) {
-                    float sum = o.get(row * Dv + d) * shrink;
-                    for (int n = 0; n < KEYS; n++) {
-                        sum = sum + w[n] * v.get((key0 + Math.min(j0 + n, Sk - 1)) * Dv + d);
-                    }
-                    o.set(row * Dv + d, sum);
+                    o.set(row * Dv + d, o.get(row * Dv + d) / Math.max(total, TINY));
                 }
-                max = top;
+                lse.set(row, seen > 0 ? max + TornadoMath.log(Math.max(total, TINY)) : Float.NEGATIVE_INFINITY);
             }
-            for (int d = 0; d < Dv; d++) {
-                o.set(row * Dv + d, o.get(row * Dv + d) / Math.max(total, TINY));
-            }
-            lse.set(row, seen > 0 ? max + TornadoMath.log(Math.max(total, TINY)) : Float.NEGATIVE_INFINITY);
         }
     }
 

@@ -48,7 +48,8 @@ public final class ParallelSoftmaxVariant implements SoftmaxVariant {
         IntArray sizes = SoftmaxData.sizes(s, options, s.keyLength());
         FloatArray scale = SoftmaxData.scale(s, options);
         tasks.transferOnce(sizes, scale);
-        tasks.loop("softmax", Math.toIntExact(s.rows()), graph -> graph.task("softmax", ParallelSoftmax::softmax, b.q(), b.k(),
-                b.v(), b.o(), b.logSumExp(), sizes, scale, Math.toIntExact(s.rows()), s.headDim(), s.valueDim()));
+        int rows = Math.toIntExact(s.rows());
+        tasks.loop("softmax", rows, (graph, threads) -> graph.task("softmax", ParallelSoftmax::softmax, b.q(), b.k(), b.v(), b.o(),
+                b.logSumExp(), sizes, scale, threads, rows, s.headDim(), s.valueDim()));
     }
 }

@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.kernels.tile;
 
+import io.github.flashlla.InvalidInputException;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -15,6 +16,8 @@ public final class CacheLayout {
     public static final int ROW_MAJOR = 2;
     /** A sequence's rows are in pages, which a table names; else a sequence is one page, that of its own number. */
     public static final int PAGED = 4;
+    /** From this bit on: the newest tokens that a query sees; 0 for all. */
+    private static final int WINDOW = 8;
 
     private CacheLayout() {}
 
@@ -56,6 +59,33 @@ public final class CacheLayout {
             at = index(row, d, dim);
         }
         return at;
+    }
+
+    /**
+     * A format with a window.
+     *
+     * @param window 0 for none
+     * @param capacity most tokens of a sequence
+     * @throws InvalidInputException if a window shorter than the capacity exceeds what the bits hold
+     */
+    public static int withWindow(int format, int window, int capacity) {
+        int most = Integer.MAX_VALUE / WINDOW;
+        if (window >= capacity) {
+            return format;
+        }
+        if (window > most) {
+            throw new InvalidInputException("a window of " + window + " keys exceeds the " + most + " that decoding takes on this device");
+        }
+        return format + WINDOW * window;
+    }
+
+    /** The first token that the newest of {@code length} sees. */
+    public static int first(int format, int length) {
+        int first = 0;
+        if (format >= WINDOW) {
+            first = Math.max(length - format / WINDOW, 0);
+        }
+        return first;
     }
 
     /**

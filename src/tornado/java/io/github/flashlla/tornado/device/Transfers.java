@@ -1,0 +1,82 @@
+package io.github.flashlla.tornado.device;
+
+import java.util.Collections;
+import java.util.IdentityHashMap;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+
+/**
+ * How one run of a graph departs from copying each of its arrays as a whole: what it does not send, what is filled while other arrays are
+ * sent, and who takes parts of an array while the rest of it is read. Arrays count by identity.
+ */
+public final class Transfers {
+    private final Set<Object> spared = Collections.newSetFromMap(new IdentityHashMap<>());
+    private final Map<Object, CompletableFuture<?>> fillings = new IdentityHashMap<>();
+    private final Map<Object, Receiver> receivers = new IdentityHashMap<>();
+    private volatile Measured measured;
+
+    /** Takes what was read from the device. */
+    @FunctionalInterface
+    public interface Receiver {
+        /**
+         * Elements {@code from} to {@code to} are in the host's array; called from first to last, on the thread that reads.
+         *
+         * @param to exclusive
+         */
+        void read(int from, int to);
+    }
+
+    /**
+     * What was seen of the run's times while it had the device to itself.
+     *
+     * @param clock null without a clock
+     * @param readNanos host time that copies of whole arrays from the device took
+     * @param partNanos the same of arrays in parts, which TornadoVM's profiler does not see
+     */
+    record Measured(RunClock.Times clock, long readNanos, long partNanos) {}
+
+    void measured(Measured seen) {
+        measured = seen;
+    }
+
+    /** Of the last run with these. */
+    Measured measured() {
+        return measured;
+    }
+
+    /** The device has this array from an earlier run, or does not read it in this one. */
+    public void spare(Object array) {
+        spared.add(array);
+    }
+
+    /** Another thread fills this array; it is sent when that has ended. */
+    public void fill(Object array, CompletableFuture<?> filling) {
+        fillings.put(array, filling);
+    }
+
+    /** Has parts of this array taken as they come. */
+    public void receive(Object array, Receiver receiver) {
+        receivers.put(array, receiver);
+    }
+
+    /** Whether an array is sent, which it is ready for afterwards. */
+    boolean sends(Object array) {
+        boolean sent = !spared.contains(array);
+        CompletableFuture<?> filling = sent ? fillings.get(array) : null;
+        if (filling != null) {
+            filling.join();
+        }
+        return sent;
+    }
+
+    /** Null where nobody takes parts of it. */
+    Receiver receiver(Object array) {
+        return receivers.get(array);
+    }
+
+    /** What is done once all arrays are filled. */
+    public CompletableFuture<Void> filled() {
+        return CompletableFuture.allOf(fillings.values().toArray(CompletableFuture[]::new));
+    }
+}
