@@ -34,6 +34,8 @@ final class RowTrust {
      */
     private static final double MOST_OF_HALF = 2e-2;
     private static final int FEW_KEYS = 4;
+    /** A ridge this many times ||k||^2 leaves float32 the slopes of few keys, to eps / this. */
+    private static final double ORDINARY_RIDGE = 0x1p-9;
     /** Largest relative error of dq, and of dlambda, that is left to float32, or the tolerance above it. */
     private static final double GRADIENT_BAR = 1e-4;
     /** Largest error of the slopes x.(k - kbar), which dk and dv are linear in, that is left to float32. It is a bound, ten times too much as a rule. */
@@ -228,18 +230,23 @@ final class RowTrust {
     }
 
     /**
-     * Queries whose gradients are small differences: one key has nearly all of the weight, few keys are seen, or most of x lies outside
-     * the span of keys, so that u.x cancels.
+     * Queries whose gradients are small differences: one key has nearly all of the weight, few keys are seen beside a small ridge, or most
+     * of x lies outside the span of keys, so that u.x cancels.
      */
     BitSet cancelling(SolveSizes sizes) {
         BitSet rows = new BitSet();
         for (int row = 0; row < sizes.effectiveKeys().length; row++) {
             int seen = visible.applyAsInt(row);
-            if (seen > 1 && (seen <= FEW_KEYS || sizes.effectiveKeys()[row] < NEARLY_ONE || outside(row, sizes))) {
+            if (seen > 1 && (seen <= FEW_KEYS && strained(row) || sizes.effectiveKeys()[row] < NEARLY_ONE || outside(row, sizes))) {
                 rows.set(row);
             }
         }
         return rows;
+    }
+
+    private boolean strained(int row) {
+        double key = keySize[shape.kvHeadOf(row)];
+        return !(ridges.of(row) >= ORDINARY_RIDGE * key * key);
     }
 
     /**

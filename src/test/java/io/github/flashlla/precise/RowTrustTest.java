@@ -1,6 +1,7 @@
 package io.github.flashlla.precise;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
@@ -62,7 +63,19 @@ class RowTrustTest {
         assertEquals(doubted, trust.cancelling(sizes).get(0));
     }
 
-    /** Of ordinary inputs only queries of two to four keys, so that float64 costs next to nothing. */
+    /** Few keys beside an ordinary ridge stay in float32: every causal problem has such queries, at every run. */
+    @ParameterizedTest
+    @CsvSource({"1, 3, false", "0.1, 3, true", "0.1, 5, false"})
+    void fewKeysAreInDoubtBesideASmallRidge(double ridge, int seen, boolean doubted) {
+        AttentionShape shape = new AttentionShape(1, 1, 1, 1, seen, 64, 64);
+        Tensor q = Tensor.allocate(DataType.FLOAT32, shape.queryDims());
+        RowTrust trust = new RowTrust(shape, q, 1, new Ridges(null, ridge), LlaOptions.defaults(), new double[] {11}, row -> seen);
+        // C x is 1 in size, and so is x.Cx
+        SolveSizes sizes = new SolveSizes(new double[] {1}, new double[] {1 + ridge}, new double[] {1 + ridge}, new double[] {2.5});
+        assertEquals(doubted, trust.cancelling(sizes).get(0));
+    }
+
+    /** Of ordinary inputs only saturated queries of two to four keys, so that float64 costs next to nothing. */
     @ParameterizedTest
     @CsvSource({"1e-3", "1e-5"})
     void ordinaryGradientsStayInFloat32(double tolerance) {
@@ -76,7 +89,7 @@ class RowTrustTest {
             assertEquals(0, result.recomputedRows());
             LlaGradients gradients = plan.newGradients();
             plan.backward(inputs, result, normal(random, shape.outputDims()), gradients);
-            assertEquals(2 * 3, gradients.recomputedRows());
+            assertTrue(gradients.recomputedRows() < 2 * 3);
         }
     }
 
