@@ -186,7 +186,7 @@ def main(args):
         follow(name, args, options, handle)
     if not rows:
         say("no peer is installed here; nothing was measured")
-        return 0
+        return 1 if options.record else 0  # what asked for a record goes on with it
     if options.record:
         record.write(options.record, so_far(True))
     else:

@@ -17,6 +17,8 @@ import io.github.flashlla.jvm.block.ForwardBlock;
 import io.github.flashlla.jvm.block.KeyValueHead;
 import io.github.flashlla.precise.FloatPlan;
 import io.github.flashlla.precise.KeptState;
+import io.github.flashlla.precise.KeySizes;
+import io.github.flashlla.precise.SolveSizes;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.text.Numbers;
@@ -40,6 +42,13 @@ final class JvmPlan implements FloatPlan {
     private long workspaceBytes;
     private KeyValueHead[] keyValues;
     private ForwardBlock[] blocks;
+    /** ||o_i|| of each query of the last run. */
+    private final double[] outputNorms;
+    private KeySizes keySizes;
+    /** Of the last run; null where it kept no state. */
+    private SolveSizes solveSizes;
+    /** For {@link #solveSizes}; null until it is needed. */
+    private SolveSizes solveRoom;
     private BackwardPass backward;
 
     JvmPlan(DeviceState device, WorkerPool pool, BlockLoops kernels, AttentionShape shape, LlaOptions options,
@@ -54,7 +63,9 @@ final class JvmPlan implements FloatPlan {
         this.workers = (int) Math.min(pool.threads(), blockCount());
         boolean keepWeights = keepsWeights(1, workers);
         int heads = Math.multiplyExact(shape.batch(), shape.kvHeads());
-        this.workspaceBytes = heads * KeyValueHead.bytes(shape) + workers * ForwardBlock.bytes(shape, options, keepWeights);
+        this.outputNorms = new double[Math.toIntExact((long) shape.batch() * shape.heads() * shape.queryLength())];
+        this.workspaceBytes = heads * KeyValueHead.bytes(shape) + workers * ForwardBlock.bytes(shape, options, keepWeights)
+                + outputNorms.length * (long) Double.BYTES;
         if (KeyValueHead.bytes(shape) > 2L * Integer.MAX_VALUE) {
             throw new InvalidInputException("jvm: one head of " + shape + " takes more than 2^32 bytes; use fewer keys");
         }
@@ -82,10 +93,14 @@ final class JvmPlan implements FloatPlan {
 
     @Override
     public double[] forward(LlaInputs inputs, LlaResult result, Supplier<KeptState> wanted) {
-        KeptState kept = wanted.get(); // the same processors would do both
         long start = System.nanoTime();
+        KeySizes[] sizes = new KeySizes[keyValues.length];
         pool.forEach(Math.min(pool.threads(), keyValues.length), keyValues.length,
-                (worker, head) -> keyValues[(int) head].load(inputs, head));
+                (worker, head) -> sizes[(int) head] = keyValues[(int) head].measure(inputs, head));
+        keySizes = KeySizes.of(sizes);
+        KeptState kept = wanted.get(); // the same processors would do both
+        SolveSizes solved = kept == null ? null : solveRoom();
+        solveSizes = solved;
         pool.forEach(workers, blockCount(), (worker, index) -> {
             // head by head, so that threads share one head's keys in cache; longest causal rows first within it
             long head = index / blocksPerHead;
@@ -93,7 +108,7 @@ final class JvmPlan implements FloatPlan {
             int i0 = block * ROWS;
             int kvHead = (int) (head / shape.group());
             blocks[worker].run(head, i0, Math.min(ROWS, shape.queryLength() - i0), keyValues[kvHead],
-                    inputs, result, kept);
+                    inputs, result, kept, solved, outputNorms);
         });
         long pairIterations = 0;
         for (ForwardBlock block : blocks) {
@@ -101,7 +116,26 @@ final class JvmPlan implements FloatPlan {
         }
         result.setPairIterations(pairIterations);
         result.setTiming(Timing.ofWall(System.nanoTime() - start));
-        return null;
+        return outputNorms;
+    }
+
+    private SolveSizes solveRoom() {
+        if (solveRoom == null) {
+            long bytes = 4L * outputNorms.length * Double.BYTES;
+            solveRoom = orTellMemory(bytes, () -> SolveSizes.allocate(outputNorms.length));
+            workspaceBytes += bytes;
+        }
+        return solveRoom;
+    }
+
+    @Override
+    public KeySizes keySizes() {
+        return keySizes;
+    }
+
+    @Override
+    public SolveSizes solveSizes() {
+        return solveSizes;
     }
 
     /** {@inheritDoc} The first call allocates the backward pass's buffers, which the plan then keeps. */

@@ -66,24 +66,6 @@ public final class DoubleLoops {
         return (s0 + s1) + (s2 + s3);
     }
 
-    /** ||left - right||^2 of {@code count} float32 elements of each, from where they start. */
-    static double squaredDistance(float[] left, int atLeft, float[] right, int atRight, int count) {
-        double s0 = 0;
-        double s1 = 0;
-        int i = 0;
-        for (; i + 2 <= count; i += 2) {
-            double d0 = (double) left[atLeft + i] - right[atRight + i];
-            double d1 = (double) left[atLeft + i + 1] - right[atRight + i + 1];
-            s0 += d0 * d0;
-            s1 += d1 * d1;
-        }
-        if (i < count) {
-            double last = (double) left[atLeft + i] - right[atRight + i];
-            s0 += last * last;
-        }
-        return s0 + s1;
-    }
-
     /** to += factor * from, over all of {@code to}. */
     static void add(double[] to, double factor, double[] from, int at) {
         for (int i = 0; i < to.length; i++) {

@@ -8,6 +8,7 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntToLongFunction;
 import java.util.stream.IntStream;
 
@@ -186,8 +187,13 @@ final class DoubleRows {
         }
     }
 
-    /** Writes dq and dridge of {@code rows}, and adds their part to dk and dv, which lack it. */
-    void backward(BitSet rows, Tensor gradOutput, LlaGradients gradients) {
+    /**
+     * Writes dq and dridge of {@code rows}, and adds their part to dk and dv, which lack it.
+     *
+     * @return whether all that was written is finite
+     */
+    boolean backward(BitSet rows, Tensor gradOutput, LlaGradients gradients) {
+        AtomicBoolean finite = new AtomicBoolean(true);
         forEach(rows, true, (kvHead, keys, head) -> {
             head.dk = cleared(head.dk, keys * shape.headDim());
             head.dv = cleared(head.dv, keys * shape.valueDim());
@@ -204,13 +210,19 @@ final class DoubleRows {
                 add(dv, head.dv, first * g.length);
             }
             store(gradients.dq(), (long) index * dq.length, dq);
+            if (!finite(dq) || !Double.isFinite(gradients.dridge().get(index))) {
+                finite.set(false);
+            }
             gradients.residual()[index] = (float) row.secondResidual;
             gradients.recurrenceResidual()[index] = (float) row.secondResidual;
         }, (kvHead, keys, head) -> {
-            add(gradients.dk(), (long) kvHead * shape.keyLength() * shape.headDim(), head.dk, keys * shape.headDim());
-            add(gradients.dv(), (long) kvHead * shape.keyLength() * shape.valueDim(), head.dv, keys * shape.valueDim());
+            boolean keysFinite = add(gradients.dk(), (long) kvHead * shape.keyLength() * shape.headDim(), head.dk, keys * shape.headDim());
+            if (!add(gradients.dv(), (long) kvHead * shape.keyLength() * shape.valueDim(), head.dv, keys * shape.valueDim()) || !keysFinite) {
+                finite.set(false);
+            }
         });
         gradients.setRecomputedRows(rows.cardinality());
+        return finite.get();
     }
 
     /**
@@ -259,12 +271,25 @@ final class DoubleRows {
         }
     }
 
-    private static void add(Tensor tensor, long at, double[] values, int count) {
+    /** Returns whether the sums are finite. */
+    private static boolean add(Tensor tensor, long at, double[] values, int count) {
         float[] sums = new float[count];
         tensor.copyTo(at, sums, 0, count);
+        boolean finite = true;
         for (int i = 0; i < count; i++) {
             sums[i] = (float) (sums[i] + values[i]);
+            finite &= Float.isFinite(sums[i]);
         }
         Magnitude.write(sums, count, tensor, at);
+        return finite;
+    }
+
+    private static boolean finite(double[] values) {
+        for (double value : values) {
+            if (!Float.isFinite((float) value)) {
+                return false;
+            }
+        }
+        return true;
     }
 }

@@ -26,6 +26,19 @@ public interface FloatPlan extends LlaPlan {
         return forward(inputs, result, kept);
     }
 
+    /**
+     * Asked by {@code kept} of {@link #forward(LlaInputs, LlaResult, Supplier)}: sizes of the run's k and v where the plan came by them as it
+     * read these; null where the host has to look.
+     */
+    default KeySizes keySizes() {
+        return null;
+    }
+
+    /** What the last forward run's solves came to, where kbar and x were wanted and the plan came by it; otherwise null. */
+    default SolveSizes solveSizes() {
+        return null;
+    }
+
     @Override
     default void forward(LlaInputs inputs, LlaResult result) {
         forward(inputs, result, () -> KeptState.of(result));

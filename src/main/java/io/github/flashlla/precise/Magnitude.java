@@ -2,6 +2,7 @@ package io.github.flashlla.precise;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
+import io.github.flashlla.LlaInputs;
 import io.github.flashlla.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -58,18 +59,17 @@ final class Magnitude {
         });
         float[] largest = new float[tensors.length];
         for (int i = 0; i < tensors.length; i++) {
-            int bits = 0;
-            for (int chunk = firstChunk[i]; chunk < firstChunk[i + 1]; chunk++) {
-                bits = Math.max(bits, most[chunk]);
-            }
-            largest[i] = Float.intBitsToFloat(bits);
+            largest[i] = largest(most, firstChunk[i], firstChunk[i + 1]);
         }
         return largest;
     }
 
     /** Of a chunk's elements. Without their sign, bits of floats are in the order of the floats, NaN last. */
     private static int largestBits(Tensor tensor, long from) {
-        int count = (int) Math.min(CHUNK, tensor.size() - from);
+        return largestBits(tensor, from, (int) Math.min(CHUNK, tensor.size() - from));
+    }
+
+    private static int largestBits(Tensor tensor, long from, int count) {
         if (tensor.type() == DataType.FLOAT16 && tensor.isRowMajor()) {
             return Float.floatToRawIntBits(Float.float16ToFloat(largestHalfBits(tensor, from, count)));
         }
@@ -120,39 +120,67 @@ final class Magnitude {
         }
     }
 
-    /** Largest ||k_j - mean|| of each key/value head, (B,Hkv). */
-    static double[] keys(Tensor k, AttentionShape shape) {
+    /** Sizes of q, k and v, which are read once, but for the keys. */
+    static Units.Sizes sizes(LlaInputs inputs) {
+        AttentionShape shape = inputs.shape();
+        int heads = shape.batch() * shape.kvHeads();
+        int queryChunks = Math.toIntExact(Math.ceilDiv(inputs.q().size(), CHUNK));
+        int[] most = new int[heads + queryChunks + Math.toIntExact(Math.ceilDiv(inputs.v().size(), CHUNK))];
+        double[] spread = new double[heads];
+        indices(most.length, inputs.q().size() + inputs.k().size() + inputs.v().size()).forEach(i -> {
+            if (i < heads) {
+                most[i] = head(inputs.k(), shape, i, spread);
+            } else if (i < heads + queryChunks) {
+                most[i] = largestBits(inputs.q(), (long) (i - heads) * CHUNK);
+            } else {
+                most[i] = largestBits(inputs.v(), (long) (i - heads - queryChunks) * CHUNK);
+            }
+        });
+        KeySizes keys = new KeySizes(largest(most, 0, heads), largest(most, heads + queryChunks, most.length), spread);
+        return new Units.Sizes(largest(most, heads, heads + queryChunks), keys);
+    }
+
+    private static float largest(int[] bits, int from, int end) {
+        int most = 0;
+        for (int i = from; i < end; i++) {
+            most = Math.max(most, bits[i]);
+        }
+        return Float.intBitsToFloat(most);
+    }
+
+    /** Bits of the largest element of one head's keys; {@code spread} receives its largest ||k_j - mean||. */
+    private static int head(Tensor k, AttentionShape shape, int head, double[] spread) {
         int length = shape.keyLength();
         int d = shape.headDim();
         int perChunk = rowsPerChunk(d);
-        double[] most = new double[shape.batch() * shape.kvHeads()];
-        indices(most.length, k.size()).forEach(head -> {
-            float[] rows = BUFFER.get();
-            double[] mean = new double[d];
-            for (int j = 0; j < length; j += perChunk) {
-                int count = Math.min(perChunk, length - j);
+        float[] rows = BUFFER.get();
+        double[] mean = new double[d];
+        int most = 0;
+        for (int j = 0; j < length; j += perChunk) {
+            int count = Math.min(perChunk, length - j);
+            long from = ((long) head * length + j) * d;
+            most = Math.max(most, largestBits(k, from, count * d)); // first, for it may use the same buffer
+            k.copyTo(from, rows, 0, count * d);
+            for (int at = 0; at < count * d; at += d) {
+                for (int c = 0; c < d; c++) {
+                    mean[c] += rows[at + c];
+                }
+            }
+        }
+        for (int c = 0; c < d; c++) {
+            mean[c] /= length;
+        }
+        double largest = 0;
+        for (int j = 0; j < length; j += perChunk) {
+            int count = Math.min(perChunk, length - j);
+            if (length > perChunk) {
                 k.copyTo(((long) head * length + j) * d, rows, 0, count * d);
-                for (int at = 0; at < count * d; at += d) {
-                    for (int c = 0; c < d; c++) {
-                        mean[c] += rows[at + c];
-                    }
-                }
             }
-            for (int c = 0; c < d; c++) {
-                mean[c] /= length;
+            for (int at = 0; at < count * d; at += d) {
+                largest = Math.max(largest, DoubleLoops.squaredDistance(rows, at, mean, d));
             }
-            double largest = 0;
-            for (int j = 0; j < length; j += perChunk) {
-                int count = Math.min(perChunk, length - j);
-                if (length > perChunk) {
-                    k.copyTo(((long) head * length + j) * d, rows, 0, count * d);
-                }
-                for (int at = 0; at < count * d; at += d) {
-                    largest = Math.max(largest, DoubleLoops.squaredDistance(rows, at, mean, d));
-                }
-            }
-            most[head] = Math.sqrt(largest);
-        });
+        }
+        spread[head] = Math.sqrt(largest);
         return most;
     }
 

@@ -41,6 +41,8 @@ public final class PrecisePlan implements LlaPlan {
     /** ||o_i|| as the device left o; null where they have to be computed. */
     private double[] lastNorms;
     private BitSet lastDoubtful;
+    /** Of the device's last gradients. */
+    private boolean lastGradientsFinite;
     /** For results that keep no state; null until one is needed. */
     private KeptState room;
     /** dL/do without the queries that float64 takes; null until there are some. */
@@ -140,12 +142,14 @@ public final class PrecisePlan implements LlaPlan {
             lastScaledInputs = inputs;
             lastScaledResult = result;
             Supplier<KeptState> look = () -> {
-                lastSizes = sameKeys ? lastSizes.with(inputs.q()) : Units.Sizes.of(inputs);
+                KeySizes found = plan.keySizes();
+                lastSizes = sameKeys ? lastSizes.with(inputs.q())
+                        : found == null ? Magnitude.sizes(inputs) : new Units.Sizes(Magnitude.largest(inputs.q()), found);
                 lastUnits = Units.of(lastSizes, inputs, options());
                 if (!lastUnits.equals(Units.AS_GIVEN)) {
                     throw new OtherUnits();
                 }
-                return kept[0] = kept(sameKeys ? lastTrust.keySize() : null);
+                return kept[0] = kept();
             };
             try {
                 lastNorms = sameKeys ? plan.forwardQueries(inputs, result, look) : plan.forward(inputs, result, look);
@@ -154,21 +158,21 @@ public final class PrecisePlan implements LlaPlan {
                 // what the device computed is worth nothing
             }
         } else {
-            lastSizes = Units.Sizes.of(inputs);
+            lastSizes = Magnitude.sizes(inputs);
             lastUnits = Units.of(lastSizes, inputs, options());
         }
         FloatPlan used = planFor(lastUnits);
         boolean asGiven = lastUnits.equals(Units.AS_GIVEN);
         lastScaledInputs = lastUnits.inputs(inputs);
         lastScaledResult = asGiven ? result : used.newResult();
-        lastNorms = used.forward(lastScaledInputs, lastScaledResult, () -> kept[0] = kept(null));
+        lastNorms = used.forward(lastScaledInputs, lastScaledResult, () -> kept[0] = kept());
         return kept[0];
     }
 
     /** Sees which inputs float32 carries whatever their solutions are; where these have to be looked at, they must be kept. */
-    private KeptState kept(double[] keySize) {
+    private KeptState kept() {
         lastTrust = new RowTrust(lastScaledInputs, lastUnits.options(options(), shape().headDim()),
-                Math.scalb(lastSizes.query(), -lastUnits.key()), keySize);
+                Math.scalb(lastSizes.query(), -lastUnits.key()), lastSizes.spread(lastUnits));
         lastCarried = lastTrust.allCarried();
         KeptState own = KeptState.of(lastScaledResult);
         if (own != null || lastCarried) {
@@ -186,8 +190,9 @@ public final class PrecisePlan implements LlaPlan {
     }
 
     private SolveSizes sizes(KeptState kept) {
-        return SolveSizes.of(lastScaledInputs.q(), kept, lastScaledResult.logSumExp(), lastUnits.options(options(), shape().headDim())
-                .scaleFor(shape().headDim()));
+        SolveSizes found = planFor(lastUnits).solveSizes();
+        return found != null ? found : SolveSizes.of(lastScaledInputs.q(), kept, lastScaledResult.logSumExp(),
+                lastUnits.options(options(), shape().headDim()).scaleFor(shape().headDim()));
     }
 
     private FloatPlan planFor(Units units) {
@@ -252,12 +257,12 @@ public final class PrecisePlan implements LlaPlan {
         cancelling.or(lastDoubtful);
         BitSet chosen = run(used, rows, rows.affordable(cancelling), from, g, gradients);
         int both = units.value() + loss;
-        rescale(gradients.dq(), both - units.key());
-        rescale(gradients.dk(), both - units.key());
-        rescale(gradients.dv(), loss);
-        rescale(gradients.dridge(), both - 2 * units.key());
-        rows.backward(chosen, gradOutput, gradients);
-        if (!Magnitude.allFinite(gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge())) {
+        boolean same = rescale(gradients.dq(), both - units.key());
+        same &= rescale(gradients.dk(), both - units.key());
+        same &= rescale(gradients.dv(), loss);
+        same &= rescale(gradients.dridge(), both - 2 * units.key());
+        boolean finite = rows.backward(chosen, gradOutput, gradients);
+        if (!finite || !(same && lastGradientsFinite) && !allFinite(gradients)) {
             throw new DeviceException(device + " computed gradients that are not finite; inputs or gradient may be beyond what float32 "
                     + "holds.");
         }
@@ -280,13 +285,15 @@ public final class PrecisePlan implements LlaPlan {
                         more.set(row);
                     }
                 }
-                if (!Magnitude.allFinite(gradients.dk(), gradients.dq())) {
+                lastGradientsFinite = allFinite(gradients);
+                if (!lastGradientsFinite) {
                     more.set(0, iterations.length);
                 }
             } catch (DeviceException e) { // numbers that are not finite
                 if (left.isEmpty() || attempt > 0) {
                     throw e;
                 }
+                lastGradientsFinite = false;
                 more.set(0, gradients.iterations().length);
             }
             if (more.equals(left) || attempt > 0 || !rows.affordable(more).equals(more)) {
@@ -295,6 +302,7 @@ public final class PrecisePlan implements LlaPlan {
             if (more.cardinality() == gradients.iterations().length) { // nothing is left to the device
                 gradients.dk().fill(0);
                 gradients.dv().fill(0);
+                lastGradientsFinite = true; // as soon as float64 has written the others
                 return more;
             }
             left = more;
@@ -309,10 +317,16 @@ public final class PrecisePlan implements LlaPlan {
         return gradientRoom;
     }
 
-    private static void rescale(Tensor tensor, int exponent) {
+    private static boolean allFinite(LlaGradients gradients) {
+        return Magnitude.allFinite(gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge());
+    }
+
+    /** Returns whether there was nothing to do. */
+    private static boolean rescale(Tensor tensor, int exponent) {
         if (exponent != 0) {
             Units.copy(tensor, tensor, exponent);
         }
+        return exponent == 0;
     }
 
     @Override

@@ -68,16 +68,10 @@ final class RowTrust {
 
     /**
      * @param largestQuery largest element of q
-     * @param known what {@link #keySize()} told of the same keys in the same units; null to find it out
+     * @param keySize largest ||k_j - mean|| of each key/value head (B,Hkv)
      */
-    RowTrust(LlaInputs inputs, LlaOptions options, double largestQuery, double[] known) {
-        this(inputs.shape(), inputs.q(), largestQuery, Ridges.of(inputs, options), options,
-                known == null ? Magnitude.keys(inputs.k(), inputs.shape()) : known, visibleKeys(inputs.shape(), options));
-    }
-
-    /** Largest ||k_j - mean|| of each key/value head (B,Hkv). */
-    double[] keySize() {
-        return keySize;
+    RowTrust(LlaInputs inputs, LlaOptions options, double largestQuery, double[] keySize) {
+        this(inputs.shape(), inputs.q(), largestQuery, Ridges.of(inputs, options), options, keySize, visibleKeys(inputs.shape(), options));
     }
 
     private static IntUnaryOperator visibleKeys(AttentionShape shape, LlaOptions options) {

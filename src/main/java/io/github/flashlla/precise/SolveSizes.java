@@ -10,13 +10,18 @@ import io.github.flashlla.Tensor;
  * @param xb x.(kbar - q)
  * @param effectiveKeys exp of the entropy of the weights: how many keys share the weight
  */
-record SolveSizes(double[] x, double[] b, double[] xb, double[] effectiveKeys) {
+public record SolveSizes(double[] x, double[] b, double[] xb, double[] effectiveKeys) {
+
+    /** Room for {@code rows} queries. */
+    public static SolveSizes allocate(int rows) {
+        return new SolveSizes(new double[rows], new double[rows], new double[rows], new double[rows]);
+    }
 
     /** @param logSumExp log of each query's total weight */
     static SolveSizes of(Tensor q, KeptState kept, Tensor logSumExp, double scale) {
         int rows = Math.toIntExact(logSumExp.size());
         int d = Math.toIntExact(q.size() / rows);
-        SolveSizes sizes = new SolveSizes(new double[rows], new double[rows], new double[rows], new double[rows]);
+        SolveSizes sizes = allocate(rows);
         int perChunk = Magnitude.rowsPerChunk(3 * d);
         Magnitude.indices(Math.ceilDiv(rows, perChunk), 3 * q.size()).forEach(chunk -> {
             int first = chunk * perChunk;
@@ -30,12 +35,25 @@ record SolveSizes(double[] x, double[] b, double[] xb, double[] effectiveKeys) {
                 int query = row * d;
                 int kbar = size + query;
                 int x = 2 * size + query;
-                double score = scale * DoubleLoops.dot(values, query, values, kbar, d);
-                sizes.x[first + row] = Math.sqrt(DoubleLoops.dot(values, x, values, x, d));
-                sizes.b[first + row] = Math.sqrt(DoubleLoops.squaredDistance(values, kbar, values, query, d));
-                sizes.xb[first + row] = DoubleLoops.dot(values, x, values, kbar, d) - DoubleLoops.dot(values, x, values, query, d);
+                double qk = 0;
+                double xx = 0;
+                double bb = 0;
+                double xb = 0;
+                for (int c = 0; c < d; c++) { // four sums, none of which waits for another
+                    double ofQuery = values[query + c];
+                    double ofKbar = values[kbar + c];
+                    double ofX = values[x + c];
+                    double ofB = ofKbar - ofQuery;
+                    qk += ofQuery * ofKbar;
+                    xx += ofX * ofX;
+                    bb += ofB * ofB;
+                    xb += ofX * ofB;
+                }
+                sizes.x[first + row] = Math.sqrt(xx);
+                sizes.b[first + row] = Math.sqrt(bb);
+                sizes.xb[first + row] = xb;
                 // entropy: log-sum-exp less the mean score
-                sizes.effectiveKeys[first + row] = Math.max(1, Math.exp(logSumExp.get(first + row) - score));
+                sizes.effectiveKeys[first + row] = Math.max(1, Math.exp(logSumExp.get(first + row) - scale * qk));
             }
         });
         return sizes;

@@ -6,6 +6,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 
 /**
  * Powers of two that bring a problem into the middle of float32's range. k, q to f k, f q with scale / f^2 and ridge f^2 leaves o
@@ -37,27 +38,26 @@ record Units(int key, int value) {
         return new Units(key, beyond(WINDOW, exponent(sizes.value())));
     }
 
-    /**
-     * Largest elements.
-     *
-     * @param query of q
-     * @param ownKey of k
-     * @param value of v
-     */
-    record Sizes(float query, float ownKey, float value) {
-        static Sizes of(LlaInputs inputs) {
-            float[] largest = Magnitude.largest(inputs.q(), inputs.k(), inputs.v());
-            return new Sizes(largest[0], largest[1], largest[2]);
-        }
-
+    /** @param query largest element of q */
+    record Sizes(float query, KeySizes keys) {
         /** The same keys and values under other queries. */
         Sizes with(Tensor q) {
-            return new Sizes(Magnitude.largest(q), ownKey, value);
+            return new Sizes(Magnitude.largest(q), keys);
+        }
+
+        /** {@link KeySizes#spread} in {@code units}. */
+        double[] spread(Units units) {
+            return units.key() == 0 ? keys.spread() : Arrays.stream(keys.spread()).map(size -> Math.scalb(size, -units.key())).toArray();
+        }
+
+        /** Of v. */
+        float value() {
+            return keys.value();
         }
 
         /** Of q and k. */
         float key() {
-            return Math.max(query, ownKey);
+            return Math.max(query, keys.key());
         }
     }
 

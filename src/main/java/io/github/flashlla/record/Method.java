@@ -48,7 +48,9 @@ public record Method(
         if (preconditioner != null && !preconditioner.equals("none")) {
             parts.add(preconditioner);
         }
-        parts.add(dataType + (precision == null ? "" : ","));
+        if (!dataType.equals(precision)) {
+            parts.add(dataType + (precision == null ? "" : ","));
+        }
         if (precision != null) {
             parts.add(precision + " products");
         }

@@ -16,6 +16,9 @@ import java.util.Map;
 
 /** What the page's template shows before anything else: which device, by how much, and whether it is right. */
 final class FirstScreen {
+    /** A hyphen at which browsers end no line: it is in the midst of a number. */
+    private static final char UNBREAKABLE = '\u2011';
+
     private final Comparison comparison;
     private final Pivot pivot;
     private final List<String> names;
@@ -142,7 +145,7 @@ final class FirstScreen {
     }
 
     private static String mean(Pivot.Row row) {
-        return row.baseline() ? "baseline" : row.mean() == null ? "" : row.mean().factor();
+        return row.mean() != null ? row.mean().factor() : row.baseline() ? "baseline" : ""; // some are the baseline of a workload that it lacks
     }
 
     private static String interval(GeometricMean mean) {
@@ -159,7 +162,7 @@ final class FirstScreen {
             return Map.of("label", label, "time", m.status().word(), "note", m.accuracy() == null ? "" : "error " + Numbers.error(m.accuracy().error()),
                     "kind", "bad");
         }
-        String note = (line.ratio() == null ? "" : factor(line.ratio()) + ", ") + "ok, error " + Numbers.error(m.accuracy().error());
+        String note = (line.ratio() == null ? "" : factor(line.ratio()) + ", ") + "ok, error " + Numbers.error(m.accuracy().error()).replace('-', UNBREAKABLE);
         boolean other = comparison.clock() == Comparison.Clock.KERNEL && !comparison.clock().has(m);
         return Map.of("label", label, "time", Numbers.time(comparison.medianNs(line)) + (other ? " wall" : ""), "note", note,
                 "kind", line == best ? "best" : "");

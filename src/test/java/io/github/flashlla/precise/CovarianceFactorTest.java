@@ -61,7 +61,6 @@ class CovarianceFactorTest {
         assertEquals(products, DoubleLoops.dot(numbers, 1, numbers, 2, count));
         assertEquals(products, DoubleLoops.dot(floats, 1, floats, 2, count));
         assertEquals(distances, DoubleLoops.squaredDistance(floats, 1, numbers, count));
-        assertEquals(distances, DoubleLoops.squaredDistance(floats, 2, floats, 1, count));
         double[] rows = new double[2 * count];
         double[] weights = new double[count];
         double[] sum = new double[2];

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
+import io.github.flashlla.LlaInputs;
 import io.github.flashlla.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -53,9 +54,16 @@ class MagnitudeTest {
         Tensor k = Tensor.allocate(type, shape.keyDims());
         k.fill(8);
         k.set(2 * 8999, 8 + 4); // the mean of head 0 moves by 4 / 9000 only
-        double[] largest = Magnitude.keys(k, shape);
-        assertEquals(4, largest[0], 1e-3);
-        assertEquals(0, largest[1]);
+        Tensor q = Tensor.allocate(type, shape.queryDims());
+        q.set(3, -3);
+        Tensor v = Tensor.allocate(type, shape.valueDims());
+        v.set(17999, 5);
+        Units.Sizes sizes = Magnitude.sizes(new LlaInputs(q, k, v, null));
+        assertEquals(4, sizes.keys().spread()[0], 1e-3);
+        assertEquals(0, sizes.keys().spread()[1]);
+        assertEquals(3, sizes.query());
+        assertEquals(12, sizes.keys().key());
+        assertEquals(5, sizes.value());
         double[] norms = Magnitude.rowNorms(k, 2);
         assertEquals(Math.sqrt(128), norms[0], 1e-12);
         assertEquals(Math.sqrt(64 + 144), norms[8999], 1e-12);

@@ -1,6 +1,7 @@
 package io.github.flashlla.report;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.record.BenchmarkRecord;
@@ -16,7 +17,9 @@ import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.report.compare.Comparison;
 import io.github.flashlla.report.compare.GeometricMean;
 import io.github.flashlla.report.compare.TimeRatio;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 
@@ -54,6 +57,24 @@ class FirstScreenTest {
         BenchmarkRecord second = Records.record("second", List.of(measured("cuda:0", LONG, tol(1e-3), 33, 3e-4), measured("cuda:0", LONG, tol(1e-2), 27, 1.8e-3)));
         String line = new EqualError(Comparison.of(List.of(new Named("first", first), new Named("second", second)), "jvm", Clock.WALL, null)).headlines().getFirst();
         assertTrue(line.contains(": cuda:0 (tol 0.01 float32) is the fastest, 27.") && line.contains("; jvm (tol 1e-3 float32) takes 3.0"), line);
+    }
+
+    /** A device that is alone on one workload has its mean over the others; numbers are not broken at their sign. */
+    @Test
+    @SuppressWarnings("unchecked")
+    void onlyTheBaselineIsCalledThat() {
+        Comparison comparison = Comparison.of(List.of(new Named("ours", Records.record("ours", List.of(measured("jvm", LONG, tol(1e-3), 3000, 2e-4),
+                measured("cuda:0", LONG, tol(1e-3), 30, 3e-4), measured("cuda:0", Records.workload(4096), tol(1e-3), 3, 3e-4))))), null, Clock.WALL, null);
+        Map<String, Object> block = ((List<Map<String, Object>>) new FirstScreen(comparison).pivot().get("blocks")).getFirst();
+        Map<String, String> means = new HashMap<>();
+        for (Map<String, Object> row : (List<Map<String, Object>>) block.get("rows")) {
+            means.put((String) row.get("name"), (String) row.get("mean"));
+            for (Map<String, Object> cell : (List<Map<String, Object>>) row.get("cells")) {
+                assertFalse(((String) cell.get("note")).contains("-"), cell.toString());
+            }
+        }
+        assertEquals("baseline", means.get("jvm"));
+        assertTrue(means.get("cuda:0").endsWith(" times as fast"), means.toString());
     }
 
     @Test

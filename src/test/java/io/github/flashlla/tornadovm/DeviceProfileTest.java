@@ -115,6 +115,11 @@ class DeviceProfileTest {
             assertEquals("the profile " + own.toAbsolutePath() + ", line 4,", DeviceProfile.namedIn(POCL, Pass.FORWARD, "cpu"));
             assertEquals(null, DeviceProfile.chosenBy(POCL, Pass.BACKWARD));
             assertEquals("devices.yaml of tornado-config", DeviceProfile.namedIn(POCL, Pass.BACKWARD, "cpu"));
+            assertEquals("other kernels in the profile " + own.toAbsolutePath(), DeviceProfile.otherOrder(POCL, Pass.FORWARD));
+            assertEquals("other kernels in devices.yaml of tornado-config", DeviceProfile.otherOrder(POCL, Pass.BACKWARD));
+            DeviceProfile.forceKernel("cpu");
+            assertEquals("another --kernel", DeviceProfile.otherOrder(POCL, Pass.FORWARD));
+            DeviceProfile.forceKernel(null);
             assertEquals(null, DeviceProfile.chosenBy(H200, Pass.FORWARD), "another device");
             assertTrue(DeviceProfile.flags().contains("-Dflashlla.profile=" + own.toAbsolutePath()), "children use it, too");
             assertTrue(!shipped.equals(List.of("parallel", "cpu")));
@@ -122,6 +127,12 @@ class DeviceProfileTest {
             InvalidInputException e = assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL));
             assertTrue(e.getMessage().startsWith("the profile " + own.toAbsolutePath() + " does not read at line 2: ") && e.getMessage().contains("fordward")
                     && e.getMessage().contains("forward") && !e.getMessage().contains("io.github") && e.getMessage().lines().count() == 1, e.getMessage());
+            Files.writeString(own, "- backend: opencl\n  forward: [tile, [cpu]]\n");
+            assertEquals("the profile " + own.toAbsolutePath() + " does not read at line 2: the value of 'forward' is of the wrong kind.",
+                    assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL)).getMessage());
+            Files.writeString(own, "backend\n");
+            assertEquals("the profile " + own.toAbsolutePath() + " does not read at line 1: it is no list of entries.",
+                    assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL)).getMessage());
         } finally {
             UserProfile.use(null);
         }

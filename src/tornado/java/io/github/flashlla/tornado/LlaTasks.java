@@ -130,6 +130,7 @@ public final class LlaTasks {
      */
     public static LlaTasks of(String deviceName, AttentionShape shape, LlaOptions options, LlaArrays arrays) {
         BackendDevice device = BackendDevices.open(deviceName);
+        options.requirePrecisionOf(device.info());
         arrays.requireApart();
         arrays.requireType(device.info());
         boolean sequences = arrays.sequences() != null;
@@ -142,7 +143,7 @@ public final class LlaTasks {
         List<ArrayCopy> copies = new ArrayList<>();
         LlaArrays own = arrays.copied(shape, inPlace, false, copies);
         Arrangement arranged = new Arrangement(sequences, own.isStrided());
-        return said(computed != options, checked(device, shape, computed, arranged, bytes(copies), (variant, packed, scratch) -> {
+        return marked(computed != options, checked(device, shape, computed, arranged, bytes(copies), (variant, packed, scratch) -> {
             FloatArray ridges = arrays.ridge();
             if (ridges == null) {
                 ridges = new FloatArray(Math.toIntExact(shape.rows()));
@@ -157,11 +158,12 @@ public final class LlaTasks {
     public static LlaTasks of(BackendDevice device, AttentionShape shape, LlaOptions options) {
         options.requirePrecisionOf(device.info());
         LlaOptions computed = KernelTable.computed(VariantDevice.of(device), shape, options, Arrangement.USUAL);
-        return said(computed != options, checked(device, shape, computed, Arrangement.USUAL, 0, (variant, packed, scratch) -> new LlaTasks(device,
+        return marked(computed != options, checked(device, shape, computed, Arrangement.USUAL, 0, (variant, packed, scratch) -> new LlaTasks(device,
                 shape, computed, Arrangement.USUAL, List.of(), variant, LlaBuffers.allocate(shape, computed, packed, scratch), false)));
     }
 
-    private static LlaTasks said(boolean inFloat32, LlaTasks tasks) {
+    /** For {@link #describe}. */
+    private static LlaTasks marked(boolean inFloat32, LlaTasks tasks) {
         tasks.inFloat32 = inFloat32;
         return tasks;
     }
@@ -172,7 +174,6 @@ public final class LlaTasks {
 
     private static LlaTasks checked(BackendDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged,
             long copied, Allocation allocation) {
-        options.requirePrecisionOf(device.info());
         VariantDevice traits = VariantDevice.of(device);
         ForwardVariant variant = KernelTable.forward(traits, shape, options, arranged);
         boolean jacobi = Masking.isJacobi(options);

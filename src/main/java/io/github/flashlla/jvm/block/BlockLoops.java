@@ -44,6 +44,16 @@ public interface BlockLoops {
      */
     boolean softmaxStep(int m, float[] scores, int start, float[] max, float[] total, float[] rescale);
 
+    /**
+     * The same, and the sum of exp(score - max) (score - max).
+     *
+     * @param drop receives old max - new max
+     * @param weighted receives the tile's addends, 0 where a score is minus infinity, from position 0
+     * @param weightedTotal the sum of the tiles so far, relative to {@code max} like {@code total}
+     */
+    boolean softmaxStep(int m, float[] scores, int start, float[] max, float[] total, float[] rescale, float[] drop, float[] weighted,
+            float[] weightedTotal);
+
     /** scores[i][lane] becomes exp(scores[i][lane] - max[lane]) * factor[lane] for i &lt; m, and sum[lane] grows by it. */
     void weights(int m, float[] scores, int start, float[] max, float[] factor, float[] sum);
 
@@ -70,7 +80,7 @@ public interface BlockLoops {
      */
     void keyGradients(int m, float[] s, float[] xk, float[] gu, float[] rows, int row);
 
-    /** sum[lane] += sum_i a[i][lane] for {@code m} values of i, an even number, from position {@code start}. */
+    /** sum[lane] += sum_i a[i][lane] for {@code m} values of i from position {@code start}. */
     void sum(int m, float[] a, int start, float[] sum);
 
     /**

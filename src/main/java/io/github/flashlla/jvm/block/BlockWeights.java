@@ -25,9 +25,12 @@ public final class BlockWeights {
     private final float[] p;
     private final float[] tileMax;
     private final float[] rescale = new float[ROWS];
-    private final float[] oldMax = new float[ROWS];
-    private final float[] oldTotal = new float[ROWS];
-    private final float[] lanes = new float[ROWS];
+    /** Old less new max of each lane in one step of the softmax. */
+    private final float[] drop = new float[ROWS];
+    /** Sum of p (s - max) of each lane. */
+    private final float[] slopeTotal = new float[ROWS];
+    /** What all of a lane's scores lack. */
+    private final double[] shared = new double[ROWS];
     /** Of each lane, the first key that its query sees, and the end of those it sees. */
     private final int[] from = new int[ROWS];
     private final int[] end = new int[ROWS];
@@ -38,6 +41,8 @@ public final class BlockWeights {
     /** Keys that every query of the block sees: from a first one to below this. */
     private int seenByAllFrom;
     private int seenByAll;
+    /** Lanes in use. */
+    private int rows;
 
     /** Running max of each lane's scores. */
     final float[] max = new float[ROWS];
@@ -78,6 +83,7 @@ public final class BlockWeights {
     /** Starts on queries i0 to i0+rows-1 and the keys of their head. */
     void begin(AttentionShape shape, LlaOptions options, int i0, int rows, KeyValueHead keyValues) {
         head = keyValues;
+        this.rows = rows;
         keys = 0;
         seenByAllFrom = 0;
         seenByAll = Integer.MAX_VALUE;
@@ -159,7 +165,6 @@ public final class BlockWeights {
         Arrays.fill(max, -Float.MAX_VALUE); // finite, so that a row without keys gives weights of 0 and not NaN
         Arrays.fill(total, 0);
         Arrays.fill(mean, 0);
-        float[] slopeTotal = lanes;
         if (slope != null) {
             Arrays.fill(slope, 0);
             Arrays.fill(slopeTotal, 0);
@@ -168,19 +173,18 @@ public final class BlockWeights {
             int m = tileRows(j0);
             int at = kept ? (j0 - first) * ROWS : 0;
             scores(q, j0, m, at);
-            if (slope != null) {
-                System.arraycopy(p, at, tile, 0, m * ROWS);
-                mask(j0, m, tile, 0, 0); // a weight of 0 times minus infinity is no number
-                System.arraycopy(max, 0, oldMax, 0, ROWS);
-                System.arraycopy(total, 0, oldTotal, 0, ROWS);
-            }
-            boolean rose = kernels.softmaxStep(m, p, at, max, total, rescale);
-            if (slope != null) {
-                slopes(rose, m, at, width, mean, slope, slopeTotal, tile);
+            if (slope == null) {
+                if (kernels.softmaxStep(m, p, at, max, total, rescale)) {
+                    kernels.scale(width, mean, 0, rescale);
+                }
+            } else {
+                // sums of p (s - max): those of the keys so far become relative to the new max
+                if (kernels.softmaxStep(m, p, at, max, total, rescale, drop, tile, slopeTotal)) {
+                    kernels.addScaled(width, slope, drop, mean);
+                    kernels.scale(width, slope, 0, rescale);
+                    kernels.scale(width, mean, 0, rescale);
+                }
                 kernels.accumulate(m, width, head.floats, rows + j0 * width, width, tile, 0, slope);
-            }
-            if (rose) {
-                kernels.scale(width, mean, 0, rescale);
             }
             if (kept) {
                 System.arraycopy(max, 0, tileMax, (j0 - first) / TILE_KEYS * ROWS, ROWS);
@@ -201,32 +205,21 @@ public final class BlockWeights {
         }
     }
 
-    /** Scores of the tile become p (s - max), and sums of it so far those relative to the new max. */
-    private void slopes(boolean rose, int m, int at, int width, float[] mean, float[] slope, float[] slopeTotal, float[] tile) {
-        if (rose) {
+    /**
+     * After {@link #softmax}, of the keys as given: relative to their centre every score lacks q.centre.
+     *
+     * @param into receives one per lane; minus infinity where a lane sees no key
+     */
+    void logSumExp(float[] q, float[] centre, float[] into) {
+        Arrays.fill(shared, 0);
+        for (int d = 0; d < dim; d++) {
             for (int lane = 0; lane < ROWS; lane++) {
-                oldMax[lane] -= max[lane];
-                slopeTotal[lane] = rescale[lane] * (slopeTotal[lane] + oldMax[lane] * oldTotal[lane]);
+                shared[lane] += (double) q[d * ROWS + lane] * centre[d];
             }
-            kernels.addScaled(width, slope, oldMax, mean);
-            kernels.scale(width, slope, 0, rescale);
         }
         for (int lane = 0; lane < ROWS; lane++) {
-            oldMax[lane] = -max[lane];
+            into[lane] = visible(lane) == 0 ? Float.NEGATIVE_INFINITY : (float) (max[lane] + Math.log(total[lane]) + shared[lane]);
         }
-        kernels.weigh(m, p, at, tile, 0, oldMax, tile, 0, slopeTotal);
-    }
-
-    /** After {@link #softmax}, of the keys as given: relative to their centre every score lacks q.centre. */
-    float logSumExp(int lane, float[] q, float[] centre) {
-        if (visible(lane) == 0) {
-            return Float.NEGATIVE_INFINITY;
-        }
-        double sum = max[lane] + Math.log(total[lane]);
-        for (int d = 0; d < dim; d++) {
-            sum += (double) q[d * ROWS + lane] * centre[d];
-        }
-        return (float) sum;
     }
 
     /**
@@ -259,11 +252,11 @@ public final class BlockWeights {
 
     /** Kept weights are relative to the max of their own time; makes them p_ij. */
     private void normalise() {
-        for (int j0 = first; j0 < keys; j0 += TILE_KEYS) {
-            int tile = (j0 - first) / TILE_KEYS * ROWS;
-            for (int lane = 0; lane < ROWS; lane++) {
-                rescale[lane] = (float) Math.exp(tileMax[tile + lane] - max[lane]) * factor[lane];
-            }
+        int tiles = tiles(keys - first);
+        kernels.weights(tiles, tileMax, 0, max, factor, rescale);
+        for (int tile = 0; tile < tiles; tile++) {
+            int j0 = first + tile * TILE_KEYS;
+            System.arraycopy(tileMax, tile * ROWS, rescale, 0, ROWS);
             kernels.scale(tileRows(j0), p, (j0 - first) * ROWS, rescale);
         }
     }
@@ -279,22 +272,25 @@ public final class BlockWeights {
         return 0;
     }
 
+    /** Scores of the tile at key {@code j0}; minus infinity where a lane does not see a key. */
     private void scores(float[] q, int j0, int m, int at) {
         kernels.multiply(m, dim, head.floats, head.keys + j0 * dim, dim, q, p, at);
-        mask(j0, m, p, at, Float.NEGATIVE_INFINITY);
-    }
-
-    /** Sets what a lane does not see of the tile at key {@code j0}. */
-    private void mask(int j0, int m, float[] tile, int at, float value) {
         if (j0 >= seenByAllFrom && j0 + m <= seenByAll) {
             return;
         }
+        // later queries see later keys, and lanes past the last query see none
+        int unseen = 0;
+        int begun = 0;
         for (int i = 0; i < m; i++) {
-            for (int lane = 0; lane < ROWS; lane++) {
-                if (j0 + i < from[lane] || j0 + i >= end[lane]) {
-                    tile[at + i * ROWS + lane] = value;
-                }
+            int row = at + i * ROWS;
+            while (unseen < rows && end[unseen] <= j0 + i) {
+                unseen++;
             }
+            while (begun < rows && from[begun] <= j0 + i) {
+                begun++;
+            }
+            Arrays.fill(p, row, row + unseen, Float.NEGATIVE_INFINITY);
+            Arrays.fill(p, row + begun, row + ROWS, Float.NEGATIVE_INFINITY);
         }
     }
 }

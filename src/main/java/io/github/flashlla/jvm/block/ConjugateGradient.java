@@ -146,6 +146,9 @@ final class ConjugateGradient {
                     }
                 }
             }
+            if (left == 0) {
+                break;
+            }
             precondition(inverseDiagonal);
             if (inverseDiagonal == null) {
                 System.arraycopy(turn, 0, newRz, 0, ROWS);

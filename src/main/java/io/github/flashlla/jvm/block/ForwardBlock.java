@@ -9,6 +9,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.precise.KeptState;
+import io.github.flashlla.precise.SolveSizes;
 import java.util.Arrays;
 
 /** FlashLLA's three passes over the keys for one block of queries, with one thread's scratch memory. */
@@ -42,6 +43,7 @@ public final class ForwardBlock {
     private final float[] xKbar = new float[ROWS];
     private final float[] sum = new float[ROWS];
     private final float[] logSumExp = new float[ROWS];
+    private final double[] sums = new double[ROWS];
     private final boolean[] known = new boolean[ROWS];
     private final float[] rowBuffer;
     private long pairIterations;
@@ -89,9 +91,11 @@ public final class ForwardBlock {
      * @param head b * H + h
      * @param keyValues this head's keys and values
      * @param kept receives kbar and x; may be null
+     * @param sizes receives what the solves came to; null where {@code kept} is
+     * @param outputNorms receives ||o_i|| of each query of all heads
      */
     public void run(long head, int i0, int rows, KeyValueHead keyValues, LlaInputs inputs, LlaResult result,
-            KeptState kept) {
+            KeptState kept, SolveSizes sizes, double[] outputNorms) {
         float[] centre = keyValues.centre;
         a.begin(keyValues);
         long firstRow = head * shape.queryLength() + i0;
@@ -110,8 +114,11 @@ public final class ForwardBlock {
             weights.softmax(a.scaledQ, a.kbar);
         } else {
             weights.softmaxWithSlope(a.scaledQ, a.kbar, aq, w);
-            for (int at = 0; at < aq.length; at++) { // (k - kbar).q is (s - sbar) / scale
-                aq[at] = aq[at] / scale + a.ridge[at % ROWS] * q[at];
+            for (int d = 0; d < dim; d++) {
+                for (int lane = 0; lane < ROWS; lane++) {
+                    int at = d * ROWS + lane;
+                    aq[at] = aq[at] / scale + a.ridge[lane] * q[at]; // (k - kbar).q is (s - sbar) / scale
+                }
             }
         }
         int iterations = solve(rows, centre);
@@ -119,11 +126,16 @@ public final class ForwardBlock {
 
         for (int row = 0; row < rows; row++) {
             pairIterations += (long) iterations * weights.visible(row);
-            logSumExp[row] = weights.logSumExp(row, a.scaledQ, centre);
         }
+        weights.logSumExp(a.scaledQ, centre, logSumExp);
         TensorRows.storeTransposed(output, rows, shape.valueDim(), result.output(), firstRow * shape.valueDim(), rowBuffer);
         TensorRows.store(logSumExp, 0, rows, result.logSumExp(), firstRow);
+        products(valueDim, output, output, sums);
+        for (int row = 0; row < rows; row++) {
+            outputNorms[(int) firstRow + row] = Math.sqrt(sums[row]);
+        }
         if (kept != null) {
+            measure((int) firstRow, rows, sizes);
             for (int d = 0; d < dim; d++) {
                 for (int row = 0; row < rows; row++) {
                     a.kbar[d * ROWS + row] += weights.visible(row) == 0 ? 0 : centre[d];
@@ -134,6 +146,35 @@ public final class ForwardBlock {
         }
         System.arraycopy(solver.iterations, 0, result.iterations(), (int) firstRow, rows);
         System.arraycopy(solver.residual, 0, result.residual(), (int) firstRow, rows);
+    }
+
+    /** What the solves came to; kbar is still relative to the centre of the keys. */
+    private void measure(int firstRow, int rows, SolveSizes sizes) {
+        products(dim, x, x, sums);
+        for (int row = 0; row < rows; row++) {
+            sizes.x()[firstRow + row] = Math.sqrt(sums[row]);
+        }
+        products(dim, b, b, sums);
+        for (int row = 0; row < rows; row++) {
+            sizes.b()[firstRow + row] = Math.sqrt(sums[row]);
+        }
+        products(dim, x, b, sums);
+        System.arraycopy(sums, 0, sizes.xb(), firstRow, rows);
+        products(dim, a.scaledQ, a.kbar, sums);
+        for (int row = 0; row < rows; row++) { // entropy: log of the total weight less the mean score
+            double entropy = weights.max[row] + Math.log(weights.total[row]) - sums[row];
+            sizes.effectiveKeys()[firstRow + row] = Math.max(1, Math.exp(entropy));
+        }
+    }
+
+    /** In float64: what is small beside its addends keeps its digits. */
+    private static void products(int dim, float[] left, float[] right, double[] sums) {
+        Arrays.fill(sums, 0);
+        for (int d = 0; d < dim; d++) {
+            for (int lane = 0; lane < ROWS; lane++) {
+                sums[lane] += (double) left[d * ROWS + lane] * right[d * ROWS + lane];
+            }
+        }
     }
 
     /** Pass 2: x = A^-1 (kbar - q). */

@@ -2,6 +2,8 @@ package io.github.flashlla.jvm.block;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.LlaInputs;
+import io.github.flashlla.precise.DoubleLoops;
+import io.github.flashlla.precise.KeySizes;
 import java.util.Arrays;
 
 /**
@@ -27,6 +29,7 @@ public final class KeyValueHead {
 
     private final AttentionShape shape;
     private final double[] sum;
+    private final float[] largest;
 
     private KeyValueHead(AttentionShape shape, float[] floats, int keys) {
         int dim = BlockLoops.padded(shape.headDim());
@@ -36,6 +39,7 @@ public final class KeyValueHead {
         this.values = keys + BlockLoops.padded(shape.keyLength()) * dim;
         this.centre = new float[dim];
         this.sum = new double[dim];
+        this.largest = new float[Math.max(dim, BlockLoops.padded(shape.valueDim()))];
     }
 
     /** Room for {@code count} heads. */
@@ -57,15 +61,52 @@ public final class KeyValueHead {
     public static long bytes(AttentionShape shape) {
         long dim = BlockLoops.padded(shape.headDim());
         return (long) BlockLoops.padded(shape.keyLength()) * (dim + BlockLoops.padded(shape.valueDim())) * Float.BYTES
-                + dim * (Float.BYTES + Double.BYTES);
+                + dim * (2L * Float.BYTES + Double.BYTES);
     }
 
     /** @param kvHead b * Hkv + hkv */
     public void load(LlaInputs inputs, long kvHead) {
+        read(inputs, kvHead);
+        centre();
+    }
+
+    /** The same, with a look at the sizes of what is loaded. */
+    public KeySizes measure(LlaInputs inputs, long kvHead) {
+        read(inputs, kvHead);
+        float key = largest(keys, centre.length);
+        float value = largest(values, BlockLoops.padded(shape.valueDim()));
+        centre();
+        double spread = 0;
+        for (int j = 0; j < shape.keyLength(); j++) {
+            int at = keys + j * centre.length;
+            spread = Math.max(spread, DoubleLoops.dot(floats, at, floats, at, centre.length));
+        }
+        return new KeySizes(key, value, new double[] {Math.sqrt(spread)});
+    }
+
+    private void read(LlaInputs inputs, long kvHead) {
+        TensorRows.loadHead(inputs.v(), kvHead, shape.keyLength(), shape.valueDim(), floats, values);
+        TensorRows.loadHead(inputs.k(), kvHead, shape.keyLength(), shape.headDim(), floats, keys);
+    }
+
+    /** Largest absolute value of rows of {@code width} elements, column by column, so that the loop is one of vectors. */
+    private float largest(int from, int width) {
+        Arrays.fill(largest, 0);
+        for (int j = 0; j < shape.keyLength(); j++) {
+            for (int d = 0; d < width; d++) {
+                largest[d] = Math.max(largest[d], Math.abs(floats[from + j * width + d]));
+            }
+        }
+        float most = 0;
+        for (float one : largest) {
+            most = Math.max(most, one);
+        }
+        return most;
+    }
+
+    private void centre() {
         int length = shape.keyLength();
-        int dim = BlockLoops.padded(shape.headDim());
-        TensorRows.loadHead(inputs.v(), kvHead, length, shape.valueDim(), floats, values);
-        TensorRows.loadHead(inputs.k(), kvHead, length, shape.headDim(), floats, keys);
+        int dim = centre.length;
         Arrays.fill(sum, 0);
         for (int j = 0; j < length; j++) {
             for (int d = 0; d < dim; d++) {

@@ -58,6 +58,12 @@ public final class ScalarBlockLoops implements BlockLoops {
 
     @Override
     public boolean softmaxStep(int m, float[] scores, int start, float[] max, float[] total, float[] rescale) {
+        return softmaxStep(m, scores, start, max, total, rescale, null, null, null);
+    }
+
+    @Override
+    public boolean softmaxStep(int m, float[] scores, int start, float[] max, float[] total, float[] rescale, float[] drop,
+            float[] weighted, float[] weightedTotal) {
         boolean rose = false;
         for (int lane = 0; lane < ROWS; lane++) {
             float newMax = max[lane];
@@ -65,13 +71,24 @@ public final class ScalarBlockLoops implements BlockLoops {
                 newMax = Math.max(newMax, scores[start + i * ROWS + lane]);
             }
             float sum = 0;
+            float weightedSum = 0;
             for (int i = 0; i < m; i++) {
                 int at = start + i * ROWS + lane;
-                scores[at] = (float) Math.exp(scores[at] - newMax);
+                float score = scores[at] - newMax;
+                scores[at] = (float) Math.exp(score);
                 sum += scores[at];
+                if (weighted != null) {
+                    weighted[i * ROWS + lane] = scores[at] == 0 ? 0 : scores[at] * score;
+                    weightedSum += weighted[i * ROWS + lane];
+                }
             }
+            float lower = Math.max(max[lane] - newMax, -Float.MAX_VALUE);
             rose |= newMax > max[lane];
-            rescale[lane] = (float) Math.exp(max[lane] - newMax);
+            rescale[lane] = (float) Math.exp(lower);
+            if (weighted != null) {
+                drop[lane] = lower;
+                weightedTotal[lane] = rescale[lane] * (weightedTotal[lane] + lower * total[lane]) + weightedSum;
+            }
             total[lane] = total[lane] * rescale[lane] + sum;
             max[lane] = newMax;
         }

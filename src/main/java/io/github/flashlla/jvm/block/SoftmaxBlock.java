@@ -51,10 +51,10 @@ public final class SoftmaxBlock {
         weights.begin(shape, options, i0, rows, keyValues);
         weights.softmax(q, keyValues.values, valueDim, output);
         for (int row = 0; row < rows; row++) {
-            logSumExp[row] = weights.logSumExp(row, q, keyValues.centre);
             result.iterations()[(int) firstRow + row] = 0;
             result.residual()[(int) firstRow + row] = 0;
         }
+        weights.logSumExp(q, keyValues.centre, logSumExp);
         TensorRows.storeTransposed(output, rows, shape.valueDim(), result.output(), firstRow * shape.valueDim(), rowBuffer);
         TensorRows.store(logSumExp, 0, rows, result.logSumExp(), firstRow);
     }

@@ -17,6 +17,8 @@ public final class VectorBlockLoops implements BlockLoops {
             FloatVector.SPECIES_PREFERRED.vectorBitSize() > 512 ? FloatVector.SPECIES_512 : FloatVector.SPECIES_PREFERRED;
     private static final int LANES = SPECIES.length();
     private static final int PANEL = 2 * LANES;
+    /** exp of it is 0, and 0 times it is a number. */
+    private static final float LOWEST = -1e3f;
 
     @Override
     public String description() {
@@ -194,6 +196,45 @@ public final class VectorBlockLoops implements BlockLoops {
     }
 
     @Override
+    public boolean softmaxStep(int m, float[] scores, int start, float[] max, float[] total, float[] rescale, float[] drop,
+            float[] weighted, float[] weightedTotal) {
+        boolean rose = false;
+        for (int lane = 0; lane < ROWS; lane += LANES) {
+            rose |= slopeLanes(m, scores, start + lane, max, total, rescale, drop, weighted, weightedTotal, lane);
+        }
+        return rose;
+    }
+
+    private static boolean slopeLanes(int m, float[] scores, int start, float[] max, float[] total, float[] rescale, float[] drop,
+            float[] weighted, float[] weightedTotal, int lane) {
+        FloatVector oldMax = load(max, lane);
+        FloatVector newMax = oldMax;
+        for (int i = 0; i < m; i++) {
+            newMax = newMax.max(load(scores, start + i * ROWS));
+        }
+        FloatVector sum = FloatVector.zero(SPECIES);
+        FloatVector weightedSum = sum;
+        for (int i = 0; i < m; i++) {
+            FloatVector s = load(scores, start + i * ROWS).sub(newMax);
+            FloatVector e = VectorExp.exp(s);
+            FloatVector w = e.mul(s.max(LOWEST));
+            e.intoArray(scores, start + i * ROWS);
+            w.intoArray(weighted, lane + i * ROWS);
+            sum = sum.add(e);
+            weightedSum = weightedSum.add(w);
+        }
+        FloatVector lower = oldMax.sub(newMax).max(-Float.MAX_VALUE);
+        FloatVector factor = VectorExp.exp(lower);
+        FloatVector oldTotal = load(total, lane);
+        factor.intoArray(rescale, lane);
+        lower.intoArray(drop, lane);
+        load(weightedTotal, lane).add(lower.mul(oldTotal)).fma(factor, weightedSum).intoArray(weightedTotal, lane);
+        oldTotal.fma(factor, sum).intoArray(total, lane);
+        newMax.intoArray(max, lane);
+        return newMax.compare(VectorOperators.GT, oldMax).anyTrue();
+    }
+
+    @Override
     public void weights(int m, float[] scores, int start, float[] max, float[] factor, float[] sum) {
         for (int lane = 0; lane < ROWS; lane += LANES) {
             weightLanes(m, scores, start + lane, max, factor, sum, lane);
@@ -251,15 +292,33 @@ public final class VectorBlockLoops implements BlockLoops {
 
     @Override
     public void sum(int m, float[] a, int start, float[] sum) {
-        for (int lane = 0; lane < ROWS; lane += LANES) {
-            FloatVector even = FloatVector.zero(SPECIES);
-            FloatVector odd = even;
-            for (int i = 0; i < m; i += 2) {
-                even = even.add(load(a, start + i * ROWS + lane));
-                odd = odd.add(load(a, start + (i + 1) * ROWS + lane));
-            }
-            load(sum, lane).add(even.add(odd)).intoArray(sum, lane);
+        for (int lane = 0; lane < ROWS; lane += PANEL) {
+            sumPanel(start + m * ROWS, a, start, lane, sum);
         }
+    }
+
+    /** Eight sums, as in {@link #dotPanel}. */
+    private static void sumPanel(int end, float[] a, int start, int lane, float[] sum) {
+        FloatVector c00 = FloatVector.zero(SPECIES);
+        FloatVector c01 = c00;
+        FloatVector c10 = c00;
+        FloatVector c11 = c00;
+        FloatVector c20 = c00;
+        FloatVector c21 = c00;
+        FloatVector c30 = c00;
+        FloatVector c31 = c00;
+        for (int at = start + lane; at < end; at += UNROLL * ROWS) {
+            c00 = c00.add(load(a, at));
+            c01 = c01.add(load(a, at + LANES));
+            c10 = c10.add(load(a, at + ROWS));
+            c11 = c11.add(load(a, at + ROWS + LANES));
+            c20 = c20.add(load(a, at + 2 * ROWS));
+            c21 = c21.add(load(a, at + 2 * ROWS + LANES));
+            c30 = c30.add(load(a, at + 3 * ROWS));
+            c31 = c31.add(load(a, at + 3 * ROWS + LANES));
+        }
+        load(sum, lane).add(c00.add(c10).add(c20.add(c30))).intoArray(sum, lane);
+        load(sum, lane + LANES).add(c01.add(c11).add(c21.add(c31))).intoArray(sum, lane + LANES);
     }
 
     @Override

@@ -240,7 +240,7 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
             }
             List<String> telling = line.measurement().method().parts().stream().filter(part -> !methods.get(label).stream()
                     .allMatch(method -> method.parts().contains(part))).toList();
-            return label + ", " + String.join(" ", telling).replace("float16, float16 products", "float16 products");
+            return label + ", " + String.join(" ", telling);
         };
     }
 

@@ -60,7 +60,6 @@ import uk.ac.manchester.tornado.api.types.arrays.BFloat16Array;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
-import uk.ac.manchester.tornado.api.types.collections.VectorFloat4;
 
 /**
  * Writes the OpenCL and CUDA source that TornadoVM generates for every kernel, one file each, with no device needed. To see
@@ -229,11 +228,8 @@ public final class KernelSources {
     private static void ceilings(BackendDevice device, DeviceInfo.Type type) {
         if (type == DeviceInfo.Type.GPU) {
             ceiling(device, CeilingKernels::multiplyAdd);
-            ceiling(device, CeilingKernels::copy);
             ceiling(device, CeilingKernels::copyFour);
             ceiling(device, CeilingKernels::copyEight);
-            vectorCeiling(device, CeilingKernels::copyVector);
-            vectorCeiling(device, CeilingKernels::copyTwoVectors);
             if (device.info().backend().equals("cuda")) {
                 ceiling(device, CeilingKernels::matrixProducts);
             }
@@ -382,14 +378,8 @@ public final class KernelSources {
     }
 
     private static void ceiling(BackendDevice device, Task3<KernelContext, FloatArray, FloatArray> kernel) {
-        ceiling(device, kernel, new FloatArray(1 << 20), new FloatArray(1 << 20));
-    }
-
-    private static void vectorCeiling(BackendDevice device, Task3<KernelContext, VectorFloat4, VectorFloat4> kernel) {
-        ceiling(device, kernel, new VectorFloat4(1 << 18), new VectorFloat4(1 << 18));
-    }
-
-    private static <A> void ceiling(BackendDevice device, Task3<KernelContext, A, A> kernel, A from, A to) {
+        FloatArray from = new FloatArray(1 << 20);
+        FloatArray to = new FloatArray(1 << 20);
         GridScheduler grids = new GridScheduler();
         TaskGraph graph = new TaskGraph("g" + System.nanoTime()).transferToDevice(DataTransferMode.FIRST_EXECUTION, from, to);
         new TaskAppender(device, graph, grids).task("ceiling", TaskAppender.groups(16, 64),

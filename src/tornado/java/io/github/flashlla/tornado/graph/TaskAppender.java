@@ -66,6 +66,9 @@ public final class TaskAppender {
      * <pre>{@code
      * for (@Parallel int row = 0; row < threads; row++) {
      *     if (row < rows) {
+     *         out.set(row, in.get(row));
+     *     }
+     * }
      * }</pre>
      *
      * @param iterations that the loop has work for

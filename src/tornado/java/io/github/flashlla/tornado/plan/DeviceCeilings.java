@@ -5,11 +5,11 @@ import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.CeilingKernels;
+import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
-import java.util.stream.DoubleStream;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -19,7 +19,6 @@ import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task3;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.collections.VectorFloat4;
 
 /** Runs {@link CeilingKernels} on a device, by the device's own clock. */
 public final class DeviceCeilings {
@@ -36,8 +35,8 @@ public final class DeviceCeilings {
     /** On a CPU each is a long loop: a run of some milliseconds, in which a busy machine may well leave it the cores. */
     private static final int CPU_THREADS_PER_UNIT = 64;
 
-    /** Beyond the last cache: 512 MiB on a GPU, so that starting and ending a run is a small share of it, 64 MiB on a CPU. */
-    private static final int GPU_COPY_ELEMENTS = 1 << 27;
+    /** Beyond the last cache: 1 GiB on a GPU, so that starting and ending a run is a small share of it, 64 MiB on a CPU. */
+    private static final int GPU_COPY_ELEMENTS = 1 << 28;
     private static final int CPU_COPY_ELEMENTS = 1 << 24;
 
     /** Two groups of eight warps. */
@@ -54,8 +53,10 @@ public final class DeviceCeilings {
                     * CeilingKernels.THREAD_FLOPS
                     : multiplyAdds(entry, CeilingKernels::multiplyAddLanes, units * CPU_THREADS_PER_UNIT, 1)
                             * CeilingKernels.LANES_THREAD_FLOPS;
-            CopyArrays arrays = new CopyArrays(elements(entry, gpu ? GPU_COPY_ELEMENTS : CPU_COPY_ELEMENTS));
-            double bytes = gpu ? gpuCopy(entry, arrays)
+            CopyArrays arrays = gpu ? new CopyArrays(CeilingKernels.COPY_FIRST, elements(entry, GPU_COPY_ELEMENTS))
+                    : new CopyArrays(0, elements(entry, CPU_COPY_ELEMENTS));
+            double bytes = gpu ? Math.max(attempt(() -> copiedBytes(entry, arrays, 4, GROUP, CeilingKernels::copyFour)),
+                            attempt(() -> copiedBytes(entry, arrays, 8, GROUP, CeilingKernels::copyEight)))
                     : copiedBytes(entry, arrays, CeilingKernels.COPY_SHARE, 1, CeilingKernels::copyShare);
             return flops > 0 && bytes > 0 ? Optional.of(new Ceilings(flops, bytes, matrixFlops(entry, units))) : Optional.empty();
         } catch (Exception | LinkageError | InternalError e) {
@@ -72,16 +73,12 @@ public final class DeviceCeilings {
         return threads * bestPerSecond(entry, kernel, factors, out, threads, group, () -> Float.isFinite(out.get(threads - 1)));
     }
 
-    /** What all copy loops share: as long as the largest of a device's caches many times over, they take longer to fill than to copy. */
-    private record CopyArrays(FloatArray from, FloatArray to) {
+    /** What all copy loops share, in which {@code elements} are copied from the first on: they take longer to fill than to copy. */
+    private record CopyArrays(int first, int elements, FloatArray from, FloatArray to) {
 
-        CopyArrays(int elements) {
-            this(new FloatArray(elements), new FloatArray(elements));
+        CopyArrays(int first, int elements) {
+            this(first, elements, new FloatArray(first + elements), new FloatArray(first + elements));
             from.getSegment().fill((byte) 1);
-        }
-
-        int elements() {
-            return from.getSize();
         }
 
         void poison() {
@@ -90,17 +87,12 @@ public final class DeviceCeilings {
 
         /** Whether every element arrived; a loop that skipped some has moved fewer bytes than it is credited with. */
         boolean copied() {
-            return to.getSegment().mismatch(from.getSegment()) < 0;
+            return copied(to).mismatch(copied(from)) < 0;
         }
-    }
 
-    /** The fastest of several loops: which one it is depends on the driver's compiler and on the GPU. */
-    private static double gpuCopy(BackendDevice entry, CopyArrays arrays) {
-        return DoubleStream.of(attempt(() -> copiedBytes(entry, arrays, 1, GROUP, CeilingKernels::copy)),
-                attempt(() -> copiedBytes(entry, arrays, 4, GROUP, CeilingKernels::copyFour)),
-                attempt(() -> copiedBytes(entry, arrays, 8, GROUP, CeilingKernels::copyEight)),
-                attempt(() -> copiedVectors(entry, arrays, 1, CeilingKernels::copyVector)),
-                attempt(() -> copiedVectors(entry, arrays, 2, CeilingKernels::copyTwoVectors))).max().orElse(0);
+        private MemorySegment copied(FloatArray array) {
+            return array.getSegment().asSlice((long) first * Float.BYTES, (long) elements * Float.BYTES);
+        }
     }
 
     /** Flops per second of matrix units in float16; 0 where TornadoVM's backend reaches none. */
@@ -123,14 +115,6 @@ public final class DeviceCeilings {
         arrays.poison();
         return 2.0 * Float.BYTES * arrays.elements()
                 * bestPerSecond(entry, kernel, arrays.from(), arrays.to(), arrays.elements() / share, group, arrays::copied);
-    }
-
-    /** Bytes read and written per second; each thread moves {@code share} vectors of four elements. */
-    private static double copiedVectors(BackendDevice entry, CopyArrays arrays, int share, Task3<KernelContext, VectorFloat4, VectorFloat4> kernel)
-            throws Exception {
-        arrays.poison();
-        return 2.0 * Float.BYTES * arrays.elements() * bestPerSecond(entry, kernel, new VectorFloat4(arrays.from()), new VectorFloat4(arrays.to()),
-                arrays.elements() / 4 / share, GROUP, arrays::copied);
     }
 
     private static int elements(BackendDevice entry, int most) {
@@ -161,8 +145,8 @@ public final class DeviceCeilings {
     }
 
     /** Runs per second of the kernel at its fastest; 0 if its answer is wrong. */
-    private static <A> double bestPerSecond(BackendDevice entry, Task3<KernelContext, A, A> kernel,
-            A in, A out, int threads, int group, BooleanSupplier right) throws Exception {
+    private static double bestPerSecond(BackendDevice entry, Task3<KernelContext, FloatArray, FloatArray> kernel,
+            FloatArray in, FloatArray out, int threads, int group, BooleanSupplier right) throws Exception {
         String name = "ceiling" + GRAPHS.incrementAndGet();
         TaskGraph graph = new TaskGraph(name).transferToDevice(DataTransferMode.FIRST_EXECUTION, in, out);
         GridScheduler grids = new GridScheduler();
