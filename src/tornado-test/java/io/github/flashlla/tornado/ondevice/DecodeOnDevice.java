@@ -202,6 +202,7 @@ public class DecodeOnDevice {
     @ParameterizedTest
     @CsvSource({"33, FLOAT16", "700, FLOAT32"})
     void windowsEqualFloat64(int window, DataType type) {
+        TestDevice.assumeQuickCompiler();
         KvCacheShape shape = new KvCacheShape(2, 2, 3000, 24, 20, type);
         LlaOptions options = LlaOptions.defaults().withWindow(window).withKeepState(true);
         Random random = new Random(window);
