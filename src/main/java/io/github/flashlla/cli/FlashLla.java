@@ -37,8 +37,11 @@ public final class FlashLla {
     private FlashLla() {}
 
     public static void main(String[] args) {
-        CommandRelay.adopt();
+        boolean child = CommandRelay.adopt();
         PrintWriter out = new PrintWriter(System.out, false, System.out.charset());
+        if (child) {
+            System.setOut(System.err); // TornadoVM's own words, such as those on the grid of a plain loop, are no part of the results
+        }
         if (args.length == 1 && (args[0].equals("--version") || args[0].equals("-V"))) { // building every command takes most of its time
             out.println(new Version().getVersion()[0]);
             System.exit(written(out, new PrintWriter(System.err, true), 0));

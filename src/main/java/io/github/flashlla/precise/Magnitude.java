@@ -18,7 +18,6 @@ final class Magnitude {
 
     private static final ValueLayout.OfShort BITS_OF_HALF = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-    private static final ThreadLocal<short[]> HALF_BITS = ThreadLocal.withInitial(() -> new short[CHUNK]);
     private static final ThreadLocal<int[]> BITS = ThreadLocal.withInitial(() -> new int[CHUNK]);
     /** Of each thread, so that runs allocate nothing to speak of. */
     private static final ThreadLocal<float[]> BUFFER = ThreadLocal.withInitial(() -> new float[CHUNK]);
@@ -83,15 +82,18 @@ final class Magnitude {
         return most;
     }
 
-    /** The same order holds for float16, so that only one element has to be widened. */
+    /** The same order holds for float16, so that only one element has to be widened. Two of them are read as one number: a loop over ints becomes vectors. */
     private static short largestHalfBits(Tensor tensor, long from, int count) {
-        short[] values = HALF_BITS.get();
-        MemorySegment.copy(tensor.segment(), BITS_OF_HALF, from * Short.BYTES, values, 0, count);
-        short most = 0;
-        for (int i = 0; i < count; i++) {
-            most = (short) Math.max(most, (short) (values[i] & Short.MAX_VALUE));
+        int[] pairs = BITS.get();
+        MemorySegment.copy(tensor.segment(), BITS_OF_FLOAT, from * Short.BYTES, pairs, 0, count / 2);
+        int low = 0;
+        int high = 0;
+        for (int i = 0; i < count / 2; i++) {
+            low = Math.max(low, pairs[i] & Short.MAX_VALUE);
+            high = Math.max(high, pairs[i] & Short.MAX_VALUE << Short.SIZE);
         }
-        return most;
+        int last = count % 2 == 0 ? 0 : tensor.segment().get(BITS_OF_HALF, (from + count - 1) * Short.BYTES) & Short.MAX_VALUE;
+        return (short) Math.max(last, Math.max(low, high >>> Short.SIZE));
     }
 
     /** Whether neither infinity nor NaN is among the elements. */

@@ -27,8 +27,12 @@ public final class CommandRelay {
 
     private CommandRelay() {}
 
-    /** To be called first in a command's main method: in a child JVM, sends {@code System.out} to the parent. */
-    public static void adopt() {
+    /**
+     * To be called first in a command's main method: in a child JVM, sends {@code System.out} to the parent.
+     *
+     * @return whether this is a child JVM
+     */
+    public static boolean adopt() {
         String results = System.getProperty(RESULTS);
         if (results != null) {
             try {
@@ -37,6 +41,7 @@ public final class CommandRelay {
                 throw new UncheckedIOException("cannot write to " + results, e);
             }
         }
+        return results != null;
     }
 
     /**

@@ -48,7 +48,7 @@ public final class DriverLog {
     }
 
     private String newText() {
-        if (file == null) {
+        if (file == null || file.toFile().length() <= seen) { // asked after every run: no file is opened for it
             return "";
         }
         try (RandomAccessFile in = new RandomAccessFile(file.toFile(), "r")) {

@@ -108,6 +108,15 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
         return file == null ? FILE + " of tornado-config" : "the profile " + file + ", line " + lineOf(kernel, UserProfile.text().orElse("")) + ",";
     }
 
+    /** What to change where no kernel of this device's order will do, to be told to people: the option, the user's file, or that of tornado-config. */
+    public static String otherOrder(DeviceInfo device, Pass pass) {
+        if (pass == Pass.FORWARD && forcedKernel().isPresent()) {
+            return "another --kernel";
+        }
+        Path file = chosenBy(device, pass);
+        return "other kernels in " + (file == null ? FILE + " of tornado-config" : "the profile " + file);
+    }
+
     private static List<Entry> ofUser() {
         String text = UserProfile.text().orElse(null);
         if (text == null || text.isBlank()) {

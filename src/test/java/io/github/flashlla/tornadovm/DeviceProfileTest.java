@@ -115,6 +115,11 @@ class DeviceProfileTest {
             assertEquals("the profile " + own.toAbsolutePath() + ", line 4,", DeviceProfile.namedIn(POCL, Pass.FORWARD, "cpu"));
             assertEquals(null, DeviceProfile.chosenBy(POCL, Pass.BACKWARD));
             assertEquals("devices.yaml of tornado-config", DeviceProfile.namedIn(POCL, Pass.BACKWARD, "cpu"));
+            assertEquals("other kernels in the profile " + own.toAbsolutePath(), DeviceProfile.otherOrder(POCL, Pass.FORWARD));
+            assertEquals("other kernels in devices.yaml of tornado-config", DeviceProfile.otherOrder(POCL, Pass.BACKWARD));
+            DeviceProfile.forceKernel("cpu");
+            assertEquals("another --kernel", DeviceProfile.otherOrder(POCL, Pass.FORWARD));
+            DeviceProfile.forceKernel(null);
             assertEquals(null, DeviceProfile.chosenBy(H200, Pass.FORWARD), "another device");
             assertTrue(DeviceProfile.flags().contains("-Dflashlla.profile=" + own.toAbsolutePath()), "children use it, too");
             assertTrue(!shipped.equals(List.of("parallel", "cpu")));

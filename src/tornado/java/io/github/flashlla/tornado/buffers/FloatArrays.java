@@ -67,6 +67,11 @@ public final class FloatArrays {
         MemorySegment.copy(from, 0, elements(to), ValueLayout.JAVA_FLOAT, 0, from.length);
     }
 
+    /** Fills {@code to} with the elements from {@code at} on. */
+    public static void copy(FloatArray from, int at, float[] to) {
+        MemorySegment.copy(elements(from), ValueLayout.JAVA_FLOAT, (long) at * Float.BYTES, to, 0, to.length);
+    }
+
     /** Whether an element is NaN; for arrays of a step, on this thread. */
     public static boolean holdsNaN(FloatArray array) {
         MemorySegment elements = elements(array);

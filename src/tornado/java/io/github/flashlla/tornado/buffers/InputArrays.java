@@ -10,8 +10,6 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.Executor;
-import java.util.concurrent.ForkJoinPool;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -80,15 +78,14 @@ public final class InputArrays {
             buffers.ridge().init((float) options.ridge());
             sharedRidge = true;
         }
-        CompletableFuture<?> filled = load(0, inputs.q(), buffers.q(), false, transfers, CompletableFuture.completedFuture(null), Runnable::run);
-        filled = load(1, inputs.k(), buffers.k(), sameKeys, transfers, filled, ForkJoinPool.commonPool());
-        load(2, inputs.v(), buffers.v(), sameKeys, transfers, filled, ForkJoinPool.commonPool());
+        CompletableFuture<?> filled = load(0, inputs.q(), buffers.q(), false, transfers, CompletableFuture.completedFuture(null));
+        filled = load(1, inputs.k(), buffers.k(), sameKeys, transfers, filled);
+        load(2, inputs.v(), buffers.v(), sameKeys, transfers, filled);
         return transfers;
     }
 
-    /** Copies one tensor on {@code executor} after what comes before; what comes after has to wait for the result. */
-    private CompletableFuture<?> load(int index, Tensor tensor, FloatArray single, boolean onDevice, Transfers transfers, CompletableFuture<?> before,
-            Executor executor) {
+    /** Copies one tensor after what comes before, the first and small ones on this thread; what comes after has to wait for the result. */
+    private CompletableFuture<?> load(int index, Tensor tensor, FloatArray single, boolean onDevice, Transfers transfers, CompletableFuture<?> before) {
         boolean asHalf = !halves.isEmpty() && tensor.type() == DataType.FLOAT16 && tensor.isRowMajor();
         widened.set(index, asHalf && !onDevice ? single.getSize() : 0);
         if (onDevice || asHalf) {
@@ -100,13 +97,15 @@ public final class InputArrays {
         if (onDevice) {
             return before;
         }
-        CompletableFuture<?> filled = before.thenRunAsync(() -> {
+        Runnable filling = () -> {
             if (asHalf) {
                 copy(tensor, halves.get(index));
             } else {
                 FloatArrays.load(tensor, single);
             }
-        }, tensor.size() < WORTH_ANOTHER_THREAD ? Runnable::run : executor);
+        };
+        boolean here = index == 0 || tensor.size() < WORTH_ANOTHER_THREAD;
+        CompletableFuture<?> filled = here ? before.thenRun(filling) : before.thenRunAsync(filling);
         transfers.fill(asHalf ? halves.get(index) : single, filled);
         return filled;
     }

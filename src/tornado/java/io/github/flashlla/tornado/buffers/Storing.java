@@ -6,8 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.ForkJoinPool;
-import java.util.concurrent.ForkJoinTask;
+import java.util.concurrent.CompletableFuture;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** Copies an array to a tensor on other threads, row by row, with a look at each row on the way: what has come from the device while the rest comes. */
@@ -19,7 +18,7 @@ public final class Storing implements Transfers.Receiver {
     private final Tensor to;
     private final int dim;
     private final Look look;
-    private final List<ForkJoinTask<?>> tasks = new ArrayList<>();
+    private final List<CompletableFuture<?>> tasks = new ArrayList<>();
     /** Elements that a task has been given. */
     private int given;
 
@@ -53,7 +52,7 @@ public final class Storing implements Transfers.Receiver {
         while (given < end) {
             int at = given;
             int count = Math.min(each, end - at);
-            tasks.add(ForkJoinPool.commonPool().submit(() -> copy(at, count)));
+            tasks.add(CompletableFuture.runAsync(() -> copy(at, count)));
             given += count;
         }
     }
@@ -78,9 +77,7 @@ public final class Storing implements Transfers.Receiver {
 
     /** Waits for what was begun. */
     public void await() {
-        for (ForkJoinTask<?> task : tasks) {
-            task.join();
-        }
+        tasks.forEach(CompletableFuture::join);
         tasks.clear();
     }
 }

@@ -145,7 +145,7 @@ public final class KernelTable {
             throw new InvalidInputException(device.info().name() + ": decoding " + shape + " by " + method + " is not possible: "
                     + reasons(verdicts.stream().filter(verdict -> method == DecodeMethod.AUTO
                             || ((DecodeVariant) verdict.variant()).method() == method).toList())
-                    + "; use another method, or another profile in tornado-config.");
+                    + "; use another method, or " + DeviceProfile.otherOrder(device.info(), Pass.DECODE) + ".");
         }
         return chosen;
     }
@@ -156,7 +156,7 @@ public final class KernelTable {
         return verdicts.stream().filter(verdict -> verdict.refusal().isEmpty()).findFirst().map(Verdict::variant)
                 .orElseThrow(() -> new InvalidInputException(device.info().name() + " (" + device.info().hardware()
                         + ") cannot take " + what + " of " + shape + ": " + reasons(verdicts)
-                        + "; use a smaller head dim, another device, or another profile in tornado-config."));
+                        + "; use a smaller head dim, another device, or " + DeviceProfile.otherOrder(device.info(), pass) + "."));
     }
 
     private static String reasons(List<Verdict> verdicts) {

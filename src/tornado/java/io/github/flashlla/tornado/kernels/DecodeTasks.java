@@ -42,10 +42,11 @@ public interface DecodeTasks {
 
     int iterations(int row);
 
-    /** Element d of a head's kbar and x, where the state was read. */
-    float kbar(int row, int d);
+    /** A head's kbar (D), where the state was read. */
+    void kbar(int row, float[] to);
 
-    float x(int row, int d);
+    /** Likewise x (D). */
+    void x(int row, float[] to);
 
     /** Bytes of this method's own arrays, and of the largest of them. */
     long bytes();

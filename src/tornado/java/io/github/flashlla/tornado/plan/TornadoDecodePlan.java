@@ -270,9 +270,9 @@ public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> 
     private void storeState(DecodeTasks way, int row, boolean seesKeys, KeptState kept) {
         float[] kbar = new float[shape.headDim()];
         float[] x = new float[shape.headDim()];
-        for (int d = 0; d < kbar.length; d++) {
-            kbar[d] = way.kbar(row, d);
-            x[d] = seesKeys ? way.x(row, d) : 0;
+        way.kbar(row, kbar);
+        if (seesKeys) {
+            way.x(row, x);
         }
         kept.kbar().copyFrom(kbar, 0, (long) row * kbar.length, kbar.length);
         kept.x().copyFrom(x, 0, (long) row * x.length, x.length);

@@ -160,8 +160,10 @@ final class TornadoPartialDecode implements PartialDecode, TornadoKvCache.Reader
                 continue;
             }
             found.logSumExp()[row] = requireNumber(tasks.logSumExp(row));
+            float[] kbar = new float[dim];
+            tasks.kbar(row, kbar);
             for (int i = 0; i < dim; i++) {
-                found.kbar()[row * dim + i] = tasks.kbar(row, i);
+                found.kbar()[row * dim + i] = kbar[i];
                 for (int j = 0; j < dim; j++) {
                     found.a()[(row * dim + i) * dim + j] = tasks.covariance(row, i, j);
                 }

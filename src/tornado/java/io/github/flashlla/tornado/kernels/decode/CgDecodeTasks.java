@@ -5,6 +5,7 @@ import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.tornado.buffers.CacheArrays;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.VariantDevice;
@@ -175,17 +176,24 @@ public final class CgDecodeTasks implements DecodeTasks {
         });
         tasks.task("begin", TaskAppender.groups(queries(), 64), graph -> graph.task("begin", CgDecodeSolve::begin, context, k32, k16, io.q(),
                 io.ridges(), io.lengths(), sums, state, facts, binary16, dim, rows, shape.heads(), group, splits,
-                (float) options.scaleFor(dim), (float) options.tolerance(), iterations));
+                (float) options.scaleFor(dim), (float) options.tolerance(), Math.min(iterations, 2)));
     }
 
-    private void appendIteration(TaskAppender tasks, KernelContext context, int pass) {
+    /**
+     * Kernels have the pass compiled in. They ask only whether it is even, whether it is the first or the second, and whether two more follow: passes
+     * that answer alike get the same numbers, and are compiled once.
+     */
+    private void appendIteration(TaskAppender tasks, KernelContext context, int number) {
+        int parity = number % 2;
+        int pass = matrixUnits || number < 2 ? parity : 2 + parity;
+        int launched = number + 2 < iterations ? parity + 3 : 0;
         FloatArray k32 = cache.k().single;
         HalfFloatArray k16 = cache.k().half;
         int binary16 = cache.k().halves() ? 1 : 0;
         int dim = shape.headDim();
         int rows = cache.rowsPerSequence();
         int group = shape.group();
-        String multiply = "multiply" + pass;
+        String multiply = "multiply" + number;
         tasks.task(multiply, TaskAppender.groups(units() * splits, threads), graph -> {
             if (matrixUnits) {
                 graph.task(multiply, TensorCoreCgMultiply::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts, ayParts,
@@ -196,14 +204,14 @@ public final class CgDecodeTasks implements DecodeTasks {
             }
         });
         if (matrixUnits) {
-            tasks.task("finish" + pass, TaskAppender.groups(units() * finishingSplits, TensorCoreCgDecode.WARPS
-                    * TensorCoreCgDecode.THREADS), graph -> graph.task("finish" + pass, TensorCoreCgFinish::finish, context, k16,
+            tasks.task("finish" + number, TaskAppender.groups(units() * finishingSplits, TensorCoreCgDecode.WARPS
+                    * TensorCoreCgDecode.THREADS), graph -> graph.task("finish" + number, TensorCoreCgFinish::finish, context, k16,
                             cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts, work, rows, shape.kvHeads(),
                             group, heads, finishingSplits, rooms(), pass));
         }
-        tasks.task("advance" + pass, TaskAppender.groups(queries(), 64), graph -> graph.task("advance" + pass, CgDecodeSolve::advance,
+        tasks.task("advance" + number, TaskAppender.groups(queries(), 64), graph -> graph.task("advance" + number, CgDecodeSolve::advance,
                 context, io.q(), io.ridges(), ayParts, state, facts, dim, heads, splits, finishingSplits,
-                (float) options.tolerance(), pass, iterations));
+                (float) options.tolerance(), parity, launched));
     }
 
     private void appendOutput(TaskAppender tasks, KernelContext context) {
@@ -257,13 +265,13 @@ public final class CgDecodeTasks implements DecodeTasks {
     }
 
     @Override
-    public float kbar(int row, int d) {
-        return state.get((row * CgDecodeState.VECTORS + CgDecodeState.KBAR) * shape.headDim() + d);
+    public void kbar(int row, float[] to) {
+        FloatArrays.copy(state, (row * CgDecodeState.VECTORS + CgDecodeState.KBAR) * to.length, to);
     }
 
     @Override
-    public float x(int row, int d) {
-        return state.get((row * CgDecodeState.VECTORS + CgDecodeState.X) * shape.headDim() + d);
+    public void x(int row, float[] to) {
+        FloatArrays.copy(state, (row * CgDecodeState.VECTORS + CgDecodeState.X) * to.length, to);
     }
 
     @Override

@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.kernels.decode;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.buffers.PagedArrays;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.DecodeTasks;
@@ -177,13 +178,13 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     }
 
     @Override
-    public float kbar(int row, int d) {
-        return kbar.get(row * shape.headDim() + d);
+    public void kbar(int row, float[] to) {
+        FloatArrays.copy(kbar, row * to.length, to);
     }
 
     @Override
-    public float x(int row, int d) {
-        return x.get(row * shape.headDim() + d);
+    public void x(int row, float[] to) {
+        FloatArrays.copy(x, row * to.length, to);
     }
 
     /** The key that a head's numbers are about (B*H,D). */
