@@ -3,7 +3,9 @@ package io.github.flashlla.tornadovm;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonMappingException;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.exc.MismatchedInputException;
 import com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import io.github.flashlla.DeviceException;
@@ -17,6 +19,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 
 /**
@@ -235,6 +238,10 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
             } catch (UnrecognizedPropertyException e) {
                 throw new InvalidInputException(what + " does not read at line " + lineOf(e.getPropertyName() + ":", text) + ": there is no setting '"
                         + Printable.text(e.getPropertyName()) + "'; there are " + e.getKnownPropertyIds() + ".");
+            } catch (MismatchedInputException e) {
+                String setting = e.getPath().reversed().stream().map(JsonMappingException.Reference::getFieldName).filter(Objects::nonNull).findFirst().orElse(null);
+                throw new InvalidInputException(what + " does not read" + (e.getLocation() == null ? "" : " at line " + e.getLocation().getLineNr()) + ": "
+                        + (setting == null ? "it is no list of entries" : "the value of '" + setting + "' is of the wrong kind") + ".");
             } catch (JsonProcessingException e) {
                 String where = e.getLocation() == null ? "" : " at line " + e.getLocation().getLineNr();
                 throw new InvalidInputException(what + " does not read" + where + ": " + Printable.text(e.getOriginalMessage().lines().findFirst().orElse("")

@@ -163,7 +163,7 @@ class LauncherIT {
                 + "$(readlink -f $library); done; FLASHLLA_NO_BUILD=1; export FLASHLLA_NO_BUILD; ";
         Path err = folder.resolve("err.txt");
         Process process = new ProcessBuilder("unshare", "-r", "-m", "sh", "-c", hide + "'" + Launcher.ROOT + "/bin/flashlla' compare '"
-                + Launcher.ROOT + "/bench/results/cpu-2core/jvm.json' --html page.html").directory(folder.toFile())
+                + Launcher.ROOT + "/src/test/resources/records/jvm.json' --html page.html").directory(folder.toFile())
                 .redirectOutput(ProcessBuilder.Redirect.DISCARD).redirectError(err.toFile()).start();
         process.waitFor();
         assumeFalse(Files.readString(err).startsWith("unshare:"), "mount namespaces are not allowed here");

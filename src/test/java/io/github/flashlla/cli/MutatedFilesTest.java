@@ -51,7 +51,7 @@ class MutatedFilesTest {
 
     @Test
     void records() throws IOException {
-        examine(ROOT.resolve("bench/results/cpu-2core/jvm.json"), "a.json", 600, 1 << 20, file -> new String[] {"compare", file});
+        examine(ROOT.resolve("src/test/resources/records/jvm.json"), "a.json", 600, 1 << 20, file -> new String[] {"compare", file});
     }
 
     @Test

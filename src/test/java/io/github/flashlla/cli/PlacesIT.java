@@ -75,7 +75,7 @@ class PlacesIT {
     void resultsThatCannotBeWrittenFailEveryCommand() throws Exception {
         assumeTrue(Files.exists(Path.of("/dev/full")), "this system has no /dev/full");
         for (String command : List.of("--version", "generate-completion", "devices", "doctor", "help run",
-                "compare '" + Launcher.ROOT + "/bench/results/cpu-2core/jvm.json'",
+                "compare '" + Launcher.ROOT + "/src/test/resources/records/jvm.json'",
                 "bench --device jvm --seq 16 --heads 1 --head-dim 8 -r 1 --warm-up 0.1 --format json")) {
             Shell shell = shell("'" + Launcher.ROOT + "/bin/flashlla' " + command + " > /dev/full");
             assertEquals(1, shell.status, command + ": " + shell.err);
@@ -124,7 +124,7 @@ class PlacesIT {
     void mutatedFilesCostASentence() throws IOException {
         Random random = new Random(MutatedFilesTest.SEED);
         byte[] array = Files.readAllBytes(ARRAY);
-        byte[] record = Files.readAllBytes(Launcher.ROOT.resolve("bench/results/cpu-2core/jvm.json"));
+        byte[] record = Files.readAllBytes(Launcher.ROOT.resolve("src/test/resources/records/jvm.json"));
         byte[] suite = Files.readAllBytes(Launcher.ROOT.resolve("bench/suites/quick.yaml"));
         for (int i = 0; i < 20; i++) {
             Path npy = Files.write(folder.resolve("a.npy"), MutatedFilesTest.mutate(array, 100, random));

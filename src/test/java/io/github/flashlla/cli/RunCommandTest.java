@@ -5,48 +5,25 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
-import io.github.flashlla.LlaInputs;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
 import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.io.TensorFile;
-import io.github.flashlla.verify.RandomInputs;
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
-import java.util.HashMap;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class RunCommandTest {
-    @TempDir
-    Path folder;
-    private final StringWriter out = new StringWriter();
-    private final StringWriter err = new StringWriter();
-
-    @BeforeEach
-    void inputs() {
-        LlaInputs inputs = RandomInputs.normal(new AttentionShape(1, 4, 2, 20, 30, 16, 12), DataType.FLOAT32);
-        Npy.write(folder.resolve("q.npy"), inputs.q());
-        Npy.write(folder.resolve("k.npy"), inputs.k());
-        Npy.write(folder.resolve("v.npy"), inputs.v());
-    }
-
+class RunCommandTest extends RunCommandCases {
     @Test
     void writesTheOutputAndTheGradients() throws IOException {
         gradient();
@@ -263,61 +240,6 @@ class RunCommandTest {
     }
 
     @Test
-    void aWindowIsVerifiedAsOne() throws IOException {
-        gradient();
-        assertEquals(0, run("--window", "5", "--verify", "--grad", file("g.npy"), "--out-grads", file("grads")), err::toString);
-        double[] windowed = Npy.read(folder.resolve("o.npy")).copy().toDoubleArray();
-        assertEquals(0, run(), err::toString);
-        assertFalse(Arrays.equals(windowed, Npy.read(folder.resolve("o.npy")).toDoubleArray()));
-        Files.delete(folder.resolve("o.npy"));
-        assertRefused("exclude each other", "--window", "5", "--no-causal");
-        assertRefused("at least 1 key", "--window", "0");
-    }
-
-    /** Each sequence alone gives the same bits, output and gradients. */
-    @Test
-    void packedSequencesComeOutAsAlone() throws IOException {
-        gradient();
-        int[][] lengths = {{3, 0, 17}, {8, 2, 20}}; // of queries, of keys
-        assertEquals(0, run("--seqlens", "3,0,17", "--key-seqlens", "8,2,20", "--grad", file("g.npy"), "--out-grads", file("grads")), err::toString);
-        List<String> names = List.of("o", "grads/dq", "grads/dk", "grads/dv");
-        Map<String, Tensor> all = new HashMap<>();
-        for (String name : Stream.concat(names.stream(), Stream.of("q", "k", "v", "g")).toList()) {
-            all.put(name, Npy.read(folder.resolve(name + ".npy")).copy());
-        }
-        int[] first = {0, 0};
-        for (int s = 0; s < 3; s++) {
-            int[] from = first.clone();
-            int[] count = {lengths[0][s], lengths[1][s]};
-            first = new int[] {from[0] + count[0], from[1] + count[1]};
-            if (count[0] == 0) {
-                assertTrue(Arrays.stream(all.get("grads/dk").part(2, from[1], count[1]).copy().toDoubleArray()).allMatch(x -> x == 0));
-                continue;
-            }
-            for (String name : List.of("q", "k", "v", "g")) {
-                int side = "kv".contains(name) ? 1 : 0;
-                Npy.write(folder.resolve(name + ".npy"), all.get(name).part(2, from[side], count[side]).copy());
-            }
-            assertEquals(0, run("--grad", file("g.npy"), "--out-grads", file("grads")), err::toString);
-            for (String name : names) {
-                int side = name.endsWith("dk") || name.endsWith("dv") ? 1 : 0;
-                assertArrayEquals(all.get(name).part(2, from[side], count[side]).copy().toDoubleArray(),
-                        Npy.read(folder.resolve(name + ".npy")).toDoubleArray(), name + " of sequence " + s);
-            }
-        }
-    }
-
-    @Test
-    void packedSequencesAreVerified() throws IOException {
-        gradient();
-        Path stats = folder.resolve("stats.json");
-        assertEquals(0, run("--seqlens", "3,0,17", "--key-seqlens", "8,2,20", "--window", "6", "--grad", file("g.npy"), "--out-grads", file("grads"),
-                "--verify", "--stats", stats.toString()), err::toString);
-        String said = Files.readString(stats);
-        assertTrue(said.contains("\"gradient_error\"") && said.contains("\"verified_all_gradients\" : true"), said);
-    }
-
-    @Test
     void anOutputOfAnUnknownKindIsRefused() throws IOException {
         for (String name : List.of("o.txt", "o.npy.gz")) {
             assertEquals(2, run("--out", file(name)));
@@ -325,15 +247,6 @@ class RunCommandTest {
             assertFalse(Files.exists(folder.resolve(name)));
         }
         assertEquals(0, run("--out", file("plain")), err::toString);
-    }
-
-    @Test
-    void lengthsThatDoNotFitAreNamed() throws IOException {
-        assertRefused("--seqlens adds up to 19 tokens, but the file has 20", "--seqlens", "3,16", "--key-seqlens", "10,20");
-        assertRefused("--key-seqlens has a sequence of 21 tokens at 10, but the file has 30", "--seqlens", "3,17", "--key-seqlens", "10,21");
-        assertRefused("--seqlens has a sequence of -3", "--seqlens", "-3,23", "--key-seqlens", "10,20");
-        assertRefused("--key-seqlens needs --seqlens", "--key-seqlens", "10,20");
-        assertRefused("--seqlens", "--seqlens", "a");
     }
 
     @ParameterizedTest
@@ -420,41 +333,9 @@ class RunCommandTest {
         Npy.write(folder.resolve(name + ".npy"), tensor);
     }
 
-    private void gradient() {
-        Tensor g = Tensor.allocate(DataType.FLOAT32, 1, 4, 20, 12);
-        g.fill(0.5);
-        Npy.write(folder.resolve("g.npy"), g);
-    }
-
     private void replace(String name, long[] dims) {
         Tensor tensor = Tensor.allocate(DataType.FLOAT32, dims);
         tensor.fill(0.25);
         Npy.write(folder.resolve(name + ".npy"), tensor);
-    }
-
-    private void assertRefused(String said, String... more) throws IOException {
-        err.getBuffer().setLength(0);
-        assertEquals(2, run(more), err::toString);
-        assertTrue(err.toString().contains(said), err::toString);
-        assertEquals(1, err.toString().lines().count(), err::toString);
-        assertFalse(Files.exists(folder.resolve("o.npy")));
-        try (Stream<Path> files = Files.list(folder)) {
-            assertTrue(files.noneMatch(file -> file.toString().endsWith(".part")), "a temporary file is left");
-        }
-    }
-
-    private String file(String name) {
-        return folder.resolve(name).toString();
-    }
-
-    private int run(String... more) {
-        List<String> args = new ArrayList<>(List.of("run"));
-        Map.of("--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "--out", "o.npy").forEach((option, name) -> {
-            if (!List.of(more).contains(option)) {
-                args.addAll(List.of(option, file(name)));
-            }
-        });
-        args.addAll(List.of(more));
-        return FlashLla.execute(new PrintWriter(out, true), new PrintWriter(err, true), args.toArray(String[]::new));
     }
 }

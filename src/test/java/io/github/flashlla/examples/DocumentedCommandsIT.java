@@ -84,7 +84,7 @@ class DocumentedCommandsIT {
         copy(ROOT.resolve("bench"), folder.resolve("bench"));
         Files.createSymbolicLink(folder.resolve("bin"), ROOT.resolve("bin"));
         for (String record : List.of("a.json", "before.json", "after.json", "here.json", "peers.json")) {
-            Files.copy(ROOT.resolve("bench/results/cpu-2core/jvm.json"), folder.resolve(record));
+            Files.copy(ROOT.resolve("src/test/resources/records/jvm.json"), folder.resolve(record));
         }
         Set<String> used = new HashSet<>();
         Set<String> known = commands().keySet();

@@ -127,6 +127,12 @@ class DeviceProfileTest {
             InvalidInputException e = assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL));
             assertTrue(e.getMessage().startsWith("the profile " + own.toAbsolutePath() + " does not read at line 2: ") && e.getMessage().contains("fordward")
                     && e.getMessage().contains("forward") && !e.getMessage().contains("io.github") && e.getMessage().lines().count() == 1, e.getMessage());
+            Files.writeString(own, "- backend: opencl\n  forward: [tile, [cpu]]\n");
+            assertEquals("the profile " + own.toAbsolutePath() + " does not read at line 2: the value of 'forward' is of the wrong kind.",
+                    assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL)).getMessage());
+            Files.writeString(own, "backend\n");
+            assertEquals("the profile " + own.toAbsolutePath() + " does not read at line 1: it is no list of entries.",
+                    assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL)).getMessage());
         } finally {
             UserProfile.use(null);
         }

@@ -184,6 +184,9 @@ public class DecodeOnDevice {
         "COVARIANCE,  12, 20, -0.25",
         "MATRIX_FREE, 16, 16, -0.25"})
     void takesOneDimAndNegativeScales(DecodeMethod method, int headDim, int valueDim, double scale) {
+        if (headDim > 2) {
+            TestDevice.assumeQuickCompiler();
+        }
         KvCacheShape shape = new KvCacheShape(1, 1, 70, headDim, valueDim, DataType.FLOAT32);
         LlaOptions options = FEW_ITERATIONS.withScale(scale).withKeepState(true);
         Random random = new Random(12);
@@ -202,6 +205,7 @@ public class DecodeOnDevice {
     @ParameterizedTest
     @CsvSource({"33, FLOAT16", "700, FLOAT32"})
     void windowsEqualFloat64(int window, DataType type) {
+        TestDevice.assumeQuickCompiler();
         KvCacheShape shape = new KvCacheShape(2, 2, 3000, 24, 20, type);
         LlaOptions options = LlaOptions.defaults().withWindow(window).withKeepState(true);
         Random random = new Random(window);
