@@ -39,7 +39,7 @@ public interface DecodePlan extends AutoCloseable {
      * @param result from {@link #newResult()}
      * @throws InvalidInputException if a shape is wrong, or the output lies in the memory of q or the ridge
      * @throws DeviceException if the device fails, or the output is NaN or infinite, as it is where q or a token that it sees is; the
-     *     result is then not to be used. The {@code reference} device gives such an output
+     *     result is then not to be used. The {@code reference} device refuses such a q or key with an {@link InvalidInputException}
      */
     void decode(Tensor q, Tensor ridge, LlaResult result);
 

@@ -229,8 +229,8 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
 
     /** Three letters of each word are enough to know it again with a slip. */
     private static Set<String> beginnings(String name) {
-        return Arrays.stream(name.toLowerCase(Locale.ROOT).split("[^a-z0-9]+")).filter(word -> word.length() >= 3).map(word -> word.substring(0, 3))
-                .collect(Collectors.toSet());
+        return Arrays.stream(name.toLowerCase(Locale.ROOT).split("[^a-z0-9]+")).filter(word -> word.length() >= 3)
+                .map(word -> word.substring(0, 3)).collect(Collectors.toSet());
     }
 
     private static boolean haveOwnClock(List<Row> rows) {

@@ -45,8 +45,8 @@ public final class Checks {
      */
     public static void requireApart(String device, String name, Tensor input, LlaResult result) {
         if (input != null && Overlap.of(input, result.output())) {
-            throw new InvalidInputException(device + ": the result's output lies in the memory of " + name + ", which would be overwritten before it is "
-                    + "read; make the result with memory of its own, as newResult() does");
+            throw new InvalidInputException(device + ": the result's output lies in the memory of " + name + ", which it overwrites; "
+                    + "make the result with memory of its own, as newResult() does");
         }
     }
 
