@@ -22,8 +22,8 @@ import org.junit.jupiter.api.Test;
 /** What other threads do to one that uses a combined device. */
 class CombinedInterruptTest {
     /** A pass takes much longer than {@link #DELAY_MILLIS}. */
-    private static final AttentionShape SHAPE = AttentionShape.square(1, 4, 1500, 64);
-    private static final long DELAY_MILLIS = 50;
+    private static final AttentionShape SHAPE = AttentionShape.square(1, 2, 1200, 64);
+    private static final long DELAY_MILLIS = 20;
     private static final LlaOptions OPTIONS = LlaOptions.defaults().withTolerance(1e-6);
 
     @AfterEach
