@@ -27,16 +27,19 @@ public interface DecodePlan extends AutoCloseable {
     }
 
     /**
-     * Attends with one query per sequence and head. The query sees every token of its sequence, the newest included:
-     * append first. An empty sequence gives output 0 and log-sum-exp -infinity.
+     * Attends with one query per sequence and head. The query sees every token of its sequence, or the last {@link
+     * LlaOptions#window()} of them where there is a window, the newest included: append first. An empty sequence gives output 0 and log-sum-exp -infinity.
      *
      * <p>Iterations are 0 where the solve was direct; the residual is ||A x - (kbar - q)|| / ||kbar - q|| either way.
+     *
+     * <p>q and the tokens must be finite; nobody looks at them for that.
      *
      * @param q (B,H,1,D)
      * @param ridge one per query (B,H,1), or null to use {@link LlaOptions#ridge()}
      * @param result from {@link #newResult()}
-     * @throws InvalidInputException if a shape is wrong
-     * @throws DeviceException if the device fails; the result is then not to be used
+     * @throws InvalidInputException if a shape is wrong, or the output lies in the memory of q or the ridge
+     * @throws DeviceException if the device fails, or the output is NaN or infinite, as it is where q or a token that it sees is; the
+     *     result is then not to be used. The {@code reference} device refuses such a q or key with an {@link InvalidInputException}
      */
     void decode(Tensor q, Tensor ridge, LlaResult result);
 

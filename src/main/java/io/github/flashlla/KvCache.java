@@ -5,7 +5,8 @@ package io.github.flashlla;
  *
  * <p>Holds B sequences, each of a length of its own, up to a capacity that is known from the start: nothing grows. What is
  * appended is copied (and rounded to the storage type); a float16 cache refuses values beyond 65504. An append that does
- * not fit, or is refused, changes nothing.
+ * not fit, or is refused, changes nothing. A cache of another type takes NaN and infinities as they are: {@link DecodePlan#decode} throws a
+ * {@link DeviceException} while a query sees such a token.
  *
  * <pre>{@code
  * try (KvCache cache = device.kvCache(new KvCacheShape(1, 8, 4096, 64, 64, DataType.FLOAT16));

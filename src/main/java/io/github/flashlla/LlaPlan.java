@@ -19,8 +19,8 @@ public interface LlaPlan extends AutoCloseable {
      * Computes o from q, k and v. Inputs of other types are converted; they must be finite
      * ({@link LlaInputs#requireFinite()} checks, at the price of one pass over them).
      *
-     * @throws InvalidInputException if inputs or result are not of this plan's shape
-     * @throws DeviceException if the device fails; the result is then not to be used
+     * @throws InvalidInputException if inputs or result are not of this plan's shape, or the output lies in the memory of an input
+     * @throws DeviceException if the device fails, or its output is not finite; the result is then not to be used
      */
     void forward(LlaInputs inputs, LlaResult result);
 

@@ -25,7 +25,7 @@ public final class LlaResult extends QuerySolves {
     /**
      * Room for a result whose output goes to memory of the caller's, which may be a view, such as one of (B,S,H,Dv) as (B,H,S,Dv).
      *
-     * @param output (B,H,Sq,Dv), NaN until a run has written it
+     * @param output (B,H,Sq,Dv), NaN from now on until a run has written it; a run refuses the memory of one of its inputs
      */
     public LlaResult(AttentionShape shape, Tensor output, boolean keepState) {
         this(shape, DataType.FLOAT32, output, keepState);

@@ -94,8 +94,17 @@ public final class DevicesCommand implements Callable<Integer> {
 
     /** With those that a combined device consists of. */
     private List<DeviceInfo> devicesAndParts() {
-        return names == null ? Devices.list() : Devices.select(names.stream().flatMap(name -> Stream.concat(Stream.of(name),
-                name.contains(DeviceCombiner.JOINER) ? Arrays.stream(name.split(Pattern.quote(DeviceCombiner.JOINER), -1)) : Stream.empty())).toList());
+        if (names == null) {
+            return Devices.list();
+        }
+        List<String> all = names.stream().flatMap(name -> Stream.concat(Stream.of(name),
+                name.contains(DeviceCombiner.JOINER) ? Arrays.stream(name.split(Pattern.quote(DeviceCombiner.JOINER), -1)) : Stream.empty())).toList();
+        try {
+            return Devices.select(all);
+        } catch (InvalidInputException e) {
+            throw new InvalidInputException(e.getMessage().replaceFirst("\\.$", "") + "; a device that is not here is taken from a record of bench with "
+                    + "--as FILE, such as --as bench/results/h200/float16.json.");
+        }
     }
 
     private static String markdown(List<DeviceInfo> devices, List<Absence> absences) {

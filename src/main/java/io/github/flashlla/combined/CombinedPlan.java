@@ -185,6 +185,7 @@ final class CombinedPlan implements LlaPlan {
     private void forwardAlone(LlaInputs inputs, LlaResult result) {
         Checks.requireShape(name(), shape, "the inputs", inputs.shape());
         Checks.requireShape(name(), shape, "the result", result.shape());
+        Checks.requireApart(name(), inputs, result);
         LlaInputs.requireRidges(inputs.ridge());
         long start = System.nanoTime();
         if (uneven) {
@@ -274,7 +275,8 @@ final class CombinedPlan implements LlaPlan {
         }, piece -> division.tensors.read(gradients, piece));
         division.tensors.readSums(gradients);
         if (gradients.dk().firstNonFinite() >= 0 || gradients.dv().firstNonFinite() >= 0) {
-            throw new DeviceException(name() + " computed gradients that are not finite; inputs or gradient may be beyond what float32 holds.");
+            throw new DeviceException(name() + " computed gradients that are not finite; an input (inputs.requireFinite() names it) or the "
+                    + "output's gradient may not be finite, or be beyond what float32 holds.");
         }
         together(outcomes).tell(gradients, System.nanoTime() - start);
     }

@@ -48,7 +48,7 @@ public record NpyHeader(DataType type, long[] dims, long dataOffset) {
         try {
             readFully(in, start);
         } catch (EOFException e) {
-            throw bad(file, "is not a .npy file; NumPy's save() writes one");
+            throw bad(file, (start.position() == 0 ? "is empty, so it " : "") + "is not a .npy file; NumPy's save() writes one");
         }
         if (!Arrays.equals(start.array(), 0, MAGIC.length, MAGIC, 0, MAGIC.length)) {
             throw bad(file, "is not a .npy file; NumPy's save() writes one");

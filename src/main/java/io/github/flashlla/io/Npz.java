@@ -34,7 +34,9 @@ final class Npz {
         } catch (InvalidInputException e) { // says it all
             throw e;
         } catch (ZipException | IllegalArgumentException e) { // the latter for names that are no text
-            throw new InvalidInputException(place.file() + " is no .npz file, or is broken: " + e.getMessage() + ".");
+            String why = String.valueOf(e.getMessage());
+            throw new InvalidInputException(place.file() + " is no .npz file, or is " + (why.contains("END header not found")
+                    ? "truncated: an archive's end is missing." : "broken: " + why + "."));
         }
     }
 

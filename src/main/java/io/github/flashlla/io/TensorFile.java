@@ -93,7 +93,7 @@ public record TensorFile(Path file, String name) {
 
     /** A tensor's place is needed, for the file holds several. */
     InvalidInputException unnamed(Collection<String> names) {
-        return new InvalidInputException(name == null ? file + " holds " + names.size() + " tensors; name one as " + file.getFileName() + ":NAME, of "
+        return new InvalidInputException(name == null ? file + " holds " + names.size() + " tensors; name one as " + file + ":NAME, of "
                 + some(names) + "." : file + " holds no tensor '" + Printable.text(name) + "'; it holds " + some(names) + ".");
     }
 

@@ -8,6 +8,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.spi.AbstractKvCache;
+import io.github.flashlla.spi.Checks;
 import java.util.BitSet;
 import java.util.function.Function;
 
@@ -48,6 +49,7 @@ public final class PreciseDecodePlan implements DecodePlan {
         result.setRecomputedRows(0);
         if (!doubtful.isEmpty()) {
             recompute(doubtful, trust, q, ridges, kept, result);
+            Checks.requireFinite(plan.use().device(), result, "q, a key, a value, the scale or the ridge"); // a row that is not finite is in doubt
         }
     }
 

@@ -123,7 +123,7 @@ public final class PrecisePlan implements LlaPlan {
             chosen.stream().forEach(row -> clear(found.x(), row));
         }
         if (!doubtful.isEmpty()) { // a row that is not finite is in doubt
-            requireFinite(result);
+            Checks.requireFinite(device, result, "An input (inputs.requireFinite() names it), the scale or the ridge");
         }
         chosen.or(strained);
         lastInputs = inputs;
@@ -221,15 +221,6 @@ public final class PrecisePlan implements LlaPlan {
                 timing.compileNanos());
     }
 
-    private void requireFinite(LlaResult result) {
-        long at = result.output().firstNonFinite();
-        if (at >= 0) {
-            throw new DeviceException("the output of " + device + " holds " + result.output().get(at) + " at "
-                    + result.output().coordinates(at) + "; nothing of it can be used. Inputs, scale or ridge may be beyond what "
-                    + "float32 holds.");
-        }
-    }
-
     @Override
     public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
         plan.use().run(() -> backwardAlone(inputs, saved, gradOutput, gradients));
@@ -263,8 +254,8 @@ public final class PrecisePlan implements LlaPlan {
         same &= rescale(gradients.dridge(), both - 2 * units.key());
         boolean finite = rows.backward(chosen, gradOutput, gradients);
         if (!finite || !(same && lastGradientsFinite) && !allFinite(gradients)) {
-            throw new DeviceException(device + " computed gradients that are not finite; inputs or gradient may be beyond what float32 "
-                    + "holds.");
+            throw new DeviceException(device + " computed gradients that are not finite; an input (inputs.requireFinite() names it) or the "
+                    + "output's gradient may not be finite, or be beyond what float32 holds.");
         }
         gradients.setTiming(since(start, gradients.timing()));
     }

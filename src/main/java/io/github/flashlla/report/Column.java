@@ -11,8 +11,10 @@ import io.github.flashlla.report.compare.TimeRatio;
 import io.github.flashlla.text.Numbers;
 import io.github.flashlla.text.Printable;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import java.util.function.BiFunction;
 import java.util.function.Function;
@@ -73,6 +75,8 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
 
     /** Of people's tables, what a narrow terminal can do without: the first goes first. */
     static final List<String> DISPENSABLE = List.of("+-", "ratio [95%]", "status", "error", "against first", "solve");
+    /** Names that an unknown one brings to mind. */
+    private static final int MOST_NEAR = 6;
 
     static final List<Column> ALL = List.of(
             csv("record", Row::name),
@@ -207,8 +211,26 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
      */
     static List<Column> named(List<String> names, List<Column> known) {
         return names.stream().map(name -> known.stream().filter(column -> name.equalsIgnoreCase(column.title) || name.equalsIgnoreCase(column.key)).findFirst()
-                .orElseThrow(() -> new InvalidInputException("there is no column '" + Printable.text(name) + "' here; there are "
-                        + String.join(", ", known.stream().map(column -> column.title == null ? column.key : column.title).distinct().toList())))).toList();
+                .orElseThrow(() -> unknown(name, known))).toList();
+    }
+
+    /** Names columns that share a word with the name, or the beginning of one; all where none does. */
+    private static InvalidInputException unknown(String name, List<Column> known) {
+        List<String> all = known.stream().map(Column::name).distinct().toList();
+        Set<String> given = beginnings(name);
+        List<String> near = all.stream().filter(one -> !Collections.disjoint(given, beginnings(one))).limit(MOST_NEAR).toList();
+        return new InvalidInputException("there is no column '" + Printable.text(name) + "' here; " + (near.isEmpty()
+                ? "there are " + String.join(", ", all) : (near.size() == 1 ? "the nearest is '" : "the nearest are '") + String.join("', '", near) + "', and 'all' shows every one"));
+    }
+
+    private String name() {
+        return title == null ? key : title;
+    }
+
+    /** Three letters of each word are enough to know it again with a slip. */
+    private static Set<String> beginnings(String name) {
+        return Arrays.stream(name.toLowerCase(Locale.ROOT).split("[^a-z0-9]+")).filter(word -> word.length() >= 3)
+                .map(word -> word.substring(0, 3)).collect(Collectors.toSet());
     }
 
     private static boolean haveOwnClock(List<Row> rows) {

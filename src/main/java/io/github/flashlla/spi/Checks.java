@@ -1,6 +1,7 @@
 package io.github.flashlla.spi;
 
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
@@ -24,8 +25,44 @@ public final class Checks {
     public static void requireForward(String device, AttentionShape shape, LlaInputs inputs, LlaResult result) {
         requireShape(device, shape, "the inputs", inputs.shape());
         requireShape(device, shape, "the result", result.shape());
+        requireApart(device, inputs, result);
         LlaInputs.requireRidges(inputs.ridge());
         requireShared(inputs);
+    }
+
+    /** @throws InvalidInputException if the result's output has an element in the memory of an input */
+    public static void requireApart(String device, LlaInputs inputs, LlaResult result) {
+        requireApart(device, "q", inputs.q(), result);
+        requireApart(device, "k", inputs.k(), result);
+        requireApart(device, "v", inputs.v(), result);
+        requireApart(device, "the ridge", inputs.ridge(), result);
+    }
+
+    /**
+     * The same for one input; null is no tensor.
+     *
+     * @throws InvalidInputException if the result's output has an element in its memory
+     */
+    public static void requireApart(String device, String name, Tensor input, LlaResult result) {
+        if (input != null && Overlap.of(input, result.output())) {
+            throw new InvalidInputException(device + ": the result's output lies in the memory of " + name + ", which it overwrites; "
+                    + "make the result with memory of its own, as newResult() does");
+        }
+    }
+
+    /**
+     * Checks what a run has left.
+     *
+     * @param inputs those to look at, the subject of a sentence
+     * @throws DeviceException if an element of the output is NaN or infinite
+     */
+    public static void requireFinite(String device, LlaResult result, String inputs) {
+        long at = result.output().firstNonFinite();
+        if (at >= 0) {
+            throw new DeviceException("the output of " + device + " holds " + result.output().get(at) + " at "
+                    + result.output().coordinates(at) + "; nothing of it can be used. " + inputs + " may not be finite, or be beyond what float32 "
+                    + "holds.");
+        }
     }
 
     /** Checks what a backward pass is given, likewise; the saved state itself is the device's affair. */
@@ -43,7 +80,7 @@ public final class Checks {
     /** @throws InvalidInputException if {@code given} is not the plan's shape */
     public static void requireShape(String device, AttentionShape shape, String what, AttentionShape given) {
         if (!given.equals(shape)) {
-            throw new InvalidInputException(device + ": this plan is for " + shape + ", but " + what + " have " + given);
+            throw new InvalidInputException(device + ": this plan is for " + shape + ", but the shape of " + what + " is " + given);
         }
     }
 

@@ -19,6 +19,11 @@ public final class ExclusiveUse {
         this.gone = device.device() + ": " + gone;
     }
 
+    /** Name of the device, for messages. */
+    public String device() {
+        return device.device();
+    }
+
     public static ExclusiveUse ofPlan(DeviceState device) {
         return new ExclusiveUse(device, "this plan runs on another thread; make a plan for each thread",
                 "this plan is closed; make a new one from its device");

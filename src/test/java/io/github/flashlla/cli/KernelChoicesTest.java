@@ -91,6 +91,13 @@ class KernelChoicesTest {
         }
     }
 
+    /** Kernels are wanted of a device that is not here: a record may describe it. */
+    @Test
+    void aDeviceThatIsNotHereIsLookedForInARecord() {
+        String message = assertThrows(AssertionError.class, () -> choices("nowhere:7")).getMessage();
+        assertTrue(message.contains("--as FILE, such as --as bench/results/h200/float16.json"), message);
+    }
+
     @Test
     void partsOfACombinedDeviceAreToldToo() {
         String table = choices("jvm+reference");

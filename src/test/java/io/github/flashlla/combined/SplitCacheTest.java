@@ -136,6 +136,19 @@ class SplitCacheTest {
     }
 
     @Test
+    void anOutputThatIsNoNumberIsRefused() {
+        try (KvCache cache = new SplitCache(three, new KvCacheShape(1, 1, 64, 8, 8, DataType.FLOAT32), EQUAL); DecodePlan plan = cache.decodePlan(2, OPTIONS)) {
+            Random random = new Random(1);
+            cache.append(Problems.normal(random, 1, 1, 9, 8), Problems.normal(random, 1, 1, 9, 8));
+            Tensor q = Problems.normal(random, 1, 2, 1, 8);
+            plan.decode(q, plan.newResult());
+            q.set(11, Double.NaN);
+            String said = assertThrows(DeviceException.class, () -> plan.decode(q, plan.newResult())).getMessage();
+            assertTrue(said.contains("the output of jvm+jvm+reference holds NaN at [0, 1, 0, 0]"), said);
+        }
+    }
+
+    @Test
     void otherMethodsAreRefused() {
         try (KvCache cache = new SplitCache(three, new KvCacheShape(1, 1, 8192, 8, 8, DataType.FLOAT32), EQUAL)) {
             String said = assertThrows(InvalidInputException.class, () -> cache.decodePlan(1, OPTIONS, DecodeMethod.MATRIX_FREE)).getMessage();

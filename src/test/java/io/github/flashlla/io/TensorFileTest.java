@@ -16,6 +16,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 import org.junit.jupiter.api.Assumptions;
@@ -48,7 +49,7 @@ class TensorFileTest {
 
     @ParameterizedTest(name = "{0}: {1}")
     @CsvSource(delimiter = ';', value = {
-        "hand.safetensors; name one as hand.safetensors:NAME", "hand.safetensors:q; holds no tensor 'q'; it holds layer.0.q, layer.0.k",
+        "hand.safetensors; hand.safetensors:NAME", "hand.safetensors:q; holds no tensor 'q'; it holds layer.0.q, layer.0.k",
         "hand.safetensors:steps; 'steps' as I64; supported is F64, F32, F16 and BF16", "none.safetensors:q; does not exist",
         "plain.npz; holds 2 tensors; name one", "plain.npz:v; holds no tensor 'v'; it holds q, k.", "none.npz:q; does not exist"})
     void whatIsNotThereIsNamed(String place, String said) {
@@ -71,10 +72,13 @@ class TensorFileTest {
         assertRefused(TensorFile.of(tensors + ":q"), tensors + " holds no tensor 'q'");
         Path arrays = pipe(Path.of(FILES + "plain.npz"));
         assertArrayEquals(new double[] {0, 1, 2, 3}, TensorFile.of(arrays + ":k").read().toDoubleArray());
-        assertRefused(TensorFile.of(arrays.toString()), arrays + " holds 2 tensors; name one");
+        assertRefused(TensorFile.of(arrays.toString()), arrays + " holds 2 tensors; name one as " + arrays + ":NAME");
         assertRefused(TensorFile.of(pipe(Files.writeString(folder.resolve("text"), "PK is no archive")).toString()), "is no .npz file");
         assertRefused(TensorFile.of(pipe(Files.writeString(folder.resolve("text"), "12345678{}")).toString()), "claims a header of");
         assertRefused(TensorFile.of(pipe(Files.writeString(folder.resolve("text"), "nothing")) + ":q"), "is not a .npy file");
+        assertRefused(TensorFile.of(pipe(Files.writeString(folder.resolve("text"), "")).toString()), "is empty");
+        byte[] whole = Files.readAllBytes(Path.of(FILES + "plain.npz"));
+        assertRefused(TensorFile.of(pipe(Files.write(folder.resolve("text"), Arrays.copyOf(whole, whole.length / 2))) + ":q"), "truncated: an archive's end is missing");
     }
 
     private Path pipe(Path content) throws Exception {

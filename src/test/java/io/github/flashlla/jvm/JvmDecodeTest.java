@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.flashlla.DataType;
 import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.DecodePlan;
+import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.KvCache;
 import io.github.flashlla.KvCacheShape;
@@ -25,6 +26,7 @@ import java.util.Random;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -330,6 +332,45 @@ class JvmDecodeTest {
             assertThrows(InvalidInputException.class,
                     () -> new KvCacheShape(1, 1, 8, 4, 4, DataType.BFLOAT16));
         }
+    }
+
+    /** In q, in a key and in a value, as forward does; dropped with its token, it is forgotten. */
+    @ParameterizedTest
+    @ValueSource(doubles = {Double.NaN, Double.POSITIVE_INFINITY})
+    void anOutputThatIsNoNumberIsRefused(double bad) {
+        Random random = new Random(2);
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector());
+                KvCache cache = device.kvCache(new KvCacheShape(1, 1, 16, 8, 8, DataType.FLOAT32));
+                DecodePlan plan = cache.decodePlan(2, LlaOptions.defaults())) {
+            cache.append(Problems.normal(random, 1, 1, 9, 8), Problems.normal(random, 1, 1, 9, 8));
+            Tensor q = Problems.normal(random, 1, 2, 1, 8);
+            LlaResult result = plan.newResult();
+            plan.decode(q, result);
+            float[] before = result.output().toFloatArray();
+            Tensor token = Problems.normal(random, 1, 1, 1, 8);
+            Tensor wrong = token.copy();
+            wrong.set(3, bad);
+            refused(() -> plan.decode(withElement(q, bad), result));
+            cache.append(wrong, token);
+            refused(() -> plan.decode(q, result));
+            cache.truncate(0, 9);
+            cache.append(token, wrong);
+            refused(() -> plan.decode(q, result));
+            cache.truncate(0, 9);
+            plan.decode(q, result);
+            assertArrayEquals(before, result.output().toFloatArray());
+        }
+    }
+
+    private static Tensor withElement(Tensor tensor, double element) {
+        Tensor copy = tensor.copy();
+        copy.set(5, element);
+        return copy;
+    }
+
+    private static void refused(Executable decoding) {
+        String message = assertThrows(DeviceException.class, decoding).getMessage();
+        assertTrue(message.startsWith("the output of jvm holds ") && message.contains("may not be finite"), message);
     }
 
     /** The last row of forward, at lengths about a tile's and a slice's ends and at the longest. */

@@ -7,9 +7,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.sun.management.ThreadMXBean;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
+import io.github.flashlla.DecodePlan;
 import io.github.flashlla.Device;
+import io.github.flashlla.DeviceException;
 import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.KvCache;
+import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
@@ -18,8 +22,11 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
 import java.lang.management.ManagementFactory;
+import java.util.Random;
 import java.util.function.Supplier;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class JvmPlanTest {
 
@@ -55,6 +62,41 @@ class JvmPlanTest {
             Tensor wrong = Tensor.allocate(DataType.FLOAT32, 1, 2, 40, 9);
             assertTrue(assertThrows(InvalidInputException.class,
                     () -> plan.backward(inputs, saved, wrong, gradients)).getMessage().contains("(1,2,40,9)"));
+        }
+    }
+
+    /** By the sentence that every device has. */
+    @ParameterizedTest
+    @ValueSource(strings = {"jvm", "reference", "jvm+jvm"})
+    void refusesAnOutputThatIsAnInput(String name) {
+        LlaInputs inputs = Problems.normal(SHAPE, 1);
+        try (Device device = Devices.open(name)) {
+            LlaResult result = new LlaResult(SHAPE, inputs.q(), false);
+            String message = assertThrows(InvalidInputException.class, () -> device.forward(inputs, LlaOptions.defaults(), result)).getMessage();
+            assertTrue(message.startsWith(name + ": the result's output lies in the memory of q"), message);
+            try (KvCache cache = device.kvCache(new KvCacheShape(1, 2, 4, 8, 8, DataType.FLOAT32));
+                    DecodePlan plan = cache.decodePlan(2, LlaOptions.defaults())) {
+                Tensor q = Problems.normal(new Random(1), 1, 2, 1, 8);
+                LlaResult step = new LlaResult(plan.shape(), q, false);
+                assertTrue(assertThrows(InvalidInputException.class, () -> plan.decode(q, step)).getMessage().contains("lies in the memory of q"));
+            }
+        }
+    }
+
+    /** NaN, which forward and backward compute from, is named as what an input may be. */
+    @Test
+    void saysThatAnInputMayNotBeFinite() {
+        LlaInputs inputs = Problems.normal(SHAPE, 1);
+        try (JvmDevice device = JvmDevices.open(JvmLoops.vector(), 2, true); LlaPlan plan = device.plan(SHAPE, LlaOptions.defaults().withKeepState(true))) {
+            LlaResult result = plan.newResult();
+            plan.forward(inputs, result);
+            Tensor gradient = result.output().copy();
+            gradient.set(3, Double.NaN);
+            String backward = assertThrows(DeviceException.class, () -> plan.backward(inputs, result, gradient, plan.newGradients())).getMessage();
+            assertTrue(backward.contains("inputs.requireFinite()") && backward.contains("gradient may not be finite"), backward);
+            inputs.v().set(3, Double.NaN);
+            String forward = assertThrows(DeviceException.class, () -> plan.forward(inputs, result)).getMessage();
+            assertTrue(forward.contains("inputs.requireFinite()") && forward.contains("may not be finite"), forward);
         }
     }
 

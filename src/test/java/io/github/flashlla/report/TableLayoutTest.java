@@ -67,6 +67,15 @@ class TableLayoutTest {
     }
 
     @Test
+    void aNameThatIsNearlyRightBringsTheNearest() {
+        for (String name : List.of("wall", "Wal time", "walls", "time")) {
+            InvalidInputException e = assertThrows(InvalidInputException.class, () -> RecordRenderer.markdown(two(), new TableLayout(null, List.of(name))));
+            assertTrue(e.getMessage().contains("'" + name + "' here; the nearest are ") && e.getMessage().contains("'wall time'"), e.getMessage());
+        }
+        assertTrue(RecordRenderer.markdown(two(), new TableLayout(60, List.of("WALL TIME"))).contains("wall time"));
+    }
+
+    @Test
     void oneSampleHasNoSpread() {
         BenchmarkRecord one = Records.record("one", List.of(Records.measurement("jvm", Records.workload(1024), Records.samples(10, 1, 1))));
         String text = RecordRenderer.markdown(one, new TableLayout(100, null));

@@ -217,12 +217,12 @@ public final class LlaCache {
     }
 
     /** Makes sure that the table has the pages of a sequence's tokens from {@code first} on, {@code tokens} in all with those before. */
-    void requirePages(int sequence, int first, int tokens) {
+    void requirePages(int sequence, long first, long tokens) {
         if (sequence < 0 || sequence >= shape.batch() || tokens > shape.capacity()) {
             throw new InvalidInputException(tokens + " tokens of sequence " + sequence + " do not fit the cache " + shape
                     + "; there are sequences 0 to " + (shape.batch() - 1) + " of at most " + shape.capacity() + " tokens");
         }
-        for (int n = first / pageSize(); arrays.isPaged() && n < Math.ceilDiv(tokens, pageSize()); n++) {
+        for (int n = (int) first / pageSize(); arrays.isPaged() && n < Math.ceilDiv(tokens, pageSize()); n++) {
             int page = arrays.pages().get(sequence * perSequence() + n);
             if (page < 0 || page >= pages) {
                 throw new InvalidInputException("token " + n * pageSize() + " of sequence " + sequence + " has page " + page

@@ -170,7 +170,7 @@ public final class LlaDecodeTasks {
      */
     public void check(TornadoExecutionResult result) {
         for (int sequence = 0; sequence < positions.getSize(); sequence++) {
-            int tokens = positions.get(sequence) + 1;
+            long tokens = positions.get(sequence) + 1L;
             cache.requirePages(sequence, options.window() == 0 ? 0 : Math.max(0, tokens - options.window()), tokens);
         }
         tasks.facts().init(Float.NaN);

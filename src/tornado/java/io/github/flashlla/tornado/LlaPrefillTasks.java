@@ -121,7 +121,7 @@ public final class LlaPrefillTasks {
         }
         int window = forward.options().window();
         int first = window == 0 ? 0 : Math.max(0, position + 1 - window);
-        cache.requirePages(sequence, first, Math.addExact(position, tokens));
+        cache.requirePages(sequence, first, (long) position + tokens);
         span.set(0, sequence);
         span.set(1, position);
         span.set(2, tokens);

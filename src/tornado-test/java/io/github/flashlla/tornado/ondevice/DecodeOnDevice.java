@@ -1,6 +1,7 @@
 package io.github.flashlla.tornado.ondevice;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -309,6 +310,16 @@ public class DecodeOnDevice {
             message = assertThrows(InvalidInputException.class, () -> append(random, 0, 2, cache)).getMessage();
             assertTrue(message.contains("holds 3 of at most 4 tokens"), message);
             assertEquals(3, cache.length(0));
+        }
+    }
+
+    /** Of a float16 cache it cannot be that a kernel is for float16 caches. */
+    @Test
+    void whatNoKernelTakesIsRefusedForWhatItIs() {
+        try (KvCache cache = device.kvCache(new KvCacheShape(1, 1, 16, 1, 1, DataType.FLOAT16))) {
+            String message = assertThrows(InvalidInputException.class,
+                    () -> cache.decodePlan(1, LlaOptions.defaults(), DecodeMethod.MATRIX_FREE)).getMessage();
+            assertFalse(message.contains("it is for a float16 cache"), message);
         }
     }
 }

@@ -115,6 +115,20 @@ public class LayersOnDevice {
         refused("do not fit", () -> prefill.place(1, 30, 11));
         refused("do not fit", () -> prefill.place(2, 0, 1));
         refused("21 tokens at position 0 is not one of 0 to 20", () -> prefill.place(0, 0, 21));
+        refused("do not fit", () -> prefill.place(0, Integer.MAX_VALUE, 1));
+    }
+
+    /** Before the run's result is looked at, so none is needed. */
+    @Test
+    void refusesPositionsBeyondTheCache() {
+        KvCacheShape shape = new KvCacheShape(1, 1, 64, 8, 8, DataType.FLOAT32);
+        IntArray positions = new IntArray(1);
+        LlaDecodeTasks decode = LlaDecodeTasks.of(TestDevice.NAME, LlaCache.of(TestDevice.NAME, shape), 1, LlaOptions.defaults(), new FloatArray(8),
+                new FloatArray(8), new FloatArray(8), positions, new FloatArray(8));
+        positions.set(0, 64);
+        refused("65 tokens of sequence 0 do not fit", () -> decode.check(null));
+        positions.set(0, Integer.MAX_VALUE);
+        refused("2147483648 tokens of sequence 0 do not fit", () -> decode.check(null));
     }
 
     private static void refused(String part, org.junit.jupiter.api.function.Executable call) {

@@ -21,8 +21,9 @@ public enum CgDecodeVariant implements DecodeVariant {
     MATRIX_CG {
         @Override
         public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
-            return KernelVariant.unless(options.precision() == DataType.FLOAT16, "it is for a float16 cache")
-                    .or(() -> KernelVariant.unless(device.hasMatrixUnits(), "the device has no matrix units that TornadoVM reaches"))
+            // Where a device has no halves, its float16 caches are float32 there: the reason is the device's.
+            return KernelVariant.unless(device.hasMatrixUnits(), "the device has no matrix units that TornadoVM reaches")
+                    .or(() -> KernelVariant.unless(options.precision() == DataType.FLOAT16, "it is for a float16 cache"))
                     .or(() -> KernelVariant.unless(shape.headDim() == TensorCoreCgDecode.DIM
                             && shape.valueDim() == TensorCoreCgDecode.DIM, "it takes D = Dv = " + TensorCoreCgDecode.DIM))
                     .or(() -> super.unsuited(device, shape, options));
