@@ -61,7 +61,10 @@ public interface LlaPlan extends AutoCloseable {
         return "q, k, v, o and gradients are read and written where they are, in any layout and type.";
     }
 
-    /** Bytes that this plan holds on the device or host beyond q, k, v and o. */
+    /**
+     * Bytes that this plan holds now on the device or host beyond the caller's q, k, v and o; backward adds to them. A combined device
+     * counts the tensors that its processes share, too.
+     */
     long workspaceBytes();
 
     @Override

@@ -209,7 +209,7 @@ public final class BenchmarkRun {
         private int finished;
         private boolean opened;
         private boolean lost;
-        /** Whether a driver reported an error, after which no answer or time of the process is worth much. */
+        /** Whether a driver reported an error or a part was lost, after which no answer or time of the process is worth much. */
         private boolean spoiled;
         /** How it was lost. */
         private String loss;
@@ -272,7 +272,7 @@ public final class BenchmarkRun {
             switch (event.kind()) {
                 case OPEN -> {
                     opened = true;
-                    worker.driverErrors(); // errors that a driver reports before the first task belong to no task
+                    worker.complaints(); // what is reported before the first task belongs to no task
                     if (fork == 0 || facts.stream().noneMatch(known -> known.name().equals(event.device().name()))) { // rates are of the first fork's ceilings
                         facts.removeIf(known -> known.name().equals(event.device().name()));
                         facts.add(event.device());
@@ -283,7 +283,7 @@ public final class BenchmarkRun {
                 case PHASE -> listener.phase(event.text());
                 case DONE -> {
                     Task task = tasks.get(finished++);
-                    String complaint = worker.driverErrors();
+                    String complaint = worker.complaints();
                     spoiled = !complaint.isEmpty();
                     Measurement m = event.measurement();
                     if (task.target() != null && m.status() == Status.OK) {
@@ -291,7 +291,7 @@ public final class BenchmarkRun {
                                 m.method().precision() == null ? DataType.FLOAT32 : DataType.valueOf(m.method().precision().toUpperCase(Locale.ROOT))));
                     }
                     add(task, complaint.isEmpty() || m.status() != Status.OK ? m : Measurement.missing(m.device(),
-                            m.workload(), m.method(), Status.FAILED, "the driver reported: " + complaint));
+                            m.workload(), m.method(), Status.FAILED, complaint));
                 }
             }
         }

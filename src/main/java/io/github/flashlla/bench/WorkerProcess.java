@@ -57,9 +57,9 @@ final class WorkerProcess implements AutoCloseable {
         return child.exitStatus();
     }
 
-    /** Errors that a driver reported since the last call; empty if there are none. */
-    String driverErrors() {
-        return child.driverLog().errors();
+    /** What its drivers or lost parts reported since the last call, as part of a sentence; empty if nothing. */
+    String complaints() {
+        return child.driverLog().complaints();
     }
 
     /** The end of what it wrote to standard output and error, on one line. */

@@ -62,6 +62,7 @@ final class CombinedDecodePlan extends AbstractDecodePlan<CombinedCache> {
         }
         DataType ridgeType = ridge == null ? null : ridge.type();
         Map<PartProcess, Outcome> outcomes = cache.all((part, own) -> new CacheOrders.Decode(number, q.type(), ridgeType), Outcome.class);
+        crew.requireUninterrupted();
         tensors.read(result);
         Outcome together = outcomes.values().stream().reduce(Outcome::beside).orElseThrow();
         together.tell(result, System.nanoTime() - start);

@@ -41,7 +41,7 @@ final class CombinedDevice implements Device {
         this.info = info;
         this.state = new DeviceState(info.name());
         this.equal = parts.stream().map(CombinedDevice::kind).distinct().count() == 1;
-        this.crew = new Crew(info.name(), parts);
+        this.crew = new Crew(info.name(), state, parts);
     }
 
     /** What equally fast devices have in common. */

@@ -21,8 +21,10 @@ import java.util.BitSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.function.IntConsumer;
 import java.util.function.IntFunction;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /** One shape, divided. Every process maps all inputs and outputs, so that each can do any piece. */
@@ -36,7 +38,7 @@ final class CombinedPlan implements LlaPlan {
     private final LlaOptions options;
     private final boolean softmax;
     private final ExclusiveUse use;
-    private Division division;
+    private volatile Division division;
     private int divisions;
     private boolean uneven;
     private long serial;
@@ -62,7 +64,8 @@ final class CombinedPlan implements LlaPlan {
         private final SharedMemory outputs;
         private final int inputsNumber;
         private final int outputsNumber;
-        private long workspaceBytes;
+        /** Of each piece. */
+        private final AtomicLongArray workspaceBytes;
 
         Division() {
             List<PartProcess> living = device.crew().living();
@@ -77,6 +80,7 @@ final class CombinedPlan implements LlaPlan {
                 pieces.put(living.get(n), own);
             }
             Layout layout = new Layout(shape, all);
+            workspaceBytes = new AtomicLongArray(all.size());
             long used = shape.tensorBytes(DataType.FLOAT32.bytes());
             inputs = SharedMemory.create(layout.bytes(true), used);
             SharedMemory made = null;
@@ -86,8 +90,12 @@ final class CombinedPlan implements LlaPlan {
                 outputsNumber = device.crew().share(made, true);
                 outputs = made;
                 tensors = new Tensors(layout, inputs.segment(), outputs.segment());
-                workspaceBytes = device.crew().all(part -> new Orders.MakePlan(plan, layout, options, softmax, inputsNumber, outputsNumber,
-                        pieces.getOrDefault(part, new int[0])), Long.class).values().stream().mapToLong(Long::longValue).sum();
+                device.crew().all(part -> new Orders.MakePlan(plan, layout, options, softmax, inputsNumber, outputsNumber,
+                        pieces.getOrDefault(part, new int[0])), long[].class).forEach((part, bytes) -> {
+                            for (int n = 0; n < bytes.length; n++) {
+                                workspaceBytes.set(pieces.get(part)[n], bytes[n]);
+                            }
+                        });
             } catch (RuntimeException e) {
                 device.crew().allQuietly(new Orders.ClosePlan(plan));
                 inputs.close();
@@ -120,10 +128,12 @@ final class CombinedPlan implements LlaPlan {
                     public void take(Outcome outcome) {
                         read.accept(piece);
                         left.clear(piece);
+                        workspaceBytes.set(piece, outcome.workspaceBytes());
                         outcomes.merge(part, outcome, Outcome::then);
                     }
                 }).toList()));
                 device.crew().converse(steps, Outcome.class);
+                device.crew().requireUninterrupted();
                 if (!left.isEmpty()) {
                     bequeath();
                 }
@@ -283,7 +293,8 @@ final class CombinedPlan implements LlaPlan {
 
     @Override
     public long workspaceBytes() {
-        return division.workspaceBytes;
+        Division now = division;
+        return now.tensors.touchedBytes() + IntStream.range(0, now.workspaceBytes.length()).mapToLong(now.workspaceBytes::get).sum();
     }
 
     @Override

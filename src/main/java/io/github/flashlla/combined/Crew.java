@@ -2,6 +2,8 @@ package io.github.flashlla.combined;
 
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.process.DriverLog;
+import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.tornadovm.DeviceJvm;
 import java.io.IOException;
 import java.io.Serializable;
@@ -18,13 +20,15 @@ import java.util.stream.Collectors;
 /** The processes of a combined device, which answer one exchange at a time. */
 final class Crew implements AutoCloseable {
     private final String device;
+    private final DeviceState state;
     private final List<PartProcess> parts = new ArrayList<>();
     private final ReentrantLock turn = new ReentrantLock(true);
     private final AtomicInteger numbers = new AtomicInteger();
     private int toldDead;
 
-    Crew(String device, List<DeviceInfo> infos) {
+    Crew(String device, DeviceState state, List<DeviceInfo> infos) {
         this.device = device;
+        this.state = state;
         SharedMemory.sweep();
         try {
             for (DeviceInfo info : infos) {
@@ -64,6 +68,17 @@ final class Crew implements AutoCloseable {
         return living;
     }
 
+    /**
+     * Called between exchanges of a pass, so that no part computes any more.
+     *
+     * @throws DeviceException if this thread is interrupted, which it stays
+     */
+    void requireUninterrupted() {
+        if (Thread.currentThread().isInterrupted()) {
+            throw new DeviceException(device + ": interrupted while computing", new InterruptedException());
+        }
+    }
+
     /** @throws DeviceException if one has died */
     void requireWhole() {
         parts.stream().filter(PartProcess::dead).findFirst().ifPresent(part -> {
@@ -81,7 +96,9 @@ final class Crew implements AutoCloseable {
 
     /**
      * Gives each part its orders, one of each part in turn and without waiting for answers, and then takes the answers in the same turn.
-     * Answers that a part owes when it dies are not taken.
+     * Answers that a part owes when it dies are not taken. An interrupt changes nothing and stays set.
+     *
+     * @throws IllegalStateException if another thread closed the device meanwhile
      */
     <R extends Serializable> void converse(Map<PartProcess, List<Step<R>>> steps, Class<R> type) {
         turn.lock();
@@ -95,6 +112,7 @@ final class Crew implements AutoCloseable {
             Map<PartProcess, List<Step<R>>> asked = new LinkedHashMap<>();
             given.forEach((part, count) -> asked.put(part, steps.get(part).subList(0, count)));
             inTurn(asked, (part, step) -> guarded(failures, () -> part.receive(type).ifPresent(step::take))); // every answer is to be read
+            state.requireOpen(); // before any word of the processes, which close() ends
             tellDeaths();
             if (!failures.isEmpty()) {
                 throw failures.getFirst();
@@ -167,8 +185,15 @@ final class Crew implements AutoCloseable {
 
     /** The same, where nobody is left to be told of a failure. */
     void allQuietly(Order<Integer> order) {
-        if (parts.stream().anyMatch(part -> !part.dead())) {
+        if (!state.isOpen() || parts.stream().allMatch(PartProcess::dead)) {
+            return;
+        }
+        try {
             all(part -> order, Integer.class);
+        } catch (IllegalStateException e) {
+            if (state.isOpen()) {
+                throw e;
+            }
         }
     }
 
@@ -180,11 +205,11 @@ final class Crew implements AutoCloseable {
         return number;
     }
 
-    /** Once for each: bench takes the line for a driver's error, since times are not those of the whole device any more. */
+    /** Once for each. Bench reads the line: times are not those of the whole device any more. */
     private void tellDeaths() {
         List<PartProcess> dead = parts.stream().filter(PartProcess::dead).toList();
         if (dead.size() > toldDead && dead.size() < parts.size()) {
-            System.err.println("[ERROR] " + device + ": " + dead.stream().map(PartProcess::obituary).collect(Collectors.joining("; "))
+            System.err.println(DriverLog.LOSS + device + ": " + dead.stream().map(PartProcess::obituary).collect(Collectors.joining("; "))
                     + "; the rest does its share.");
         }
         toldDead = dead.size();

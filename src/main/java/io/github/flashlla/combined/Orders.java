@@ -41,11 +41,11 @@ final class Orders {
         }
     }
 
-    /** Answers with the workspace of the plans for {@code pieces}, which this part will compute. */
+    /** Answers with the workspace of each of {@code pieces}, which this part will compute. */
     record MakePlan(int plan, Layout layout, LlaOptions options, boolean softmax, int inputs, int outputs, int[] pieces)
-            implements Order<Long> {
+            implements Order<long[]> {
         @Override
-        public Long run(PartState part) {
+        public long[] run(PartState part) {
             Tensors tensors = new Tensors(layout, part.memories().get(inputs).segment(), part.memories().get(outputs).segment());
             PartPlan made = new PartPlan(part.device(), tensors, options, softmax);
             part.plans().put(plan, made);

@@ -13,18 +13,26 @@ import java.io.Serializable;
  * @param recomputedRows sum over its pieces
  * @param timing its pieces one after the other
  * @param method of a decoding step; null for other passes
+ * @param workspaceBytes that it holds now for the piece, or for its pieces; 0 of a decoding step
  */
-record Outcome(long pairIterations, int checkedRows, int recomputedRows, Timing timing, DecodeMethod method) implements Serializable {
-    static final Outcome NOTHING = new Outcome(0, 0, 0, new Timing(0, 0, 0, 0, 0), null);
+record Outcome(long pairIterations, int checkedRows, int recomputedRows, Timing timing, DecodeMethod method, long workspaceBytes)
+        implements Serializable {
+    static final Outcome NOTHING = new Outcome(0, 0, 0, new Timing(0, 0, 0, 0, 0), null, 0);
 
     static Outcome of(QuerySolves solves, DecodeMethod method) {
-        return new Outcome(solves.pairIterations(), solves.checkedRows(), solves.recomputedRows(), solves.timing(), method);
+        return new Outcome(solves.pairIterations(), solves.checkedRows(), solves.recomputedRows(), solves.timing(), method, 0);
     }
 
     /** The same with another wall time. */
     Outcome lasting(long wallNanos) {
         return new Outcome(pairIterations, checkedRows, recomputedRows,
-                new Timing(wallNanos, timing.kernelNanos(), timing.copyInNanos(), timing.copyOutNanos(), timing.compileNanos()), method);
+                new Timing(wallNanos, timing.kernelNanos(), timing.copyInNanos(), timing.copyOutNanos(), timing.compileNanos()), method,
+                workspaceBytes);
+    }
+
+    /** The same with another workspace. */
+    Outcome holding(long bytes) {
+        return new Outcome(pairIterations, checkedRows, recomputedRows, timing, method, bytes);
     }
 
     /** Of pieces that a part computed one after the other. */
@@ -41,7 +49,7 @@ record Outcome(long pairIterations, int checkedRows, int recomputedRows, Timing 
 
     private Outcome with(Outcome other, Timing time) {
         return new Outcome(pairIterations + other.pairIterations, checkedRows + other.checkedRows, recomputedRows + other.recomputedRows,
-                time, method == null ? other.method : method);
+                time, method == null ? other.method : method, workspaceBytes + other.workspaceBytes);
     }
 
     private static long longer(long a, long b) {

@@ -12,8 +12,9 @@ import io.github.flashlla.QuerySolves;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.combined.Layout.Part;
 import java.io.Serializable;
-import java.util.TreeMap;
+import java.util.Arrays;
 import java.util.Map;
+import java.util.TreeMap;
 
 /** A part's plans of a divided problem, one for each piece that it computes. */
 final class PartPlan implements AutoCloseable {
@@ -51,15 +52,23 @@ final class PartPlan implements AutoCloseable {
             this.plan = plan;
             this.result = result;
         }
+
+        /** With the tensors that only the part has. */
+        long workspaceBytes() {
+            long bytes = plan.workspaceBytes();
+            if (result.keepsState()) {
+                bytes += result.kbar().byteSize() + result.x().byteSize();
+            }
+            if (gradients != null) {
+                bytes += gradients.dq().byteSize() + gradients.dk().byteSize() + gradients.dv().byteSize() + gradients.dridge().byteSize();
+            }
+            return bytes;
+        }
     }
 
-    /** Makes the plans of these pieces, whose workspace it returns. */
-    long prepare(int[] pieces) {
-        long bytes = 0;
-        for (int piece : pieces) {
-            bytes += room(piece).plan.workspaceBytes();
-        }
-        return bytes;
+    /** Makes the plans of these pieces; returns each one's workspace. */
+    long[] prepare(int[] pieces) {
+        return Arrays.stream(pieces).mapToLong(piece -> room(piece).workspaceBytes()).toArray();
     }
 
     private Room room(int piece) {
@@ -78,15 +87,15 @@ final class PartPlan implements AutoCloseable {
         Room room = room(piece);
         forward(piece, room, given);
         tensors.leave(piece, room.result);
-        return told(room.result, start);
+        return told(room, room.result, start);
     }
 
     /** Of pieces that overlap, the wall time that each adds. */
-    private Outcome told(QuerySolves solves, long start) {
+    private Outcome told(Room room, QuerySolves solves, long start) {
         synchronized (rooms) {
             long from = Math.max(start, ended);
             ended = System.nanoTime();
-            return Outcome.of(solves, null).lasting(ended - from);
+            return Outcome.of(solves, null).lasting(ended - from).holding(room.workspaceBytes());
         }
     }
 
@@ -109,7 +118,7 @@ final class PartPlan implements AutoCloseable {
         Tensor from = tensors.of(Part.GRADIENT, piece, gradient);
         room.plan.backward(room.inputs, room.result, from, room.gradients);
         tensors.leave(piece, room.gradients);
-        return told(room.gradients, start);
+        return told(room, room.gradients, start);
     }
 
     @Override

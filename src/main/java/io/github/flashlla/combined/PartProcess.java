@@ -5,15 +5,10 @@ import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.io.ScratchFolder;
 import io.github.flashlla.process.ChildJvm;
 import io.github.flashlla.process.JavaCommand;
-import java.io.BufferedInputStream;
-import java.io.BufferedOutputStream;
 import java.io.IOException;
-import java.io.ObjectInputStream;
-import java.io.ObjectOutputStream;
 import java.io.Serializable;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
-import java.nio.channels.Channels;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
@@ -33,10 +28,8 @@ final class PartProcess implements AutoCloseable {
     private final ScratchFolder folder;
     private final ServerSocketChannel listening;
     private final ChildJvm child;
-    private SocketChannel channel;
-    private ObjectOutputStream out;
-    private ObjectInputStream in;
-    private boolean dead;
+    private volatile Connection connection;
+    private volatile boolean dead;
 
     /**
      * Starts the process, without waiting for it.
@@ -68,18 +61,16 @@ final class PartProcess implements AutoCloseable {
     void awaitOpen() {
         try {
             long deadline = System.nanoTime() + START_NANOS;
+            SocketChannel channel;
             while ((channel = listening.accept()) == null) {
-                if (child.awaitEnd(POLL_MILLIS)) {
+                if (awaitEnd(POLL_MILLIS)) {
                     throw new DeviceException(obituary() + " before its device was open");
                 }
                 if (System.nanoTime() - deadline > 0) {
                     throw new DeviceException(name + " did not start within " + START_NANOS / 1_000_000_000 + " s");
                 }
             }
-            channel.configureBlocking(true);
-            out = new ObjectOutputStream(new BufferedOutputStream(Channels.newOutputStream(channel)));
-            out.flush();
-            in = new ObjectInputStream(new BufferedInputStream(Channels.newInputStream(channel)));
+            connection = new Connection(channel);
         } catch (IOException e) {
             throw new DeviceException(obituary() + " before its device was open", e);
         }
@@ -109,9 +100,7 @@ final class PartProcess implements AutoCloseable {
             return;
         }
         try {
-            out.writeObject(order);
-            out.flush();
-            out.reset(); // else every order is kept
+            connection.send(order);
         } catch (IOException e) {
             dead = true;
         }
@@ -129,7 +118,7 @@ final class PartProcess implements AutoCloseable {
         }
         Object answer;
         try {
-            answer = in.readObject();
+            answer = connection.receive();
         } catch (IOException e) {
             dead = true;
             return Optional.empty();
@@ -145,7 +134,7 @@ final class PartProcess implements AutoCloseable {
     /** How it died, as the beginning of a sentence. */
     String obituary() {
         try {
-            if (!child.awaitEnd(DEATH_MILLIS)) {
+            if (!awaitEnd(DEATH_MILLIS)) {
                 return "the process of " + name + " closed its connection";
             }
             String words = child.lastWords();
@@ -156,17 +145,34 @@ final class PartProcess implements AutoCloseable {
         }
     }
 
+    /** An interrupt that was there before does not end the waiting, and stays set. */
+    private boolean awaitEnd(long millis) {
+        boolean interrupted = Thread.interrupted();
+        try {
+            return child.awaitEnd(millis);
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    /** From any thread. */
     @Override
     public void close() {
         try {
-            if (channel != null) {
-                channel.close();
+            if (connection != null) {
+                connection.close();
             }
             listening.close();
         } catch (IOException e) {
             // the process is ended below
         }
+        boolean interrupted = Thread.interrupted(); // else nobody waits for the end
         child.close();
         folder.close();
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
     }
 }

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -34,10 +35,26 @@ final class SharedMemory implements AutoCloseable {
 
     private SharedMemory(Path file, long bytes, boolean writable) throws IOException {
         this.file = file;
+        this.segment = map(file, bytes, writable, arena);
+    }
+
+    /** An interrupt closes the file, which is opened again then; it stays set. */
+    private static MemorySegment map(Path file, long bytes, boolean writable, Arena arena) throws IOException {
         FileChannel.MapMode mode = writable ? FileChannel.MapMode.READ_WRITE : FileChannel.MapMode.READ_ONLY;
-        try (FileChannel channel = writable ? FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)
-                : FileChannel.open(file, StandardOpenOption.READ)) {
-            this.segment = channel.map(mode, 0, bytes, arena);
+        boolean interrupted = false;
+        try {
+            while (true) {
+                try (FileChannel channel = writable ? FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)
+                        : FileChannel.open(file, StandardOpenOption.READ)) {
+                    return channel.map(mode, 0, bytes, arena);
+                } catch (ClosedByInterruptException e) {
+                    interrupted |= Thread.interrupted();
+                }
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
         }
     }
 

@@ -85,6 +85,7 @@ final class SplitDecodePlan extends AbstractDecodePlan<SplitCache> implements Fl
         room.write(given.segment(), Given.X, merged.x);
         room.write(given.segment(), Given.KBAR, merged.kbar);
         cache.all(part -> new SplitOrders.Output(number), Integer.class);
+        crew.requireUninterrupted();
         store(result, kept);
         result.setPairIterations(0);
         result.setTiming(Timing.ofWall(System.nanoTime() - start));

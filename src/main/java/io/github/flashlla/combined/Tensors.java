@@ -11,6 +11,7 @@ import io.github.flashlla.combined.Layout.Part;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.LongStream;
 
 /** The tensors of a divided problem in shared memory: the parent writes inputs and reads outputs, a part the other way round. */
@@ -28,6 +29,8 @@ final class Tensors {
     private final MemorySegment inputs;
     private final MemorySegment outputs;
     private final Map<Part, Long> starts;
+    /** The largest elements that each tensor had; other tensors take no room. */
+    private final Map<Part, Integer> touched = new ConcurrentHashMap<>();
 
     Tensors(Layout layout, MemorySegment inputs, MemorySegment outputs) {
         this.layout = layout;
@@ -41,12 +44,19 @@ final class Tensors {
         return layout;
     }
 
+    /** Bytes of the tensors that were written or read so far, on this side. */
+    long touchedBytes() {
+        return touched.entrySet().stream().mapToLong(one -> layout.rows(one.getKey(), layout.pieces().size()) * one.getKey().width(whole)
+                * one.getValue()).sum();
+    }
+
     /** A piece's own tensor, in shared memory. */
     Tensor of(Part part, int piece, DataType type) {
         return Tensor.wrap(segment(part, piece, type.bytes()), type, layout.dims(part, piece));
     }
 
     private MemorySegment segment(Part part, int piece, int elementBytes) {
+        touched.merge(part, elementBytes, Math::max);
         long elements = 1;
         for (long dim : layout.dims(part, piece)) {
             elements *= dim;
@@ -62,6 +72,7 @@ final class Tensors {
         if (part == Part.K || part == Part.V) {
             long first = layout.rows(part, piece) * rowBytes;
             long length = (long) layout.pieces().get(piece).heads() * whole.keyLength() * rowBytes;
+            touched.merge(part, bytes, Math::max);
             copy(from.segment(), first, inputs, starts.get(part) + first, length);
             return;
         }

@@ -7,6 +7,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * What native code of drivers printed. TornadoVM's reports a failed launch, copy or allocation on the process's standard
@@ -16,6 +17,9 @@ import java.util.stream.Collectors;
 public final class DriverLog {
     /** System property of a child JVM: the file that its standard output goes to. */
     public static final String PROPERTY = "flashlla.driver.log";
+
+    /** Begins a line of ours about a process of a combined device that died; no driver said it. */
+    public static final String LOSS = "[LOST] ";
 
     private static final int MAX_BYTES = 1 << 20;
 
@@ -43,8 +47,22 @@ public final class DriverLog {
 
     /** The errors that were printed since the last call, on one line; empty if there are none. */
     public String errors() {
-        return newText().lines().filter(line -> line.contains("JNI] ERROR") || line.contains("[ERROR]"))
+        return errors(newText());
+    }
+
+    private static String errors(String text) {
+        return text.lines().filter(line -> line.contains("JNI] ERROR") || line.contains("[ERROR]"))
                 .map(String::strip).distinct().collect(Collectors.joining("; "));
+    }
+
+    /** What was printed since the last call after which results and times are worth little, as part of a sentence; empty if nothing was. */
+    public String complaints() {
+        String text = newText();
+        String errors = errors(text);
+        String losses = text.lines().filter(line -> line.startsWith(LOSS)).map(line -> line.substring(LOSS.length()).strip()).distinct()
+                .collect(Collectors.joining("; "));
+        return Stream.of(errors.isEmpty() ? "" : "the driver reported: " + errors, losses).filter(said -> !said.isEmpty())
+                .collect(Collectors.joining("; "));
     }
 
     private String newText() {

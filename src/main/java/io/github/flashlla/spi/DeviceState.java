@@ -13,6 +13,10 @@ public final class DeviceState {
         return device;
     }
 
+    public boolean isOpen() {
+        return !closed;
+    }
+
     /** @throws IllegalStateException if the device is closed */
     public void requireOpen() {
         if (closed) {

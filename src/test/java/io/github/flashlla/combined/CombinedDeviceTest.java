@@ -116,6 +116,34 @@ class CombinedDeviceTest {
         }
     }
 
+    /** The parts' own, and the tensors in shared memory once they were used. */
+    @Test
+    void theWorkspaceGrowsWithWhatAPassMakes() {
+        AttentionShape shape = AttentionShape.square(1, 2, 300, 16);
+        LlaInputs inputs = Problems.normal(shape, 5);
+        long tensor = shape.tensorBytes(Float.BYTES) / 4; // q, k, v and o are equally large
+        try (LlaPlan plan = one.plan(shape, OPTIONS); LlaPlan divided = two.plan(shape, OPTIONS)) {
+            LlaResult saved = divided.newResult();
+            LlaResult other = plan.newResult();
+            long made = divided.workspaceBytes() - plan.workspaceBytes();
+            divided.forward(inputs, saved);
+            plan.forward(inputs, other);
+            long ran = divided.workspaceBytes();
+            long rows = shape.rows() * Float.BYTES;
+            assertEquals(made + plan.workspaceBytes() + 6 * tensor + 5 * rows, ran); // q, k, v, o, kbar and x; five numbers of a query
+            long alone = plan.workspaceBytes();
+            divided.backward(inputs, saved, inputs.q(), divided.newGradients());
+            plan.backward(inputs, other, inputs.q(), plan.newGradients());
+            alone = plan.workspaceBytes() - alone;
+            assertTrue(alone > 0);
+            // g, dq, dk, dv, dridge and three numbers of a query are shared; the gradients are the parts' own too
+            assertTrue(divided.workspaceBytes() - ran >= alone / 2 + 7 * tensor + 5 * rows, divided.workspaceBytes() + " after " + ran);
+            long after = divided.workspaceBytes();
+            divided.backward(inputs, saved, inputs.q(), divided.newGradients());
+            assertEquals(after, divided.workspaceBytes());
+        }
+    }
+
     /** All keys are seen by all blocks, so that a cut within a head changes nothing either. */
     @Test
     void blocksOfQueriesWithoutAMaskAreTheBitsOfOneDevice() {

@@ -41,6 +41,32 @@ class ChildJvmTest {
     }
 
     @Test
+    void aLostPartIsNotCalledADriversError() throws Exception {
+        try (ScratchFolder folder = new ScratchFolder("test");
+                ChildJvm child = ChildJvm.start(JavaCommand.likeThis(), folder, Losing.class, List.of())) {
+            assertTrue(child.awaitEnd(60_000));
+            assertEquals("jvm+jvm: a part was killed.", child.driverLog().complaints());
+            assertEquals("", child.driverLog().complaints());
+        }
+    }
+
+    static final class Losing {
+        public static void main(String[] args) {
+            System.err.println(DriverLog.LOSS + "jvm+jvm: a part was killed.");
+            new DriverLog().check("device");
+        }
+    }
+
+    @Test
+    void aDriversErrorIsAComplaintOfTheDriver() throws Exception {
+        try (ScratchFolder folder = new ScratchFolder("test");
+                ChildJvm child = ChildJvm.start(JavaCommand.likeThis(), folder, Complaining.class, List.of())) {
+            assertTrue(child.awaitEnd(60_000));
+            assertEquals("the driver reported: [JNI] ERROR 7", child.driverLog().complaints());
+        }
+    }
+
+    @Test
     void aCrashIsToldInOneSentence() {
         String message = assertThrows(DeviceException.class,
                 () -> CommandRelay.run(JavaCommand.likeThis(), "device", Crash.class, List.of())).getMessage();
