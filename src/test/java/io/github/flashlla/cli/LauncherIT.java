@@ -76,10 +76,7 @@ class LauncherIT {
         Process process = new Launcher(folder).start(out, err, attention("--out", place.resolve("o.npy").toString(), "--stats",
                 place.resolve("s.json").toString(), "--ridge", "1e-9", "--tol", "1e-12", "--max-iter", "100000000"));
         await(() -> names(place).size() == 3, process); // the old output, and two files in the making
-        if (ignores(process.pid(), signal)) {
-            process.destroyForcibly().waitFor(); // it computes for hours
-            assumeFalse(true, "this process was started with SIG" + signal + " ignored");
-        }
+        assumeHeeds(process, signal);
         signal(process.pid(), signal);
         assertTrue(process.waitFor(30, TimeUnit.SECONDS), "it goes on");
         assertEquals(128 + switch (signal) {
@@ -122,7 +119,7 @@ class LauncherIT {
         Process process = new Launcher(folder).start(out, err, "bench", "--device", "jvm", "--seq", "64,8192", "--heads", "8", "-r", "100",
                 "--warm-up", "0.1", "--record", "record.json");
         await(() -> Files.exists(folder.resolve("record.json")), process);
-        assumeFalse(ignores(process.pid(), "INT"), "this process was started with SIGINT ignored");
+        assumeHeeds(process, "INT");
         signal(process.pid(), "INT");
         assertTrue(process.waitFor(30, TimeUnit.SECONDS));
         Run run = new Launcher(folder).ended(process, out, err);
@@ -272,6 +269,14 @@ class LauncherIT {
 
     private static void signal(long pid, String signal) throws Exception {
         assertEquals(0, new ProcessBuilder("kill", "-" + signal, Long.toString(pid)).start().waitFor());
+    }
+
+    /** Skips the test where this process was started with the signal ignored; what the test started ends, for it may compute for hours. */
+    private static void assumeHeeds(Process process, String signal) throws IOException, InterruptedException {
+        if (ignores(process.pid(), signal)) {
+            process.destroyForcibly().waitFor();
+            assumeFalse(true, "this process was started with SIG" + signal + " ignored");
+        }
     }
 
     private static boolean ignores(long pid, String signal) throws IOException {
