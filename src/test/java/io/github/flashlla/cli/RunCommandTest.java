@@ -76,7 +76,7 @@ class RunCommandTest extends RunCommandCases {
         "--tol,-1e-3,tolerance", "--tol,NaN,tolerance", "--max-iter,0,iteration cap", "--max-iter,-5,iteration cap",
         "--max-iter,99999999999,--max-iter", "--scale,0,scale", "--scale,NaN,scale", "--scale,Infinity,scale", "--stats,'',--stats",
         "--out-type,int8,--out-type", "--out,o.npz,which is only read", "--q,none.safetensors:a,does not exist",
-        "--out-grads,grads,--grad", "--device,opencl:77,no device matches", "--device,nope,no device matches", "--device,cpu,devices", "--precond,what,--precond", "--tol,x,--tol",
+        "--out-grads,grads,--grad", "--device,opencl:77,no device matches", "--device,nope,no device matches", "--device,'jvm,reference',devices", "--precond,what,--precond", "--tol,x,--tol",
         "--precision,float16,does not compute products in float16", "--precision,float64,precision", "--precision,int8,--precision",
         "--ridge-file,missing.npy,does not exist", "--grad,g.npy,--out-grads", "--nonsense,1,Unknown option"})
     void badOptionsAreNamed(String option, String value, String said) throws IOException {
