@@ -6,11 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.flashlla.cli.Launcher.Run;
+import io.github.flashlla.spi.KernelGuide;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
+import java.util.ServiceLoader;
 import java.util.jar.JarOutputStream;
 import java.util.zip.ZipEntry;
 import org.junit.jupiter.api.Test;
@@ -85,6 +87,7 @@ class PlacesIT {
 
     @Test
     void aDamagedSdkHidesNoOtherDevice() throws IOException {
+        assumeTrue(ServiceLoader.load(KernelGuide.class).iterator().hasNext(), "this build has no TornadoVM kernels");
         Path jars = Files.createDirectories(folder.resolve("sdk/share/java/tornado"));
         Files.write(jars.resolve("tornado-runtime.jar"), new byte[1000]);
         Launcher launcher = new Launcher(folder).with("TORNADOVM_HOME", folder.resolve("sdk").toString());
