@@ -108,7 +108,7 @@ public final class LlaBackwardTasks {
         BackwardBuffers buffers = BackwardBuffers.over(forward.shape(), f, Masking.isJacobi(forward.options()),
                 packedHalves(forward, variant), scratchFloats(forward, variant), own.o(), own.q(), own.k(), own.v(), own.ridge());
         forward.entry().memory().requireFree(forward.shape(),
-                forward.memoryBytes() + buffers.bytes(forward.shape()) + bytes(copies));
+                forward.memoryBytes() + buffers.bytes(forward.shape()) + ArrayCopy.bytes(copies));
         return new LlaBackwardTasks(forward, variant, buffers, copies, gradients.ridge() == null);
     }
 
@@ -118,10 +118,6 @@ public final class LlaBackwardTasks {
         BackwardBuffers buffers = BackwardBuffers.allocate(forward.shape(), forward.buffers(),
                 Masking.isJacobi(forward.options()), packedHalves(forward, variant), scratchFloats(forward, variant));
         return new LlaBackwardTasks(forward, variant, buffers, List.of(), false);
-    }
-
-    private static long bytes(List<ArrayCopy> copies) {
-        return copies.stream().mapToLong(ArrayCopy::bytes).sum();
     }
 
     private static BackwardVariant variant(LlaTasks forward, boolean strides) {
@@ -177,7 +173,7 @@ public final class LlaBackwardTasks {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.dridge());
         }
         TaskAppender tasks = new TaskAppender(device, graph, grids);
-        copies.stream().filter(copy -> !copy.output()).forEach(copy -> copy.append(tasks, "lla_backward_copy_"));
+        ArrayCopy.append(copies, false, tasks, "lla_backward_copy_");
         Poison.append(tasks, "lla_backward_poison_state", poison, buffers.rows(), buffers.visited());
         Poison.append(tasks, "lla_backward_poison_queries", poison, buffers.dq(), buffers.dridge());
         Poison.append(tasks, "lla_backward_poison_keys", poison, buffers.dk(), buffers.dv());
@@ -185,7 +181,7 @@ public final class LlaBackwardTasks {
             KeyCentre.append(tasks, "lla_backward_centre", forward.buffers(), shape, buffers.problem().sizes());
         }
         variant.append(tasks, traits, buffers, shape, forward.sized());
-        copies.stream().filter(ArrayCopy::output).forEach(copy -> copy.append(tasks, "lla_backward_copy_"));
+        ArrayCopy.append(copies, true, tasks, "lla_backward_copy_");
     }
 
     /** What is copied, in a sentence. */
@@ -252,12 +248,12 @@ public final class LlaBackwardTasks {
 
     /** Bytes on the device beyond forward's, g and the gradients included. */
     public long memoryBytes() {
-        return buffers.bytes(shape) + bytes(copies);
+        return buffers.bytes(shape) + ArrayCopy.bytes(copies);
     }
 
     /** Bytes on the device beyond forward's, g and the gradients. */
     public long workspaceBytes() {
-        return buffers.workspaceBytes() + bytes(copies);
+        return buffers.workspaceBytes() + ArrayCopy.bytes(copies);
     }
 
     /** Iterations that the kernel ran in the run last checked, summed over the (query, key) pairs they ran on. */

@@ -143,7 +143,7 @@ public final class LlaTasks {
         List<ArrayCopy> copies = new ArrayList<>();
         LlaArrays own = arrays.copied(shape, inPlace, false, copies);
         Arrangement arranged = new Arrangement(sequences, own.isStrided());
-        return marked(computed != options, checked(device, shape, computed, arranged, bytes(copies), (variant, packed, scratch) -> {
+        return marked(computed != options, checked(device, shape, computed, arranged, ArrayCopy.bytes(copies), (variant, packed, scratch) -> {
             FloatArray ridges = arrays.ridge();
             if (ridges == null) {
                 ridges = new FloatArray(Math.toIntExact(shape.rows()));
@@ -182,10 +182,6 @@ public final class LlaTasks {
         device.requireAllocatable(LlaBuffers.largestBytes(shape, jacobi, Math.max(wishes.scratchFloats(), wishes.packedHalves() / 2)),
                 shape, "use fewer heads or a shorter sequence");
         return allocation.allocate(variant, wishes.packedHalves(), wishes.scratchFloats());
-    }
-
-    private static long bytes(List<ArrayCopy> copies) {
-        return copies.stream().mapToLong(ArrayCopy::bytes).sum();
     }
 
     /** What work arrays are sized by: a window bounds the keys of a block of queries, but not where the block is of several sequences. */
@@ -266,18 +262,18 @@ public final class LlaTasks {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.ridge());
         }
         TaskAppender tasks = new TaskAppender(device, graph, grids);
-        copies.stream().filter(copy -> !copy.output()).forEach(copy -> copy.append(tasks, "lla_copy_"));
+        ArrayCopy.append(copies, false, tasks, "lla_copy_");
         Poison.append(tasks, "lla_poison", poison, buffers.o(), buffers.stats());
         if (computesCentre()) {
             KeyCentre.append(tasks, "lla_centre", buffers, shape, sizes);
         }
         variant.append(tasks, traits, buffers, shape, sized(), sizes);
-        copies.stream().filter(ArrayCopy::output).forEach(copy -> copy.append(tasks, "lla_copy_"));
+        ArrayCopy.append(copies, true, tasks, "lla_copy_");
     }
 
     /** What is copied, in a sentence or two, and in which type products are, where that is not the one asked for. */
     public String describe() {
-        return ArrayCopy.describe(copies) + (!inFloat32 ? "" : " Products are in float32: " + KernelTable.IN_FLOAT32 + ".");
+        return ArrayCopy.describe(copies) + (!inFloat32 ? "" : KernelTable.IN_FLOAT32);
     }
 
     /** Lengths on the device, which a task in front may change; null where the kernel has them compiled in. */
@@ -358,12 +354,12 @@ public final class LlaTasks {
 
     /** Bytes on the device, all arrays together. */
     public long memoryBytes() {
-        return LlaBuffers.bytes(shape, Masking.isJacobi(options), variant.wishes(traits, shape, options).floats()) + bytes(copies);
+        return LlaBuffers.bytes(shape, Masking.isJacobi(options), variant.wishes(traits, shape, options).floats()) + ArrayCopy.bytes(copies);
     }
 
     /** Bytes on the device beyond q, k, v and o. */
     public long workspaceBytes() {
-        return buffers.workspaceBytes() + bytes(copies);
+        return buffers.workspaceBytes() + ArrayCopy.bytes(copies);
     }
 
     /** Iterations that the kernel ran in the run last checked, summed over the (query, key) pairs they ran on. */

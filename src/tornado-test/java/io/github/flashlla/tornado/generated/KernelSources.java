@@ -320,8 +320,8 @@ public final class KernelSources {
         for (TornadoNativeArray array : arrays) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, array);
             for (boolean output : new boolean[] {false, true}) {
-                ArrayCopy.of(array.getClass().getSimpleName() + output, ArrayView.of(array).rowsFirst(3, 2, 4), dims, output)
-                        .append(new TaskAppender(device, graph, grids), "copy");
+                ArrayCopy copy = ArrayCopy.of(array.getClass().getSimpleName() + output, ArrayView.of(array).rowsFirst(3, 2, 4), dims, output);
+                ArrayCopy.append(List.of(copy), output, new TaskAppender(device, graph, grids), "copy");
             }
         }
         device.configure(new TornadoExecutionPlan(graph.snapshot())).withGridScheduler(grids).withPreCompilation();

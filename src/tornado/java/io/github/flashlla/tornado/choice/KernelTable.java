@@ -50,8 +50,9 @@ public final class KernelTable {
      */
     public record Verdict(KernelVariant variant, Optional<String> refusal) {}
 
-    /** Why float16 was asked for and float32 is computed in. */
-    public static final String IN_FLOAT32 = "its float16 kernels take no window and no packed sequences";
+    private static final String NO_SPANS = "its float16 kernels take no window and no packed sequences";
+    /** What descriptions add where float16 was asked for and float32 is computed in. */
+    public static final String IN_FLOAT32 = " Products are in float32: " + NO_SPANS + ".";
 
     private KernelTable() {}
 
@@ -94,7 +95,7 @@ public final class KernelTable {
                 || !takes(device, shape, single, arranged)) {
             return options;
         }
-        System.err.println("note: " + device.info().name() + " computes " + shape + " in float32: " + IN_FLOAT32 + ".");
+        System.err.println("note: " + device.info().name() + " computes " + shape + " in float32: " + NO_SPANS + ".");
         return single;
     }
 

@@ -48,12 +48,17 @@ public record ArrayCopy(String name, ArrayView view, FloatArray own, long[] dims
                         .collect(Collectors.joining(", ")) + ".";
     }
 
-    public long bytes() {
-        return (long) Float.BYTES * own.getSize();
+    /** Bytes of the copies' own arrays. */
+    public static long bytes(List<ArrayCopy> copies) {
+        return copies.stream().mapToLong(copy -> (long) Float.BYTES * copy.own.getSize()).sum();
     }
 
-    /** Adds its task, called {@code prefix} and its name. */
-    public void append(TaskAppender tasks, String prefix) {
+    /** Adds a task for each copy of one direction, called {@code prefix} and the tensor's name. */
+    public static void append(List<ArrayCopy> copies, boolean output, TaskAppender tasks, String prefix) {
+        copies.stream().filter(copy -> copy.output == output).forEach(copy -> copy.append(tasks, prefix));
+    }
+
+    private void append(TaskAppender tasks, String prefix) {
         String task = prefix + name;
         Strides strides = view.strides(dims);
         IntArray places = IntArray.fromElements(Math.toIntExact(strides.offset()), (int) strides.batch(), (int) strides.head(), (int) strides.row());

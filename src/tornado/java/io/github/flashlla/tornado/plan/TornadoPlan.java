@@ -200,7 +200,7 @@ public final class TornadoPlan implements FloatPlan {
     public String describe() {
         return "q, k and v are copied to buffers (B,H,S,D) for the device, whatever their layout and type: float32, but for row-major float16 in "
                 + "plans that compute in float16, which stays float16; o and gradients come from float32 buffers. Views with strides take no "
-                + "further copy." + (tasks.options().precision() == options.precision() ? "" : " Products are in float32: " + KernelTable.IN_FLOAT32 + ".");
+                + "further copy." + (tasks.options().precision() == options.precision() ? "" : KernelTable.IN_FLOAT32);
     }
 
     @Override
