@@ -2,7 +2,6 @@ package io.github.flashlla.combined;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
-import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
@@ -275,8 +274,7 @@ final class CombinedPlan implements LlaPlan {
         }, piece -> division.tensors.read(gradients, piece));
         division.tensors.readSums(gradients);
         if (gradients.dk().firstNonFinite() >= 0 || gradients.dv().firstNonFinite() >= 0) {
-            throw new DeviceException(name() + " computed gradients that are not finite; an input (inputs.requireFinite() names it) or the "
-                    + "output's gradient may not be finite, or be beyond what float32 holds.");
+            throw Checks.gradientsNotFinite(name());
         }
         together(outcomes).tell(gradients, System.nanoTime() - start);
     }

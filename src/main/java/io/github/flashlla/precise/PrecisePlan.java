@@ -254,8 +254,7 @@ public final class PrecisePlan implements LlaPlan {
         same &= rescale(gradients.dridge(), both - 2 * units.key());
         boolean finite = rows.backward(chosen, gradOutput, gradients);
         if (!finite || !(same && lastGradientsFinite) && !allFinite(gradients)) {
-            throw new DeviceException(device + " computed gradients that are not finite; an input (inputs.requireFinite() names it) or the "
-                    + "output's gradient may not be finite, or be beyond what float32 holds.");
+            throw Checks.gradientsNotFinite(device);
         }
         gradients.setTiming(since(start, gradients.timing()));
     }

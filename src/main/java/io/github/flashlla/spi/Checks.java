@@ -65,6 +65,12 @@ public final class Checks {
         }
     }
 
+    /** What to throw for gradients of which an element is NaN or infinite. */
+    public static DeviceException gradientsNotFinite(String device) {
+        return new DeviceException(device + " computed gradients that are not finite; an input (inputs.requireFinite() names it) or the "
+                + "output's gradient may not be finite, or be beyond what float32 holds.");
+    }
+
     /** Checks what a backward pass is given, likewise; the saved state itself is the device's affair. */
     public static void requireBackward(String device, AttentionShape shape, LlaInputs inputs, LlaResult saved, Tensor gradOutput,
             LlaGradients gradients) {
