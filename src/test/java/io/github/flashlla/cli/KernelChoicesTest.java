@@ -4,9 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.BuiltKernels;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceInfo;
@@ -15,7 +15,6 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.Preconditioner;
-import io.github.flashlla.spi.KernelGuide;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -25,7 +24,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
-import java.util.ServiceLoader;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -107,7 +105,7 @@ class KernelChoicesTest {
     /** Also a pass that needs another: a float16 forward is not there on a GPU reached through OpenCL, so neither is backward. */
     @Test
     void aPassThatNothingRunsSaysSo() {
-        assumeTrue(ServiceLoader.load(KernelGuide.class).findFirst().isPresent(), "kernels of TornadoVM are not built");
+        BuiltKernels.assume();
         String record = ROOT.resolve("bench/results/h200/forward-passes.json").toString();
         String table = choices("--as", record, "opencl", "--precision", "float16");
         assertTrue(table.lines().anyMatch(line -> line.matches(".*forward +\\| - +\\| nothing runs.*")), table);
@@ -131,7 +129,7 @@ class KernelChoicesTest {
     /** Also kernels that no profile names, and before any device starts. */
     @Test
     void aKernelThatIsNotThereIsRefusedWithThoseThatAre() {
-        assumeTrue(ServiceLoader.load(KernelGuide.class).findFirst().isPresent(), "kernels of TornadoVM are not built");
+        BuiltKernels.assume();
         List<DeviceInfo> devices = List.of(new DeviceInfo("opencl:7", "opencl", DeviceInfo.Type.GPU, "a GPU", "its vendor", "a driver", 1L << 30, 48 << 10, 8,
                 List.of(DataType.FLOAT32)));
         DeviceProfile.forceKernel("parallel");
@@ -157,7 +155,7 @@ class KernelChoicesTest {
     /** Work arrays of a decoding step that TornadoVM's arrays do not hold: 32768 heads with a matrix of 256 x 256 each. */
     @Test
     void decodingThatTakesTooLongArraysIsRefused() {
-        assumeTrue(ServiceLoader.load(KernelGuide.class).findFirst().isPresent(), "kernels of TornadoVM are not built");
+        BuiltKernels.assume();
         String record = ROOT.resolve("bench/results/h200/forward-passes.json").toString();
         for (String shape : List.of("2048x16x1x256", "1048576x16x16x64", "16777216x16x1x256")) {
             StringWriter out = new StringWriter();
@@ -170,7 +168,7 @@ class KernelChoicesTest {
     @ParameterizedTest
     @CsvSource({"1x8x4096x128, 0.02, cg", "1x8x4096x128, 0.01, covariance", "1x8x100x128, 1, covariance"})
     void decodingIsChosenByRidgeAndContextToo(String shape, String ridge, String runs) {
-        assumeTrue(ServiceLoader.load(KernelGuide.class).findFirst().isPresent(), "kernels of TornadoVM are not built");
+        BuiltKernels.assume();
         StringWriter out = new StringWriter();
         assertEquals(0, FlashLla.execute(new PrintWriter(out), new PrintWriter(new StringWriter()), "devices", "--kernels", shape, "--ridge", ridge,
                 "--as", ROOT.resolve("bench/results/h200/forward-passes.json").toString(), "cuda:0"));

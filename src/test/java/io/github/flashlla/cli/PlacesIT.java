@@ -5,14 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.flashlla.BuiltKernels;
 import io.github.flashlla.cli.Launcher.Run;
-import io.github.flashlla.spi.KernelGuide;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
-import java.util.ServiceLoader;
 import java.util.jar.JarOutputStream;
 import java.util.zip.ZipEntry;
 import org.junit.jupiter.api.Test;
@@ -87,7 +86,7 @@ class PlacesIT {
 
     @Test
     void aDamagedSdkHidesNoOtherDevice() throws IOException {
-        assumeTrue(ServiceLoader.load(KernelGuide.class).iterator().hasNext(), "this build has no TornadoVM kernels");
+        BuiltKernels.assume();
         Path jars = Files.createDirectories(folder.resolve("sdk/share/java/tornado"));
         Files.write(jars.resolve("tornado-runtime.jar"), new byte[1000]);
         Launcher launcher = new Launcher(folder).with("TORNADOVM_HOME", folder.resolve("sdk").toString());
