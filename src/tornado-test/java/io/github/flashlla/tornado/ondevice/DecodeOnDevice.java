@@ -107,11 +107,11 @@ public class DecodeOnDevice {
     }
 
     /** Heads that share keys, some of them solved long before others; on CUDA, what runs on matrix units. */
-    @ParameterizedTest(name = "H={0} Hkv={1}")
-    @CsvSource({"3, 1", "4, 2", "16, 2"})
-    void sharesKeysAmongHeads(int heads, int kvHeads) {
+    @ParameterizedTest(name = "H={0} Hkv={1} D={2}")
+    @CsvSource({"3, 1, 64", "4, 2, 64", "16, 2, 64", "7, 1, 64", "4, 1, 128", "12, 2, 128"})
+    void sharesKeysAmongHeads(int heads, int kvHeads, int dim) {
         TestDevice.assumeQuickCompiler();
-        KvCacheShape shape = new KvCacheShape(2, kvHeads, 3000, 64, 64, DataType.FLOAT16);
+        KvCacheShape shape = new KvCacheShape(2, kvHeads, 3000, dim, dim, DataType.FLOAT16);
         LlaOptions options = LlaOptions.defaults().withTolerance(1e-5).withMaxIterations(6).withKeepState(true);
         Random random = new Random(10);
         try (KvCache cache = device.kvCache(shape);

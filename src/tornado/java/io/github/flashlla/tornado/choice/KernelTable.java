@@ -40,7 +40,7 @@ public final class KernelTable {
             new TileForwardVariant(), new TensorCoreForwardVariant(), new CpuForwardVariant(), new GpuForwardVariant(),
             new ParallelForwardVariant(),
             new TileBackwardVariant(), new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
-            CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new CovarianceDecodeVariant(),
+            CgDecodeVariant.TILE_CG, CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new CovarianceDecodeVariant(),
             new TileSoftmaxVariant(), new CpuSoftmaxVariant(), new GpuSoftmaxVariant(), new ParallelSoftmaxVariant());
 
     /**

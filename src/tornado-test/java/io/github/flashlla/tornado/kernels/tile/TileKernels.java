@@ -156,6 +156,10 @@ public final class TileKernels {
         ctx.localBarrier();
         float[] four = new float[4];
         Tile.loadLocal4(four, 0, tile, base + 16 * (t ^ 33));
+        ctx.localBarrier();
+        Tile.storeLocal2(tile, base + 16 * t, four[0], four[1]);
+        Tile.storeLocal2(tile, base + 16 * t + 8, four[2], four[3]);
+        Tile.loadLocal4(four, 0, tile, base + 16 * t);
         out.set(3 * THREADS + t, four[0] + 2f * four[1] + 4f * four[2] + 8f * four[3]);
         Tile.storePair(halves, 8 * THREADS + 2 * t, half);
         out.set(4 * THREADS + t, Tile.low(Tile.loadPair(halves, 8 * THREADS + 2 * t)));

@@ -122,6 +122,26 @@ class TileSourceTest {
         }
     }
 
+    /** Two kernels that keep nothing in memory. A pass's products with values are under a condition, and so not in the block that is counted. */
+    @ParameterizedTest
+    @CsvSource({"1, 64, 16, 24", "3, 64, 16, 24", "8, 64, 32, 24", "1, 128, 32, 48", "4, 128, 32, 48", "8, 128, 64, 48"})
+    void decode(String heads, String headDim, int gather, int pass) throws Exception {
+        List<String> kernels = KERNEL.matcher(source("decode", heads, headDim)).results().map(MatchResult::group).distinct().toList();
+        assertEquals(2, kernels.size());
+        int[] products = {gather, pass};
+        for (int i = 0; i < products.length; i++) {
+            assertPlainConditions(kernels.get(i));
+            assertFalse(Pattern.compile("\\w+\\[l_\\d+\\]").matcher(kernels.get(i)).find(), "a byte is taken for an element of a local array");
+            String name = i == 0 ? "gather" : "run";
+            assertEquals(0, frames(kernels.get(i)).get(name), "stack frame of " + kernels.get(i).lines().findFirst().orElse(""));
+            Path ptx = folder.resolve("kernels.ptx");
+            nvcc("-ptx", "-o", ptx.toString(), write(kernels.get(i)).toString());
+            InnerLoop loop = InnerLoop.ofPtx(Files.readString(ptx)).get(name);
+            assertEquals(products[i], loop.count("mma.sync"));
+            assertEquals(0, loop.count(".local"));
+        }
+    }
+
     /** Where arrays have another header, plain kernels must run: the operations add 16 bytes to an array's address. */
     @Test
     void refusesAnotherHeader() throws Exception {

@@ -145,6 +145,7 @@ public final class CgDecodeSolve {
             facts.set(fact + CgDecodeState.PLAN, plan);
             facts.set(fact + CgDecodeState.PLAN + 1, 0);
             facts.set(fact + CgDecodeState.FINISHING_STEP, 0);
+            facts.set(fact + CgDecodeState.FINISHING_SPLITS, 0);
             facts.set(fact + CgDecodeState.MEAN_PRODUCT, active * meanProduct);
         }
     }
@@ -385,6 +386,7 @@ public final class CgDecodeSolve {
             facts.set(fact + CgDecodeState.PLAN + (pass + 1) % 2, plan);
             if (unitsPlan == CgDecodeState.FINISH) {
                 facts.set(fact + CgDecodeState.FINISHING_STEP, step);
+                facts.set(fact + CgDecodeState.FINISHING_SPLITS, finishing);
             }
             if (passed > 0) {
                 facts.set(fact + CgDecodeState.STEP, step);

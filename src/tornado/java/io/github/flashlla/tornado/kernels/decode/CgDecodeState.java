@@ -14,7 +14,7 @@ public final class CgDecodeState {
     public static final int AQ = 5;
 
     /** Numbers of a head in {@code facts}; the first are those of {@link CovarianceDecode}. */
-    public static final int FACTS = 18;
+    public static final int FACTS = 19;
     public static final int TOP = 0;
     public static final int PER_WEIGHT = 1;
     /** sum p (z.x): what the mean of a must be taken off. */
@@ -38,6 +38,8 @@ public final class CgDecodeState {
     public static final int PLAN = 15;
     /** Length of the step of the last pass that computed outputs. */
     public static final int FINISHING_STEP = 17;
+    /** Splits of that pass. */
+    public static final int FINISHING_SPLITS = 18;
 
     // plans; a unit follows the first of these that one of its heads has
     public static final int MULTIPLY = 1;

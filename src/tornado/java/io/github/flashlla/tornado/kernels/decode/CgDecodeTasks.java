@@ -16,7 +16,8 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
  * gather -> begin -> (multiply -> advance) as often as is launched -> output -> merge, as in {@link CgDecode}; where there are
- * matrix units for the cache, gather -> begin -> (multiply -> finish -> advance) -> merge, as in {@link TensorCoreCgDecode}.
+ * matrix units for the cache, gather -> begin -> (pass -> advance) -> merge, as in {@link TileDecode}, or, where its operations
+ * cannot be compiled, gather -> begin -> (multiply -> finish -> advance) -> merge, as in {@link TensorCoreCgDecode}.
  *
  * <p>The first graph has the {@value #FIRST_ITERATIONS} iterations that most long contexts do with, the second the rest: a task that
  * has nothing to do still takes some microseconds to start, and a second to compile.
@@ -33,12 +34,16 @@ public final class CgDecodeTasks implements DecodeTasks {
     /** Work-groups of {@link TensorCoreCgDecode} that a multiprocessor of compute capability 9.0 holds at once: all run, and end, together. */
     private static final int MATRIX_GROUPS_PER_UNIT = 12;
     private static final int FINISHING_GROUPS_PER_UNIT = 6;
+    /** Most units are done with the first graph: those that are left get so many times as many splits, or some multiprocessors would idle. */
+    private static final int LATER_SPLITS = 3;
 
     private final CacheArrays cache;
     private final AttentionShape shape;
     private final LlaOptions options;
     private final DecodeArrays io;
     private final boolean matrixUnits;
+    /** {@link TileDecode}'s kernels, on matrix units. */
+    private final boolean inRegisters;
     private final int heads;
     private final int threads;
     private final int splits;
@@ -55,21 +60,25 @@ public final class CgDecodeTasks implements DecodeTasks {
     private final FloatArray oParts;
     private final FloatArray work;
 
-    CgDecodeTasks(boolean matrixUnits, CacheArrays cache, AttentionShape shape, LlaOptions options, VariantDevice device, DecodeArrays io) {
+    CgDecodeTasks(CgDecodeVariant kernels, CacheArrays cache, AttentionShape shape, LlaOptions options, VariantDevice device, DecodeArrays io) {
         this.cache = cache;
         this.shape = shape;
         this.options = options;
         this.io = io;
-        this.matrixUnits = matrixUnits;
-        this.heads = headsPerGroup(shape);
-        this.threads = matrixUnits ? TensorCoreCgDecode.THREADS : threads(device);
+        this.matrixUnits = kernels != CgDecodeVariant.CG;
+        this.inRegisters = kernels == CgDecodeVariant.TILE_CG;
+        this.heads = headsPerGroup(kernels, shape);
+        this.threads = inRegisters ? TileRing.THREADS : matrixUnits ? TensorCoreCgDecode.THREADS : threads(device);
         int dim = shape.headDim();
-        int tile = matrixUnits ? TensorCoreCgDecode.TILE : CgDecode.tile(dim, threads);
+        int tile = inRegisters ? TileRing.KEYS : matrixUnits ? TensorCoreCgDecode.TILE : CgDecode.tile(dim, threads);
         this.tiles = Math.ceilDiv(shape.keyLength(), tile);
         int units = units();
         int computeUnits = device.computeUnits();
         int most = Math.max(1, tiles / 4);
-        if (matrixUnits) {
+        if (inRegisters) { // gather's groups all run, and end, together; of a pass, those of units that have not finished, if keys are all they read
+            this.splits = Math.clamp(computeUnits * TileDecode.groupsPerUnit(dim, heads) / units, 1, most);
+            this.finishingSplits = Math.clamp(2L * computeUnits * TileDecodePass.groupsPerUnit(dim) / units, 1, most);
+        } else if (matrixUnits) {
             this.splits = Math.clamp(computeUnits * MATRIX_GROUPS_PER_UNIT / units, 1, most);
             this.finishingSplits = Math.clamp(computeUnits * FINISHING_GROUPS_PER_UNIT / units, 1, most);
         } else {
@@ -87,24 +96,35 @@ public final class CgDecodeTasks implements DecodeTasks {
         this.state = new FloatArray(rows * CgDecodeState.VECTORS * dim);
         this.facts = new FloatArray(rows * CgDecodeState.FACTS);
         this.ayParts = new FloatArray(rows * rooms() * (dim + 1));
-        this.oParts = new FloatArray(rows * finishingSplits * (matrixUnits ? 2 * dim : dim));
+        this.oParts = new FloatArray(rows * (inRegisters ? rooms() : finishingSplits) * (matrixUnits ? 2 * dim : dim));
         int warps = units * Math.max(splits, TensorCoreCgDecode.WARPS * finishingSplits);
-        this.work = new FloatArray(matrixUnits ? warps * TensorCoreCgDecode.SCRATCH : 1);
+        this.work = new FloatArray(matrixUnits && !inRegisters ? warps * TensorCoreCgDecode.SCRATCH : 1);
     }
 
     /** Elements that no work array exceeds: scores of all keys, states of the solves, sums of all splits, memory of all warps. */
-    static long mostFloats(boolean matrixUnits, VariantDevice device, AttentionShape shape) {
+    static long mostFloats(CgDecodeVariant kernels, VariantDevice device, AttentionShape shape) {
         long rows = (long) shape.batch() * shape.heads();
         int dim = shape.headDim();
-        int heads = headsPerGroup(shape);
+        int heads = headsPerGroup(kernels, shape);
         long groups = rows / heads + (long) device.computeUnits() * GROUPS_PER_GPU_UNIT; // units times splits, rounded up
-        long kept = matrixUnits ? groups * TensorCoreCgDecode.WARPS * TensorCoreCgDecode.SCRATCH
-                : rows * (shape.keyLength() + CgDecode.tile(dim, threads(device)));
+        long kept = switch (kernels) {
+            case TILE_CG -> 1;
+            case MATRIX_CG -> groups * TensorCoreCgDecode.WARPS * TensorCoreCgDecode.SCRATCH;
+            case CG -> rows * (shape.keyLength() + CgDecode.tile(dim, threads(device)));
+        };
         return Math.max(kept, Math.max(rows * CgDecodeState.VECTORS * dim, groups * heads * (2L * dim + 3)));
     }
 
-    static int headsPerGroup(AttentionShape shape) {
-        return shape.group() % 4 == 0 ? 4 : shape.group() % 2 == 0 ? 2 : 1;
+    /** Heads of a key/value head that share what is read of it. */
+    static int headsPerGroup(CgDecodeVariant kernels, AttentionShape shape) {
+        int heads = shape.group() % 4 == 0 ? 4 : shape.group() % 2 == 0 ? 2 : 1;
+        if (kernels == CgDecodeVariant.TILE_CG) {
+            heads = TileDecode.HEADS;
+            while (shape.group() % heads != 0) {
+                heads--;
+            }
+        }
+        return heads;
     }
 
     /** TornadoVM's PTX backend changes the size of larger work-groups that use many registers. */
@@ -112,9 +132,15 @@ public final class CgDecodeTasks implements DecodeTasks {
         return device.info().backend().equals("ptx") ? 64 : 128;
     }
 
+    /** Splits of the last pass of a unit, if it is that iteration's. */
+    private int finishingSplits(int iteration) {
+        boolean few = inRegisters && iteration >= FIRST_ITERATIONS; // units that are left
+        return few ? Math.min(LATER_SPLITS * finishingSplits, Math.max(1, tiles / 4)) : finishingSplits;
+    }
+
     /** Splits that a pass has room for. */
     private int rooms() {
-        return Math.max(splits, finishingSplits);
+        return Math.max(splits, finishingSplits(FIRST_ITERATIONS));
     }
 
     private int units() {
@@ -166,7 +192,10 @@ public final class CgDecodeTasks implements DecodeTasks {
         int rows = cache.rowsPerSequence();
         int group = shape.group();
         tasks.task("gather", TaskAppender.groups(units() * splits, threads), graph -> {
-            if (matrixUnits) {
+            if (inRegisters) {
+                graph.task("gather", TileDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, rows, shape.kvHeads(), group,
+                        heads, splits, dim, TileDecode.stages(dim), TileDecode.groupsPerUnit(dim, heads));
+            } else if (matrixUnits) {
                 graph.task("gather", TensorCoreCgDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, work, rows,
                         shape.kvHeads(), group, heads, splits);
             } else {
@@ -193,9 +222,15 @@ public final class CgDecodeTasks implements DecodeTasks {
         int dim = shape.headDim();
         int rows = cache.rowsPerSequence();
         int group = shape.group();
+        int finishing = finishingSplits(number);
+        int multiplying = inRegisters ? TileDecodePass.multiplying(finishing) : splits;
         String multiply = "multiply" + number;
-        tasks.task(multiply, TaskAppender.groups(units() * splits, threads), graph -> {
-            if (matrixUnits) {
+        tasks.task(multiply, TaskAppender.groups(units() * (inRegisters ? finishing : splits), threads), graph -> {
+            if (inRegisters) {
+                graph.task(multiply, TileDecodePass::run, context, k16, cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts,
+                        oParts, rows, shape.kvHeads(), group, heads, finishing, rooms(), pass, dim, TileDecodePass.stages(dim),
+                        TileDecodePass.groupsPerUnit(dim));
+            } else if (matrixUnits) {
                 graph.task(multiply, TensorCoreCgMultiply::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts, ayParts,
                         work, rows, shape.kvHeads(), group, heads, splits, rooms(), pass);
             } else {
@@ -203,21 +238,24 @@ public final class CgDecodeTasks implements DecodeTasks {
                         ayParts, binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads, pass);
             }
         });
-        if (matrixUnits) {
+        if (matrixUnits && !inRegisters) {
             tasks.task("finish" + number, TaskAppender.groups(units() * finishingSplits, TensorCoreCgDecode.WARPS
                     * TensorCoreCgDecode.THREADS), graph -> graph.task("finish" + number, TensorCoreCgFinish::finish, context, k16,
                             cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts, work, rows, shape.kvHeads(),
                             group, heads, finishingSplits, rooms(), pass));
         }
         tasks.task("advance" + number, TaskAppender.groups(queries(), 64), graph -> graph.task("advance" + number, CgDecodeSolve::advance,
-                context, io.q(), io.ridges(), ayParts, state, facts, dim, heads, splits, finishingSplits,
+                context, io.q(), io.ridges(), ayParts, state, facts, dim, heads, multiplying, finishing,
                 (float) options.tolerance(), parity, launched));
     }
 
     private void appendOutput(TaskAppender tasks, KernelContext context) {
         int dim = shape.headDim();
         WorkerGrid merging = TaskAppender.groups(Math.ceilDiv(io.o().getSize(), 64), 64);
-        if (matrixUnits) {
+        if (inRegisters) {
+            tasks.task("merge", merging, graph -> graph.task("merge", TileDecode::merge, context, oParts, facts, io.o(), rooms(),
+                    dim));
+        } else if (matrixUnits) {
             tasks.task("merge", merging, graph -> graph.task("merge", TensorCoreCgDecode::merge, context, oParts, facts, io.o(),
                     finishingSplits));
         } else {

@@ -12,11 +12,29 @@ import io.github.flashlla.tornado.kernels.DecodeVariant;
 import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.CacheLayout;
+import io.github.flashlla.tornado.kernels.tile.TileOperations;
 import java.util.Locale;
 import java.util.Optional;
 
 /** Conjugate gradients that read the cache once an iteration, with no D x D matrix. */
 public enum CgDecodeVariant implements DecodeVariant {
+    /** On half-precision matrix units with fragments in registers, by operations of our own, for a float16 cache. */
+    TILE_CG {
+        @Override
+        public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
+            return KernelVariant.unless(options.precision() == DataType.FLOAT16, "it is for a float16 cache")
+                    .or(() -> KernelVariant.unless(device.hasMatrixUnits(), "the device has no matrix units that TornadoVM reaches"))
+                    .or(() -> KernelVariant.unless(shape.headDim() == shape.valueDim() && TileDecode.takes(shape.headDim()),
+                            "it takes D = Dv of 64 or 128"))
+                    .or(() -> super.unsuited(device, shape, options))
+                    .or(() -> TileOperations.unavailable(device.info().name()));
+        }
+
+        @Override
+        public WorkGroupDemand demand(VariantDevice device, AttentionShape shape, LlaOptions options) {
+            return new WorkGroupDemand(TileRing.THREADS, TileDecode.localBytes(shape.headDim()));
+        }
+    },
     /** On half-precision matrix units, for a float16 cache. */
     MATRIX_CG {
         @Override
@@ -51,7 +69,7 @@ public enum CgDecodeVariant implements DecodeVariant {
         int dim = shape.headDim();
         return KernelVariant.unless(dim == shape.valueDim() && CacheLayout.lanes(dim) != dim && dim >= CgDecode.DIMS,
                         "it takes D = Dv of 8, 16, 32, 64, 128 or 256")
-                .or(() -> KernelVariant.unlessTooLarge(CgDecodeTasks.mostFloats(this == MATRIX_CG, device, shape)));
+                .or(() -> KernelVariant.unlessTooLarge(CgDecodeTasks.mostFloats(this, device, shape)));
     }
 
     @Override
@@ -59,11 +77,11 @@ public enum CgDecodeVariant implements DecodeVariant {
         int dim = shape.headDim();
         int threads = CgDecodeTasks.threads(device);
         return new WorkGroupDemand(threads, (long) Float.BYTES
-                * Math.max(CgDecode.localFloats(dim, CgDecodeTasks.headsPerGroup(shape), threads), 7 * dim));
+                * Math.max(CgDecode.localFloats(dim, CgDecodeTasks.headsPerGroup(this, shape), threads), 7 * dim));
     }
 
     @Override
     public DecodeTasks tasks(VariantDevice device, CacheArrays cache, AttentionShape shape, LlaOptions options, DecodeArrays io) {
-        return new CgDecodeTasks(this == MATRIX_CG, cache, shape, options, device, io);
+        return new CgDecodeTasks(this, cache, shape, options, device, io);
     }
 }

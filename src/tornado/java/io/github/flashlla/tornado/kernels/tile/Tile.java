@@ -195,6 +195,13 @@ public final class Tile {
         }
     }
 
+    /** Two floats to local memory; {@code address} is a multiple of 8. */
+    @CudaC(value = "asm volatile(\"st.shared.v2.f32 [%0], {%1,%2};\" :: \"r\"($1), \"f\"($2), \"f\"($3) : \"memory\");", effect = true)
+    public static void storeLocal2(int[] tile, int address, float first, float second) {
+        tile[address / 4] = Float.floatToRawIntBits(first);
+        tile[address / 4 + 1] = Float.floatToRawIntBits(second);
+    }
+
     /** Ends a set of this thread's copies. */
     @CudaC(value = "asm volatile(\"cp.async.commit_group;\" ::: \"memory\");", effect = true)
     public static void commit() {

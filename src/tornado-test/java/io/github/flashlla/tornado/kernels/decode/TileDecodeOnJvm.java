@@ -1,0 +1,15 @@
+package io.github.flashlla.tornado.kernels.decode;
+
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** A decoding step by the tile kernels, run by the JVM, against float64. */
+class TileDecodeOnJvm {
+    @ParameterizedTest
+    @MethodSource("io.github.flashlla.tornado.kernels.decode.TileDecodeProblem#all")
+    void agrees(TileDecodeProblem.Case problemCase) {
+        TileDecodeProblem problem = new TileDecodeProblem(problemCase);
+        problem.runOnJvm();
+        problem.check();
+    }
+}

@@ -1,0 +1,211 @@
+package io.github.flashlla.tornado.kernels.decode;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.Device;
+import io.github.flashlla.Devices;
+import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaPlan;
+import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
+import io.github.flashlla.tornado.kernels.tile.CacheLayout;
+import io.github.flashlla.tornado.kernels.tile.JvmGroup;
+import java.util.Random;
+import java.util.stream.Stream;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.WorkerGrid1D;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.HalfFloat;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * One decoding step of two sequences by the tile kernels, the second with a third of the keys; what they write, and what the cache has
+ * beyond its tokens, is poisoned.
+ */
+public final class TileDecodeProblem {
+    private static final int LAUNCHED = 4;
+    private static final float TOLERANCE = 1e-4f;
+    private static final float RIDGE = 30f;
+
+    /** @param qTimes how much larger q is than normal numbers */
+    record Case(int heads, int kvHeads, int length, int dim, int splits, float qTimes, float kPlus, double error) {}
+
+    private final Case problem;
+    private final int hw;
+    private final int capacity;
+    private final float scale;
+    private final FloatArray q;
+    private final FloatArray scaledQ;
+    private final HalfFloatArray k;
+    private final HalfFloatArray v;
+    private final FloatArray none = new FloatArray(1);
+    private final FloatArray ridges;
+    private final IntArray lengths;
+    private final FloatArray sums;
+    private final FloatArray state;
+    private final FloatArray facts;
+    private final FloatArray parts;
+    private final FloatArray outputs;
+    private final FloatArray o;
+
+    /** Problems that reach every path. */
+    static Stream<Case> all() {
+        return Stream.of(
+                new Case(4, 1, 300, 64, 2, 1, 0, 2e-4),
+                new Case(4, 2, 75, 128, 1, 1, 3, 1e-3),
+                new Case(3, 1, 130, 128, 3, 1, 0, 2e-4),
+                new Case(2, 2, 5, 64, 2, 1, 0, 2e-4),
+                new Case(6, 1, 70, 64, 2, 1, 0, 2e-4),
+                new Case(16, 2, 150, 128, 2, 1, 0, 2e-4),
+                // a largest score that lies far above those of the first keys
+                new Case(8, 2, 400, 64, 1, 20, 0, 1e-3));
+    }
+
+    TileDecodeProblem(Case problem) {
+        this.problem = problem;
+        int group = problem.heads / problem.kvHeads;
+        int shared = TileDecode.HEADS;
+        while (group % shared != 0) {
+            shared--;
+        }
+        hw = shared;
+        capacity = (problem.length + 95) / 32 * 32;
+        int dim = problem.dim;
+        int rows = 2 * problem.heads;
+        scale = (float) (1 / Math.sqrt(dim));
+        Random random = new Random(3);
+        q = new FloatArray(rows * dim);
+        scaledQ = new FloatArray(rows * dim);
+        for (int i = 0; i < q.getSize(); i++) {
+            q.set(i, (float) random.nextGaussian() * problem.qTimes);
+            scaledQ.set(i, q.get(i) * scale);
+        }
+        k = cache(random, problem.kPlus);
+        v = cache(random, 0);
+        ridges = new FloatArray(rows);
+        ridges.init(RIDGE);
+        lengths = IntArray.fromElements(problem.length, problem.length / 3);
+        sums = poisoned(rows * problem.splits * (2 * dim + 3));
+        state = poisoned(rows * CgDecodeState.VECTORS * dim);
+        facts = poisoned(rows * CgDecodeState.FACTS);
+        parts = poisoned(rows * rooms() * (dim + 1));
+        outputs = poisoned(rows * rooms() * 2 * dim);
+        o = poisoned(rows * dim);
+    }
+
+    private static FloatArray poisoned(int size) {
+        FloatArray array = new FloatArray(size);
+        array.init(Float.NaN);
+        return array;
+    }
+
+    private HalfFloatArray cache(Random random, float plus) {
+        HalfFloatArray cache = new HalfFloatArray(2 * problem.kvHeads * capacity * problem.dim);
+        for (int i = 0; i < cache.getSize(); i++) {
+            cache.set(i, new HalfFloat(Float.NaN));
+        }
+        for (int sequence = 0; sequence < 2; sequence++) {
+            for (int row = 0; row < problem.kvHeads * problem.length; row++) {
+                for (int d = 0; d < problem.dim; d++) {
+                    int at = (sequence * problem.kvHeads + row / problem.length) * capacity + row % problem.length;
+                    if (row % problem.length < (sequence == 0 ? problem.length : problem.length / 3)) {
+                        cache.set(CacheLayout.index(at, d, problem.dim), new HalfFloat((float) random.nextGaussian() + plus));
+                    }
+                }
+            }
+        }
+        return cache;
+    }
+
+    /** Splits of a pass at most: later ones have more. */
+    private int rooms() {
+        return problem.splits + 1;
+    }
+
+    private int units() {
+        return 2 * problem.heads / hw;
+    }
+
+    void runOnJvm() {
+        int dim = problem.dim;
+        int group = problem.heads / problem.kvHeads;
+        int splits = problem.splits;
+        int kv = problem.kvHeads;
+        int stages = TileDecode.stages(dim);
+        JvmGroup.run(units() * splits, TileRing.THREADS, ctx -> TileDecode.gather(ctx, k, scaledQ, lengths, sums, capacity, kv, group, hw,
+                splits, dim, stages, TileDecode.groupsPerUnit(dim, hw)));
+        JvmGroup.run(2 * problem.heads, 64, ctx -> CgDecodeSolve.begin(ctx, none, k, q, ridges, lengths, sums, state, facts, 1, dim, capacity,
+                problem.heads, group, splits, scale, TOLERANCE, LAUNCHED));
+        for (int i = 0; i < LAUNCHED; i++) {
+            int pass = i;
+            int most = i < 2 ? splits : rooms();
+            JvmGroup.run(units() * most, TileRing.THREADS, ctx -> TileDecodePass.run(ctx, k, v, scaledQ, lengths, state, facts, parts, outputs,
+                    capacity, kv, group, hw, most, rooms(), pass, dim, TileDecodePass.stages(dim), TileDecodePass.groupsPerUnit(dim)));
+            JvmGroup.run(2 * problem.heads, 64, ctx -> CgDecodeSolve.advance(ctx, q, ridges, parts, state, facts, dim, hw,
+                    TileDecodePass.multiplying(most), most, TOLERANCE, pass, LAUNCHED));
+        }
+        JvmGroup.run((o.getSize() + 63) / 64, 64, ctx -> TileDecode.merge(ctx, outputs, facts, o, rooms(), dim));
+    }
+
+    /** The tile kernels alone, as {@code TileSource} compiles them. */
+    public static TaskGraph kernels(int heads, int dim, GridScheduler grids) {
+        TileDecodeProblem p = new TileDecodeProblem(new Case(heads, 1, 300, dim, 2, 1, 0, 0));
+        for (String task : new String[] {"gather", "pass"}) {
+            WorkerGrid1D grid = new WorkerGrid1D(TileRing.THREADS);
+            grid.setLocalWork(TileRing.THREADS, 1, 1);
+            grids.addWorkerGrid("tile." + task, grid);
+        }
+        return new TaskGraph("tile")
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, p.k, p.v, p.scaledQ, p.lengths, p.sums, p.state, p.facts, p.parts, p.outputs)
+                .task("gather", TileDecode::gather, new KernelContext(), p.k, p.scaledQ, p.lengths, p.sums, p.capacity, 1, heads, heads, 2, dim,
+                        TileDecode.stages(dim), TileDecode.groupsPerUnit(dim, heads))
+                .task("pass", TileDecodePass::run, new KernelContext(), p.k, p.v, p.scaledQ, p.lengths, p.state, p.facts, p.parts, p.outputs,
+                        p.capacity, 1, heads, heads, 2, 3, 0, dim, TileDecodePass.stages(dim), TileDecodePass.groupsPerUnit(dim))
+                .transferToHost(DataTransferMode.EVERY_EXECUTION, p.sums, p.parts, p.outputs);
+    }
+
+    /** That every head of both sequences was computed. */
+    void check() {
+        for (int sequence = 0; sequence < 2; sequence++) {
+            AttentionShape shape = new AttentionShape(1, problem.heads, problem.kvHeads, 1, lengths.get(sequence), problem.dim, problem.dim);
+            LlaOptions options = LlaOptions.defaults().withRidge(RIDGE).withTolerance(1e-6f);
+            try (Device device = Devices.open("reference"); LlaPlan plan = device.plan(shape, options)) {
+                LlaResult expected = plan.newResult();
+                float[] queries = new float[problem.heads * problem.dim];
+                for (int i = 0; i < queries.length; i++) {
+                    queries[i] = q.get(sequence * queries.length + i);
+                }
+                plan.forward(new LlaInputs(Tensor.of(queries, shape.queryDims()), rows(k, sequence, shape.keyDims()),
+                        rows(v, sequence, shape.valueDims()), null), expected);
+                double distance = 0;
+                double size = 0;
+                for (int i = 0; i < queries.length; i++) {
+                    distance += Math.pow(expected.output().get(i) - o.get(sequence * queries.length + i), 2);
+                    size += Math.pow(expected.output().get(i), 2);
+                }
+                double error = Math.sqrt(distance / size);
+                if (Boolean.getBoolean("flashlla.test.print")) {
+                    System.out.printf("%s: error of o %.2e%n", problem, error);
+                }
+                assertTrue(error <= problem.error, problem + ", sequence " + sequence + ": error " + error);
+            }
+        }
+    }
+
+    private Tensor rows(HalfFloatArray cache, int sequence, long[] dims) {
+        int length = lengths.get(sequence);
+        float[] rows = new float[problem.kvHeads * length * problem.dim];
+        for (int i = 0; i < rows.length; i++) {
+            int row = i / problem.dim;
+            int at = (sequence * problem.kvHeads + row / length) * capacity + row % length;
+            rows[i] = cache.get(CacheLayout.index(at, i % problem.dim, problem.dim)).getFloat32();
+        }
+        return Tensor.of(rows, dims);
+    }
+}

@@ -1,0 +1,238 @@
+package io.github.flashlla.tornado.kernels.decode;
+
+import static io.github.flashlla.tornado.kernels.decode.TileRing.KEYS;
+import static io.github.flashlla.tornado.kernels.decode.TileRing.THREADS;
+import static io.github.flashlla.tornado.kernels.decode.TileRing.WARPS;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.HIDDEN;
+import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
+
+import io.github.flashlla.tornado.kernels.tile.CacheLayout;
+import io.github.flashlla.tornado.kernels.tile.Tile;
+import io.github.flashlla.tornado.kernels.tile.TilePieces;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * {@link TileDecode}'s passes: the product with A in splits, and, in the last, the output of x and of y.
+ *
+ * <pre>
+ *   row g &lt; 4    factor y   weight p (z.y - zbar.y)        sums A y, and what o changes along y
+ *   row g + 4    factor x   weight p (1 - z.x + mean)      sums o of x
+ * </pre>
+ */
+public final class TileDecodePass {
+    private TileDecodePass() {}
+
+    /** Groups that a multiprocessor holds. */
+    static int groupsPerUnit(int dim) {
+        return dim <= 64 ? 6 : 4;
+    }
+
+    /** Tiles of keys in the ring, and as many of values; twice as many of keys alone. */
+    static int stages(int dim) {
+        return dim <= 64 ? 3 : 2;
+    }
+
+    /** Splits of a unit that reads keys alone: half as many, so that all groups read as much. */
+    static int multiplying(int splits) {
+        return (splits + 1) / 2;
+    }
+
+    /**
+     * One pass over the keys of every split, of the units that have a plan. Units that finish run beside others: a few of them alone would
+     * not keep memory busy.
+     *
+     * @param k the cache's keys
+     * @param v the cache's values
+     * @param parts out (B*H,splits,D+1): sum p (z.y - zbar.y) z, and without the z
+     * @param outputs out (B*H,rooms,2 D), of units that finish: sum p (1 - a) v with a = z.x less its mean; sum p (z.y - zbar.y) v
+     * @param splits of a unit that finishes; see {@link #multiplying}
+     * @param pass 0 and on
+     * @param stages that {@link #stages} says
+     */
+    public static void run(KernelContext ctx, HalfFloatArray k, HalfFloatArray v, FloatArray scaledQ, IntArray lengths, FloatArray state,
+            FloatArray facts, FloatArray parts, FloatArray outputs, int capacity, int kvHeads, int group, int hw, int splits, int rooms,
+            int pass, int dim, int stages, int groups) {
+        Tile.launchBounds(THREADS, groups);
+        int tileBytes = TileRing.tileBytes(dim);
+        int[] ring = ctx.allocateIntLocalArray(stages * 2 * (dim <= 64 ? 1152 : 2176) + 128);
+        Tile.align(ring, 128);
+        int base = Tile.address(ring);
+        int shared = base + stages * 2 * tileBytes;
+        int me = ctx.localIdx;
+        int lane = me & 31;
+        int warp = me >> 5;
+        int quad = lane & 3;
+        int row = lane >> 2;
+        int sets = hw > 4 ? 2 : 1;
+        int set = sets > 1 ? warp : 0;
+        int piece = sets > 1 ? 0 : warp;
+        int unit = ctx.groupIdx / splits;
+        int split = ctx.groupIdx % splits;
+        int kvUnit = unit / (group / hw);
+        int plan = CgDecodeState.unitPlan(facts, unit, hw, pass);
+        int values = 0;
+        int used = 0;
+        if (plan == CgDecodeState.MULTIPLY) {
+            used = multiplying(splits);
+        }
+        if (plan == CgDecodeState.FINISH) {
+            used = splits;
+            values = 1;
+        }
+        if (split < used) {
+            int stageBytes = (1 + values) * tileBytes;
+            int ahead = 2 * stages / (1 + values) - 1;
+            int length = lengths.get(kvUnit / kvHeads);
+            int perSplit = CgDecodeState.keysPerSplit(length, used, KEYS);
+            int from = Math.min(split * perSplit, length);
+            int to = Math.min(from + perSplit, length);
+            int count = (to - from + KEYS - 1) / KEYS;
+            int sequence = kvUnit * capacity;
+            int scoreAt = base + TileRing.scoreByte(lane, dim) + piece * TileRing.pieceBytes(dim);
+            int sumAt = base + TileRing.sumByte(lane, dim) + piece * TileRing.pieceBytes(dim);
+            int keyAt = from + 16 * piece + 2 * quad;
+            // to and fro over a split: what the last pass read last is still in the device's cache; gather goes forward
+            int step = 2 * (pass % 2) - 1;
+            int u = pass % 2 == 0 ? Math.max(count - 1, 0) : 0;
+            int first = (sequence + from + u * KEYS) * dim;
+
+            int[] qf = new int[dim / 4];
+            int[] yf = new int[dim / 4];
+            int[] b = new int[4];
+            int[] w = new int[4];
+            float[] s = new float[8];
+            float[] p = new float[8];
+            float[] acc = new float[dim / 2];
+            float[] accV = new float[dim / 2];
+            float[] common = new float[1];
+            for (int n = 0; n < ahead; n++) {
+                if (n < count) {
+                    copy(ring, base + n * stageBytes, k, v, first + n * step * (KEYS * dim), me, dim, values, tileBytes);
+                }
+                Tile.commit();
+            }
+            int head = unit * hw + Math.min(4 * set + (row & 3), hw - 1);
+            int fact = head * CgDecodeState.FACTS;
+            float times = TileRing.factor(qf, common, scaledQ, head * dim, k, sequence, quad, dim) * LOG2E;
+            float top = facts.get(fact + CgDecodeState.TOP);
+            float offset = (common[0] + top) * LOG2E;
+            int isX = values * (row >> 2);
+            int vector = (head * CgDecodeState.VECTORS + (isX != 0 ? CgDecodeState.X : CgDecodeState.Y)) * dim;
+            float largest = TileRing.factor(yf, common, state, vector, k, sequence, quad, dim);
+            // of z.x, where MEAN takes the part of x along q from t and not from z.q
+            float meanX = 1f + facts.get(fact + CgDecodeState.MEAN) + facts.get(fact + CgDecodeState.FIRST_STEP) * top;
+            float meanY = facts.get(fact + CgDecodeState.MEAN_PRODUCT);
+            float slope = isX != 0 ? -largest : 1f;
+            float constant = isX != 0 ? meanX + common[0] : largest > 0f ? -(common[0] + meanY) / largest : 0f;
+
+            float excess = 0f;
+            for (int i = 0; i < dim / 2; i++) {
+                acc[i] = 0f;
+                accV[i] = 0f;
+            }
+            int last = ahead * stageBytes;
+            int free = last;
+            int stage = 0;
+            for (int n = 0; n < count; n++) {
+                if (values != 0) {
+                    Tile.await(stages - 2);
+                } else {
+                    Tile.await(2 * stages - 2);
+                }
+                int token = u * KEYS;
+                TileRing.clear(ring, base + stage, to - from - token, me, dim);
+                if (values != 0) {
+                    TileRing.clear(ring, base + stage + tileBytes, to - from - token, me, dim);
+                }
+                ctx.localBarrier();
+                if (n + ahead < count) {
+                    copy(ring, base + free, k, v, first + (n + ahead) * step * (KEYS * dim), me, dim, values, tileBytes);
+                }
+                Tile.commit();
+                for (int j = 0; j < sets; j++) {
+                    int at = stage + j * TileRing.pieceBytes(dim);
+                    TileRing.products(s, p, qf, yf, b, ring, scoreAt + at, dim);
+                    int key = keyAt + token + 16 * j;
+                    for (int i = 0; i < 2; i++) {
+                        float e0 = key + 8 * i < to ? (s[4 * i] + s[4 * i + 2]) * times - offset : HIDDEN;
+                        float e1 = key + 8 * i + 1 < to ? (s[4 * i + 1] + s[4 * i + 3]) * times - offset : HIDDEN;
+                        float w0 = Tile.exp2(e0) * ((p[4 * i] + p[4 * i + 2]) * slope + constant);
+                        float w1 = Tile.exp2(e1) * ((p[4 * i + 1] + p[4 * i + 3]) * slope + constant);
+                        excess += w0 + w1;
+                        TileRing.halves(w, 2 * i, w0, w1);
+                    }
+                    TileRing.sums(acc, w, b, ring, sumAt + at, dim);
+                    if (values != 0) {
+                        TileRing.sums(accV, w, b, ring, sumAt + at + tileBytes, dim);
+                    }
+                }
+                free = stage;
+                stage = stage == last ? 0 : stage + stageBytes;
+                u += step;
+            }
+            Tile.await(0);
+            excess = TilePieces.quadSum(excess);
+            ctx.localBarrier();
+            TileRing.spread(ring, base + warp * (64 * dim), acc, row, quad, dim);
+            if (values != 0) {
+                TileRing.spread(ring, base + warp * (64 * dim) + 32 * dim, accV, row, quad, dim);
+            }
+            if (quad == 0) {
+                Tile.storeLocal2(ring, shared + warp * 128 + row * 16, excess, largest);
+            }
+            ctx.localBarrier();
+            float[] four = new float[4];
+            float[] ay = new float[4];
+            float[] along = new float[4];
+            float[] whole = new float[4];
+            for (int n = me; n < hw * (dim / 4); n += THREADS) {
+                int h = n / (dim / 4);
+                int d = 4 * (n % (dim / 4));
+                float total = 0f;
+                float size = 0f;
+                for (int i = 0; i < 4; i++) {
+                    ay[i] = 0f;
+                    along[i] = 0f;
+                    whole[i] = 0f;
+                }
+                for (int i = 0; i < WARPS / sets; i++) {
+                    int source = sets > 1 ? h >> 2 : i;
+                    int vectors = base + source * (64 * dim) + (h & 3) * (4 * dim) + 4 * d;
+                    Tile.loadLocal4(four, 0, ring, shared + source * 128 + (h & 3) * 16);
+                    total += four[0];
+                    size = four[1];
+                    TileDecode.add(ay, four, 1f, ring, vectors);
+                    if (values != 0) {
+                        TileDecode.add(along, four, 1f, ring, vectors + 32 * dim);
+                        TileDecode.add(whole, four, 1f, ring, vectors + 32 * dim + 16 * dim);
+                    }
+                }
+                float perWeight = facts.get((unit * hw + h) * CgDecodeState.FACTS + CgDecodeState.PER_WEIGHT);
+                int part = ((unit * hw + h) * splits + split) * (dim + 1);
+                int output = ((unit * hw + h) * rooms + split) * (2 * dim);
+                for (int i = 0; i < 4; i++) {
+                    float c = k.get(CacheLayout.index(sequence, d + i, dim)).getFloat32();
+                    parts.set(part + d + i, perWeight * size * (ay[i] - total * c));
+                    if (values != 0) {
+                        outputs.set(output + d + i, perWeight * whole[i]);
+                        outputs.set(output + dim + d + i, perWeight * size * along[i]);
+                    }
+                }
+                if (d == 0) {
+                    parts.set(part + dim, perWeight * size * total);
+                }
+            }
+        }
+    }
+
+    /** Starts a thread's copies of a tile of keys, and of values where they are wanted. */
+    private static void copy(int[] ring, int to, HalfFloatArray k, HalfFloatArray v, int first, int me, int dim, int values, int tileBytes) {
+        TileRing.copy(ring, to, k, first, me, dim);
+        if (values != 0) {
+            TileRing.copy(ring, to + tileBytes, v, first, me, dim);
+        }
+    }
+}
