@@ -140,14 +140,14 @@ public final class TileDecodeProblem {
         int stages = TileDecode.stages(dim);
         JvmGroup.run(units() * splits, TileRing.THREADS, ctx -> TileDecode.gather(ctx, k, scaledQ, lengths, sums, capacity, kv, group, hw,
                 splits, dim, stages, TileDecode.groupsPerUnit(dim, hw)));
-        JvmGroup.run(2 * problem.heads, 64, ctx -> CgDecodeSolve.begin(ctx, none, k, q, ridges, lengths, sums, state, facts, 1, dim, capacity,
+        JvmGroup.run(2 * problem.heads, dim, ctx -> CgDecodeSolve.begin(ctx, none, k, q, ridges, lengths, sums, state, facts, 1, dim, capacity,
                 problem.heads, group, splits, scale, TOLERANCE, LAUNCHED));
         for (int i = 0; i < LAUNCHED; i++) {
             int pass = i;
             int most = i < 2 ? splits : rooms();
             JvmGroup.run(units() * most, TileRing.THREADS, ctx -> TileDecodePass.run(ctx, k, v, scaledQ, lengths, state, facts, parts, outputs,
-                    capacity, kv, group, hw, most, rooms(), pass, dim, TileDecodePass.stages(dim), TileDecodePass.groupsPerUnit(dim)));
-            JvmGroup.run(2 * problem.heads, 64, ctx -> CgDecodeSolve.advance(ctx, q, ridges, parts, state, facts, dim, hw,
+                    capacity, kv, group, hw, most, rooms(), pass, dim, TileDecodePass.stages(dim), TileDecodePass.groupsPerUnit(dim, hw)));
+            JvmGroup.run(2 * problem.heads, dim, ctx -> CgDecodeSolve.advance(ctx, q, ridges, parts, state, facts, dim, hw,
                     TileDecodePass.multiplying(most), most, TOLERANCE, pass, LAUNCHED));
         }
         JvmGroup.run((o.getSize() + 63) / 64, 64, ctx -> TileDecode.merge(ctx, outputs, facts, o, rooms(), dim));
@@ -166,7 +166,7 @@ public final class TileDecodeProblem {
                 .task("gather", TileDecode::gather, new KernelContext(), p.k, p.scaledQ, p.lengths, p.sums, p.capacity, 1, heads, heads, 2, dim,
                         TileDecode.stages(dim), TileDecode.groupsPerUnit(dim, heads))
                 .task("pass", TileDecodePass::run, new KernelContext(), p.k, p.v, p.scaledQ, p.lengths, p.state, p.facts, p.parts, p.outputs,
-                        p.capacity, 1, heads, heads, 2, 3, 0, dim, TileDecodePass.stages(dim), TileDecodePass.groupsPerUnit(dim))
+                        p.capacity, 1, heads, heads, 2, 3, 0, dim, TileDecodePass.stages(dim), TileDecodePass.groupsPerUnit(dim, heads))
                 .transferToHost(DataTransferMode.EVERY_EXECUTION, p.sums, p.parts, p.outputs);
     }
 

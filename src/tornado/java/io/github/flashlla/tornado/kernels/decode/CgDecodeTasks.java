@@ -77,7 +77,7 @@ public final class CgDecodeTasks implements DecodeTasks {
         int most = Math.max(1, tiles / 4);
         if (inRegisters) { // gather's groups all run, and end, together; of a pass, those of units that have not finished, if keys are all they read
             this.splits = Math.clamp(computeUnits * TileDecode.groupsPerUnit(dim, heads) / units, 1, most);
-            this.finishingSplits = Math.clamp(2L * computeUnits * TileDecodePass.groupsPerUnit(dim) / units, 1, most);
+            this.finishingSplits = Math.clamp(2L * computeUnits * TileDecodePass.groupsPerUnit(dim, heads) / units, 1, most);
         } else if (matrixUnits) {
             this.splits = Math.clamp(computeUnits * MATRIX_GROUPS_PER_UNIT / units, 1, most);
             this.finishingSplits = Math.clamp(computeUnits * FINISHING_GROUPS_PER_UNIT / units, 1, most);
@@ -143,6 +143,11 @@ public final class CgDecodeTasks implements DecodeTasks {
         return Math.max(splits, finishingSplits(FIRST_ITERATIONS));
     }
 
+    /** Threads of a head between passes. */
+    private int solvers() {
+        return inRegisters ? shape.headDim() : 64;
+    }
+
     private int units() {
         return queries() / heads;
     }
@@ -203,7 +208,7 @@ public final class CgDecodeTasks implements DecodeTasks {
                         rows, shape.kvHeads(), group, heads, splits, tiles, threads);
             }
         });
-        tasks.task("begin", TaskAppender.groups(queries(), 64), graph -> graph.task("begin", CgDecodeSolve::begin, context, k32, k16, io.q(),
+        tasks.task("begin", TaskAppender.groups(queries(), solvers()), graph -> graph.task("begin", CgDecodeSolve::begin, context, k32, k16, io.q(),
                 io.ridges(), io.lengths(), sums, state, facts, binary16, dim, rows, shape.heads(), group, splits,
                 (float) options.scaleFor(dim), (float) options.tolerance(), Math.min(iterations, 2)));
     }
@@ -229,7 +234,7 @@ public final class CgDecodeTasks implements DecodeTasks {
             if (inRegisters) {
                 graph.task(multiply, TileDecodePass::run, context, k16, cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts,
                         oParts, rows, shape.kvHeads(), group, heads, finishing, rooms(), pass, dim, TileDecodePass.stages(dim),
-                        TileDecodePass.groupsPerUnit(dim));
+                        TileDecodePass.groupsPerUnit(dim, heads));
             } else if (matrixUnits) {
                 graph.task(multiply, TensorCoreCgMultiply::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts, ayParts,
                         work, rows, shape.kvHeads(), group, heads, splits, rooms(), pass);
@@ -244,7 +249,7 @@ public final class CgDecodeTasks implements DecodeTasks {
                             cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts, work, rows, shape.kvHeads(),
                             group, heads, finishingSplits, rooms(), pass));
         }
-        tasks.task("advance" + number, TaskAppender.groups(queries(), 64), graph -> graph.task("advance" + number, CgDecodeSolve::advance,
+        tasks.task("advance" + number, TaskAppender.groups(queries(), solvers()), graph -> graph.task("advance" + number, CgDecodeSolve::advance,
                 context, io.q(), io.ridges(), ayParts, state, facts, dim, heads, multiplying, finishing,
                 (float) options.tolerance(), parity, launched));
     }

@@ -23,14 +23,17 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * </pre>
  */
 public final class TileDecodePass {
+    /** Tiles in the ring of a unit that reads keys alone. */
+    private static final int KEY_STAGES = 3;
+
     private TileDecodePass() {}
 
-    /** Groups that a multiprocessor holds. */
-    static int groupsPerUnit(int dim) {
-        return dim <= 64 ? 6 : 4;
+    /** Groups that a multiprocessor holds: as many warps on each of its quarters, with 255 registers or, of 6 groups, 168. */
+    static int groupsPerUnit(int dim, int hw) {
+        return dim > 64 || hw > 4 ? 4 : 6;
     }
 
-    /** Tiles of keys in the ring, and as many of values; twice as many of keys alone. */
+    /** Tiles of keys in the ring, and as many of values. */
     static int stages(int dim) {
         return dim <= 64 ? 3 : 2;
     }
@@ -84,7 +87,7 @@ public final class TileDecodePass {
         }
         if (split < used) {
             int stageBytes = (1 + values) * tileBytes;
-            int ahead = 2 * stages / (1 + values) - 1;
+            int ahead = KEY_STAGES - 1 + values * (stages - KEY_STAGES);
             int length = lengths.get(kvUnit / kvHeads);
             int perSplit = CgDecodeState.keysPerSplit(length, used, KEYS);
             int from = Math.min(split * perSplit, length);
@@ -110,7 +113,10 @@ public final class TileDecodePass {
             float[] common = new float[1];
             for (int n = 0; n < ahead; n++) {
                 if (n < count) {
-                    copy(ring, base + n * stageBytes, k, v, first + n * step * (KEYS * dim), me, dim, values, tileBytes);
+                    TileRing.copy(ring, base + n * stageBytes, k, first + n * step * (KEYS * dim), me, dim);
+                    if (values != 0) {
+                        TileRing.copy(ring, base + n * stageBytes + tileBytes, v, first + n * step * (KEYS * dim), me, dim);
+                    }
                 }
                 Tile.commit();
             }
@@ -136,38 +142,45 @@ public final class TileDecodePass {
             int last = ahead * stageBytes;
             int free = last;
             int stage = 0;
-            for (int n = 0; n < count; n++) {
-                if (values != 0) {
-                    Tile.await(stages - 2);
-                } else {
-                    Tile.await(2 * stages - 2);
-                }
+            int multiplied = count - values * count;
+            for (int n = 0; n < multiplied; n++) {
+                Tile.await(KEY_STAGES - 2);
                 int token = u * KEYS;
                 TileRing.clear(ring, base + stage, to - from - token, me, dim);
-                if (values != 0) {
-                    TileRing.clear(ring, base + stage + tileBytes, to - from - token, me, dim);
-                }
                 ctx.localBarrier();
-                if (n + ahead < count) {
-                    copy(ring, base + free, k, v, first + (n + ahead) * step * (KEYS * dim), me, dim, values, tileBytes);
+                if (n + KEY_STAGES - 1 < multiplied) {
+                    TileRing.copy(ring, base + free, k, first + (n + KEY_STAGES - 1) * step * (KEYS * dim), me, dim);
                 }
                 Tile.commit();
                 for (int j = 0; j < sets; j++) {
                     int at = stage + j * TileRing.pieceBytes(dim);
                     TileRing.products(s, p, qf, yf, b, ring, scoreAt + at, dim);
-                    int key = keyAt + token + 16 * j;
-                    for (int i = 0; i < 2; i++) {
-                        float e0 = key + 8 * i < to ? (s[4 * i] + s[4 * i + 2]) * times - offset : HIDDEN;
-                        float e1 = key + 8 * i + 1 < to ? (s[4 * i + 1] + s[4 * i + 3]) * times - offset : HIDDEN;
-                        float w0 = Tile.exp2(e0) * ((p[4 * i] + p[4 * i + 2]) * slope + constant);
-                        float w1 = Tile.exp2(e1) * ((p[4 * i + 1] + p[4 * i + 3]) * slope + constant);
-                        excess += w0 + w1;
-                        TileRing.halves(w, 2 * i, w0, w1);
-                    }
+                    excess += weights(w, s, p, keyAt + token + 16 * j, to, times, offset, slope, constant);
                     TileRing.sums(acc, w, b, ring, sumAt + at, dim);
-                    if (values != 0) {
-                        TileRing.sums(accV, w, b, ring, sumAt + at + tileBytes, dim);
-                    }
+                }
+                free = stage;
+                stage = stage == last ? 0 : stage + stageBytes;
+                u += step;
+            }
+            // a loop of its own: a condition within the first one costs both of them
+            int finished = values * count;
+            for (int n = 0; n < finished; n++) {
+                Tile.await(stages - 2);
+                int token = u * KEYS;
+                TileRing.clear(ring, base + stage, to - from - token, me, dim);
+                TileRing.clear(ring, base + stage + tileBytes, to - from - token, me, dim);
+                ctx.localBarrier();
+                if (n + stages - 1 < finished) {
+                    TileRing.copy(ring, base + free, k, first + (n + stages - 1) * step * (KEYS * dim), me, dim);
+                    TileRing.copy(ring, base + free + tileBytes, v, first + (n + stages - 1) * step * (KEYS * dim), me, dim);
+                }
+                Tile.commit();
+                for (int j = 0; j < sets; j++) {
+                    int at = stage + j * TileRing.pieceBytes(dim);
+                    TileRing.products(s, p, qf, yf, b, ring, scoreAt + at, dim);
+                    excess += weights(w, s, p, keyAt + token + 16 * j, to, times, offset, slope, constant);
+                    TileRing.sums(acc, w, b, ring, sumAt + at, dim);
+                    TileRing.sums(accV, w, b, ring, sumAt + at + tileBytes, dim);
                 }
                 free = stage;
                 stage = stage == last ? 0 : stage + stageBytes;
@@ -228,11 +241,17 @@ public final class TileDecodePass {
         }
     }
 
-    /** Starts a thread's copies of a tile of keys, and of values where they are wanted. */
-    private static void copy(int[] ring, int to, HalfFloatArray k, HalfFloatArray v, int first, int me, int dim, int values, int tileBytes) {
-        TileRing.copy(ring, to, k, first, me, dim);
-        if (values != 0) {
-            TileRing.copy(ring, to + tileBytes, v, first, me, dim);
+    /** Weights of 4 of a lane's keys, times the factor of each; returns their sum. */
+    private static float weights(int[] w, float[] s, float[] p, int key, int to, float times, float offset, float slope, float constant) {
+        float sum = 0f;
+        for (int i = 0; i < 2; i++) {
+            float e0 = key + 8 * i < to ? (s[4 * i] + s[4 * i + 2]) * times - offset : HIDDEN;
+            float e1 = key + 8 * i + 1 < to ? (s[4 * i + 1] + s[4 * i + 3]) * times - offset : HIDDEN;
+            float w0 = Tile.exp2(e0) * ((p[4 * i] + p[4 * i + 2]) * slope + constant);
+            float w1 = Tile.exp2(e1) * ((p[4 * i + 1] + p[4 * i + 3]) * slope + constant);
+            sum += w0 + w1;
+            TileRing.halves(w, 2 * i, w0, w1);
         }
+        return sum;
     }
 }
