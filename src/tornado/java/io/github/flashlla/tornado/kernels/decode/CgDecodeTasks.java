@@ -107,6 +107,9 @@ public final class CgDecodeTasks implements DecodeTasks {
         int dim = shape.headDim();
         int heads = headsPerGroup(kernels, shape);
         long groups = rows / heads + (long) device.computeUnits() * GROUPS_PER_GPU_UNIT; // units times splits, rounded up
+        if (kernels == CgDecodeVariant.TILE_CG) {
+            groups = LATER_SPLITS * (rows / heads + 2L * device.computeUnits() * TileDecodePass.groupsPerUnit(dim, heads));
+        }
         long kept = switch (kernels) {
             case TILE_CG -> 1;
             case MATRIX_CG -> groups * TensorCoreCgDecode.WARPS * TensorCoreCgDecode.SCRATCH;
@@ -229,25 +232,23 @@ public final class CgDecodeTasks implements DecodeTasks {
         int group = shape.group();
         int finishing = finishingSplits(number);
         int multiplying = inRegisters ? TileDecodePass.multiplying(finishing) : splits;
-        String multiply = "multiply" + number;
-        tasks.task(multiply, TaskAppender.groups(units() * (inRegisters ? finishing : splits), threads), graph -> {
-            if (inRegisters) {
-                graph.task(multiply, TileDecodePass::run, context, k16, cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts,
-                        oParts, rows, shape.kvHeads(), group, heads, finishing, rooms(), pass, dim, TileDecodePass.stages(dim),
-                        TileDecodePass.groupsPerUnit(dim, heads));
-            } else if (matrixUnits) {
-                graph.task(multiply, TensorCoreCgMultiply::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts, ayParts,
-                        work, rows, shape.kvHeads(), group, heads, splits, rooms(), pass);
-            } else {
-                graph.task(multiply, CgDecodeSolve::multiply, context, k32, k16, io.lengths(), scores, products, slopes, state, facts,
-                        ayParts, binary16, dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads, pass);
-            }
-        });
-        if (matrixUnits && !inRegisters) {
+        if (inRegisters) {
+            tasks.task("pass" + number, TaskAppender.groups(units() * finishing, threads), graph -> graph.task("pass" + number,
+                    TileDecodePass::run, context, k16, cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts, rows,
+                    shape.kvHeads(), group, heads, finishing, rooms(), pass, dim, TileDecodePass.stages(dim),
+                    TileDecodePass.groupsPerUnit(dim, heads)));
+        } else if (matrixUnits) {
+            tasks.task("multiply" + number, TaskAppender.groups(units() * splits, threads), graph -> graph.task("multiply" + number,
+                    TensorCoreCgMultiply::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts, ayParts, work, rows,
+                    shape.kvHeads(), group, heads, splits, rooms(), pass));
             tasks.task("finish" + number, TaskAppender.groups(units() * finishingSplits, TensorCoreCgDecode.WARPS
                     * TensorCoreCgDecode.THREADS), graph -> graph.task("finish" + number, TensorCoreCgFinish::finish, context, k16,
                             cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts, work, rows, shape.kvHeads(),
                             group, heads, finishingSplits, rooms(), pass));
+        } else {
+            tasks.task("multiply" + number, TaskAppender.groups(units() * splits, threads), graph -> graph.task("multiply" + number,
+                    CgDecodeSolve::multiply, context, k32, k16, io.lengths(), scores, products, slopes, state, facts, ayParts, binary16,
+                    dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads, pass));
         }
         tasks.task("advance" + number, TaskAppender.groups(queries(), solvers()), graph -> graph.task("advance" + number, CgDecodeSolve::advance,
                 context, io.q(), io.ridges(), ayParts, state, facts, dim, heads, multiplying, finishing,
