@@ -34,8 +34,10 @@ public final class CgDecodeTasks implements DecodeTasks {
     /** Work-groups of {@link TensorCoreCgDecode} that a multiprocessor of compute capability 9.0 holds at once: all run, and end, together. */
     private static final int MATRIX_GROUPS_PER_UNIT = 12;
     private static final int FINISHING_GROUPS_PER_UNIT = 6;
+    /** Rounds of a pass's groups, if all units finish: where few do, a group of theirs must not be the last one to end. */
+    private static final int ROUNDS = 3;
     /** Most units are done with the first graph: those that are left get so many times as many splits, or some multiprocessors would idle. */
-    private static final int LATER_SPLITS = 3;
+    private static final int LATER_SPLITS = 2;
 
     private final CacheArrays cache;
     private final AttentionShape shape;
@@ -75,9 +77,9 @@ public final class CgDecodeTasks implements DecodeTasks {
         int units = units();
         int computeUnits = device.computeUnits();
         int most = Math.max(1, tiles / 4);
-        if (inRegisters) { // gather's groups all run, and end, together; of a pass, those of units that have not finished, if keys are all they read
+        if (inRegisters) { // gather's groups all run, and end, together
             this.splits = Math.clamp(computeUnits * TileDecode.groupsPerUnit(dim, heads) / units, 1, most);
-            this.finishingSplits = Math.clamp(2L * computeUnits * TileDecodePass.groupsPerUnit(dim, heads) / units, 1, most);
+            this.finishingSplits = Math.clamp((long) ROUNDS * computeUnits * TileDecodePass.groupsPerUnit(dim, heads) / units, 1, most);
         } else if (matrixUnits) {
             this.splits = Math.clamp(computeUnits * MATRIX_GROUPS_PER_UNIT / units, 1, most);
             this.finishingSplits = Math.clamp(computeUnits * FINISHING_GROUPS_PER_UNIT / units, 1, most);
@@ -108,7 +110,7 @@ public final class CgDecodeTasks implements DecodeTasks {
         int heads = headsPerGroup(kernels, shape);
         long groups = rows / heads + (long) device.computeUnits() * GROUPS_PER_GPU_UNIT; // units times splits, rounded up
         if (kernels == CgDecodeVariant.TILE_CG) {
-            groups = LATER_SPLITS * (rows / heads + 2L * device.computeUnits() * TileDecodePass.groupsPerUnit(dim, heads));
+            groups = LATER_SPLITS * (rows / heads + (long) ROUNDS * device.computeUnits() * TileDecodePass.groupsPerUnit(dim, heads));
         }
         long kept = switch (kernels) {
             case TILE_CG -> 1;

@@ -58,21 +58,37 @@ final class TileRing {
         return rowAt((lane >> 3 & 1) * 8 + (lane & 7), dim) + (lane >> 4) * (dim <= 64 ? 64 : 16);
     }
 
-    /** Byte of a tile that a thread's i-th copy goes to. */
-    private static int place(int me, int i, int dim) {
-        int warp = me >> 5;
-        return (me & 31) * 16 + (dim <= 64 ? warp * 576 + i * 1152 : warp * 528 + i * 1024 + (i & 1) * 64 + (i >> 1) * 128);
+    /** The pieces of 16 bytes of a block that a thread copies: one before its own, as an array's header of 16 bytes has it. */
+    private static int pieceOf(int me) {
+        return me + THREADS - 1 & THREADS - 1;
+    }
+
+    /** Bytes from a thread's piece to its next, two blocks on. */
+    private static int nextPiece(int dim) {
+        return dim <= 64 ? 1152 : 1088;
+    }
+
+    /** Byte of a tile that a piece of its first two blocks is at. */
+    private static int place(int piece, int dim) {
+        return (piece & 31) * 16 + (piece >> 5) * (dim <= 64 ? 576 : 528);
     }
 
     /**
-     * Starts a thread's copies of a tile.
+     * Starts a thread's copies of a tile. An array's elements begin 16 bytes behind its header, and lines of 128 bytes with the last piece of
+     * a block: where threads copy the pieces of a line, a warp's copies touch 4 lines and not 5. So thread 0 has the last pieces of the blocks
+     * of warp 1, of the tile's first two blocks last.
      *
      * @param to {@link Tile#address} of the tile's place
      * @param first element of the tile's first row
      */
     static void copy(int[] ring, int to, HalfFloatArray rows, int first, int me, int dim) {
-        for (int i = 0; i < dim / 16; i++) {
-            Tile.copy16(ring, to + place(me, i, dim), rows, first + 8 * me + 512 * i);
+        int around = 1 - Math.min(me, 1);
+        int piece = pieceOf(me);
+        int from = first + 8 * piece - around * 512;
+        int at = to + place(piece, dim) - around * nextPiece(dim);
+        Tile.copy16(ring, at + around * (dim / 16) * nextPiece(dim), rows, from + around * (32 * dim));
+        for (int i = 1; i < dim / 16; i++) {
+            Tile.copy16(ring, at + i * nextPiece(dim), rows, from + 512 * i);
         }
     }
 
@@ -84,13 +100,14 @@ final class TileRing {
      */
     static void clear(int[] ring, int to, int rows, int me, int dim) {
         if (rows < KEYS) {
+            int piece = pieceOf(me);
             for (int i = 0; i < dim / 16; i++) {
-                int block = 2 * i + (me >> 5);
-                int row = dim <= 64 ? 4 * block + (me & 3) : 2 * block + (me >> 1 & 1);
+                int block = 2 * i + (piece >> 5);
+                int row = dim <= 64 ? 4 * block + (piece & 3) : 2 * block + (piece >> 1 & 1);
                 if (row >= rows) {
                     // not ring[at] = 0: TornadoVM takes a byte for the element there, and writes far behind the array
-                    Tile.storeLocal2(ring, to + place(me, i, dim), 0f, 0f);
-                    Tile.storeLocal2(ring, to + place(me, i, dim) + 8, 0f, 0f);
+                    Tile.storeLocal2(ring, to + place(piece, dim) + i * nextPiece(dim), 0f, 0f);
+                    Tile.storeLocal2(ring, to + place(piece, dim) + i * nextPiece(dim) + 8, 0f, 0f);
                 }
             }
         }
