@@ -13,6 +13,7 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /** Arrays of one problem for the kernels of float32 by three products. */
 final class SplitProblem extends TileProblem {
+    private final int causal;
     private final int dims;
     private final int dimsV;
     private final FloatArray centre;
@@ -21,6 +22,7 @@ final class SplitProblem extends TileProblem {
 
     SplitProblem(int heads, int group, int Sq, int Sk, int D, int Dv, boolean causal, float scale, float tolerance, int most) {
         super(heads, group, Sq, Sk, D, Dv, causal, scale, tolerance, most);
+        this.causal = causal ? 1 : 0;
         dims = TileState.dims(D);
         dimsV = TileState.dims(Dv);
         centre = new FloatArray(heads / group * D);
@@ -48,11 +50,11 @@ final class SplitProblem extends TileProblem {
         JvmGroup.run(2 * heads / group, 256, ctx -> SplitMean.factors(ctx, k, v, centre, state, sizes, D, Dv, dims));
         JvmGroup.run(halves.getSize() / 4096, 256, ctx -> SplitMean.pack(ctx, k, v, centre, halves, state, sizes, D, Dv, dims,
                 TilePieces.stride(dims), TilePieces.stride(dimsV)));
-        JvmGroup.run(groups(), 128, ctx -> SplitMean.mean(ctx, q, halves, ridge, centre, lse, state, sizes, settings, D, dims));
-        JvmGroup.run(groups(), 128, ctx -> SplitSolve.solve(ctx, q, halves, ridge, state, sizes, settings, D, dims, 0));
+        JvmGroup.run(groups(), 128, ctx -> SplitMean.mean(ctx, q, halves, ridge, centre, lse, state, sizes, settings, D, dims, causal));
+        JvmGroup.run(groups(), 128, ctx -> SplitSolve.solve(ctx, q, halves, ridge, state, sizes, settings, D, dims, causal, 0));
         JvmGroup.run(groups(), 64, ctx -> TileSolve.list(ctx, state, sizes, dims));
-        JvmGroup.run(groups(), 128, ctx -> SplitSolve.solve(ctx, q, halves, ridge, state, sizes, settings, D, dims, 1));
-        JvmGroup.run(groups(), 128, ctx -> SplitOutput.output(ctx, q, halves, centre, kbar, x, stats, o, state, sizes, settings, D, Dv, dims, dimsV));
+        JvmGroup.run(groups(), 128, ctx -> SplitSolve.solve(ctx, q, halves, ridge, state, sizes, settings, D, dims, causal, 1));
+        JvmGroup.run(groups(), 128, ctx -> SplitOutput.output(ctx, q, halves, centre, kbar, x, stats, o, state, sizes, settings, D, Dv, dims, dimsV, causal));
     }
 
     @Override
@@ -68,11 +70,11 @@ final class SplitProblem extends TileProblem {
                 .task("factors", SplitMean::factors, new KernelContext(), k, v, centre, state, sizes, D, Dv, dims)
                 .task("pack", SplitMean::pack, new KernelContext(), k, v, centre, halves, state, sizes, D, Dv, dims, TilePieces.stride(dims),
                         TilePieces.stride(dimsV))
-                .task("mean", SplitMean::mean, new KernelContext(), q, halves, ridge, centre, lse, state, sizes, settings, D, dims)
-                .task("solve", SplitSolve::solve, new KernelContext(), q, halves, ridge, state, sizes, settings, D, dims, 0)
+                .task("mean", SplitMean::mean, new KernelContext(), q, halves, ridge, centre, lse, state, sizes, settings, D, dims, causal)
+                .task("solve", SplitSolve::solve, new KernelContext(), q, halves, ridge, state, sizes, settings, D, dims, causal, 0)
                 .task("list", TileSolve::list, new KernelContext(), state, sizes, dims)
-                .task("left", SplitSolve::solve, new KernelContext(), q, halves, ridge, state, sizes, settings, D, dims, 1)
-                .task("output", SplitOutput::output, new KernelContext(), q, halves, centre, kbar, x, stats, o, state, sizes, settings, D, Dv, dims, dimsV)
+                .task("left", SplitSolve::solve, new KernelContext(), q, halves, ridge, state, sizes, settings, D, dims, causal, 1)
+                .task("output", SplitOutput::output, new KernelContext(), q, halves, centre, kbar, x, stats, o, state, sizes, settings, D, Dv, dims, dimsV, causal)
                 .transferToHost(DataTransferMode.EVERY_EXECUTION, o, lse, kbar, x, stats);
     }
 }

@@ -115,15 +115,15 @@ class TileSourceTest {
         assertPlainConditions(source);
         Map<String, String> kernels = new HashMap<>();
         KERNEL.matcher(source).results().forEach(kernel -> kernels.putIfAbsent(kernel.group(3), kernel.group()));
+        assertFalse(Pattern.compile("\\bad[if]_\\d+\\[l_").matcher(source).find(), "an index of local memory counts bytes");
         assertEquals(List.of("factors", "list", "mean", "output", "pack", "solve"), kernels.keySet().stream().sorted().toList());
-        String all = String.join("\n", kernels.values());
-        Map<String, Integer> frames = frames(all);
+        Path ptx = folder.resolve("kernels.ptx");
+        nvcc("-ptx", "-o", ptx.toString(), write(String.join("\n", kernels.values())).toString());
+        Map<String, Integer> frames = frames(ptx);
         for (String kernel : kernels.keySet()) {
             int most = List.of("mean", "output", "solve").contains(kernel) ? bytes : 0;
             assertTrue(frames.get(kernel) <= most, () -> "stack frame of " + kernel + ": " + frames.get(kernel));
         }
-        Path ptx = folder.resolve("kernels.ptx");
-        nvcc("-ptx", "-o", ptx.toString(), folder.resolve("kernels.cu").toString());
         Map<String, InnerLoop> loops = InnerLoop.ofPtx(Files.readString(ptx));
         for (String kernel : List.of("mean", "solve", "output")) {
             InnerLoop loop = loops.get(kernel);
@@ -178,7 +178,11 @@ class TileSourceTest {
 
     /** Bytes of local memory of each kernel, by ptxas; skips the rest of the test without nvcc. */
     private Map<String, Integer> frames(String source) throws IOException, InterruptedException {
-        String said = nvcc("-Xptxas", "-v", "-cubin", "-o", folder.resolve("kernels.cubin").toString(), write(source).toString());
+        return frames(write(source));
+    }
+
+    private Map<String, Integer> frames(Path file) throws IOException, InterruptedException {
+        String said = nvcc("-Xptxas", "-v", "-cubin", "-o", folder.resolve("kernels.cubin").toString(), file.toString());
         Map<String, Integer> frames = new HashMap<>();
         Matcher matcher = Pattern.compile("properties for (\\w+)\\s+(\\d+) bytes stack frame").matcher(said);
         while (matcher.find()) {

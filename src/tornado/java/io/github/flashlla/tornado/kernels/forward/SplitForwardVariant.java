@@ -11,7 +11,6 @@ import io.github.flashlla.tornado.kernels.BufferWishes;
 import io.github.flashlla.tornado.kernels.ForwardVariant;
 import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
-import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.SplitPieces;
 import io.github.flashlla.tornado.kernels.tile.SplitRows;
 import io.github.flashlla.tornado.kernels.tile.TileOperations;
@@ -25,8 +24,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 /** Float32 by three products of half-precision matrix units, with operations of our own ({@link SplitMean}); head dims to 128. */
 public final class SplitForwardVariant implements ForwardVariant {
     private static final int MAX_DIM = 128;
-    /** Below this, rounding counts that kept residuals repair, and this variant keeps none. */
-    private static final double SMALLEST_TOLERANCE = 1e-4;
+    private static final double SMALLEST_TOLERANCE = 1e-5;
     private static final double SMALLEST_SCALE = 1e-12;
 
     @Override
@@ -39,7 +37,9 @@ public final class SplitForwardVariant implements ForwardVariant {
         return KernelVariant.unless(options.precision() == DataType.FLOAT32, "it computes in float32")
                 .or(() -> KernelVariant.unless(device.hasMatrixUnits(), "the device has no matrix units that TornadoVM reaches"))
                 .or(() -> KernelVariant.unless(options.preconditioner() == Preconditioner.NONE, "it has no preconditioner"))
-                .or(() -> KernelVariant.unless(options.tolerance() > SMALLEST_TOLERANCE, "it takes tolerances above " + SMALLEST_TOLERANCE))
+                .or(() -> KernelVariant.unless(options.tolerance() >= SMALLEST_TOLERANCE, "it takes tolerances from " + SMALLEST_TOLERANCE + " on"))
+                .or(() -> KernelVariant.unless(GpuForwardVariant.keptResiduals(shape, options) == 0,
+                        "it keeps no residuals, for which this problem is small enough and its tolerance low enough"))
                 .or(() -> KernelVariant.unless(Math.abs(options.scaleFor(shape.headDim())) > SMALLEST_SCALE, "the scale is too near 0"))
                 .or(() -> KernelVariant.unless(Math.max(shape.headDim(), shape.valueDim()) <= MAX_DIM, "it takes head dims up to " + MAX_DIM))
                 .or(() -> KernelVariant.unlessTooLarge(Math.max(scratchFloats(shape), packedHalves(shape))))
@@ -63,6 +63,11 @@ public final class SplitForwardVariant implements ForwardVariant {
         return new BufferWishes(true, packedHalves(shape), scratchFloats(shape));
     }
 
+    @Override
+    public boolean readsSizes() {
+        return true;
+    }
+
     private static long packedHalves(AttentionShape shape) {
         return SplitRows.packedHalves((long) shape.batch() * shape.kvHeads(), shape.keyLength(), shape.headDim(), shape.valueDim());
     }
@@ -74,11 +79,10 @@ public final class SplitForwardVariant implements ForwardVariant {
 
     /** Factors, pack, mean, solve, list, solve of the list, output. */
     @Override
-    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options, IntArray unread) {
+    public void append(TaskAppender tasks, VariantDevice device, LlaBuffers b, AttentionShape s, LlaOptions options, IntArray sizes) {
         int heads = s.batch() * s.heads();
-        IntArray sizes = TileState.sizes(s, options);
-        FloatArray settings = ProblemData.settings(s, options);
-        tasks.transferOnce(sizes, settings);
+        FloatArray settings = b.problem().settings();
+        int causal = options.causal() ? 1 : 0;
         int D = s.headDim();
         int Dv = s.valueDim();
         int dims = TileState.dims(D);
@@ -91,16 +95,17 @@ public final class SplitForwardVariant implements ForwardVariant {
                         TilePieces.stride(dims), TilePieces.stride(dimsV)));
         tasks.task("lla_mean", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_mean", SplitMean::mean, new KernelContext(), b.q(), b.packed(), b.ridge(), b.centre(), b.logSumExp(), b.scratch(),
-                        sizes, settings, D, dims));
+                        sizes, settings, D, dims, causal));
         tasks.task("lla_solve", TaskAppender.groups(groups, TileState.THREADS),
-                g -> g.task("lla_solve", SplitSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.scratch(), sizes, settings, D, dims, 0));
+                g -> g.task("lla_solve", SplitSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.scratch(), sizes, settings, D, dims,
+                        causal, 0));
         tasks.task("lla_list", TaskAppender.groups(groups, TileState.BLOCK),
                 g -> g.task("lla_list", TileSolve::list, new KernelContext(), b.scratch(), sizes, dims));
         tasks.task("lla_solve_left", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_solve_left", SplitSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.scratch(), sizes, settings, D, dims,
-                        1));
+                        causal, 1));
         tasks.task("lla_forward", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_forward", SplitOutput::output, new KernelContext(), b.q(), b.packed(), b.centre(), b.kbar(), b.x(), b.stats(), b.o(),
-                        b.scratch(), sizes, settings, D, Dv, dims, dimsV));
+                        b.scratch(), sizes, settings, D, Dv, dims, dimsV, causal));
     }
 }

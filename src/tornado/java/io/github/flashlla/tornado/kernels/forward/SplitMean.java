@@ -57,15 +57,14 @@ public final class SplitMean {
         int kvHeads = heads / sizes.get(TileState.GROUP);
         int Sk = sizes.get(TileState.SK);
         int head = ctx.groupIdx % kvHeads;
+        int keys = ctx.groupIdx < kvHeads ? Sk * D : 0; // TornadoVM mixes up variables of loops in both branches of an if
+        int values = ctx.groupIdx < kvHeads ? 0 : Sk * Dv;
         float largest = 0f;
-        if (ctx.groupIdx < kvHeads) {
-            for (int i = tid; i < Sk * D; i += PACK_THREADS) {
-                largest = Math.max(largest, Math.abs(k.get(head * Sk * D + i) - centre.get(head * D + i % D)));
-            }
-        } else {
-            for (int i = tid; i < Sk * Dv; i += PACK_THREADS) {
-                largest = Math.max(largest, Math.abs(v.get(head * Sk * Dv + i)));
-            }
+        for (int i = tid; i < keys; i += PACK_THREADS) {
+            largest = Math.max(largest, Math.abs(k.get(head * Sk * D + i) - centre.get(head * D + i % D)));
+        }
+        for (int i = tid; i < values; i += PACK_THREADS) {
+            largest = Math.max(largest, Math.abs(v.get(head * Sk * Dv + i)));
         }
         all[tid] = largest;
         ctx.localBarrier();
@@ -93,7 +92,7 @@ public final class SplitMean {
             IntArray sizes, int D, int Dv, int dims, int stride, int strideV) {
         int heads = sizes.get(TileState.HEADS);
         int kvHeads = heads / sizes.get(TileState.GROUP);
-        int padded = sizes.get(TileState.PADDED_SK);
+        int padded = SplitRows.paddedKeys(sizes.get(TileState.SK));
         int kvRows = kvHeads * padded;
         int keys = kvRows * (stride / 8);
         int values = kvRows * (strideV / 8);
@@ -114,7 +113,7 @@ public final class SplitMean {
     private static void packRow(FloatArray from, FloatArray centre, int centreAt, float shift, float times, HalfFloatArray packed, int to, int low,
             int row, int column, IntArray sizes, int D) {
         int Sk = sizes.get(TileState.SK);
-        int padded = sizes.get(TileState.PADDED_SK);
+        int padded = SplitRows.paddedKeys(Sk);
         int[] pairs = new int[4];
         int[] rest = new int[4];
         for (int i = 0; i < 4; i++) {
@@ -151,9 +150,10 @@ public final class SplitMean {
      * @param lse out (B,H,Sq)
      * @param scratch in its factors, else out: as {@link SplitRows} has it, with kbar relative to the centre
      * @param dims {@link TileState#dims} of D
+     * @param causal 1 with the causal mask, else 0
      */
     public static void mean(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray centre, FloatArray lse,
-            FloatArray scratch, IntArray sizes, FloatArray settings, int D, int dims) {
+            FloatArray scratch, IntArray sizes, FloatArray settings, int D, int dims, int causal) {
         Tile.launchBounds(THREADS, 2);
         int[] tile = ctx.allocateIntLocalArray(SplitPieces.localInts(dims));
         Tile.align(tile, 1024);
@@ -170,8 +170,7 @@ public final class SplitMean {
         int group = sizes.get(TileState.GROUP);
         int Sq = sizes.get(TileState.SQ);
         int Sk = sizes.get(TileState.SK);
-        int causal = sizes.get(TileState.CAUSAL);
-        int padded = sizes.get(TileState.PADDED_SK);
+        int padded = SplitRows.paddedKeys(Sk);
         int head = ctx.groupIdx % heads;
         int block = (Sq + BLOCK - 1) / BLOCK - 1 - ctx.groupIdx / heads;
         int first = block * BLOCK + warp * 16;
@@ -202,7 +201,7 @@ public final class SplitMean {
         float[] four = new float[4];
         float timesA = SplitPieces.rowFactor(q, atA, quad, D, dims);
         float timesB = SplitPieces.rowFactor(q, atB, quad, D, dims);
-        SplitPieces.loadRows(qf, tile, q, atA, atB, tid, D, dims, timesA, timesB);
+        SplitPieces.loadRows(qf, tile, base, q, atA, atB, tid, D, dims, timesA, timesB);
         float cA = c / (timesA * factor);
         float cB = c / (timesB * factor);
         int qAt = SplitPieces.rowsAt(base, tid);

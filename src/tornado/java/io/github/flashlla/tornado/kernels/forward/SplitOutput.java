@@ -49,9 +49,10 @@ public final class SplitOutput {
      * @param stats out (B,H,Sq,2): iterations behind the first step, relative residual
      * @param o out (B,H,Sq,Dv)
      * @param scratch as {@link SplitRows} has it
+     * @param causal 1 with the causal mask, else 0
      */
     public static void output(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray centre, FloatArray kbar, FloatArray x,
-            FloatArray stats, FloatArray o, FloatArray scratch, IntArray sizes, FloatArray settings, int D, int Dv, int dims, int dimsV) {
+            FloatArray stats, FloatArray o, FloatArray scratch, IntArray sizes, FloatArray settings, int D, int Dv, int dims, int dimsV, int causal) {
         Tile.launchBounds(THREADS, 2);
         // two tiles of keys and of values; one where rows of q are behind it
         int[] tile = ctx.allocateIntLocalArray(dims <= 64 ? 8192 : SplitPieces.localInts(dims));
@@ -71,8 +72,7 @@ public final class SplitOutput {
         int group = sizes.get(TileState.GROUP);
         int Sq = sizes.get(TileState.SQ);
         int Sk = sizes.get(TileState.SK);
-        int padded = sizes.get(TileState.PADDED_SK);
-        int causal = sizes.get(TileState.CAUSAL);
+        int padded = SplitRows.paddedKeys(Sk);
         int rows = heads * Sq;
         int head = ctx.groupIdx % heads;
         int block = (Sq + BLOCK - 1) / BLOCK - 1 - ctx.groupIdx / heads;
@@ -118,7 +118,7 @@ public final class SplitOutput {
         float[] starts = new float[4];
         float timesA = SplitPieces.rowFactor(q, atA, quad, D, dims);
         float timesB = SplitPieces.rowFactor(q, atB, quad, D, dims);
-        SplitPieces.loadRows(qf, tile, q, atA, atB, tid, D, dims, timesA, timesB);
+        SplitPieces.loadRows(qf, tile, base, q, atA, atB, tid, D, dims, timesA, timesB);
         float cA = c / (timesA * factor);
         float cB = c / (timesB * factor);
         int qAt = SplitPieces.rowsAt(base, tid);

@@ -45,10 +45,11 @@ public final class SplitSolve {
      * @param packed from {@link SplitMean#pack}
      * @param ridge (B,H,Sq)
      * @param scratch as {@link SplitRows} has it
+     * @param causal 1 with the causal mask, else 0
      * @param listed 1 for the rows of the list, 0 for all
      */
     public static void solve(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray scratch, IntArray sizes,
-            FloatArray settings, int D, int dims, int listed) {
+            FloatArray settings, int D, int dims, int causal, int listed) {
         Tile.launchBounds(THREADS, 2);
         int[] tile = ctx.allocateIntLocalArray(SplitPieces.localInts(dims));
         Tile.align(tile, 1024);
@@ -65,8 +66,7 @@ public final class SplitSolve {
         int group = sizes.get(TileState.GROUP);
         int Sq = sizes.get(TileState.SQ);
         int Sk = sizes.get(TileState.SK);
-        int causal = sizes.get(TileState.CAUSAL);
-        int padded = sizes.get(TileState.PADDED_SK);
+        int padded = SplitRows.paddedKeys(Sk);
         int most = sizes.get(TileState.MAX_ITERATIONS);
         int rows = heads * Sq;
         int blocks = (Sq + BLOCK - 1) / BLOCK;
@@ -115,7 +115,7 @@ public final class SplitSolve {
             float[] starts = new float[4];
             float timesA = SplitPieces.rowFactor(q, atA, quad, D, dims);
             float timesB = SplitPieces.rowFactor(q, atB, quad, D, dims);
-            SplitPieces.loadRows(qf, tile, q, atA, atB, tid, D, dims, timesA, timesB);
+            SplitPieces.loadRows(qf, tile, base, q, atA, atB, tid, D, dims, timesA, timesB);
             SplitRows.load(y, scratch, heads, Sq, atA, atB, quad, dims);
             float cA = c / (timesA * factor);
             float cB = c / (timesB * factor);

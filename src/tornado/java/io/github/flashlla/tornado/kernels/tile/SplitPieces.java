@@ -86,7 +86,7 @@ public final class SplitPieces {
      * A lane's part of two rows of q, so many times what they are: into registers, first halves and then second ones, or to local
      * memory, where a barrier must follow.
      */
-    public static void loadRows(int[] fragment, int[] tile, FloatArray q, int atA, int atB, int tid, int D, int dims, float timesA, float timesB) {
+    public static void loadRows(int[] fragment, int[] tile, int base, FloatArray q, int atA, int atB, int tid, int D, int dims, float timesA, float timesB) {
         int quad = tid & 3;
         int row = (tid >> 5) * 16 + (tid >> 2 & 7);
         for (int n = 0; n < dims / 8; n++) {
@@ -106,11 +106,11 @@ public final class SplitPieces {
                 fragment[dims / 4 + at] = restA;
                 fragment[dims / 4 + at + 1] = restB;
             } else {
-                int to = TILES / 4 + row * 64 + ((n ^ (row & 7)) << 2) + quad;
-                tile[to] = pairA;
-                tile[to + 512] = pairB;
-                tile[to + ROWS_BYTES / 4] = restA;
-                tile[to + ROWS_BYTES / 4 + 512] = restB;
+                int to = base + TILES + row * 256 + ((n ^ (row & 7)) << 4) + 4 * quad;
+                Tile.storeLocal(tile, to, pairA);
+                Tile.storeLocal(tile, to + 2048, pairB);
+                Tile.storeLocal(tile, to + ROWS_BYTES, restA);
+                Tile.storeLocal(tile, to + ROWS_BYTES + 2048, restB);
             }
         }
     }

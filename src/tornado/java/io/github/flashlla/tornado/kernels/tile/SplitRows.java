@@ -29,6 +29,11 @@ public final class SplitRows {
         return 2 * TileState.packedHalves(kvHeads, Sk, D, Dv);
     }
 
+    /** Keys with those that fill the last tile. */
+    public static int paddedKeys(int Sk) {
+        return (Sk + 63) / 64 * 64;
+    }
+
     static int secondAt(int heads, int Sq, int dims) {
         return TileState.leftAt(heads * Sq, dims) + heads * ((Sq + TileState.BLOCK - 1) / TileState.BLOCK + 1);
     }
