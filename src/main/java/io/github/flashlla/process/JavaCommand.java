@@ -26,9 +26,7 @@ public record JavaCommand(List<String> words, Map<String, String> environment) {
     /** A JVM like this one: its modules and its heap. */
     public static JavaCommand likeThis() {
         List<String> flags = new ArrayList<>();
-        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent()) {
-            flags.addAll(List.of("--add-modules", "jdk.incubator.vector"));
-        }
+        flags.addAll(VectorModule.flags());
         flags.add("--enable-native-access=ALL-UNNAMED");
         flags.add("-Xmx" + Runtime.getRuntime().maxMemory());
         return of(flags, Map.of());
