@@ -70,7 +70,7 @@ public final class TornadoPlan implements FloatPlan {
         this.buffers = tasks.buffers();
         this.outputNorms = new double[Math.toIntExact(shape.rows())];
         boolean half = options.precision() == DataType.FLOAT16 && CacheRows.hasHalf(entry.info());
-        this.arrays = new InputArrays(buffers, shape, half);
+        this.arrays = new InputArrays(buffers, shape, half, entry.sendsInPlace());
         this.graphs = new CompiledGraphs(use, entry, shape, tasks.memoryBytes() + InputArrays.bytes(shape, half));
 
         String name = "lla" + GRAPHS.incrementAndGet();
@@ -207,7 +207,7 @@ public final class TornadoPlan implements FloatPlan {
     public String describe() {
         return "q, k and v are copied to buffers (B,H,S,D) for the device, whatever their layout and type: float32, but for row-major float16 in "
                 + "plans that compute in float16, which stays float16; o and gradients come from float32 buffers. Views with strides take no "
-                + "further copy." + (tasks.options().precision() == options.precision() ? "" : KernelTable.IN_FLOAT32);
+                + "further copy." + (arrays.inPlace() ? " Row-major inputs in the buffers' type are sent from the caller's memory." : "") + (tasks.options().precision() == options.precision() ? "" : KernelTable.IN_FLOAT32);
     }
 
     @Override
