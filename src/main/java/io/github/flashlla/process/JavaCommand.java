@@ -14,11 +14,17 @@ import java.util.Map;
  */
 public record JavaCommand(List<String> words, Map<String, String> environment) {
 
-    /** The java of this JVM, with these flags and this JVM's class path. */
+    /** The project's folder, where test vectors and suites lie; launchers set it. */
+    private static final String ROOT = "flashlla.root";
+
+    /** The java of this JVM, with these flags and this JVM's class path and project. */
     public static JavaCommand of(List<String> flags, Map<String, String> environment) {
         List<String> words = new ArrayList<>();
         words.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         words.addAll(flags);
+        if (System.getProperty(ROOT) != null) {
+            words.add("-D" + ROOT + "=" + System.getProperty(ROOT));
+        }
         words.addAll(List.of("-cp", System.getProperty("java.class.path")));
         return new JavaCommand(List.copyOf(words), environment);
     }
