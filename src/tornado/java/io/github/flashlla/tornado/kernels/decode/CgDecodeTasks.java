@@ -16,8 +16,8 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
  * gather -> begin -> (multiply -> advance) as often as is launched -> output -> merge, as in {@link CgDecode}; where there are
- * matrix units for the cache, gather -> begin -> (pass -> advance) -> merge, as in {@link TileDecode}, or, where its operations
- * cannot be compiled, gather -> begin -> (multiply -> finish -> advance) -> merge, as in {@link TensorCoreCgDecode}.
+ * matrix units for the cache, gather -> begin -> (pass -> advance) -> merge, as in {@link TileDecode}, or
+ * gather -> begin -> (multiply -> finish -> advance) -> merge, as in {@link TensorCoreCgDecode}.
  *
  * <p>The first graph has the {@value #FIRST_ITERATIONS} iterations that most long contexts do with, the second the rest: a task that
  * has nothing to do still takes some microseconds to start, and a second to compile.
