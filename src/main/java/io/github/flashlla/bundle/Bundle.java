@@ -67,17 +67,15 @@ public final class Bundle {
             [ -d "$here/tornadovm" ] && export TORNADOVM_HOME="$here/tornadovm"
             : "${FLASHLLA_TORNADO_CONFIG:=$here/tornado-config}"
             export FLASHLLA_TORNADO_CONFIG
-            # What only prints needs no vectors, and gains nothing from the optimising compiler
-            vector='--add-modules jdk.incubator.vector'
+            # What only prints gains nothing from the optimising compiler
             quick=
             case "${1:-}" in
-                '' | -h | --help | -V | --version | help | generate-completion | flags | compare)
-                    vector=
+                '' | -h | --help | -V | --version | help | generate-completion | flags | compare | devices | doctor)
                     quick=-XX:TieredStopAtLevel=1
                     ;;
-                devices | doctor) quick=-XX:TieredStopAtLevel=1 ;;
             esac
-            exec "$here/runtime/bin/java" $vector $quick --enable-native-access=ALL-UNNAMED \\
+            # The export lets VectorModule load the Vector API without the JVM's warning
+            exec "$here/runtime/bin/java" $quick --add-exports=java.base/jdk.internal.module=ALL-UNNAMED --enable-native-access=ALL-UNNAMED \\
                 -Dflashlla.root="$here" $FLASHLLA_JAVA_OPTS -cp "$here/app/flashlla.jar:$here/app/lib/*" \\
                 io.github.flashlla.cli.FlashLla "$@"
             """;

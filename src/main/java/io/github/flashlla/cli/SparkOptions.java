@@ -6,6 +6,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.io.TensorFile;
 import io.github.flashlla.process.CommandRelay;
 import io.github.flashlla.process.JavaCommand;
+import io.github.flashlla.process.VectorModule;
 import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -117,7 +118,7 @@ final class SparkOptions {
             throw new DeviceException("--on spark needs Apache Spark 4.2 and this project's part for it, and " + (Files.exists(program) ? home.resolve("jars") : program)
                     + " is not here: './mvnw -f src/spark/pom.xml package' in a clone of the project makes both, and fetches 220 MB.");
         }
-        List<String> words = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--add-modules", "jdk.incubator.vector",
+        List<String> words = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), VectorModule.FLAG,
                 "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow", "-Dlog4j2.configurationFile=flashlla-log4j2.properties", "-Dflashlla.root=" + root));
         OPENED.forEach(name -> words.add("--add-opens=java.base/" + name + "=ALL-UNNAMED"));
         String hadoop = System.getenv("HADOOP_CONF_DIR"); // as Spark's own launcher has it

@@ -23,6 +23,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -133,7 +134,7 @@ public final class VerifyCommand implements Callable<Integer> {
                 // a device in a JVM of its own verifies itself there, with the same seed
                 List<String> again = again(info, used);
                 Optional<JavaCommand> java = DeviceJvm.neededFor(List.of(info));
-                status = Math.max(status, java.isPresent() ? elsewhere(java.get(), info, again)
+                status = Math.max(status, java.isPresent() ? elsewhere(java.get(), info, again, cases)
                         : random != null ? verifyRandom(info, used) : verify(info, cases, used));
             } catch (DeviceException e) {
                 spec.commandLine().getErr().println("flashlla: " + e.getMessage());
@@ -151,10 +152,10 @@ public final class VerifyCommand implements Callable<Integer> {
     }
 
     /** In a JVM of its own, whose result comes back in a file if it is not to be printed as it comes. */
-    private int elsewhere(JavaCommand java, DeviceInfo info, List<String> line) {
+    private int elsewhere(JavaCommand java, DeviceInfo info, List<String> line, List<GoldenCase> cases) {
         int parts = random == null ? parts(info) : 1;
         if (parts > 1) {
-            return inParts(java, info, line, parts);
+            return inParts(java, info, line, Verification.names(cases), parts);
         }
         if (random != null || form == Format.md && !result.isFile()) {
             return CommandRelay.run(java, info.name(), FlashLla.class, line);
@@ -182,7 +183,7 @@ public final class VerifyCommand implements Callable<Integer> {
     }
 
     /** The checks split among JVMs side by side. */
-    private int inParts(JavaCommand java, DeviceInfo info, List<String> line, int parts) {
+    private int inParts(JavaCommand java, DeviceInfo info, List<String> line, List<String> names, int parts) {
         List<CompletableFuture<DeviceChecks>> running = new ArrayList<>();
         try (ScratchFolder folder = new ScratchFolder("verify"); ExecutorService threads = Executors.newFixedThreadPool(parts)) {
             for (int n = 0; n < parts; n++) {
@@ -192,7 +193,8 @@ public final class VerifyCommand implements Callable<Integer> {
                 running.add(CompletableFuture.supplyAsync(() -> partOf(java, info, again, file), threads));
             }
             List<DeviceChecks> ended = running.stream().map(CompletableFuture::join).toList();
-            List<Check> checks = ended.stream().flatMap(one -> one.checks().stream()).toList();
+            List<Check> checks = ended.stream().flatMap(one -> one.checks().stream())
+                    .sorted(Comparator.comparingInt(check -> names.indexOf(check.name()))).toList();
             DeviceChecks whole = new DeviceChecks(info.name(), ended.getFirst().hardware(), ended.getFirst().seed(),
                     checks.stream().filter(Check::ok).count(), checks);
             begin(whole.device(), whole.hardware(), whole.seed());

@@ -236,7 +236,7 @@ final class HostRun {
             ended = Integer.valueOf(text.substring(Shell.ENDED.length()).strip());
         } else if (!line.error() && (text.startsWith(Shell.MARK) || text.startsWith("{\"schema_version\""))) {
             data.accept(text);
-        } else if (!text.isBlank() && !text.startsWith("WARNING: Using incubator modules")) {
+        } else if (!text.isBlank()) {
             log.println(host.hidden(text));
             if (text.startsWith("[")) { // bench's progress, or an error
                 told.accept(Printable.text(text));

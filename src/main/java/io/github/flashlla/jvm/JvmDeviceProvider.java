@@ -5,6 +5,7 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.DeviceProvider;
+import io.github.flashlla.process.VectorModule;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -37,7 +38,7 @@ public final class JvmDeviceProvider implements DeviceProvider {
     private static DeviceInfo info(JvmLoops loops) {
         String driver = "Java " + Runtime.version() + ", " + loops.block().description();
         if (!JvmLoops.hasVectorModule()) {
-            driver += " (slow: start java with --add-modules jdk.incubator.vector)";
+            driver += " (slow: start java with " + VectorModule.FLAG + ")";
         }
         return new DeviceInfo(NAME, NAME, DeviceInfo.Type.CPU, processorName(), System.getProperty("java.vm.vendor"), driver,
                 memoryBytes(), -1, Runtime.getRuntime().availableProcessors(), List.of(DataType.FLOAT32),

@@ -6,6 +6,7 @@ import io.github.flashlla.jvm.block.VectorBlockLoops;
 import io.github.flashlla.jvm.decode.DecodeLoops;
 import io.github.flashlla.jvm.decode.ScalarDecodeLoops;
 import io.github.flashlla.jvm.decode.VectorDecodeLoops;
+import io.github.flashlla.process.VectorModule;
 
 /**
  * The inner loops that a device computes with.
@@ -21,11 +22,14 @@ record JvmLoops(BlockLoops block, DecodeLoops decode) {
     }
 
     static boolean hasVectorModule() {
-        return ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent();
+        return VectorModule.isPresent();
     }
 
-    /** On the Vector API, whose module must be present. */
+    /** @throws IllegalStateException if this JVM has no Vector API */
     static JvmLoops vector() {
+        if (!hasVectorModule()) {
+            throw new IllegalStateException("start java with " + VectorModule.FLAG);
+        }
         return Vectorised.loops();
     }
 

@@ -120,24 +120,85 @@ final class Magnitude {
         }
     }
 
-    /** Sizes of q, k and v, which are read once, but for the keys. */
+    /**
+     * Sizes of q, k and v, which are read once, but for the keys. A head's keys are many parts, each about as much work as
+     * another: a processor with whole heads would leave the others idle.
+     */
     static Units.Sizes sizes(LlaInputs inputs) {
         AttentionShape shape = inputs.shape();
         int heads = shape.batch() * shape.kvHeads();
+        int d = shape.headDim();
+        int rows = rowsPerChunk(d);
+        int parts = Math.ceilDiv(shape.keyLength(), rows); // of a head
+        int keyParts = Math.multiplyExact(heads, parts);
         int queryChunks = Math.toIntExact(Math.ceilDiv(inputs.q().size(), CHUNK));
-        int[] most = new int[heads + queryChunks + Math.toIntExact(Math.ceilDiv(inputs.v().size(), CHUNK))];
-        double[] spread = new double[heads];
+        int[] most = new int[keyParts + queryChunks + Math.toIntExact(Math.ceilDiv(inputs.v().size(), CHUNK))];
+        double[][] sums = new double[keyParts][];
         indices(most.length, inputs.q().size() + inputs.k().size() + inputs.v().size()).forEach(i -> {
-            if (i < heads) {
-                most[i] = head(inputs.k(), shape, i, spread);
-            } else if (i < heads + queryChunks) {
-                most[i] = largestBits(inputs.q(), (long) (i - heads) * CHUNK);
+            if (i < keyParts) {
+                long from = firstRow(i, parts, rows, shape) * d;
+                int count = rowsOf(i, parts, rows, shape) * d;
+                most[i] = largestBits(inputs.k(), from, count);
+                sums[i] = sums(inputs.k(), from, count, d);
+            } else if (i < keyParts + queryChunks) {
+                most[i] = largestBits(inputs.q(), (long) (i - keyParts) * CHUNK);
             } else {
-                most[i] = largestBits(inputs.v(), (long) (i - heads - queryChunks) * CHUNK);
+                most[i] = largestBits(inputs.v(), (long) (i - keyParts - queryChunks) * CHUNK);
             }
         });
-        KeySizes keys = new KeySizes(largest(most, 0, heads), largest(most, heads + queryChunks, most.length), spread);
-        return new Units.Sizes(largest(most, heads, heads + queryChunks), keys);
+        double[][] means = new double[heads][d];
+        for (int i = 0; i < keyParts; i++) {
+            for (int c = 0; c < d; c++) {
+                means[i / parts][c] += sums[i][c];
+            }
+        }
+        for (double[] mean : means) {
+            for (int c = 0; c < d; c++) {
+                mean[c] /= shape.keyLength();
+            }
+        }
+        double[] squares = new double[keyParts];
+        indices(keyParts, inputs.k().size()).forEach(i -> squares[i] = largestSquare(inputs.k(), firstRow(i, parts, rows, shape) * d,
+                rowsOf(i, parts, rows, shape) * d, means[i / parts]));
+        double[] spread = new double[heads];
+        for (int i = 0; i < keyParts; i++) {
+            spread[i / parts] = Math.max(spread[i / parts], Math.sqrt(squares[i]));
+        }
+        KeySizes keys = new KeySizes(largest(most, 0, keyParts), largest(most, keyParts + queryChunks, most.length), spread);
+        return new Units.Sizes(largest(most, keyParts, keyParts + queryChunks), keys);
+    }
+
+    /** First key of part {@code i}, counted from the first key of the first head. */
+    private static long firstRow(int i, int parts, int rows, AttentionShape shape) {
+        return (long) (i / parts) * shape.keyLength() + (long) (i % parts) * rows;
+    }
+
+    private static int rowsOf(int i, int parts, int rows, AttentionShape shape) {
+        return Math.min(rows, shape.keyLength() - i % parts * rows);
+    }
+
+    /** Sums of the columns of rows of {@code d} elements, {@code count} elements in all. */
+    private static double[] sums(Tensor k, long from, int count, int d) {
+        float[] rows = BUFFER.get();
+        k.copyTo(from, rows, 0, count);
+        double[] sums = new double[d];
+        for (int at = 0; at < count; at += d) {
+            for (int c = 0; c < d; c++) {
+                sums[c] += rows[at + c];
+            }
+        }
+        return sums;
+    }
+
+    /** Largest ||k_j - mean||^2 of these rows. */
+    private static double largestSquare(Tensor k, long from, int count, double[] mean) {
+        float[] rows = BUFFER.get();
+        k.copyTo(from, rows, 0, count);
+        double largest = 0;
+        for (int at = 0; at < count; at += mean.length) {
+            largest = Math.max(largest, DoubleLoops.squaredDistance(rows, at, mean, mean.length));
+        }
+        return largest;
     }
 
     private static float largest(int[] bits, int from, int end) {
@@ -146,42 +207,6 @@ final class Magnitude {
             most = Math.max(most, bits[i]);
         }
         return Float.intBitsToFloat(most);
-    }
-
-    /** Bits of the largest element of one head's keys; {@code spread} receives its largest ||k_j - mean||. */
-    private static int head(Tensor k, AttentionShape shape, int head, double[] spread) {
-        int length = shape.keyLength();
-        int d = shape.headDim();
-        int perChunk = rowsPerChunk(d);
-        float[] rows = BUFFER.get();
-        double[] mean = new double[d];
-        int most = 0;
-        for (int j = 0; j < length; j += perChunk) {
-            int count = Math.min(perChunk, length - j);
-            long from = ((long) head * length + j) * d;
-            most = Math.max(most, largestBits(k, from, count * d)); // first, for it may use the same buffer
-            k.copyTo(from, rows, 0, count * d);
-            for (int at = 0; at < count * d; at += d) {
-                for (int c = 0; c < d; c++) {
-                    mean[c] += rows[at + c];
-                }
-            }
-        }
-        for (int c = 0; c < d; c++) {
-            mean[c] /= length;
-        }
-        double largest = 0;
-        for (int j = 0; j < length; j += perChunk) {
-            int count = Math.min(perChunk, length - j);
-            if (length > perChunk) {
-                k.copyTo(((long) head * length + j) * d, rows, 0, count * d);
-            }
-            for (int at = 0; at < count * d; at += d) {
-                largest = Math.max(largest, DoubleLoops.squaredDistance(rows, at, mean, d));
-            }
-        }
-        spread[head] = Math.sqrt(largest);
-        return most;
     }
 
     /** Elements as float32, which is how every device reads them. */

@@ -14,11 +14,17 @@ import java.util.Map;
  */
 public record JavaCommand(List<String> words, Map<String, String> environment) {
 
-    /** The java of this JVM, with these flags and this JVM's class path. */
+    /** The project's folder, where test vectors and suites lie; launchers set it. */
+    private static final String ROOT = "flashlla.root";
+
+    /** The java of this JVM, with these flags and this JVM's class path and project. */
     public static JavaCommand of(List<String> flags, Map<String, String> environment) {
         List<String> words = new ArrayList<>();
         words.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         words.addAll(flags);
+        if (System.getProperty(ROOT) != null) {
+            words.add("-D" + ROOT + "=" + System.getProperty(ROOT));
+        }
         words.addAll(List.of("-cp", System.getProperty("java.class.path")));
         return new JavaCommand(List.copyOf(words), environment);
     }
@@ -26,9 +32,7 @@ public record JavaCommand(List<String> words, Map<String, String> environment) {
     /** A JVM like this one: its modules and its heap. */
     public static JavaCommand likeThis() {
         List<String> flags = new ArrayList<>();
-        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent()) {
-            flags.addAll(List.of("--add-modules", "jdk.incubator.vector"));
-        }
+        flags.addAll(VectorModule.flags());
         flags.add("--enable-native-access=ALL-UNNAMED");
         flags.add("-Xmx" + Runtime.getRuntime().maxMemory());
         return of(flags, Map.of());

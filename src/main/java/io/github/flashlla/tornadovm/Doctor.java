@@ -4,6 +4,7 @@ import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.DeviceProvider.Absence;
 import io.github.flashlla.DeviceProvider.Discovery;
+import io.github.flashlla.process.VectorModule;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -55,11 +56,11 @@ public final class Doctor {
         } else {
             note("JDK", text, "TornadoVM's jdk25 SDKs run on JDK 25 only: 'sdk install java 25-tem'");
         }
-        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent()) {
+        if (VectorModule.isPresent()) {
             ok("Vector API", "enabled");
         } else {
             note("Vector API", "off, so the jvm device computes with scalars, several times slower",
-                    "start java with --add-modules jdk.incubator.vector");
+                    "start java with " + VectorModule.FLAG);
         }
     }
 

@@ -2,6 +2,7 @@ package io.github.flashlla.tornadovm;
 
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.process.JavaCommand;
+import io.github.flashlla.process.VectorModule;
 import java.io.File;
 import java.io.IOException;
 import java.lang.module.ModuleFinder;
@@ -61,10 +62,11 @@ public final class TornadoFlags {
             flags.add(joined(upgrades));
         }
         flags.add("--add-modules");
-        flags.add("jdk.incubator.vector,tornado.runtime,tornado.annotation,tornado.drivers.common,"
+        flags.add("tornado.runtime,tornado.annotation,tornado.drivers.common,"
                 + backends.stream().map(Backend::module).collect(Collectors.joining(",")));
         flags.add("--enable-native-access=ALL-UNNAMED," + Arrays.stream(Backend.values())
                 .filter(backend -> isNeeded(backend, backends)).map(Backend::module).collect(Collectors.joining(",")));
+        flags.add(VectorModule.FLAG);
         flags.add("--add-exports=jdk.internal.vm.ci/jdk.vm.ci.code=ALL-UNNAMED"); // the names of compiled kernels
         if (backends.contains(Backend.OPENCL)) {
             flags.add("--add-opens=tornado.drivers.opencl/uk.ac.manchester.tornado.drivers.opencl=ALL-UNNAMED"); // times of runs

@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 
 /** Holds one device against float64: the test vectors, fresh random problems, and what gradients must agree with. */
 public final class Verification {
@@ -27,6 +28,9 @@ public final class Verification {
     private static final int RANDOM_CASES = 8;
     private static final int SMALL_CASES = 2;
     private static final int DECODE_CASES = 4;
+    private static final String RANDOM = "random ";
+    private static final String SMALL = "small ";
+    private static final String DECODE = "decode ";
     /** Not a power of two, so that rounding differs too. */
     private static final double LOSS_FACTOR = 3;
 
@@ -66,7 +70,8 @@ public final class Verification {
     }
 
     /**
-     * Runs one part of the checks: all parts together, in their order, are the whole.
+     * Runs one part of the cases: of every {@code parts} one, for cases that lie side by side cost about the same. All parts together are
+     * the whole, in the order of {@link #names}.
      *
      * @param part from 0
      * @param parts how many there are
@@ -81,23 +86,34 @@ public final class Verification {
         golden.forEach(one -> cases.add(() -> verification.golden(one)));
         Random random = new Random(seed);
         for (int n = 0; n < RANDOM_CASES; n++) {
-            String name = "random " + n;
+            String name = RANDOM + n;
             Random own = new Random(random.nextLong());
             cases.add(() -> verification.random(name, own));
         }
         for (int n = 0; n < SMALL_CASES; n++) {
-            String name = "small " + n;
+            String name = SMALL + n;
             boolean causal = n == 0;
             Random own = new Random(random.nextLong());
             cases.add(() -> verification.small(name, causal, own));
         }
         for (int n = 0; n < DECODE_CASES; n++) {
-            String name = "decode " + n;
+            String name = DECODE + n;
             Random own = new Random(random.nextLong());
             cases.add(() -> verification.decode(name, own));
         }
-        cases.subList(part * cases.size() / parts, (part + 1) * cases.size() / parts).forEach(Runnable::run);
+        for (int n = part; n < cases.size(); n += parts) {
+            cases.get(n).run();
+        }
         return outcomes;
+    }
+
+    /** The names of all cases, in the order in which one run has them. */
+    public static List<String> names(List<GoldenCase> golden) {
+        List<String> names = new ArrayList<>(golden.stream().map(GoldenCase::name).toList());
+        IntStream.range(0, RANDOM_CASES).forEach(n -> names.add(RANDOM + n));
+        IntStream.range(0, SMALL_CASES).forEach(n -> names.add(SMALL + n));
+        IntStream.range(0, DECODE_CASES).forEach(n -> names.add(DECODE + n));
+        return names;
     }
 
     /** One query per head against a cache, which is what the forward pass gives for it. */

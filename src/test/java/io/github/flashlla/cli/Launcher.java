@@ -13,7 +13,6 @@ import java.util.concurrent.TimeUnit;
 /** Starts {@code bin/flashlla} as a shell does, in a folder of its own. */
 final class Launcher {
     static final Path ROOT = Path.of(System.getProperty("flashlla.root", ".")).toAbsolutePath().normalize();
-    private static final String INCUBATOR = "WARNING: Using incubator modules";
 
     private final Path folder;
     private Path script = ROOT.resolve("bin/flashlla");
@@ -34,7 +33,6 @@ final class Launcher {
         return this;
     }
 
-    /** @param err without the line that Java writes about the Vector API */
     record Run(int status, String out, String err) {}
 
     Run run(String... args) {
@@ -55,9 +53,7 @@ final class Launcher {
     }
 
     Run ended(Process process, Path out, Path err) throws IOException {
-        String said = Files.readString(err).lines().filter(line -> !line.startsWith(INCUBATOR)).map(line -> line + "\n")
-                .reduce("", String::concat);
-        Run run = new Run(process.exitValue(), Files.readString(out), said);
+        Run run = new Run(process.exitValue(), Files.readString(out), Files.readString(err));
         Files.delete(out);
         Files.delete(err);
         return run;

@@ -14,6 +14,7 @@ import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
 import io.github.flashlla.jvm.block.BlockLoops;
+import io.github.flashlla.process.VectorModule;
 import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.ExactIterations;
 import io.github.flashlla.verify.GoldenCase;
@@ -31,7 +32,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class JvmForwardTest {
 
     static List<JvmLoops> kernels() {
-        assertTrue(JvmLoops.hasVectorModule(), "the tests run with --add-modules jdk.incubator.vector");
+        assertTrue(JvmLoops.hasVectorModule(), "the tests run with " + VectorModule.FLAG);
         return List.of(JvmLoops.vector(), JvmLoops.scalar());
     }
 

@@ -11,7 +11,6 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.jvm.block.BlockLoops;
 import io.github.flashlla.jvm.block.ScalarBlockLoops;
-import io.github.flashlla.jvm.block.VectorBlockLoops;
 import io.github.flashlla.precise.KeptState;
 import io.github.flashlla.precise.KeySizes;
 import io.github.flashlla.precise.SolveSizes;
@@ -31,7 +30,7 @@ class JvmSizesTest {
 
     @Test
     void sizesAreThoseOfTheirDefinitionsInVectorLoops() {
-        check(new VectorBlockLoops());
+        check(JvmLoops.vector().block());
     }
 
     private static void check(BlockLoops loops) {

@@ -35,7 +35,7 @@ class WithoutVectorModuleTest {
             assertEquals(0, child.exitStatus(), lines.toString());
         }
         String said = lines.toString();
-        assertTrue(lines.getFirst().contains("plain loops") && lines.getFirst().contains("--add-modules"), said);
+        assertTrue(lines.getFirst().contains("plain loops") && lines.getFirst().contains("--add-exports"), said);
         assertTrue(Double.parseDouble(lines.getLast()) <= 1e-4, said);
     }
 

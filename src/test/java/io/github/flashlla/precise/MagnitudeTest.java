@@ -50,7 +50,7 @@ class MagnitudeTest {
     @ParameterizedTest
     @EnumSource(DataType.class)
     void measuresKeysFromTheirMean(DataType type) {
-        AttentionShape shape = new AttentionShape(1, 2, 2, 1, 9000, 2, 1);
+        AttentionShape shape = new AttentionShape(1, 2, 2, 1, 9000, 2, 1); // a head's keys are two parts
         Tensor k = Tensor.allocate(type, shape.keyDims());
         k.fill(8);
         k.set(2 * 8999, 8 + 4); // the mean of head 0 moves by 4 / 9000 only

@@ -6,6 +6,7 @@ import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
 import io.github.flashlla.verify.Verification.Outcome;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -20,7 +21,10 @@ class VerificationTest {
             for (int part = 0; part < 3; part++) {
                 parts.addAll(Verification.run(device, List.of(), 7, part, 3, _ -> { }));
             }
+            List<String> names = Verification.names(List.of());
+            parts.sort(Comparator.comparingInt(outcome -> names.indexOf(outcome.name())));
             assertEquals(whole.stream().map(VerificationTest::problem).toList(), parts.stream().map(VerificationTest::problem).toList());
+            assertEquals(names, whole.stream().map(Outcome::name).distinct().toList());
             assertEquals(List.of(), whole.stream().filter(outcome -> !outcome.ok()).toList());
         }
     }

@@ -1,5 +1,6 @@
 package io.github.flashlla.bench.host;
 
+import io.github.flashlla.process.VectorModule;
 import io.github.flashlla.record.DeviceFacts.Ceilings;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -87,11 +88,7 @@ public final class HostCeilings {
     }
 
     private static double fmaFlops() {
-        try {
-            return VectorFma.flops(SECONDS);
-        } catch (LinkageError e) {
-            return ScalarFma.flops(SECONDS); // started without the Vector API's module
-        }
+        return VectorModule.isPresent() ? VectorFma.flops(SECONDS) : ScalarFma.flops(SECONDS);
     }
 
     private static double copyBytes(MemorySegment from, MemorySegment to) {

@@ -3,10 +3,17 @@ package io.github.flashlla.jvm.block;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.flashlla.process.VectorModule;
 import jdk.incubator.vector.FloatVector;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 class VectorExpTest {
+
+    @BeforeAll
+    static void loadsTheVectorApi() {
+        assertTrue(VectorModule.isPresent(), "the tests run with " + VectorModule.FLAG);
+    }
 
     private static float exp(float x) {
         return VectorExp.exp(FloatVector.broadcast(FloatVector.SPECIES_PREFERRED, x)).lane(0);

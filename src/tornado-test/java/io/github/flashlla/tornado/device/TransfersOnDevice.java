@@ -1,9 +1,11 @@
 package io.github.flashlla.tornado.device;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.flashlla.DataType;
 import io.github.flashlla.Tensor;
@@ -11,6 +13,9 @@ import io.github.flashlla.Timing;
 import io.github.flashlla.tornado.buffers.Storing;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.support.TestDevice;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -31,6 +36,7 @@ class TransfersOnDevice {
     /** Two parts and a piece of a third. */
     private static final int SIZE = 5 << 19;
     private static final int THREADS = 64;
+    private static final long PAGE = 4096;
 
     private final BackendDevice device = BackendDevices.open(TestDevice.NAME);
     private final FloatArray a = new FloatArray(SIZE);
@@ -126,6 +132,47 @@ class TransfersOnDevice {
         }));
         run(transfers);
         assertEquals(6, sum.get(SIZE - 1));
+    }
+
+    /** Where the elements lie, and what lies in front of them, is the caller's. */
+    @Test
+    void anArrayIsSentFromOtherMemory() throws Exception {
+        assumeTrue(device.sendsInPlace());
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment page = arena.allocate(2 * PAGE + (long) SIZE * Float.BYTES, PAGE);
+            page.fill((byte) -1);
+            for (long at : new long[] {16, 68, PAGE - 4, PAGE + 4000}) {
+                MemorySegment elements = page.asSlice(at, (long) SIZE * Float.BYTES);
+                for (int i = 0; i < SIZE; i++) {
+                    elements.setAtIndex(ValueLayout.JAVA_FLOAT, i, i % 1000 + at);
+                }
+                Transfers transfers = new Transfers();
+                assertTrue(transfers.from(a, elements));
+                run(transfers);
+                for (int i = 0; i < SIZE; i++) {
+                    assertEquals(i % 1000 + at + 2, sum.get(i), "element " + i + " of those at " + at);
+                }
+            }
+        }
+        assertEquals(1, a.get(7));
+        run(new Transfers());
+        assertEquals(3, sum.get(SIZE - 1), "later runs send the array again");
+    }
+
+    @Test
+    void otherMemoryMustBeOpenNativeOfTheSameSizeAndWithinAPage() {
+        long bytes = (long) SIZE * Float.BYTES;
+        Transfers transfers = new Transfers();
+        MemorySegment closed;
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment page = arena.allocate(2 * PAGE + bytes, PAGE);
+            assertFalse(transfers.from(a, page.asSlice(0, bytes)), "the page before may not be there");
+            assertFalse(transfers.from(a, page.asSlice(PAGE + 12, bytes)), "nor all of the header");
+            assertFalse(transfers.from(a, page.asSlice(64, bytes - 4)));
+            closed = page.asSlice(64, bytes);
+        }
+        assertFalse(transfers.from(a, closed));
+        assertFalse(transfers.from(a, MemorySegment.ofArray(new float[SIZE])));
     }
 
     /** Of the run alone, whatever ran before. */

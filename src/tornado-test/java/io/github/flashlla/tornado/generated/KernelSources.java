@@ -329,7 +329,7 @@ public final class KernelSources {
 
     private static void widen(BackendDevice device, AttentionShape shape) {
         LlaBuffers b = LlaBuffers.allocate(shape, LlaOptions.defaults(), 1, 1);
-        InputArrays inputs = new InputArrays(b, shape, true);
+        InputArrays inputs = new InputArrays(b, shape, true, false);
         GridScheduler grids = new GridScheduler();
         TaskGraph graph = new TaskGraph("g" + System.nanoTime()).transferToDevice(DataTransferMode.EVERY_EXECUTION, inputs.all());
         Widen.append(new TaskAppender(device, graph, grids), "widen", inputs, b);

@@ -144,9 +144,9 @@ public class BackwardOnDevice {
         assertRight(inputs, keeping(LlaOptions.defaults().withCausal(causal).withPreconditioner(preconditioner)));
     }
 
-    /** Masks must hold where the largest product has the least score. */
+    /** Masks must hold where the largest product has the least score. Of head dims that other tests have compiled: {@link #raggedShapes} has the odd ones. */
     @ParameterizedTest
-    @CsvSource({"9, 9, 16, 16, true", "40, 67, 20, 12, false"})
+    @CsvSource({"9, 9, 16, 16, true", "40, 67, 64, 64, false"})
     void negativeScale(int queries, int keys, int dim, int valueDim, boolean causal) {
         AttentionShape shape = new AttentionShape(1, 2, 1, queries, keys, dim, valueDim);
         assertRight(RandomInputs.normal(shape, DataType.FLOAT32, 9),

@@ -188,7 +188,7 @@ public class DecodeOnDevice {
         if (headDim > 2) {
             TestDevice.assumeQuickCompiler();
         }
-        KvCacheShape shape = new KvCacheShape(1, 1, 70, headDim, valueDim, DataType.FLOAT32);
+        KvCacheShape shape = new KvCacheShape(1, 1, 400, headDim, valueDim, DataType.FLOAT32);
         LlaOptions options = FEW_ITERATIONS.withScale(scale).withKeepState(true);
         Random random = new Random(12);
         try (KvCache cache = device.kvCache(shape);

@@ -16,22 +16,28 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * The host's side of a plan's q, k, v and ridge: what a run copies there, and which of the arrays then have to reach the device. A row-major
- * float16 tensor goes as it is where there is room for halves, and a task of the graph widens it; any other goes as float32.
+ * float16 tensor goes as it is where there is room for halves, and a task of the graph widens it; any other goes as float32. What need not
+ * be converted may go to the device from the caller's memory, without a copy here.
  */
 public final class InputArrays {
     /** Elements that are copied in less time than another thread takes to start. */
     private static final int WORTH_ANOTHER_THREAD = 1 << 18;
 
     private final LlaBuffers buffers;
+    private final boolean inPlace;
     /** q, k and v as float16; empty where they are always sent as float32. */
     private final List<HalfFloatArray> halves;
     /** Elements of each that the next run widens; 0 where it is not new, or came as float32. */
     private final IntArray widened = new IntArray(3);
     private boolean sharedRidge;
 
-    /** @param half whether the device has a half type, and its kernels are to compute in it */
-    public InputArrays(LlaBuffers buffers, AttentionShape shape, boolean half) {
+    /**
+     * @param half whether the device has a half type, and its kernels are to compute in it
+     * @param inPlace whether tensors that lie as the device wants them are sent from where they are
+     */
+    public InputArrays(LlaBuffers buffers, AttentionShape shape, boolean half, boolean inPlace) {
         this.buffers = buffers;
+        this.inPlace = inPlace;
         this.halves = half ? List.of(LlaBuffers.halves(LlaBuffers.elements(shape.queryDims())), LlaBuffers.halves(LlaBuffers.elements(shape.keyDims())),
                 LlaBuffers.halves(LlaBuffers.elements(shape.valueDims()))) : List.of();
     }
@@ -50,6 +56,11 @@ public final class InputArrays {
             all.add(widened);
         }
         return all.toArray();
+    }
+
+    /** Whether tensors that lie as the device wants them are sent from where they are. */
+    public boolean inPlace() {
+        return inPlace;
     }
 
     /** Empty where nothing is ever widened. */
@@ -95,6 +106,10 @@ public final class InputArrays {
             transfers.spare(halves.get(index));
         }
         if (onDevice) {
+            return before;
+        }
+        boolean asItIs = asHalf || tensor.type() == DataType.FLOAT32 && tensor.isRowMajor();
+        if (inPlace && asItIs && transfers.from(asHalf ? halves.get(index) : single, tensor.segment())) {
             return before;
         }
         Runnable filling = () -> {

@@ -69,6 +69,11 @@ public record BackendDevice(DeviceInfo info, TornadoDevice device, int backendIn
         return !SharedKernels.of(this).hasClock();
     }
 
+    /** Whether inputs are best sent from the caller's memory: CUDA and PTX pin TornadoVM's arrays, and copy from these several times as fast. */
+    public boolean sendsInPlace() {
+        return info.backend().equals("opencl") && SharedKernels.of(this).takesTransfers();
+    }
+
     private TornadoExecutionPlan configure(TornadoExecutionPlan plan, TornadoDevice as) {
         plan.withDevice(as);
         DeviceProfile.of(info).compilerFlags().ifPresent(flags -> plan.withCompilerFlags(device.getTornadoVMBackend(), flags));

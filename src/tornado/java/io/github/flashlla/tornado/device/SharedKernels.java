@@ -49,6 +49,8 @@ public final class SharedKernels implements InvocationHandler {
     private static final int MOST = 256;
     /** An array is read in parts of this many bytes where somebody takes them: long enough for the bus, short enough for the caches. */
     private static final int PART_BYTES = 1 << 22;
+    /** Which argument of {@code streamIn} says where on the host to begin, in bytes from the array's begin. */
+    private static final int HOST_OFFSET = 3;
     /** TornadoVM's number of no event. */
     private static final Integer NO_EVENT = -1;
     /** TornadoVM counts plans from 0; code is kept with the plan that it was compiled for, and none is closed that has these numbers. */
@@ -134,6 +136,11 @@ public final class SharedKernels implements InvocationHandler {
         }
     }
 
+    /** Whether a run can have arrays sent from elsewhere. */
+    boolean takesTransfers() {
+        return runtime != null;
+    }
+
     /** Whether runs are timed without TornadoVM's profiler. */
     boolean hasClock() {
         return clock != null;
@@ -161,7 +168,15 @@ public final class SharedKernels implements InvocationHandler {
      */
     private Object send(Method method, Object[] arguments) throws ReflectiveOperationException {
         Transfers now = transfers;
-        return now == null || now.sends(arguments[1]) ? method.invoke(device, arguments) : null;
+        if (now == null) {
+            return method.invoke(device, arguments);
+        }
+        if (!now.sends(arguments[1])) {
+            return null;
+        }
+        Object[] moved = arguments.clone();
+        moved[HOST_OFFSET] = (Long) arguments[HOST_OFFSET] + now.distance(arguments[1]); // the driver adds it to the array's address
+        return method.invoke(device, moved);
     }
 
     private Object read(Method method, Object[] arguments) throws ReflectiveOperationException {

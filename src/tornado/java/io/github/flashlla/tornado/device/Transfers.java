@@ -1,18 +1,24 @@
 package io.github.flashlla.tornado.device;
 
+import java.lang.foreign.MemorySegment;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
  * How one run of a graph departs from copying each of its arrays as a whole: what it does not send, what is filled while other arrays are
- * sent, and who takes parts of an array while the rest of it is read. Arrays count by identity.
+ * sent, what is sent from elsewhere, and who takes parts of an array while the rest of it is read. Arrays count by identity.
  */
 public final class Transfers {
+    /** Bytes of which either all can be read or none. */
+    private static final int SMALLEST_PAGE = 4096;
+
     private final Set<Object> spared = Collections.newSetFromMap(new IdentityHashMap<>());
     private final Map<Object, CompletableFuture<?>> fillings = new IdentityHashMap<>();
+    private final Map<Object, MemorySegment> sources = new IdentityHashMap<>();
     private final Map<Object, Receiver> receivers = new IdentityHashMap<>();
     private volatile Measured measured;
 
@@ -53,6 +59,29 @@ public final class Transfers {
     /** Another thread fills this array; it is sent when that has ended. */
     public void fill(Object array, CompletableFuture<?> filling) {
         fillings.put(array, filling);
+    }
+
+    /**
+     * Has an array sent from other memory than its own, whose elements the run then neither reads nor writes. The memory must stay as it is until the
+     * run has ended; an automatic arena keeps it that long.
+     *
+     * @param elements as many bytes as the array's elements have
+     * @return whether that is possible; if not, nothing changes. The driver reads a header in front of the elements, too, and what lies there need
+     *     not be readable; in the page where the elements begin it is
+     */
+    public boolean from(TornadoNativeArray array, MemorySegment elements) {
+        if (!elements.isNative() || !elements.scope().isAlive() || elements.byteSize() != array.getNumBytesOfSegment()
+                || elements.address() % SMALLEST_PAGE < TornadoNativeArray.ARRAY_HEADER) {
+            return false;
+        }
+        sources.put(array, elements);
+        return true;
+    }
+
+    /** How far behind an array's own memory lies what is sent in its place, in bytes; 0 where that is the array's own. */
+    long distance(Object array) {
+        MemorySegment source = sources.get(array);
+        return source == null ? 0 : source.address() - ((TornadoNativeArray) array).getSegment().address();
     }
 
     /** Has parts of this array taken as they come. */

@@ -25,6 +25,7 @@ import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.Transfers;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.Widen;
+import java.util.BitSet;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -69,7 +70,7 @@ public final class TornadoPlan implements FloatPlan {
         this.buffers = tasks.buffers();
         this.outputNorms = new double[Math.toIntExact(shape.rows())];
         boolean half = options.precision() == DataType.FLOAT16 && CacheRows.hasHalf(entry.info());
-        this.arrays = new InputArrays(buffers, shape, half);
+        this.arrays = new InputArrays(buffers, shape, half, entry.sendsInPlace());
         this.graphs = new CompiledGraphs(use, entry, shape, tasks.memoryBytes() + InputArrays.bytes(shape, half));
 
         String name = "lla" + GRAPHS.incrementAndGet();
@@ -146,7 +147,7 @@ public final class TornadoPlan implements FloatPlan {
      * needs is taken from the device's memory.
      */
     @Override
-    public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
+    public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, BitSet without, LlaGradients gradients) {
         use.run(() -> {
             long start = System.nanoTime();
             if (!backwardCompiled) {
@@ -160,9 +161,15 @@ public final class TornadoPlan implements FloatPlan {
                 lastInputs = inputs;
                 lastResult = saved;
             }
-            Timing timing = backward.run(gradOutput, gradients, transfers -> graphs.execute(BACKWARD, transfers));
+            Timing timing = backward.run(gradOutput, without, gradients, transfers -> graphs.execute(BACKWARD, transfers));
             gradients.setTiming(CompiledGraphs.since(start, timing));
         });
+    }
+
+    /** {@inheritDoc} Those that are not have ended the run. */
+    @Override
+    public boolean finite(LlaGradients gradients) {
+        return true;
     }
 
     /**
@@ -200,7 +207,7 @@ public final class TornadoPlan implements FloatPlan {
     public String describe() {
         return "q, k and v are copied to buffers (B,H,S,D) for the device, whatever their layout and type: float32, but for row-major float16 in "
                 + "plans that compute in float16, which stays float16; o and gradients come from float32 buffers. Views with strides take no "
-                + "further copy." + (tasks.options().precision() == options.precision() ? "" : KernelTable.IN_FLOAT32);
+                + "further copy." + (arrays.inPlace() ? " Row-major inputs in the buffers' type are sent from the caller's memory." : "") + (tasks.options().precision() == options.precision() ? "" : KernelTable.IN_FLOAT32);
     }
 
     @Override

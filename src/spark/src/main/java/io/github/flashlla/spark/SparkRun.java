@@ -7,6 +7,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.process.CommandRelay;
+import io.github.flashlla.process.VectorModule;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -113,7 +114,7 @@ public final class SparkRun {
     /** What the user, or spark-submit, has set stays as it is. */
     private SparkConf conf() {
         SparkConf conf = new SparkConf().setIfMissing("spark.app.name", "flashlla").setIfMissing("spark.ui.enabled", "false")
-                .setIfMissing(JAVA_OPTIONS, "--add-modules=jdk.incubator.vector --enable-native-access=ALL-UNNAMED");
+                .setIfMissing(JAVA_OPTIONS, VectorModule.FLAG + " --enable-native-access=ALL-UNNAMED");
         if (arguments.containsKey("master")) {
             conf.setMaster(arguments.get("master"));
             if (arguments.get("master").startsWith("local")) { // executors on this machine have what this JVM has

@@ -15,6 +15,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
+import io.github.flashlla.process.VectorModule;
 import io.github.flashlla.verify.Accuracy;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -54,7 +55,7 @@ class LocalClusterTest {
         sc = new JavaSparkContext(new SparkConf().setMaster("local-cluster[2,1,1024]").setAppName("test").set("spark.ui.enabled", "false")
                 .set("spark.hadoop.fs.other.impl", OtherFileSystem.class.getName())
                 .set("spark.executor.extraClassPath", SparkRun.absoluteClassPath())
-                .set("spark.executor.extraJavaOptions", "--add-modules=jdk.incubator.vector --enable-native-access=ALL-UNNAMED"));
+                .set("spark.executor.extraJavaOptions", VectorModule.FLAG + " --enable-native-access=ALL-UNNAMED"));
     }
 
     @AfterAll
