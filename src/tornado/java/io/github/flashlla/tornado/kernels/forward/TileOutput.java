@@ -110,8 +110,10 @@ public final class TileOutput {
         int both = 0;
         int again = 1;
         for (int round = 0; round < ROUNDS && again != 0; round++) {
-            TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
-            TilePieces.copyTile(tile, base + 8192, packed, fromV, tid, keys, strideV);
+            if (tiles > 0) {
+                TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
+                TilePieces.copyTile(tile, base + 8192, packed, fromV, tid, keys, strideV);
+            }
             Tile.commit();
             // all of x at once, before anything is written
             TileRows.loadAll(all, scratch, xAt, baseA, baseB, dims);
@@ -169,15 +171,17 @@ public final class TileOutput {
             for (int i = 0; i < dimsV / 2; i++) {
                 acc[i] = 0f;
             }
+            int buffer = 16384;
             for (int t = 0; t < tiles; t++) {
                 Tile.await(0);
                 ctx.localBarrier();
-                int buffer = (t & 1) << 14;
+                int free = base + buffer; // the tile before this one's
+                buffer = buffer == 16384 ? 0 : 16384;
                 if (t + 1 < tiles) {
-                    TilePieces.copyTile(tile, base + (16384 - buffer), packed, from + (t + 1) * keys * stride, tid, keys, stride);
-                    TilePieces.copyTile(tile, base + (16384 - buffer) + 8192, packed, fromV + (t + 1) * keys * strideV, tid, keys, strideV);
-                    Tile.commit();
+                    TilePieces.copyTile(tile, free, packed, from + (t + 1) * keys * stride, tid, keys, stride);
+                    TilePieces.copyTile(tile, free + 8192, packed, fromV + (t + 1) * keys * strideV, tid, keys, strideV);
                 }
+                Tile.commit();
                 int key = t * keys;
                 int whole = key + keys <= low && both == 0 ? 1 : 0;
                 if (whole != 0) {

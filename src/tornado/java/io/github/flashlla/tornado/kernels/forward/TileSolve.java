@@ -42,7 +42,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  */
 public final class TileSolve {
     private static final int RESTART = 8;
-    private static final int STAY = 12;
+    private static final int STAY = 48;
     private static final float FINITE = 1e30f;
     private static final float SHORTER = 1 / 64f;
 
