@@ -300,10 +300,15 @@ public final class TileSolve {
     }
 
     /** Whether a row is not done: 1 or 0. */
-    private static int goesOn(FloatArray scratch, int numbers, int most) {
+    static int goesOn(FloatArray scratch, int numbers, int most) {
         return scratch.get(numbers + RR) <= scratch.get(numbers + TARGET) || scratch.get(numbers + COUNT) >= most ? 0 : 1;
     }
 
+    static void keep(FloatArray scratch, int numbers, float rr, int count, float length, int goesOn) {
+        keep(scratch, numbers, rr, scratch.get(numbers + LARGEST), count, length, goesOn);
+    }
+
+    /** Where a row went on: its r.r, the largest before, iterations and length of y. */
     private static void keep(FloatArray scratch, int numbers, float rr, float largest, int count, float length, int goesOn) {
         if (goesOn != 0) {
             scratch.set(numbers + RR, rr);
