@@ -14,6 +14,8 @@ import io.github.flashlla.jvm.block.BackwardQueryBlock;
 import io.github.flashlla.jvm.block.BlockLoops;
 import io.github.flashlla.jvm.block.KeyValueHead;
 import io.github.flashlla.jvm.block.TensorRows;
+import java.util.Arrays;
+import java.util.BitSet;
 
 /**
  * The backward pass and its buffers. Heads are taken in waves of just enough key/value heads to keep every thread busy,
@@ -66,12 +68,15 @@ final class BackwardPass {
         return (int) Math.min(heads, Math.ceilDiv((long) BLOCKS_PER_THREAD * threads, blocks));
     }
 
-    /** @return iterations summed over the pairs they ran on */
-    long run(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
+    /**
+     * @param without queries whose dL/do is taken to be 0
+     * @return iterations summed over the pairs they ran on
+     */
+    long run(LlaInputs inputs, LlaResult saved, Tensor gradOutput, BitSet without, LlaGradients gradients) {
         int kvHeads = shape.batch() * shape.kvHeads();
         for (int first = 0; first < kvHeads; first += wave) {
             int count = Math.min(wave, kvHeads - first);
-            load(first, count, inputs, saved, gradOutput);
+            load(first, count, inputs, saved, gradOutput, without);
             overQueries(first, count, inputs, saved, gradients);
             overKeys(first, count, gradients);
         }
@@ -82,7 +87,7 @@ final class BackwardPass {
         return pairIterations;
     }
 
-    private void load(int first, int count, LlaInputs inputs, LlaResult saved, Tensor gradOutput) {
+    private void load(int first, int count, LlaInputs inputs, LlaResult saved, Tensor gradOutput, BitSet without) {
         int group = shape.group();
         pool.forEach(pool.threads(), count, (worker, index) -> keyValues[(int) index].load(inputs, first + index));
         pool.forEach(pool.threads(), (long) count * group, (worker, index) -> {
@@ -93,6 +98,11 @@ final class BackwardPass {
                 own.scaledQ[at] *= scale;
             }
             TensorRows.loadHead(gradOutput, head, shape.queryLength(), shape.valueDim(), own.g, 0);
+            int firstRow = Math.toIntExact(head * shape.queryLength());
+            int width = BlockLoops.padded(shape.valueDim());
+            for (int row = without.nextSetBit(firstRow); row >= 0 && row < firstRow + shape.queryLength(); row = without.nextSetBit(row + 1)) {
+                Arrays.fill(own.g, (row - firstRow) * width, (row - firstRow + 1) * width, 0);
+            }
             TensorRows.loadHead(saved.x(), head, shape.queryLength(), shape.headDim(), own.x, 0);
         });
     }

@@ -23,6 +23,7 @@ import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.text.Numbers;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.function.Supplier;
 
 /** One shape on this JVM: float32 copies of keys and values, and scratch memory for each thread. */
@@ -140,7 +141,7 @@ final class JvmPlan implements FloatPlan {
 
     /** {@inheritDoc} The first call allocates the backward pass's buffers, which the plan then keeps. */
     @Override
-    public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
+    public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, BitSet without, LlaGradients gradients) {
         long start = System.nanoTime();
         if (backward == null) {
             boolean keepWeights = keepsWeights(2, pool.threads());
@@ -148,7 +149,7 @@ final class JvmPlan implements FloatPlan {
             backward = orTellMemory(bytes, () -> new BackwardPass(pool, kernels, shape, options, keepWeights));
             workspaceBytes += bytes;
         }
-        gradients.setPairIterations(backward.run(inputs, saved, gradOutput, gradients));
+        gradients.setPairIterations(backward.run(inputs, saved, gradOutput, without, gradients));
         gradients.setTiming(Timing.ofWall(System.nanoTime() - start));
     }
 

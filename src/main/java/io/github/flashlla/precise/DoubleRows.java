@@ -225,19 +225,6 @@ final class DoubleRows {
         return finite.get();
     }
 
-    /**
-     * {@code gradOutput} with 0 in {@code rows}: all that they would add is then 0.
-     *
-     * @param room receives it; float32, of the same shape
-     */
-    void without(BitSet rows, Tensor gradOutput, Tensor room) {
-        Units.copy(gradOutput, room, 0);
-        float[] nothing = new float[shape.valueDim()];
-        for (int row = rows.nextSetBit(0); row >= 0; row = rows.nextSetBit(row + 1)) {
-            Magnitude.write(nothing, nothing.length, room, (long) row * nothing.length);
-        }
-    }
-
     static double[] values(Tensor tensor, long from, int count) {
         return values(tensor, from, count, new double[count]);
     }

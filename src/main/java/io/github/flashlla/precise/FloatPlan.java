@@ -1,9 +1,12 @@
 package io.github.flashlla.precise;
 
+import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
 import io.github.flashlla.spi.ExclusiveUse;
+import java.util.BitSet;
 import java.util.function.Supplier;
 
 /**
@@ -37,6 +40,23 @@ public interface FloatPlan extends LlaPlan {
     /** What the last forward run's solves came to, where kbar and x were wanted and the plan came by it; otherwise null. */
     default SolveSizes solveSizes() {
         return null;
+    }
+
+    /**
+     * {@link #backward(LlaInputs, LlaResult, Tensor, LlaGradients)} as if {@code gradOutput} were 0 for some queries, which then add nothing.
+     *
+     * @param without these queries, numbered as in (B,H,Sq)
+     */
+    void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, BitSet without, LlaGradients gradients);
+
+    @Override
+    default void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
+        backward(inputs, saved, gradOutput, new BitSet(), gradients);
+    }
+
+    /** Whether what {@link #backward} has just left is finite; a plan that has looked already need not look again. */
+    default boolean finite(LlaGradients gradients) {
+        return Magnitude.allFinite(gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge());
     }
 
     @Override

@@ -1,7 +1,6 @@
 package io.github.flashlla.precise;
 
 import io.github.flashlla.AttentionShape;
-import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaGradients;
@@ -37,6 +36,8 @@ public final class PrecisePlan implements LlaPlan {
     private Units lastUnits = Units.AS_GIVEN;
     private Units.Sizes lastSizes;
     private RowTrust lastTrust;
+    /** Null until something asks for them. */
+    private SolveSizes lastSolves;
     private boolean lastCarried;
     /** ||o_i|| as the device left o; null where they have to be computed. */
     private double[] lastNorms;
@@ -45,8 +46,6 @@ public final class PrecisePlan implements LlaPlan {
     private boolean lastGradientsFinite;
     /** For results that keep no state; null until one is needed. */
     private KeptState room;
-    /** dL/do without the queries that float64 takes; null until there are some. */
-    private Tensor gradientRoom;
 
     /**
      * @param device name for messages
@@ -138,6 +137,7 @@ public final class PrecisePlan implements LlaPlan {
      */
     private KeptState compute(LlaInputs inputs, LlaResult result, boolean sameKeys) {
         KeptState[] kept = new KeptState[1];
+        lastSolves = null;
         if (lastUnits.equals(Units.AS_GIVEN)) {
             lastScaledInputs = inputs;
             lastScaledResult = result;
@@ -189,10 +189,14 @@ public final class PrecisePlan implements LlaPlan {
         }
     }
 
+    /** Of the last forward run, which backward may want to see again. */
     private SolveSizes sizes(KeptState kept) {
-        SolveSizes found = planFor(lastUnits).solveSizes();
-        return found != null ? found : SolveSizes.of(lastScaledInputs.q(), kept, lastScaledResult.logSumExp(),
-                lastUnits.options(options(), shape().headDim()).scaleFor(shape().headDim()));
+        if (lastSolves == null) {
+            SolveSizes found = planFor(lastUnits).solveSizes();
+            lastSolves = found != null ? found : SolveSizes.of(lastScaledInputs.q(), kept, lastScaledResult.logSumExp(),
+                    lastUnits.options(options(), shape().headDim()).scaleFor(shape().headDim()));
+        }
+        return lastSolves;
     }
 
     private FloatPlan planFor(Units units) {
@@ -265,7 +269,7 @@ public final class PrecisePlan implements LlaPlan {
         for (int attempt = 0;; attempt++) {
             BitSet more = (BitSet) left.clone();
             try {
-                used.backward(lastScaledInputs, from, left.isEmpty() ? g : without(rows, left, g), gradients);
+                used.backward(lastScaledInputs, from, g, left, gradients);
                 int[] iterations = gradients.iterations();
                 for (int row = 0; row < iterations.length; row++) {
                     float recurrence = gradients.residual()[row];
@@ -275,7 +279,7 @@ public final class PrecisePlan implements LlaPlan {
                         more.set(row);
                     }
                 }
-                lastGradientsFinite = allFinite(gradients);
+                lastGradientsFinite = used.finite(gradients);
                 if (!lastGradientsFinite) {
                     more.set(0, iterations.length);
                 }
@@ -299,14 +303,6 @@ public final class PrecisePlan implements LlaPlan {
         }
     }
 
-    private Tensor without(DoubleRows rows, BitSet left, Tensor g) {
-        if (gradientRoom == null) {
-            gradientRoom = Tensor.allocate(DataType.FLOAT32, shape().outputDims());
-        }
-        rows.without(left, g, gradientRoom);
-        return gradientRoom;
-    }
-
     private static boolean allFinite(LlaGradients gradients) {
         return Magnitude.allFinite(gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge());
     }
@@ -326,8 +322,7 @@ public final class PrecisePlan implements LlaPlan {
 
     @Override
     public long workspaceBytes() {
-        return plan.workspaceBytes() + (rescaled == null ? 0 : rescaled.workspaceBytes()) + (room == null ? 0 : room.bytes())
-                + (gradientRoom == null ? 0 : gradientRoom.byteSize());
+        return plan.workspaceBytes() + (rescaled == null ? 0 : rescaled.workspaceBytes()) + (room == null ? 0 : room.bytes());
     }
 
     @Override

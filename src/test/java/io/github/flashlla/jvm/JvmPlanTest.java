@@ -1,6 +1,8 @@
 package io.github.flashlla.jvm;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -21,9 +23,16 @@ import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.jvm.block.BlockLoops;
+import io.github.flashlla.jvm.block.ScalarBlockLoops;
+import io.github.flashlla.jvm.block.VectorBlockLoops;
+import io.github.flashlla.spi.DeviceState;
 import java.lang.management.ManagementFactory;
+import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Random;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -39,6 +48,35 @@ class JvmPlanTest {
             assertEquals(Runtime.getRuntime().availableProcessors(), device.info().computeUnits());
             assertTrue(device.info().driver().contains("Vector API"), device.info().driver());
             assertTrue(device.info().memoryBytes() > 0);
+        }
+    }
+
+    /** As where dL/do is 0 there, to the bit: what float64 computes must not be added twice. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void queriesLeftOutAddNothing(boolean vectors) {
+        LlaInputs inputs = Problems.normal(SHAPE, 1);
+        Tensor gradOutput = Problems.normal(SHAPE, 2).v().copy();
+        BitSet without = new BitSet();
+        without.set(0);
+        without.set(39, 43); // of both heads
+        without.set(79);
+        Tensor zeroed = gradOutput.copy();
+        without.stream().forEach(row -> IntStream.range(0, 8).forEach(d -> zeroed.set(row * 8L + d, 0)));
+        BlockLoops loops = vectors ? new VectorBlockLoops() : new ScalarBlockLoops();
+        try (WorkerPool pool = new WorkerPool(2);
+                JvmPlan plan = new JvmPlan(new DeviceState("jvm"), pool, loops, SHAPE, LlaOptions.defaults().withKeepState(true), true)) {
+            LlaResult saved = plan.newResult();
+            plan.forward(inputs, saved);
+            LlaGradients gradients = plan.newGradients();
+            plan.backward(inputs, saved, gradOutput, without, gradients);
+            LlaGradients expected = plan.newGradients();
+            plan.backward(inputs, saved, zeroed, expected);
+            assertArrayEquals(expected.dq().toFloatArray(), gradients.dq().toFloatArray());
+            assertArrayEquals(expected.dk().toFloatArray(), gradients.dk().toFloatArray());
+            assertArrayEquals(expected.dv().toFloatArray(), gradients.dv().toFloatArray());
+            plan.backward(inputs, saved, gradOutput, expected);
+            assertFalse(Arrays.equals(expected.dk().toFloatArray(), gradients.dk().toFloatArray()), "all queries add something");
         }
     }
 

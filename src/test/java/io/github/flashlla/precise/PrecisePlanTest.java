@@ -11,6 +11,7 @@ import io.github.flashlla.Device;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
@@ -21,6 +22,7 @@ import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.RandomInputs;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -51,6 +53,11 @@ class PrecisePlanTest {
         @Override
         public double[] forwardQueries(LlaInputs inputs, LlaResult result, Supplier<KeptState> kept) {
             return compute("queries", inputs, result, kept);
+        }
+
+        @Override
+        public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, BitSet without, LlaGradients gradients) {
+            throw new UnsupportedOperationException();
         }
 
         private double[] compute(String name, LlaInputs inputs, LlaResult result, Supplier<KeptState> kept) {

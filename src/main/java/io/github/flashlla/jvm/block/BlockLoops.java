@@ -98,6 +98,13 @@ public interface BlockLoops {
     /** a[d][lane] += factor[lane] b[d][lane] for d &lt; dim. */
     void addScaled(int dim, float[] a, float[] factor, float[] b);
 
+    /** {@link #addScaled} with {@code count} factors and b, in their order. */
+    default void addAllScaled(int dim, float[] a, int count, float[][] factors, float[][] b) {
+        for (int i = 0; i < count; i++) {
+            addScaled(dim, a, factors[i], b[i]);
+        }
+    }
+
     /** a[d][lane] = b[d][lane] + factor[lane] a[d][lane] for d &lt; dim. */
     void scaleAndAdd(int dim, float[] a, float[] factor, float[] b);
 

@@ -219,9 +219,7 @@ final class ConjugateGradient {
                 part[i][lane] = active[lane] ? -part[i][lane] / keptRz[i][lane] : 0;
             }
         }
-        for (int i = 0; i < n; i++) {
-            kernels.addScaled(dim, r, part[i], kept[i]);
-        }
+        kernels.addAllScaled(dim, r, n, part, kept);
     }
 
     private float[] direction(float[] inverseDiagonal) {

@@ -1,5 +1,7 @@
 package io.github.flashlla.jvm.block;
 
+import static jdk.incubator.vector.FloatVector.fromArray;
+
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
@@ -10,6 +12,9 @@ import jdk.incubator.vector.VectorSpecies;
  * <p>Both products keep a register tile of 4 rows by 2 vectors in locals (arrays of vectors would be heap objects). Eight
  * accumulators cover the latency of fused multiply-add and fit sixteen registers; 8 x 2 was no faster
  * (docs/kernels/jvm.md).
+ *
+ * <p>HotSpot stops inlining where a compilation has grown too large, and a vector that a call returns becomes an object: rows are read by
+ * {@link FloatVector#fromArray} itself, which it always inlines, and not by a helper, which in some runs made whole solves slower.
  */
 public final class VectorBlockLoops implements BlockLoops {
 
@@ -80,8 +85,8 @@ public final class VectorBlockLoops implements BlockLoops {
         FloatVector c30 = c00;
         FloatVector c31 = c00;
         for (int d = 0; d < dim; d++) {
-            FloatVector b0 = load(b, d * ROWS + lane);
-            FloatVector b1 = load(b, d * ROWS + lane + LANES);
+            FloatVector b0 = fromArray(SPECIES, b, d * ROWS + lane);
+            FloatVector b1 = fromArray(SPECIES, b, d * ROWS + lane + LANES);
             FloatVector s = FloatVector.broadcast(SPECIES, a[a0 + d]);
             c00 = s.fma(b0, c00);
             c01 = s.fma(b1, c01);
@@ -98,25 +103,25 @@ public final class VectorBlockLoops implements BlockLoops {
         if (p != null) {
             FloatVector f = FloatVector.broadcast(SPECIES, sign);
             FloatVector o = FloatVector.broadcast(SPECIES, offset);
-            FloatVector t0 = load(centre, lane);
-            FloatVector t1 = load(centre, lane + LANES);
-            c00 = c00.sub(t0).fma(f, o).mul(load(p, pStart));
-            c01 = c01.sub(t1).fma(f, o).mul(load(p, pStart + LANES));
-            c10 = c10.sub(t0).fma(f, o).mul(load(p, pStart + ROWS));
-            c11 = c11.sub(t1).fma(f, o).mul(load(p, pStart + ROWS + LANES));
-            c20 = c20.sub(t0).fma(f, o).mul(load(p, pStart + 2 * ROWS));
-            c21 = c21.sub(t1).fma(f, o).mul(load(p, pStart + 2 * ROWS + LANES));
-            c30 = c30.sub(t0).fma(f, o).mul(load(p, pStart + 3 * ROWS));
-            c31 = c31.sub(t1).fma(f, o).mul(load(p, pStart + 3 * ROWS + LANES));
+            FloatVector t0 = fromArray(SPECIES, centre, lane);
+            FloatVector t1 = fromArray(SPECIES, centre, lane + LANES);
+            c00 = c00.sub(t0).fma(f, o).mul(fromArray(SPECIES, p, pStart));
+            c01 = c01.sub(t1).fma(f, o).mul(fromArray(SPECIES, p, pStart + LANES));
+            c10 = c10.sub(t0).fma(f, o).mul(fromArray(SPECIES, p, pStart + ROWS));
+            c11 = c11.sub(t1).fma(f, o).mul(fromArray(SPECIES, p, pStart + ROWS + LANES));
+            c20 = c20.sub(t0).fma(f, o).mul(fromArray(SPECIES, p, pStart + 2 * ROWS));
+            c21 = c21.sub(t1).fma(f, o).mul(fromArray(SPECIES, p, pStart + 2 * ROWS + LANES));
+            c30 = c30.sub(t0).fma(f, o).mul(fromArray(SPECIES, p, pStart + 3 * ROWS));
+            c31 = c31.sub(t1).fma(f, o).mul(fromArray(SPECIES, p, pStart + 3 * ROWS + LANES));
         } else if (add) {
-            c00 = c00.add(load(c, cStart));
-            c01 = c01.add(load(c, cStart + LANES));
-            c10 = c10.add(load(c, cStart + ROWS));
-            c11 = c11.add(load(c, cStart + ROWS + LANES));
-            c20 = c20.add(load(c, cStart + 2 * ROWS));
-            c21 = c21.add(load(c, cStart + 2 * ROWS + LANES));
-            c30 = c30.add(load(c, cStart + 3 * ROWS));
-            c31 = c31.add(load(c, cStart + 3 * ROWS + LANES));
+            c00 = c00.add(fromArray(SPECIES, c, cStart));
+            c01 = c01.add(fromArray(SPECIES, c, cStart + LANES));
+            c10 = c10.add(fromArray(SPECIES, c, cStart + ROWS));
+            c11 = c11.add(fromArray(SPECIES, c, cStart + ROWS + LANES));
+            c20 = c20.add(fromArray(SPECIES, c, cStart + 2 * ROWS));
+            c21 = c21.add(fromArray(SPECIES, c, cStart + 2 * ROWS + LANES));
+            c30 = c30.add(fromArray(SPECIES, c, cStart + 3 * ROWS));
+            c31 = c31.add(fromArray(SPECIES, c, cStart + 3 * ROWS + LANES));
         }
         c00.intoArray(c, cStart);
         c01.intoArray(c, cStart + LANES);
@@ -140,8 +145,8 @@ public final class VectorBlockLoops implements BlockLoops {
         FloatVector c31 = c00;
         int at = a0; // a running index, not a0 + i * stride: C2 drops range checks of neighbours only for constant steps
         for (int i = 0; i < m; i++) {
-            FloatVector w0 = load(w, wStart + i * ROWS);
-            FloatVector w1 = load(w, wStart + i * ROWS + LANES);
+            FloatVector w0 = fromArray(SPECIES, w, wStart + i * ROWS);
+            FloatVector w1 = fromArray(SPECIES, w, wStart + i * ROWS + LANES);
             FloatVector s = FloatVector.broadcast(SPECIES, a[at]);
             c00 = s.fma(w0, c00);
             c01 = s.fma(w1, c01);
@@ -156,14 +161,14 @@ public final class VectorBlockLoops implements BlockLoops {
             c31 = s.fma(w1, c31);
             at += stride;
         }
-        load(c, cStart).add(c00).intoArray(c, cStart);
-        load(c, cStart + LANES).add(c01).intoArray(c, cStart + LANES);
-        load(c, cStart + ROWS).add(c10).intoArray(c, cStart + ROWS);
-        load(c, cStart + ROWS + LANES).add(c11).intoArray(c, cStart + ROWS + LANES);
-        load(c, cStart + 2 * ROWS).add(c20).intoArray(c, cStart + 2 * ROWS);
-        load(c, cStart + 2 * ROWS + LANES).add(c21).intoArray(c, cStart + 2 * ROWS + LANES);
-        load(c, cStart + 3 * ROWS).add(c30).intoArray(c, cStart + 3 * ROWS);
-        load(c, cStart + 3 * ROWS + LANES).add(c31).intoArray(c, cStart + 3 * ROWS + LANES);
+        fromArray(SPECIES, c, cStart).add(c00).intoArray(c, cStart);
+        fromArray(SPECIES, c, cStart + LANES).add(c01).intoArray(c, cStart + LANES);
+        fromArray(SPECIES, c, cStart + ROWS).add(c10).intoArray(c, cStart + ROWS);
+        fromArray(SPECIES, c, cStart + ROWS + LANES).add(c11).intoArray(c, cStart + ROWS + LANES);
+        fromArray(SPECIES, c, cStart + 2 * ROWS).add(c20).intoArray(c, cStart + 2 * ROWS);
+        fromArray(SPECIES, c, cStart + 2 * ROWS + LANES).add(c21).intoArray(c, cStart + 2 * ROWS + LANES);
+        fromArray(SPECIES, c, cStart + 3 * ROWS).add(c30).intoArray(c, cStart + 3 * ROWS);
+        fromArray(SPECIES, c, cStart + 3 * ROWS + LANES).add(c31).intoArray(c, cStart + 3 * ROWS + LANES);
     }
 
     @Override
@@ -177,20 +182,25 @@ public final class VectorBlockLoops implements BlockLoops {
 
     private static boolean softmaxLanes(int m, float[] scores, int start, float[] max, float[] total, float[] rescale,
             int lane) {
-        FloatVector oldMax = load(max, lane);
-        FloatVector newMax = oldMax;
-        for (int i = 0; i < m; i++) {
-            newMax = newMax.max(load(scores, start + i * ROWS));
+        FloatVector oldMax = fromArray(SPECIES, max, lane);
+        FloatVector even = oldMax; // compared and blended, for Vector.max takes five instructions to tell NaN and -0
+        FloatVector odd = oldMax;
+        for (int at = start; at < start + m * ROWS; at += 2 * ROWS) {
+            FloatVector s0 = fromArray(SPECIES, scores, at);
+            FloatVector s1 = fromArray(SPECIES, scores, at + ROWS);
+            even = even.blend(s0, even.compare(VectorOperators.LT, s0));
+            odd = odd.blend(s1, odd.compare(VectorOperators.LT, s1));
         }
+        FloatVector newMax = even.blend(odd, even.compare(VectorOperators.LT, odd));
         FloatVector sum = FloatVector.zero(SPECIES);
         for (int i = 0; i < m; i++) {
-            FloatVector e = VectorExp.exp(load(scores, start + i * ROWS).sub(newMax));
+            FloatVector e = VectorExp.exp(fromArray(SPECIES, scores, start + i * ROWS).sub(newMax));
             e.intoArray(scores, start + i * ROWS);
             sum = sum.add(e);
         }
         FloatVector factor = VectorExp.exp(oldMax.sub(newMax));
         factor.intoArray(rescale, lane);
-        load(total, lane).fma(factor, sum).intoArray(total, lane);
+        fromArray(SPECIES, total, lane).fma(factor, sum).intoArray(total, lane);
         newMax.intoArray(max, lane);
         return newMax.compare(VectorOperators.GT, oldMax).anyTrue();
     }
@@ -207,17 +217,22 @@ public final class VectorBlockLoops implements BlockLoops {
 
     private static boolean slopeLanes(int m, float[] scores, int start, float[] max, float[] total, float[] rescale, float[] drop,
             float[] weighted, float[] weightedTotal, int lane) {
-        FloatVector oldMax = load(max, lane);
-        FloatVector newMax = oldMax;
-        for (int i = 0; i < m; i++) {
-            newMax = newMax.max(load(scores, start + i * ROWS));
+        FloatVector oldMax = fromArray(SPECIES, max, lane);
+        FloatVector even = oldMax; // compared and blended, for Vector.max takes five instructions to tell NaN and -0
+        FloatVector odd = oldMax;
+        for (int at = start; at < start + m * ROWS; at += 2 * ROWS) {
+            FloatVector s0 = fromArray(SPECIES, scores, at);
+            FloatVector s1 = fromArray(SPECIES, scores, at + ROWS);
+            even = even.blend(s0, even.compare(VectorOperators.LT, s0));
+            odd = odd.blend(s1, odd.compare(VectorOperators.LT, s1));
         }
+        FloatVector newMax = even.blend(odd, even.compare(VectorOperators.LT, odd));
         FloatVector sum = FloatVector.zero(SPECIES);
         FloatVector weightedSum = sum;
         for (int i = 0; i < m; i++) {
-            FloatVector s = load(scores, start + i * ROWS).sub(newMax);
+            FloatVector s = fromArray(SPECIES, scores, start + i * ROWS).sub(newMax);
             FloatVector e = VectorExp.exp(s);
-            FloatVector w = e.mul(s.max(LOWEST));
+            FloatVector w = e.mul(s.blend(LOWEST, s.compare(VectorOperators.LT, LOWEST)));
             e.intoArray(scores, start + i * ROWS);
             w.intoArray(weighted, lane + i * ROWS);
             sum = sum.add(e);
@@ -225,10 +240,10 @@ public final class VectorBlockLoops implements BlockLoops {
         }
         FloatVector lower = oldMax.sub(newMax).max(-Float.MAX_VALUE);
         FloatVector factor = VectorExp.exp(lower);
-        FloatVector oldTotal = load(total, lane);
+        FloatVector oldTotal = fromArray(SPECIES, total, lane);
         factor.intoArray(rescale, lane);
         lower.intoArray(drop, lane);
-        load(weightedTotal, lane).add(lower.mul(oldTotal)).fma(factor, weightedSum).intoArray(weightedTotal, lane);
+        fromArray(SPECIES, weightedTotal, lane).add(lower.mul(oldTotal)).fma(factor, weightedSum).intoArray(weightedTotal, lane);
         oldTotal.fma(factor, sum).intoArray(total, lane);
         newMax.intoArray(max, lane);
         return newMax.compare(VectorOperators.GT, oldMax).anyTrue();
@@ -243,15 +258,15 @@ public final class VectorBlockLoops implements BlockLoops {
 
     private static void weightLanes(int m, float[] scores, int start, float[] max, float[] factor, float[] sum, int lane) {
         FloatVector added = FloatVector.zero(SPECIES);
-        FloatVector top = load(max, lane);
-        FloatVector f = load(factor, lane);
+        FloatVector top = fromArray(SPECIES, max, lane);
+        FloatVector f = fromArray(SPECIES, factor, lane);
         for (int i = 0; i < m; i++) {
-            FloatVector s = load(scores, start + i * ROWS);
+            FloatVector s = fromArray(SPECIES, scores, start + i * ROWS);
             FloatVector p = VectorExp.exp(s.sub(top)).mul(f);
             p.intoArray(scores, start + i * ROWS);
             added = added.add(p);
         }
-        load(sum, lane).add(added).intoArray(sum, lane);
+        fromArray(SPECIES, sum, lane).add(added).intoArray(sum, lane);
     }
 
     @Override
@@ -264,14 +279,14 @@ public final class VectorBlockLoops implements BlockLoops {
 
     private static void weighLanes(int m, float[] p, int pStart, float[] g, int gStart, float[] shift,
             float[] c, int cStart, float[] sum, int lane) {
-        FloatVector t = load(shift, lane);
+        FloatVector t = fromArray(SPECIES, shift, lane);
         FloatVector added = FloatVector.zero(SPECIES);
         for (int i = 0; i < m; i++) {
-            FloatVector w = load(g, gStart + i * ROWS).add(t).mul(load(p, pStart + i * ROWS));
+            FloatVector w = fromArray(SPECIES, g, gStart + i * ROWS).add(t).mul(fromArray(SPECIES, p, pStart + i * ROWS));
             w.intoArray(c, cStart + i * ROWS);
             added = added.add(w);
         }
-        load(sum, lane).add(added).intoArray(sum, lane);
+        fromArray(SPECIES, sum, lane).add(added).intoArray(sum, lane);
     }
 
     @Override
@@ -280,9 +295,9 @@ public final class VectorBlockLoops implements BlockLoops {
             for (int i = 0; i < m; i++) {
                 int r = (row + i) * ROW_SCALARS;
                 int at = i * ROWS + lane;
-                FloatVector p = VectorExp.exp(load(s, at).sub(rows[r + LSE])).mul(rows[r + FACTOR]);
-                FloatVector pe = FloatVector.broadcast(SPECIES, rows[r + X_KBAR]).sub(load(xk, at)).add(1f).mul(p);
-                FloatVector h = load(gu, at).add(rows[r + H_SHIFT]);
+                FloatVector p = VectorExp.exp(fromArray(SPECIES, s, at).sub(rows[r + LSE])).mul(rows[r + FACTOR]);
+                FloatVector pe = FloatVector.broadcast(SPECIES, rows[r + X_KBAR]).sub(fromArray(SPECIES, xk, at)).add(1f).mul(p);
+                FloatVector h = fromArray(SPECIES, gu, at).add(rows[r + H_SHIFT]);
                 pe.mul(h).sub(p.mul(rows[r + MU])).intoArray(s, at);
                 pe.intoArray(xk, at);
                 p.mul(h).neg().intoArray(gu, at);
@@ -308,17 +323,17 @@ public final class VectorBlockLoops implements BlockLoops {
         FloatVector c30 = c00;
         FloatVector c31 = c00;
         for (int at = start + lane; at < end; at += UNROLL * ROWS) {
-            c00 = c00.add(load(a, at));
-            c01 = c01.add(load(a, at + LANES));
-            c10 = c10.add(load(a, at + ROWS));
-            c11 = c11.add(load(a, at + ROWS + LANES));
-            c20 = c20.add(load(a, at + 2 * ROWS));
-            c21 = c21.add(load(a, at + 2 * ROWS + LANES));
-            c30 = c30.add(load(a, at + 3 * ROWS));
-            c31 = c31.add(load(a, at + 3 * ROWS + LANES));
+            c00 = c00.add(fromArray(SPECIES, a, at));
+            c01 = c01.add(fromArray(SPECIES, a, at + LANES));
+            c10 = c10.add(fromArray(SPECIES, a, at + ROWS));
+            c11 = c11.add(fromArray(SPECIES, a, at + ROWS + LANES));
+            c20 = c20.add(fromArray(SPECIES, a, at + 2 * ROWS));
+            c21 = c21.add(fromArray(SPECIES, a, at + 2 * ROWS + LANES));
+            c30 = c30.add(fromArray(SPECIES, a, at + 3 * ROWS));
+            c31 = c31.add(fromArray(SPECIES, a, at + 3 * ROWS + LANES));
         }
-        load(sum, lane).add(c00.add(c10).add(c20.add(c30))).intoArray(sum, lane);
-        load(sum, lane + LANES).add(c01.add(c11).add(c21.add(c31))).intoArray(sum, lane + LANES);
+        fromArray(SPECIES, sum, lane).add(c00.add(c10).add(c20.add(c30))).intoArray(sum, lane);
+        fromArray(SPECIES, sum, lane + LANES).add(c01.add(c11).add(c21.add(c31))).intoArray(sum, lane + LANES);
     }
 
     @Override
@@ -326,9 +341,15 @@ public final class VectorBlockLoops implements BlockLoops {
         for (int lane = 0; lane < ROWS; lane += PANEL) {
             FloatVector c0 = FloatVector.zero(SPECIES);
             FloatVector c1 = c0;
-            for (int at = lane; at < dim * ROWS; at += ROWS) {
-                c0 = load(a, at).fma(load(b, at), c0);
-                c1 = load(a, at + LANES).fma(load(b, at + LANES), c1);
+            for (int at = lane; at < dim * ROWS; at += UNROLL * ROWS) {
+                c0 = fromArray(SPECIES, a, at).fma(fromArray(SPECIES, b, at), c0);
+                c1 = fromArray(SPECIES, a, at + LANES).fma(fromArray(SPECIES, b, at + LANES), c1);
+                c0 = fromArray(SPECIES, a, at + ROWS).fma(fromArray(SPECIES, b, at + ROWS), c0);
+                c1 = fromArray(SPECIES, a, at + ROWS + LANES).fma(fromArray(SPECIES, b, at + ROWS + LANES), c1);
+                c0 = fromArray(SPECIES, a, at + 2 * ROWS).fma(fromArray(SPECIES, b, at + 2 * ROWS), c0);
+                c1 = fromArray(SPECIES, a, at + 2 * ROWS + LANES).fma(fromArray(SPECIES, b, at + 2 * ROWS + LANES), c1);
+                c0 = fromArray(SPECIES, a, at + 3 * ROWS).fma(fromArray(SPECIES, b, at + 3 * ROWS), c0);
+                c1 = fromArray(SPECIES, a, at + 3 * ROWS + LANES).fma(fromArray(SPECIES, b, at + 3 * ROWS + LANES), c1);
             }
             c0.intoArray(out, lane);
             c1.intoArray(out, lane + LANES);
@@ -353,14 +374,14 @@ public final class VectorBlockLoops implements BlockLoops {
         FloatVector c30 = c00;
         FloatVector c31 = c00;
         for (int at = lane; at < end; at += UNROLL * ROWS) {
-            c00 = load(a, at).fma(load(b, at), c00);
-            c01 = load(a, at + LANES).fma(load(b, at + LANES), c01);
-            c10 = load(a, at + ROWS).fma(load(b, at + ROWS), c10);
-            c11 = load(a, at + ROWS + LANES).fma(load(b, at + ROWS + LANES), c11);
-            c20 = load(a, at + 2 * ROWS).fma(load(b, at + 2 * ROWS), c20);
-            c21 = load(a, at + 2 * ROWS + LANES).fma(load(b, at + 2 * ROWS + LANES), c21);
-            c30 = load(a, at + 3 * ROWS).fma(load(b, at + 3 * ROWS), c30);
-            c31 = load(a, at + 3 * ROWS + LANES).fma(load(b, at + 3 * ROWS + LANES), c31);
+            c00 = fromArray(SPECIES, a, at).fma(fromArray(SPECIES, b, at), c00);
+            c01 = fromArray(SPECIES, a, at + LANES).fma(fromArray(SPECIES, b, at + LANES), c01);
+            c10 = fromArray(SPECIES, a, at + ROWS).fma(fromArray(SPECIES, b, at + ROWS), c10);
+            c11 = fromArray(SPECIES, a, at + ROWS + LANES).fma(fromArray(SPECIES, b, at + ROWS + LANES), c11);
+            c20 = fromArray(SPECIES, a, at + 2 * ROWS).fma(fromArray(SPECIES, b, at + 2 * ROWS), c20);
+            c21 = fromArray(SPECIES, a, at + 2 * ROWS + LANES).fma(fromArray(SPECIES, b, at + 2 * ROWS + LANES), c21);
+            c30 = fromArray(SPECIES, a, at + 3 * ROWS).fma(fromArray(SPECIES, b, at + 3 * ROWS), c30);
+            c31 = fromArray(SPECIES, a, at + 3 * ROWS + LANES).fma(fromArray(SPECIES, b, at + 3 * ROWS + LANES), c31);
         }
         c00.add(c10).add(c20.add(c30)).intoArray(out, lane);
         c01.add(c11).add(c21.add(c31)).intoArray(out, lane + LANES);
@@ -369,34 +390,85 @@ public final class VectorBlockLoops implements BlockLoops {
     @Override
     public void scale(int m, float[] a, int start, float[] factor) {
         for (int lane = 0; lane < ROWS; lane += LANES) {
-            FloatVector f = load(factor, lane);
+            FloatVector f = fromArray(SPECIES, factor, lane);
             for (int i = 0; i < m; i++) {
-                load(a, start + i * ROWS + lane).mul(f).intoArray(a, start + i * ROWS + lane);
+                fromArray(SPECIES, a, start + i * ROWS + lane).mul(f).intoArray(a, start + i * ROWS + lane);
             }
         }
     }
 
     @Override
     public void addScaled(int dim, float[] a, float[] factor, float[] b) {
-        for (int lane = 0; lane < ROWS; lane += LANES) {
-            FloatVector f = load(factor, lane);
-            for (int d = 0; d < dim; d++) {
-                f.fma(load(b, d * ROWS + lane), load(a, d * ROWS + lane)).intoArray(a, d * ROWS + lane);
+        for (int lane = 0; lane < ROWS; lane += PANEL) {
+            FloatVector f = fromArray(SPECIES, factor, lane);
+            FloatVector g = fromArray(SPECIES, factor, lane + LANES);
+            for (int at = lane; at < dim * ROWS; at += UNROLL * ROWS) {
+                f.fma(fromArray(SPECIES, b, at), fromArray(SPECIES, a, at)).intoArray(a, at);
+                g.fma(fromArray(SPECIES, b, at + LANES), fromArray(SPECIES, a, at + LANES)).intoArray(a, at + LANES);
+                f.fma(fromArray(SPECIES, b, at + ROWS), fromArray(SPECIES, a, at + ROWS)).intoArray(a, at + ROWS);
+                g.fma(fromArray(SPECIES, b, at + ROWS + LANES), fromArray(SPECIES, a, at + ROWS + LANES)).intoArray(a, at + ROWS + LANES);
+                f.fma(fromArray(SPECIES, b, at + 2 * ROWS), fromArray(SPECIES, a, at + 2 * ROWS)).intoArray(a, at + 2 * ROWS);
+                g.fma(fromArray(SPECIES, b, at + 2 * ROWS + LANES), fromArray(SPECIES, a, at + 2 * ROWS + LANES)).intoArray(a, at + 2 * ROWS + LANES);
+                f.fma(fromArray(SPECIES, b, at + 3 * ROWS), fromArray(SPECIES, a, at + 3 * ROWS)).intoArray(a, at + 3 * ROWS);
+                g.fma(fromArray(SPECIES, b, at + 3 * ROWS + LANES), fromArray(SPECIES, a, at + 3 * ROWS + LANES)).intoArray(a, at + 3 * ROWS + LANES);
             }
         }
     }
 
     @Override
-    public void scaleAndAdd(int dim, float[] a, float[] factor, float[] b) {
-        for (int lane = 0; lane < ROWS; lane += LANES) {
-            FloatVector f = load(factor, lane);
-            for (int d = 0; d < dim; d++) {
-                f.fma(load(a, d * ROWS + lane), load(b, d * ROWS + lane)).intoArray(a, d * ROWS + lane);
+    public void addAllScaled(int dim, float[] a, int count, float[][] factors, float[][] b) {
+        int i = 0;
+        for (; i + 4 <= count; i += 4) {
+            for (int lane = 0; lane < ROWS; lane += LANES) {
+                addFourScaled(dim * ROWS, a, lane, factors[i], factors[i + 1], factors[i + 2], factors[i + 3], b[i], b[i + 1], b[i + 2], b[i + 3]);
             }
+        }
+        for (; i < count; i++) {
+            addScaled(dim, a, factors[i], b[i]);
         }
     }
 
-    private static FloatVector load(float[] a, int at) {
-        return FloatVector.fromArray(SPECIES, a, at);
+    private static void addFourScaled(int end, float[] a, int lane, float[] factor0, float[] factor1, float[] factor2, float[] factor3,
+            float[] b0, float[] b1, float[] b2, float[] b3) {
+        FloatVector f0 = fromArray(SPECIES, factor0, lane);
+        FloatVector f1 = fromArray(SPECIES, factor1, lane);
+        FloatVector f2 = fromArray(SPECIES, factor2, lane);
+        FloatVector f3 = fromArray(SPECIES, factor3, lane);
+        for (int at = lane; at < end; at += UNROLL * ROWS) {
+            FloatVector a0 = f0.fma(fromArray(SPECIES, b0, at), fromArray(SPECIES, a, at));
+            FloatVector a1 = f0.fma(fromArray(SPECIES, b0, at + ROWS), fromArray(SPECIES, a, at + ROWS));
+            FloatVector a2 = f0.fma(fromArray(SPECIES, b0, at + 2 * ROWS), fromArray(SPECIES, a, at + 2 * ROWS));
+            FloatVector a3 = f0.fma(fromArray(SPECIES, b0, at + 3 * ROWS), fromArray(SPECIES, a, at + 3 * ROWS));
+            a0 = f1.fma(fromArray(SPECIES, b1, at), a0);
+            a1 = f1.fma(fromArray(SPECIES, b1, at + ROWS), a1);
+            a2 = f1.fma(fromArray(SPECIES, b1, at + 2 * ROWS), a2);
+            a3 = f1.fma(fromArray(SPECIES, b1, at + 3 * ROWS), a3);
+            a0 = f2.fma(fromArray(SPECIES, b2, at), a0);
+            a1 = f2.fma(fromArray(SPECIES, b2, at + ROWS), a1);
+            a2 = f2.fma(fromArray(SPECIES, b2, at + 2 * ROWS), a2);
+            a3 = f2.fma(fromArray(SPECIES, b2, at + 3 * ROWS), a3);
+            f3.fma(fromArray(SPECIES, b3, at), a0).intoArray(a, at);
+            f3.fma(fromArray(SPECIES, b3, at + ROWS), a1).intoArray(a, at + ROWS);
+            f3.fma(fromArray(SPECIES, b3, at + 2 * ROWS), a2).intoArray(a, at + 2 * ROWS);
+            f3.fma(fromArray(SPECIES, b3, at + 3 * ROWS), a3).intoArray(a, at + 3 * ROWS);
+        }
+    }
+
+    @Override
+    public void scaleAndAdd(int dim, float[] a, float[] factor, float[] b) {
+        for (int lane = 0; lane < ROWS; lane += PANEL) {
+            FloatVector f = fromArray(SPECIES, factor, lane);
+            FloatVector g = fromArray(SPECIES, factor, lane + LANES);
+            for (int at = lane; at < dim * ROWS; at += UNROLL * ROWS) {
+                f.fma(fromArray(SPECIES, a, at), fromArray(SPECIES, b, at)).intoArray(a, at);
+                g.fma(fromArray(SPECIES, a, at + LANES), fromArray(SPECIES, b, at + LANES)).intoArray(a, at + LANES);
+                f.fma(fromArray(SPECIES, a, at + ROWS), fromArray(SPECIES, b, at + ROWS)).intoArray(a, at + ROWS);
+                g.fma(fromArray(SPECIES, a, at + ROWS + LANES), fromArray(SPECIES, b, at + ROWS + LANES)).intoArray(a, at + ROWS + LANES);
+                f.fma(fromArray(SPECIES, a, at + 2 * ROWS), fromArray(SPECIES, b, at + 2 * ROWS)).intoArray(a, at + 2 * ROWS);
+                g.fma(fromArray(SPECIES, a, at + 2 * ROWS + LANES), fromArray(SPECIES, b, at + 2 * ROWS + LANES)).intoArray(a, at + 2 * ROWS + LANES);
+                f.fma(fromArray(SPECIES, a, at + 3 * ROWS), fromArray(SPECIES, b, at + 3 * ROWS)).intoArray(a, at + 3 * ROWS);
+                g.fma(fromArray(SPECIES, a, at + 3 * ROWS + LANES), fromArray(SPECIES, b, at + 3 * ROWS + LANES)).intoArray(a, at + 3 * ROWS + LANES);
+            }
+        }
     }
 }

@@ -22,6 +22,9 @@ public class GeneratedSourceTest {
 
     private static final Pattern BOUND = Pattern.compile("(\\w+) += +_kernel_context\\[0\\];");
 
+    /** No other number has these digits. */
+    private static final String LENGTH = "10016";
+
     @TempDir
     private Path folder;
 
@@ -63,8 +66,15 @@ public class GeneratedSourceTest {
     @CsvSource({"OPENCL, 64", "OPENCL, 256", "CUDA, 64", "CUDA, 256"})
     void backward(Backend backend, String headDim) throws Exception {
         String said = new TornadoChild(folder, backend).virtual("GPU").flag("-Dtornado.printKernel=True")
-                .run(FaultScenarios.class, "backward", backend.name().toLowerCase(Locale.ROOT) + ":0", "100", headDim);
+                .run(FaultScenarios.class, "backward", backend.name().toLowerCase(Locale.ROOT) + ":0", LENGTH, headDim);
         assertEntries(said, "poison", "poison", "poison", "solve", "queries", "keys");
+        assertServesEveryLength(said);
+    }
+
+    /** A length that is compiled in is there as a number. */
+    private static void assertServesEveryLength(String said) {
+        List<String> lines = said.lines().filter(line -> line.contains(LENGTH)).toList();
+        assertEquals(List.of(), lines, "lines with the length");
     }
 
     @Test
@@ -75,8 +85,11 @@ public class GeneratedSourceTest {
     }
 
     private static void assertEntries(String said, String... expected) {
-        List<String> entries = ENTRY.matcher(said).results().map((MatchResult match) -> match.group(1)).toList();
-        assertEquals(List.of(expected), entries, () -> said.lines().reduce("", (a, b) -> b));
+        assertEquals(List.of(expected), entries(said), () -> said.lines().reduce("", (a, b) -> b));
         assertTrue(said.endsWith("done"), () -> said.lines().reduce("", (a, b) -> b));
+    }
+
+    private static List<String> entries(String said) {
+        return ENTRY.matcher(said).results().map((MatchResult match) -> match.group(1)).toList();
     }
 }

@@ -4,6 +4,7 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.BitSet;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** Copies between tensors and TornadoVM's arrays, in blocks: one core copies at a fraction of the memory's speed. */
@@ -38,6 +39,11 @@ public final class FloatArrays {
                 MemorySegment.copy(values, 0, elements, ValueLayout.JAVA_FLOAT, (at + done) * Float.BYTES, piece);
             }
         });
+    }
+
+    /** Sets rows of {@code dim} elements to 0. */
+    public static void clearRows(FloatArray array, int dim, BitSet rows) {
+        rows.stream().forEach(row -> elements(array).asSlice((long) row * dim * Float.BYTES, (long) dim * Float.BYTES).fill((byte) 0));
     }
 
     /** Fills {@code to} from the front of {@code from}, which may be longer. */

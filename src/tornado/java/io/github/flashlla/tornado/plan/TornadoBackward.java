@@ -11,6 +11,7 @@ import io.github.flashlla.tornado.buffers.BackwardBuffers;
 import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.buffers.Storing;
 import io.github.flashlla.tornado.device.Transfers;
+import java.util.BitSet;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
@@ -59,10 +60,12 @@ public final class TornadoBackward {
     /**
      * Runs it, and checks what it left: gradients are looked at and copied out as they come.
      *
+     * @param without queries whose dL/do is taken to be 0
      * @param run runs {@link #graph}
      */
-    Timing run(Tensor gradOutput, LlaGradients gradients, Function<Transfers, Timing> run) {
+    Timing run(Tensor gradOutput, BitSet without, LlaGradients gradients, Function<Transfers, Timing> run) {
         FloatArrays.load(gradOutput, buffers.g());
+        FloatArrays.clearRows(buffers.g(), shape.valueDim(), without);
         tasks.forgetStatistics();
         Transfers transfers = new Transfers();
         List<Checked> all = List.of(new Checked("dq", buffers.dq(), gradients.dq()), new Checked("dk", buffers.dk(), gradients.dk()),

@@ -25,6 +25,7 @@ import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.Transfers;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.Widen;
+import java.util.BitSet;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -146,7 +147,7 @@ public final class TornadoPlan implements FloatPlan {
      * needs is taken from the device's memory.
      */
     @Override
-    public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
+    public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, BitSet without, LlaGradients gradients) {
         use.run(() -> {
             long start = System.nanoTime();
             if (!backwardCompiled) {
@@ -160,9 +161,15 @@ public final class TornadoPlan implements FloatPlan {
                 lastInputs = inputs;
                 lastResult = saved;
             }
-            Timing timing = backward.run(gradOutput, gradients, transfers -> graphs.execute(BACKWARD, transfers));
+            Timing timing = backward.run(gradOutput, without, gradients, transfers -> graphs.execute(BACKWARD, transfers));
             gradients.setTiming(CompiledGraphs.since(start, timing));
         });
+    }
+
+    /** {@inheritDoc} Those that are not have ended the run. */
+    @Override
+    public boolean finite(LlaGradients gradients) {
+        return true;
     }
 
     /**

@@ -11,8 +11,10 @@ import io.github.flashlla.precise.FloatPlan;
 import io.github.flashlla.precise.KeptState;
 import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
+import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.kernels.backward.TileBackwardProblem;
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
+import java.util.BitSet;
 import java.util.function.Supplier;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
@@ -66,7 +68,7 @@ final class EmulatedTilePlan implements FloatPlan {
     }
 
     @Override
-    public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
+    public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, BitSet without, LlaGradients gradients) {
         TileBackwardProblem p = new TileBackwardProblem(shape.heads(), shape.group(), shape.queryLength(), shape.keyLength(), shape.headDim(),
                 shape.valueDim(), options.causal(), (float) options.scaleFor(shape.headDim()), (float) options.tolerance(),
                 options.maxIterations());
@@ -74,6 +76,7 @@ final class EmulatedTilePlan implements FloatPlan {
         load(inputs.k(), p.k);
         load(inputs.v(), p.v);
         load(gradOutput, p.g);
+        FloatArrays.clearRows(p.g, shape.valueDim(), without);
         fillRidge(inputs, p.ridge);
         copy(last.lse, p.lse);
         copy(last.kbar, p.kbar);

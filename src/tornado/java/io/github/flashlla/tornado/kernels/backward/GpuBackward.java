@@ -35,7 +35,6 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 public final class GpuBackward {
     public static final int THREADS = 128;
 
-
     /** Row-wise sums that have their place in the weights' tile at once. */
     static final int SLOTS = 4;
     /** Floats of a tile that a thread has in flight between global and local memory. */

@@ -3,10 +3,10 @@ package io.github.flashlla.tornado.kernels.backward;
 import static io.github.flashlla.tornado.kernels.backward.GpuBackward.STAGE;
 import static io.github.flashlla.tornado.kernels.backward.GpuBackward.THREADS;
 import static io.github.flashlla.tornado.kernels.tile.BackwardRow.ROW_SCALARS;
-import static io.github.flashlla.tornado.kernels.tile.Masking.CAUSAL;
 
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
@@ -20,7 +20,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <pre>
  *   pass      backward, of 3: solve, then queries, then keys
  *   group     128 threads; block 64 keys at DP = 64; tile 32 queries
- *   registers arrays; 202 at DP = 64, no spills (nvcc 13, sm_90)
+ *   registers arrays; 212 at DP = 64, no spills (nvcc 13, sm_90)
  *   for       GPUs, float32, every D and Dv to 256
  *   measured  docs/kernels/gpu.md
  * </pre>
@@ -42,13 +42,13 @@ public final class GpuBackwardKeys {
      * @param dk out (B,Hkv,Sk,D)
      * @param dv out (B,Hkv,Sk,Dv)
      * @param visited out (B,Hkv,Sk): queries that the key's block went through
-     * @param sizes {@link io.github.flashlla.tornado.kernels.tile.ProblemData}
-     * @param group query heads per key/value head
+     * @param sizes {@link ProblemData}
+     * @param settings {@link ProblemData}
      */
     public static void keys(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray centre, FloatArray g,
             FloatArray x, FloatArray u, FloatArray rows, FloatArray dk, FloatArray dv, FloatArray visited, IntArray sizes,
-            int group, int Sq, int Sk, int D, int Dv, float scale, int flags) {
-        // all of these fold to constants: scalars are compiled in
+            FloatArray settings, int D, int Dv, int flags) {
+        // these fold to constants: scalars are compiled in
         int widest = Math.max(D, Dv);
         int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : widest <= 64 ? 64 : widest <= 128 ? 128 : 256;
         int R = Math.min(4, 256 / dp);
@@ -69,10 +69,15 @@ public final class GpuBackwardKeys {
         float[] stage = new float[STAGE];
         float[] kf = new float[4];
 
+        int group = sizes.get(ProblemData.GROUP);
+        int Sq = sizes.get(ProblemData.SQ);
+        int Sk = sizes.get(ProblemData.SK);
         int tid = ctx.localIdx;
         int ty = tid / 8;
         int tx = tid % 8;
         int swy = ty & 7;
+        int tr = tid / dp; // of a tile that is loaded: the first row, and the column
+        int tc = tid % dp;
         int blocks = (Sk + bm - 1) / bm;
         int kvHead = ctx.groupIdx / blocks;
         int j0 = ctx.groupIdx % blocks * bm; // keys that most queries see first
@@ -110,30 +115,37 @@ public final class GpuBackwardKeys {
                 count += Math.min(bn, endQuery - i0);
                 // parts 0 to 3: products with u, x, q, g; parts 3 to 6: sums of g, u, x, q
                 for (int part = 0; part < 7; part++) {
-                    int width = part == 3 ? Dv : D;
+                    int rowsLeft = sizes.get(ProblemData.SQ) - i0 - tr;
                     ctx.localBarrier();
                     for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
-                        for (int e = 0; e < stages; e++) {
-                            int n = n0 + e * THREADS + tid;
-                            int at = Math.min(row0 + n / dp, rowsEnd - 1) * width + Math.min(n % dp, width - 1);
-                            float value = 0f;
-                            if ((part & 3) == 0) {
-                                value = u.get(at);
+                        if ((part & 3) == 0) {
+                            for (int e = 0; e < stages; e++) {
+                                int n = n0 + e * THREADS;
+                                stage[e] = GpuBackward.element(u, (row0 + tr) * D, D, n / dp, rowsLeft, n % dp + tc, D);
                             }
-                            if ((part & 3) == 1) {
-                                value = x.get(at);
+                        }
+                        if ((part & 3) == 1) {
+                            for (int e = 0; e < stages; e++) {
+                                int n = n0 + e * THREADS;
+                                stage[e] = GpuBackward.element(x, (row0 + tr) * D, D, n / dp, rowsLeft, n % dp + tc, D);
                             }
-                            if ((part & 3) == 2) {
-                                value = Views.get(q, k, query0 + Math.min(i0 + n / dp, Sq - 1) * queryStride + Math.min(n % dp, width - 1), flags);
+                        }
+                        if ((part & 3) == 2) {
+                            for (int e = 0; e < stages; e++) {
+                                int n = n0 + e * THREADS;
+                                stage[e] = GpuBackward.element(q, k, query0 + (i0 + tr) * queryStride, queryStride, n / dp, rowsLeft, n % dp + tc, D, flags);
                             }
-                            if (part == 3) {
-                                value = g.get(gradient0 + Math.min(i0 + n / dp, Sq - 1) * gradientStride + Math.min(n % dp, width - 1));
+                        }
+                        if (part == 3) {
+                            for (int e = 0; e < stages; e++) {
+                                int n = n0 + e * THREADS;
+                                stage[e] = GpuBackward.element(g, gradient0 + (i0 + tr) * gradientStride, gradientStride, n / dp, rowsLeft, n % dp + tc, Dv);
                             }
-                            stage[e] = row0 + n / dp < rowsEnd && n % dp < width ? value : 0f;
                         }
                         for (int e = 0; e < stages; e++) {
-                            int n = n0 + e * THREADS + tid;
-                            qt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
+                            int n = n0 + e * THREADS;
+                            int row = n / dp + tr;
+                            qt[row * dp + (n % dp + tc ^ (row & 7))] = stage[e];
                         }
                     }
                     ctx.localBarrier();
@@ -171,10 +183,13 @@ public final class GpuBackwardKeys {
                         }
                     }
                     if (part == 3) {
+                        float scale = settings.get(ProblemData.SCALE); // read anew where it is used: it needs no register in between
+                        int queries = sizes.get(ProblemData.SQ);
+                        int keys = sizes.get(ProblemData.SK);
                         for (int j = 0; j < C; j++) {
                             int i = i0 + tx + 8 * j;
-                            int first = Masking.first(sizes, Math.min(i, Sq - 1), flags) - j0;
-                            int end = Masking.endOrNone(sizes, i, Sq, Sk, flags) - j0;
+                            int first = Masking.first(sizes, Math.min(i, queries - 1), flags) - j0;
+                            int end = Masking.endOrNone(sizes, i, queries, keys, flags) - j0;
                             int at = Math.min(row0 + tx + 8 * j, rowsEnd - 1) * ROW_SCALARS;
                             float m = rows.get(at + BackwardRow.LSE);
                             float factor = rows.get(at + BackwardRow.FACTOR);

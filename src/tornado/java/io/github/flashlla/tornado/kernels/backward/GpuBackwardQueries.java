@@ -6,6 +6,7 @@ import static io.github.flashlla.tornado.kernels.tile.BackwardRow.ROW_SCALARS;
 
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.Masking;
+import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.Views;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
@@ -19,7 +20,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <pre>
  *   pass      backward, of 3: solve, then queries, then keys
  *   group     128 threads; block 64 queries at DP = 64; tile 32 keys
- *   registers arrays; 238 at DP = 64, no spills (nvcc 13, sm_90)
+ *   registers arrays; 244 at DP = 64, no spills (nvcc 13, sm_90)
  *   for       GPUs, float32, every D and Dv to 256
  *   measured  docs/kernels/gpu.md
  * </pre>
@@ -41,13 +42,13 @@ public final class GpuBackwardQueries {
      * @param rows from {@link GpuBackwardSolve}; completed here (B,H,Sq,{@value BackwardRow#ROW_SCALARS})
      * @param dq out (B,H,Sq,D)
      * @param dridge out (B,H,Sq)
-     * @param sizes {@link io.github.flashlla.tornado.kernels.tile.ProblemData}
-     * @param group query heads per key/value head
+     * @param sizes {@link ProblemData}
+     * @param settings {@link ProblemData}
      */
     public static void queries(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray centre, FloatArray g,
             FloatArray kbar, FloatArray x, FloatArray u, FloatArray rows, FloatArray dq, FloatArray dridge, IntArray sizes,
-            int group, int Sq, int Sk, int D, int Dv, float scale, int flags) {
-        // all of these fold to constants: scalars are compiled in
+            FloatArray settings, int D, int Dv, int flags) {
+        // these fold to constants: scalars are compiled in
         int widest = Math.max(D, Dv);
         int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : widest <= 64 ? 64 : widest <= 128 ? 128 : 256;
         int R = Math.min(4, 256 / dp);
@@ -74,10 +75,15 @@ public final class GpuBackwardQueries {
         float[] hShift = new float[4]; // - Gbar - u.kbar
         float[] mu = new float[4]; // sum of this thread's weights
 
+        int group = sizes.get(ProblemData.GROUP);
+        int Sq = sizes.get(ProblemData.SQ);
+        int Sk = sizes.get(ProblemData.SK);
         int tid = ctx.localIdx;
         int ty = tid / 8;
         int tx = tid % 8;
         int swy = ty & 7;
+        int tr = tid / dp; // of a tile that is loaded: the first row, and the column
+        int tc = tid % dp;
         int blocks = (Sq + bm - 1) / bm;
         int head = ctx.groupIdx / blocks;
         int i0 = (blocks - 1 - ctx.groupIdx % blocks) * bm; // the longest causal rows first
@@ -149,49 +155,56 @@ public final class GpuBackwardQueries {
             for (int e = 0; e < R * C; e++) {
                 s[e] = 0f;
             }
+            int queries = sizes.get(ProblemData.SQ); // read anew where it is used: it needs no register in between
+            int rowsLeft = queries - i0 - tr;
+            int keysLeft = sizes.get(ProblemData.SK) - j0 - tr;
             // h = g.v, then + u.k with s = q.k, then a = x.k
             for (int part = 0; part < 3; part++) {
-                int width = part == 0 ? Dv : D;
                 ctx.localBarrier();
                 if (part < 2) {
                     for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
                         if (part == 0) {
                             for (int e = 0; e < stages; e++) {
-                                int n = n0 + e * THREADS + tid;
-                                stage[e] = GpuBackward.element(v, k, value0, valueStride, j0 + n / dp, Sk, n % dp, Dv, flags);
+                                int n = n0 + e * THREADS;
+                                stage[e] = GpuBackward.element(v, k, value0 + (j0 + tr) * valueStride, valueStride, n / dp, keysLeft, n % dp + tc, Dv, flags);
                             }
                         }
                         if (part == 1) {
                             for (int e = 0; e < stages; e++) {
-                                int n = n0 + e * THREADS + tid;
-                                stage[e] = GpuBackward.key(k, centre, kvHead, key0, keyStride, j0 + n / dp, Sk, n % dp, D);
+                                int n = n0 + e * THREADS;
+                                stage[e] = GpuBackward.key(k, centre, kvHead, key0 + (j0 + tr) * keyStride, keyStride, n / dp, keysLeft, n % dp + tc, D);
                             }
                         }
                         for (int e = 0; e < stages; e++) {
-                            int n = n0 + e * THREADS + tid;
-                            kt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
+                            int n = n0 + e * THREADS;
+                            int row = n / dp + tr;
+                            kt[row * dp + (n % dp + tc ^ (row & 7))] = stage[e];
                         }
                     }
                 }
                 for (int n0 = 0; n0 < bm * dp; n0 += stages * THREADS) {
-                    for (int e = 0; e < stages; e++) {
-                        int n = n0 + e * THREADS + tid;
-                        int at = Math.min(row0 + n / dp, rowsEnd - 1) * width + Math.min(n % dp, width - 1);
-                        float value = 0f;
-                        if (part == 0) {
-                            value = g.get(gradient0 + Math.min(i0 + n / dp, Sq - 1) * gradientStride + Math.min(n % dp, width - 1));
+                    if (part == 0) {
+                        for (int e = 0; e < stages; e++) {
+                            int n = n0 + e * THREADS;
+                            stage[e] = GpuBackward.element(g, gradient0 + (i0 + tr) * gradientStride, gradientStride, n / dp, rowsLeft, n % dp + tc, Dv);
                         }
-                        if (part == 1) {
-                            value = u.get(at);
+                    }
+                    if (part == 1) {
+                        for (int e = 0; e < stages; e++) {
+                            int n = n0 + e * THREADS;
+                            stage[e] = GpuBackward.element(u, (row0 + tr) * D, D, n / dp, rowsLeft, n % dp + tc, D);
                         }
-                        if (part == 2) {
-                            value = x.get(at);
+                    }
+                    if (part == 2) {
+                        for (int e = 0; e < stages; e++) {
+                            int n = n0 + e * THREADS;
+                            stage[e] = GpuBackward.element(x, (row0 + tr) * D, D, n / dp, rowsLeft, n % dp + tc, D);
                         }
-                        stage[e] = row0 + n / dp < rowsEnd && n % dp < width ? value : 0f;
                     }
                     for (int e = 0; e < stages; e++) {
-                        int n = n0 + e * THREADS + tid;
-                        yt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
+                        int n = n0 + e * THREADS;
+                        int row = n / dp + tr;
+                        yt[row * dp + (n % dp + tc ^ (row & 7))] = stage[e];
                     }
                 }
                 ctx.localBarrier();
@@ -236,10 +249,11 @@ public final class GpuBackwardQueries {
                     }
                 }
             }
+            float scale = settings.get(ProblemData.SCALE);
             for (int i = 0; i < R; i++) {
                 int row = ty + 16 * i;
-                int first = Masking.first(sizes, Math.min(i0 + row, Sq - 1), flags);
-                int end = Masking.endOrNone(sizes, i0 + row, Sq, Sk, flags);
+                int first = Masking.first(sizes, Math.min(i0 + row, sizes.get(ProblemData.SQ) - 1), flags);
+                int end = Masking.endOrNone(sizes, i0 + row, sizes.get(ProblemData.SQ), sizes.get(ProblemData.SK), flags);
                 for (int j = 0; j < C; j++) {
                     int column = tx + 8 * j;
                     float p = Masking.sees(j0 + column, first, end, flags) > 0 ? TornadoMath.exp(scale * s[i * C + j] - m[i]) * factor[i] : 0f;
@@ -274,13 +288,13 @@ public final class GpuBackwardQueries {
             for (int e = 0; e < 8; e++) {
                 sum += wt[row * 8 + e];
             }
-            if (i0 + row < Sq) {
+            if (i0 + row < sizes.get(ProblemData.SQ)) {
                 for (int c = 0; c < CW; c++) {
                     int d = tx + 8 * c;
                     if (d < D) {
                         int at = (row0 + row) * D + d;
                         float mean = kbar.get(at) - centre.get(kvHead * D + d);
-                        dq.set(dq0 + (i0 + row) * dqStride + d, scale * (acc[i * CW + c] - sum * mean) - u.get(at));
+                        dq.set(dq0 + (i0 + row) * dqStride + d, settings.get(ProblemData.SCALE) * (acc[i * CW + c] - sum * mean) - u.get(at));
                     }
                 }
                 if (tx == 7) {

@@ -53,11 +53,12 @@ public final class GpuBackwardSolve {
      * @param r scratch (B,H,Sq,D): the residual
      * @param rows out (B,H,Sq,{@value BackwardRow#ROW_SCALARS}), in part
      * @param sizes {@link ProblemData}
+     * @param settings {@link ProblemData}
      */
     public static void solve(KernelContext ctx, FloatArray q, FloatArray k, FloatArray v, FloatArray ridge, FloatArray centre,
             FloatArray g, FloatArray lse, FloatArray kbar, FloatArray u, FloatArray r, FloatArray rows,
-            IntArray sizes, int Sq, int Sk, int D, int Dv, float scale, int flags, float tol) {
-        // all of these fold to constants: scalars are compiled in
+            IntArray sizes, FloatArray settings, int D, int Dv, int flags) {
+        // these fold to constants: scalars are compiled in
         int widest = Math.max(D, Dv);
         int dp = widest <= 16 ? 16 : widest <= 32 ? 32 : widest <= 64 ? 64 : widest <= 128 ? 128 : 256;
         int R = Math.min(4, 256 / dp);
@@ -88,18 +89,21 @@ public final class GpuBackwardSolve {
         float[] residual = new float[4];
         float[] count = new float[4];
 
+        int Sq = sizes.get(ProblemData.SQ);
+        int Sk = sizes.get(ProblemData.SK);
         int tid = ctx.localIdx;
         int ty = tid / 8;
         int tx = tid % 8;
         int swy = ty & 7;
+        int tr = tid / dp; // of a tile that is loaded: the first row, and the column
+        int tc = tid % dp;
         int blocks = (Sq + bm - 1) / bm;
         int head = ctx.groupIdx / blocks;
         // the longest causal rows first, so that no group is left with them at the end
         int i0 = (blocks - 1 - ctx.groupIdx % blocks) * bm;
         int row0 = head * Sq + i0;
         int rowsEnd = head * Sq + Sq;
-        int group = lse.getSize() / Sq / (centre.getSize() / D); // so that it is a constant
-        int kvHead = head / group;
+        int kvHead = head / sizes.get(ProblemData.GROUP);
         int queryStride = Views.rowStride(sizes, Views.Q, D, flags);
         int query0 = Views.queryHead(sizes, Views.Q, head, Sq, D, flags);
         int gradientStride = Views.rowStride(sizes, Views.G, Dv, flags);
@@ -110,7 +114,6 @@ public final class GpuBackwardSolve {
         int value0 = Views.keyHead(sizes, Views.V, kvHead, Sk, Dv, flags);
         int keysBegin = Masking.first(sizes, i0, flags);
         int keysEnd = Masking.end(sizes, Math.min(i0 + bm, Sq) - 1, Sq, Sk, flags);
-        int diagonal = lse.getSize() * D; // where it starts in u
 
         for (int n = tid; n < bm * dp; n += THREADS) {
             int i = n / dp;
@@ -125,7 +128,7 @@ public final class GpuBackwardSolve {
                 moved += Views.get(q, k, query0 + Math.min(i0 + row, Sq - 1) * queryStride + d, flags) * centre.get(kvHead * D + d);
             }
             float known = lse.get(Math.min(row0 + row, rowsEnd - 1));
-            m[i] = Masking.seen(sizes, i0 + row, Sq, Sk, flags) > 0 ? known - scale * moved : 0f;
+            m[i] = Masking.seen(sizes, i0 + row, Sq, Sk, flags) > 0 ? known - settings.get(ProblemData.SCALE) * moved : 0f;
             factor[i] = 1f;
             shift[i] = 0f;
             count[i] = 0f;
@@ -146,17 +149,19 @@ public final class GpuBackwardSolve {
                     s[e] = 0f;
                     t[e] = 0f;
                 }
+                int keysLeft = sizes.get(ProblemData.SK) - j0 - tr; // read anew where it is used: it needs no register in between
                 if (sweep <= GATHER) {
                     // G_ij
                     ctx.localBarrier();
                     for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
                         for (int e = 0; e < stages; e++) {
-                            int n = n0 + e * THREADS + tid;
-                            stage[e] = GpuBackward.element(v, k, value0, valueStride, j0 + n / dp, Sk, n % dp, Dv, flags);
+                            int n = n0 + e * THREADS;
+                            stage[e] = GpuBackward.element(v, k, value0 + (j0 + tr) * valueStride, valueStride, n / dp, keysLeft, n % dp + tc, Dv, flags);
                         }
                         for (int e = 0; e < stages; e++) {
-                            int n = n0 + e * THREADS + tid;
-                            kt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
+                            int n = n0 + e * THREADS;
+                            int row = n / dp + tr;
+                            kt[row * dp + (n % dp + tc ^ (row & 7))] = stage[e];
                         }
                     }
                     ctx.localBarrier();
@@ -177,12 +182,13 @@ public final class GpuBackwardSolve {
                 ctx.localBarrier();
                 for (int n0 = 0; n0 < bn * dp; n0 += stages * THREADS) {
                     for (int e = 0; e < stages; e++) {
-                        int n = n0 + e * THREADS + tid;
-                        stage[e] = GpuBackward.key(k, centre, kvHead, key0, keyStride, j0 + n / dp, Sk, n % dp, D);
+                        int n = n0 + e * THREADS;
+                        stage[e] = GpuBackward.key(k, centre, kvHead, key0 + (j0 + tr) * keyStride, keyStride, n / dp, keysLeft, n % dp + tc, D);
                     }
                     for (int e = 0; e < stages; e++) {
-                        int n = n0 + e * THREADS + tid;
-                        kt[n / dp * dp + (n % dp ^ (n / dp & 7))] = stage[e];
+                        int n = n0 + e * THREADS;
+                        int row = n / dp + tr;
+                        kt[row * dp + (n % dp + tc ^ (row & 7))] = stage[e];
                     }
                 }
                 ctx.localBarrier();
@@ -218,10 +224,12 @@ public final class GpuBackwardSolve {
                         }
                     }
                 }
+                float scale = settings.get(ProblemData.SCALE);
+                int queries = sizes.get(ProblemData.SQ);
                 for (int i = 0; i < R; i++) {
                     int row = ty + 16 * i;
-                    int first = Masking.first(sizes, Math.min(i0 + row, Sq - 1), flags);
-                    int end = Masking.endOrNone(sizes, i0 + row, Sq, Sk, flags);
+                    int first = Masking.first(sizes, Math.min(i0 + row, queries - 1), flags);
+                    int end = Masking.endOrNone(sizes, i0 + row, queries, sizes.get(ProblemData.SK), flags);
                     for (int j = 0; j < C; j++) {
                         int column = tx + 8 * j;
                         float p = Masking.sees(j0 + column, first, end, flags) > 0 ? TornadoMath.exp(scale * s[i * C + j] - m[i]) * factor[i] : 0f;
@@ -265,10 +273,13 @@ public final class GpuBackwardSolve {
             }
             ctx.localBarrier();
 
+            int queries = sizes.get(ProblemData.SQ);
+            int diagonal = sizes.get(ProblemData.HEADS) * queries * D; // where it starts in u
+            float tol = settings.get(ProblemData.TOLERANCE);
             // what every sweep has: row-wise sums of p, w and, while solving, y.(a + ridge y)
             for (int i = 0; i < R; i++) {
                 int row = ty + 16 * i;
-                float lambda = ridge.get(Math.min(row0 + row, rowsEnd - 1));
+                float lambda = ridge.get(Math.min(row0 + row, head * queries + queries - 1));
                 float sum = 0f;
                 if (sweep > GATHER) {
                     for (int c = 0; c < CW; c++) {
@@ -299,14 +310,14 @@ public final class GpuBackwardSolve {
                 if (sweep > GATHER && residual[i] > tol && yAy > 0f) {
                     alpha = rho[i] / yAy;
                 }
-                int visible = Masking.seen(sizes, i0 + row, Sq, Sk, flags);
+                int visible = Masking.seen(sizes, i0 + row, queries, sizes.get(ProblemData.SK), flags);
                 float rSum = 0f;
                 float zSum = 0f;
                 for (int c = 0; c < CW; c++) {
                     int d = tx + 8 * c;
                     int own = row * dp + (d ^ swy);
                     int at = (row0 + row) * D + d;
-                    if (i0 + row < Sq && d < D) {
+                    if (i0 + row < queries && d < D) {
                         float mean = visible > 0 ? kbar.get(at) - centre.get(kvHead * D + d) : 0f;
                         if (sweep == MEAN && (flags & Masking.JACOBI) != 0) {
                             u.set(diagonal + at, Math.max(acc[i * CW + c] * factor[i] - mean * mean, 0f)
@@ -370,7 +381,7 @@ public final class GpuBackwardSolve {
                         int own = row * dp + (d ^ swy);
                         int at = (row0 + row) * D + d;
                         float y = 0f;
-                        if (i0 + row < Sq && d < D) {
+                        if (i0 + row < queries && d < D) {
                             float z = r.get(at);
                             if ((flags & Masking.JACOBI) != 0) {
                                 z = z / u.get(diagonal + at);
@@ -405,7 +416,7 @@ public final class GpuBackwardSolve {
         if (tx == 7) { // never the only thread of a launch without its grid, which then leaves rows unwritten
             for (int i = 0; i < R; i++) {
                 int row = ty + 16 * i;
-                if (i0 + row < Sq) {
+                if (i0 + row < sizes.get(ProblemData.SQ)) {
                     int at = (row0 + row) * ROW_SCALARS;
                     rows.set(at + BackwardRow.LSE, m[i]);
                     rows.set(at + BackwardRow.FACTOR, factor[i]);

@@ -59,25 +59,21 @@ public final class LocalTilesBackwardVariant implements BackwardVariant {
     public void append(TaskAppender tasks, VariantDevice device, BackwardBuffers b, AttentionShape s, LlaOptions options) {
         LlaBuffers f = b.forward();
         ProblemArrays p = b.problem();
-        float scale = (float) options.scaleFor(s.headDim());
-        float tol = (float) options.tolerance();
         long queryBlocks = (long) s.batch() * s.heads() * Math.ceilDiv(s.queryLength(), blockRows(s));
         long keyBlocks = (long) s.batch() * s.kvHeads() * Math.ceilDiv(s.keyLength(), blockRows(s));
         WorkerGrid queryGrid = TaskAppender.groups(queryBlocks, GpuBackward.THREADS);
         WorkerGrid keyGrid = TaskAppender.groups(keyBlocks, GpuBackward.THREADS);
         KernelContext ctx = new KernelContext();
-        int Sq = s.queryLength();
-        int Sk = s.keyLength();
         int D = s.headDim();
         int Dv = s.valueDim();
         tasks.task("lla_backward_solve", queryGrid, graph -> graph.task("lla_backward_solve", GpuBackwardSolve::solve, ctx, f.q(), f.k(),
-                f.v(), f.ridge(), f.centre(), b.g(), f.logSumExp(), f.kbar(), b.u(), b.dq(), b.rows(), p.sizes(), Sq, Sk, D, Dv,
-                scale, p.flags(), tol));
+                f.v(), f.ridge(), f.centre(), b.g(), f.logSumExp(), f.kbar(), b.u(), b.dq(), b.rows(), p.sizes(), p.settings(), D,
+                Dv, p.flags()));
         tasks.task("lla_backward_queries", queryGrid, graph -> graph.task("lla_backward_queries", GpuBackwardQueries::queries, ctx,
-                f.q(), f.k(), f.v(), f.centre(), b.g(), f.kbar(), f.x(), b.u(), b.rows(), b.dq(), b.dridge(), p.sizes(), s.group(), Sq,
-                Sk, D, Dv, scale, p.flags()));
+                f.q(), f.k(), f.v(), f.centre(), b.g(), f.kbar(), f.x(), b.u(), b.rows(), b.dq(), b.dridge(), p.sizes(),
+                p.settings(), D, Dv, p.flags()));
         tasks.task("lla_backward_keys", keyGrid, graph -> graph.task("lla_backward_keys", GpuBackwardKeys::keys, ctx, f.q(), f.k(),
-                f.v(), f.centre(), b.g(), f.x(), b.u(), b.rows(), b.dk(), b.dv(), b.visited(), p.sizes(), s.group(), Sq, Sk, D,
-                Dv, scale, p.flags()));
+                f.v(), f.centre(), b.g(), f.x(), b.u(), b.rows(), b.dk(), b.dv(), b.visited(), p.sizes(),
+                p.settings(), D, Dv, p.flags()));
     }
 }
