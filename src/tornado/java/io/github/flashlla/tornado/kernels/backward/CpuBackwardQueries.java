@@ -298,11 +298,11 @@ public final class CpuBackwardQueries {
                     int open = CpuSolve.open(scratch, state, lanes, iteration, maxIterations);
                     next = EMIT - open * (EMIT - SOLVE);
                     // the next sweep multiplies the keys with y, or with x
-                    CpuSolve.dot(t, state + CpuSolve.SHIFT * VECTORS, xs + open * (ys - xs), mean, D, vectors);
+                    CpuSolve.dot(t, state + CpuSolve.SHIFT * VECTORS, xs + open * (ys - xs), mean, D);
                 }
                 if (CpuBlockLoops.is(next, EMIT) > 0) {
-                    CpuSolve.dot(t, state + U_X * VECTORS, us, xs, D, vectors);
-                    CpuSolve.dot(t, state + H_SHIFT * VECTORS, us, mean, D, vectors);
+                    CpuSolve.dot(t, state + U_X * VECTORS, us, xs, D);
+                    CpuSolve.dot(t, state + H_SHIFT * VECTORS, us, mean, D);
                     for (int h = 0; h < vectors; h++) {
                         Float16 sum = Float16.add(t.get(state + H_SHIFT * VECTORS + h), t.get(state + GBAR * VECTORS + h));
                         t.set(state + H_SHIFT * VECTORS + h, Lanes.sub(Lanes.spread(0f), sum));

@@ -312,7 +312,7 @@ public final class CpuForward {
                     int open = CpuSolve.open(scratch, state, lanes, iteration, maxIterations);
                     next = OUTPUT - open * (OUTPUT - SOLVE);
                     // the next sweep multiplies the keys with y, or with x for the output
-                    CpuSolve.dot(t, state + CpuSolve.SHIFT * VECTORS, xs + open * (ys - xs), mean, D, vectors);
+                    CpuSolve.dot(t, state + CpuSolve.SHIFT * VECTORS, xs + open * (ys - xs), mean, D);
                 }
                 if (outputs > 0) {
                     // the factors of v add up to 1, but for rounding; what is missing of 1 belongs to vbar

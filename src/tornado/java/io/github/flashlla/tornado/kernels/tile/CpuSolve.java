@@ -194,9 +194,9 @@ public final class CpuSolve {
         int xs = x(state, dims);
         int rs = r(state, dims);
         int ys = y(state, dims);
-        dot(t, state + FF * VECTORS, f, f, depth, vectors);
-        dot(t, state + FAF * VECTORS, f, af, depth, vectors);
-        dot(t, state + STEP * VECTORS, f, rs, depth, vectors);
+        dot(t, state + FF * VECTORS, f, f, depth);
+        dot(t, state + FAF * VECTORS, f, af, depth);
+        dot(t, state + STEP * VECTORS, f, rs, depth);
         for (int lane = 0; lane < lanes; lane++) {
             int at = state * Lanes.COUNT + lane;
             float ff = scratch.get(at + FF * ROWS);
@@ -232,12 +232,9 @@ public final class CpuSolve {
 
     /** vector -= (vector.along inverse) f for unsolved queries. */
     private static void takePart(VectorFloat16 t, int state, int vector, int along, int f, int inverse, int depth, int vectors) {
+        dot(t, state + TURN * VECTORS, vector, along, depth);
         for (int h = 0; h < vectors; h++) {
-            Float16 part = Lanes.spread(0f);
-            for (int d = 0; d < depth; d++) {
-                int at = d * VECTORS + h;
-                part = Float16.add(part, Float16.mult(t.get(vector + at), t.get(along + at)));
-            }
+            Float16 part = t.get(state + TURN * VECTORS + h);
             // where f is not sound, its product may be no number, and counts as 0 all the same
             part = Float16.mult(Float16.mult(Lanes.within(part, HUGE), t.get(state + inverse * VECTORS + h)), t.get(state + ACTIVE * VECTORS + h));
             for (int d = 0; d < depth; d++) {
@@ -317,15 +314,8 @@ public final class CpuSolve {
         if (along != 0) {
             takePart(t, state, rs, f, f, FF, depth, vectors);
         }
-        for (int h = 0; h < vectors; h++) {
-            for (int i = 0; i < earlier; i++) {
-                Float16 part = Lanes.spread(0f);
-                int from = kept + i * dims * VECTORS + h;
-                for (int d = 0; d < depth; d++) {
-                    part = Float16.add(part, Float16.mult(t.get(from + d * VECTORS), t.get((along != 0 ? rs : sums) + d * VECTORS + h)));
-                }
-                t.set(parts + i * VECTORS + h, part);
-            }
+        for (int i = 0; i < earlier; i++) {
+            dot(t, parts + i * VECTORS, kept + i * dims * VECTORS, along != 0 ? rs : sums, depth);
         }
         for (int lane = 0; lane < lanes; lane++) {
             float active = scratch.get((state + ACTIVE * VECTORS) * Lanes.COUNT + lane);
@@ -336,19 +326,15 @@ public final class CpuSolve {
             }
         }
         for (int h = 0; h < vectors; h++) {
-            for (int i = 0; i < earlier; i++) {
-                Float16 part = t.get(parts + i * VECTORS + h);
-                int from = kept + i * dims * VECTORS + h;
-                for (int d = 0; d < depth; d++) {
-                    int at = rs + d * VECTORS + h;
-                    t.set(at, Float16.add(t.get(at), Float16.mult(part, t.get(from + d * VECTORS))));
-                }
-            }
             Float16 rr = Lanes.spread(0f);
             Float16 rz = Lanes.spread(0f);
             for (int d = 0; d < depth; d++) {
                 int at = d * VECTORS + h;
                 Float16 r = t.get(rs + at);
+                for (int i = 0; i < earlier; i++) {
+                    r = Float16.add(r, Float16.mult(t.get(parts + i * VECTORS + h), t.get(kept + i * dims * VECTORS + at)));
+                }
+                t.set(rs + at, r);
                 rr = Float16.add(rr, Float16.mult(r, r));
                 if (jacobi != 0) {
                     rz = Float16.add(rz, Float16.mult(Float16.mult(r, t.get(inverse + at)), r));
@@ -395,14 +381,15 @@ public final class CpuSolve {
     }
 
     /** Row {@code into} becomes the products of two blocks of vectors, a query's with that query's. */
-    public static void dot(VectorFloat16 t, int into, int a, int b, int depth, int vectors) {
-        for (int h = 0; h < vectors; h++) {
-            Float16 sum = Lanes.spread(0f);
-            for (int d = 0; d < depth; d++) {
-                int at = d * VECTORS + h;
-                sum = Float16.add(sum, Float16.mult(t.get(a + at), t.get(b + at)));
-            }
-            t.set(into + h, sum);
+    public static void dot(VectorFloat16 t, int into, int a, int b, int depth) {
+        Float16 sum0 = Lanes.spread(0f); // two sums side by side: each addition waits for the one before
+        Float16 sum1 = sum0;
+        for (int d = 0; d < depth; d++) {
+            int at = d * VECTORS;
+            sum0 = Float16.add(sum0, Float16.mult(t.get(a + at), t.get(b + at)));
+            sum1 = Float16.add(sum1, Float16.mult(t.get(a + at + 1), t.get(b + at + 1)));
         }
+        t.set(into, sum0);
+        t.set(into + 1, sum1);
     }
 }
