@@ -34,7 +34,7 @@ import org.junit.jupiter.api.io.TempDir;
  */
 public class TornadoDevicesTest {
     private static final String RUNNER = "io.github.flashlla.tornado.support.DeviceTestRunner";
-    private static final int LIMIT_SECONDS = 480;
+    private static final int LIMIT_SECONDS = 900;
 
     private static final List<String> RAN = new ArrayList<>();
     private static final List<String> ABSENT = new ArrayList<>();

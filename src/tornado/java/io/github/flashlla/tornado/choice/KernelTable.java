@@ -21,6 +21,7 @@ import io.github.flashlla.tornado.kernels.decode.CovarianceDecodeVariant;
 import io.github.flashlla.tornado.kernels.forward.CpuForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.GpuForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.ParallelForwardVariant;
+import io.github.flashlla.tornado.kernels.forward.SplitForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.TensorCoreForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.TileForwardVariant;
 import io.github.flashlla.tornado.kernels.softmax.CpuSoftmaxVariant;
@@ -39,7 +40,7 @@ import java.util.stream.Collectors;
 /** Every kernel variant, and the choice among those of a pass: the first of the device's profile that suits and fits. */
 public final class KernelTable {
     private static final List<KernelVariant> VARIANTS = List.of(
-            new TileForwardVariant(), new TensorCoreForwardVariant(), new CpuForwardVariant(), new GpuForwardVariant(),
+            new TileForwardVariant(), new TensorCoreForwardVariant(), new SplitForwardVariant(), new CpuForwardVariant(), new GpuForwardVariant(),
             new ParallelForwardVariant(),
             new TileBackwardVariant(), new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
             CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new CovarianceDecodeVariant(),

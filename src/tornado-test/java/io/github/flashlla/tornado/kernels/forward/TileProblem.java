@@ -14,7 +14,7 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Arrays of one problem for the tile kernels, poisoned where they are written; inputs that float16 holds. */
-final class TileProblem {
+class TileProblem {
     final int heads;
     final int group;
     final int Sq;
@@ -64,7 +64,7 @@ final class TileProblem {
         settings.set(TileState.TOLERANCE, tolerance);
     }
 
-    private static FloatArray poisoned(int size) {
+    static FloatArray poisoned(int size) {
         FloatArray array = new FloatArray(size);
         array.init(Float.NaN);
         return array;
@@ -82,13 +82,18 @@ final class TileProblem {
         return this;
     }
 
-    private static void fill(FloatArray array, Random random, float times, float plus) {
+    private void fill(FloatArray array, Random random, float times, float plus) {
         for (int i = 0; i < array.getSize(); i++) {
-            array.set(i, Float.float16ToFloat(Float.floatToFloat16((float) random.nextGaussian() * times + plus)));
+            array.set(i, held((float) random.nextGaussian() * times + plus));
         }
     }
 
-    private int groups() {
+    /** The number of an input nearest to this. */
+    float held(float x) {
+        return Float.float16ToFloat(Float.floatToFloat16(x));
+    }
+
+    int groups() {
         return heads * Math.ceilDiv(Sq, TileState.BLOCK);
     }
 
@@ -125,7 +130,7 @@ final class TileProblem {
                 .transferToHost(DataTransferMode.EVERY_EXECUTION, o, lse, kbar, x, stats);
     }
 
-    private static WorkerGrid1D grid(int threads, int group) {
+    static WorkerGrid1D grid(int threads, int group) {
         WorkerGrid1D grid = new WorkerGrid1D(threads);
         grid.setLocalWork(group, 1, 1);
         return grid;

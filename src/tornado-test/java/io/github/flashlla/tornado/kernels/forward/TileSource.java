@@ -12,7 +12,7 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
 
-/** Compiles kernels with every operation, or the tile kernels of a head dim and a value dim, behind a word those of backward; its last line is {@code done}. */
+/** Compiles kernels with every operation, or the tile kernels of a head dim and a value dim, behind a word those of backward or of float32; its last line is {@code done}. */
 public final class TileSource {
     /** In front of the text of each operation. */
     public static final String TEXT = "//// ";
@@ -29,6 +29,8 @@ public final class TileSource {
         }
         GridScheduler grids = new GridScheduler();
         TaskGraph graph = args.length == 1 ? TileKernels.allOperations(grids)
+                : args[0].equals("split") ? new SplitProblem(2, 1, 128, 128, Integer.parseInt(args[1]), Integer.parseInt(args[2]), true, 0.125f, 1e-3f, 64)
+                        .graph("tile", grids)
                 : args.length == 3 ? new TileBackwardProblem(2, 1, 128, 128, Integer.parseInt(args[1]), Integer.parseInt(args[2]), true, 0.125f, 1e-3f,
                         64).graph("tile", grids)
                 : new TileProblem(2, 1, 128, 128, Integer.parseInt(args[0]), Integer.parseInt(args[1]), true, 0.125f, 1e-3f, 64)

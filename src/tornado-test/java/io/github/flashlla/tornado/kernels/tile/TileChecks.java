@@ -66,6 +66,7 @@ record TileChecks(TileKernels run) {
             assertEquals(run.numbers.get(four) + 2 * run.numbers.get(four + 1) + 4 * run.numbers.get(four + 2) + 8 * run.numbers.get(four + 3),
                     run.pairs.get(3 * TileKernels.THREADS + t), 1e-4);
             assertEquals(t, run.pairs.get(4 * TileKernels.THREADS + t));
+            assertEquals(run.numbers.get(t ^ 33), run.pairs.get(5 * TileKernels.THREADS + t));
             assertEquals(-t, run.written.get(8 * TileKernels.THREADS + 2 * t + 1).getFloat32());
             for (int i = 0; i < 4; i++) {
                 assertEquals((Float.floatToFloat16(t) & 0xffff) + i, run.written.get(8 * t + 2 * i).getHalfFloatValue() & 0xffff);

@@ -18,7 +18,7 @@ public final class TileKernels {
     final FloatArray scalars = poisoned(6 * THREADS);
     final FloatArray together = poisoned(6 * THREADS);
     final FloatArray products = poisoned(24 * THREADS);
-    final FloatArray pairs = poisoned(5 * THREADS);
+    final FloatArray pairs = poisoned(6 * THREADS);
     final HalfFloatArray written = new HalfFloatArray(10 * THREADS);
 
     TileKernels() {
@@ -157,6 +157,11 @@ public final class TileKernels {
         float[] four = new float[4];
         Tile.loadLocal4(four, 0, tile, base + 16 * (t ^ 33));
         out.set(3 * THREADS + t, four[0] + 2f * four[1] + 4f * four[2] + 8f * four[3]);
+        ctx.localBarrier();
+        Tile.storeLocal(tile, base + 16 * t, Tile.loadBits(in, t));
+        ctx.localBarrier();
+        Tile.loadLocal4(four, 0, tile, base + 16 * (t ^ 33));
+        out.set(5 * THREADS + t, four[0]);
         Tile.storePair(halves, 8 * THREADS + 2 * t, half);
         out.set(4 * THREADS + t, Tile.low(Tile.loadPair(halves, 8 * THREADS + 2 * t)));
     }

@@ -104,6 +104,36 @@ class TileSourceTest {
         assertTrue(machine.instructions().size() <= 2 * mostFor8Keys * sixteens, () -> machine.instructions().size() + " instructions");
     }
 
+    /**
+     * Float32 by three products: three times the products of the solve in float16, less those that sum weights; sums stay in registers, whose
+     * few spills are outside of the loop.
+     */
+    @ParameterizedTest
+    @CsvSource({"64, 72, 160", "128, 144, 400"})
+    void split(String headDim, int products, int bytes) throws Exception {
+        String source = source("split", headDim, headDim);
+        assertPlainConditions(source);
+        Map<String, String> kernels = new HashMap<>();
+        KERNEL.matcher(source).results().forEach(kernel -> kernels.putIfAbsent(kernel.group(3), kernel.group()));
+        assertFalse(Pattern.compile("\\bad[if]_\\d+\\[l_").matcher(source).find(), "an index of local memory counts bytes");
+        assertEquals(List.of("factors", "list", "mean", "output", "pack", "solve"), kernels.keySet().stream().sorted().toList());
+        Path ptx = folder.resolve("kernels.ptx");
+        nvcc("-ptx", "-o", ptx.toString(), write(String.join("\n", kernels.values())).toString());
+        Map<String, Integer> frames = frames(ptx);
+        for (String kernel : kernels.keySet()) {
+            int most = List.of("mean", "output", "solve").contains(kernel) ? bytes : 0;
+            assertTrue(frames.get(kernel) <= most, () -> "stack frame of " + kernel + ": " + frames.get(kernel));
+        }
+        Map<String, InnerLoop> loops = InnerLoop.ofPtx(Files.readString(ptx));
+        for (String kernel : List.of("mean", "solve", "output")) {
+            InnerLoop loop = loops.get(kernel);
+            int sixteens = (int) loop.count("ex2.approx") / 8;
+            assertTrue(sixteens >= 1, () -> kernel + " has no loop");
+            assertEquals(products * sixteens, loop.count("mma.sync"), kernel);
+            assertEquals(0, loop.count(".local"), kernel);
+        }
+    }
+
     /** Eight kernels; what they keep in memory is kept outside of the loops over tiles. */
     @ParameterizedTest
     @CsvSource({"64, 33, 400", "128, 128, 800"})
@@ -148,7 +178,11 @@ class TileSourceTest {
 
     /** Bytes of local memory of each kernel, by ptxas; skips the rest of the test without nvcc. */
     private Map<String, Integer> frames(String source) throws IOException, InterruptedException {
-        String said = nvcc("-Xptxas", "-v", "-cubin", "-o", folder.resolve("kernels.cubin").toString(), write(source).toString());
+        return frames(write(source));
+    }
+
+    private Map<String, Integer> frames(Path file) throws IOException, InterruptedException {
+        String said = nvcc("-Xptxas", "-v", "-cubin", "-o", folder.resolve("kernels.cubin").toString(), file.toString());
         Map<String, Integer> frames = new HashMap<>();
         Matcher matcher = Pattern.compile("properties for (\\w+)\\s+(\\d+) bytes stack frame").matcher(said);
         while (matcher.find()) {

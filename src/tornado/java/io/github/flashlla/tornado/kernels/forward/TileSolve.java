@@ -288,11 +288,11 @@ public final class TileSolve {
     }
 
     /** Whether a row is not done: 1 or 0. */
-    private static int goesOn(FloatArray scratch, int numbers, int most) {
+    static int goesOn(FloatArray scratch, int numbers, int most) {
         return scratch.get(numbers + RR) <= scratch.get(numbers + TARGET) || scratch.get(numbers + COUNT) >= most ? 0 : 1;
     }
 
-    private static void keep(FloatArray scratch, int numbers, float rr, int count, float length, int goesOn) {
+    static void keep(FloatArray scratch, int numbers, float rr, int count, float length, int goesOn) {
         if (goesOn != 0) {
             scratch.set(numbers + RR, rr);
             scratch.set(numbers + LARGEST, Math.max(rr, scratch.get(numbers + LARGEST)));

@@ -195,6 +195,12 @@ public final class Tile {
         }
     }
 
+    /** 32 bits to local memory; {@code address} is a multiple of 4. */
+    @CudaC(value = "asm volatile(\"st.shared.b32 [%0], %1;\" :: \"r\"($1), \"r\"($2) : \"memory\");", effect = true)
+    public static void storeLocal(int[] tile, int address, int bits) {
+        tile[address / 4] = bits;
+    }
+
     /** Ends a set of this thread's copies. */
     @CudaC(value = "asm volatile(\"cp.async.commit_group;\" ::: \"memory\");", effect = true)
     public static void commit() {
