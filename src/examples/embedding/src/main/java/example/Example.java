@@ -7,7 +7,10 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
 import java.util.SplittableRandom;
 
-/** One causal attention call: 2 heads, 64 tokens, head dim 16. Start it with {@code --add-modules jdk.incubator.vector}. */
+/**
+ * One causal attention call: 2 heads, 64 tokens, head dim 16. Start it with
+ * {@code --add-exports=java.base/jdk.internal.module=ALL-UNNAMED}, by which {@code jvm} loads the Vector API.
+ */
 public final class Example {
     public static void main(String[] args) {
         float[] values = new float[2 * 64 * 16];

@@ -58,22 +58,17 @@ final class Connection implements AutoCloseable {
     }
 
     private int await(int readiness, Transfer transfer) throws IOException {
-        boolean interrupted = false;
-        try {
+        try (PutOffInterrupt interrupt = new PutOffInterrupt()) {
             int bytes;
             while ((bytes = transfer.attempt()) == 0) {
                 key.interestOps(readiness);
                 selector.select();
                 selector.selectedKeys().clear();
-                interrupted |= Thread.interrupted(); // else it would not wait
+                interrupt.again(); // else it would not wait
             }
             return bytes;
         } catch (CancelledKeyException | ClosedSelectorException e) {
             throw new IOException("closed by another thread", e);
-        } finally {
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
         }
     }
 

@@ -147,13 +147,8 @@ final class PartProcess implements AutoCloseable {
 
     /** An interrupt that was there before does not end the waiting, and stays set. */
     private boolean awaitEnd(long millis) {
-        boolean interrupted = Thread.interrupted();
-        try {
+        try (PutOffInterrupt _ = new PutOffInterrupt()) {
             return child.awaitEnd(millis);
-        } finally {
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
         }
     }
 
@@ -168,11 +163,9 @@ final class PartProcess implements AutoCloseable {
         } catch (IOException e) {
             // the process is ended below
         }
-        boolean interrupted = Thread.interrupted(); // else nobody waits for the end
-        child.close();
-        folder.close();
-        if (interrupted) {
-            Thread.currentThread().interrupt();
+        try (PutOffInterrupt _ = new PutOffInterrupt()) { // else nobody waits for the end
+            child.close();
+            folder.close();
         }
     }
 }

@@ -41,19 +41,14 @@ final class SharedMemory implements AutoCloseable {
     /** An interrupt closes the file, which is opened again then; it stays set. */
     private static MemorySegment map(Path file, long bytes, boolean writable, Arena arena) throws IOException {
         FileChannel.MapMode mode = writable ? FileChannel.MapMode.READ_WRITE : FileChannel.MapMode.READ_ONLY;
-        boolean interrupted = false;
-        try {
+        try (PutOffInterrupt interrupt = new PutOffInterrupt()) {
             while (true) {
                 try (FileChannel channel = writable ? FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)
                         : FileChannel.open(file, StandardOpenOption.READ)) {
                     return channel.map(mode, 0, bytes, arena);
                 } catch (ClosedByInterruptException e) {
-                    interrupted |= Thread.interrupted();
+                    interrupt.again();
                 }
-            }
-        } finally {
-            if (interrupted) {
-                Thread.currentThread().interrupt();
             }
         }
     }

@@ -13,11 +13,15 @@ import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /** Holds one device against float64: the test vectors, fresh random problems, and what gradients must agree with. */
 public final class Verification {
@@ -70,8 +74,8 @@ public final class Verification {
     }
 
     /**
-     * Runs one part of the cases: of every {@code parts} one, for cases that lie side by side cost about the same. All parts together are
-     * the whole, in the order of {@link #names}.
+     * Runs one part of the cases, those that share compiled kernels in one part. All parts together are the whole, in the order of
+     * {@link #names}.
      *
      * @param part from 0
      * @param parts how many there are
@@ -82,29 +86,78 @@ public final class Verification {
             outcomes.add(outcome);
             listener.accept(outcome);
         });
-        List<Runnable> cases = new ArrayList<>();
-        golden.forEach(one -> cases.add(() -> verification.golden(one)));
+        List<Case> cases = new ArrayList<>();
+        golden.forEach(one -> cases.add(new Case(false, one.inputs().shape(), () -> verification.golden(one))));
         Random random = new Random(seed);
         for (int n = 0; n < RANDOM_CASES; n++) {
             String name = RANDOM + n;
-            Random own = new Random(random.nextLong());
-            cases.add(() -> verification.random(name, own));
+            long own = random.nextLong();
+            cases.add(new Case(false, Drawn.of(new Random(own)).shape(), () -> verification.random(name, new Random(own))));
         }
         for (int n = 0; n < SMALL_CASES; n++) {
             String name = SMALL + n;
             boolean causal = n == 0;
-            Random own = new Random(random.nextLong());
-            cases.add(() -> verification.small(name, causal, own));
+            long own = random.nextLong();
+            cases.add(new Case(false, smallShape(causal, new Random(own)), () -> verification.small(name, causal, new Random(own))));
         }
         for (int n = 0; n < DECODE_CASES; n++) {
             String name = DECODE + n;
-            Random own = new Random(random.nextLong());
-            cases.add(() -> verification.decode(name, own));
+            long own = random.nextLong();
+            cases.add(new Case(true, decodeShape(new Random(own)), () -> verification.decode(name, new Random(own))));
         }
-        for (int n = part; n < cases.size(); n += parts) {
-            cases.get(n).run();
-        }
+        Case.shares(cases, parts).get(part).forEach(one -> one.check().run());
         return outcomes;
+    }
+
+    /** What kernels are compiled for depends on the head dims, which kernels pad to multiples of 32 or to powers of two. */
+    private record Case(boolean decodes, AttentionShape shape, Runnable check) {
+        /** What compiling a case's kernels costs, in cases whose kernels are there. */
+        private static final int COMPILATION = 8;
+
+        private List<Object> kernels() {
+            return List.of(decodes, padded(shape.headDim()), padded(shape.valueDim()));
+        }
+
+        private static List<Integer> padded(int dim) {
+            return List.of(Math.ceilDiv(dim, 32), 32 - Integer.numberOfLeadingZeros(Math.max(dim, 16) - 1));
+        }
+
+        /** All cases, in their order, in parts that cost about the same. */
+        static List<List<Case>> shares(List<Case> cases, int parts) {
+            Map<Object, List<Case>> groups = cases.stream().collect(Collectors.groupingBy(Case::kernels, LinkedHashMap::new, Collectors.toList()));
+            List<List<Case>> shares = Stream.generate(() -> (List<Case>) new ArrayList<Case>()).limit(parts).toList();
+            int[] costs = new int[parts];
+            groups.values().stream().sorted(Comparator.comparingInt(group -> -group.size())).forEach(group -> {
+                int least = IntStream.range(0, parts).boxed().min(Comparator.comparingInt(n -> costs[n])).orElseThrow();
+                shares.get(least).addAll(group);
+                costs[least] += COMPILATION + group.size();
+            });
+            shares.forEach(share -> share.sort(Comparator.comparingInt(cases::indexOf)));
+            return shares;
+        }
+    }
+
+    /** What is drawn first for a random problem. */
+    private record Drawn(AttentionShape shape, boolean causal) {
+        static Drawn of(Random random) {
+            int kvHeads = 1 + random.nextInt(2);
+            boolean causal = random.nextBoolean();
+            int keys = 1 + random.nextInt(300);
+            return new Drawn(new AttentionShape(1 + random.nextInt(2), kvHeads * (1 + random.nextInt(3)), kvHeads,
+                    causal ? 1 + random.nextInt(keys) : 1 + random.nextInt(200), keys, 8 + random.nextInt(121), 8 + random.nextInt(121)), causal);
+        }
+    }
+
+    private static AttentionShape smallShape(boolean causal, Random random) {
+        int keys = 5 + random.nextInt(30);
+        return new AttentionShape(1, 4, 2, causal ? 1 + random.nextInt(keys) : 1 + random.nextInt(30), keys, 4 + random.nextInt(12),
+                4 + random.nextInt(12));
+    }
+
+    private static AttentionShape decodeShape(Random random) {
+        int kvHeads = 1 + random.nextInt(2);
+        int dim = 8 << random.nextInt(5); // what matrix-free decoding takes everywhere
+        return new AttentionShape(1 + random.nextInt(2), kvHeads * (1 + random.nextInt(4)), kvHeads, 1, 1 + random.nextInt(500), dim, dim);
     }
 
     /** The names of all cases, in the order in which one run has them. */
@@ -118,9 +171,7 @@ public final class Verification {
 
     /** One query per head against a cache, which is what the forward pass gives for it. */
     private void decode(String name, Random random) {
-        int kvHeads = 1 + random.nextInt(2);
-        int dim = 8 << random.nextInt(5); // what matrix-free decoding takes everywhere
-        AttentionShape shape = new AttentionShape(1 + random.nextInt(2), kvHeads * (1 + random.nextInt(4)), kvHeads, 1, 1 + random.nextInt(500), dim, dim);
+        AttentionShape shape = decodeShape(random);
         LlaInputs inputs = RandomInputs.normal(shape, exact ? DataType.FLOAT64 : DataType.FLOAT32, random.nextLong());
         LlaOptions options = LlaOptions.defaults().withMaxIterations(256).withTolerance(FORWARD_TOLERANCE);
         double bar = exact ? 1e-6 : 1e-4; // a cache holds float32
@@ -160,11 +211,8 @@ public final class Verification {
     }
 
     private void random(String name, Random random) {
-        int kvHeads = 1 + random.nextInt(2);
-        boolean causal = random.nextBoolean();
-        int keys = 1 + random.nextInt(300);
-        AttentionShape shape = new AttentionShape(1 + random.nextInt(2), kvHeads * (1 + random.nextInt(3)), kvHeads,
-                causal ? 1 + random.nextInt(keys) : 1 + random.nextInt(200), keys, 8 + random.nextInt(121), 8 + random.nextInt(121));
+        Drawn drawn = Drawn.of(random);
+        AttentionShape shape = drawn.shape();
         LlaInputs inputs = RandomInputs.normal(shape, exact ? DataType.FLOAT64 : DataType.FLOAT32, random.nextLong());
         if (random.nextBoolean()) {
             Tensor ridge = Tensor.allocate(DataType.FLOAT32, shape.rowDims());
@@ -173,7 +221,7 @@ public final class Verification {
             }
             inputs = inputs.withRidge(ridge);
         }
-        LlaOptions options = LlaOptions.defaults().withCausal(causal).withMaxIterations(256)
+        LlaOptions options = LlaOptions.defaults().withCausal(drawn.causal()).withMaxIterations(256)
                 .withPreconditioner(random.nextBoolean() ? Preconditioner.JACOBI : Preconditioner.NONE);
         Tensor gradOutput = RandomInputs.gradient(shape);
         LlaResult want;
@@ -194,9 +242,7 @@ public final class Verification {
         if (!hasBackward) {
             return;
         }
-        int keys = 5 + random.nextInt(30);
-        AttentionShape shape = new AttentionShape(1, 4, 2, causal ? 1 + random.nextInt(keys) : 1 + random.nextInt(30), keys,
-                4 + random.nextInt(12), 4 + random.nextInt(12));
+        AttentionShape shape = smallShape(causal, random);
         DataType type = exact ? DataType.FLOAT64 : DataType.FLOAT32;
         LlaInputs inputs = RandomInputs.normal(shape, type, random.nextLong());
         Tensor ridge = Tensor.allocate(type, shape.rowDims());

@@ -28,7 +28,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** What devices do to a benchmark stays with the row that they did it in. */
-@Timeout(120)
+@Timeout(600)
 class BenchmarkRunTest {
     private static final Protocol QUICK = new Protocol(2, 0, 0.05, 60);
 

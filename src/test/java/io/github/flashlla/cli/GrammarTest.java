@@ -23,7 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
 
 /** One spelling for one thing, in every command. */
-@Timeout(120)
+@Timeout(600)
 class GrammarTest {
     @TempDir
     Path folder;

@@ -29,7 +29,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The program as people start it: {@code bin/flashlla} in a process of its own. */
-@Timeout(240)
+@Timeout(600)
 class LauncherIT {
     private static final Path ATTENTION = Launcher.ROOT.resolve("bench/data/attention");
 

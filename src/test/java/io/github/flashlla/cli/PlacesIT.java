@@ -19,7 +19,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** {@code bin/flashlla} where folders, locales, disks and files are not as it would like them. */
-@Timeout(240)
+@Timeout(600)
 class PlacesIT {
     private static final Path ARRAY = Launcher.ROOT.resolve("src/test/resources/golden/decode/q.npy");
 

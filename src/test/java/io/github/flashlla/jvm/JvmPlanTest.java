@@ -63,6 +63,7 @@ class JvmPlanTest {
         without.set(79);
         Tensor zeroed = gradOutput.copy();
         without.stream().forEach(row -> IntStream.range(0, 8).forEach(d -> zeroed.set(row * 8L + d, 0)));
+        assertTrue(JvmLoops.hasVectorModule());
         BlockLoops loops = vectors ? new VectorBlockLoops() : new ScalarBlockLoops();
         try (WorkerPool pool = new WorkerPool(2);
                 JvmPlan plan = new JvmPlan(new DeviceState("jvm"), pool, loops, SHAPE, LlaOptions.defaults().withKeepState(true), true)) {

@@ -1,6 +1,7 @@
 package io.github.flashlla.verify;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
@@ -27,6 +28,21 @@ class VerificationTest {
             assertEquals(names, whole.stream().map(Outcome::name).distinct().toList());
             assertEquals(List.of(), whole.stream().filter(outcome -> !outcome.ok()).toList());
         }
+    }
+
+    /** In JVMs of their own all parts begin at once, and each compiles what its cases need. */
+    @Test
+    void casesOfEqualHeadDimsAreInOnePart() {
+        List<String> decodes = new ArrayList<>();
+        try (Device device = Devices.open("jvm")) {
+            for (int part = 0; part < 8; part++) {
+                List<Outcome> outcomes = Verification.run(device, List.of(), 7, part, 8, _ -> { });
+                assertTrue(outcomes.stream().map(Outcome::name).distinct().count() <= 3, outcomes.toString());
+                outcomes.stream().filter(outcome -> outcome.pass().equals("decode")).map(outcome -> outcome.shape().headDim()).distinct()
+                        .map(dim -> "decode " + dim).forEach(decodes::add);
+            }
+        }
+        assertEquals(decodes.stream().distinct().toList(), decodes, "two parts compile the same");
     }
 
     private static String problem(Outcome outcome) {

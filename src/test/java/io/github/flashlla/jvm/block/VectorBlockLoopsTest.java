@@ -5,12 +5,19 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.flashlla.process.VectorModule;
 import java.util.Arrays;
 import java.util.Random;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 class VectorBlockLoopsTest {
     private static final int DIM = 12;
+
+    @BeforeAll
+    static void loadsVectors() {
+        assertTrue(VectorModule.isPresent(), "the tests run with " + VectorModule.FLAG);
+    }
 
     private final BlockLoops vector = new VectorBlockLoops();
     private final BlockLoops scalar = new ScalarBlockLoops();

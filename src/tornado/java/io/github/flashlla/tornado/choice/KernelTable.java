@@ -33,6 +33,8 @@ import io.github.flashlla.tornadovm.Pass;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
 
 /** Every kernel variant, and the choice among those of a pass: the first of the device's profile that suits and fits. */
@@ -54,6 +56,9 @@ public final class KernelTable {
     private static final String NO_SPANS = "its float16 kernels take no window and no packed sequences";
     /** What descriptions add where float16 was asked for and float32 is computed in. */
     public static final String IN_FLOAT32 = " Products are in float32: " + NO_SPANS + ".";
+
+    /** Devices of this process that {@link #computed} has written its note of: a layer stack makes many plans. */
+    private static final Set<String> NOTED = ConcurrentHashMap.newKeySet();
 
     private KernelTable() {}
 
@@ -88,7 +93,7 @@ public final class KernelTable {
 
     /**
      * The options that a problem is computed with: in float32 where float16 is asked for and its kernels take no window and no packed
-     * sequences, which a note on standard error then says.
+     * sequences, which a note on standard error says of a device's first such problem; descriptions say it of each.
      */
     public static LlaOptions computed(VariantDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged) {
         LlaOptions single = options.withPrecision(DataType.FLOAT32);
@@ -96,7 +101,10 @@ public final class KernelTable {
                 || !takes(device, shape, single, arranged)) {
             return options;
         }
-        System.err.println("note: " + device.info().name() + " computes " + shape + " in float32: " + NO_SPANS + ".");
+        if (NOTED.add(device.info().name())) {
+            System.err.println("note: " + device.info().name() + " computes " + shape + " in float32: " + NO_SPANS
+                    + ". Later ones of this kind are computed so without a note.");
+        }
         return single;
     }
 

@@ -67,6 +67,8 @@ record TileChecks(TileKernels run) {
                     run.pairs.get(3 * TileKernels.THREADS + t), 1e-4);
             assertEquals(t, run.pairs.get(4 * TileKernels.THREADS + t));
             assertEquals(run.numbers.get(t ^ 33), run.pairs.get(5 * TileKernels.THREADS + t));
+            assertEquals(run.numbers.get(t ^ 3), run.pairs.get(6 * TileKernels.THREADS + t));
+            assertEquals(run.numbers.get(t ^ 3), run.pairs.get(7 * TileKernels.THREADS + t));
             assertEquals(-t, run.written.get(8 * TileKernels.THREADS + 2 * t + 1).getFloat32());
             for (int i = 0; i < 4; i++) {
                 assertEquals((Float.floatToFloat16(t) & 0xffff) + i, run.written.get(8 * t + 2 * i).getHalfFloatValue() & 0xffff);

@@ -18,7 +18,7 @@ public final class TileKernels {
     final FloatArray scalars = poisoned(6 * THREADS);
     final FloatArray together = poisoned(6 * THREADS);
     final FloatArray products = poisoned(24 * THREADS);
-    final FloatArray pairs = poisoned(6 * THREADS);
+    final FloatArray pairs = poisoned(8 * THREADS);
     final HalfFloatArray written = new HalfFloatArray(10 * THREADS);
 
     TileKernels() {
@@ -96,10 +96,10 @@ public final class TileKernels {
         int lane = t & 31;
         int warp = t >> 5;
         for (int i = 0; i < 2; i++) {
-            for (int j = 0; j < 2; j++) {
-                int chunk = 4 * lane + 2 * i + j;
-                Tile.copy16(tile, base + 2048 * warp + 128 * (chunk >> 3) + ((chunk ^ (chunk >> 3)) & 7) * 16, in, 1024 * warp + 8 * chunk);
-            }
+            int chunk = 4 * lane + 2 * i;
+            int to = base + 2048 * warp + 128 * (chunk >> 3);
+            Tile.copy16(tile, to + ((chunk ^ (chunk >> 3)) & 7) * 16, in, 1024 * warp + 8 * chunk);
+            Tile.copy16(tile, to + (((chunk + 1) ^ (chunk >> 3)) & 7) * 16, in, 1024 * warp + 8 * chunk, 8);
             Tile.commit();
         }
         Tile.await(1);
@@ -168,5 +168,13 @@ public final class TileKernels {
         out.set(5 * THREADS + t, four[0]);
         Tile.storePair(halves, 8 * THREADS + 2 * t, half);
         out.set(4 * THREADS + t, Tile.low(Tile.loadPair(halves, 8 * THREADS + 2 * t)));
+        float[] row = new float[6];
+        int[] bits = new int[8];
+        Tile.load4(row, 0, in, t & -4);
+        Tile.loadBits4(bits, 1, in, t & -4);
+        if ((t & 3) == 0) {
+            Tile.store4(out, 6 * THREADS + t, row[5], row[4], row[1], row[0]);
+            Tile.storeBits4(out, 7 * THREADS + t, bits[7], bits[5], bits[3], bits[1]);
+        }
     }
 }

@@ -209,13 +209,13 @@ public final class TileBackwardGather {
         float ccB = 0f;
         float bbA = 0f;
         float bbB = 0f;
-        float[] mean = new float[4];
-        float[] zero = new float[4];
-        for (int i = 0; i < 4; i++) {
+        float[] mean = new float[8];
+        float[] zero = new float[8];
+        for (int i = 0; i < 8; i++) {
             zero[i] = 0f;
         }
         for (int n = 0; n < dims / 8; n++) {
-            int column = 8 * n + 2 * quad;
+            int column = TileRows.column(n, quad);
             for (int h = 0; h < 2; h++) {
                 float meanA = column + h < D ? kbar.get(atA * D + column + h) : 0f;
                 float meanB = column + h < D ? kbar.get(atB * D + column + h) : 0f;
@@ -230,12 +230,16 @@ public final class TileBackwardGather {
                 bbB += bB * bB;
                 acc[4 * n + h] = -cA;
                 acc[4 * n + 2 + h] = -cB;
-                mean[h] = meanA;
-                mean[2 + h] = meanB;
+                mean[4 * (n & 1) + h] = meanA;
+                mean[4 * (n & 1) + 2 + h] = meanB;
             }
-            TileRows.store(scratch, kbarAt, baseA, baseB, 8 * n, mean, 0, liveA, liveB);
-            TileRows.store(scratch, uAt, baseA, baseB, 8 * n, zero, 0, liveA, liveB);
-            TileRows.store(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+            if ((n & 1) != 0) {
+                if (D != dims) {
+                    TileRows.store(scratch, kbarAt, baseA, baseB, n >> 1, mean, 0, liveA, liveB);
+                }
+                TileRows.store(scratch, uAt, baseA, baseB, n >> 1, zero, 0, liveA, liveB);
+                TileRows.store(scratch, 0, baseA, baseB, n >> 1, acc, 4 * n - 4, liveA, liveB);
+            }
         }
         ccA = quadSum(ccA);
         ccB = quadSum(ccB);
@@ -246,7 +250,7 @@ public final class TileBackwardGather {
         pgA = quadSum(exact[2]);
         pgB = quadSum(exact[3]);
         float[] yk = new float[2];
-        TileRows.direction(qf, yk, acc, scratch, kbarAt, baseA, baseB, dims, DIRECTION_LENGTH, DIRECTION_LENGTH);
+        TileRows.direction(qf, yk, acc, kbar, scratch, kbarAt, baseA, baseB, D, dims, DIRECTION_LENGTH, DIRECTION_LENGTH);
         TileRows.storePairs(scratch, qf, 4 * rows * dims, baseA, baseB, dims, liveA, liveB);
         if (quad == 0) {
             int numbers = TileState.numbersAt(rows, dims);

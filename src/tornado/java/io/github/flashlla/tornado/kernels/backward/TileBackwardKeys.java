@@ -7,6 +7,7 @@ import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
 
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
+import io.github.flashlla.tornado.kernels.tile.TileRows;
 import io.github.flashlla.tornado.kernels.tile.TileState;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -163,7 +164,7 @@ public final class TileBackwardKeys {
         for (int n = 0; n < dims / 8; n++) {
             for (int i = 0; i < 4; i++) {
                 int key = keyA + 8 * (i >> 1);
-                int at = 8 * n + 2 * quad + (i & 1);
+                int at = TileRows.column(n, quad) + (i & 1);
                 if (key < Sk && at < D) {
                     dk.set((kvHead * Sk + key) * D + at, accK[4 * n + i] * back);
                 }

@@ -107,7 +107,7 @@ public final class TileBackwardQueries {
         float[] h = new float[8];
         float[] acc = new float[dims / 2];
         float[] total = new float[4];
-        float[] four = new float[4];
+        float[] four = new float[8];
         float[] startE = new float[4];
         float[] startH = new float[4];
         one[0] = Tile.opaque(0x3C003C00);
@@ -122,7 +122,7 @@ public final class TileBackwardQueries {
         float xxB = 0f;
         for (int n = 0; n < dims / 8; n++) {
             for (int i = 0; i < 2; i++) {
-                int column = 8 * n + 2 * quad + i;
+                int column = TileRows.column(n, quad) + i;
                 float xA = column < D ? x.get(atA * D + column) : 0f;
                 float xB = column < D ? x.get(atB * D + column) : 0f;
                 xxA += xA * xA;
@@ -144,8 +144,11 @@ public final class TileBackwardQueries {
         int leftUB = Tile.opaque(leftU + 8 * stride);
         for (int n = 0; n < dims / 8; n++) {
             int at = 4 * (n >> 1) + 2 * (n & 1);
-            int column = 8 * n + 2 * quad;
-            TileRows.load(four, 0, scratch, uAt, baseA, baseB, 8 * n);
+            int column = TileRows.column(n, quad);
+            int of = 4 * (n & 1);
+            if (of == 0) {
+                TileRows.load(four, 0, scratch, uAt, baseA, baseB, n >> 1);
+            }
             float xA0 = column < D ? x.get(hereA * D + column) : 0f;
             float xA1 = column + 1 < D ? x.get(hereA * D + column + 1) : 0f;
             float xB0 = column < D ? x.get(hereB * D + column) : 0f;
@@ -156,12 +159,12 @@ public final class TileBackwardQueries {
             float kB1 = column + 1 < D ? kbar.get(atB * D + column + 1) : 0f;
             xf[at] = Tile.half2(-xA0, -xA1);
             xf[at + 1] = Tile.half2(-xB0, -xB1);
-            uf[at] = Tile.half2(four[0], four[1]);
-            uf[at + 1] = Tile.half2(four[2], four[3]);
+            uf[at] = Tile.half2(four[of], four[of + 1]);
+            uf[at + 1] = Tile.half2(four[of + 2], four[of + 3]);
             int restXA = both > 0 ? left(-xA0, -xA1, xf[at]) : 0;
             int restXB = both > 0 ? left(-xB0, -xB1, xf[at + 1]) : 0;
-            int restUA = both > 0 ? left(four[0], four[1], uf[at]) : 0;
-            int restUB = both > 0 ? left(four[2], four[3], uf[at + 1]) : 0;
+            int restUA = both > 0 ? left(four[of], four[of + 1], uf[at]) : 0;
+            int restUB = both > 0 ? left(four[of + 2], four[of + 3], uf[at + 1]) : 0;
             xkA += (Tile.low(xf[at]) + Tile.low(restXA)) * kA0 + (Tile.high(xf[at]) + Tile.high(restXA)) * kA1;
             xkB += (Tile.low(xf[at + 1]) + Tile.low(restXB)) * kB0 + (Tile.high(xf[at + 1]) + Tile.high(restXB)) * kB1;
             ukA += (Tile.low(uf[at]) + Tile.low(restUA)) * kA0 + (Tile.high(uf[at]) + Tile.high(restUA)) * kA1;
@@ -170,8 +173,8 @@ public final class TileBackwardQueries {
             Tile.storePair(packed, leftXB + 8 * n, liveB != 0 ? restXB : 0);
             Tile.storePair(packed, leftUA + 8 * n, liveA != 0 ? restUA : 0);
             Tile.storePair(packed, leftUB + 8 * n, liveB != 0 ? restUB : 0);
-            uxA += four[0] * xA0 + four[1] * xA1;
-            uxB += four[2] * xB0 + four[3] * xB1;
+            uxA += four[of] * xA0 + four[of + 1] * xA1;
+            uxB += four[of + 2] * xB0 + four[of + 3] * xB1;
         }
         TileBackward.storeRows(packed, xf, rowsAt + TileBackward.X_ROWS * array, rowsAt + TileBackward.X_ROWS * array + 8 * stride, dims, liveA, liveB);
         TileBackward.storeRows(packed, uf, rowsAt + TileBackward.U_ROWS * array, rowsAt + TileBackward.U_ROWS * array + 8 * stride, dims, liveA, liveB);
@@ -237,16 +240,19 @@ public final class TileBackwardQueries {
         float scale = settings.get(TileState.SCALE);
         float back = Tile.exp2(-TileBackward.gradientShift(scratch, head, group, heads, Sq, dims, lane));
         for (int n = 0; n < dims / 8; n++) {
-            TileRows.load(four, 0, scratch, uAt, baseA, baseB, 8 * n);
+            int of = 4 * (n & 1);
+            if (of == 0) {
+                TileRows.load(four, 0, scratch, uAt, baseA, baseB, n >> 1);
+            }
             for (int i = 0; i < 2; i++) {
-                int column = 8 * n + 2 * quad + i;
+                int column = TileRows.column(n, quad) + i;
                 if (liveA != 0 && column < D) {
                     float sum = acc[4 * n + i] * TileBackward.UNSHIFT - muA * kbar.get(atA * D + column);
-                    dq.set(atA * D + column, (scale * sum - four[i]) * back);
+                    dq.set(atA * D + column, (scale * sum - four[of + i]) * back);
                 }
                 if (liveB != 0 && column < D) {
                     float sum = acc[4 * n + 2 + i] * TileBackward.UNSHIFT - muB * kbar.get(atB * D + column);
-                    dq.set(atB * D + column, (scale * sum - four[2 + i]) * back);
+                    dq.set(atB * D + column, (scale * sum - four[of + 2 + i]) * back);
                 }
             }
         }

@@ -85,12 +85,12 @@ public final class TileBackwardVariant implements BackwardVariant {
                 g -> g.task("lla_backward_gather", TileBackwardGather::gather, new KernelContext(), f.q(), b.g(), b.packed(), f.kbar(),
                         f.logSumExp(), f.ridge(), b.scratch(), sizes, settings, D, Dv, dims));
         tasks.task("lla_backward_solve", TaskAppender.groups(groups, TileState.THREADS),
-                g -> g.task("lla_backward_solve", TileSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), b.scratch(), sizes,
+                g -> g.task("lla_backward_solve", TileSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), f.kbar(), b.scratch(), sizes,
                         settings, D, dims, 0));
         tasks.task("lla_backward_list", TaskAppender.groups(groups, TileState.BLOCK),
                 g -> g.task("lla_backward_list", TileSolve::list, new KernelContext(), b.scratch(), sizes, dims));
         tasks.task("lla_backward_solve_left", TaskAppender.groups(groups, TileState.THREADS),
-                g -> g.task("lla_backward_solve_left", TileSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), b.scratch(), sizes,
+                g -> g.task("lla_backward_solve_left", TileSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), f.kbar(), b.scratch(), sizes,
                         settings, D, dims, 1));
         tasks.task("lla_backward_queries", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_backward_queries", TileBackwardQueries::queries, new KernelContext(), b.packed(), f.kbar(), f.x(), b.dq(),

@@ -16,7 +16,6 @@ import io.github.flashlla.tornado.kernels.tile.SplitPieces;
 import io.github.flashlla.tornado.kernels.tile.SplitRows;
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
-import io.github.flashlla.tornado.kernels.tile.TileRows;
 import io.github.flashlla.tornado.kernels.tile.TileState;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -295,8 +294,8 @@ public final class SplitMean {
         int aqAt = rows * dims;
         int xAt = 2 * rows * dims;
         int kbarAt = 3 * rows * dims;
-        int baseA = TileRows.base(atA, quad, dims);
-        int baseB = TileRows.base(atB, quad, dims);
+        int baseA = SplitRows.base(atA, quad, dims);
+        int baseB = SplitRows.base(atB, quad, dims);
         int centreRow = head / group;
         float f = 1f / c;
         float bbA = 0f;
@@ -331,8 +330,8 @@ public final class SplitMean {
                 acc2[4 * n + h] = aA;
                 acc2[4 * n + 2 + h] = aB;
             }
-            TileRows.store(scratch, kbarAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
-            TileRows.store(scratch, aqAt, baseA, baseB, 8 * n, acc2, 4 * n, liveA, liveB);
+            SplitRows.store(scratch, kbarAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+            SplitRows.store(scratch, aqAt, baseA, baseB, 8 * n, acc2, 4 * n, liveA, liveB);
         }
         bbA = quadSum(bbA);
         bbB = quadSum(bbB);
@@ -364,8 +363,8 @@ public final class SplitMean {
                 four[h] *= alphaA;
                 four[2 + h] *= alphaB;
             }
-            TileRows.store(scratch, xAt, baseA, baseB, 8 * n, four, 0, liveA, liveB);
-            TileRows.store(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+            SplitRows.store(scratch, xAt, baseA, baseB, 8 * n, four, 0, liveA, liveB);
+            SplitRows.store(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
         }
         rrA = quadSum(rrA);
         rrB = quadSum(rrB);

@@ -13,7 +13,6 @@ import io.github.flashlla.tornado.kernels.tile.SplitPieces;
 import io.github.flashlla.tornado.kernels.tile.SplitRows;
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
-import io.github.flashlla.tornado.kernels.tile.TileRows;
 import io.github.flashlla.tornado.kernels.tile.TileState;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
@@ -99,8 +98,8 @@ public final class SplitOutput {
         int numbers = TileState.numbersAt(rows, dims);
         int xAt = 2 * rows * dims;
         int kbarAt = 3 * rows * dims;
-        int baseA = TileRows.base(atA, quad, dims);
-        int baseB = TileRows.base(atB, quad, dims);
+        int baseA = SplitRows.base(atA, quad, dims);
+        int baseB = SplitRows.base(atB, quad, dims);
 
         int[] qf = new int[SplitPieces.rowRegisters(dims)];
         int[] y = new int[dims / 2];
@@ -130,8 +129,8 @@ public final class SplitOutput {
         float xxB = 0f;
         for (int n = 0; n < dims / 8; n++) {
             int column = 8 * n + 2 * quad;
-            TileRows.load(four, 0, scratch, xAt, baseA, baseB, 8 * n);
-            TileRows.load(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
+            SplitRows.load(four, 0, scratch, xAt, baseA, baseB, 8 * n);
+            SplitRows.load(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
             for (int h = 0; h < 2; h++) {
                 float middle = SplitPieces.element(centre, head / group, column + h, D);
                 if (liveA != 0 && column + h < D) {
@@ -153,7 +152,7 @@ public final class SplitOutput {
         int again = 1;
         for (int round = 0; round < ROUNDS && again != 0; round++) {
             for (int n = 0; n < dims / 8; n++) {
-                TileRows.load(xs, 4 * n, scratch, xAt, baseA, baseB, 8 * n);
+                SplitRows.load(xs, 4 * n, scratch, xAt, baseA, baseB, 8 * n);
             }
             SplitRows.split(y, yk, xs, scratch, kbarAt, baseA, baseB, dims, -scaleA, -scaleB, factor);
             TilePieces.start(starts, scaleA * factor + yk[0], scaleB * factor + yk[1]);

@@ -169,8 +169,8 @@ public final class SplitSolve {
                 if (active != 0) {
                     int hereA = Tile.opaque(atA); // or addresses of all that follows are kept in registers all along
                     int hereB = Tile.opaque(atB);
-                    int baseA = TileRows.base(hereA, quad, dims);
-                    int baseB = TileRows.base(hereB, quad, dims);
+                    int baseA = SplitRows.base(hereA, quad, dims);
+                    int baseB = SplitRows.base(hereB, quad, dims);
                     int numbersA = numbers + NUMBERS * hereA;
                     int numbersB = numbers + NUMBERS * hereB;
                     float sumA = quadSum(total[0]) * UNSHIFT;
@@ -184,8 +184,8 @@ public final class SplitSolve {
                     float ryB = 0f;
                     for (int n = 0; n < dims / 8; n++) {
                         SplitRows.numbers(ys, y, n, dims);
-                        TileRows.load(r, 4 * n, scratch, 0, baseA, baseB, 8 * n);
-                        TileRows.load(four, 0, scratch, kbarAt, baseA, baseB, 8 * n);
+                        SplitRows.load(r, 4 * n, scratch, 0, baseA, baseB, 8 * n);
+                        SplitRows.load(four, 0, scratch, kbarAt, baseA, baseB, 8 * n);
                         for (int h = 0; h < 2; h++) {
                             float ayA = acc[4 * n + h] * unscale - sumA * four[h] + lambdaA * ys[h];
                             float ayB = acc[4 * n + 2 + h] * unscale - sumB * four[2 + h] + lambdaB * ys[2 + h];
@@ -215,7 +215,7 @@ public final class SplitSolve {
                     float rrA = 0f;
                     float rrB = 0f;
                     for (int n = 0; n < dims / 8; n++) {
-                        TileRows.load(four, 0, scratch, aqAt, baseA, baseB, 8 * n);
+                        SplitRows.load(four, 0, scratch, aqAt, baseA, baseB, 8 * n);
                         for (int h = 0; h < 2; h++) {
                             float ayA = fineA != 0 ? acc[4 * n + h] : 0f;
                             float ayB = fineB != 0 ? acc[4 * n + 2 + h] : 0f;
@@ -230,7 +230,7 @@ public final class SplitSolve {
                         }
                     }
                     for (int n = 0; n < dims / 8; n++) { // all of x at once, before anything is written
-                        TileRows.load(acc, 4 * n, scratch, xAt, baseA, baseB, 8 * n);
+                        SplitRows.load(acc, 4 * n, scratch, xAt, baseA, baseB, 8 * n);
                     }
                     for (int n = 0; n < dims / 8; n++) {
                         SplitRows.numbers(ys, y, n, dims);
@@ -238,8 +238,8 @@ public final class SplitSolve {
                             acc[4 * n + h] += alphaA * ys[h];
                             acc[4 * n + 2 + h] += alphaB * ys[2 + h];
                         }
-                        TileRows.store(scratch, xAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
-                        TileRows.store(scratch, 0, baseA, baseB, 8 * n, r, 4 * n, liveA, liveB);
+                        SplitRows.store(scratch, xAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+                        SplitRows.store(scratch, 0, baseA, baseB, 8 * n, r, 4 * n, liveA, liveB);
                     }
                     rrA = quadSum(rrA);
                     rrB = quadSum(rrB);

@@ -92,10 +92,11 @@ public final class TileForward {
         int fourth = 0;
         if (row % padded < Sk) {
             int source = row / padded * Sk + row % padded;
-            first = TilePieces.pair(from, source, column, D, 1f);
-            second = TilePieces.pair(from, source, column + 2, D, 1f);
-            third = TilePieces.pair(from, source, column + 4, D, 1f);
-            fourth = TilePieces.pair(from, source, column + 6, D, 1f);
+            int dimension = TilePieces.dimension(column);
+            first = TilePieces.pair(from, source, dimension, D, 1f);
+            second = TilePieces.pair(from, source, dimension + 4, D, 1f);
+            third = TilePieces.pair(from, source, dimension + 8, D, 1f);
+            fourth = TilePieces.pair(from, source, dimension + 12, D, 1f);
         }
         Tile.store16(packed, 8 * at, first, second, third, fourth);
     }
@@ -118,7 +119,7 @@ public final class TileForward {
         Tile.align(tile, 1024);
         int base = Tile.address(tile);
         int stride = dims <= 64 ? 64 : 128;
-        int keys = dims <= 64 ? 64 : 32;
+        int keys = TileState.keys(dims);
         int pieceBytes = 32 * stride;
 
         int tid = ctx.localIdx;
@@ -255,7 +256,7 @@ public final class TileForward {
         float qaA = 0f;
         float qaB = 0f;
         for (int n = 0; n < dims / 8; n++) {
-            int column = 8 * n + 2 * quad;
+            int column = TileRows.column(n, quad);
             int pairA = qf[4 * (n >> 1) + 2 * (n & 1)];
             int pairB = qf[4 * (n >> 1) + 2 * (n & 1) + 1];
             for (int h = 0; h < 2; h++) {
@@ -267,10 +268,10 @@ public final class TileForward {
                 float aB = f * (acc2[4 * n + 2 + h] * inverseB - zB * meanB) + lambdaB * qB;
                 float bA = seesA > 0 ? meanA - qA : 0f;
                 float bB = seesB > 0 ? meanB - qB : 0f;
-                if (liveA != 0 && column + h < D) {
+                if (liveA != 0 && D != dims && column + h < D) {
                     kbar.set(atA * D + column + h, meanA);
                 }
-                if (liveB != 0 && column + h < D) {
+                if (liveB != 0 && D != dims && column + h < D) {
                     kbar.set(atB * D + column + h, meanB);
                 }
                 bbA += bA * bA;
@@ -284,9 +285,13 @@ public final class TileForward {
                 acc2[4 * n + h] = aA;
                 acc2[4 * n + 2 + h] = aB;
             }
-            TileRows.store(scratch, kbarAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
-            TileRows.store(scratch, aqAt, baseA, baseB, 8 * n, acc2, 4 * n, liveA, liveB);
         }
+        if (D == dims) {
+            TileRows.storeAll(kbar, 0, baseA, baseB, acc, dims, liveA, liveB);
+        } else {
+            TileRows.storeAll(scratch, kbarAt, baseA, baseB, acc, dims, liveA, liveB);
+        }
+        TileRows.storeAll(scratch, aqAt, baseA, baseB, acc2, dims, liveA, liveB);
         bbA = quadSum(bbA);
         bbB = quadSum(bbB);
         qbA = quadSum(qbA);
@@ -302,11 +307,14 @@ public final class TileForward {
         for (int n = 0; n < dims / 8; n++) {
             int pairA = qf[4 * (n >> 1) + 2 * (n & 1)];
             int pairB = qf[4 * (n >> 1) + 2 * (n & 1) + 1];
-            s[0] = alphaA * Tile.low(pairA);
-            s[1] = alphaA * Tile.high(pairA);
-            s[2] = alphaB * Tile.low(pairB);
-            s[3] = alphaB * Tile.high(pairB);
-            TileRows.store(scratch, xAt, baseA, baseB, 8 * n, s, 0, liveA, liveB);
+            int at = 4 * (n & 1);
+            s[at] = alphaA * Tile.low(pairA);
+            s[at + 1] = alphaA * Tile.high(pairA);
+            s[at + 2] = alphaB * Tile.low(pairB);
+            s[at + 3] = alphaB * Tile.high(pairB);
+            if (at != 0) {
+                TileRows.store(scratch, xAt, baseA, baseB, n >> 1, s, 0, liveA, liveB);
+            }
             for (int h = 0; h < 2; h++) {
                 float qA = h == 0 ? Tile.low(pairA) : Tile.high(pairA);
                 float qB = h == 0 ? Tile.low(pairB) : Tile.high(pairB);
@@ -319,8 +327,8 @@ public final class TileForward {
                 acc[4 * n + h] = rA;
                 acc[4 * n + 2 + h] = rB;
             }
-            TileRows.store(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
         }
+        TileRows.storeAll(scratch, 0, baseA, baseB, acc, dims, liveA, liveB);
         rrA = quadSum(rrA);
         rrB = quadSum(rrB);
         raA = quadSum(raA);
@@ -331,7 +339,7 @@ public final class TileForward {
         float[] yk = new float[2];
         float targetA = TileState.target(bbA, lambdaA, settings.get(TOLERANCE));
         float targetB = TileState.target(bbB, lambdaB, settings.get(TOLERANCE));
-        TileRows.direction(qf, yk, acc, scratch, kbarAt, baseA, baseB, dims,
+        TileRows.direction(qf, yk, acc, kbar, scratch, kbarAt, baseA, baseB, D, dims,
                 rrA <= targetA ? 0f : DIRECTION_LENGTH, rrB <= targetB ? 0f : DIRECTION_LENGTH);
         TileRows.storePairs(scratch, qf, 4 * rows * dims, baseA, baseB, dims, liveA, liveB);
         if (quad == 0) {

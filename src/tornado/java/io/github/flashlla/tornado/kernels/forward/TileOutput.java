@@ -39,12 +39,13 @@ public final class TileOutput {
      *
      * @param q (B,H,Sq,D)
      * @param packed from {@link TileForward#pack}
+     * @param kbar (B,H,Sq,D)
      * @param x out (B,H,Sq,D)
      * @param stats out (B,H,Sq,2): iterations behind the first step, relative residual
      * @param o out (B,H,Sq,Dv)
      * @param scratch as {@link TileState} has it
      */
-    public static void output(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray x, FloatArray stats, FloatArray o,
+    public static void output(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray kbar, FloatArray x, FloatArray stats, FloatArray o,
             FloatArray scratch, IntArray sizes, FloatArray settings, int D, int Dv, int dims, int dimsV) {
         Tile.launchBounds(THREADS, dims + dimsV <= 128 ? 3 : 2);
         int[] tile = ctx.allocateIntLocalArray(8192); // two tiles of keys and of values
@@ -98,45 +99,61 @@ public final class TileOutput {
         float[] s = new float[8];
         float[] u = new float[8];
         float[] acc = new float[dimsV / 2];
-        float[] four = new float[4];
-        float[] mean = new float[4];
+        float[] mean = new float[8];
         float[] starts = new float[4];
         TilePieces.loadRows(qf, q, atA, atB, quad, D, dims, 1f);
         float mA = scratch.get(numbers + NUMBERS * atA + REFERENCE);
         float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE);
-        float xxA = 0f;
-        float xxB = 0f;
-        for (int n = 0; n < dims / 8; n++) {
-            int column = 8 * n + 2 * quad;
-            TileRows.load(four, 0, scratch, xAt, baseA, baseB, 8 * n);
-            for (int h = 0; h < 2; h++) {
-                if (liveA != 0 && column + h < D) {
-                    x.set(atA * D + column + h, four[h]);
-                }
-                if (liveB != 0 && column + h < D) {
-                    x.set(atB * D + column + h, four[2 + h]);
-                }
-            }
-            xxA += four[0] * four[0] + four[1] * four[1];
-            xxB += four[2] * four[2] + four[3] * four[3];
-        }
-        xxA = quadSum(xxA);
-        xxB = quadSum(xxB);
-        float scaleA = xxA > LONGEST * LONGEST ? LONGEST * Tile.rsqrt(xxA) : 1f;
-        float scaleB = xxB > LONGEST * LONGEST ? LONGEST * Tile.rsqrt(xxB) : 1f;
-        int both = Tile.any(Math.max(xxA, xxB) > LONGEST * LONGEST ? 1 : 0);
+        float[] all = new float[dims / 2];
+        float scaleA = 1f;
+        float scaleB = 1f;
+        int both = 0;
         int again = 1;
         for (int round = 0; round < ROUNDS && again != 0; round++) {
+            if (tiles > 0) {
+                TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
+                TilePieces.copyTile(tile, base + 8192, packed, fromV, tid, keys, strideV);
+            }
+            Tile.commit();
+            // all of x at once, before anything is written
+            TileRows.loadAll(all, scratch, xAt, baseA, baseB, dims);
+            if (round == 0) {
+                float xxA = 0f;
+                float xxB = 0f;
+                if (D == dims) {
+                    TileRows.storeAll(x, 0, baseA, baseB, all, dims, liveA, liveB);
+                }
+                for (int n = 0; n < dims / 8; n++) {
+                    int column = TileRows.column(n, quad);
+                    for (int h = 0; h < 2; h++) {
+                        if (liveA != 0 && D != dims && column + h < D) {
+                            x.set(atA * D + column + h, all[4 * n + h]);
+                        }
+                        if (liveB != 0 && D != dims && column + h < D) {
+                            x.set(atB * D + column + h, all[4 * n + 2 + h]);
+                        }
+                    }
+                    xxA += all[4 * n] * all[4 * n] + all[4 * n + 1] * all[4 * n + 1];
+                    xxB += all[4 * n + 2] * all[4 * n + 2] + all[4 * n + 3] * all[4 * n + 3];
+                }
+                xxA = quadSum(xxA);
+                xxB = quadSum(xxB);
+                scaleA = xxA > LONGEST * LONGEST ? LONGEST * Tile.rsqrt(xxA) : 1f;
+                scaleB = xxB > LONGEST * LONGEST ? LONGEST * Tile.rsqrt(xxB) : 1f;
+                both = Tile.any(Math.max(xxA, xxB) > LONGEST * LONGEST ? 1 : 0);
+            }
             float sumA = 0f;
             float sumB = 0f;
             for (int n = 0; n < dims / 8; n++) {
                 int at = 4 * (n >> 1) + 2 * (n & 1);
-                TileRows.load(four, 0, scratch, xAt, baseA, baseB, 8 * n);
-                TileRows.load(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
-                float a0 = -scaleA * four[0];
-                float a1 = -scaleA * four[1];
-                float b0 = -scaleB * four[2];
-                float b1 = -scaleB * four[3];
+                int of = 4 * (n & 1);
+                if (of == 0) {
+                    TileRows.loadMean(mean, 0, kbar, scratch, kbarAt, baseA, baseB, n >> 1, D, dims);
+                }
+                float a0 = -scaleA * all[4 * n];
+                float a1 = -scaleA * all[4 * n + 1];
+                float b0 = -scaleB * all[4 * n + 2];
+                float b1 = -scaleB * all[4 * n + 3];
                 int pairA = Tile.half2(a0, a1);
                 int pairB = Tile.half2(b0, b1);
                 int restA = both != 0 ? Tile.half2(a0 - Tile.low(pairA), a1 - Tile.high(pairA)) : 0;
@@ -145,8 +162,8 @@ public final class TileOutput {
                 y[at + 1] = pairB;
                 rest[at] = restA;
                 rest[at + 1] = restB;
-                sumA += (Tile.low(pairA) + Tile.low(restA)) * mean[0] + (Tile.high(pairA) + Tile.high(restA)) * mean[1];
-                sumB += (Tile.low(pairB) + Tile.low(restB)) * mean[2] + (Tile.high(pairB) + Tile.high(restB)) * mean[3];
+                sumA += (Tile.low(pairA) + Tile.low(restA)) * mean[of] + (Tile.high(pairA) + Tile.high(restA)) * mean[of + 1];
+                sumB += (Tile.low(pairB) + Tile.low(restB)) * mean[of + 2] + (Tile.high(pairB) + Tile.high(restB)) * mean[of + 3];
             }
             TilePieces.start(starts, scaleA - quadSum(sumA), scaleB - quadSum(sumB));
             int scoreAt = base + TilePieces.scoreByte(lane, stride);
@@ -154,19 +171,17 @@ public final class TileOutput {
             for (int i = 0; i < dimsV / 2; i++) {
                 acc[i] = 0f;
             }
-            ctx.localBarrier();
-            TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
-            TilePieces.copyTile(tile, base + 8192, packed, fromV, tid, keys, strideV);
-            Tile.commit();
+            int buffer = 16384;
             for (int t = 0; t < tiles; t++) {
                 Tile.await(0);
                 ctx.localBarrier();
-                int buffer = (t & 1) << 14;
+                int free = base + buffer; // the tile before this one's
+                buffer = buffer == 16384 ? 0 : 16384;
                 if (t + 1 < tiles) {
-                    TilePieces.copyTile(tile, base + (16384 - buffer), packed, from + (t + 1) * keys * stride, tid, keys, stride);
-                    TilePieces.copyTile(tile, base + (16384 - buffer) + 8192, packed, fromV + (t + 1) * keys * strideV, tid, keys, strideV);
-                    Tile.commit();
+                    TilePieces.copyTile(tile, free, packed, from + (t + 1) * keys * stride, tid, keys, stride);
+                    TilePieces.copyTile(tile, free + 8192, packed, fromV + (t + 1) * keys * strideV, tid, keys, strideV);
                 }
+                Tile.commit();
                 int key = t * keys;
                 int whole = key + keys <= low && both == 0 ? 1 : 0;
                 if (whole != 0) {
@@ -201,18 +216,25 @@ public final class TileOutput {
             scaleA *= again != 0 && badA > 0f ? SHORTER : 1f;
             scaleB *= again != 0 && badB > 0f ? SHORTER : 1f;
         }
+        int ofA = TileRows.base(atA, quad, dimsV);
+        int ofB = TileRows.base(atB, quad, dimsV);
         float unscaleA = UNSHIFT / scaleA;
         float unscaleB = UNSHIFT / scaleB;
         for (int n = 0; n < dimsV / 8; n++) {
-            int column = 8 * n + 2 * quad;
+            int column = TileRows.column(n, quad);
             for (int h = 0; h < 2; h++) {
-                if (liveA != 0 && column + h < Dv) {
-                    o.set(atA * Dv + column + h, acc[4 * n + h] * unscaleA);
+                acc[4 * n + h] *= unscaleA;
+                acc[4 * n + 2 + h] *= unscaleB;
+                if (liveA != 0 && Dv != dimsV && column + h < Dv) {
+                    o.set(atA * Dv + column + h, acc[4 * n + h]);
                 }
-                if (liveB != 0 && column + h < Dv) {
-                    o.set(atB * Dv + column + h, acc[4 * n + 2 + h] * unscaleB);
+                if (liveB != 0 && Dv != dimsV && column + h < Dv) {
+                    o.set(atB * Dv + column + h, acc[4 * n + 2 + h]);
                 }
             }
+        }
+        if (Dv == dimsV) {
+            TileRows.storeAll(o, 0, ofA, ofB, acc, dimsV, liveA, liveB);
         }
         if (quad == 0) {
             if (liveA != 0) {

@@ -54,17 +54,18 @@ public final class TileSolve {
      * @param q (B,H,Sq,D)
      * @param packed from {@link TileForward#pack}
      * @param ridge (B,H,Sq)
+     * @param kbar (B,H,Sq,D)
      * @param scratch as {@link TileState} has it
      * @param listed 1 for the rows of the list, 0 for all
      */
-    public static void solve(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray scratch, IntArray sizes,
+    public static void solve(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray kbar, FloatArray scratch, IntArray sizes,
             FloatArray settings, int D, int dims, int listed) {
         Tile.launchBounds(THREADS, dims <= 64 ? 3 : 2);
         int[] tile = ctx.allocateIntLocalArray(4096); // two tiles
         Tile.align(tile, 1024);
         int base = Tile.address(tile);
         int stride = dims <= 64 ? 64 : 128;
-        int keys = dims <= 64 ? 64 : 32;
+        int keys = TileState.keys(dims);
         int pieceBytes = 32 * stride;
 
         int tid = ctx.localIdx;
@@ -117,8 +118,12 @@ public final class TileSolve {
             float[] r = new float[dims / 2];
             float[] total = new float[4];
             float[] yk = new float[2];
-            float[] four = new float[4];
+            float[] four = new float[8];
+            float[] mean = new float[8];
             float[] starts = new float[4];
+            TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
+            Tile.commit();
+            int buffer = 8192;
             TilePieces.loadRows(qf, q, atA, atB, quad, D, dims, 1f);
             TileRows.loadPairs(y, scratch, yAt, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), dims);
             one[0] = Tile.opaque(0x3C003C00);
@@ -129,6 +134,11 @@ public final class TileSolve {
             float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE);
             yk[0] = scratch.get(numbers + NUMBERS * atA + YKBAR);
             yk[1] = scratch.get(numbers + NUMBERS * atB + YKBAR);
+            float[] ry = new float[2];
+            int startA = TileRows.base(atA, quad, dims);
+            int startB = TileRows.base(atB, quad, dims);
+            TileRows.loadAll(r, scratch, 0, startA, startB, dims);
+            TileRows.dot(ry, r, y, dims);
             int goesOnA = goesOn(scratch, numbers + NUMBERS * atA, most) * liveA;
             int goesOnB = goesOn(scratch, numbers + NUMBERS * atB, most) * liveB;
             int left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
@@ -143,16 +153,13 @@ public final class TileSolve {
                     total[i] = 0f;
                 }
                 TilePieces.start(starts, yk[0], yk[1]);
-                TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
-                Tile.commit();
                 for (int t = 0; t < tiles; t++) {
                     Tile.await(0);
                     ctx.localBarrier();
-                    int buffer = (t & 1) << 13;
-                    if (t + 1 < tiles) {
-                        TilePieces.copyTile(tile, base + (8192 - buffer), packed, from + (t + 1) * keys * stride, tid, keys, stride);
-                        Tile.commit();
-                    }
+                    int next = t + 1 < tiles ? t + 1 : 0; // behind the last one the next sweep's first
+                    TilePieces.copyTile(tile, base + buffer, packed, from + next * keys * stride, tid, keys, stride);
+                    buffer = 8192 - buffer;
+                    Tile.commit();
                     int key = t * keys;
                     int whole = key + keys <= low ? active : 0;
                     if (whole != 0) {
@@ -182,37 +189,27 @@ public final class TileSolve {
                     float lambdaB = ridge.get(hereB);
                     float yayA = 0f;
                     float yayB = 0f;
-                    float ryA = 0f;
-                    float ryB = 0f;
                     for (int n = 0; n < dims / 8; n++) {
                         int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
                         int pairB = y[4 * (n >> 1) + 2 * (n & 1) + 1];
-                        TileRows.load(r, 4 * n, scratch, 0, baseA, baseB, 8 * n);
-                        TileRows.load(four, 0, scratch, kbarAt, baseA, baseB, 8 * n);
                         for (int h = 0; h < 2; h++) {
                             float yA = h == 0 ? Tile.low(pairA) : Tile.high(pairA);
                             float yB = h == 0 ? Tile.low(pairB) : Tile.high(pairB);
-                            float ayA = acc[4 * n + h] * UNSHIFT - sumA * four[h] + lambdaA * yA;
-                            float ayB = acc[4 * n + 2 + h] * UNSHIFT - sumB * four[2 + h] + lambdaB * yB;
-                            yayA += yA * ayA;
-                            yayB += yB * ayB;
-                            ryA += yA * r[4 * n + h];
-                            ryB += yB * r[4 * n + 2 + h];
-                            acc[4 * n + h] = ayA;
-                            acc[4 * n + 2 + h] = ayB;
+                            acc[4 * n + h] = acc[4 * n + h] * UNSHIFT + lambdaA * yA;
+                            acc[4 * n + 2 + h] = acc[4 * n + 2 + h] * UNSHIFT + lambdaB * yB;
+                            yayA += yA * acc[4 * n + h];
+                            yayB += yB * acc[4 * n + 2 + h];
                         }
                     }
-                    yayA = quadSum(yayA);
-                    yayB = quadSum(yayB);
-                    ryA = quadSum(ryA);
-                    ryB = quadSum(ryB);
+                    yayA = quadSum(yayA) + sumA * yk[0];
+                    yayB = quadSum(yayB) + sumB * yk[1];
                     // where a weight was beyond float16, a sum is not finite: the same direction again, and shorter
                     int fineA = Math.abs(yayA) < FINITE ? 1 : 0;
                     int fineB = Math.abs(yayB) < FINITE ? 1 : 0;
                     float inverseA = fineA != 0 && yayA > 0f ? 1f / yayA : 0f;
                     float inverseB = fineB != 0 && yayB > 0f ? 1f / yayB : 0f;
-                    float alphaA = goesOnA != 0 && fineA != 0 ? ryA * inverseA : 0f;
-                    float alphaB = goesOnB != 0 && fineB != 0 ? ryB * inverseB : 0f;
+                    float alphaA = goesOnA != 0 && fineA != 0 ? ry[0] * inverseA : 0f;
+                    float alphaB = goesOnB != 0 && fineB != 0 ? ry[1] * inverseB : 0f;
                     float rayA = 0f;
                     float rayB = 0f;
                     float raqA = 0f;
@@ -220,53 +217,68 @@ public final class TileSolve {
                     float rrA = 0f;
                     float rrB = 0f;
                     for (int n = 0; n < dims / 8; n++) {
-                        TileRows.load(four, 0, scratch, aqAt, baseA, baseB, 8 * n);
+                        int at = 4 * (n & 1);
+                        if (at == 0) {
+                            TileRows.load(r, 4 * n, scratch, 0, baseA, baseB, n >> 1);
+                            TileRows.loadMean(mean, 0, kbar, scratch, kbarAt, baseA, baseB, n >> 1, D, dims);
+                            TileRows.load(four, 0, scratch, aqAt, baseA, baseB, n >> 1);
+                        }
                         for (int h = 0; h < 2; h++) {
-                            float ayA = fineA != 0 ? acc[4 * n + h] : 0f;
-                            float ayB = fineB != 0 ? acc[4 * n + 2 + h] : 0f;
+                            float ayA = fineA != 0 ? acc[4 * n + h] - sumA * mean[at + h] : 0f;
+                            float ayB = fineB != 0 ? acc[4 * n + 2 + h] - sumB * mean[at + 2 + h] : 0f;
                             r[4 * n + h] -= alphaA * ayA;
                             r[4 * n + 2 + h] -= alphaB * ayB;
                             rrA += r[4 * n + h] * r[4 * n + h];
                             rrB += r[4 * n + 2 + h] * r[4 * n + 2 + h];
                             rayA += r[4 * n + h] * ayA;
                             rayB += r[4 * n + 2 + h] * ayB;
-                            raqA += r[4 * n + h] * four[h];
-                            raqB += r[4 * n + 2 + h] * four[2 + h];
+                            raqA += r[4 * n + h] * four[at + h];
+                            raqB += r[4 * n + 2 + h] * four[at + 2 + h];
                         }
                     }
-                    for (int n = 0; n < dims / 8; n++) { // all of x at once, before anything is written
-                        TileRows.load(acc, 4 * n, scratch, xAt, baseA, baseB, 8 * n);
-                    }
-                    TileRows.subtract(acc, y, -alphaA, -alphaB, dims);
-                    for (int n = 0; n < dims / 8; n++) {
-                        TileRows.store(scratch, xAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
-                        TileRows.store(scratch, 0, baseA, baseB, 8 * n, r, 4 * n, liveA, liveB);
-                    }
-                    rrA = quadSum(rrA);
-                    rrB = quadSum(rrB);
-                    rayA = quadSum(rayA);
-                    rayB = quadSum(rayB);
-                    raqA = quadSum(raqA);
-                    raqB = quadSum(raqB);
+                    TileRows.loadAll(acc, scratch, xAt, baseA, baseB, dims);
                     int countA = (int) scratch.get(numbersA + COUNT) + goesOnA;
                     int countB = (int) scratch.get(numbersB + COUNT) + goesOnB;
                     float lengthA = scratch.get(numbersA + LENGTH) * (fineA != 0 ? 1f : SHORTER);
                     float lengthB = scratch.get(numbersB + LENGTH) * (fineB != 0 ? 1f : SHORTER);
                     float qaqA = scratch.get(numbersA + QAQ);
                     float qaqB = scratch.get(numbersB + QAQ);
-                    Tile.warpBarrier();
+                    float targetA = scratch.get(numbersA + TARGET);
+                    float targetB = scratch.get(numbersB + TARGET);
+                    float largestA = scratch.get(numbersA + LARGEST);
+                    float largestB = scratch.get(numbersB + LARGEST);
+                    TileRows.subtract(acc, y, -alphaA, -alphaB, dims);
+                    TileRows.storeAll(scratch, xAt, baseA, baseB, acc, dims, liveA, liveB);
+                    TileRows.storeAll(scratch, 0, baseA, baseB, r, dims, liveA, liveB);
+                    rrA = quadSum(rrA);
+                    rrB = quadSum(rrB);
+                    rayA = quadSum(rayA);
+                    rayB = quadSum(rayB);
+                    raqA = quadSum(raqA);
+                    raqB = quadSum(raqB);
                     if (quad == 0) {
-                        keep(scratch, numbersA, rrA, countA, lengthA, goesOnA);
-                        keep(scratch, numbersB, rrB, countB, lengthB, goesOnB);
+                        keep(scratch, numbersA, rrA, largestA, countA, lengthA, goesOnA);
+                        keep(scratch, numbersB, rrB, largestB, countB, lengthB, goesOnB);
                     }
-                    Tile.warpBarrier();
-                    TileRows.combine(r, y, fineA, fineB, fineA == 0 ? -1f : countA == RESTART + 1 ? 0f : rayA * inverseA,
-                            fineB == 0 ? -1f : countB == RESTART + 1 ? 0f : rayB * inverseB, dims);
-                    TileRows.subtract(r, qf, qaqA > 0f && countA <= RESTART && fineA != 0 ? raqA / qaqA : 0f,
-                            qaqB > 0f && countB <= RESTART && fineB != 0 ? raqB / qaqB : 0f, dims);
-                    goesOnA *= goesOn(scratch, numbersA, most);
-                    goesOnB *= goesOn(scratch, numbersB, most);
-                    TileRows.direction(y, yk, r, scratch, kbarAt, baseA, baseB, dims, lengthA * goesOnA, lengthB * goesOnB);
+                    float ofYA = fineA == 0 ? -1f : countA == RESTART + 1 ? 0f : rayA * inverseA;
+                    float ofYB = fineB == 0 ? -1f : countB == RESTART + 1 ? 0f : rayB * inverseB;
+                    float ofQA = qaqA > 0f && countA <= RESTART && fineA != 0 ? raqA / qaqA : 0f;
+                    float ofQB = qaqB > 0f && countB <= RESTART && fineB != 0 ? raqB / qaqB : 0f;
+                    goesOnA *= rrA <= targetA || countA >= most ? 0 : 1;
+                    goesOnB *= rrB <= targetB || countB >= most ? 0 : 1;
+                    for (int i = 0; i < dims / 2; i++) {
+                        acc[i] = r[i];
+                    }
+                    TileRows.combine(acc, y, fineA, fineB, ofYA, ofYB, dims);
+                    TileRows.subtract(acc, qf, ofQA, ofQB, dims);
+                    TileRows.direction(y, acc, dims, lengthA * goesOnA, lengthB * goesOnB);
+                    TileRows.dot(ry, r, y, dims);
+                    for (int m = 0; m < dims / 16; m++) {
+                        TileRows.loadMean(acc, 8 * m, kbar, scratch, kbarAt, baseA, baseB, m, D, dims);
+                    }
+                    TileRows.dot(yk, acc, y, dims);
+                    yk[0] = -yk[0];
+                    yk[1] = -yk[1];
                 }
                 left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
             }
@@ -293,9 +305,14 @@ public final class TileSolve {
     }
 
     static void keep(FloatArray scratch, int numbers, float rr, int count, float length, int goesOn) {
+        keep(scratch, numbers, rr, scratch.get(numbers + LARGEST), count, length, goesOn);
+    }
+
+    /** Where a row went on: its r.r, the largest before, iterations and length of y. */
+    private static void keep(FloatArray scratch, int numbers, float rr, float largest, int count, float length, int goesOn) {
         if (goesOn != 0) {
             scratch.set(numbers + RR, rr);
-            scratch.set(numbers + LARGEST, Math.max(rr, scratch.get(numbers + LARGEST)));
+            scratch.set(numbers + LARGEST, Math.max(rr, largest));
             scratch.set(numbers + COUNT, count);
             scratch.set(numbers + LENGTH, length);
         }

@@ -8,6 +8,7 @@ import static io.github.flashlla.tornado.kernels.tile.TilePieces.exponent;
 import io.github.flashlla.tornado.kernels.forward.TileForward;
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
+import io.github.flashlla.tornado.kernels.tile.TileRows;
 import io.github.flashlla.tornado.kernels.tile.TileState;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -243,7 +244,7 @@ public final class TileSoftmax {
     /** This lane's part of a row, two of every 8 sums, where the row is one of the head's. */
     private static void store(FloatArray o, float[] acc, int h, int row, boolean live, int quad, float inverse, int Dv, int dimsV) {
         for (int n = 0; n < dimsV / 8; n++) {
-            int column = 8 * n + 2 * quad;
+            int column = TileRows.column(n, quad);
             if (live && column < Dv) {
                 o.set(row * Dv + column, acc[4 * n + h] * inverse);
             }

@@ -123,11 +123,31 @@ public final class SplitRows {
             y[at + 1] = pairB;
             y[dims / 4 + at] = SplitPieces.rest(pairA, a0, a1);
             y[dims / 4 + at + 1] = SplitPieces.rest(pairB, b0, b1);
-            TileRows.load(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
+            load(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
             ykA += a0 * mean[0] + a1 * mean[1];
             ykB += b0 * mean[2] + b1 * mean[3];
         }
         yk[0] = -times * quadSum(ykA);
         yk[1] = -times * quadSum(ykB);
+    }
+
+    /** Where a row's numbers of this lane start, two of every 8; opaque, so that what lies behind is at constants from it. */
+    public static int base(int row, int quad, int dims) {
+        return Tile.opaque(row * dims + 2 * quad);
+    }
+
+    /** Four numbers, two of each row; only of rows that are {@code live}. */
+    public static void store(FloatArray scratch, int array, int baseA, int baseB, int column, float[] from, int n, int liveA, int liveB) {
+        if (liveA != 0) {
+            Tile.store2(scratch, array + baseA + column, from[n], from[n + 1]);
+        }
+        if (liveB != 0) {
+            Tile.store2(scratch, array + baseB + column, from[n + 2], from[n + 3]);
+        }
+    }
+
+    public static void load(float[] to, int n, FloatArray scratch, int array, int baseA, int baseB, int column) {
+        Tile.load2(to, n, scratch, array + baseA + column);
+        Tile.load2(to, n + 2, scratch, array + baseB + column);
     }
 }

@@ -179,6 +179,13 @@ public final class Tile {
         Warp.current().copy16(tile, address, from, element);
     }
 
+    /** The same, from {@code ahead} elements behind {@code element}: where that is a constant, copies share an address. */
+    @CudaC(value = "asm volatile(\"cp.async.cg.shared.global [%0], [%1], 16;\" :: \"r\"($1), \"l\"((char *) $2 + 16 + 2ll * $3 + 2ll * $4)"
+            + " : \"memory\");", effect = true, reads = 2)
+    public static void copy16(int[] tile, int address, HalfFloatArray from, int element, int ahead) {
+        Warp.current().copy16(tile, address, from, element + ahead);
+    }
+
     /** 4 floats, from an element that is a multiple of 4; else as above. */
     @CudaC(value = "asm volatile(\"cp.async.cg.shared.global [%0], [%1], 16;\" :: \"r\"($1), \"l\"((char *) $2 + 16 + 4ll * $3)"
             + " : \"memory\");", effect = true, reads = 2)
@@ -236,6 +243,25 @@ public final class Tile {
         to.set(element + 1, second);
     }
 
+    /** to[at], to[at+1], to[at+4] and to[at+5] = four elements, the first of an index that is a multiple of 4. */
+    @CudaC(value = "asm volatile(\"ld.global.v4.f32 {%0,%1,%2,%3}, [%4];\" : \"=f\"($0[$1]), \"=f\"($0[$1 + 1]), \"=f\"($0[$1 + 4]),"
+            + " \"=f\"($0[$1 + 5]) : \"l\"((char *) $2 + 16 + 4ll * $3) : \"memory\");", effect = true, reads = 2)
+    public static void load4(float[] to, int at, FloatArray from, int element) {
+        for (int i = 0; i < 4; i++) {
+            to[at + 2 * (i & 2) + (i & 1)] = from.get(element + i);
+        }
+    }
+
+    /** Four elements, the first of an index that is a multiple of 4. */
+    @CudaC(value = "asm volatile(\"st.global.v4.f32 [%0], {%1,%2,%3,%4};\" :: \"l\"((char *) $0 + 16 + 4ll * $1), \"f\"($2), \"f\"($3), \"f\"($4),"
+            + " \"f\"($5) : \"memory\");", effect = true, writes = 0)
+    public static void store4(FloatArray to, int element, float first, float second, float third, float fourth) {
+        to.set(element, first);
+        to.set(element + 1, second);
+        to.set(element + 2, third);
+        to.set(element + 3, fourth);
+    }
+
     /** 8 float16, two in each int, from an index that is a multiple of 8. */
     @CudaC(value = "asm volatile(\"st.global.v4.b32 [%0], {%1,%2,%3,%4};\" :: \"l\"((char *) $0 + 16 + 2ll * $1), \"r\"($2), \"r\"($3), \"r\"($4),"
             + " \"r\"($5) : \"memory\");", effect = true, writes = 0)
@@ -258,6 +284,25 @@ public final class Tile {
             effect = true, writes = 0)
     public static void storeBits(FloatArray to, int element, int bits) {
         to.getSegmentWithHeader().set(ValueLayout.JAVA_INT_UNALIGNED, TornadoNativeArray.ARRAY_HEADER + 4L * element, bits);
+    }
+
+    /** to[at], to[at+2], to[at+4] and to[at+6] = the bits of four elements, the first of an index that is a multiple of 4. */
+    @CudaC(value = "asm volatile(\"ld.global.v4.b32 {%0,%1,%2,%3}, [%4];\" : \"=r\"($0[$1]), \"=r\"($0[$1 + 2]), \"=r\"($0[$1 + 4]),"
+            + " \"=r\"($0[$1 + 6]) : \"l\"((char *) $2 + 16 + 4ll * $3) : \"memory\");", effect = true, reads = 2)
+    public static void loadBits4(int[] to, int at, FloatArray from, int element) {
+        for (int i = 0; i < 4; i++) {
+            to[at + 2 * i] = loadBits(from, element + i);
+        }
+    }
+
+    /** Four elements by their bits, the first of an index that is a multiple of 4. */
+    @CudaC(value = "asm volatile(\"st.global.v4.b32 [%0], {%1,%2,%3,%4};\" :: \"l\"((char *) $0 + 16 + 4ll * $1), \"r\"($2), \"r\"($3), \"r\"($4),"
+            + " \"r\"($5) : \"memory\");", effect = true, writes = 0)
+    public static void storeBits4(FloatArray to, int element, int first, int second, int third, int fourth) {
+        storeBits(to, element, first);
+        storeBits(to, element + 1, second);
+        storeBits(to, element + 2, third);
+        storeBits(to, element + 3, fourth);
     }
 
     /** Two float16 from an even index. */

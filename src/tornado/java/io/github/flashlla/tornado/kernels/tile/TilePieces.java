@@ -23,6 +23,14 @@ public final class TilePieces {
 
     private TilePieces() {}
 
+    /**
+     * The dimension that is at a column of packed keys and values, and of a fragment: within each 16 they are moved, so that the numbers of a
+     * lane, in columns 2t, 2t + 1, 2t + 8 and 2t + 9, are four dimensions in a row, 4t to 4t + 3.
+     */
+    public static int dimension(int column) {
+        return (column & -16) + 4 * ((column & 7) >> 1) + 2 * ((column >> 3) & 1) + (column & 1);
+    }
+
     /** float16 elements from row to row of packed keys or values. */
     public static int stride(int dims) {
         return dims <= 64 ? 64 : 128;
@@ -47,7 +55,7 @@ public final class TilePieces {
         int chunk = tid % chunks;
         int to = address + row * 2 * stride + ((chunk ^ (row & 7)) << 4);
         for (int i = 0; i < keys * chunks / TileState.THREADS; i++) {
-            Tile.copy16(tile, to + i * 2048, packed, from + 8 * tid + i * 1024);
+            Tile.copy16(tile, to + i * 2048, packed, from + 8 * tid, i * 1024);
         }
     }
 
@@ -133,7 +141,12 @@ public final class TilePieces {
 
     /** w = 2^e u with e = s c - m, as A of the sums. */
     public static void weights(int[] w, float[] s, float[] u, float c, float mA, float mB, int key, int seesA, int seesB) {
-        for (int n = 0; n < 2; n++) {
+        weights(w, 0, s, u, c, mA, mB, key, seesA, seesB);
+    }
+
+    /** The same of piece {@code from / 2}. */
+    public static void weights(int[] w, int from, float[] s, float[] u, float c, float mA, float mB, int key, int seesA, int seesB) {
+        for (int n = from; n < from + 2; n++) {
             float a0 = exponent(s[4 * n], c, mA, key + 8 * n, seesA);
             float a1 = exponent(s[4 * n + 1], c, mA, key + 8 * n + 1, seesA);
             float b0 = exponent(s[4 * n + 2], c, mB, key + 8 * n, seesB);
@@ -145,7 +158,12 @@ public final class TilePieces {
 
     /** w = 2^e and w2 = e 2^e. */
     public static void weightsOfMean(int[] w, int[] w2, float[] s, float c, float mA, float mB, int key, int seesA, int seesB) {
-        for (int n = 0; n < 2; n++) {
+        weightsOfMean(w, w2, 0, s, c, mA, mB, key, seesA, seesB);
+    }
+
+    /** The same of piece {@code from / 2}. */
+    public static void weightsOfMean(int[] w, int[] w2, int from, float[] s, float c, float mA, float mB, int key, int seesA, int seesB) {
+        for (int n = from; n < from + 2; n++) {
             float a0 = exponent(s[4 * n], c, mA, key + 8 * n, seesA);
             float a1 = exponent(s[4 * n + 1], c, mA, key + 8 * n + 1, seesA);
             float b0 = exponent(s[4 * n + 2], c, mB, key + 8 * n, seesB);
@@ -212,11 +230,28 @@ public final class TilePieces {
     /** A lane's part of two rows of q, as A of S, so many times what they are. */
     public static void loadRows(int[] fragment, FloatArray q, int atA, int atB, int quad, int D, int dims,
             float times) {
+        if (D == dims) {
+            float[] four = new float[8];
+            int baseA = Tile.opaque(atA * dims + 4 * quad);
+            int baseB = Tile.opaque(atB * dims + 4 * quad);
+            for (int k = 0; k < dims / 16; k++) {
+                Tile.load4(four, 0, q, baseA + 16 * k);
+                Tile.load4(four, 2, q, baseB + 16 * k);
+                for (int i = 0; i < 4; i++) {
+                    fragment[4 * k + i] = Tile.half2(four[4 * (i >> 1) + 2 * (i & 1)] * times, four[4 * (i >> 1) + 2 * (i & 1) + 1] * times);
+                }
+            }
+        } else {
+            loadRaggedRows(fragment, q, atA, atB, quad, D, dims, times);
+        }
+    }
+
+    private static void loadRaggedRows(int[] fragment, FloatArray q, int atA, int atB, int quad, int D, int dims, float times) {
         for (int k = 0; k < dims / 16; k++) {
-            fragment[4 * k] = pair(q, atA, 16 * k + 2 * quad, D, times);
-            fragment[4 * k + 1] = pair(q, atB, 16 * k + 2 * quad, D, times);
-            fragment[4 * k + 2] = pair(q, atA, 16 * k + 8 + 2 * quad, D, times);
-            fragment[4 * k + 3] = pair(q, atB, 16 * k + 8 + 2 * quad, D, times);
+            fragment[4 * k] = pair(q, atA, 16 * k + 4 * quad, D, times);
+            fragment[4 * k + 1] = pair(q, atB, 16 * k + 4 * quad, D, times);
+            fragment[4 * k + 2] = pair(q, atA, 16 * k + 4 * quad + 2, D, times);
+            fragment[4 * k + 3] = pair(q, atB, 16 * k + 4 * quad + 2, D, times);
         }
     }
 }

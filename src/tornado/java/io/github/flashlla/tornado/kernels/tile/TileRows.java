@@ -13,44 +13,84 @@ public final class TileRows {
 
     private TileRows() {}
 
+    /**
+     * Which dimension the first of a lane's two numbers in columns 8n to 8n+7 of a fragment is: {@link TilePieces#dimension}, so that a lane
+     * has four in a row of every 16.
+     */
+    public static int column(int n, int quad) {
+        return 16 * (n >> 1) + 4 * quad + 2 * (n & 1);
+    }
+
     /** Where a row's numbers of this lane start; opaque, so that what lies behind is at constants from it. */
     public static int base(int row, int quad, int dims) {
-        return Tile.opaque(row * dims + 2 * quad);
+        return Tile.opaque(row * dims + 4 * quad);
     }
 
-    /** Four numbers, two of each row; only of rows that are {@code live}. */
-    public static void store(FloatArray scratch, int array, int baseA, int baseB, int column, float[] from, int n, int liveA, int liveB) {
+    /** What a lane has of 16 dimensions, the {@code m}-th so many, four numbers of each row, as sums have them; only of rows that are {@code live}. */
+    public static void store(FloatArray scratch, int array, int baseA, int baseB, int m, float[] from, int at, int liveA, int liveB) {
         if (liveA != 0) {
-            Tile.store2(scratch, array + baseA + column, from[n], from[n + 1]);
+            Tile.store4(scratch, array + baseA + 16 * m, from[at], from[at + 1], from[at + 4], from[at + 5]);
         }
         if (liveB != 0) {
-            Tile.store2(scratch, array + baseB + column, from[n + 2], from[n + 3]);
+            Tile.store4(scratch, array + baseB + 16 * m, from[at + 2], from[at + 3], from[at + 6], from[at + 7]);
         }
     }
 
-    public static void load(float[] to, int n, FloatArray scratch, int array, int baseA, int baseB, int column) {
-        Tile.load2(to, n, scratch, array + baseA + column);
-        Tile.load2(to, n + 2, scratch, array + baseB + column);
+    public static void load(float[] to, int at, FloatArray scratch, int array, int baseA, int baseB, int m) {
+        Tile.load4(to, at, scratch, array + baseA + 16 * m);
+        Tile.load4(to, at + 2, scratch, array + baseB + 16 * m);
     }
 
+    /** {@link #load} of kbar: the result itself, or what scratch has of it where its rows are padded. */
+    public static void loadMean(float[] to, int at, FloatArray kbar, FloatArray scratch, int kbarAt, int baseA, int baseB, int m, int D, int dims) {
+        if (D == dims) {
+            load(to, at, kbar, 0, baseA, baseB, m);
+        } else {
+            load(to, at, scratch, kbarAt, baseA, baseB, m);
+        }
+    }
+
+    /** All of two rows, as sums have them. */
+    public static void loadAll(float[] to, FloatArray scratch, int array, int baseA, int baseB, int dims) {
+        for (int m = 0; m < dims / 16; m++) {
+            load(to, 8 * m, scratch, array, baseA, baseB, m);
+        }
+    }
+
+    /** The way back, to rows that are {@code live}. */
+    public static void storeAll(FloatArray scratch, int array, int baseA, int baseB, float[] from, int dims, int liveA, int liveB) {
+        for (int m = 0; m < dims / 16; m++) {
+            store(scratch, array, baseA, baseB, m, from, 8 * m, liveA, liveB);
+        }
+    }
+
+    /** Pairs of float16, four of a lane in a row. */
     public static void storePairs(FloatArray scratch, int[] y, int array, int baseA, int baseB, int dims, int liveA, int liveB) {
-        for (int n = 0; n < dims / 8; n++) {
-            int at = 4 * (n >> 1) + 2 * (n & 1);
+        for (int n = 0; n < dims / 32; n++) {
             if (liveA != 0) {
-                Tile.storeBits(scratch, array + (baseA >> 1) + 4 * n, y[at]);
+                storeFour(scratch, array + pairs(baseA, dims) + 16 * n, y, 8 * n);
             }
             if (liveB != 0) {
-                Tile.storeBits(scratch, array + (baseB >> 1) + 4 * n, y[at + 1]);
+                storeFour(scratch, array + pairs(baseB, dims) + 16 * n, y, 8 * n + 1);
             }
         }
+    }
+
+    private static void storeFour(FloatArray scratch, int element, int[] y, int at) {
+        Tile.storeBits4(scratch, element, y[at], y[at + 2], y[at + 4], y[at + 6]);
     }
 
     public static void loadPairs(int[] y, FloatArray scratch, int array, int baseA, int baseB, int dims) {
-        for (int n = 0; n < dims / 8; n++) {
-            int at = 4 * (n >> 1) + 2 * (n & 1);
-            y[at] = Tile.loadBits(scratch, array + (baseA >> 1) + 4 * n);
-            y[at + 1] = Tile.loadBits(scratch, array + (baseB >> 1) + 4 * n);
+        for (int n = 0; n < dims / 32; n++) {
+            Tile.loadBits4(y, 8 * n, scratch, array + pairs(baseA, dims) + 16 * n);
+            Tile.loadBits4(y, 8 * n + 1, scratch, array + pairs(baseB, dims) + 16 * n);
         }
+    }
+
+    /** Where a lane's pairs of a row start: (row dims) / 2 + 4 quad, of row dims + 4 quad. */
+    private static int pairs(int base, int dims) {
+        int quad = base & 15;
+        return (base - quad) / 2 + quad;
     }
 
     /** A row by its place: itself, or what the list has there; the last one for places behind it. */
@@ -79,8 +119,40 @@ public final class TileRows {
         }
     }
 
+    /** d.y of each row. */
+    public static void dot(float[] of, float[] d, int[] y, int dims) {
+        float a = 0f;
+        float b = 0f;
+        for (int n = 0; n < dims / 8; n++) {
+            int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
+            int pairB = y[4 * (n >> 1) + 2 * (n & 1) + 1];
+            a += d[4 * n] * Tile.low(pairA) + d[4 * n + 1] * Tile.high(pairA);
+            b += d[4 * n + 2] * Tile.low(pairB) + d[4 * n + 3] * Tile.high(pairB);
+        }
+        of[0] = quadSum(a);
+        of[1] = quadSum(b);
+    }
+
+    /** y = d at these lengths, rounded; 0 where the length is. */
+    public static void direction(int[] y, float[] d, int dims, float lengthA, float lengthB) {
+        float ddA = 0f;
+        float ddB = 0f;
+        for (int n = 0; n < dims / 8; n++) {
+            ddA += d[4 * n] * d[4 * n] + d[4 * n + 1] * d[4 * n + 1];
+            ddB += d[4 * n + 2] * d[4 * n + 2] + d[4 * n + 3] * d[4 * n + 3];
+        }
+        ddA = quadSum(ddA);
+        ddB = quadSum(ddB);
+        float scaleA = ddA > TINY ? lengthA * Tile.rsqrt(ddA) : 0f;
+        float scaleB = ddB > TINY ? lengthB * Tile.rsqrt(ddB) : 0f;
+        for (int n = 0; n < dims / 8; n++) {
+            y[4 * (n >> 1) + 2 * (n & 1)] = Tile.half2(d[4 * n] * scaleA, d[4 * n + 1] * scaleA);
+            y[4 * (n >> 1) + 2 * (n & 1) + 1] = Tile.half2(d[4 * n + 2] * scaleB, d[4 * n + 3] * scaleB);
+        }
+    }
+
     /** y = d at these lengths, rounded; 0 where the length is; and yk = -y.kbar of what was rounded. */
-    public static void direction(int[] y, float[] yk, float[] d, FloatArray scratch, int kbarAt, int baseA, int baseB, int dims, float lengthA,
+    public static void direction(int[] y, float[] yk, float[] d, FloatArray kbar, FloatArray scratch, int kbarAt, int baseA, int baseB, int D, int dims, float lengthA,
             float lengthB) {
         float ddA = 0f;
         float ddB = 0f;
@@ -92,7 +164,7 @@ public final class TileRows {
         ddB = quadSum(ddB);
         float scaleA = ddA > TINY ? lengthA * Tile.rsqrt(ddA) : 0f;
         float scaleB = ddB > TINY ? lengthB * Tile.rsqrt(ddB) : 0f;
-        float[] mean = new float[4];
+        float[] mean = new float[8];
         float ykA = 0f;
         float ykB = 0f;
         for (int n = 0; n < dims / 8; n++) {
@@ -100,9 +172,12 @@ public final class TileRows {
             int pairB = Tile.half2(d[4 * n + 2] * scaleB, d[4 * n + 3] * scaleB);
             y[4 * (n >> 1) + 2 * (n & 1)] = pairA;
             y[4 * (n >> 1) + 2 * (n & 1) + 1] = pairB;
-            load(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
-            ykA += Tile.low(pairA) * mean[0] + Tile.high(pairA) * mean[1];
-            ykB += Tile.low(pairB) * mean[2] + Tile.high(pairB) * mean[3];
+            int at = 4 * (n & 1);
+            if (at == 0) {
+                loadMean(mean, 0, kbar, scratch, kbarAt, baseA, baseB, n >> 1, D, dims);
+            }
+            ykA += Tile.low(pairA) * mean[at] + Tile.high(pairA) * mean[at + 1];
+            ykB += Tile.low(pairB) * mean[at + 2] + Tile.high(pairB) * mean[at + 3];
         }
         yk[0] = -quadSum(ykA);
         yk[1] = -quadSum(ykB);
