@@ -134,7 +134,7 @@ public final class TileSolve {
             float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE);
             yk[0] = scratch.get(numbers + NUMBERS * atA + YKBAR);
             yk[1] = scratch.get(numbers + NUMBERS * atB + YKBAR);
-            float[] ry = new float[2];
+            float[] ry = new float[2]; // r.y
             int startA = TileRows.base(atA, quad, dims);
             int startB = TileRows.base(atB, quad, dims);
             TileRows.loadAll(r, scratch, 0, startA, startB, dims);
@@ -236,7 +236,7 @@ public final class TileSolve {
                             raqB += r[4 * n + 2 + h] * four[at + 2 + h];
                         }
                     }
-                    TileRows.loadAll(acc, scratch, xAt, baseA, baseB, dims);
+                    TileRows.loadAll(acc, scratch, xAt, baseA, baseB, dims); // before anything is written
                     int countA = (int) scratch.get(numbersA + COUNT) + goesOnA;
                     int countB = (int) scratch.get(numbersB + COUNT) + goesOnB;
                     float lengthA = scratch.get(numbersA + LENGTH) * (fineA != 0 ? 1f : SHORTER);
@@ -282,6 +282,7 @@ public final class TileSolve {
                 }
                 left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
             }
+            Tile.await(0); // the tile that no sweep came for
             if (quad == 0) {
                 if (liveA != 0) {
                     scratch.set(numbers + NUMBERS * atA + YKBAR, yk[0]);
