@@ -71,6 +71,16 @@ public class GeneratedSourceTest {
         assertServesEveryLength(said);
     }
 
+    /** The capacity is one that a cache's layout does not round up. A virtual device runs nothing, so that the step fails behind its kernels. */
+    @Test
+    void decode() throws Exception {
+        String said = new TornadoChild(folder, Backend.CUDA).virtual("GPU").flag("-Dtornado.printKernel=True")
+                .run(FaultScenarios.class, "decodeOneAfterTheOther", "cuda:0", LENGTH, "64", "1");
+        String sources = said.substring(0, said.lastIndexOf('\n'));
+        assertEquals(List.of("append", "gather", "begin", "multiply", "advance", "multiply", "advance", "output", "merge"), entries(sources));
+        assertServesEveryLength(sources);
+    }
+
     /** A length that is compiled in is there as a number. */
     private static void assertServesEveryLength(String said) {
         List<String> lines = said.lines().filter(line -> line.contains(LENGTH)).toList();

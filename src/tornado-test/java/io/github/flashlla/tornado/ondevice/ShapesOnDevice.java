@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
+import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.DecodePlan;
 import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
@@ -24,6 +25,8 @@ import io.github.flashlla.verify.RandomInputs;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Kernels take lengths, heads and settings from memory: what was compiled for one shape computes any other. */
 public class ShapesOnDevice {
@@ -87,21 +90,23 @@ public class ShapesOnDevice {
         }
     }
 
-    /** A cache like one before it. Of {@code LifecycleContract}'s shape, for which most kernels are compiled. */
-    @Test
-    void anotherCacheOfAShapeCompilesNothing() {
-        KvCacheShape shape = new KvCacheShape(1, 1, 400, 16, 16, DataType.FLOAT32);
-        decode(shape, 2, 200);
+    /** With other lengths, batches, heads and tolerances; as many query heads share a key/value head as before. */
+    @ParameterizedTest
+    @EnumSource(names = {"COVARIANCE", "MATRIX_FREE"})
+    void anotherCacheCompilesNothing(DecodeMethod method) {
+        decode(new KvCacheShape(1, 1, 400, 16, 16, DataType.FLOAT32), 2, 200, 1e-4, method);
         long before = compilations();
-        decode(shape, 2, 290);
+        decode(new KvCacheShape(1, 1, 400, 16, 16, DataType.FLOAT32), 2, 290, 1e-4, method);
+        decode(new KvCacheShape(3, 2, 1000, 16, 16, DataType.FLOAT32), 4, 700, 3e-4, method);
+        decode(new KvCacheShape(2, 1, 3000, 16, 16, DataType.FLOAT32), 2, 2999, 1e-4, method);
         assertEquals(before, compilations());
     }
 
-    private static void decode(KvCacheShape shape, int heads, int tokens) {
-        LlaOptions options = LlaOptions.defaults();
+    private static void decode(KvCacheShape shape, int heads, int tokens, double tolerance, DecodeMethod method) {
+        LlaOptions options = LlaOptions.defaults().withTolerance(tolerance);
         AttentionShape step = new AttentionShape(shape.batch(), heads, shape.kvHeads(), 1, tokens, shape.headDim(), shape.valueDim());
         LlaInputs inputs = RandomInputs.normal(step, DataType.FLOAT32, 5);
-        try (KvCache cache = device.kvCache(shape); DecodePlan plan = cache.decodePlan(heads, options)) {
+        try (KvCache cache = device.kvCache(shape); DecodePlan plan = cache.decodePlan(heads, options, method)) {
             cache.append(inputs.k(), inputs.v());
             LlaResult result = plan.newResult();
             plan.decode(inputs.q(), result);

@@ -225,7 +225,7 @@ public final class CompilerQuirkKernels {
         out.set(ctx.globalIdx, tile[ctx.localIdx]);
     }
 
-    /** Sizes from an array, as decode kernels would have them. */
+    /** Divides by a number from an array, which might be 0, and uses the context behind that. */
     public static void sizesFromMemory(KernelContext ctx, FloatArray in, FloatArray out) {
         float[] tile = ctx.allocateFloatLocalArray(THREADS);
         int size = (int) in.get(THREADS);

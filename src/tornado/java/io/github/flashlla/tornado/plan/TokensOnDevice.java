@@ -52,14 +52,15 @@ final class TokensOnDevice {
         KvCacheShape c = cache.shape();
         CacheRows k = cache.k();
         CacheRows v = cache.v();
+        IntArray sizes = IntArray.fromElements(target.getSize(), cache.rowsPerSequence(), c.kvHeads());
         TaskGraph appending = new TaskGraph(name)
-                .transferToDevice(FIRST_EXECUTION, k.single, k.half, v.single, v.half)
+                .transferToDevice(FIRST_EXECUTION, k.single, k.half, v.single, v.half, sizes)
                 .transferToDevice(EVERY_EXECUTION, target, stagedK.single, stagedK.half, stagedV.single, stagedV.half);
         int elements = target.getSize() * c.kvHeads() * Math.max(c.headDim(), c.valueDim());
         new TaskAppender(entry, appending, grids).task("append", TaskAppender.groups(Math.ceilDiv(elements, 64), 64),
                 graph -> graph.task("append", CacheLayout::append, new KernelContext(), target, stagedK.single, stagedK.half,
-                        stagedV.single, stagedV.half, k.single, k.half, v.single, v.half, k.halves() ? 1 : 0, c.headDim(),
-                        c.valueDim(), cache.rowsPerSequence(), c.kvHeads()));
+                        stagedV.single, stagedV.half, k.single, k.half, v.single, v.half, sizes, k.halves() ? 1 : 0, c.headDim(),
+                        c.valueDim()));
         return appending.persistOnDevice(k.single, k.half, v.single, v.half).snapshot();
     }
 
@@ -75,7 +76,7 @@ final class TokensOnDevice {
             int length = cache.length(sequence);
             for (int token = first ? length : onDevice[sequence]; token < length; token++) {
                 cache.stage(sequence, token, stagedK, stagedV, row);
-                target.set(row++, sequence * cache.rowsPerSequence() + token);
+                target.set(row++, sequence * cache.shape().kvHeads() * cache.rowsPerSequence() + token);
                 if (row == target.getSize()) {
                     append(row, append);
                     row = 0;

@@ -113,7 +113,7 @@ final class TornadoPartialDecode implements PartialDecode, TornadoKvCache.Reader
                 .persistOnDevice(io.lengths(), io.scaledQ(), tasks.centre()); // the cache is handed on as it came
         TaskGraph weigh = new TaskGraph("llaWeigh" + number)
                 .consumeFromDevice("llaGather" + number, k.single, k.half, v.single, v.half, io.lengths(), io.scaledQ(), tasks.centre())
-                .transferToDevice(FIRST_EXECUTION, tasks.parts(), tasks.pages())
+                .transferToDevice(FIRST_EXECUTION, tasks.parts(), tasks.pages(), tasks.sizes())
                 .transferToDevice(EVERY_EXECUTION, solution, scales, io.o());
         tasks.appendOutput(new TaskAppender(entry, weigh, grids), solution, scales);
         weigh = weigh.transferToHost(EVERY_EXECUTION, io.o());

@@ -50,7 +50,9 @@ class TensorCoreDecodeOnJvm {
         int units = rows / hw;
         int capacity = Math.ceilDiv(length, 32) * 32;
         int finishing = Math.max(1, splits - 1);
-        int rooms = splits;
+        IntArray sizes = DecodeSizes.of(new AttentionShape(SEQUENCES, heads, kvHeads, 1, capacity, DIM, DIM), capacity, splits);
+        sizes.set(DecodeSizes.FINISHING_SPLITS, finishing);
+        FloatArray settings = DecodeSizes.settings(SCALE, TOLERANCE);
         FloatArray q = new FloatArray(rows * DIM);
         FloatArray scaledQ = new FloatArray(rows * DIM);
         for (int i = 0; i < q.getSize(); i++) {
@@ -66,7 +68,7 @@ class TensorCoreDecodeOnJvm {
         FloatArray sums = poisoned(rows * splits * (2 * DIM + 3));
         FloatArray state = poisoned(rows * CgDecodeState.VECTORS * DIM);
         FloatArray facts = poisoned(rows * CgDecodeState.FACTS);
-        FloatArray parts = poisoned(rows * rooms * (DIM + 1));
+        FloatArray parts = poisoned(rows * splits * (DIM + 1));
         FloatArray outputs = poisoned(rows * finishing * 2 * DIM);
         FloatArray scratch = poisoned(units * TensorCoreCgDecode.WARPS * splits * TensorCoreCgDecode.SCRATCH);
         FloatArray o = poisoned(rows * DIM);
@@ -75,19 +77,19 @@ class TensorCoreDecodeOnJvm {
         Method multiply = method("Multiply", "multiply");
         Method finish = method("Finish", "finish");
         JvmGroup.run(units * splits, TensorCoreCgDecode.THREADS,
-                ctx -> call(gather, ctx, k, scaledQ, lengths, sums, scratch, capacity, kvHeads, group, hw, splits));
-        JvmGroup.run(rows, 64, ctx -> CgDecodeSolve.begin(ctx, none, k, q, ridges, lengths, sums, state, facts, 1, DIM, capacity, heads,
-                group, splits, SCALE, TOLERANCE, LAUNCHED));
+                ctx -> call(gather, ctx, k, scaledQ, lengths, sums, scratch, sizes, hw));
+        JvmGroup.run(rows, 64, ctx -> CgDecodeSolve.begin(ctx, none, k, q, ridges, lengths, sums, state, facts, sizes, settings, 1, DIM,
+                LAUNCHED));
         for (int i = 0; i < LAUNCHED; i++) {
             int pass = i;
             JvmGroup.run(units * splits, TensorCoreCgDecode.THREADS, ctx -> call(multiply, ctx, k, scaledQ, lengths, state, facts, parts,
-                    scratch, capacity, kvHeads, group, hw, splits, rooms, pass));
+                    scratch, sizes, hw, pass));
             JvmGroup.run(units * finishing, TensorCoreCgDecode.WARPS * TensorCoreCgDecode.THREADS, ctx -> call(finish, ctx, k, v, scaledQ,
-                    lengths, state, facts, parts, outputs, scratch, capacity, kvHeads, group, hw, finishing, rooms, pass));
-            JvmGroup.run(rows, 64, ctx -> CgDecodeSolve.advance(ctx, q, ridges, parts, state, facts, DIM, hw, splits, finishing, TOLERANCE,
-                    pass, LAUNCHED));
+                    lengths, state, facts, parts, outputs, scratch, sizes, hw, pass));
+            JvmGroup.run(rows, 64, ctx -> CgDecodeSolve.advance(ctx, q, ridges, parts, state, facts, sizes, settings, DIM, hw, pass,
+                    LAUNCHED));
         }
-        JvmGroup.run(Math.ceilDiv(o.getSize(), 64), 64, ctx -> TensorCoreCgDecode.merge(ctx, outputs, facts, o, finishing));
+        JvmGroup.run(Math.ceilDiv(o.getSize(), 64), 64, ctx -> TensorCoreCgDecode.merge(ctx, outputs, facts, o, sizes));
         for (int sequence = 0; sequence < SEQUENCES; sequence++) {
             double error = error(sequence, heads, kvHeads, lengths.get(sequence), capacity, q, k, v, o);
             assertTrue(error <= 2e-4, "sequence " + sequence + ": error " + error);

@@ -132,23 +132,31 @@ public final class TileDecodeProblem {
         return 2 * problem.heads / hw;
     }
 
+    private IntArray sizes(int splits, int finishing) {
+        IntArray sizes = DecodeSizes.of(new AttentionShape(2, problem.heads, problem.kvHeads, 1, capacity, problem.dim, problem.dim), capacity, splits);
+        sizes.set(DecodeSizes.FINISHING_SPLITS, finishing);
+        return sizes;
+    }
+
     void runOnJvm() {
         int dim = problem.dim;
         int group = problem.heads / problem.kvHeads;
         int splits = problem.splits;
         int kv = problem.kvHeads;
         int stages = TileDecode.stages(dim);
+        FloatArray settings = DecodeSizes.settings(scale, TOLERANCE);
         JvmGroup.run(units() * splits, TileRing.THREADS, ctx -> TileDecode.gather(ctx, k, scaledQ, lengths, sums, capacity, kv, group, hw,
                 splits, dim, stages, TileDecode.groupsPerUnit(dim, hw)));
-        JvmGroup.run(2 * problem.heads, dim, ctx -> CgDecodeSolve.begin(ctx, none, k, q, ridges, lengths, sums, state, facts, 1, dim, capacity,
-                problem.heads, group, splits, scale, TOLERANCE, LAUNCHED));
+        JvmGroup.run(2 * problem.heads, dim, ctx -> CgDecodeSolve.begin(ctx, none, k, q, ridges, lengths, sums, state, facts, sizes(splits, splits),
+                settings, 1, dim, LAUNCHED));
         for (int i = 0; i < LAUNCHED; i++) {
             int pass = i;
             int most = i < 2 ? splits : rooms();
+            IntArray sizes = sizes(TileDecodePass.multiplying(most), most);
             JvmGroup.run(units() * most, TileRing.THREADS, ctx -> TileDecodePass.run(ctx, k, v, scaledQ, lengths, state, facts, parts, outputs,
                     capacity, kv, group, hw, most, rooms(), pass, dim, TileDecodePass.stages(dim), TileDecodePass.groupsPerUnit(dim, hw)));
-            JvmGroup.run(2 * problem.heads, dim, ctx -> CgDecodeSolve.advance(ctx, q, ridges, parts, state, facts, dim, hw,
-                    TileDecodePass.multiplying(most), most, TOLERANCE, pass, LAUNCHED));
+            JvmGroup.run(2 * problem.heads, dim, ctx -> CgDecodeSolve.advance(ctx, q, ridges, parts, state, facts, sizes, settings, dim, hw,
+                    pass, LAUNCHED));
         }
         JvmGroup.run((o.getSize() + 63) / 64, 64, ctx -> TileDecode.merge(ctx, outputs, facts, o, rooms(), dim));
     }

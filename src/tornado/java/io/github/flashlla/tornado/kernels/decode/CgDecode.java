@@ -69,12 +69,15 @@ public final class CgDecode {
      * @param lengths (B)
      * @param scores out, less c's
      * @param sums out (B*H,splits,2 D + 3): sum w z, sum w t z, max, sum w, sum w t
-     * @param capacity rows of a sequence in the cache
-     * @param tiles tiles of a sequence in {@code scores}
+     * @param sizes {@link DecodeSizes}
      */
     public static void gather(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray scaledQ, IntArray lengths,
-            FloatArray scores, FloatArray sums, int binary16, int dim, int capacity, int kvHeads, int group, int hw, int splits,
-            int tiles, int threads) {
+            FloatArray scores, FloatArray sums, IntArray sizes, int binary16, int dim, int hw, int threads) {
+        int capacity = sizes.get(DecodeSizes.CAPACITY);
+        int kvHeads = DecodeSizes.divisor(sizes, DecodeSizes.KV_HEADS);
+        int group = DecodeSizes.divisor(sizes, DecodeSizes.GROUP);
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
+        int tiles = sizes.get(DecodeSizes.TILES);
         int lanes = dim / DIMS;
         int blockKeys = 32 / lanes;
         int keyLanes = threads / lanes;
@@ -87,7 +90,7 @@ public final class CgDecode {
         int keyLane = me / lanes;
         int unit = context.groupIdx / splits;
         int split = context.groupIdx % splits;
-        int kvUnit = unit / (group / hw);
+        int kvUnit = unit / CacheLayout.divisor(group / hw);
         int length = lengths.get(kvUnit / kvHeads);
         int perSplit = CgDecodeState.keysPerSplit(length, splits, tile);
         int from = Math.min(split * perSplit, length);
@@ -271,8 +274,13 @@ public final class CgDecode {
      * @param parts out (B*H,splits,D)
      */
     public static void output(KernelContext context, FloatArray v32, HalfFloatArray v16, IntArray lengths, FloatArray scores,
-            FloatArray products, FloatArray slopes, FloatArray facts, FloatArray parts, int binary16, int dim, int capacity,
-            int kvHeads, int group, int hw, int splits, int tiles, int threads) {
+            FloatArray products, FloatArray slopes, FloatArray facts, FloatArray parts, IntArray sizes, int binary16, int dim, int hw,
+            int threads) {
+        int capacity = sizes.get(DecodeSizes.CAPACITY);
+        int kvHeads = DecodeSizes.divisor(sizes, DecodeSizes.KV_HEADS);
+        int group = DecodeSizes.divisor(sizes, DecodeSizes.GROUP);
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
+        int tiles = sizes.get(DecodeSizes.TILES);
         int lanes = dim / DIMS;
         int blockKeys = 32 / lanes;
         int keyLanes = threads / lanes;
@@ -285,7 +293,7 @@ public final class CgDecode {
         int keyLane = me / lanes;
         int unit = context.groupIdx / splits;
         int split = context.groupIdx % splits;
-        int kvUnit = unit / (group / hw);
+        int kvUnit = unit / CacheLayout.divisor(group / hw);
         int length = lengths.get(kvUnit / kvHeads);
         int perSplit = CgDecodeState.keysPerSplit(length, splits, tile);
         int from = Math.min(split * perSplit, length);

@@ -27,16 +27,23 @@ public final class CgDecodeSolve {
      * @param ridges (B,H)
      * @param state out (B*H,{@value CgDecodeState#VECTORS},D)
      * @param facts out (B*H,{@value CgDecodeState#FACTS})
+     * @param sizes {@link DecodeSizes}, likewise the settings
      */
     public static void begin(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray q, FloatArray ridges,
-            IntArray lengths, FloatArray sums, FloatArray state, FloatArray facts, int binary16, int dim, int capacity,
-            int heads, int group, int splits, float scale, float tolerance, int launched) {
+            IntArray lengths, FloatArray sums, FloatArray state, FloatArray facts, IntArray sizes, FloatArray settings, int binary16,
+            int dim, int launched) {
+        int capacity = sizes.get(DecodeSizes.CAPACITY);
+        int heads = DecodeSizes.divisor(sizes, DecodeSizes.HEADS);
+        int group = DecodeSizes.divisor(sizes, DecodeSizes.GROUP);
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
+        float scale = settings.get(DecodeSizes.SCALE);
+        float tolerance = settings.get(DecodeSizes.TOLERANCE);
         int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int head = context.groupIdx;
         int lanes = dim / DIMS;
         int width = 2 * dim + 3;
-        int row = (head / heads * (heads / group) + head % heads / group) * capacity;
+        int row = head / group * capacity;
         float ridge = ridges.get(head);
         float[] query = context.allocateFloatLocalArray(dim);
         float[] right = context.allocateFloatLocalArray(dim);
@@ -159,8 +166,13 @@ public final class CgDecodeSolve {
      * @param pass 0 and on
      */
     public static void multiply(KernelContext context, FloatArray k32, HalfFloatArray k16, IntArray lengths, FloatArray scores,
-            FloatArray products, FloatArray slopes, FloatArray state, FloatArray facts, FloatArray parts, int binary16, int dim,
-            int capacity, int kvHeads, int group, int hw, int splits, int tiles, int threads, int pass) {
+            FloatArray products, FloatArray slopes, FloatArray state, FloatArray facts, FloatArray parts, IntArray sizes, int binary16, int dim,
+            int hw, int threads, int pass) {
+        int capacity = sizes.get(DecodeSizes.CAPACITY);
+        int kvHeads = DecodeSizes.divisor(sizes, DecodeSizes.KV_HEADS);
+        int group = DecodeSizes.divisor(sizes, DecodeSizes.GROUP);
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
+        int tiles = sizes.get(DecodeSizes.TILES);
         int lanes = dim / DIMS;
         int blockKeys = 32 / lanes;
         int keyLanes = threads / lanes;
@@ -173,7 +185,7 @@ public final class CgDecodeSolve {
         int keyLane = me / lanes;
         int unit = context.groupIdx / splits;
         int split = context.groupIdx % splits;
-        int kvUnit = unit / (group / hw);
+        int kvUnit = unit / CacheLayout.divisor(group / hw);
         int active = (int) CgDecodeState.unitActive(facts, unit, hw, pass);
         int length = lengths.get(kvUnit / kvHeads) * active;
         int perSplit = CgDecodeState.keysPerSplit(length, splits, tile);
@@ -280,7 +292,10 @@ public final class CgDecodeSolve {
 
     /** A step of the solve, and the next direction, conjugate to the last and to q. One work-group a head. */
     public static void advance(KernelContext context, FloatArray q, FloatArray ridges, FloatArray parts, FloatArray state,
-            FloatArray facts, int dim, int hw, int splits, int finishing, float tolerance, int pass, int launched) {
+            FloatArray facts, IntArray sizes, FloatArray settings, int dim, int hw, int pass, int launched) {
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
+        int finishing = DecodeSizes.divisor(sizes, DecodeSizes.FINISHING_SPLITS);
+        float tolerance = settings.get(DecodeSizes.TOLERANCE);
         int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int head = context.groupIdx;

@@ -13,6 +13,7 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.WorkerGrid;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * gather -> begin -> (multiply -> advance) as often as is launched -> output -> merge, as in {@link CgDecode}; where there are
@@ -61,6 +62,10 @@ public final class CgDecodeTasks implements DecodeTasks {
     private final FloatArray ayParts;
     private final FloatArray oParts;
     private final FloatArray work;
+    private final IntArray sizes;
+    /** What is read between the passes of each graph. */
+    private final IntArray[] passSizes = new IntArray[2];
+    private final FloatArray settings;
 
     CgDecodeTasks(CgDecodeVariant kernels, CacheArrays cache, AttentionShape shape, LlaOptions options, VariantDevice device, DecodeArrays io) {
         this.cache = cache;
@@ -88,6 +93,15 @@ public final class CgDecodeTasks implements DecodeTasks {
             this.splits = Math.clamp(Math.ceilDiv(computeUnits * groups, units), 1, most);
             this.finishingSplits = splits;
         }
+        this.sizes = DecodeSizes.of(shape, cache.rowsPerSequence(), splits);
+        sizes.set(DecodeSizes.FINISHING_SPLITS, finishingSplits);
+        sizes.set(DecodeSizes.TILES, tiles);
+        for (int graph = 0; graph < passSizes.length; graph++) {
+            int finishing = finishingSplits(graph * FIRST_ITERATIONS);
+            passSizes[graph] = DecodeSizes.of(shape, cache.rowsPerSequence(), inRegisters ? TileDecodePass.multiplying(finishing) : splits);
+            passSizes[graph].set(DecodeSizes.FINISHING_SPLITS, finishing);
+        }
+        this.settings = DecodeSizes.settings(options.scaleFor(dim), options.tolerance());
         this.iterations = Math.min(MOST_ITERATIONS, options.maxIterations());
         int rows = queries();
         int kept = matrixUnits ? 1 : rows * tiles * tile;
@@ -188,6 +202,7 @@ public final class CgDecodeTasks implements DecodeTasks {
         if (graph == 0) {
             appendStart(tasks, context);
         }
+        tasks.transferOnce(passSizes[graph]);
         for (int pass = graph * FIRST_ITERATIONS; pass < end(graph); pass++) {
             appendIteration(tasks, context, pass);
         }
@@ -199,23 +214,19 @@ public final class CgDecodeTasks implements DecodeTasks {
         HalfFloatArray k16 = cache.k().half;
         int binary16 = cache.k().halves() ? 1 : 0;
         int dim = shape.headDim();
-        int rows = cache.rowsPerSequence();
-        int group = shape.group();
         tasks.task("gather", TaskAppender.groups(units() * splits, threads), graph -> {
             if (inRegisters) {
-                graph.task("gather", TileDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, rows, shape.kvHeads(), group,
-                        heads, splits, dim, TileDecode.stages(dim), TileDecode.groupsPerUnit(dim, heads));
+                graph.task("gather", TileDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, cache.rowsPerSequence(), shape.kvHeads(),
+                        shape.group(), heads, splits, dim, TileDecode.stages(dim), TileDecode.groupsPerUnit(dim, heads));
             } else if (matrixUnits) {
-                graph.task("gather", TensorCoreCgDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, work, rows,
-                        shape.kvHeads(), group, heads, splits);
+                graph.task("gather", TensorCoreCgDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, work, sizes, heads);
             } else {
-                graph.task("gather", CgDecode::gather, context, k32, k16, io.scaledQ(), io.lengths(), scores, sums, binary16, dim,
-                        rows, shape.kvHeads(), group, heads, splits, tiles, threads);
+                graph.task("gather", CgDecode::gather, context, k32, k16, io.scaledQ(), io.lengths(), scores, sums, sizes, binary16, dim,
+                        heads, threads);
             }
         });
         tasks.task("begin", TaskAppender.groups(queries(), solvers()), graph -> graph.task("begin", CgDecodeSolve::begin, context, k32, k16, io.q(),
-                io.ridges(), io.lengths(), sums, state, facts, binary16, dim, rows, shape.heads(), group, splits,
-                (float) options.scaleFor(dim), (float) options.tolerance(), Math.min(iterations, 2)));
+                io.ridges(), io.lengths(), sums, state, facts, sizes, settings, binary16, dim, Math.min(iterations, 2)));
     }
 
     /**
@@ -230,31 +241,26 @@ public final class CgDecodeTasks implements DecodeTasks {
         HalfFloatArray k16 = cache.k().half;
         int binary16 = cache.k().halves() ? 1 : 0;
         int dim = shape.headDim();
-        int rows = cache.rowsPerSequence();
-        int group = shape.group();
         int finishing = finishingSplits(number);
-        int multiplying = inRegisters ? TileDecodePass.multiplying(finishing) : splits;
         if (inRegisters) {
             tasks.task("pass" + number, TaskAppender.groups(units() * finishing, threads), graph -> graph.task("pass" + number,
-                    TileDecodePass::run, context, k16, cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts, rows,
-                    shape.kvHeads(), group, heads, finishing, rooms(), pass, dim, TileDecodePass.stages(dim),
+                    TileDecodePass::run, context, k16, cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts,
+                    cache.rowsPerSequence(), shape.kvHeads(), shape.group(), heads, finishing, rooms(), pass, dim, TileDecodePass.stages(dim),
                     TileDecodePass.groupsPerUnit(dim, heads)));
         } else if (matrixUnits) {
             tasks.task("multiply" + number, TaskAppender.groups(units() * splits, threads), graph -> graph.task("multiply" + number,
-                    TensorCoreCgMultiply::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts, ayParts, work, rows,
-                    shape.kvHeads(), group, heads, splits, rooms(), pass));
+                    TensorCoreCgMultiply::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts, ayParts, work, sizes, heads, pass));
             tasks.task("finish" + number, TaskAppender.groups(units() * finishingSplits, TensorCoreCgDecode.WARPS
                     * TensorCoreCgDecode.THREADS), graph -> graph.task("finish" + number, TensorCoreCgFinish::finish, context, k16,
-                            cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts, work, rows, shape.kvHeads(),
-                            group, heads, finishingSplits, rooms(), pass));
+                            cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts, work, sizes, heads, pass));
         } else {
             tasks.task("multiply" + number, TaskAppender.groups(units() * splits, threads), graph -> graph.task("multiply" + number,
-                    CgDecodeSolve::multiply, context, k32, k16, io.lengths(), scores, products, slopes, state, facts, ayParts, binary16,
-                    dim, rows, shape.kvHeads(), group, heads, splits, tiles, threads, pass));
+                    CgDecodeSolve::multiply, context, k32, k16, io.lengths(), scores, products, slopes, state, facts, ayParts, sizes, binary16,
+                    dim, heads, threads, pass));
         }
         tasks.task("advance" + number, TaskAppender.groups(queries(), solvers()), graph -> graph.task("advance" + number, CgDecodeSolve::advance,
-                context, io.q(), io.ridges(), ayParts, state, facts, dim, heads, multiplying, finishing,
-                (float) options.tolerance(), parity, launched));
+                context, io.q(), io.ridges(), ayParts, state, facts, passSizes[number < FIRST_ITERATIONS ? 0 : 1], settings, dim, heads, parity,
+                launched));
     }
 
     private void appendOutput(TaskAppender tasks, KernelContext context) {
@@ -265,19 +271,18 @@ public final class CgDecodeTasks implements DecodeTasks {
                     dim));
         } else if (matrixUnits) {
             tasks.task("merge", merging, graph -> graph.task("merge", TensorCoreCgDecode::merge, context, oParts, facts, io.o(),
-                    finishingSplits));
+                    sizes));
         } else {
             tasks.task("output", TaskAppender.groups(units() * splits, threads), graph -> graph.task("output", CgDecode::output,
-                    context, cache.v().single, cache.v().half, io.lengths(), scores, products, slopes, facts, oParts,
-                    cache.k().halves() ? 1 : 0, dim, cache.rowsPerSequence(), shape.kvHeads(), shape.group(), heads, splits, tiles,
-                    threads));
-            tasks.task("merge", merging, graph -> graph.task("merge", CovarianceDecode::merge, context, oParts, io.o(), dim, splits));
+                    context, cache.v().single, cache.v().half, io.lengths(), scores, products, slopes, facts, oParts, sizes,
+                    cache.k().halves() ? 1 : 0, dim, heads, threads));
+            tasks.task("merge", merging, graph -> graph.task("merge", CovarianceDecode::merge, context, oParts, io.o(), sizes, dim, 64));
         }
     }
 
     @Override
     public Object[] scratch() {
-        return new Object[] {scores, products, slopes, sums, ayParts, oParts, work};
+        return new Object[] {scores, products, slopes, sums, ayParts, oParts, work, sizes, settings};
     }
 
     @Override

@@ -48,21 +48,25 @@ public final class CovarianceDecode {
      * @param pages (B, most pages of a sequence), see {@link CacheLayout#at}
      * @param topScore (B*H,splits), {@link Masking#LOW} where a split is empty
      * @param topKey (B*H,splits), position in the sequence
+     * @param sizes {@link DecodeSizes}
      */
     public static void scan(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray scaledQ,
-            IntArray lengths, IntArray pages, FloatArray topScore, IntArray topKey, int format, int dim, int pageSize, int kvHeads,
-            int group, int hw, int splits) {
+            IntArray lengths, IntArray pages, FloatArray topScore, IntArray topKey, IntArray sizes, int format, int dim, int hw) {
+        int pageSize = sizes.get(DecodeSizes.CAPACITY);
+        int kvHeads = DecodeSizes.divisor(sizes, DecodeSizes.KV_HEADS);
+        int group = DecodeSizes.divisor(sizes, DecodeSizes.GROUP);
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
+        int perSequence = sizes.get(DecodeSizes.PAGES);
         int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int unit = context.groupIdx / splits;
         int split = context.groupIdx % splits;
-        int kvUnit = unit / (group / hw);
+        int kvUnit = unit / CacheLayout.divisor(group / hw);
         int length = lengths.get(kvUnit / kvHeads);
         int first = CacheLayout.first(format, length);
         int perSplit = (length - first + splits - 1) / splits;
         int from = Math.min(first + split * perSplit, length);
         int to = Math.min(from + perSplit, length);
-        int perSequence = pages.getSize() / lengths.getSize();
 
         float[] k = context.allocateFloatLocalArray(TILE * (dim + 1));
         float[] q = context.allocateFloatLocalArray(hw * dim);
@@ -129,7 +133,12 @@ public final class CovarianceDecode {
      */
     public static void covariance(KernelContext context, FloatArray k32, HalfFloatArray k16,
             FloatArray scaledQ, IntArray lengths, IntArray pages, FloatArray topScore, IntArray topKey, FloatArray sums, FloatArray sumZ,
-            FloatArray centre, int format, int dim, int pageSize, int kvHeads, int group, int hw, int splits, int chunks) {
+            FloatArray centre, IntArray sizes, int format, int dim, int hw, int chunks) {
+        int pageSize = sizes.get(DecodeSizes.CAPACITY);
+        int kvHeads = DecodeSizes.divisor(sizes, DecodeSizes.KV_HEADS);
+        int group = DecodeSizes.divisor(sizes, DecodeSizes.GROUP);
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
+        int perSequence = sizes.get(DecodeSizes.PAGES);
         int strips = (dim + STRIP - 1) / STRIP;
         int stride = strips * STRIP + 1;
         int tiles = strips * (strips + 1) / 2;
@@ -138,13 +147,12 @@ public final class CovarianceDecode {
         int chunk = context.groupIdx % chunks;
         int split = context.groupIdx / chunks % splits;
         int unit = context.groupIdx / chunks / splits;
-        int kvUnit = unit / (group / hw);
+        int kvUnit = unit / CacheLayout.divisor(group / hw);
         int length = lengths.get(kvUnit / kvHeads);
         int first = CacheLayout.first(format, length);
         int perSplit = (length - first + splits - 1) / splits;
         int from = Math.min(first + split * perSplit, length);
         int to = Math.min(from + perSplit, length);
-        int perSequence = pages.getSize() / lengths.getSize();
 
         float[] k = context.allocateFloatLocalArray(TILE * stride);
         float[] q = context.allocateFloatLocalArray(hw * (dim + 1));
@@ -274,19 +282,22 @@ public final class CovarianceDecode {
      */
     public static void output(KernelContext context, FloatArray k32, HalfFloatArray k16, FloatArray v32, HalfFloatArray v16,
             FloatArray scaledQ, IntArray lengths, IntArray pages, FloatArray centre, FloatArray x, FloatArray facts,
-            FloatArray parts, int format, int dim, int valueDim, int pageSize, int kvHeads, int group, int hw,
-            int splits) {
+            FloatArray parts, IntArray sizes, int format, int dim, int valueDim, int hw) {
+        int pageSize = sizes.get(DecodeSizes.CAPACITY);
+        int kvHeads = DecodeSizes.divisor(sizes, DecodeSizes.KV_HEADS);
+        int group = DecodeSizes.divisor(sizes, DecodeSizes.GROUP);
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
+        int perSequence = sizes.get(DecodeSizes.PAGES);
         int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int split = context.groupIdx % splits;
         int unit = context.groupIdx / splits;
-        int kvUnit = unit / (group / hw);
+        int kvUnit = unit / CacheLayout.divisor(group / hw);
         int length = lengths.get(kvUnit / kvHeads);
         int first = CacheLayout.first(format, length);
         int perSplit = (length - first + splits - 1) / splits;
         int from = Math.min(first + split * perSplit, length);
         int to = Math.min(from + perSplit, length);
-        int perSequence = pages.getSize() / lengths.getSize();
 
         float[] k = context.allocateFloatLocalArray(TILE * (dim + 1));
         float[] v = context.allocateFloatLocalArray(TILE * valueDim);
@@ -365,10 +376,15 @@ public final class CovarianceDecode {
         }
     }
 
-    /** o (B*H,Dv) from its parts, one thread an element. */
-    public static void merge(KernelContext context, FloatArray parts, FloatArray o, int valueDim, int splits) {
-        int i = context.globalIdx;
-        if (i < o.getSize()) {
+    /**
+     * o (B*H,Dv) from its parts, one thread an element.
+     *
+     * @param threads of a work-group; SPIR-V needs a second number among the arguments
+     */
+    public static void merge(KernelContext context, FloatArray parts, FloatArray o, IntArray sizes, int valueDim, int threads) {
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
+        int i = context.groupIdx * threads + context.localIdx;
+        if (i < sizes.get(DecodeSizes.QUERIES) * valueDim) {
             float sum = 0;
             for (int s = 0; s < splits; s++) {
                 sum += parts.get((i / valueDim * splits + s) * valueDim + i % valueDim);

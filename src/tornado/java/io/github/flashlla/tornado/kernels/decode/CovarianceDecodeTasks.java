@@ -36,6 +36,7 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
     private final FloatArray kbar;
     private final FloatArray facts;
     private final FloatArray parts;
+    private final IntArray sizes;
 
     /** @param window 0 for none */
     public CovarianceDecodeTasks(PagedArrays cache, AttentionShape shape, int window, DecodeGrid grid, DecodeArrays io) {
@@ -46,6 +47,8 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
         this.io = io;
         int rows = shape.batch() * shape.heads();
         int dim = shape.headDim();
+        this.sizes = DecodeSizes.of(shape, cache.pageSize(), grid.splits());
+        sizes.set(DecodeSizes.PAGES, cache.pages().getSize() / shape.batch());
         this.topScore = new FloatArray(rows * grid.splits());
         this.topKey = new IntArray(rows * grid.splits());
         this.sums = new FloatArray(rows * grid.splits() * DecodeGrid.tiles(dim) * CovarianceDecode.STRIP * CovarianceDecode.STRIP);
@@ -75,17 +78,14 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
         HalfFloatArray k16 = cache.k16();
         IntArray pages = cache.pages();
         int dim = shape.headDim();
-        int pageSize = cache.pageSize();
-        int group = shape.group();
         int hw = grid.headsPerGroup();
         int splits = grid.splits();
         int units = grid.units(shape);
         tasks.task("scan", TaskAppender.groups(units * splits, grid.threads()), graphed -> graphed.task("scan",
-                CovarianceDecode::scan, context, k32, k16, io.scaledQ(), io.lengths(), pages, topScore, topKey, format, dim, pageSize,
-                shape.kvHeads(), group, hw, splits));
+                CovarianceDecode::scan, context, k32, k16, io.scaledQ(), io.lengths(), pages, topScore, topKey, sizes, format, dim, hw));
         tasks.task("covariance", TaskAppender.groups((long) units * splits * grid.chunks(), grid.covarianceThreads()),
                 graphed -> graphed.task("covariance", CovarianceDecode::covariance, context, k32, k16, io.scaledQ(), io.lengths(),
-                        pages, topScore, topKey, sums, sumZ, centre, format, dim, pageSize, shape.kvHeads(), group, hw, splits, grid.chunks()));
+                        pages, topScore, topKey, sums, sumZ, centre, sizes, format, dim, hw, grid.chunks()));
         tasks.task("solve", TaskAppender.groups(shape.batch() * shape.heads(), grid.threads()), this::solve);
     }
 
@@ -104,6 +104,11 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
         return cache.pages();
     }
 
+    /** Of {@link #scratch}: what kernels read of the step's sizes. */
+    public IntArray sizes() {
+        return sizes;
+    }
+
     /** Of {@link #scratch}, what only the output reads. */
     public FloatArray parts() {
         return parts;
@@ -119,31 +124,29 @@ public final class CovarianceDecodeTasks implements DecodeTasks {
         int splits = grid.splits();
         tasks.task("output", TaskAppender.groups(grid.units(shape) * splits, grid.threads()), graphed -> graphed.task("output",
                 CovarianceDecode::output, context, cache.k32(), cache.k16(), cache.v32(), cache.v16(), io.scaledQ(), io.lengths(),
-                cache.pages(), centre, solution, scales, parts, format, shape.headDim(), shape.valueDim(), cache.pageSize(), shape.kvHeads(), shape.group(),
-                grid.headsPerGroup(), splits));
+                cache.pages(), centre, solution, scales, parts, sizes, format, shape.headDim(), shape.valueDim(), grid.headsPerGroup()));
         tasks.task("merge", TaskAppender.groups(Math.ceilDiv(io.o().getSize(), grid.threads()), grid.threads()),
-                graphed -> graphed.task("merge", CovarianceDecode::merge, context, parts, io.o(), shape.valueDim(), splits));
+                graphed -> graphed.task("merge", CovarianceDecode::merge, context, parts, io.o(), sizes, shape.valueDim(), grid.threads()));
     }
 
     private void solve(TaskGraph graph) {
         int dim = shape.headDim();
         int hw = grid.headsPerGroup();
-        int splits = grid.splits();
         if (dim == 1) {
             graph.task("solve", CovarianceSolve::solveOneDim, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ, centre,
-                    x, kbar, facts, hw, shape.heads(), splits);
+                    x, kbar, facts, sizes, hw, dim);
         } else if (grid.localSolve()) {
             graph.task("solve", CovarianceSolve::solve, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ, centre, a, x,
-                    kbar, facts, dim, hw, shape.heads(), splits);
+                    kbar, facts, sizes, dim, hw);
         } else {
             graph.task("solve", CovarianceSolve::solveInGlobal, context, io.q(), io.ridges(), io.lengths(), topScore, sums, sumZ,
-                    centre, a, x, kbar, facts, dim, hw, shape.heads(), splits);
+                    centre, a, x, kbar, facts, sizes, dim, hw);
         }
     }
 
     @Override
     public Object[] scratch() {
-        Object[] own = {topScore, topKey, sums, sumZ, centre, a, parts};
+        Object[] own = {topScore, topKey, sums, sumZ, centre, a, parts, sizes};
         return cache.isPaged() ? own : Stream.concat(Stream.of(own), Stream.of(cache.pages())).toArray(); // a table is the caller's to transfer
     }
 

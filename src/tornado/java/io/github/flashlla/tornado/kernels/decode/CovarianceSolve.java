@@ -24,7 +24,9 @@ public final class CovarianceSolve {
      */
     public static void solve(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths,
             FloatArray topScore, FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x,
-            FloatArray kbar, FloatArray facts, int dim, int hw, int heads, int splits) {
+            FloatArray kbar, FloatArray facts, IntArray sizes, int dim, int hw) {
+        int heads = DecodeSizes.divisor(sizes, DecodeSizes.HEADS);
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
         int strips = (dim + STRIP - 1) / STRIP;
         int items = hw * (strips * (strips + 1) / 2);
         int threads = context.localGroupSizeX;
@@ -146,10 +148,16 @@ public final class CovarianceSolve {
         }
     }
 
-    /** {@link #solve} for D = 1, whose A is a number: TornadoVM compiles no loop that it knows to be empty. */
+    /**
+     * {@link #solve} for D = 1, whose A is a number: TornadoVM compiles no loop that it knows to be empty.
+     *
+     * @param dim 1; SPIR-V needs a second number among the arguments
+     */
     public static void solveOneDim(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray topScore,
-            FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray x, FloatArray kbar, FloatArray facts, int hw, int heads,
-            int splits) {
+            FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray x, FloatArray kbar, FloatArray facts, IntArray sizes,
+            int hw, int dim) {
+        int heads = DecodeSizes.divisor(sizes, DecodeSizes.HEADS);
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
         int head = context.groupIdx;
         if (context.localIdx == 0) {
             float top = Masking.LOW;
@@ -188,7 +196,9 @@ public final class CovarianceSolve {
      */
     public static void solveInGlobal(KernelContext context, FloatArray q, FloatArray ridges, IntArray lengths,
             FloatArray topScore, FloatArray sums, FloatArray sumZ, FloatArray centre, FloatArray a, FloatArray x,
-            FloatArray kbar, FloatArray facts, int dim, int hw, int heads, int splits) {
+            FloatArray kbar, FloatArray facts, IntArray sizes, int dim, int hw) {
+        int heads = DecodeSizes.divisor(sizes, DecodeSizes.HEADS);
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
         int strips = (dim + STRIP - 1) / STRIP;
         int items = hw * (strips * (strips + 1) / 2);
         int threads = context.localGroupSizeX;

@@ -89,10 +89,14 @@ public final class TensorCoreCgDecode {
      * @param lengths (B)
      * @param sums out (B*H,splits,2 D + 3): sum w z, sum w t z, the largest score, sum w, sum w t; z = k less the first key
      * @param scratch {@value #SCRATCH} for each warp
-     * @param capacity rows of a sequence in the cache
+     * @param sizes {@link DecodeSizes}
      */
     public static void gather(KernelContext context, HalfFloatArray k, FloatArray scaledQ, IntArray lengths, FloatArray sums,
-            FloatArray scratch, int capacity, int kvHeads, int group, int hw, int splits) {
+            FloatArray scratch, IntArray sizes, int hw) {
+        int capacity = sizes.get(DecodeSizes.CAPACITY);
+        int kvHeads = DecodeSizes.divisor(sizes, DecodeSizes.KV_HEADS);
+        int group = DecodeSizes.divisor(sizes, DecodeSizes.GROUP);
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
         int[] tile = context.allocateIntLocalArray(2 * BUFFER);
         int[] weights = context.allocateIntLocalArray(2 * 128);
         float[] shared = context.allocateFloatLocalArray(4 * THREADS);
@@ -103,7 +107,7 @@ public final class TensorCoreCgDecode {
         int pair = lane >> 2;
         int unit = context.groupIdx / splits;
         int split = context.groupIdx % splits;
-        int kvUnit = unit / (group / hw);
+        int kvUnit = unit / CacheLayout.divisor(group / hw);
         int length = lengths.get(kvUnit / kvHeads);
         int perSplit = CgDecodeState.keysPerSplit(length, splits, TILE);
         int from = Math.min(split * perSplit, length);
@@ -318,9 +322,10 @@ public final class TensorCoreCgDecode {
      * @param outputs (B*H,splits,2 D)
      * @param o out (B,H,D)
      */
-    public static void merge(KernelContext context, FloatArray outputs, FloatArray facts, FloatArray o, int splits) {
+    public static void merge(KernelContext context, FloatArray outputs, FloatArray facts, FloatArray o, IntArray sizes) {
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.FINISHING_SPLITS);
         int n = context.globalIdx;
-        if (n < o.getSize()) {
+        if (n < sizes.get(DecodeSizes.QUERIES) * DIM) {
             int head = n / DIM;
             float whole = 0;
             float along = 0;

@@ -39,8 +39,12 @@ public final class TensorCoreCgFinish {
      * @param pass 0 and on
      */
     public static void finish(KernelContext context, HalfFloatArray k, HalfFloatArray v, FloatArray scaledQ, IntArray lengths,
-            FloatArray state, FloatArray facts, FloatArray parts, FloatArray outputs, FloatArray scratch, int capacity, int kvHeads,
-            int group, int hw, int splits, int rooms, int pass) {
+            FloatArray state, FloatArray facts, FloatArray parts, FloatArray outputs, FloatArray scratch, IntArray sizes, int hw, int pass) {
+        int capacity = sizes.get(DecodeSizes.CAPACITY);
+        int kvHeads = DecodeSizes.divisor(sizes, DecodeSizes.KV_HEADS);
+        int group = DecodeSizes.divisor(sizes, DecodeSizes.GROUP);
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.FINISHING_SPLITS);
+        int rooms = Math.max(splits, DecodeSizes.divisor(sizes, DecodeSizes.SPLITS));
         int[] tile = context.allocateIntLocalArray(WARPS * 2 * BUFFER); // of each warp: keys, values
         int[] factors = context.allocateIntLocalArray(6 * 512); // q, x and y, for which registers are too few
         int[] weights = context.allocateIntLocalArray(WARPS * 2 * 128);
@@ -54,7 +58,7 @@ public final class TensorCoreCgFinish {
         int pair = lane >> 2;
         int unit = context.groupIdx / splits;
         int split = context.groupIdx % splits;
-        int kvUnit = unit / (group / hw);
+        int kvUnit = unit / CacheLayout.divisor(group / hw);
         if (CgDecodeState.unitPlan(facts, unit, hw, pass) == CgDecodeState.FINISH) {
             int length = lengths.get(kvUnit / kvHeads);
             int perSplit = CgDecodeState.keysPerSplit(length, splits, TILE);

@@ -31,12 +31,16 @@ public final class TensorCoreCgMultiply {
      * A y of every head and split but for the ridge, of units that are not near their end.
      *
      * @param parts out (B*H,rooms,D+1), of which the first splits: sum p (z.y - zbar.y) z, and without the z
-     * @param rooms the most splits of any pass: units that multiply and units that finish share {@code parts}
+     * @param sizes {@link DecodeSizes}
      * @param pass 0 and on
      */
     public static void multiply(KernelContext context, HalfFloatArray k, FloatArray scaledQ, IntArray lengths, FloatArray state,
-            FloatArray facts, FloatArray parts, FloatArray scratch, int capacity, int kvHeads, int group, int hw, int splits,
-            int rooms, int pass) {
+            FloatArray facts, FloatArray parts, FloatArray scratch, IntArray sizes, int hw, int pass) {
+        int capacity = sizes.get(DecodeSizes.CAPACITY);
+        int kvHeads = DecodeSizes.divisor(sizes, DecodeSizes.KV_HEADS);
+        int group = DecodeSizes.divisor(sizes, DecodeSizes.GROUP);
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
+        int rooms = Math.max(splits, DecodeSizes.divisor(sizes, DecodeSizes.FINISHING_SPLITS));
         int[] tile = context.allocateIntLocalArray(2 * BUFFER);
         int[] weights = context.allocateIntLocalArray(2 * 128);
         float[] shared = context.allocateFloatLocalArray(2 * THREADS);
@@ -47,7 +51,7 @@ public final class TensorCoreCgMultiply {
         int pair = lane >> 2;
         int unit = context.groupIdx / splits;
         int split = context.groupIdx % splits;
-        int kvUnit = unit / (group / hw);
+        int kvUnit = unit / CacheLayout.divisor(group / hw);
         if (CgDecodeState.unitPlan(facts, unit, hw, pass) == CgDecodeState.MULTIPLY) {
             int length = lengths.get(kvUnit / kvHeads);
             int perSplit = CgDecodeState.keysPerSplit(length, splits, TILE);

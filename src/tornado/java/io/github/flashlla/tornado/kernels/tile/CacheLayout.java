@@ -18,6 +18,7 @@ public final class CacheLayout {
     public static final int PAGED = 4;
     /** From this bit on: the newest tokens that a query sees; 0 for all. */
     private static final int WINDOW = 8;
+    private static final int MOST_DIVISOR = 1 << 30;
 
     private CacheLayout() {}
 
@@ -51,8 +52,9 @@ public final class CacheLayout {
     public static int at(IntArray pages, int perSequence, int pageSize, int kvHeads, int format, int kvUnit, int token, int d, int dim) {
         int row = kvUnit * pageSize + token;
         if ((format & PAGED) != 0) {
-            int page = Math.max(pages.get(kvUnit / kvHeads * perSequence + token / pageSize), 0);
-            row = (page * kvHeads + kvUnit % kvHeads) * pageSize + token % pageSize;
+            int rows = divisor(pageSize);
+            int page = Math.max(pages.get(kvUnit / kvHeads * perSequence + token / rows), 0);
+            row = (page * kvHeads + kvUnit % kvHeads) * rows + token % rows;
         }
         int at = row * dim + d;
         if ((format & ROW_MAJOR) == 0) {
@@ -77,6 +79,14 @@ public final class CacheLayout {
             throw new InvalidInputException("a window of " + window + " keys exceeds the " + most + " that decoding takes on this device");
         }
         return format + WINDOW * window;
+    }
+
+    /**
+     * A size from memory, 1 to 2^30, to divide by. The compiler knows that it is not 0: a division that might fail keeps what the kernel
+     * would need to go on in Java, the kernel context too, and SPIR-V is wrong with that.
+     */
+    public static int divisor(int size) {
+        return 1 + (size - 1 & (MOST_DIVISOR - 1));
     }
 
     /** The first token that the newest of {@code length} sees. */
@@ -118,22 +128,22 @@ public final class CacheLayout {
     /**
      * Copies staged tokens into the cache. One thread an element of the wider of k and v: (rows, Hkv, max(D,Dv)).
      *
-     * @param target per staged row its sequence * capacity + position, or -1 for none
+     * @param target per staged row the cache's row for its first head, or -1 for none
      * @param stagedK32 (rows,Hkv,D), likewise the others, in the cache's type
+     * @param sizes staged rows, rows of a sequence in the cache, key/value heads
      */
     public static void append(KernelContext context, IntArray target, FloatArray stagedK32, HalfFloatArray stagedK16,
             FloatArray stagedV32, HalfFloatArray stagedV16, FloatArray k32, HalfFloatArray k16, FloatArray v32, HalfFloatArray v16,
-            int binary16, int dim, int valueDim, int capacity, int kvHeads) {
+            IntArray sizes, int binary16, int dim, int valueDim) {
         int width = Math.max(dim, valueDim);
-        int row = context.globalIdx / (width * kvHeads);
+        int kvHeads = divisor(sizes.get(2));
+        int row = context.globalIdx / width / kvHeads;
         int kvHead = context.globalIdx / width % kvHeads;
         int d = context.globalIdx % width;
-        if (row < target.getSize()) {
-            int slot = target.get(row);
-            if (slot >= 0) {
-                int sequence = slot / capacity;
-                int position = slot % capacity;
-                int to = (sequence * kvHeads + kvHead) * capacity + position;
+        if (row < sizes.get(0)) {
+            int first = target.get(row);
+            if (first >= 0) {
+                int to = first + kvHead * sizes.get(1);
                 int from = row * kvHeads + kvHead;
                 // compared first because TornadoVM copies to the device only what a kernel reads: the rest of the cache must get there
                 if (d < dim) {
