@@ -43,6 +43,8 @@ public final class SplitForwardVariant implements ForwardVariant {
                 .or(() -> KernelVariant.unless(Math.abs(options.scaleFor(shape.headDim())) > SMALLEST_SCALE, "the scale is too near 0"))
                 .or(() -> KernelVariant.unless(Math.max(shape.headDim(), shape.valueDim()) <= MAX_DIM, "it takes head dims up to " + MAX_DIM))
                 .or(() -> KernelVariant.unlessTooLarge(Math.max(scratchFloats(shape), packedHalves(shape))))
+                .or(() -> KernelVariant.unless(device.info().memoryBytes() <= 0 || workBytes(shape) <= device.info().memoryBytes() / 4,
+                        "its work arrays would take more than a quarter of the device's memory"))
                 .or(() -> TileOperations.unavailable(device.info().name()));
     }
 
@@ -75,6 +77,10 @@ public final class SplitForwardVariant implements ForwardVariant {
     private static long scratchFloats(AttentionShape shape) {
         return SplitRows.scratchFloats((long) shape.batch() * shape.heads(), (long) shape.batch() * shape.kvHeads(), shape.queryLength(),
                 TileState.dims(shape.headDim()));
+    }
+
+    private static long workBytes(AttentionShape shape) {
+        return Float.BYTES * scratchFloats(shape) + Short.BYTES * packedHalves(shape);
     }
 
     /** Factors, pack, mean, solve, list, solve of the list, output. */
