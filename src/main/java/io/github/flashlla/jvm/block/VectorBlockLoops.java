@@ -9,18 +9,14 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * {@link BlockLoops} on the Vector API. Load this class only where the module {@code jdk.incubator.vector} is present.
  *
- * <p>Both products keep a register tile of 4 rows by 2 vectors in locals (arrays of vectors would be heap objects). Eight
- * accumulators cover the latency of fused multiply-add and fit sixteen registers; 8 x 2 was no faster
- * (docs/kernels/jvm.md).
- *
  * <p>HotSpot stops inlining where a compilation has grown too large, and a vector that a call returns becomes an object: rows are read by
  * {@link FloatVector#fromArray} itself, which it always inlines, and not by a helper, which in some runs made whole solves slower.
  */
 public final class VectorBlockLoops implements BlockLoops {
 
-    private static final VectorSpecies<Float> SPECIES =
+    static final VectorSpecies<Float> SPECIES =
             FloatVector.SPECIES_PREFERRED.vectorBitSize() > 512 ? FloatVector.SPECIES_512 : FloatVector.SPECIES_PREFERRED;
-    private static final int LANES = SPECIES.length();
+    static final int LANES = SPECIES.length();
     private static final int PANEL = 2 * LANES;
     /** exp of it is 0, and 0 times it is a number. */
     private static final float LOWEST = -1e3f;
@@ -34,7 +30,7 @@ public final class VectorBlockLoops implements BlockLoops {
     public void multiply(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart) {
         for (int lane = 0; lane < ROWS; lane += PANEL) {
             for (int i = 0; i < m; i += UNROLL) {
-                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, null, 0, 0, 0, null, false,
+                VectorTiles.multiply(dim, a, aStart + i * stride, stride, b, lane, null, 0, 0, 0, null, false,
                         c, cStart + i * ROWS + lane);
             }
         }
@@ -44,7 +40,7 @@ public final class VectorBlockLoops implements BlockLoops {
     public void multiplyAdd(int m, int dim, float[] a, int aStart, int stride, float[] b, float[] c, int cStart) {
         for (int lane = 0; lane < ROWS; lane += PANEL) {
             for (int i = 0; i < m; i += UNROLL) {
-                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, null, 0, 0, 0, null, true,
+                VectorTiles.multiply(dim, a, aStart + i * stride, stride, b, lane, null, 0, 0, 0, null, true,
                         c, cStart + i * ROWS + lane);
             }
         }
@@ -55,7 +51,7 @@ public final class VectorBlockLoops implements BlockLoops {
             float[] p, int pStart, float offset, float sign, float[] centre, float[] c, int cStart) {
         for (int lane = 0; lane < ROWS; lane += PANEL) {
             for (int i = 0; i < m; i += UNROLL) {
-                multiplyTile(dim, a, aStart + i * stride, stride, b, lane, p, pStart + i * ROWS + lane, offset, sign, centre, false,
+                VectorTiles.multiply(dim, a, aStart + i * stride, stride, b, lane, p, pStart + i * ROWS + lane, offset, sign, centre, false,
                         c, cStart + i * ROWS + lane);
             }
         }
@@ -65,110 +61,9 @@ public final class VectorBlockLoops implements BlockLoops {
     public void accumulate(int m, int dim, float[] a, int aStart, int stride, float[] w, int wStart, float[] c) {
         for (int lane = 0; lane < ROWS; lane += PANEL) {
             for (int d = 0; d < dim; d += UNROLL) {
-                accumulateTile(m, a, aStart + d, stride, w, wStart + lane, c, d * ROWS + lane);
+                VectorTiles.accumulate(m, a, aStart + d, stride, w, wStart + lane, c, d * ROWS + lane);
             }
         }
-    }
-
-    /** 4 rows of the product by one panel of lanes; without weights p the bare product is stored, or added. */
-    private static void multiplyTile(int dim, float[] a, int a0, int stride, float[] b, int lane,
-            float[] p, int pStart, float offset, float sign, float[] centre, boolean add, float[] c, int cStart) {
-        int a1 = a0 + stride;
-        int a2 = a1 + stride;
-        int a3 = a2 + stride;
-        FloatVector c00 = FloatVector.zero(SPECIES);
-        FloatVector c01 = c00;
-        FloatVector c10 = c00;
-        FloatVector c11 = c00;
-        FloatVector c20 = c00;
-        FloatVector c21 = c00;
-        FloatVector c30 = c00;
-        FloatVector c31 = c00;
-        for (int d = 0; d < dim; d++) {
-            FloatVector b0 = fromArray(SPECIES, b, d * ROWS + lane);
-            FloatVector b1 = fromArray(SPECIES, b, d * ROWS + lane + LANES);
-            FloatVector s = FloatVector.broadcast(SPECIES, a[a0 + d]);
-            c00 = s.fma(b0, c00);
-            c01 = s.fma(b1, c01);
-            s = FloatVector.broadcast(SPECIES, a[a1 + d]);
-            c10 = s.fma(b0, c10);
-            c11 = s.fma(b1, c11);
-            s = FloatVector.broadcast(SPECIES, a[a2 + d]);
-            c20 = s.fma(b0, c20);
-            c21 = s.fma(b1, c21);
-            s = FloatVector.broadcast(SPECIES, a[a3 + d]);
-            c30 = s.fma(b0, c30);
-            c31 = s.fma(b1, c31);
-        }
-        if (p != null) {
-            FloatVector f = FloatVector.broadcast(SPECIES, sign);
-            FloatVector o = FloatVector.broadcast(SPECIES, offset);
-            FloatVector t0 = fromArray(SPECIES, centre, lane);
-            FloatVector t1 = fromArray(SPECIES, centre, lane + LANES);
-            c00 = c00.sub(t0).fma(f, o).mul(fromArray(SPECIES, p, pStart));
-            c01 = c01.sub(t1).fma(f, o).mul(fromArray(SPECIES, p, pStart + LANES));
-            c10 = c10.sub(t0).fma(f, o).mul(fromArray(SPECIES, p, pStart + ROWS));
-            c11 = c11.sub(t1).fma(f, o).mul(fromArray(SPECIES, p, pStart + ROWS + LANES));
-            c20 = c20.sub(t0).fma(f, o).mul(fromArray(SPECIES, p, pStart + 2 * ROWS));
-            c21 = c21.sub(t1).fma(f, o).mul(fromArray(SPECIES, p, pStart + 2 * ROWS + LANES));
-            c30 = c30.sub(t0).fma(f, o).mul(fromArray(SPECIES, p, pStart + 3 * ROWS));
-            c31 = c31.sub(t1).fma(f, o).mul(fromArray(SPECIES, p, pStart + 3 * ROWS + LANES));
-        } else if (add) {
-            c00 = c00.add(fromArray(SPECIES, c, cStart));
-            c01 = c01.add(fromArray(SPECIES, c, cStart + LANES));
-            c10 = c10.add(fromArray(SPECIES, c, cStart + ROWS));
-            c11 = c11.add(fromArray(SPECIES, c, cStart + ROWS + LANES));
-            c20 = c20.add(fromArray(SPECIES, c, cStart + 2 * ROWS));
-            c21 = c21.add(fromArray(SPECIES, c, cStart + 2 * ROWS + LANES));
-            c30 = c30.add(fromArray(SPECIES, c, cStart + 3 * ROWS));
-            c31 = c31.add(fromArray(SPECIES, c, cStart + 3 * ROWS + LANES));
-        }
-        c00.intoArray(c, cStart);
-        c01.intoArray(c, cStart + LANES);
-        c10.intoArray(c, cStart + ROWS);
-        c11.intoArray(c, cStart + ROWS + LANES);
-        c20.intoArray(c, cStart + 2 * ROWS);
-        c21.intoArray(c, cStart + 2 * ROWS + LANES);
-        c30.intoArray(c, cStart + 3 * ROWS);
-        c31.intoArray(c, cStart + 3 * ROWS + LANES);
-    }
-
-    /** 4 dims of the weighted sum by one panel of lanes. */
-    private static void accumulateTile(int m, float[] a, int a0, int stride, float[] w, int wStart, float[] c, int cStart) {
-        FloatVector c00 = FloatVector.zero(SPECIES);
-        FloatVector c01 = c00;
-        FloatVector c10 = c00;
-        FloatVector c11 = c00;
-        FloatVector c20 = c00;
-        FloatVector c21 = c00;
-        FloatVector c30 = c00;
-        FloatVector c31 = c00;
-        int at = a0; // a running index, not a0 + i * stride: C2 drops range checks of neighbours only for constant steps
-        for (int i = 0; i < m; i++) {
-            FloatVector w0 = fromArray(SPECIES, w, wStart + i * ROWS);
-            FloatVector w1 = fromArray(SPECIES, w, wStart + i * ROWS + LANES);
-            FloatVector s = FloatVector.broadcast(SPECIES, a[at]);
-            c00 = s.fma(w0, c00);
-            c01 = s.fma(w1, c01);
-            s = FloatVector.broadcast(SPECIES, a[at + 1]);
-            c10 = s.fma(w0, c10);
-            c11 = s.fma(w1, c11);
-            s = FloatVector.broadcast(SPECIES, a[at + 2]);
-            c20 = s.fma(w0, c20);
-            c21 = s.fma(w1, c21);
-            s = FloatVector.broadcast(SPECIES, a[at + 3]);
-            c30 = s.fma(w0, c30);
-            c31 = s.fma(w1, c31);
-            at += stride;
-        }
-        fromArray(SPECIES, c, cStart).add(c00).intoArray(c, cStart);
-        fromArray(SPECIES, c, cStart + LANES).add(c01).intoArray(c, cStart + LANES);
-        fromArray(SPECIES, c, cStart + ROWS).add(c10).intoArray(c, cStart + ROWS);
-        fromArray(SPECIES, c, cStart + ROWS + LANES).add(c11).intoArray(c, cStart + ROWS + LANES);
-        fromArray(SPECIES, c, cStart + 2 * ROWS).add(c20).intoArray(c, cStart + 2 * ROWS);
-        fromArray(SPECIES, c, cStart + 2 * ROWS + LANES).add(c21).intoArray(c, cStart + 2 * ROWS + LANES);
-        fromArray(SPECIES, c, cStart + 3 * ROWS).add(c30).intoArray(c, cStart + 3 * ROWS);
-        fromArray(SPECIES, c, cStart + 3 * ROWS + LANES).add(c31).intoArray(c, cStart + 3 * ROWS + LANES);
     }
 
     @Override

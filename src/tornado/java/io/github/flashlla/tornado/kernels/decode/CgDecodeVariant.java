@@ -22,8 +22,7 @@ public enum CgDecodeVariant implements DecodeVariant {
     TILE_CG {
         @Override
         public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
-            return KernelVariant.unless(options.precision() == DataType.FLOAT16, "it is for a float16 cache")
-                    .or(() -> KernelVariant.unless(device.hasMatrixUnits(), "the device has no matrix units that TornadoVM reaches"))
+            return unlessMatrixUnits(device, options)
                     .or(() -> KernelVariant.unless(shape.headDim() == shape.valueDim() && TileDecode.takes(shape.headDim()),
                             "it takes D = Dv of 64 or 128"))
                     .or(() -> super.unsuited(device, shape, options))
@@ -39,9 +38,7 @@ public enum CgDecodeVariant implements DecodeVariant {
     MATRIX_CG {
         @Override
         public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
-            // Where a device has no halves, its float16 caches are float32 there: the reason is the device's.
-            return KernelVariant.unless(device.hasMatrixUnits(), "the device has no matrix units that TornadoVM reaches")
-                    .or(() -> KernelVariant.unless(options.precision() == DataType.FLOAT16, "it is for a float16 cache"))
+            return unlessMatrixUnits(device, options)
                     .or(() -> KernelVariant.unless(shape.headDim() == TensorCoreCgDecode.DIM
                             && shape.valueDim() == TensorCoreCgDecode.DIM, "it takes D = Dv = " + TensorCoreCgDecode.DIM))
                     .or(() -> super.unsuited(device, shape, options));
@@ -53,6 +50,12 @@ public enum CgDecodeVariant implements DecodeVariant {
         }
     },
     CG;
+
+    /** Where a device has no halves, its float16 caches are float32 there: the device's reason comes first. */
+    private static Optional<String> unlessMatrixUnits(VariantDevice device, LlaOptions options) {
+        return KernelVariant.unless(device.hasMatrixUnits(), "the device has no matrix units that TornadoVM reaches")
+                .or(() -> KernelVariant.unless(options.precision() == DataType.FLOAT16, "it is for a float16 cache"));
+    }
 
     @Override
     public String id() {
