@@ -67,11 +67,12 @@ class CombinedOpenClIT {
         List<GoldenCase> cases = Problems.golden().stream().filter(golden -> DIVIDED.contains(golden.folder().getFileName().toString())).toList();
         assertEquals(DIVIDED.size(), cases.size());
         List<Outcome> outcomes = new ArrayList<>();
-        for (int n = 0; n < cases.size(); n++) { // of so many parts, the first hold one vector each
+        for (int n = 0; n < cases.size(); n++) { // of so many parts, the first hold the vectors, and what has their head dims
             outcomes.addAll(Verification.run(device, cases, 3, n, 1000, outcome -> { }));
         }
         assertEquals(List.of(), outcomes.stream().filter(outcome -> !outcome.ok()).toList());
-        assertEquals(DIVIDED, outcomes.stream().map(Outcome::name).collect(Collectors.toSet()));
+        Set<String> names = outcomes.stream().map(Outcome::name).collect(Collectors.toSet());
+        assertTrue(names.containsAll(DIVIDED), names.toString());
     }
 
     /** Heads that the devices share evenly or not, fewer than devices too; of one head dim, for each of which opencl:0 compiles. */
