@@ -42,7 +42,7 @@ import org.openjdk.jmh.runner.options.OptionsBuilder;
  *
  * <pre>{@code
  * ./mvnw -q test-compile dependency:build-classpath -Dmdep.outputFile=target/test.classpath
- * java --add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED \
+ * java --add-exports=java.base/jdk.internal.module=ALL-UNNAMED --enable-native-access=ALL-UNNAMED \
  *     -cp target/test-classes:target/classes:$(cat target/test.classpath) \
  *     io.github.flashlla.jmh.JvmBenchmark
  * }</pre>

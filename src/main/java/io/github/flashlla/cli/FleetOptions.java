@@ -7,6 +7,7 @@ import io.github.flashlla.fleet.Host;
 import io.github.flashlla.fleet.HostResult;
 import io.github.flashlla.fleet.HostsFile;
 import io.github.flashlla.fleet.Job;
+import io.github.flashlla.process.JavaCommand;
 import io.github.flashlla.text.Printable;
 import java.net.URISyntaxException;
 import java.nio.file.Path;
@@ -93,7 +94,7 @@ final class FleetOptions {
         }));
         try {
             List<HostResult> results = fleet.run(job, () -> bundle != null ? BundleArchive.of(bundle) : BundleArchive.ofThisProgram(jar(), told),
-                    Path.of(System.getProperty("flashlla.root", ".")).toAbsolutePath(), silence, told);
+                    JavaCommand.root().toAbsolutePath(), silence, told);
             report.accept(results);
             return results;
         } finally {

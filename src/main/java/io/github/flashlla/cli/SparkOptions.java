@@ -109,7 +109,7 @@ final class SparkOptions {
 
     private JavaCommand driver() {
         Path jar = ownJar();
-        Path root = Path.of(System.getProperty("flashlla.root", ".")).toAbsolutePath().normalize();
+        Path root = JavaCommand.root().toAbsolutePath().normalize();
         Path built = root.resolve("src/spark/target");
         Path program = built.resolve("flashlla-spark.jar");
         String set = System.getenv("SPARK_HOME");
@@ -119,7 +119,8 @@ final class SparkOptions {
                     + " is not here: './mvnw -f src/spark/pom.xml package' in a clone of the project makes both, and fetches 220 MB.");
         }
         List<String> words = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), VectorModule.FLAG,
-                "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow", "-Dlog4j2.configurationFile=flashlla-log4j2.properties", "-Dflashlla.root=" + root));
+                "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow", "-Dlog4j2.configurationFile=flashlla-log4j2.properties",
+                "-D" + JavaCommand.ROOT + "=" + root));
         OPENED.forEach(name -> words.add("--add-opens=java.base/" + name + "=ALL-UNNAMED"));
         String hadoop = System.getenv("HADOOP_CONF_DIR"); // as Spark's own launcher has it
         Stream<String> settings = hadoop == null || hadoop.isBlank() ? Stream.of() : Stream.of(hadoop);

@@ -1,6 +1,7 @@
 package io.github.flashlla.cli;
 
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.process.JavaCommand;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,7 +17,7 @@ final class SuiteNames {
         if (Files.exists(suite) || suite.getNameCount() != 1 || suite.toString().contains(".")) {
             return suite;
         }
-        Path folder = Path.of(System.getProperty("flashlla.root", "."), "bench", "suites");
+        Path folder = JavaCommand.root().resolve("bench/suites");
         Path own = folder.resolve(suite + ".yaml");
         if (Files.exists(own)) {
             return own;

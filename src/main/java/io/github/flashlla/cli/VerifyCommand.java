@@ -366,7 +366,7 @@ public final class VerifyCommand implements Callable<Integer> {
     }
 
     private static Path ownVectors() {
-        Path root = Path.of(System.getProperty("flashlla.root", "."));
+        Path root = JavaCommand.root();
         return Stream.of(root.resolve("src/test/resources/golden"), root.resolve("golden")).filter(Files::isDirectory).findFirst()
                 .orElseThrow(() -> new InvalidInputException("there are no test vectors beside this program; name their folder with --golden."));
     }

@@ -14,12 +14,18 @@ final class WrongUsage {
     /** How picocli names a converter's exception. */
     private static final Pattern EXCEPTION = Pattern.compile("(?s)cannot convert '.*' to \\w+ \\([\\w.$]+: (.*)\\)$");
 
+    /** Not a negative number. */
+    private static final Pattern OPTION = Pattern.compile("-[^0-9.]");
+
     private WrongUsage() {}
 
     static String text(CommandLine.ParameterException e, CommandLine flashlla, String[] args) {
         if (e instanceof CommandLine.UnmatchedArgumentException unmatched && e.getCommandLine() == flashlla && !unmatched.isUnknownOption()) {
             return "there is no command '" + unmatched.getUnmatched().getFirst() + "'; there are "
                     + String.join(", ", flashlla.getSubcommands().keySet());
+        }
+        if (e instanceof CommandLine.UnmatchedArgumentException unmatched && OPTION.matcher(unmatched.getUnmatched().getFirst()).lookingAt()) {
+            return unknownOptions(unmatched);
         }
         String text = e.getMessage().isBlank() ? "a wrong command line" : e.getMessage().strip();
         if (e.getArgSpec() instanceof OptionSpec option) {
@@ -39,6 +45,14 @@ final class WrongUsage {
         text = EXCEPTION.matcher(text).replaceFirst("$1").replaceFirst(" is not an? (int|long)$", " is not a whole number")
                 .replaceFirst(" is not a (double|float)$", " is not a number").replaceFirst(" is not a boolean$", " is not true or false");
         return VALUES.matcher(text).replaceFirst(values -> values.group().toLowerCase(Locale.ROOT));
+    }
+
+    /** Names the options only, not the values that follow them, and the options of the command that begin alike. */
+    private static String unknownOptions(CommandLine.UnmatchedArgumentException unmatched) {
+        List<String> unknown = unmatched.getUnmatched().stream().filter(word -> OPTION.matcher(word).lookingAt()).map(word -> "'" + word + "'").toList();
+        List<String> alike = unmatched.getSuggestions();
+        return (unknown.size() == 1 ? "Unknown option: " : "Unknown options: ") + String.join(", ", unknown)
+                + (unknown.size() == 1 && !alike.isEmpty() ? " (did you mean " + String.join(" or ", alike) + "?)" : "");
     }
 
     /** Refuses an empty list element anywhere; the parser would drop one at the end. */

@@ -22,7 +22,8 @@ import java.util.Random;
  * <li>decode: one token at a time, append its key and value, then attend with its query.
  * </ol>
  *
- * Run it with {@code java --add-exports=java.base/jdk.internal.module=ALL-UNNAMED -cp target/flashlla.jar:target/lib/* io.github.flashlla.examples.GenerationLoop [device]}.
+ * Run it with {@code java --add-exports=java.base/jdk.internal.module=ALL-UNNAMED -cp target/flashlla.jar:target/lib/*
+ * io.github.flashlla.examples.GenerationLoop [device]}.
  */
 public final class GenerationLoop {
     private static final int HEADS = 4;

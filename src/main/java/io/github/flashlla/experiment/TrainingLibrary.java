@@ -35,7 +35,7 @@ public final class TrainingLibrary {
      * @throws DeviceException if it cannot be built or fetched
      */
     public static JavaCommand addTo(JavaCommand java, Consumer<String> notes) {
-        Path root = Path.of(System.getProperty("flashlla.root", ".")).toAbsolutePath().normalize();
+        Path root = JavaCommand.root().toAbsolutePath().normalize();
         Path training = root.resolve("src/training");
         if (!Files.exists(training.resolve("pom.xml"))) {
             throw new DeviceException("experiments that train a model are built from " + training + ", which is not here; run them from a clone of the project.");
@@ -50,7 +50,7 @@ public final class TrainingLibrary {
             throw new UncheckedIOException("cannot build " + training, e);
         }
         // PyTorch unpacks its natives beside its build, not into the user's home, and asks nobody for updates
-        return java.with(List.of("-Dflashlla.root=" + root, "-D" + PRESENT + "=true"))
+        return java.with(List.of("-D" + PRESENT + "=true"))
                 .withClassPath(List.of(jar.toString(), training.resolve("target/lib") + "/*"))
                 .with("DJL_CACHE_DIR", training.resolve("target/djl").toString()).with("DJL_OFFLINE", "true").with("OPT_OUT_TRACKING", "true");
     }

@@ -56,7 +56,7 @@ public interface FloatPlan extends LlaPlan {
 
     /** Whether what {@link #backward} has just left is finite; a plan that has looked already need not look again. */
     default boolean finite(LlaGradients gradients) {
-        return Magnitude.allFinite(gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge());
+        return Magnitude.allFinite(gradients);
     }
 
     @Override

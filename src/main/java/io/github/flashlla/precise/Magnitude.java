@@ -2,6 +2,7 @@ package io.github.flashlla.precise;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
+import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.Tensor;
 import java.lang.foreign.MemorySegment;
@@ -106,6 +107,11 @@ final class Magnitude {
             }
         }
         return true;
+    }
+
+    /** The same of all four gradients. */
+    static boolean allFinite(LlaGradients gradients) {
+        return allFinite(gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge());
     }
 
     private static void bits(Tensor tensor, long from, int count, int[] bits) {

@@ -257,7 +257,7 @@ public final class PrecisePlan implements LlaPlan {
         same &= rescale(gradients.dv(), loss);
         same &= rescale(gradients.dridge(), both - 2 * units.key());
         boolean finite = rows.backward(chosen, gradOutput, gradients);
-        if (!finite || !(same && lastGradientsFinite) && !allFinite(gradients)) {
+        if (!finite || !(same && lastGradientsFinite) && !Magnitude.allFinite(gradients)) {
             throw Checks.gradientsNotFinite(device);
         }
         gradients.setTiming(since(start, gradients.timing()));
@@ -301,10 +301,6 @@ public final class PrecisePlan implements LlaPlan {
             }
             left = more;
         }
-    }
-
-    private static boolean allFinite(LlaGradients gradients) {
-        return Magnitude.allFinite(gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge());
     }
 
     /** Returns whether there was nothing to do. */

@@ -14,8 +14,13 @@ import java.util.Map;
  */
 public record JavaCommand(List<String> words, Map<String, String> environment) {
 
-    /** The project's folder, where test vectors and suites lie; launchers set it. */
-    private static final String ROOT = "flashlla.root";
+    /** The system property that names {@link #root()}; launchers set it. */
+    public static final String ROOT = "flashlla.root";
+
+    /** The project's folder, where test vectors and suites lie; the working directory where nothing names one. */
+    public static Path root() {
+        return Path.of(System.getProperty(ROOT, "."));
+    }
 
     /** The java of this JVM, with these flags and this JVM's class path and project. */
     public static JavaCommand of(List<String> flags, Map<String, String> environment) {

@@ -29,9 +29,10 @@ import uk.ac.manchester.tornado.api.memory.DeviceBufferState;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * A device as TornadoVM's plans see it, which compiles a kernel once for all plans, and whose copies a run can depart from ({@link #with}). TornadoVM compiles the tasks of every plan anew.
- * What it compiles depends on the kernel, on the values of arguments that are no arrays, and on the sizes of arrays where the
- * kernel asks for them ({@link ArraySizes}): where all of these are the same, so is the code, whatever the shape.
+ * A device as TornadoVM's plans see it, which compiles a kernel once for all plans, and whose copies a run can depart from
+ * ({@link #with}). TornadoVM compiles the tasks of every plan anew. What it compiles depends on the kernel, on the values of
+ * arguments that are no arrays, and on the sizes of arrays where the kernel asks for them ({@link ArraySizes}): where all of
+ * these are the same, so is the code, whatever the shape.
  *
  * <p>Code that an earlier process compiled is taken from {@link KernelCache}, and what this one compiles is kept there.
  *

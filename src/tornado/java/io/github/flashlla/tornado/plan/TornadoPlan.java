@@ -166,7 +166,7 @@ public final class TornadoPlan implements FloatPlan {
         });
     }
 
-    /** {@inheritDoc} Those that are not have ended the run. */
+    /** Always: a run whose gradients are not finite has thrown. */
     @Override
     public boolean finite(LlaGradients gradients) {
         return true;

@@ -7,7 +7,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * What decoding kernels read from memory, since arguments are compiled in: another capacity, other heads, another scale or tolerance
- * compile nothing ({@link TileDecode}'s kernels apart). What decides how much local memory a kernel has is an argument: head dims, heads of a unit, threads.
+ * compile nothing ({@link TileDecode}'s kernels apart). What decides how much local memory a kernel has is an argument: head dims,
+ * heads of a unit, threads.
  */
 public final class DecodeSizes {
     /** Rows of a sequence in the cache, or of a page. */

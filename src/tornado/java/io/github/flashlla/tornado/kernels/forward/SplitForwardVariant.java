@@ -4,6 +4,7 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Preconditioner;
+import io.github.flashlla.text.Numbers;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.device.WorkGroupDemand;
 import io.github.flashlla.tornado.graph.TaskAppender;
@@ -37,9 +38,10 @@ public final class SplitForwardVariant implements ForwardVariant {
         return KernelVariant.unless(options.precision() == DataType.FLOAT32, "it computes in float32")
                 .or(() -> KernelVariant.unless(device.hasMatrixUnits(), "the device has no matrix units that TornadoVM reaches"))
                 .or(() -> KernelVariant.unless(options.preconditioner() == Preconditioner.NONE, "it has no preconditioner"))
-                .or(() -> KernelVariant.unless(options.tolerance() >= SMALLEST_TOLERANCE, "it takes tolerances from " + SMALLEST_TOLERANCE + " on"))
+                .or(() -> KernelVariant.unless(options.tolerance() >= SMALLEST_TOLERANCE,
+                        "it takes tolerances from " + Numbers.plain(SMALLEST_TOLERANCE) + " on"))
                 .or(() -> KernelVariant.unless(GpuForwardVariant.keptResiduals(shape, options) == 0,
-                        "it keeps no residuals, for which this problem is small enough and its tolerance low enough"))
+                        "a problem this small at so low a tolerance needs kept residuals, and it keeps none"))
                 .or(() -> KernelVariant.unless(Math.abs(options.scaleFor(shape.headDim())) > SMALLEST_SCALE, "the scale is too near 0"))
                 .or(() -> KernelVariant.unless(Math.max(shape.headDim(), shape.valueDim()) <= MAX_DIM, "it takes head dims up to " + MAX_DIM))
                 .or(() -> KernelVariant.unlessTooLarge(Math.max(scratchFloats(shape), packedHalves(shape))))

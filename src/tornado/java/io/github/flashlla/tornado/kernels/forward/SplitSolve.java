@@ -1,5 +1,9 @@
 package io.github.flashlla.tornado.kernels.forward;
 
+import static io.github.flashlla.tornado.kernels.forward.TileSolve.FINITE;
+import static io.github.flashlla.tornado.kernels.forward.TileSolve.RESTART;
+import static io.github.flashlla.tornado.kernels.forward.TileSolve.SHORTER;
+import static io.github.flashlla.tornado.kernels.forward.TileSolve.STAY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.UNSHIFT;
@@ -29,13 +33,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * with its list of rows left over.
  */
 public final class SplitSolve {
-    /** From a row's iteration of this number on its directions are not kept orthogonal to q. */
-    private static final int RESTART = 8;
-    /** Rows of a block that must go on for it to go on. */
-    private static final int STAY = 48;
-    private static final float FINITE = 1e30f;
-    private static final float SHORTER = 1 / 64f;
-
     private SplitSolve() {}
 
     /**

@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.kernels.forward;
 
+import static io.github.flashlla.tornado.kernels.forward.TileSolve.FINITE;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LN2;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
@@ -56,7 +57,6 @@ public final class TileForward {
     public static final int PACK_THREADS = 256;
 
     private static final float LOW = -1e30f;
-    private static final float FINITE = 1e30f;
 
     private TileForward() {}
 

@@ -1,5 +1,7 @@
 package io.github.flashlla.tornado.kernels.forward;
 
+import static io.github.flashlla.tornado.kernels.forward.TileSolve.FINITE;
+import static io.github.flashlla.tornado.kernels.forward.TileSolve.SHORTER;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.UNSHIFT;
@@ -28,8 +30,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  */
 public final class TileOutput {
     private static final float LONGEST = 8f;
-    private static final float SHORTER = 1 / 64f;
-    private static final float FINITE = 1e30f;
     private static final int ROUNDS = 3;
 
     private TileOutput() {}

@@ -41,10 +41,12 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * those left over, and the same kernel runs again over the list.
  */
 public final class TileSolve {
-    private static final int RESTART = 8;
-    private static final int STAY = 48;
-    private static final float FINITE = 1e30f;
-    private static final float SHORTER = 1 / 64f;
+    /** From a row's iteration of this number on its directions are not kept orthogonal to q. */
+    static final int RESTART = 8;
+    /** Rows of a block that must go on for it to go on. */
+    static final int STAY = 48;
+    static final float FINITE = 1e30f;
+    static final float SHORTER = 1 / 64f;
 
     private TileSolve() {}
 
