@@ -5,7 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Comparator;
 
-/** Whether two tensors have memory in common; views that lie between each other's elements have none. */
+/** Whether two tensors have memory in common; views that lie between each other's elements have none, nor has memory that was given back. */
 final class Overlap {
     /** Steps of a search after which views that are so entangled count as overlapping. */
     private static final int MOST_STEPS = 10_000;
@@ -23,7 +23,8 @@ final class Overlap {
     static boolean of(Tensor one, Tensor other) {
         MemorySegment a = one.memory();
         MemorySegment b = other.memory();
-        if (one.size() == 0 || other.size() == 0 || a.asOverlappingSlice(b).isEmpty()) {
+        boolean given = a.scope().isAlive() && b.scope().isAlive(); // addresses of memory that was given back are used again
+        if (one.size() == 0 || other.size() == 0 || !given || a.asOverlappingSlice(b).isEmpty()) {
             return false;
         }
         Axis[] axes = new Axis[one.rank() + other.rank()];

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.DataType;
 import io.github.flashlla.Tensor;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -30,6 +31,19 @@ class OverlapTest {
         assertTrue(Overlap.of(all.part(2, 2, 2), parts[0]));
         assertFalse(Overlap.of(all, all.copy()));
         assertFalse(Overlap.of(all.part(0, 0, 1), all.part(0, 1, 1)));
+    }
+
+    /** Its addresses may be those of a tensor that was made since. */
+    @Test
+    void memoryThatWasGivenBackIsApart() {
+        Tensor made = Tensor.allocate(DataType.FLOAT32, 2, 3);
+        Tensor before;
+        try (Arena arena = Arena.ofShared()) {
+            before = Tensor.wrap(made.memory().reinterpret(arena, null), DataType.FLOAT32, 2, 3);
+            assertTrue(Overlap.of(before, made));
+        }
+        assertFalse(Overlap.of(before, made));
+        assertFalse(Overlap.of(made, before));
     }
 
     /** Against the list of all bytes, for views of any shape, stride and type, on the heap and off it. */
