@@ -81,7 +81,7 @@ public final class TileDecode {
             int kvHeads, int group, int hw, int splits, int dim, int stages, int groups) {
         Tile.launchBounds(THREADS, groups);
         int tileBytes = TileRing.tileBytes(dim);
-        int[] ring = ctx.allocateIntLocalArray(stages * (dim <= 64 ? 1152 : 2176) + 128);
+        int[] ring = ctx.allocateIntLocalArray(TileRing.localInts(stages, dim));
         Tile.align(ring, 128);
         int base = Tile.address(ring);
         int shared = base + stages * tileBytes;

@@ -60,7 +60,7 @@ public final class TileDecodePass {
             int pass, int dim, int stages, int groups) {
         Tile.launchBounds(THREADS, groups);
         int tileBytes = TileRing.tileBytes(dim);
-        int[] ring = ctx.allocateIntLocalArray(stages * 2 * (dim <= 64 ? 1152 : 2176) + 128);
+        int[] ring = ctx.allocateIntLocalArray(TileRing.localInts(2 * stages, dim));
         Tile.align(ring, 128);
         int base = Tile.address(ring);
         int shared = base + stages * 2 * tileBytes;

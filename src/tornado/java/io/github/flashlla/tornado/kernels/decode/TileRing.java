@@ -32,6 +32,11 @@ final class TileRing {
         return dim <= 64 ? KEYS / 4 * 576 : KEYS / 8 * 2176;
     }
 
+    /** Elements of the local array that holds {@code tiles} tiles and what warps tell each other. */
+    static int localInts(int tiles, int dim) {
+        return (tiles * tileBytes(dim) + SHARED) / Integer.BYTES;
+    }
+
     /** Bytes from 16 keys to the next. */
     static int pieceBytes(int dim) {
         return tileBytes(dim) / 2;

@@ -1,6 +1,7 @@
 package io.github.flashlla.tornado.kernels.forward;
 
 import static io.github.flashlla.tornado.kernels.forward.TileSolve.FINITE;
+import static io.github.flashlla.tornado.kernels.tile.Masking.LOW;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LN2;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
@@ -33,7 +34,6 @@ public final class SplitMean {
     /** Threads of a group of {@link #factors} and {@link #pack}. */
     public static final int PACK_THREADS = 256;
 
-    private static final float LOW = -1e30f;
     /** 2^this is the weight of the largest score that was looked at. */
     private static final float ABOVE = 4f;
 

@@ -1,5 +1,7 @@
 package io.github.flashlla.tornado.kernels.forward;
 
+import static io.github.flashlla.tornado.kernels.forward.TileOutput.LONGEST;
+import static io.github.flashlla.tornado.kernels.forward.TileOutput.ROUNDS;
 import static io.github.flashlla.tornado.kernels.forward.TileSolve.FINITE;
 import static io.github.flashlla.tornado.kernels.forward.TileSolve.SHORTER;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
@@ -24,12 +26,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Pass 3 of the float32 forward pass on half-precision matrix units ({@link SplitPieces}): o = sum p (1 - x.(k - kbar)) v, with x at a length
- * of at most {@value #LONGEST}.
+ * of at most {@value TileOutput#LONGEST}.
  */
 public final class SplitOutput {
-    private static final float LONGEST = 8f;
-    private static final int ROUNDS = 3;
-
     private SplitOutput() {}
 
     /** Keys of a tile. */

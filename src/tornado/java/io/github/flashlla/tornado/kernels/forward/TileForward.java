@@ -1,6 +1,7 @@
 package io.github.flashlla.tornado.kernels.forward;
 
 import static io.github.flashlla.tornado.kernels.forward.TileSolve.FINITE;
+import static io.github.flashlla.tornado.kernels.tile.Masking.LOW;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LN2;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
@@ -56,7 +57,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 public final class TileForward {
     public static final int PACK_THREADS = 256;
 
-    private static final float LOW = -1e30f;
 
     private TileForward() {}
 

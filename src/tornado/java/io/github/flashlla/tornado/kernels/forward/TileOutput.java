@@ -29,8 +29,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * rounding left of it is multiplied, too, since x.(k - kbar) then is far above 1: another product, for warps with such a row.
  */
 public final class TileOutput {
-    private static final float LONGEST = 8f;
-    private static final int ROUNDS = 3;
+    static final float LONGEST = 8f;
+    static final int ROUNDS = 3;
 
     private TileOutput() {}
 

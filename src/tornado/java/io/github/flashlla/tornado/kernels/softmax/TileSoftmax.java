@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.kernels.softmax;
 
+import static io.github.flashlla.tornado.kernels.tile.Masking.LOW;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LN2;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
@@ -38,7 +39,6 @@ public final class TileSoftmax {
     /** Rows of a group. */
     public static final int BLOCK = 128;
 
-    private static final float LOW = -1e30f;
     private static final float FINITE = 1e30f;
 
     private TileSoftmax() {}
