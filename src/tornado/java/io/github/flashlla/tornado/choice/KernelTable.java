@@ -18,6 +18,7 @@ import io.github.flashlla.tornado.kernels.backward.LocalTilesBackwardVariant;
 import io.github.flashlla.tornado.kernels.backward.TileBackwardVariant;
 import io.github.flashlla.tornado.kernels.decode.CgDecodeVariant;
 import io.github.flashlla.tornado.kernels.decode.CovarianceDecodeVariant;
+import io.github.flashlla.tornado.kernels.decode.TileCovarianceVariant;
 import io.github.flashlla.tornado.kernels.forward.CpuForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.GpuForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.ParallelForwardVariant;
@@ -43,7 +44,8 @@ public final class KernelTable {
             new TileForwardVariant(), new TensorCoreForwardVariant(), new SplitForwardVariant(), new CpuForwardVariant(), new GpuForwardVariant(),
             new ParallelForwardVariant(),
             new TileBackwardVariant(), new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
-            CgDecodeVariant.TILE_CG, CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new CovarianceDecodeVariant(),
+            CgDecodeVariant.TILE_CG, CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new TileCovarianceVariant(),
+            new CovarianceDecodeVariant(),
             new TileSoftmaxVariant(), new CpuSoftmaxVariant(), new GpuSoftmaxVariant(), new ParallelSoftmaxVariant());
 
     /**
@@ -135,7 +137,8 @@ public final class KernelTable {
     }
 
     /**
-     * The variants that a decode plan may use, the matrix-free one first, since the covariance form takes what that does not solve.
+     * The variants that a decode plan may use, each for what those before it leave unsolved: the matrix-free one, then covariance forms to the
+     * first that solves all.
      *
      * @param method AUTO where the choice is the plan's
      * @param stored type of the cache's elements on the device
@@ -147,8 +150,12 @@ public final class KernelTable {
         List<DecodeVariant> chosen = new ArrayList<>();
         for (DecodeMethod wanted : List.of(DecodeMethod.MATRIX_FREE, DecodeMethod.COVARIANCE)) {
             if (method == wanted || method == DecodeMethod.AUTO) {
-                verdicts.stream().filter(verdict -> verdict.refusal().isEmpty()).map(verdict -> (DecodeVariant) verdict.variant())
-                        .filter(variant -> variant.method() == wanted).findFirst().ifPresent(chosen::add);
+                List<DecodeVariant> suited = verdicts.stream().filter(verdict -> verdict.refusal().isEmpty())
+                        .map(verdict -> (DecodeVariant) verdict.variant()).filter(variant -> variant.method() == wanted).toList();
+                suited.stream().limit(1).forEach(chosen::add);
+                if (wanted == DecodeMethod.COVARIANCE && suited.stream().limit(1).anyMatch(DecodeVariant::mayLeaveUnsolved)) {
+                    suited.stream().filter(variant -> !variant.mayLeaveUnsolved()).findFirst().ifPresent(chosen::add);
+                }
             }
         }
         if (chosen.isEmpty()) {

@@ -34,6 +34,8 @@ public final class TileSource {
         GridScheduler grids = new GridScheduler();
         TaskGraph graph = args.length == 1 ? TileKernels.allOperations(grids)
                 : args[0].equals("decode") ? TileDecodeProblem.kernels(Integer.parseInt(args[1]), Integer.parseInt(args[2]), grids)
+                : args[0].equals("covariance")
+                        ? TileDecodeProblem.covarianceKernels(Integer.parseInt(args[1]), Integer.parseInt(args[2]), grids)
                 : args[0].equals("split") ? new SplitProblem(2, 1, 128, 128, Integer.parseInt(args[1]), Integer.parseInt(args[2]), true, 0.125f, 1e-3f, 64)
                         .graph("tile", grids)
                 : args.length == 3 ? new TileBackwardProblem(2, 1, 128, 128, Integer.parseInt(args[1]), Integer.parseInt(args[2]), true, 0.125f, 1e-3f,
