@@ -15,7 +15,7 @@ import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
 
 /**
  * Compiles kernels with every operation, or the tile kernels of a head dim and a value dim, behind a word those of backward or of float32,
- * behind {@code decode} those of so many heads and a head dim; its last line is {@code done}.
+ * behind {@code decode} or {@code covariance} those of so many heads and a head dim; its last line is {@code done}.
  */
 public final class TileSource {
     /** In front of the text of each operation. */

@@ -172,6 +172,27 @@ class TileSourceTest {
         }
     }
 
+    /** The covariance's kernels: 20 products for the matrix of 16 keys and a head, at head dim 128 36 for each half, and little in memory. */
+    @ParameterizedTest
+    @CsvSource({"4, 64, 20, 8", "4, 128, 36, 32"})
+    void covariance(String heads, String headDim, int products, int bytes) throws Exception {
+        Map<String, String> kernels = new HashMap<>();
+        KERNEL.matcher(source("covariance", heads, headDim)).results().forEach(kernel -> kernels.putIfAbsent(kernel.group(3), kernel.group()));
+        assertEquals(List.of("advance", "begin", "moments"), kernels.keySet().stream().sorted().toList());
+        String moments = kernels.get("moments");
+        assertPlainConditions(moments);
+        assertFalse(Pattern.compile("\\w+\\[l_\\d+\\]").matcher(moments).find(), "a byte is taken for an element of a local array");
+        Map<String, Integer> frames = frames(String.join("\n", kernels.values()));
+        assertEquals(0, frames.get("begin"));
+        assertEquals(0, frames.get("advance"));
+        assertTrue(frames.get("moments") <= bytes, () -> "stack frame: " + frames.get("moments"));
+        Path ptx = folder.resolve("kernels.ptx");
+        nvcc("-ptx", "-o", ptx.toString(), write(moments).toString());
+        InnerLoop loop = InnerLoop.ofPtx(Files.readString(ptx)).get("moments");
+        assertEquals(products, loop.count("mma.sync"));
+        assertEquals(0, loop.count(".local"));
+    }
+
     /** Where arrays have another header, plain kernels must run: the operations add 16 bytes to an array's address. */
     @Test
     void refusesAnotherHeader() throws Exception {
