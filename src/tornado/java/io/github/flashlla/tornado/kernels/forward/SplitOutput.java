@@ -162,18 +162,18 @@ public final class SplitOutput {
             total[1] = 0f;
             ctx.localBarrier();
             if (dims <= 64) {
-                copyTiles(tile, base, packed, from, behind, fromV, behindV, tid, keys, stride, strideV);
+                SplitPieces.copyTiles(tile, base, packed, from, behind, fromV, behindV, tid, keys, stride, strideV);
             }
             for (int t = 0; t < tiles; t++) {
                 int buffer = dims <= 64 ? (t & 1) << 14 : 0;
                 if (dims > 64) {
                     ctx.localBarrier();
-                    copyTiles(tile, base, packed, from + t * keys * stride, behind, fromV + t * keys * strideV, behindV, tid, keys, stride, strideV);
+                    SplitPieces.copyTiles(tile, base, packed, from + t * keys * stride, behind, fromV + t * keys * strideV, behindV, tid, keys, stride, strideV);
                 }
                 Tile.await(0);
                 ctx.localBarrier();
                 if (dims <= 64 && t + 1 < tiles) {
-                    copyTiles(tile, base + (16384 - buffer), packed, from + (t + 1) * keys * stride, behind, fromV + (t + 1) * keys * strideV, behindV,
+                    SplitPieces.copyTiles(tile, base + (16384 - buffer), packed, from + (t + 1) * keys * stride, behind, fromV + (t + 1) * keys * strideV, behindV,
                             tid, keys, stride, strideV);
                 }
                 int key = t * keys;
@@ -226,14 +226,6 @@ public final class SplitOutput {
         float rr = scratch.get(numbers + TileState.RR);
         stats.set(2 * at, scratch.get(numbers + TileState.COUNT));
         stats.set(2 * at + 1, rr > SplitRows.SMALLEST ? TornadoMath.sqrt(rr / scratch.get(numbers + TileState.BB)) : 0f);
-    }
-
-    /** A tile of keys, and one of values behind it. */
-    private static void copyTiles(int[] tile, int address, HalfFloatArray packed, int from, int behind, int fromV, int behindV, int tid, int keys,
-            int stride, int strideV) {
-        SplitPieces.copyTile(tile, address, packed, from, behind, tid, keys, stride);
-        SplitPieces.copyTile(tile, address + 8192, packed, fromV, behindV, tid, keys, strideV);
-        Tile.commit();
     }
 
     /** Adds 16 keys to o. */
