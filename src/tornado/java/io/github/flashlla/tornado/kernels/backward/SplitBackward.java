@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.kernels.backward;
 
+import io.github.flashlla.tornado.kernels.forward.SplitMean;
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.SplitPieces;
 import io.github.flashlla.tornado.kernels.tile.SplitRows;
@@ -9,6 +10,7 @@ import io.github.flashlla.tornado.kernels.tile.TileState;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
@@ -20,10 +22,15 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *   gather         {@link SplitBackwardGather}: Gbar and c, and the first direction
  *   solve          {@link io.github.flashlla.tornado.kernels.forward.SplitSolve}: A u = -c; rows left over are listed and solved again
  *   finish         {@link #finish}: u as it is
+ *   queries        {@link SplitBackwardQueries}: dq and dridge
+ *   largest, rows  {@link #largest}, {@link #packRows}: rows of queries in two float16 each
+ *   keys           {@link SplitBackwardKeys}: dk and dv
  * </pre>
  *
  * <p>A row's g, and with it u, is multiplied with a power of two until {@code finish}, so that c is about as large whatever g and v are.
- * {@code scratch} is that of {@link SplitRows}; of a row's numbers, {@link TileState#GBAR} is what u is to be multiplied with.
+ * {@code scratch} is that of {@link SplitRows}; of a row's numbers, {@link TileState#GBAR} is what u is to be multiplied with. Behind it are the
+ * largest numbers of q, x, u and g of each kv head and a column of four numbers for each row; {@code packed} holds the rows behind keys and
+ * values. Both serve the last kernel, which, as the one before it, is for head dims to {@value #DIMS}.
  */
 public final class SplitBackward {
     /** Threads of a group of {@link #finish} and {@link #packRows}, and of {@link #largest}. */
@@ -47,6 +54,161 @@ public final class SplitBackward {
     /** Whether queries and keys of these head dims have kernels of three products. */
     static boolean fits(int D, int Dv) {
         return Math.max(D, Dv) <= DIMS;
+    }
+
+    /** float16 elements of {@code packed}. */
+    static long packedHalves(long heads, long kvHeads, long Sq, long Sk, int D, int Dv) {
+        return SplitRows.packedHalves(kvHeads, Sk, D, Dv) + (fits(D, Dv) ? 8 * heads * TileState.paddedKeys(Sq) * DIMS : 0);
+    }
+
+    /** Floats of {@code scratch}. */
+    static long scratchFloats(long heads, long kvHeads, long Sq, int D, int Dv) {
+        long floats = SplitRows.scratchFloats(heads, kvHeads, Sq, TileState.dims(D));
+        return fits(D, Dv) ? (floats + 4 * kvHeads + 3) / 4 * 4 + 4 * heads * TileState.paddedKeys(Sq) : floats;
+    }
+
+    /** Where rows of queries start in {@code packed}. */
+    static int rowsAt(int kvHeads, int Sk) {
+        return 4 * kvHeads * SplitRows.paddedKeys(Sk) * DIMS;
+    }
+
+    /** Where the largest numbers of q, x, u and g are in {@code scratch}, one for each kv head. */
+    private static int largestAt(int heads, int kvHeads, int Sq) {
+        return SplitRows.factorsAt(heads, Sq, DIMS) + 2 * kvHeads;
+    }
+
+    /** Where the columns start in {@code scratch}: at a multiple of 16 bytes. */
+    static int columnsAt(int heads, int kvHeads, int Sq) {
+        return (largestAt(heads, kvHeads, Sq) + 4 * kvHeads + 3) / 4 * 4;
+    }
+
+    /** What keys are multiplied with. */
+    static float keyFactor(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq) {
+        return scratch.get(SplitRows.factorsAt(heads, Sq, DIMS) + kvHead);
+    }
+
+    /** What values are multiplied with. */
+    static float valueFactor(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq) {
+        return scratch.get(SplitRows.factorsAt(heads, Sq, DIMS) + kvHeads + kvHead);
+    }
+
+    /** What rows of q are multiplied with, all of a kv head. */
+    static float queryFactor(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq) {
+        return SplitPieces.factor(scratch.get(largestAt(heads, kvHeads, Sq) + kvHead));
+    }
+
+    /** What rows of x are multiplied with, all of a kv head. */
+    static float directionFactor(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq) {
+        return directionFactor(scratch.get(largestAt(heads, kvHeads, Sq) + kvHeads + kvHead), keyFactor(scratch, heads, kvHeads, kvHead, Sq));
+    }
+
+    /** {@link #gradientUnit} of all rows of a kv head. */
+    static float gradientUnit(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq) {
+        int at = largestAt(heads, kvHeads, Sq) + kvHead;
+        return gradientUnit(scratch.get(at + 2 * kvHeads), scratch.get(at + 3 * kvHeads), keyFactor(scratch, heads, kvHeads, kvHead, Sq),
+                valueFactor(scratch, heads, kvHeads, kvHead, Sq));
+    }
+
+    /**
+     * The largest numbers of q, x, u and g, in absolute value. One group of {@value #ROW_THREADS} for q of each kv head, and then for the others.
+     *
+     * @param scratch its largest numbers out
+     */
+    public static void largest(KernelContext ctx, FloatArray q, FloatArray x, FloatArray u, FloatArray g, FloatArray scratch, IntArray sizes, int D,
+            int Dv) {
+        float[] all = ctx.allocateFloatLocalArray(ROW_THREADS);
+        int tid = ctx.localIdx;
+        int heads = sizes.get(TileState.HEADS);
+        int group = sizes.get(TileState.GROUP);
+        int kvHeads = heads / group;
+        int rows = group * sizes.get(TileState.SQ);
+        int which = ctx.groupIdx / kvHeads;
+        int first = ctx.groupIdx % kvHeads * rows;
+        int ofQ = which == 0 ? rows * D : 0; // in a loop's condition TornadoVM would leave the loop out
+        int ofX = which == 1 ? rows * D : 0;
+        int ofU = which == 2 ? rows * D : 0;
+        int ofG = which == 3 ? rows * Dv : 0;
+        float largest = 0f;
+        for (int i = tid; i < ofQ; i += ROW_THREADS) {
+            largest = Math.max(largest, Math.abs(q.get(first * D + i)));
+        }
+        for (int i = tid; i < ofX; i += ROW_THREADS) {
+            largest = Math.max(largest, Math.abs(x.get(first * D + i)));
+        }
+        for (int i = tid; i < ofU; i += ROW_THREADS) {
+            largest = Math.max(largest, Math.abs(u.get(first * D + i)));
+        }
+        for (int i = tid; i < ofG; i += ROW_THREADS) {
+            largest = Math.max(largest, Math.abs(g.get(first * Dv + i)));
+        }
+        all[tid] = largest;
+        ctx.localBarrier();
+        if (tid == 0) {
+            for (int i = 1; i < ROW_THREADS; i++) {
+                largest = Math.max(largest, all[i]);
+            }
+            scratch.set(largestAt(heads, kvHeads, sizes.get(TileState.SQ)) + ctx.groupIdx, largest);
+        }
+    }
+
+    /**
+     * Rows of q, -x, u and g as two float16 each, padded with zeros, first halves and second ones of each array in turn, and a column of each
+     * query: the exponent's reference, 1 + x.kbar and -Gbar - u.kbar as their products are, mu. One thread for 8 elements.
+     *
+     * @param packed its rows out
+     * @param scratch its largest numbers in, its columns out
+     * @param row (B,H,Sq,{@value BackwardRow#ROW_SCALARS}), complete
+     */
+    public static void packRows(KernelContext ctx, FloatArray q, FloatArray x, FloatArray u, FloatArray g, HalfFloatArray packed, FloatArray scratch,
+            FloatArray row, IntArray sizes, int D, int Dv) {
+        int heads = sizes.get(TileState.HEADS);
+        int group = sizes.get(TileState.GROUP);
+        int kvHeads = heads / group;
+        int Sq = sizes.get(TileState.SQ);
+        int padded = SplitRows.paddedKeys(Sq);
+        int chunks = heads * padded * (DIMS / 8);
+        int which = ctx.globalIdx / chunks;
+        int chunk = ctx.globalIdx % chunks;
+        int at = chunk / (DIMS / 8);
+        int column = 8 * (chunk % (DIMS / 8));
+        int kvHead = Math.min(at / padded / group, kvHeads - 1);
+        float factor = keyFactor(scratch, heads, kvHeads, kvHead, Sq);
+        float factorQ = queryFactor(scratch, heads, kvHeads, kvHead, Sq);
+        float factorX = directionFactor(scratch, heads, kvHeads, kvHead, Sq);
+        float unit = gradientUnit(scratch, heads, kvHeads, kvHead, Sq);
+        int to = rowsAt(kvHeads, sizes.get(TileState.SK)) + 8 * (2 * which * chunks + chunk);
+        if (which == 0) {
+            SplitMean.packRow(q, q, 0, 0f, factorQ, packed, to, 8 * chunks, at, column, Sq, D);
+        }
+        if (which == 1) {
+            SplitMean.packRow(x, x, 0, 0f, -factorX, packed, to, 8 * chunks, at, column, Sq, D);
+        }
+        if (which == 2) {
+            SplitMean.packRow(u, u, 0, 0f, unit / factor, packed, to, 8 * chunks, at, column, Sq, D);
+        }
+        if (which == 3) {
+            SplitMean.packRow(g, g, 0, 0f, unit / valueFactor(scratch, heads, kvHeads, kvHead, Sq), packed, to, 8 * chunks, at, column, Sq, Dv);
+        }
+        if (which == 0 && column == 0) {
+            int there = at % padded < Sq ? 1 : 0;
+            int query = at / padded * Sq + Math.min(at % padded, Sq - 1);
+            int columns = columnsAt(heads, kvHeads, Sq) + 4 * at;
+            scratch.set(columns, there != 0 ? reference(row, query) : TileBackward.NOTHING);
+            scratch.set(columns + 1, there != 0 ? (1f + row.get(BackwardRow.ROW_SCALARS * query + BackwardRow.X_KBAR)) * (factorX * factor) : 0f);
+            scratch.set(columns + 2, there != 0 ? row.get(BackwardRow.ROW_SCALARS * query + BackwardRow.H_SHIFT) * unit : 0f);
+            scratch.set(columns + 3, there != 0 ? row.get(BackwardRow.ROW_SCALARS * query + BackwardRow.MU) : 0f);
+        }
+    }
+
+    /** A lane's part of two rows that are 8 apart, from {@code packed}: first halves and, {@code half} behind them, second ones. */
+    static void loadRows(int[] fragment, HalfFloatArray packed, int at, int half, int stride) {
+        for (int n = 0; n < DIMS / 8; n++) {
+            int to = 4 * (n >> 1) + 2 * (n & 1);
+            fragment[to] = Tile.loadPair(packed, at + 8 * n);
+            fragment[to + 1] = Tile.loadPair(packed, at + 8 * stride + 8 * n);
+            fragment[DIMS / 4 + to] = Tile.loadPair(packed, at + half + 8 * n);
+            fragment[DIMS / 4 + to + 1] = Tile.loadPair(packed, at + half + 8 * stride + 8 * n);
+        }
     }
 
     /** What to multiply x with, whose largest this is, where keys are multiplied with {@code factor}. */

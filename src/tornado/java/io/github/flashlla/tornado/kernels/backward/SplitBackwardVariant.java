@@ -50,13 +50,14 @@ public final class SplitBackwardVariant implements BackwardVariant {
 
     @Override
     public long scratchFloats(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return SplitRows.scratchFloats((long) shape.batch() * shape.heads(), (long) shape.batch() * shape.kvHeads(), shape.queryLength(),
-                TileState.dims(shape.headDim()));
+        return SplitBackward.scratchFloats((long) shape.batch() * shape.heads(), (long) shape.batch() * shape.kvHeads(), shape.queryLength(),
+                shape.headDim(), shape.valueDim());
     }
 
     @Override
     public long packedHalves(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return SplitRows.packedHalves((long) shape.batch() * shape.kvHeads(), shape.keyLength(), shape.headDim(), shape.valueDim());
+        return SplitBackward.packedHalves((long) shape.batch() * shape.heads(), (long) shape.batch() * shape.kvHeads(), shape.queryLength(),
+                shape.keyLength(), shape.headDim(), shape.valueDim());
     }
 
     /** Factors, pack, gather, solve, list, solve of the list, finish; then queries and keys. */
@@ -74,7 +75,7 @@ public final class SplitBackwardVariant implements BackwardVariant {
         long heads = (long) s.batch() * s.heads();
         long kvHeads = (long) s.batch() * s.kvHeads();
         long groups = heads * Math.ceilDiv(s.queryLength(), TileState.BLOCK);
-        long packs = packedHalves(device, s, options) / 16;
+        long packs = SplitRows.packedHalves(kvHeads, s.keyLength(), D, Dv) / 16;
         tasks.task("lla_backward_factors", TaskAppender.groups(2 * kvHeads, SplitMean.PACK_THREADS),
                 g -> g.task("lla_backward_factors", SplitMean::factors, new KernelContext(), f.k(), f.v(), f.centre(), b.scratch(), sizes, D, Dv, dims));
         tasks.task("lla_backward_pack", TaskAppender.groups(Math.ceilDiv(packs, (long) SplitMean.PACK_THREADS), SplitMean.PACK_THREADS),
@@ -94,13 +95,22 @@ public final class SplitBackwardVariant implements BackwardVariant {
         long elements = heads * s.queryLength() * D;
         tasks.task("lla_backward_finish", TaskAppender.groups(Math.ceilDiv(elements, (long) SplitBackward.ROW_THREADS), SplitBackward.ROW_THREADS),
                 g -> g.task("lla_backward_finish", SplitBackward::finish, new KernelContext(), b.scratch(), b.u(), b.rows(), sizes, D, dims));
-        if (SplitBackward.fits(D, Dv)) {
-            tasks.task("lla_backward_queries", TaskAppender.groups(groups, TileState.THREADS),
-                    g -> g.task("lla_backward_queries", SplitBackwardQueries::queries, new KernelContext(), f.q(), b.g(), b.packed(), f.centre(), f.kbar(),
-                            f.x(), b.u(), b.dq(), b.dridge(), b.rows(), b.scratch(), sizes, settings, D, Dv, causal));
-        } else {
+        if (!SplitBackward.fits(D, Dv)) {
             LocalTilesBackwardVariant.appendQueries(tasks, b, s);
+            LocalTilesBackwardVariant.appendKeys(tasks, b, s);
+            return;
         }
-        LocalTilesBackwardVariant.appendKeys(tasks, b, s);
+        tasks.task("lla_backward_queries", TaskAppender.groups(groups, TileState.THREADS),
+                g -> g.task("lla_backward_queries", SplitBackwardQueries::queries, new KernelContext(), f.q(), b.g(), b.packed(), f.centre(), f.kbar(),
+                        f.x(), b.u(), b.dq(), b.dridge(), b.rows(), b.scratch(), sizes, settings, D, Dv, causal));
+        tasks.task("lla_backward_largest", TaskAppender.groups(4 * kvHeads, SplitBackward.ROW_THREADS),
+                g -> g.task("lla_backward_largest", SplitBackward::largest, new KernelContext(), f.q(), f.x(), b.u(), b.g(), b.scratch(), sizes, D, Dv));
+        long rowChunks = 4 * heads * TileState.paddedKeys(s.queryLength()) * (SplitBackward.DIMS / 8);
+        tasks.task("lla_backward_rows", TaskAppender.groups(rowChunks / SplitBackward.ROW_THREADS, SplitBackward.ROW_THREADS),
+                g -> g.task("lla_backward_rows", SplitBackward::packRows, new KernelContext(), f.q(), f.x(), b.u(), b.g(), b.packed(), b.scratch(),
+                        b.rows(), sizes, D, Dv));
+        tasks.task("lla_backward_keys", TaskAppender.groups(kvHeads * Math.ceilDiv(s.keyLength(), TileState.BLOCK), TileState.THREADS),
+                g -> g.task("lla_backward_keys", SplitBackwardKeys::keys, new KernelContext(), b.packed(), b.scratch(), b.dk(), b.dv(), b.visited(),
+                        sizes, settings, D, Dv, causal));
     }
 }
