@@ -261,9 +261,9 @@ public final class SplitBackwardGather {
                 acc[4 * n + h] = rA;
                 acc[4 * n + 2 + h] = rB;
             }
-            SplitRows.store(scratch, kbarAt, baseA, baseB, 8 * n, mean, 0, liveA, liveB);
-            SplitRows.store(scratch, uAt, baseA, baseB, 8 * n, zero, 0, liveA, liveB);
-            SplitRows.store(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+            SplitRows.storeFour(scratch, kbarAt, baseA, baseB, 8 * n, mean, 0, liveA, liveB);
+            SplitRows.storeFour(scratch, uAt, baseA, baseB, 8 * n, zero, 0, liveA, liveB);
+            SplitRows.storeFour(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
         }
         ccA = quadSum(ccA);
         ccB = quadSum(ccB);
@@ -274,7 +274,7 @@ public final class SplitBackwardGather {
         float[] yk = new float[2];
         SplitRows.direction(y, yk, acc, scratch, kbarAt, baseA, baseB, dims, ccA <= targetA ? 0f : DIRECTION_LENGTH,
                 ccB <= targetB ? 0f : DIRECTION_LENGTH, factor);
-        SplitRows.store(scratch, y, heads, Sq, atA, atB, quad, dims, liveA, liveB);
+        SplitRows.storeDirection(scratch, y, heads, Sq, atA, atB, quad, dims, liveA, liveB);
         if (quad == 0) {
             int numbers = TileState.numbersAt(rows, dims);
             if (liveA != 0) {

@@ -337,8 +337,8 @@ public final class SplitMean {
                 acc2[4 * n + h] = aA;
                 acc2[4 * n + 2 + h] = aB;
             }
-            SplitRows.store(scratch, kbarAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
-            SplitRows.store(scratch, aqAt, baseA, baseB, 8 * n, acc2, 4 * n, liveA, liveB);
+            SplitRows.storeFour(scratch, kbarAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+            SplitRows.storeFour(scratch, aqAt, baseA, baseB, 8 * n, acc2, 4 * n, liveA, liveB);
         }
         bbA = quadSum(bbA);
         bbB = quadSum(bbB);
@@ -370,8 +370,8 @@ public final class SplitMean {
                 four[h] *= alphaA;
                 four[2 + h] *= alphaB;
             }
-            SplitRows.store(scratch, xAt, baseA, baseB, 8 * n, four, 0, liveA, liveB);
-            SplitRows.store(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+            SplitRows.storeFour(scratch, xAt, baseA, baseB, 8 * n, four, 0, liveA, liveB);
+            SplitRows.storeFour(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
         }
         rrA = quadSum(rrA);
         rrB = quadSum(rrB);
@@ -393,7 +393,7 @@ public final class SplitMean {
         float targetB = Math.max(SplitRows.SMALLEST, tolerance * tolerance * bbB);
         SplitRows.direction(y, yk, acc, scratch, kbarAt, baseA, baseB, dims, rrA <= targetA ? 0f : DIRECTION_LENGTH,
                 rrB <= targetB ? 0f : DIRECTION_LENGTH, factor);
-        SplitRows.store(scratch, y, heads, Sq, atA, atB, quad, dims, liveA, liveB);
+        SplitRows.storeDirection(scratch, y, heads, Sq, atA, atB, quad, dims, liveA, liveB);
         if (quad == 0) {
             int numbers = numbersAt(rows, dims);
             if (liveA != 0) {

@@ -128,8 +128,8 @@ public final class SplitOutput {
         float xxB = 0f;
         for (int n = 0; n < dims / 8; n++) {
             int column = 8 * n + 2 * quad;
-            SplitRows.load(four, 0, scratch, xAt, baseA, baseB, 8 * n);
-            SplitRows.load(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
+            SplitRows.loadFour(four, 0, scratch, xAt, baseA, baseB, 8 * n);
+            SplitRows.loadFour(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
             for (int h = 0; h < 2; h++) {
                 float middle = SplitPieces.element(centre, head / group, column + h, D);
                 if (liveA != 0 && column + h < D) {
@@ -151,7 +151,7 @@ public final class SplitOutput {
         int again = 1;
         for (int round = 0; round < ROUNDS && again != 0; round++) {
             for (int n = 0; n < dims / 8; n++) {
-                SplitRows.load(xs, 4 * n, scratch, xAt, baseA, baseB, 8 * n);
+                SplitRows.loadFour(xs, 4 * n, scratch, xAt, baseA, baseB, 8 * n);
             }
             SplitRows.split(y, yk, xs, scratch, kbarAt, baseA, baseB, dims, -scaleA, -scaleB, factor);
             TilePieces.start(starts, scaleA * factor + yk[0], scaleB * factor + yk[1]);
