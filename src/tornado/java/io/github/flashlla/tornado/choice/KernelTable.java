@@ -138,8 +138,8 @@ public final class KernelTable {
     }
 
     /**
-     * The variants that a decode plan may use, each for what those before it leave unsolved: the matrix-free one, then covariance forms to the
-     * first that solves all.
+     * The variants that a decode plan may use, each for what those before it leave unsolved: the matrix-free one, unless another leads, then
+     * covariance forms to the first that solves all.
      *
      * @param method AUTO where the choice is the plan's
      * @param stored type of the cache's elements on the device
@@ -149,8 +149,9 @@ public final class KernelTable {
         LlaOptions cached = options.withPrecision(stored);
         List<Verdict> verdicts = verdicts(Pass.DECODE, device, shape, cached);
         List<DecodeVariant> chosen = new ArrayList<>();
+        boolean led = method == DecodeMethod.AUTO && leader(verdicts, shape).isPresent();
         for (DecodeMethod wanted : List.of(DecodeMethod.MATRIX_FREE, DecodeMethod.COVARIANCE)) {
-            if (method == wanted || method == DecodeMethod.AUTO) {
+            if (method == wanted || method == DecodeMethod.AUTO && !(led && wanted == DecodeMethod.MATRIX_FREE)) {
                 List<DecodeVariant> suited = verdicts.stream().filter(verdict -> verdict.refusal().isEmpty())
                         .map(verdict -> (DecodeVariant) verdict.variant()).filter(variant -> variant.method() == wanted).toList();
                 suited.stream().limit(1).forEach(chosen::add);
@@ -166,6 +167,12 @@ public final class KernelTable {
                     + "; use another method, or " + DeviceProfile.otherOrder(device.info(), Pass.DECODE) + ".");
         }
         return chosen;
+    }
+
+    /** The variant that plans decode such shapes with from the start, if one of those that can run {@link DecodeVariant#leads}. */
+    static Optional<DecodeVariant> leader(List<Verdict> verdicts, AttentionShape shape) {
+        return verdicts.stream().filter(verdict -> verdict.refusal().isEmpty()).map(verdict -> (DecodeVariant) verdict.variant())
+                .filter(variant -> variant.leads(shape)).findFirst();
     }
 
     private static KernelVariant first(Pass pass, String what, VariantDevice device, AttentionShape shape, LlaOptions options,

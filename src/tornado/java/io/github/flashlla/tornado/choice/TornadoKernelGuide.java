@@ -2,6 +2,7 @@ package io.github.flashlla.tornado.choice;
 
 import com.google.auto.service.AutoService;
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.spi.KernelGuide;
@@ -41,6 +42,10 @@ public final class TornadoKernelGuide implements KernelGuide {
     /** Why a plan would not start a step with a variant that could take it. */
     private static Optional<String> leftToAnother(KernelTable.Verdict verdict, List<KernelTable.Verdict> all, AttentionShape shape,
             LlaOptions options) {
+        Optional<DecodeVariant> leader = KernelTable.leader(all, shape);
+        if (leader.isPresent() && ((DecodeVariant) verdict.variant()).method() == DecodeMethod.MATRIX_FREE) {
+            return Optional.of(leader.get().id() + " is faster");
+        }
         boolean another = all.stream().anyMatch(other -> other.refusal().isEmpty() && !mayLeaveUnsolved(other));
         return another && mayLeaveUnsolved(verdict)
                 ? DecodeVariant.whyCovariance(options.ridge(), shape.keyLength(), shape.headDim()) : Optional.empty();

@@ -26,6 +26,11 @@ public interface DecodeVariant extends KernelVariant {
         return method() == DecodeMethod.MATRIX_FREE;
     }
 
+    /** Whether plans whose choice it is decode such shapes with it from the start, and try no conjugate gradients, since it is faster. */
+    default boolean leads(AttentionShape shape) {
+        return false;
+    }
+
     /**
      * Why a plan does not start a step with a variant that {@link #mayLeaveUnsolved}, if it has another; empty where it does.
      *

@@ -103,7 +103,7 @@ public final class TileCovarianceSolve {
             int lane = n % 64 / 2;
             int row = 16 * (part + parts * j) + n / 64 % 2 * 8 + lane / 4;
             int column = 16 * ((part + parts * j + d) % n16) + n / 128 % 2 * 8 + 2 * (lane % 4) + n % 2;
-            if (d > 0 || row >= column) {
+            if (row + dim * d >= column) { // not "d > 0 || row >= column": TornadoVM then goes on with the body where it is false
                 float sum = 0;
                 for (int s = 0; s < splits; s++) {
                     float factor = TornadoMath.exp(sums.get((head * splits + s) * width + dim + 2) - top);

@@ -31,6 +31,12 @@ public final class TileCovarianceVariant implements DecodeVariant {
         return true;
     }
 
+    /** Above 64 the matrix takes longer than the passes that it saves. */
+    @Override
+    public boolean leads(AttentionShape shape) {
+        return shape.headDim() <= 64;
+    }
+
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return CgDecodeVariant.unlessMatrixUnits(device, options)
