@@ -124,7 +124,10 @@ class TileSourceTest {
             loops.put("keys", ofKeys);
             loops.put("queries", ofQueries);
         }
-        assertThreeProducts(source("splitbackward", headDim, headDim), bytes, loops, Arrays.asList(others.split(", ")));
+        String source = source("splitbackward", headDim, headDim);
+        assertThreeProducts(source, bytes, loops, Arrays.asList(others.split(", ")));
+        KERNEL.matcher(source).results().filter(kernel -> kernel.group(3).equals("largest"))
+                .forEach(kernel -> assertTrue(kernel.group().contains("__syncthreads()"), "what is behind a loop is left out"));
     }
 
     /**
