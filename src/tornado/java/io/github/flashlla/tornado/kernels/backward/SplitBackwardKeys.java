@@ -161,10 +161,10 @@ public final class SplitBackwardKeys {
                 }
             }
             // where a weight was beyond float16, no sum of its key is finite: again with smaller ones
-            float sumA = Math.abs(accK[0]) + Math.abs(accV[0]);
-            float sumB = Math.abs(accK[2]) + Math.abs(accV[2]);
-            int badA = (sumA < SplitBackward.FINITE ? 0 : 1) * (keyA < Sk ? 1 : 0);
-            int badB = (sumB < SplitBackward.FINITE ? 0 : 1) * (keyA + 8 < Sk ? 1 : 0);
+            int fineA = (Math.abs(accK[0]) <= Float.MAX_VALUE ? 1 : 0) * (Math.abs(accV[0]) < SplitBackward.FINITE ? 1 : 0);
+            int fineB = (Math.abs(accK[2]) <= Float.MAX_VALUE ? 1 : 0) * (Math.abs(accV[2]) < SplitBackward.FINITE ? 1 : 0);
+            int badA = (1 - fineA) * (keyA < Sk ? 1 : 0);
+            int badB = (1 - fineB) * (keyA + 8 < Sk ? 1 : 0);
             again = round + 1 < SplitBackward.ROUNDS ? Tile.count(badA + badB) : 0;
             weight *= again != 0 ? SplitBackward.SHORTER : 1f;
         }
