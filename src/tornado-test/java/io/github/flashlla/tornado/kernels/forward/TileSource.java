@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.kernels.forward;
 
+import io.github.flashlla.tornado.kernels.backward.SplitBackwardProblem;
 import io.github.flashlla.tornado.kernels.backward.TileBackwardProblem;
 import io.github.flashlla.tornado.kernels.decode.TileDecodeProblem;
 import io.github.flashlla.tornado.kernels.tile.CudaC;
@@ -27,8 +28,8 @@ public final class TileSource {
     private TileSource() {}
 
     /**
-     * @param args {@link #OPERATIONS}; {@code forward:D:Dv}, {@code split:D:Dv} (float32) or {@code backward:D:Dv}, the kernels of a pass for a head dim
-     *         and a value dim; {@code decode:H:D}, those of decoding for so many heads that share keys
+     * @param args {@link #OPERATIONS}; {@code forward:D:Dv}, {@code backward:D:Dv}, {@code split:D:Dv} or {@code splitbackward:D:Dv} (float32), the
+     *         kernels of a pass for a head dim and a value dim; {@code decode:H:D}, those of decoding for so many heads that share keys
      */
     public static void main(String[] args) throws Exception {
         TornadoRuntimeProvider.getTornadoRuntime();
@@ -65,6 +66,7 @@ public final class TileSource {
             case "forward" -> new TileProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).graph("tile", grids);
             case "split" -> new SplitProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).graph("tile", grids);
             case "backward" -> new TileBackwardProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).graph("tile", grids);
+            case "splitbackward" -> new SplitBackwardProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).graph("tile", grids);
             case "decode" -> TileDecodeProblem.kernels(first, second, grids);
             default -> throw new IllegalArgumentException(words[0]);
         };

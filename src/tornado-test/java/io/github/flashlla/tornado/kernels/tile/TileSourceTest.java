@@ -34,7 +34,7 @@ class TileSourceTest {
 
     /** What one JVM compiles for all tests: each would spend seconds on TornadoVM's start and on its compiler's first kernels. */
     private static final List<String> COMPILED = List.of(TileSource.OPERATIONS, "forward:64:64", "forward:96:96", "forward:128:128", "forward:33:120",
-            "split:64:64", "split:128:128", "backward:64:33", "backward:128:128", "decode:1:64", "decode:3:64", "decode:8:64", "decode:1:128",
+            "split:64:64", "split:128:128", "splitbackward:64:64", "splitbackward:128:128", "backward:64:33", "backward:128:128", "decode:1:64", "decode:3:64", "decode:8:64", "decode:1:128",
             "decode:4:128", "decode:8:128");
     private static final Map<String, String> SOURCES = new HashMap<>();
     private static final Map<String, Built> BUILT = new HashMap<>();
@@ -78,9 +78,9 @@ class TileSourceTest {
                 assertEquals(Integer.toString(groups), kernel.group(2));
             }
         }
-        assertEquals(List.of("list", "mean", "output", "pack", "solve"), kernels.keySet().stream().sorted().toList());
+        assertEquals(List.of("list", "mean", "output", "pack", "solve"), List.copyOf(kernels.keySet()));
         assertTrue(kernels.get("mean").contains("__shared__ __align__(1024) int"));
-        Map<String, Integer> frames = built(compiled).frames();
+        Map<String, Integer> frames = built(compiled, kernels).frames();
         for (String kernel : List.of("list", "pack")) {
             assertEquals(0, frames.get(kernel), "stack frame of " + kernel);
         }
@@ -97,7 +97,8 @@ class TileSourceTest {
     @ParameterizedTest
     @CsvSource({"64, 25, 45", "128, 49, 65"})
     void innerLoop(String headDim, int products, int mostFor8Keys) throws Exception {
-        Built built = built("forward:" + headDim + ":" + headDim);
+        String compiled = "forward:" + headDim + ":" + headDim;
+        Built built = built(compiled, kernels(source(compiled)));
         InnerLoop loop = InnerLoop.ofPtx(built.ptx()).get("solve");
         int sixteens = (int) loop.count("ex2.approx") / 8;
         assertTrue(sixteens >= 2, "the loop is not unrolled");
@@ -118,25 +119,45 @@ class TileSourceTest {
     @ParameterizedTest
     @CsvSource({"64, 72, 160", "128, 144, 400"})
     void split(String headDim, int products, int bytes) throws Exception {
-        String compiled = "split:" + headDim + ":" + headDim;
+        assertThreeProducts("split:" + headDim + ":" + headDim, bytes, Map.of("mean", products, "solve", products, "output", products),
+                List.of("factors", "list", "pack"));
+    }
+
+    /** The same of the backward pass; its last two kernels are the scalar ones' above head dim 64. Weights of dk and dv take sixteen loads each. */
+    @ParameterizedTest
+    @CsvSource({"64, 72, 80, 192, 120, 'factors, finish, largest, list, pack, packRows'", "128, 144, 400, 0, 0, 'factors, finish, list, pack'"})
+    void splitBackward(String headDim, int products, int bytes, int ofKeys, int ofQueries, String others) throws Exception {
+        Map<String, Integer> loops = new HashMap<>(Map.of("gather", products, "solve", products));
+        if (ofKeys > 0) {
+            loops.put("keys", ofKeys);
+            loops.put("queries", ofQueries);
+        }
+        assertThreeProducts("splitbackward:" + headDim + ":" + headDim, bytes, loops, Arrays.asList(others.split(", ")));
+    }
+
+    /**
+     * Kernels whose loops have so many products for 16 keys and nothing in memory, with stack frames of few bytes outside of them, and others without.
+     */
+    private void assertThreeProducts(String compiled, int bytes, Map<String, Integer> products, List<String> others) throws Exception {
         String source = source(compiled);
         assertPlainConditions(source);
         Map<String, String> kernels = kernels(source);
-        assertFalse(Pattern.compile("\\bad[if]_\\d+\\[l_").matcher(source).find(), "an index of local memory counts bytes");
-        assertEquals(List.of("factors", "list", "mean", "output", "pack", "solve"), kernels.keySet().stream().sorted().toList());
-        Built built = built(compiled);
+        kernels.keySet().removeIf(kernel -> !products.containsKey(kernel) && !others.contains(kernel));
+        assertFalse(Pattern.compile("\\bad[if]_\\d+\\[l_").matcher(String.join("\n", kernels.values())).find(), "an index of local memory counts bytes");
+        assertEquals(Stream.concat(products.keySet().stream(), others.stream()).sorted().toList(), List.copyOf(kernels.keySet()));
+        Built built = built(compiled, kernels);
         for (String kernel : kernels.keySet()) {
-            int most = List.of("mean", "output", "solve").contains(kernel) ? bytes : 0;
+            int most = products.containsKey(kernel) ? bytes : 0;
             assertTrue(built.frames().get(kernel) <= most, () -> "stack frame of " + kernel + ": " + built.frames().get(kernel));
         }
         Map<String, InnerLoop> loops = InnerLoop.ofPtx(built.ptx());
-        for (String kernel : List.of("mean", "solve", "output")) {
+        products.forEach((String kernel, Integer each) -> {
             InnerLoop loop = loops.get(kernel);
             int sixteens = (int) loop.count("ex2.approx") / 8;
             assertTrue(sixteens >= 1, () -> kernel + " has no loop");
-            assertEquals(products * sixteens, loop.count("mma.sync"), kernel);
+            assertEquals(each * sixteens, loop.count("mma.sync"), kernel);
             assertEquals(0, loop.count(".local"), kernel);
-        }
+        });
     }
 
     /** Eight kernels; what they keep in memory is kept outside of the loops over tiles. */
@@ -147,8 +168,8 @@ class TileSourceTest {
         String source = source(compiled);
         assertPlainConditions(source);
         Map<String, String> kernels = kernels(source);
-        assertEquals(List.of("gather", "keys", "largest", "list", "pack", "queries", "solve"), kernels.keySet().stream().sorted().toList());
-        Map<String, Integer> frames = built(compiled).frames();
+        assertEquals(List.of("gather", "keys", "largest", "list", "pack", "queries", "solve"), List.copyOf(kernels.keySet()));
+        Map<String, Integer> frames = built(compiled, kernels).frames();
         for (String kernel : List.of("largest", "list", "pack")) {
             assertEquals(0, frames.get(kernel), "stack frame of " + kernel);
         }
@@ -169,7 +190,7 @@ class TileSourceTest {
             assertPlainConditions(kernel);
             assertFalse(Pattern.compile("\\w+\\[l_\\d+\\]").matcher(kernel).find(), () -> "in " + name + " a byte is taken for an element of a local array");
         });
-        Built built = built(compiled);
+        Built built = built(compiled, kernels);
         for (String name : products.keySet()) {
             assertEquals(0, built.frames().get(name), "stack frame of " + name);
             InnerLoop loop = InnerLoop.ofPtx(built.ptx()).get(name);
@@ -215,12 +236,12 @@ class TileSourceTest {
     }
 
     /** Skips the rest of the test without nvcc. */
-    private static Built built(String compiled) throws Exception {
+    private static Built built(String compiled, Map<String, String> kernels) throws Exception {
         if (!BUILT.containsKey(compiled)) {
             Path file = folder.resolve(compiled.replace(':', '-') + ".cu");
             Path ptx = Path.of(file + ".ptx");
             Path cubin = Path.of(file + ".cubin");
-            Files.writeString(file, "#include <cuda_fp16.h>\n" + String.join("\n", kernels(source(compiled)).values()));
+            Files.writeString(file, "#include <cuda_fp16.h>\n" + String.join("\n", kernels.values()));
             nvcc("-ptx", "-o", ptx.toString(), file.toString());
             String said = nvcc("-Xptxas", "-v", "-cubin", "-o", cubin.toString(), ptx.toString());
             Map<String, Integer> frames = new HashMap<>();
