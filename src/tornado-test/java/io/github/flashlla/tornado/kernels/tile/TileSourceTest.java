@@ -34,8 +34,8 @@ class TileSourceTest {
 
     /** What one JVM compiles for all tests: each would spend seconds on TornadoVM's start and on its compiler's first kernels. */
     private static final List<String> COMPILED = List.of(TileSource.OPERATIONS, "forward:64:64", "forward:96:96", "forward:128:128", "forward:33:120",
-            "split:64:64", "split:128:128", "splitbackward:64:64", "splitbackward:128:128", "backward:64:33", "backward:128:128", "decode:1:64", "decode:3:64", "decode:8:64", "decode:1:128",
-            "decode:4:128", "decode:8:128");
+            "split:64:64", "split:128:128", "splitbackward:64:64", "splitbackward:128:128", "backward:64:33", "backward:128:128",
+            "decode:1:64", "decode:3:64", "decode:8:64", "decode:1:128", "decode:4:128", "decode:8:128");
     private static final Map<String, String> SOURCES = new HashMap<>();
     private static final Map<String, Built> BUILT = new HashMap<>();
 
