@@ -57,6 +57,14 @@ class HelpTest {
         assertFalse(help.out.contains("%") && help.out.contains("%%"), "a format that was not applied");
     }
 
+    /** In the product's word; picocli says subcommand. */
+    @Test
+    void aMissingCommandIsNamedSo() {
+        Run alone = run();
+        assertEquals(2, alone.status);
+        assertTrue(alone.err.startsWith("flashlla: a command is missing; there are run, devices, "), alone.err);
+    }
+
     @Test
     void devicesAreATableAndJson() throws IOException {
         Run table = run("devices");
