@@ -36,8 +36,6 @@ public final class SplitForwardVariant implements ForwardVariant {
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return unsuitedToThreeProducts(device, shape, options, workBytes(shape))
-                .or(() -> KernelVariant.unless(GpuForwardVariant.keptResiduals(shape, options) == 0,
-                        "a problem this small at so low a tolerance needs kept residuals, and it keeps none"))
                 .or(() -> KernelVariant.unlessTooLarge(Math.max(scratchFloats(shape), packedHalves(shape))));
     }
 
@@ -52,6 +50,8 @@ public final class SplitForwardVariant implements ForwardVariant {
                 .or(() -> KernelVariant.unless(options.preconditioner() == Preconditioner.NONE, "it has no preconditioner"))
                 .or(() -> KernelVariant.unless(options.tolerance() >= SMALLEST_TOLERANCE,
                         "it takes tolerances from " + Numbers.plain(SMALLEST_TOLERANCE) + " on"))
+                .or(() -> KernelVariant.unless(GpuForwardVariant.keptResiduals(shape, options) == 0,
+                        "a problem this small at so low a tolerance needs kept residuals, and it keeps none"))
                 .or(() -> KernelVariant.unless(Math.abs(options.scaleFor(shape.headDim())) > SMALLEST_SCALE, "the scale is too near 0"))
                 .or(() -> KernelVariant.unless(Math.max(shape.headDim(), shape.valueDim()) <= MAX_DIM, "it takes head dims up to " + MAX_DIM))
                 .or(() -> KernelVariant.unless(device.info().memoryBytes() <= 0 || workBytes <= device.info().memoryBytes() / 4,
