@@ -191,8 +191,8 @@ public final class TileDecodeProblem {
         FloatArray factors = poisoned(2 * problem.heads * TileCovarianceSolve.factorFloats(dim));
         JvmGroup.run(2 * problem.heads / heads * splits, threads, ctx -> TileCovariance.moments(ctx, k, scaledQ, lengths, moments, means, capacity,
                 kv, group, heads, splits, dim, TileCovariance.stages(), threads, TileCovariance.groupsPerUnit(dim, heads)));
-        JvmGroup.run(2 * problem.heads, 64, ctx -> TileCovarianceSolve.begin(ctx, k, q, ridges, lengths, moments, means, state, facts, factors,
-                sizes(splits, splits), settings, dim, shares, TileCovariance.parts(dim), 64, CgDecodeState.FINISH));
+        JvmGroup.run(2 * problem.heads, 256, ctx -> TileCovarianceSolve.begin(ctx, k, q, ridges, lengths, moments, means, state, facts, factors,
+                sizes(splits, splits), settings, dim, shares, TileCovariance.parts(dim), 256, CgDecodeState.FINISH));
         for (int i = 0; i < LAUNCHED - 1; i++) {
             int pass = i;
             int most = rooms();

@@ -40,7 +40,8 @@ public final class TileCovarianceSolve {
     public static void begin(KernelContext context, HalfFloatArray k, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray moments,
             FloatArray sums, FloatArray state, FloatArray facts, FloatArray factors, IntArray sizes, FloatArray settings, int dim, int shares,
             int parts, int threads, int plan) {
-        Tile.launchBounds(threads, 4);
+        int groups = dim <= 64 ? 4 : 2;
+        Tile.launchBounds(threads, groups);
         int heads = DecodeSizes.divisor(sizes, DecodeSizes.HEADS);
         int group = DecodeSizes.divisor(sizes, DecodeSizes.GROUP);
         int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
@@ -60,9 +61,9 @@ public final class TileCovarianceSolve {
         float[] zbar = context.allocateFloatLocalArray(dim);
         float[] right = context.allocateFloatLocalArray(dim);
         float[] y = context.allocateFloatLocalArray(dim);
-        float[] x = context.allocateFloatLocalArray(dim);
         float[] mean = context.allocateFloatLocalArray(dim);
         float[] shared = context.allocateFloatLocalArray(dim);
+        float[] pivots = context.allocateFloatLocalArray(2 * dim + 2);
 
         float top = Masking.LOW;
         for (int s = 0; s < splits; s++) {
@@ -87,7 +88,6 @@ public final class TileCovarianceSolve {
             float query = q.get(head * dim + d);
             zbar[d] = z;
             right[d] = some * ((c - query) + z);
-            y[d] = some * ((c - query) + z);
             mean[d] = some * ((c - origin) + z);
             shared[d] = some * (origin * query * scale);
             state.set((head * CgDecodeState.VECTORS + CgDecodeState.KBAR) * dim + d, some * (c + z));
@@ -120,32 +120,81 @@ public final class TileCovarianceSolve {
             }
         }
         context.localBarrier();
-        for (int p = 0; p < dim; p++) {
-            // in exact arithmetic no pivot is below the ridge
-            float inverse = 1f / Math.max(a[p * (p + 1) / 2 + p], ridge);
-            float solved = y[p];
-            for (int i = p + 1 + me / 8; i < dim; i += threads / 8) {
-                float factor = a[i * (i + 1) / 2 + p] * inverse;
-                for (int j = p + 1 + me % 8; j <= i; j += 8) {
-                    a[i * (i + 1) / 2 + j] -= factor * a[j * (j + 1) / 2 + p];
-                }
-                if (me % 8 == 0) {
-                    y[i] -= factor * solved; // forward substitution on the way
-                }
+        // a thread has every 16th element of every 16th row in registers; a step costs one barrier
+        int tx = me & 15;
+        int ty = me >> 4;
+        int sixteen = 16 + (context.groupIdx >> 30); // a bound that no compiler knows: the loop stays one
+        float[] own = new float[n16 * n16];
+        float[] byRow = new float[n16];
+        float[] byColumn = new float[n16];
+        float[] solved = new float[n16];
+        for (int r = 0; r < n16; r++) {
+            solved[r] = right[ty + 16 * r];
+            for (int c = 0; c < n16; c++) {
+                int i = Math.max(ty + 16 * r, tx + 16 * c);
+                own[r * n16 + c] = a[i * (i + 1) / 2 + Math.min(ty + 16 * r, tx + 16 * c)];
             }
-            context.localBarrier();
         }
-        for (int back = 0; back < dim; back++) {
-            int p = dim - 1 - back;
-            float solved = y[p] / Math.max(a[p * (p + 1) / 2 + p], ridge);
-            for (int i = me; i < p; i += threads) {
-                y[i] -= a[p * (p + 1) / 2 + i] * solved;
+        for (int block = 0; block < n16; block++) {
+            for (int within = 0; within < sixteen; within++) {
+                int p = 16 * block + within;
+                int buffer = (within & 1) * (dim + 1);
+                if (tx == within) {
+                    for (int r = 0; r < n16; r++) { // a choice and not own[r * n16 + block], which would put the array in memory
+                        float element = own[r * n16];
+                        for (int c = 1; c < n16; c++) {
+                            element = c == block ? own[r * n16 + c] : element;
+                        }
+                        pivots[buffer + ty + 16 * r] = element;
+                    }
+                }
+                if (me == 16 * within) {
+                    float element = solved[0];
+                    for (int c = 1; c < n16; c++) {
+                        element = c == block ? solved[c] : element;
+                    }
+                    pivots[buffer + dim] = element;
+                }
+                context.localBarrier();
+                float inverse = 1f / Math.max(pivots[buffer + p], ridge); // in exact arithmetic no pivot is below the ridge
+                float first = pivots[buffer + dim];
+                for (int r = 0; r < n16; r++) {
+                    byRow[r] = ty + 16 * r > p ? pivots[buffer + ty + 16 * r] * inverse : 0f;
+                    byColumn[r] = tx + 16 * r > p ? pivots[buffer + tx + 16 * r] : 0f;
+                    solved[r] -= byRow[r] * first; // forward substitution on the way
+                }
+                for (int r = 0; r < n16; r++) {
+                    for (int c = 0; c < n16; c++) {
+                        own[r * n16 + c] -= byRow[r] * byColumn[c];
+                    }
+                }
             }
-            if (me == 0) {
-                x[p] = solved;
-            }
-            context.localBarrier();
         }
+        for (int r = 0; r < n16; r++) {
+            if (tx == 0) {
+                y[ty + 16 * r] = solved[r];
+            }
+            for (int c = 0; c < n16; c++) {
+                int i = ty + 16 * r;
+                int j = tx + 16 * c;
+                if (j <= i) {
+                    a[i * (i + 1) / 2 + j] = own[r * n16 + c];
+                }
+            }
+        }
+        context.localBarrier();
+        if (me < 32) { // by one warp, whose lanes wait for each other alone
+            for (int back = 0; back < dim; back++) {
+                int p = dim - 1 - back;
+                float part = y[p] / Math.max(a[p * (p + 1) / 2 + p], ridge);
+                Tile.warpBarrier();
+                for (int i = me; i <= p; i += 32) {
+                    y[i] = i < p ? y[i] - a[p * (p + 1) / 2 + i] * part : part;
+                }
+                Tile.warpBarrier();
+            }
+        }
+        context.localBarrier();
         for (int i = me; i < triangle; i += threads) {
             factors.set(head * triangle + i, a[i]);
         }
@@ -153,7 +202,7 @@ public final class TileCovarianceSolve {
         float bb = 0;
         float common = 0;
         for (int d = 0; d < dim; d++) { // by every thread: shorter than the barriers of a tree
-            xb += x[d] * right[d];
+            xb += y[d] * right[d];
             bb += right[d] * right[d];
             common += shared[d];
         }
@@ -167,13 +216,13 @@ public final class TileCovarianceSolve {
         }
         float meanProduct = 0;
         for (int d = 0; d < dim; d++) {
-            meanProduct += mean[d] * (usable > 0 ? x[d] : right[d]);
+            meanProduct += mean[d] * (usable > 0 ? y[d] : right[d]);
         }
         for (int d = me; d < dim; d += threads) {
             int vectors = head * CgDecodeState.VECTORS * dim + d;
             state.set(vectors + CgDecodeState.X * dim, 0f);
             state.set(vectors + CgDecodeState.R * dim, right[d]);
-            state.set(vectors + CgDecodeState.Y * dim, active > 0 ? usable > 0 ? x[d] : right[d] : 0f);
+            state.set(vectors + CgDecodeState.Y * dim, active > 0 ? usable > 0 ? y[d] : right[d] : 0f);
             state.set(vectors + CgDecodeState.AQ * dim, 0f);
         }
         if (me == 0) {
