@@ -46,13 +46,14 @@ public final class TornadoKernelGuide implements KernelGuide {
         if (leader.isPresent() && ((DecodeVariant) verdict.variant()).method() == DecodeMethod.MATRIX_FREE) {
             return Optional.of(leader.get().id() + " is faster");
         }
-        boolean another = all.stream().anyMatch(other -> other.refusal().isEmpty() && !mayLeaveUnsolved(other));
-        return another && mayLeaveUnsolved(verdict)
-                ? DecodeVariant.whyCovariance(options.ridge(), shape.keyLength(), shape.headDim()) : Optional.empty();
-    }
-
-    private static boolean mayLeaveUnsolved(KernelTable.Verdict verdict) {
-        return ((DecodeVariant) verdict.variant()).mayLeaveUnsolved();
+        DecodeVariant variant = (DecodeVariant) verdict.variant();
+        boolean another = all.stream().anyMatch(other -> other.refusal().isEmpty() && other.variant() != variant
+                && ((DecodeVariant) other.variant()).method() == DecodeMethod.COVARIANCE);
+        if (!another || !variant.mayLeaveUnsolved()) {
+            return Optional.empty();
+        }
+        return variant.method() == DecodeMethod.MATRIX_FREE ? DecodeVariant.whyCovariance(options.ridge(), shape.keyLength(), shape.headDim())
+                : KernelVariant.unless(shape.keyLength() >= shape.headDim(), "contexts shorter than D go to the plain covariance form");
     }
 
     /** Why no kernel gets its q, k and v; a decoding step, of one query, takes less. */

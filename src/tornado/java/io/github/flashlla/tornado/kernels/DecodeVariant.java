@@ -32,7 +32,7 @@ public interface DecodeVariant extends KernelVariant {
     }
 
     /**
-     * Why a plan does not start a step with a variant that {@link #mayLeaveUnsolved}, if it has another; empty where it does.
+     * Why a plan that may use both forms does not start a step with conjugate gradients; empty where it does.
      *
      * @param leastRidge of the step's queries
      * @param longest context

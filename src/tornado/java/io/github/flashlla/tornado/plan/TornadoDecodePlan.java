@@ -49,8 +49,8 @@ import uk.ac.manchester.tornado.api.TornadoExecutionResult;
  *   llaDecode   q, ridge, lengths -> ... -> o, facts         one or more for each method that may be used, {@link DecodeTasks}
  * </pre>
  *
- * <p>Ways are tried in {@link KernelTable#decode}'s order: the last takes what {@link DecodeVariant#whyCovariance} says, and each whatever
- * those before it turn out not to solve in what they launch. Such a step is done again, and the following {@value #PATIENCE} begin there.
+ * <p>Ways are tried in {@link KernelTable#decode}'s order: the first by covariance takes what {@link DecodeVariant#whyCovariance} says, the last of
+ * them contexts shorter than D, and each whatever those before it turn out not to solve in what they launch. Such a step is done again, and the following {@value #PATIENCE} begin there.
  */
 public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> implements FloatDecodePlan, TornadoKvCache.Reader {
 
@@ -187,8 +187,16 @@ public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> 
 
     /** The first way unless there is a reason against it. */
     private int choose() {
+        int last = ways.size() - 1;
+        if (inputs.longest() < shape.headDim()) {
+            return last;
+        }
+        int way = stepsToWait > 0 ? later : 0;
         boolean direct = DecodeVariant.whyCovariance(inputs.leastRidge(), inputs.longest(), shape.headDim()).isPresent();
-        return direct ? ways.size() - 1 : stepsToWait > 0 ? later : 0;
+        while (direct && way < last && ways.get(way).method() != DecodeMethod.COVARIANCE) {
+            way++;
+        }
+        return way;
     }
 
     private boolean solved(DecodeTasks way) {

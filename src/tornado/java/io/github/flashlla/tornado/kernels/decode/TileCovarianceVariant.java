@@ -31,10 +31,10 @@ public final class TileCovarianceVariant implements DecodeVariant {
         return true;
     }
 
-    /** Above 64 the matrix takes longer than the passes that it saves. */
+    /** With more heads a key, or at head dim 128, matrices take longer than the passes that they save. */
     @Override
     public boolean leads(AttentionShape shape) {
-        return shape.headDim() <= 64;
+        return shape.headDim() <= 64 && shape.group() == 1;
     }
 
     @Override
