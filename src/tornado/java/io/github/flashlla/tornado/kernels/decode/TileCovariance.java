@@ -45,7 +45,7 @@ public final class TileCovariance {
     private static final float MARGIN = 5f;
     /** Keys whose mean all are taken from. */
     private static final int SAMPLES = 16;
-    /** 1.5 2^18: what is added to this many times a number and taken off again is left to a 16th of it or so. */
+    /** 1.5 2^18: what is added to this many times a number and taken off again is left to a 32nd of it or so. */
     private static final float COARSE = 393216f;
     /** Bytes of the weights of 16 keys for {@value #HEADS} heads. */
     private static final int SLICE_BYTES = 32 * HEADS;
@@ -343,7 +343,7 @@ public final class TileCovariance {
     }
 
     /**
-     * What keys are taken from: the mean of {@value #SAMPLES}, rounded to a 16th of what these differ by. A finer one would have digits that keys
+     * What keys are taken from: the mean of {@value #SAMPLES}, rounded to a 32nd or so of what these differ by. A finer one would have digits that keys
      * lack, and differences as float16 would be off by the same for all keys.
      */
     static float centre(HalfFloatArray k, int sequence, int length, int d, int dim) {
