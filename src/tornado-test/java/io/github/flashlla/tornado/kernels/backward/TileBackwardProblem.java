@@ -129,7 +129,7 @@ public final class TileBackwardProblem {
         JvmGroup.run(groups(), 128, ctx -> TileBackwardGather.gather(ctx, q, g, packed, kbar, lse, ridge, scratch, sizes, settings, D, Dv, dims));
         JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, scratch, sizes, settings, D, dims, 0));
         JvmGroup.run(groups(), 64, ctx -> TileSolve.list(ctx, scratch, sizes, dims));
-        JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, scratch, sizes, settings, D, dims, 1));
+        JvmGroup.run(2 * groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, scratch, sizes, settings, D, dims, 1));
         JvmGroup.run(groups(), 128, ctx -> TileBackwardQueries.queries(ctx, packed, kbar, x, dq, dridge, rows, scratch, sizes, settings, D, dims));
         JvmGroup.run(keyGroups(), 128, ctx -> TileBackwardKeys.keys(ctx, packed, scratch, dk, dv, visited, sizes, settings, D, Dv, dims));
     }
@@ -139,7 +139,7 @@ public final class TileBackwardProblem {
         int stride = TilePieces.stride(dims);
         grids.addWorkerGrid(name + ".pack", grid(Math.ceilDiv(packThreads(), 256) * 256, 256));
         for (String task : new String[] {"largest", "gather", "solve", "left", "queries"}) {
-            grids.addWorkerGrid(name + "." + task, grid(128 * groups(), 128));
+            grids.addWorkerGrid(name + "." + task, grid((task.equals("left") ? 256 : 128) * groups(), 128));
         }
         grids.addWorkerGrid(name + ".list", grid(64 * groups(), 64));
         grids.addWorkerGrid(name + ".keys", grid(128 * keyGroups(), 128));

@@ -99,7 +99,7 @@ final class TileProblem {
         JvmGroup.run(groups(), 128, ctx -> TileForward.mean(ctx, q, packed, ridge, kbar, lse, scratch, sizes, settings, D, dims));
         JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, scratch, sizes, settings, D, dims, 0));
         JvmGroup.run(groups(), 64, ctx -> TileSolve.list(ctx, scratch, sizes, dims));
-        JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, scratch, sizes, settings, D, dims, 1));
+        JvmGroup.run(2 * groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, scratch, sizes, settings, D, dims, 1));
         JvmGroup.run(groups(), 128, ctx -> TileOutput.output(ctx, q, packed, kbar, x, stats, o, scratch, sizes, settings, D, Dv, dims,
                 TileState.dims(Dv)));
     }
@@ -109,7 +109,7 @@ final class TileProblem {
         int dims = TileState.dims(D);
         grids.addWorkerGrid(name + ".pack", grid(packed.getSize() / 8, 256));
         for (String task : new String[] {"mean", "solve", "left", "output"}) {
-            grids.addWorkerGrid(name + "." + task, grid(128 * groups(), 128));
+            grids.addWorkerGrid(name + "." + task, grid((task.equals("left") ? 256 : 128) * groups(), 128));
         }
         grids.addWorkerGrid(name + ".list", grid(64 * groups(), 64));
         return new TaskGraph(name)

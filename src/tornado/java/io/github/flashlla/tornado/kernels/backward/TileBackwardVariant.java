@@ -89,7 +89,7 @@ public final class TileBackwardVariant implements BackwardVariant {
                         settings, D, dims, 0));
         tasks.task("lla_backward_list", TaskAppender.groups(groups, TileState.BLOCK),
                 g -> g.task("lla_backward_list", TileSolve::list, new KernelContext(), b.scratch(), sizes, dims));
-        tasks.task("lla_backward_solve_left", TaskAppender.groups(groups, TileState.THREADS),
+        tasks.task("lla_backward_solve_left", TaskAppender.groups(2 * groups, TileState.THREADS),
                 g -> g.task("lla_backward_solve_left", TileSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), f.kbar(), b.scratch(), sizes,
                         settings, D, dims, 1));
         tasks.task("lla_backward_queries", TaskAppender.groups(groups, TileState.THREADS),

@@ -92,7 +92,7 @@ public final class TileForwardVariant implements ForwardVariant {
                         dims, 0));
         tasks.task("lla_list", TaskAppender.groups(groups, TileState.BLOCK),
                 g -> g.task("lla_list", TileSolve::list, new KernelContext(), b.scratch(), sizes, dims));
-        tasks.task("lla_solve_left", TaskAppender.groups(groups, TileState.THREADS),
+        tasks.task("lla_solve_left", TaskAppender.groups(2 * groups, TileState.THREADS),
                 g -> g.task("lla_solve_left", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.scratch(), sizes, settings,
                         D, dims, 1));
         tasks.task("lla_forward", TaskAppender.groups(groups, TileState.THREADS),

@@ -66,6 +66,9 @@ public final class TileSolve {
         int base = Tile.address(tile);
         int stride = dims <= 64 ? 64 : 128;
         int keys = TileState.keys(dims);
+        int blockRows = listed != 0 ? BLOCK / 2 : BLOCK;
+        float[] sums = ctx.allocateFloatLocalArray(listed != 0 ? 64 * (dims / 2 + 4) : 1);
+        int[] directions = ctx.allocateIntLocalArray(listed != 0 ? 64 * (dims / 4 + 2) : 1);
         int pieceBytes = 32 * stride;
 
         int tid = ctx.localIdx;
@@ -85,9 +88,13 @@ public final class TileSolve {
         int head = ctx.groupIdx % heads;
         int place = ctx.groupIdx / heads;
         int count = listed != 0 ? Tile.loadBits(scratch, leftAt + heads * blocks + head) : Sq;
-        int block = (count + BLOCK - 1) / BLOCK - 1 - place;
+        int block = (count + blockRows - 1) / blockRows - 1 - place;
         if (block >= 0) {
-            int first = block * BLOCK + warp * 16;
+            int half = listed != 0 ? warp >> 1 : 0; // of the keys, where two warps have the same rows
+            int part = listed != 0 ? warp & 1 : warp;
+            int first = block * blockRows + part * 16;
+            int mine = listed != 0 ? keys / 32 : keys / 16; // pieces of a tile, from the skipped ones on
+            int skip = half * mine;
             int rowA = TileRows.row(scratch, listAt + head * Sq, first + (lane >> 2), count, listed);
             int rowB = TileRows.row(scratch, listAt + head * Sq, first + (lane >> 2) + 8, count, listed);
             int liveA = first + (lane >> 2) < count ? 1 : 0;
@@ -98,7 +105,7 @@ public final class TileSolve {
             int seesB = TileState.sees(rowB, Sq, Sk, causal);
             int low = TileState.sees(TileRows.row(scratch, listAt + head * Sq, first, count, listed), Sq, Sk, causal);
             int high = TileState.sees(TileRows.row(scratch, listAt + head * Sq, first + 15, count, listed), Sq, Sk, causal);
-            int last = TileState.sees(TileRows.row(scratch, listAt + head * Sq, block * BLOCK + BLOCK - 1, count, listed), Sq, Sk, causal);
+            int last = TileState.sees(TileRows.row(scratch, listAt + head * Sq, block * blockRows + blockRows - 1, count, listed), Sq, Sk, causal);
             int tiles = (last + keys - 1) / keys;
             int from = head / sizes.get(TileState.GROUP) * sizes.get(TileState.PADDED_SK) * stride;
             float c = settings.get(TileState.SCALE) * LOG2E;
@@ -128,8 +135,8 @@ public final class TileSolve {
             TileRows.loadPairs(y, scratch, yAt, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), dims);
             one[0] = Tile.opaque(0x3C003C00);
             one[1] = Tile.opaque(0x3C003C00);
-            int scoreAt = base + TilePieces.scoreByte(lane, stride);
-            int sumAt = base + TilePieces.sumByte(lane, stride);
+            int scoreAt = base + skip * pieceBytes + TilePieces.scoreByte(lane, stride);
+            int sumAt = base + skip * pieceBytes + TilePieces.sumByte(lane, stride);
             float mA = scratch.get(numbers + NUMBERS * atA + REFERENCE);
             float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE);
             yk[0] = scratch.get(numbers + NUMBERS * atA + YKBAR);
@@ -141,7 +148,7 @@ public final class TileSolve {
             TileRows.dot(ry, r, y, dims);
             int goesOnA = goesOn(scratch, numbers + NUMBERS * atA, most) * liveA;
             int goesOnB = goesOn(scratch, numbers + NUMBERS * atB, most) * liveB;
-            int left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
+            int left = Tile.count(quad + half == 0 ? goesOnA : 0) + Tile.count(quad + half == 0 ? goesOnB : 0);
             int stay = listed != 0 ? 1 : STAY;
 
             while (left >= stay) {
@@ -164,19 +171,40 @@ public final class TileSolve {
                     int whole = key + keys <= low ? active : 0;
                     if (whole != 0) {
                         piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
-                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
-                        if (keys > 32) {
+                        if (mine > 1) {
+                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                        }
+                        if (mine > 2) {
                             piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
                             piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
                         }
                     }
-                    int pieces = whole != 0 || active == 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+                    int pieces = whole != 0 || active == 0 ? 0 : Math.min(mine, Math.max(0, (Math.max(0, high - key) + 15) / 16 - skip));
                     for (int j = 0; j < pieces; j++) {
                         piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB, starts,
-                                key + j * 16 + 2 * quad, seesA, seesB, dims);
+                                key + (skip + j) * 16 + 2 * quad, seesA, seesB, dims);
                     }
                 }
-                if (active != 0) {
+                int sumsAt = 32 * part * (dims / 2 + 4) + lane;
+                int directionsAt = 32 * part * (dims / 4 + 2) + lane;
+                if (listed != 0) {
+                    if (half != 0) {
+                        for (int i = 0; i < dims / 2; i++) {
+                            sums[sumsAt + 32 * i] = acc[i];
+                        }
+                        sums[sumsAt + 16 * dims] = total[0];
+                        sums[sumsAt + 16 * dims + 32] = total[2];
+                    }
+                    ctx.localBarrier();
+                    if (half == 0) {
+                        for (int i = 0; i < dims / 2; i++) {
+                            acc[i] += sums[sumsAt + 32 * i];
+                        }
+                        total[0] += sums[sumsAt + 16 * dims];
+                        total[2] += sums[sumsAt + 16 * dims + 32];
+                    }
+                }
+                if (active != 0 && half == 0) {
                     int hereA = Tile.opaque(atA); // or addresses of all that follows are kept in registers all along
                     int hereB = Tile.opaque(atB);
                     int baseA = TileRows.base(hereA, quad, dims);
@@ -280,9 +308,30 @@ public final class TileSolve {
                     yk[0] = -yk[0];
                     yk[1] = -yk[1];
                 }
-                left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
+                if (listed != 0) {
+                    if (half == 0) {
+                        for (int i = 0; i < dims / 4; i++) {
+                            directions[directionsAt + 32 * i] = y[i];
+                        }
+                        directions[directionsAt + 8 * dims] = goesOnA;
+                        directions[directionsAt + 8 * dims + 32] = goesOnB;
+                        sums[sumsAt] = yk[0];
+                        sums[sumsAt + 32] = yk[1];
+                    }
+                    ctx.localBarrier();
+                    if (half != 0) {
+                        for (int i = 0; i < dims / 4; i++) {
+                            y[i] = directions[directionsAt + 32 * i];
+                        }
+                        goesOnA = directions[directionsAt + 8 * dims];
+                        goesOnB = directions[directionsAt + 8 * dims + 32];
+                        yk[0] = sums[sumsAt];
+                        yk[1] = sums[sumsAt + 32];
+                    }
+                }
+                left = Tile.count(quad + half == 0 ? goesOnA : 0) + Tile.count(quad + half == 0 ? goesOnB : 0);
             }
-            if (quad == 0) {
+            if (quad + half == 0) {
                 if (liveA != 0) {
                     scratch.set(numbers + NUMBERS * atA + YKBAR, yk[0]);
                 }
