@@ -244,7 +244,6 @@ public final class TileForward {
         float lambdaB = ridge.get(atB);
         int rows = heads * Sq;
         int aqAt = rows * dims;
-        int xAt = 2 * rows * dims;
         int kbarAt = 3 * rows * dims;
         int baseA = TileRows.base(atA, quad, dims);
         int baseB = TileRows.base(atB, quad, dims);
@@ -307,14 +306,6 @@ public final class TileForward {
         for (int n = 0; n < dims / 8; n++) {
             int pairA = qf[4 * (n >> 1) + 2 * (n & 1)];
             int pairB = qf[4 * (n >> 1) + 2 * (n & 1) + 1];
-            int at = 4 * (n & 1);
-            s[at] = alphaA * Tile.low(pairA);
-            s[at + 1] = alphaA * Tile.high(pairA);
-            s[at + 2] = alphaB * Tile.low(pairB);
-            s[at + 3] = alphaB * Tile.high(pairB);
-            if (at != 0) {
-                TileRows.store(scratch, xAt, baseA, baseB, n >> 1, s, 0, liveA, liveB);
-            }
             for (int h = 0; h < 2; h++) {
                 float qA = h == 0 ? Tile.low(pairA) : Tile.high(pairA);
                 float qB = h == 0 ? Tile.low(pairB) : Tile.high(pairB);
@@ -339,7 +330,7 @@ public final class TileForward {
         float[] yk = new float[2];
         float targetA = TileState.target(bbA, lambdaA, settings.get(TOLERANCE));
         float targetB = TileState.target(bbB, lambdaB, settings.get(TOLERANCE));
-        TileRows.direction(qf, yk, acc, kbar, scratch, kbarAt, baseA, baseB, D, dims,
+        TileRows.firstDirection(qf, yk, acc, acc2, 1f + betaA, 1f + betaB, alphaA, alphaB, dims,
                 rrA <= targetA ? 0f : DIRECTION_LENGTH, rrB <= targetB ? 0f : DIRECTION_LENGTH);
         TileRows.storePairs(scratch, qf, 4 * rows * dims, baseA, baseB, dims, liveA, liveB);
         if (quad == 0) {
@@ -355,6 +346,7 @@ public final class TileForward {
                 scratch.set(numbers + NUMBERS * atA + LENGTH, DIRECTION_LENGTH);
                 scratch.set(numbers + NUMBERS * atA + TARGET, targetA);
                 scratch.set(numbers + NUMBERS * atA + LARGEST, rrA);
+                scratch.set(numbers + NUMBERS * atA + TileState.FIRST, alphaA);
             }
             if (liveB != 0) {
                 lse.set(atB, seesB > 0 ? logB * LN2 : Float.NEGATIVE_INFINITY);
@@ -367,6 +359,7 @@ public final class TileForward {
                 scratch.set(numbers + NUMBERS * atB + LENGTH, DIRECTION_LENGTH);
                 scratch.set(numbers + NUMBERS * atB + TARGET, targetB);
                 scratch.set(numbers + NUMBERS * atB + LARGEST, rrB);
+                scratch.set(numbers + NUMBERS * atB + TileState.FIRST, alphaB);
             }
         }
     }

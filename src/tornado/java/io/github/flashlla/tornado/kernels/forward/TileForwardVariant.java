@@ -88,13 +88,13 @@ public final class TileForwardVariant implements ForwardVariant {
                 g -> g.task("lla_mean", TileForward::mean, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.logSumExp(),
                         b.scratch(), sizes, settings, D, dims));
         tasks.task("lla_solve", TaskAppender.groups(groups, TileState.THREADS),
-                g -> g.task("lla_solve", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.scratch(), sizes, settings, D,
-                        dims, 0));
+                g -> g.task("lla_solve", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.x(), b.scratch(), sizes, settings, D,
+                        dims, 0, 1));
         tasks.task("lla_list", TaskAppender.groups(groups, TileState.BLOCK),
-                g -> g.task("lla_list", TileSolve::list, new KernelContext(), b.scratch(), sizes, dims));
-        tasks.task("lla_solve_left", TaskAppender.groups(groups, TileState.THREADS),
-                g -> g.task("lla_solve_left", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.scratch(), sizes, settings,
-                        D, dims, 1));
+                g -> g.task("lla_list", TileList::list, new KernelContext(), b.scratch(), sizes, dims));
+        tasks.task("lla_solve_left", TaskAppender.groups(TileSolve.SHARING * groups, TileState.THREADS),
+                g -> g.task("lla_solve_left", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.x(), b.scratch(), sizes, settings,
+                        D, dims, 1, 1));
         tasks.task("lla_forward", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_forward", TileOutput::output, new KernelContext(), b.q(), b.packed(), b.kbar(), b.x(), b.stats(), b.o(), b.scratch(),
                         sizes, settings, D, Dv, dims, dimsV));

@@ -57,10 +57,50 @@ public final class TileRows {
         }
     }
 
+    /**
+     * x of two rows, where it is kept or, before a row's first iteration, so many times q; without a branch, so that what is read has no
+     * wait of its own.
+     *
+     * @param x the result itself
+     * @param xAt where scratch has x, if its rows are padded or it stays there
+     * @param countA iterations of row A
+     */
+    public static void loadSolution(float[] to, FloatArray x, FloatArray scratch, int xAt, int own, int baseA, int baseB, int[] q, float firstA, float firstB,
+            float countA, float countB, int dims) {
+        if (own != 0) {
+            loadAll(to, x, 0, baseA, baseB, dims);
+        } else {
+            loadAll(to, scratch, xAt, baseA, baseB, dims);
+        }
+        for (int n = 0; n < dims / 8; n++) {
+            int pairA = q[4 * (n >> 1) + 2 * (n & 1)];
+            int pairB = q[4 * (n >> 1) + 2 * (n & 1) + 1];
+            to[4 * n] = countA > 0f ? to[4 * n] : firstA * Tile.low(pairA);
+            to[4 * n + 1] = countA > 0f ? to[4 * n + 1] : firstA * Tile.high(pairA);
+            to[4 * n + 2] = countB > 0f ? to[4 * n + 2] : firstB * Tile.low(pairB);
+            to[4 * n + 3] = countB > 0f ? to[4 * n + 3] : firstB * Tile.high(pairB);
+        }
+    }
+
     /** The way back, to rows that are {@code live}. */
     public static void storeAll(FloatArray scratch, int array, int baseA, int baseB, float[] from, int dims, int liveA, int liveB) {
         for (int m = 0; m < dims / 16; m++) {
             store(scratch, array, baseA, baseB, m, from, 8 * m, liveA, liveB);
+        }
+    }
+
+    /** All of two rows to local memory, four numbers of a lane each {@code step} bytes; for this lane alone. */
+    public static void storeLocal(int[] tile, int address, int step, float[] from, int dims) {
+        for (int n = 0; n < dims / 8; n++) {
+            Tile.storeLocal2(tile, address + step * n, from[4 * n], from[4 * n + 1]);
+            Tile.storeLocal2(tile, address + step * n + 8, from[4 * n + 2], from[4 * n + 3]);
+        }
+    }
+
+    /** The way back. */
+    public static void loadLocal(float[] to, int[] tile, int address, int step, int dims) {
+        for (int n = 0; n < dims / 8; n++) {
+            Tile.loadLocal4(to, 4 * n, tile, address + step * n);
         }
     }
 
@@ -149,6 +189,38 @@ public final class TileRows {
             y[4 * (n >> 1) + 2 * (n & 1)] = Tile.half2(d[4 * n] * scaleA, d[4 * n + 1] * scaleA);
             y[4 * (n >> 1) + 2 * (n & 1) + 1] = Tile.half2(d[4 * n + 2] * scaleB, d[4 * n + 3] * scaleB);
         }
+    }
+
+    /**
+     * The first direction: y = d at these lengths, rounded; 0 where the length is; and yk = -y.kbar of what was rounded. kbar is made again of
+     * what is in registers: kbar = d + f y + g e, with q in y.
+     */
+    public static void firstDirection(int[] y, float[] yk, float[] d, float[] e, float fA, float fB, float gA, float gB, int dims, float lengthA, float lengthB) {
+        float ddA = 0f;
+        float ddB = 0f;
+        for (int n = 0; n < dims / 8; n++) {
+            ddA += d[4 * n] * d[4 * n] + d[4 * n + 1] * d[4 * n + 1];
+            ddB += d[4 * n + 2] * d[4 * n + 2] + d[4 * n + 3] * d[4 * n + 3];
+        }
+        ddA = quadSum(ddA);
+        ddB = quadSum(ddB);
+        float scaleA = ddA > TINY ? lengthA * Tile.rsqrt(ddA) : 0f;
+        float scaleB = ddB > TINY ? lengthB * Tile.rsqrt(ddB) : 0f;
+        float ykA = 0f;
+        float ykB = 0f;
+        for (int n = 0; n < dims / 8; n++) {
+            int at = 4 * (n >> 1) + 2 * (n & 1);
+            int pairA = Tile.half2(d[4 * n] * scaleA, d[4 * n + 1] * scaleA);
+            int pairB = Tile.half2(d[4 * n + 2] * scaleB, d[4 * n + 3] * scaleB);
+            ykA += Tile.low(pairA) * (d[4 * n] + fA * Tile.low(y[at]) + gA * e[4 * n]);
+            ykA += Tile.high(pairA) * (d[4 * n + 1] + fA * Tile.high(y[at]) + gA * e[4 * n + 1]);
+            ykB += Tile.low(pairB) * (d[4 * n + 2] + fB * Tile.low(y[at + 1]) + gB * e[4 * n + 2]);
+            ykB += Tile.high(pairB) * (d[4 * n + 3] + fB * Tile.high(y[at + 1]) + gB * e[4 * n + 3]);
+            y[at] = pairA;
+            y[at + 1] = pairB;
+        }
+        yk[0] = -quadSum(ykA);
+        yk[1] = -quadSum(ykB);
     }
 
     /** y = d at these lengths, rounded; 0 where the length is; and yk = -y.kbar of what was rounded. */

@@ -50,7 +50,8 @@ public final class TileState {
     public static final int GBAR = 7;
     public static final int TARGET = 8;
     public static final int LARGEST = 9;
-    public static final int NUMBERS = 10;
+    public static final int FIRST = 10;
+    public static final int NUMBERS = 11;
 
     /** Of y, so that p y.k stays within float16 for keys up to 128 from their mean. */
     public static final float DIRECTION_LENGTH = 8f;
