@@ -49,6 +49,17 @@ public interface FloatPlan extends LlaPlan {
      */
     void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, BitSet without, LlaGradients gradients);
 
+    /**
+     * The same beside a look at {@code gradOutput}.
+     *
+     * @param look called once, on any thread: a plan whose device computes elsewhere has it called meanwhile. What it throws ends the run,
+     *     whatever became of it on the device.
+     */
+    default void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, BitSet without, LlaGradients gradients, Runnable look) {
+        look.run();
+        backward(inputs, saved, gradOutput, without, gradients);
+    }
+
     @Override
     default void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {
         backward(inputs, saved, gradOutput, new BitSet(), gradients);

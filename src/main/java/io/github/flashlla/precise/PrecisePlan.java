@@ -42,6 +42,8 @@ public final class PrecisePlan implements LlaPlan {
     /** ||o_i|| as the device left o; null where they have to be computed. */
     private double[] lastNorms;
     private BitSet lastDoubtful;
+    /** Exponent that the last gradients' start was divided by: the next is looked at first, if it is not 0. */
+    private volatile int lastLoss;
     /** Of the device's last gradients. */
     private boolean lastGradientsFinite;
     /** For results that keep no state; null until one is needed. */
@@ -244,13 +246,31 @@ public final class PrecisePlan implements LlaPlan {
         }
         LlaResult from = lastScaledResult;
         Units units = lastUnits;
-        int loss = units.loss(Magnitude.largest(gradOutput), lastSizes);
-        Tensor g = loss == 0 ? gradOutput : Units.times(gradOutput, -loss);
         DoubleRows rows = new DoubleRows(inputs, options(), scratch);
         FloatPlan used = planFor(units);
         BitSet cancelling = lastTrust.cancelling(sizes(KeptState.of(from)));
         cancelling.or(lastDoubtful);
-        BitSet chosen = run(used, rows, rows.affordable(cancelling), from, g, gradients);
+        BitSet affordable = rows.affordable(cancelling);
+        Runnable look = () -> {
+            lastLoss = units.loss(Magnitude.largest(gradOutput), lastSizes);
+            if (lastLoss != 0) {
+                throw new OtherUnits();
+            }
+        };
+        BitSet chosen = null;
+        if (lastLoss == 0) {
+            try {
+                chosen = run(used, rows, affordable, from, gradOutput, gradients, look);
+            } catch (OtherUnits e) {
+                // what the device computed is worth nothing
+            }
+        } else {
+            lastLoss = units.loss(Magnitude.largest(gradOutput), lastSizes);
+        }
+        int loss = lastLoss;
+        if (chosen == null) {
+            chosen = run(used, rows, affordable, from, loss == 0 ? gradOutput : Units.times(gradOutput, -loss), gradients, () -> { });
+        }
         int both = units.value() + loss;
         boolean same = rescale(gradients.dq(), both - units.key());
         same &= rescale(gradients.dk(), both - units.key());
@@ -263,13 +283,17 @@ public final class PrecisePlan implements LlaPlan {
         gradients.setTiming(since(start, gradients.timing()));
     }
 
-    /** The device's run without what it cannot carry, and again without what this run showed it cannot; returns what is left out. */
-    private BitSet run(FloatPlan used, DoubleRows rows, BitSet doubtful, LlaResult from, Tensor g, LlaGradients gradients) {
+    /**
+     * The device's run without what it cannot carry, and again without what this run showed it cannot; returns what is left out.
+     *
+     * @param look at {@code g}, beside the first run
+     */
+    private BitSet run(FloatPlan used, DoubleRows rows, BitSet doubtful, LlaResult from, Tensor g, LlaGradients gradients, Runnable look) {
         BitSet left = doubtful;
         for (int attempt = 0;; attempt++) {
             BitSet more = (BitSet) left.clone();
             try {
-                used.backward(lastScaledInputs, from, g, left, gradients);
+                used.backward(lastScaledInputs, from, g, left, gradients, attempt == 0 ? look : () -> { });
                 int[] iterations = gradients.iterations();
                 for (int row = 0; row < iterations.length; row++) {
                     float recurrence = gradients.residual()[row];

@@ -8,6 +8,7 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Tensor;
 import java.util.BitSet;
+import java.util.function.IntConsumer;
 import java.util.function.IntUnaryOperator;
 
 /**
@@ -136,15 +137,12 @@ final class RowTrust {
         long[] doubtful = new long[Math.ceilDiv(rows, Long.SIZE)];
         long[] beyond = new long[doubtful.length];
         long[] leftRange = new long[doubtful.length];
-        Magnitude.indices(Math.ceilDiv(rows, JUDGED_TOGETHER), rows * (long) ELEMENTS_A_VERDICT).forEach(part -> {
-            int end = Math.min(rows, (part + 1) * JUDGED_TOGETHER);
-            for (int row = part * JUDGED_TOGETHER; row < end; row++) {
-                int verdict = judge(row, result, sizes, norms[row], queries == null ? querySize : queries[row]);
-                int word = row / Long.SIZE;
-                doubtful[word] |= (long) (verdict & 1) << row;
-                beyond[word] |= (long) (verdict >> 1 & 1) << row;
-                leftRange[word] |= (long) (verdict >> 2) << row;
-            }
+        forEachPart(rows, row -> {
+            int verdict = judge(row, result, sizes, norms[row], queries == null ? querySize : queries[row]);
+            int word = row / Long.SIZE;
+            doubtful[word] |= (long) (verdict & 1) << row;
+            beyond[word] |= (long) (verdict >> 1 & 1) << row;
+            leftRange[word] |= (long) (verdict >> 2) << row;
         });
         lost.or(BitSet.valueOf(beyond));
         outOfRange.or(BitSet.valueOf(leftRange));
@@ -234,14 +232,25 @@ final class RowTrust {
      * of x lies outside the span of keys, so that u.x cancels.
      */
     BitSet cancelling(SolveSizes sizes) {
-        BitSet rows = new BitSet();
-        for (int row = 0; row < sizes.effectiveKeys().length; row++) {
+        int rows = sizes.effectiveKeys().length;
+        long[] cancelling = new long[Math.ceilDiv(rows, Long.SIZE)];
+        forEachPart(rows, row -> {
             int seen = visible.applyAsInt(row);
             if (seen > 1 && (seen <= FEW_KEYS && strained(row) || sizes.effectiveKeys()[row] < NEARLY_ONE || outside(row, sizes))) {
-                rows.set(row);
+                cancelling[row / Long.SIZE] |= 1L << row;
             }
-        }
-        return rows;
+        });
+        return BitSet.valueOf(cancelling);
+    }
+
+    /** Judges rows side by side: none of two threads has a row in another's word of 64. */
+    private static void forEachPart(int rows, IntConsumer judge) {
+        Magnitude.indices(Math.ceilDiv(rows, JUDGED_TOGETHER), rows * (long) ELEMENTS_A_VERDICT).forEach(part -> {
+            int end = Math.min(rows, (part + 1) * JUDGED_TOGETHER);
+            for (int row = part * JUDGED_TOGETHER; row < end; row++) {
+                judge.accept(row);
+            }
+        });
     }
 
     private boolean strained(int row) {

@@ -60,6 +60,27 @@ class PrecisePlanTest {
             throw new UnsupportedOperationException();
         }
 
+        @Override
+        public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, BitSet without, LlaGradients gradients, Runnable look) {
+            asked.add("backward");
+            try {
+                try {
+                    if (Magnitude.largest(gradOutput) < 0x1p-20f) {
+                        throw new DeviceException("too small");
+                    }
+                    LlaGradients found = gradients(inputs, gradOutput);
+                    Units.copy(found.dq(), gradients.dq(), 0);
+                    Units.copy(found.dk(), gradients.dk(), 0);
+                    Units.copy(found.dv(), gradients.dv(), 0);
+                    Units.copy(found.dridge(), gradients.dridge(), 0);
+                } finally {
+                    CompletableFuture.runAsync(look).join();
+                }
+            } catch (CompletionException e) {
+                throw (RuntimeException) e.getCause();
+            }
+        }
+
         private double[] compute(String name, LlaInputs inputs, LlaResult result, Supplier<KeptState> kept) {
             float largest = Magnitude.largest(inputs.k());
             asked.add(name);
@@ -74,6 +95,10 @@ class PrecisePlanTest {
                     }
                     Units.copy(found.output(), result.output(), 0);
                     Units.copy(found.logSumExp(), result.logSumExp(), 0);
+                    if (result.keepsState()) {
+                        Units.copy(found.kbar(), result.kbar(), 0);
+                        Units.copy(found.x(), result.x(), 0);
+                    }
                     System.arraycopy(found.iterations(), 0, result.iterations(), 0, result.iterations().length);
                     System.arraycopy(found.residual(), 0, result.residual(), 0, result.residual().length);
                 } finally {
@@ -149,6 +174,45 @@ class PrecisePlanTest {
             plan.forward(ordinary, result);
             assertEquals(4, asked.size());
             assertTrue(Accuracy.relativeError(result.output(), expected(ordinary)) < 1e-4);
+        }
+    }
+
+    /** Likewise for gradients, by what they start from. */
+    @Test
+    void computesGradientsAgainInOtherUnits() {
+        LlaInputs inputs = RandomInputs.normal(SHAPE, DataType.FLOAT32, 1);
+        Tensor ordinary = RandomInputs.normal(SHAPE, DataType.FLOAT32, 2).q();
+        Tensor small = Units.times(ordinary, -40);
+        try (PrecisePlan plan = new PrecisePlan("elsewhere", SHAPE, OPTIONS.withTolerance(1e-3).withKeepState(true), Elsewhere::new)) {
+            LlaResult result = plan.newResult();
+            LlaGradients gradients = plan.newGradients();
+            plan.forward(inputs, result);
+            asked.clear();
+            for (int passes : new int[] {2, 1}) { // the next such problem goes straight to its units
+                plan.backward(inputs, result, small, gradients);
+                assertEquals(passes, asked.size());
+                asked.clear();
+                requireRight(gradients(inputs, small), gradients);
+            }
+            plan.backward(inputs, result, ordinary, gradients);
+            assertEquals(1, asked.size());
+            requireRight(gradients(inputs, ordinary), gradients);
+        }
+    }
+
+    private static void requireRight(LlaGradients expected, LlaGradients found) {
+        assertTrue(Accuracy.relativeError(found.dq(), expected.dq()) < 1e-4);
+        assertTrue(Accuracy.relativeError(found.dk(), expected.dk()) < 1e-4);
+        assertTrue(Accuracy.relativeError(found.dv(), expected.dv()) < 1e-4);
+    }
+
+    private static LlaGradients gradients(LlaInputs inputs, Tensor gradOutput) {
+        try (Device reference = Devices.open("reference"); LlaPlan plan = reference.plan(SHAPE, OPTIONS.withKeepState(true))) {
+            LlaResult result = plan.newResult();
+            LlaGradients gradients = plan.newGradients();
+            plan.forward(inputs, result);
+            plan.backward(inputs, result, gradOutput, gradients);
+            return gradients;
         }
     }
 

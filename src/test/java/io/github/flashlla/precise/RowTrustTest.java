@@ -14,8 +14,10 @@ import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Tensor;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Random;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -48,6 +50,25 @@ class RowTrustTest {
                 new double[] {50});
         BitSet expected = new BitSet();
         expected.set(0, doubted);
+        assertEquals(expected, trust.cancelling(sizes));
+    }
+
+    /** As many queries as several threads judge, every seventh of which has one key with nearly all of the weight. */
+    @Test
+    void judgesManyQueriesAsOne() {
+        int rows = 40_000;
+        AttentionShape shape = new AttentionShape(1, 1, 1, rows, 100, 64, 64);
+        Tensor q = Tensor.allocate(DataType.FLOAT32, shape.queryDims());
+        RowTrust trust = new RowTrust(shape, q, 1, new Ridges(null, 1), LlaOptions.defaults().withCausal(false), new double[] {8}, row -> 100);
+        SolveSizes sizes = SolveSizes.allocate(rows);
+        Arrays.fill(sizes.x(), 1);
+        Arrays.fill(sizes.b(), 2);
+        Arrays.fill(sizes.xb(), 2);
+        BitSet expected = new BitSet();
+        for (int row = 0; row < rows; row++) {
+            expected.set(row, row % 7 == 0);
+            sizes.effectiveKeys()[row] = row % 7 == 0 ? 1.01 : 50;
+        }
         assertEquals(expected, trust.cancelling(sizes));
     }
 

@@ -7,6 +7,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Sequences;
 import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
+import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
@@ -205,25 +206,36 @@ public final class LlaBackwardTasks {
 
     /** So that statistics that are not copied back are seen. */
     public void forgetStatistics() {
-        buffers.rows().init(Float.NaN);
-        buffers.visited().init(Float.NaN);
+        FloatArrays.fillWithNaN(buffers.rows());
+        FloatArrays.fillWithNaN(buffers.visited());
     }
 
     /** The same once the statistics are on the host. */
     public void checkStatistics() {
-        for (int row = 0; row < iterations.length; row++) {
-            int at = row * BackwardRow.ROW_SCALARS;
-            float count = buffers.rows().get(at + BackwardRow.ITERATIONS);
-            if (!(count >= 0) || Float.isNaN(buffers.rows().get(at + BackwardRow.MU))) {
-                throw notComputed("query", row, shape.queryLength());
+        int row = FloatArrays.first(buffers.rows(), BackwardRow.ROW_SCALARS, (at, values, count) -> {
+            for (int i = 0; i < count; i += BackwardRow.ROW_SCALARS) {
+                float iterated = values[i + BackwardRow.ITERATIONS];
+                if (!(iterated >= 0) || Float.isNaN(values[i + BackwardRow.MU])) {
+                    return i;
+                }
+                int query = (at + i) / BackwardRow.ROW_SCALARS;
+                iterations[query] = (int) iterated;
+                residual[query] = values[i + BackwardRow.RESIDUAL];
             }
-            iterations[row] = (int) count;
-            residual[row] = buffers.rows().get(at + BackwardRow.RESIDUAL);
+            return count;
+        });
+        if (row < buffers.rows().getSize()) {
+            throw notComputed("query", row / BackwardRow.ROW_SCALARS, shape.queryLength());
         }
-        for (int key = 0; key < buffers.visited().getSize(); key++) {
-            if (!(buffers.visited().get(key) >= 0)) {
-                throw notComputed("key", key, shape.keyLength());
+        int key = FloatArrays.first(buffers.visited(), 1, (at, values, count) -> {
+            int i = 0;
+            while (i < count && values[i] >= 0) {
+                i++;
             }
+            return i;
+        });
+        if (key < buffers.visited().getSize()) {
+            throw notComputed("key", key, shape.keyLength());
         }
     }
 

@@ -7,6 +7,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Sequences;
 import io.github.flashlla.precise.RoundingBound;
 import io.github.flashlla.process.DriverLog;
+import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
 import io.github.flashlla.tornado.buffers.ProblemArrays;
 import io.github.flashlla.tornado.choice.KernelTable;
@@ -21,8 +22,6 @@ import io.github.flashlla.tornado.kernels.KeyCentre;
 import io.github.flashlla.tornado.kernels.Poison;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.tile.Masking;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.IdentityHashMap;
@@ -68,8 +67,6 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * <p>Not for several threads at once. One object serves one graph.
  */
 public final class LlaTasks {
-    private static final int ROWS_TOGETHER = 1 << 13;
-
     private final BackendDevice device;
     private final AttentionShape shape;
     private final LlaOptions options;
@@ -317,20 +314,16 @@ public final class LlaTasks {
      * @param residual likewise
      */
     public void readStatistics(int[] iterations, float[] residual) {
-        MemorySegment stats = buffers.stats().getSegment();
-        int missing = IntStream.range(0, Math.ceilDiv(iterations.length, ROWS_TOGETHER)).parallel().map(part -> {
-            int begin = part * ROWS_TOGETHER;
-            float[] some = new float[2 * (Math.min(iterations.length, begin + ROWS_TOGETHER) - begin)];
-            MemorySegment.copy(stats, ValueLayout.JAVA_FLOAT, 2L * begin * Float.BYTES, some, 0, some.length);
-            for (int n = 0; n < some.length; n += 2) {
-                if (!(some[n] >= 0)) {
-                    return begin + n / 2;
+        int missing = FloatArrays.first(buffers.stats(), 2, (at, values, count) -> {
+            for (int i = 0; i < count; i += 2) {
+                if (!(values[i] >= 0)) {
+                    return i;
                 }
-                iterations[begin + n / 2] = (int) some[n];
-                residual[begin + n / 2] = some[n + 1];
+                iterations[(at + i) / 2] = (int) values[i];
+                residual[(at + i) / 2] = values[i + 1];
             }
-            return iterations.length;
-        }).min().orElse(iterations.length);
+            return count;
+        }) / 2;
         if (missing < iterations.length) {
             throw new DeviceException(device.info().name() + " did not compute query " + missing % shape.queryLength()
                     + " of head " + missing / shape.queryLength() + ": its kernel did not run, or not with the launch size that "

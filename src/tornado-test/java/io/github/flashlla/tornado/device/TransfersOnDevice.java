@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -119,19 +120,47 @@ class TransfersOnDevice {
         assertEquals(21, sum.get(SIZE - 1));
     }
 
+    /** Each part is asked for as far as it reaches, and holds what was filled by then; what comes later is not sent with it. */
     @Test
     void whatIsStillFilledIsWaitedFor() throws Exception {
+        List<Integer> ends = new ArrayList<>();
         Transfers transfers = new Transfers();
-        transfers.fill(b, CompletableFuture.runAsync(() -> {
-            try {
-                Thread.sleep(200);
-            } catch (InterruptedException e) {
-                throw new IllegalStateException(e);
+        transfers.fill(b, new Transfers.Filling() {
+            @Override
+            public void await(int end) {
+                for (int i = ends.isEmpty() ? 0 : ends.getLast(); i < end; i++) {
+                    b.set(i, i % 1000);
+                }
+                ends.add(end);
             }
-            b.init(5);
-        }));
+
+            @Override
+            public CompletableFuture<Void> all() {
+                return CompletableFuture.completedFuture(null);
+            }
+        });
         run(transfers);
-        assertEquals(6, sum.get(SIZE - 1));
+        assertEquals(SIZE, ends.getLast());
+        for (int i = 0; i < SIZE; i++) {
+            assertEquals(i % 1000 + 1, sum.get(i), "element " + i);
+        }
+    }
+
+    @Test
+    void whatCannotBeFilledEndsTheRun() {
+        Transfers transfers = new Transfers();
+        transfers.fill(b, new Transfers.Filling() {
+            @Override
+            public void await(int end) {
+                throw new IllegalStateException("closed");
+            }
+
+            @Override
+            public CompletableFuture<Void> all() {
+                return CompletableFuture.completedFuture(null);
+            }
+        });
+        assertThrows(Exception.class, () -> run(transfers));
     }
 
     /** Where the elements lie, and what lies in front of them, is the caller's. */

@@ -8,8 +8,8 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.tornado.device.Transfers;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
-import java.util.concurrent.CompletableFuture;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -20,9 +20,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * be converted may go to the device from the caller's memory, without a copy here.
  */
 public final class InputArrays {
-    /** Elements that are copied in less time than another thread takes to start. */
-    private static final int WORTH_ANOTHER_THREAD = 1 << 18;
-
     private final LlaBuffers buffers;
     private final boolean inPlace;
     /** q, k and v as float16; empty where they are always sent as float32. */
@@ -73,7 +70,7 @@ public final class InputArrays {
     }
 
     /**
-     * Copies a run's inputs: q before this returns, k and v while what comes before them goes to the device.
+     * Has a run's inputs copied, while what comes before goes to the device.
      *
      * @param sameKeys whether the device has k and v of these inputs already
      * @return which arrays the device need not get, and what the others wait for
@@ -89,14 +86,16 @@ public final class InputArrays {
             buffers.ridge().init((float) options.ridge());
             sharedRidge = true;
         }
-        CompletableFuture<?> filled = load(0, inputs.q(), buffers.q(), false, transfers, CompletableFuture.completedFuture(null));
-        filled = load(1, inputs.k(), buffers.k(), sameKeys, transfers, filled);
-        load(2, inputs.v(), buffers.v(), sameKeys, transfers, filled);
+        Filling filling = new Filling();
+        load(0, inputs.q(), buffers.q(), false, transfers, filling);
+        load(1, inputs.k(), buffers.k(), sameKeys, transfers, filling);
+        load(2, inputs.v(), buffers.v(), sameKeys, transfers, filling);
+        filling.start();
         return transfers;
     }
 
-    /** Copies one tensor after what comes before, the first and small ones on this thread; what comes after has to wait for the result. */
-    private CompletableFuture<?> load(int index, Tensor tensor, FloatArray single, boolean onDevice, Transfers transfers, CompletableFuture<?> before) {
+    /** Has one tensor copied after what comes before, where it has to be. */
+    private void load(int index, Tensor tensor, FloatArray single, boolean onDevice, Transfers transfers, Filling filling) {
         boolean asHalf = !halves.isEmpty() && tensor.type() == DataType.FLOAT16 && tensor.isRowMajor();
         widened.set(index, asHalf && !onDevice ? single.getSize() : 0);
         if (onDevice || asHalf) {
@@ -105,28 +104,34 @@ public final class InputArrays {
         if (!halves.isEmpty() && (onDevice || !asHalf)) {
             transfers.spare(halves.get(index));
         }
-        if (onDevice) {
-            return before;
-        }
         boolean asItIs = asHalf || tensor.type() == DataType.FLOAT32 && tensor.isRowMajor();
-        if (inPlace && asItIs && transfers.from(asHalf ? halves.get(index) : single, tensor.segment())) {
-            return before;
+        if (onDevice || inPlace && asItIs && transfers.from(asHalf ? halves.get(index) : single, tensor.segment())) {
+            return;
         }
-        Runnable filling = () -> {
-            if (asHalf) {
-                copy(tensor, halves.get(index));
-            } else {
-                FloatArrays.load(tensor, single);
-            }
-        };
-        boolean here = index == 0 || tensor.size() < WORTH_ANOTHER_THREAD;
-        CompletableFuture<?> filled = here ? before.thenRun(filling) : before.thenRunAsync(filling);
-        transfers.fill(asHalf ? halves.get(index) : single, filled);
-        return filled;
+        if (asHalf) {
+            HalfFloatArray half = halves.get(index);
+            filling.add(half, tensor.size(), (at, count) -> copy(tensor, half, at, count), transfers);
+        } else {
+            filling.add(single, tensor.size(), (at, count) -> FloatArrays.load(tensor, single, at, count), transfers);
+        }
     }
 
-    private static void copy(Tensor tensor, HalfFloatArray to) {
-        MemorySegment elements = to.getSegment();
-        tensor.inBlocks((at, count) -> MemorySegment.copy(tensor.segment(), at * Short.BYTES, elements, at * Short.BYTES, (long) count * Short.BYTES));
+    /**
+     * Has a tensor copied to an array while what is there of it goes to the device.
+     *
+     * @param dim elements of a row
+     * @param without rows that are 0 in the array
+     */
+    public static void load(Tensor from, FloatArray to, int dim, BitSet without, Transfers transfers) {
+        Filling filling = new Filling();
+        filling.add(to, from.size(), (at, count) -> {
+            FloatArrays.load(from, to, at, count);
+            FloatArrays.clearRows(to, dim, without, at, count);
+        }, transfers);
+        filling.start();
+    }
+
+    private static void copy(Tensor tensor, HalfFloatArray to, long at, int count) {
+        MemorySegment.copy(tensor.segment(), at * Short.BYTES, to.getSegment(), at * Short.BYTES, (long) count * Short.BYTES);
     }
 }

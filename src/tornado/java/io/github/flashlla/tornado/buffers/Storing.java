@@ -45,6 +45,16 @@ public final class Storing implements Transfers.Receiver {
         this.look = look;
     }
 
+    /** The same without a look. */
+    public Storing(FloatArray from, Tensor to) {
+        this(from, to, 1, (at, values, count) -> { });
+    }
+
+    /** Has parts copied as a run reads them. */
+    public void receiveBy(Transfers transfers) {
+        transfers.receive(from, this);
+    }
+
     @Override
     public void read(int from, int to) {
         int end = (int) Math.min(to, this.to.size()) / dim * dim;

@@ -15,6 +15,7 @@ import io.github.flashlla.tornado.kernels.SoftmaxVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.backward.CpuBackwardVariant;
 import io.github.flashlla.tornado.kernels.backward.LocalTilesBackwardVariant;
+import io.github.flashlla.tornado.kernels.backward.SplitBackwardVariant;
 import io.github.flashlla.tornado.kernels.backward.TileBackwardVariant;
 import io.github.flashlla.tornado.kernels.decode.CgDecodeVariant;
 import io.github.flashlla.tornado.kernels.decode.CovarianceDecodeVariant;
@@ -42,7 +43,7 @@ public final class KernelTable {
     private static final List<KernelVariant> VARIANTS = List.of(
             new TileForwardVariant(), new TensorCoreForwardVariant(), new SplitForwardVariant(), new CpuForwardVariant(), new GpuForwardVariant(),
             new ParallelForwardVariant(),
-            new TileBackwardVariant(), new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
+            new TileBackwardVariant(), new SplitBackwardVariant(), new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
             CgDecodeVariant.TILE_CG, CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new CovarianceDecodeVariant(),
             new TileSoftmaxVariant(), new CpuSoftmaxVariant(), new GpuSoftmaxVariant(), new ParallelSoftmaxVariant());
 

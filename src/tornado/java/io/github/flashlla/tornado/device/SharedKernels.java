@@ -48,8 +48,6 @@ public final class SharedKernels implements InvocationHandler {
     private static final Pattern OPTIONS = Pattern.compile("(tornado|jdk\\.graal)\\.(?!device\\.memory$).*");
     /** Of kernels that are kept for each device; further ones are compiled for their plan alone. */
     private static final int MOST = 256;
-    /** An array is read in parts of this many bytes where somebody takes them: long enough for the bus, short enough for the caches. */
-    private static final int PART_BYTES = 1 << 22;
     /** Which argument of {@code streamIn} says where on the host to begin, in bytes from the array's begin. */
     private static final int HOST_OFFSET = 3;
     /** TornadoVM's number of no event. */
@@ -67,6 +65,8 @@ public final class SharedKernels implements InvocationHandler {
     private final KeptSketches sketches;
     private final Map<List<Object>, Compiled> compiled = new HashMap<>();
     private final AtomicLong compilations = new AtomicLong();
+    /** Null where arrays are sent as a whole. */
+    private final PartSender parts;
     /** Null where TornadoVM's profiler has to tell times. */
     private volatile RunClock clock;
     /** Of the run that goes on; null between runs. */
@@ -86,6 +86,7 @@ public final class SharedKernels implements InvocationHandler {
         this.shared = runtime == null ? device : (TornadoDevice) Proxy.newProxyInstance(SharedKernels.class.getClassLoader(),
                 new Class<?>[] {runtime.deviceType}, this);
         this.clock = runtime == null ? null : RunClock.of(device, entry.info().backend(), runtime.deviceType);
+        this.parts = runtime == null ? null : PartSender.of(device, entry.info().backend());
         KernelForm known = runtime == null ? null : KernelForm.of(device);
         this.cache = known == null ? null : cache(entry, known).orElse(null);
         this.sketches = cache == null ? null : KeptSketches.of(cache, entry.backendIndex(), entry.deviceIndex());
@@ -163,7 +164,7 @@ public final class SharedKernels implements InvocationHandler {
     }
 
     /**
-     * Copies an array to the device, if it is to be, once it is full. There is no other way for an array of each run: TornadoVM makes this call
+     * Copies an array to the device, if it is to be, as far as it is full. There is no other way for an array of each run: TornadoVM makes this call
      * before every task that reads it, on the thread that runs the plan, and the device reads the host's array after that alone. It has read all
      * arrays when a run returns, for TornadoVM then waits for the device; so no array is filled while it reads it.
      */
@@ -174,6 +175,15 @@ public final class SharedKernels implements InvocationHandler {
         }
         if (!now.sends(arguments[1])) {
             return null;
+        }
+        Transfers.Filling filling = now.filling(arguments[1]);
+        if (filling != null) {
+            TornadoNativeArray array = (TornadoNativeArray) arguments[1];
+            if (parts != null) {
+                parts.send((Long) arguments[0], array, (DeviceBufferState) arguments[4], filling);
+                return null;
+            }
+            filling.await(array.getSize());
         }
         Object[] moved = arguments.clone();
         moved[HOST_OFFSET] = (Long) arguments[HOST_OFFSET] + now.distance(arguments[1]); // the driver adds it to the array's address
@@ -192,8 +202,8 @@ public final class SharedKernels implements InvocationHandler {
         TornadoNativeArray array = (TornadoNativeArray) arguments[1];
         DeviceBufferState state = (DeviceBufferState) arguments[3];
         long header = TornadoNativeArray.ARRAY_HEADER;
-        int elementBytes = (int) ((array.getNumBytesOfSegmentWithHeader() - header) / array.getSize());
-        int each = PART_BYTES / elementBytes;
+        int elementBytes = PartSender.elementBytes(array);
+        int each = PartSender.PART_BYTES / elementBytes;
         try {
             for (int from = 0; from < array.getSize(); from += each) {
                 int to = Math.min(array.getSize(), from + each);

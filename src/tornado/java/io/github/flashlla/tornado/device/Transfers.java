@@ -17,7 +17,7 @@ public final class Transfers {
     private static final int SMALLEST_PAGE = 4096;
 
     private final Set<Object> spared = Collections.newSetFromMap(new IdentityHashMap<>());
-    private final Map<Object, CompletableFuture<?>> fillings = new IdentityHashMap<>();
+    private final Map<Object, Filling> fillings = new IdentityHashMap<>();
     private final Map<Object, MemorySegment> sources = new IdentityHashMap<>();
     private final Map<Object, Receiver> receivers = new IdentityHashMap<>();
     private volatile Measured measured;
@@ -56,8 +56,17 @@ public final class Transfers {
         spared.add(array);
     }
 
-    /** Another thread fills this array; it is sent when that has ended. */
-    public void fill(Object array, CompletableFuture<?> filling) {
+    /** How an array is filled, from the first element to the last, while elements before are sent. */
+    public interface Filling {
+        /** Returns when the elements before {@code end} are there; throws what keeps any from it. */
+        void await(int end);
+
+        /** Ends with all, and with those of other arrays that are filled together with it. */
+        CompletableFuture<Void> all();
+    }
+
+    /** This array is still filled; what is there of it is sent meanwhile. */
+    public void fill(TornadoNativeArray array, Filling filling) {
         fillings.put(array, filling);
     }
 
@@ -89,14 +98,13 @@ public final class Transfers {
         receivers.put(array, receiver);
     }
 
-    /** Whether an array is sent, which it is ready for afterwards. */
     boolean sends(Object array) {
-        boolean sent = !spared.contains(array);
-        CompletableFuture<?> filling = sent ? fillings.get(array) : null;
-        if (filling != null) {
-            filling.join();
-        }
-        return sent;
+        return !spared.contains(array);
+    }
+
+    /** Null where an array is full from the beginning. */
+    Filling filling(Object array) {
+        return fillings.get(array);
     }
 
     /** Null where nobody takes parts of it. */
@@ -106,6 +114,6 @@ public final class Transfers {
 
     /** What is done once all arrays are filled. */
     public CompletableFuture<Void> filled() {
-        return CompletableFuture.allOf(fillings.values().toArray(CompletableFuture[]::new));
+        return CompletableFuture.allOf(fillings.values().stream().map(Filling::all).distinct().toArray(CompletableFuture[]::new));
     }
 }

@@ -8,7 +8,7 @@ import io.github.flashlla.Timing;
 import io.github.flashlla.tornado.LlaBackwardTasks;
 import io.github.flashlla.tornado.LlaTasks;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
-import io.github.flashlla.tornado.buffers.FloatArrays;
+import io.github.flashlla.tornado.buffers.InputArrays;
 import io.github.flashlla.tornado.buffers.Storing;
 import io.github.flashlla.tornado.device.Transfers;
 import java.util.BitSet;
@@ -61,21 +61,26 @@ public final class TornadoBackward {
      * Runs it, and checks what it left: gradients are looked at and copied out as they come.
      *
      * @param without queries whose dL/do is taken to be 0
+     * @param look done meanwhile
      * @param run runs {@link #graph}
      */
-    Timing run(Tensor gradOutput, BitSet without, LlaGradients gradients, Function<Transfers, Timing> run) {
-        FloatArrays.load(gradOutput, buffers.g());
-        FloatArrays.clearRows(buffers.g(), shape.valueDim(), without);
+    Timing run(Tensor gradOutput, BitSet without, LlaGradients gradients, Runnable look, Function<Transfers, Timing> run) {
         tasks.forgetStatistics();
         Transfers transfers = new Transfers();
+        InputArrays.load(gradOutput, buffers.g(), shape.valueDim(), without, transfers);
+        Meanwhile<Void> looked = new Meanwhile<>(transfers.filled(), () -> {
+            look.run();
+            return null;
+        });
         List<Checked> all = List.of(new Checked("dq", buffers.dq(), gradients.dq()), new Checked("dk", buffers.dk(), gradients.dk()),
                 new Checked("dv", buffers.dv(), gradients.dv()), new Checked("dridge", buffers.dridge(), gradients.dridge()));
-        all.forEach(gradient -> transfers.receive(gradient.from, gradient.storing));
+        all.forEach(gradient -> gradient.storing.receiveBy(transfers));
         Timing timing;
         try {
             timing = run.apply(transfers);
         } finally {
             all.forEach(gradient -> gradient.storing.await());
+            looked.await();
         }
         tasks.checkStatistics();
         all.forEach(Checked::finish);

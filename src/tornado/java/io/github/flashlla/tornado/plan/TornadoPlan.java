@@ -26,6 +26,8 @@ import io.github.flashlla.tornado.device.Transfers;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.Widen;
 import java.util.BitSet;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -80,13 +82,14 @@ public final class TornadoPlan implements FloatPlan {
         this.backward = graphs.build(() -> {
             Widen.append(new TaskAppender(entry, graph, grids), "lla_widen", arrays, buffers);
             tasks.append(graph, grids);
-            graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.o(), buffers.logSumExp(), buffers.stats());
+            graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.stats(), buffers.logSumExp());
             if (options.keepState()) {
                 graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.kbar(), buffers.x());
                 graph.persistOnDevice(buffers.keptForBackward());
             } else {
                 graph.transferToHost(DataTransferMode.UNDER_DEMAND, buffers.kbar(), buffers.x());
             }
+            graph.transferToHost(DataTransferMode.EVERY_EXECUTION, buffers.o()); // last: the others are copied on while it comes
             return options.keepState() ? new TornadoBackward(tasks, name, grids) : null;
         });
         graphs.start(backward == null ? new TornadoExecutionPlan(graph.snapshot())
@@ -120,25 +123,50 @@ public final class TornadoPlan implements FloatPlan {
             long start = System.nanoTime();
             Transfers transfers = load(inputs, sameKeys);
             Meanwhile<KeptState> wanted = new Meanwhile<>(transfers.filled(), kept); // not before: the copies need all processors
-            int dim = shape.valueDim();
-            Storing output = new Storing(buffers.o(), result.output(), dim, (at, values, count) -> {
-                for (int n = 0; n < count; n += dim) {
-                    outputNorms[(at + n) / dim] = Math.sqrt(DoubleLoops.dot(values, n, values, n, dim));
+            CompletableFuture<Void> came = new CompletableFuture<>();
+            transfers.receive(buffers.stats(), (from, to) -> {
+                if (to == buffers.stats().getSize()) {
+                    came.complete(null);
                 }
             });
-            transfers.receive(buffers.o(), output);
+            Meanwhile<Long> statistics = new Meanwhile<>(came, () -> {
+                tasks.readStatistics(result.iterations(), result.residual());
+                return tasks.pairIterations(result.iterations());
+            });
+            boolean state = options.keepState() && result.keepsState();
+            List<Storing> storing = storing(result, state);
+            storing.forEach(each -> each.receiveBy(transfers));
             Timing timing;
             try {
                 timing = graphs.execute(FORWARD, transfers);
             } finally {
-                output.await();
+                storing.forEach(Storing::await);
                 wanted.await();
             }
-            store(result, output, wanted.await());
+            came.complete(null); // where no part was told of
+            storing.forEach(Storing::finish);
+            KeptState solutions = wanted.await();
+            if (solutions != null && !state) {
+                store(solutions);
+            }
+            result.setPairIterations(statistics.await());
             lastInputs = inputs;
             lastResult = result;
             result.setTiming(CompiledGraphs.since(start, timing));
         });
+    }
+
+    /** What is copied to a result while more of it comes. */
+    private List<Storing> storing(LlaResult result, boolean state) {
+        int dim = shape.valueDim();
+        Storing output = new Storing(buffers.o(), result.output(), dim, (at, values, count) -> {
+            for (int n = 0; n < count; n += dim) {
+                outputNorms[(at + n) / dim] = Math.sqrt(DoubleLoops.dot(values, n, values, n, dim));
+            }
+        });
+        Storing weights = new Storing(buffers.logSumExp(), result.logSumExp());
+        return state ? List.of(weights, new Storing(buffers.kbar(), result.kbar()), new Storing(buffers.x(), result.x()), output)
+                : List.of(weights, output);
     }
 
     /**
@@ -148,6 +176,11 @@ public final class TornadoPlan implements FloatPlan {
      */
     @Override
     public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, BitSet without, LlaGradients gradients) {
+        backward(inputs, saved, gradOutput, without, gradients, () -> { });
+    }
+
+    @Override
+    public void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, BitSet without, LlaGradients gradients, Runnable look) {
         use.run(() -> {
             long start = System.nanoTime();
             if (!backwardCompiled) {
@@ -161,7 +194,7 @@ public final class TornadoPlan implements FloatPlan {
                 lastInputs = inputs;
                 lastResult = saved;
             }
-            Timing timing = backward.run(gradOutput, without, gradients, transfers -> graphs.execute(BACKWARD, transfers));
+            Timing timing = backward.run(gradOutput, without, gradients, look, transfers -> graphs.execute(BACKWARD, transfers));
             gradients.setTiming(CompiledGraphs.since(start, timing));
         });
     }
@@ -184,18 +217,12 @@ public final class TornadoPlan implements FloatPlan {
         return arrays.load(inputs, options, sameKeys);
     }
 
-    private void store(LlaResult result, Storing output, KeptState kept) {
-        tasks.readStatistics(result.iterations(), result.residual());
-        output.finish();
-        FloatArrays.store(buffers.logSumExp(), result.logSumExp());
-        if (kept != null) {
-            if (!options.keepState()) {
-                graphs.fetch(buffers.kbar(), buffers.x());
-            }
-            FloatArrays.store(buffers.kbar(), kept.kbar());
-            FloatArrays.store(buffers.x(), kept.x());
+    private void store(KeptState kept) {
+        if (!options.keepState()) {
+            graphs.fetch(buffers.kbar(), buffers.x());
         }
-        result.setPairIterations(tasks.pairIterations(result.iterations()));
+        FloatArrays.store(buffers.kbar(), kept.kbar());
+        FloatArrays.store(buffers.x(), kept.x());
     }
 
     @Override

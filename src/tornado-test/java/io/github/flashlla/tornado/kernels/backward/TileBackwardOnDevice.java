@@ -19,7 +19,11 @@ class TileBackwardOnDevice {
     @ParameterizedTest
     @MethodSource("io.github.flashlla.tornado.kernels.backward.TileBackwardCase#all")
     void agrees(TileBackwardCase problemCase) throws Exception {
-        TileBackwardProblem problem = problemCase.problem();
+        assertTwiceTheSame(problemCase, problemCase.problem());
+    }
+
+    /** Runs a problem twice, and holds it against float64 and against itself. */
+    static void assertTwiceTheSame(TileBackwardCase problemCase, TileBackwardProblem problem) throws Exception {
         GridScheduler grids = new GridScheduler();
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(problem.graph("tile", grids).snapshot())) {
             plan.withGridScheduler(grids).execute();

@@ -19,7 +19,7 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Arrays of one problem for the backward tile kernels, poisoned where they are written; q, k and v that float16 holds. */
-public final class TileBackwardProblem {
+public class TileBackwardProblem {
     final int heads;
     final int kvHeads;
     final int Sq;
@@ -77,7 +77,7 @@ public final class TileBackwardProblem {
         settings = FloatArray.fromElements(scale, tolerance);
     }
 
-    private static FloatArray poisoned(int size) {
+    static FloatArray poisoned(int size) {
         FloatArray array = new FloatArray(size);
         array.init(Float.NaN);
         return array;
@@ -90,16 +90,17 @@ public final class TileBackwardProblem {
         fill(k, random, 1f, kPlus);
         fill(v, random, 1f, vPlus);
         fill(g, random, gTimes, 0f);
-        round(q);
-        round(k);
-        round(v);
+        for (FloatArray array : new FloatArray[] {q, k, v}) {
+            hold(array);
+        }
         for (int i = 0; i < ridge.getSize(); i++) {
             ridge.set(i, lambda * (1 + i % 3));
         }
         return this;
     }
 
-    private static void round(FloatArray array) {
+    /** Leaves what the kernels' inputs hold. */
+    void hold(FloatArray array) {
         for (int i = 0; i < array.getSize(); i++) {
             array.set(i, Float.float16ToFloat(Float.floatToFloat16(array.get(i))));
         }
@@ -111,11 +112,11 @@ public final class TileBackwardProblem {
         }
     }
 
-    private int groups() {
+    int groups() {
         return heads * Math.ceilDiv(Sq, TileState.BLOCK);
     }
 
-    private int keyGroups() {
+    int keyGroups() {
         return kvHeads * Math.ceilDiv(Sk, TileState.BLOCK);
     }
 
@@ -159,7 +160,7 @@ public final class TileBackwardProblem {
                 .transferToHost(DataTransferMode.EVERY_EXECUTION, dq, dk, dv, dridge, rows, visited);
     }
 
-    private static WorkerGrid1D grid(int threads, int group) {
+    static WorkerGrid1D grid(int threads, int group) {
         WorkerGrid1D grid = new WorkerGrid1D(threads);
         grid.setLocalWork(group, 1, 1);
         return grid;

@@ -76,7 +76,7 @@ final class EmulatedTilePlan implements FloatPlan {
         load(inputs.k(), p.k);
         load(inputs.v(), p.v);
         load(gradOutput, p.g);
-        FloatArrays.clearRows(p.g, shape.valueDim(), without);
+        FloatArrays.clearRows(p.g, shape.valueDim(), without, 0, p.g.getSize());
         fillRidge(inputs, p.ridge);
         copy(last.lse, p.lse);
         copy(last.kbar, p.kbar);

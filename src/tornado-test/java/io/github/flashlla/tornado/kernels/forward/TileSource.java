@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.kernels.forward;
 
+import io.github.flashlla.tornado.kernels.backward.SplitBackwardProblem;
 import io.github.flashlla.tornado.kernels.backward.TileBackwardProblem;
 import io.github.flashlla.tornado.kernels.decode.TileDecodeProblem;
 import io.github.flashlla.tornado.kernels.tile.CudaC;
@@ -14,7 +15,7 @@ import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
 
 /**
- * Compiles kernels with every operation, or the tile kernels of a head dim and a value dim, behind a word those of backward or of float32,
+ * Compiles kernels with every operation, or the tile kernels of a head dim and a value dim, behind a word those of backward, of float32, or of float32's backward,
  * behind {@code decode} those of so many heads and a head dim; its last line is {@code done}.
  */
 public final class TileSource {
@@ -36,6 +37,8 @@ public final class TileSource {
                 : args[0].equals("decode") ? TileDecodeProblem.kernels(Integer.parseInt(args[1]), Integer.parseInt(args[2]), grids)
                 : args[0].equals("split") ? new SplitProblem(2, 1, 128, 128, Integer.parseInt(args[1]), Integer.parseInt(args[2]), true, 0.125f, 1e-3f, 64)
                         .graph("tile", grids)
+                : args[0].equals("splitbackward") ? new SplitBackwardProblem(2, 1, 128, 128, Integer.parseInt(args[1]), Integer.parseInt(args[2]), true,
+                        0.125f, 1e-3f, 64).graph("tile", grids)
                 : args.length == 3 ? new TileBackwardProblem(2, 1, 128, 128, Integer.parseInt(args[1]), Integer.parseInt(args[2]), true, 0.125f, 1e-3f,
                         64).graph("tile", grids)
                 : new TileProblem(2, 1, 128, 128, Integer.parseInt(args[0]), Integer.parseInt(args[1]), true, 0.125f, 1e-3f, 64)

@@ -111,27 +111,47 @@ class TileSourceTest {
     @ParameterizedTest
     @CsvSource({"64, 72, 160", "128, 144, 400"})
     void split(String headDim, int products, int bytes) throws Exception {
-        String source = source("split", headDim, headDim);
+        assertThreeProducts(source("split", headDim, headDim), bytes, Map.of("mean", products, "solve", products, "output", products),
+                List.of("factors", "list", "pack"));
+    }
+
+    /** The same of the backward pass; its last two kernels are the scalar ones' above head dim 64. Weights of dk and dv take sixteen loads each. */
+    @ParameterizedTest
+    @CsvSource({"64, 72, 80, 192, 120, 'factors, finish, largest, list, pack, packRows'", "128, 144, 400, 0, 0, 'factors, finish, list, pack'"})
+    void splitBackward(String headDim, int products, int bytes, int ofKeys, int ofQueries, String others) throws Exception {
+        Map<String, Integer> loops = new HashMap<>(Map.of("gather", products, "solve", products));
+        if (ofKeys > 0) {
+            loops.put("keys", ofKeys);
+            loops.put("queries", ofQueries);
+        }
+        assertThreeProducts(source("splitbackward", headDim, headDim), bytes, loops, Arrays.asList(others.split(", ")));
+    }
+
+    /**
+     * Kernels whose loops have so many products for 16 keys and nothing in memory, with stack frames of few bytes outside of them, and others without.
+     */
+    private void assertThreeProducts(String source, int bytes, Map<String, Integer> products, List<String> others) throws Exception {
         assertPlainConditions(source);
         Map<String, String> kernels = new HashMap<>();
-        KERNEL.matcher(source).results().forEach(kernel -> kernels.putIfAbsent(kernel.group(3), kernel.group()));
-        assertFalse(Pattern.compile("\\bad[if]_\\d+\\[l_").matcher(source).find(), "an index of local memory counts bytes");
-        assertEquals(List.of("factors", "list", "mean", "output", "pack", "solve"), kernels.keySet().stream().sorted().toList());
+        KERNEL.matcher(source).results().filter(kernel -> products.containsKey(kernel.group(3)) || others.contains(kernel.group(3)))
+                .forEach(kernel -> kernels.putIfAbsent(kernel.group(3), kernel.group()));
+        assertFalse(Pattern.compile("\\bad[if]_\\d+\\[l_").matcher(String.join("\n", kernels.values())).find(), "an index of local memory counts bytes");
+        assertEquals(Stream.concat(products.keySet().stream(), others.stream()).sorted().toList(), kernels.keySet().stream().sorted().toList());
         Path ptx = folder.resolve("kernels.ptx");
         nvcc("-ptx", "-o", ptx.toString(), write(String.join("\n", kernels.values())).toString());
         Map<String, Integer> frames = frames(ptx);
         for (String kernel : kernels.keySet()) {
-            int most = List.of("mean", "output", "solve").contains(kernel) ? bytes : 0;
+            int most = products.containsKey(kernel) ? bytes : 0;
             assertTrue(frames.get(kernel) <= most, () -> "stack frame of " + kernel + ": " + frames.get(kernel));
         }
         Map<String, InnerLoop> loops = InnerLoop.ofPtx(Files.readString(ptx));
-        for (String kernel : List.of("mean", "solve", "output")) {
+        products.forEach((String kernel, Integer each) -> {
             InnerLoop loop = loops.get(kernel);
             int sixteens = (int) loop.count("ex2.approx") / 8;
             assertTrue(sixteens >= 1, () -> kernel + " has no loop");
-            assertEquals(products * sixteens, loop.count("mma.sync"), kernel);
+            assertEquals(each * sixteens, loop.count("mma.sync"), kernel);
             assertEquals(0, loop.count(".local"), kernel);
-        }
+        });
     }
 
     /** Eight kernels; what they keep in memory is kept outside of the loops over tiles. */

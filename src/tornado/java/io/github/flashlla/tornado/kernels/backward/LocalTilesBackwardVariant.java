@@ -43,7 +43,7 @@ public final class LocalTilesBackwardVariant implements BackwardVariant {
 
     @Override
     public int blockRows(AttentionShape shape) {
-        return GpuBackward.blockRows(paddedDim(shape));
+        return rows(shape);
     }
 
     @Override
@@ -59,21 +59,37 @@ public final class LocalTilesBackwardVariant implements BackwardVariant {
     public void append(TaskAppender tasks, VariantDevice device, BackwardBuffers b, AttentionShape s, LlaOptions options) {
         LlaBuffers f = b.forward();
         ProblemArrays p = b.problem();
-        long queryBlocks = (long) s.batch() * s.heads() * Math.ceilDiv(s.queryLength(), blockRows(s));
-        long keyBlocks = (long) s.batch() * s.kvHeads() * Math.ceilDiv(s.keyLength(), blockRows(s));
-        WorkerGrid queryGrid = TaskAppender.groups(queryBlocks, GpuBackward.THREADS);
-        WorkerGrid keyGrid = TaskAppender.groups(keyBlocks, GpuBackward.THREADS);
-        KernelContext ctx = new KernelContext();
-        int D = s.headDim();
-        int Dv = s.valueDim();
-        tasks.task("lla_backward_solve", queryGrid, graph -> graph.task("lla_backward_solve", GpuBackwardSolve::solve, ctx, f.q(), f.k(),
-                f.v(), f.ridge(), f.centre(), b.g(), f.logSumExp(), f.kbar(), b.u(), b.dq(), b.rows(), p.sizes(), p.settings(), D,
-                Dv, p.flags()));
-        tasks.task("lla_backward_queries", queryGrid, graph -> graph.task("lla_backward_queries", GpuBackwardQueries::queries, ctx,
-                f.q(), f.k(), f.v(), f.centre(), b.g(), f.kbar(), f.x(), b.u(), b.rows(), b.dq(), b.dridge(), p.sizes(),
-                p.settings(), D, Dv, p.flags()));
-        tasks.task("lla_backward_keys", keyGrid, graph -> graph.task("lla_backward_keys", GpuBackwardKeys::keys, ctx, f.q(), f.k(),
-                f.v(), f.centre(), b.g(), f.x(), b.u(), b.rows(), b.dk(), b.dv(), b.visited(), p.sizes(),
-                p.settings(), D, Dv, p.flags()));
+        tasks.task("lla_backward_solve", queryGrid(s), graph -> graph.task("lla_backward_solve", GpuBackwardSolve::solve, new KernelContext(), f.q(),
+                f.k(), f.v(), f.ridge(), f.centre(), b.g(), f.logSumExp(), f.kbar(), b.u(), b.dq(), b.rows(), p.sizes(), p.settings(), s.headDim(),
+                s.valueDim(), p.flags()));
+        appendQueries(tasks, b, s);
+        appendKeys(tasks, b, s);
+    }
+
+    /** dq and dridge, from u and the numbers of each query. */
+    static void appendQueries(TaskAppender tasks, BackwardBuffers b, AttentionShape s) {
+        LlaBuffers f = b.forward();
+        ProblemArrays p = b.problem();
+        tasks.task("lla_backward_queries", queryGrid(s), graph -> graph.task("lla_backward_queries", GpuBackwardQueries::queries, new KernelContext(),
+                f.q(), f.k(), f.v(), f.centre(), b.g(), f.kbar(), f.x(), b.u(), b.rows(), b.dq(), b.dridge(), p.sizes(), p.settings(), s.headDim(),
+                s.valueDim(), p.flags()));
+    }
+
+    /** dk and dv, behind those. */
+    static void appendKeys(TaskAppender tasks, BackwardBuffers b, AttentionShape s) {
+        LlaBuffers f = b.forward();
+        ProblemArrays p = b.problem();
+        WorkerGrid grid = TaskAppender.groups((long) s.batch() * s.kvHeads() * Math.ceilDiv(s.keyLength(), rows(s)), GpuBackward.THREADS);
+        tasks.task("lla_backward_keys", grid, graph -> graph.task("lla_backward_keys", GpuBackwardKeys::keys, new KernelContext(), f.q(), f.k(),
+                f.v(), f.centre(), b.g(), f.x(), b.u(), b.rows(), b.dk(), b.dv(), b.visited(), p.sizes(), p.settings(), s.headDim(), s.valueDim(),
+                p.flags()));
+    }
+
+    private static WorkerGrid queryGrid(AttentionShape s) {
+        return TaskAppender.groups((long) s.batch() * s.heads() * Math.ceilDiv(s.queryLength(), rows(s)), GpuBackward.THREADS);
+    }
+
+    private static int rows(AttentionShape s) {
+        return GpuBackward.blockRows(paddedDim(s));
     }
 }

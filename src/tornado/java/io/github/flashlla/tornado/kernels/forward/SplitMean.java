@@ -99,27 +99,34 @@ public final class SplitMean {
         int at = ctx.globalIdx;
         if (at < keys) {
             int row = at / (stride / 8);
-            packRow(k, centre, row / padded * D, 1f, scratch.get(factorsAt + row / padded), packed, 8 * at, 8 * keys, row, 8 * (at % (stride / 8)), sizes,
-                    D);
+            packRow(k, centre, row / padded * D, 1f, scratch.get(factorsAt + row / padded), packed, 8 * at, 8 * keys, row, 8 * (at % (stride / 8)),
+                    sizes.get(TileState.SK), D);
         }
         if (at >= keys && at < keys + values) {
             int row = (at - keys) / (strideV / 8);
             packRow(v, centre, 0, 0f, scratch.get(factorsAt + kvHeads + row / padded), packed, 8 * (at + keys), 8 * values, row,
-                    8 * ((at - keys) % (strideV / 8)), sizes, Dv);
+                    8 * ((at - keys) % (strideV / 8)), sizes.get(TileState.SK), Dv);
         }
     }
 
-    private static void packRow(FloatArray from, FloatArray centre, int centreAt, float shift, float times, HalfFloatArray packed, int to, int low,
-            int row, int column, IntArray sizes, int D) {
-        int Sk = sizes.get(TileState.SK);
-        int padded = SplitRows.paddedKeys(Sk);
+    /**
+     * Eight numbers of a row, from {@code column} on, less the centre's where {@code shift} is not 0; zeros where the row is padding.
+     *
+     * @param times what they are multiplied with
+     * @param to where their first halves go in {@code packed}; the second ones {@code low} behind them
+     * @param row among those of all heads, each head's padded
+     * @param length of a head, without padding
+     */
+    public static void packRow(FloatArray from, FloatArray centre, int centreAt, float shift, float times, HalfFloatArray packed, int to, int low,
+            int row, int column, int length, int D) {
+        int padded = SplitRows.paddedKeys(length);
         int[] pairs = new int[4];
         int[] rest = new int[4];
         for (int i = 0; i < 4; i++) {
             float first = 0f;
             float second = 0f;
-            if (row % padded < Sk) {
-                int source = row / padded * Sk + row % padded;
+            if (row % padded < length) {
+                int source = row / padded * length + row % padded;
                 first = number(from, source, centre, centreAt, shift, column + 2 * i, D) * times;
                 second = number(from, source, centre, centreAt, shift, column + 2 * i + 1, D) * times;
             }
@@ -330,8 +337,8 @@ public final class SplitMean {
                 acc2[4 * n + h] = aA;
                 acc2[4 * n + 2 + h] = aB;
             }
-            SplitRows.store(scratch, kbarAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
-            SplitRows.store(scratch, aqAt, baseA, baseB, 8 * n, acc2, 4 * n, liveA, liveB);
+            SplitRows.storeFour(scratch, kbarAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+            SplitRows.storeFour(scratch, aqAt, baseA, baseB, 8 * n, acc2, 4 * n, liveA, liveB);
         }
         bbA = quadSum(bbA);
         bbB = quadSum(bbB);
@@ -363,8 +370,8 @@ public final class SplitMean {
                 four[h] *= alphaA;
                 four[2 + h] *= alphaB;
             }
-            SplitRows.store(scratch, xAt, baseA, baseB, 8 * n, four, 0, liveA, liveB);
-            SplitRows.store(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+            SplitRows.storeFour(scratch, xAt, baseA, baseB, 8 * n, four, 0, liveA, liveB);
+            SplitRows.storeFour(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
         }
         rrA = quadSum(rrA);
         rrB = quadSum(rrB);
@@ -386,7 +393,7 @@ public final class SplitMean {
         float targetB = Math.max(SplitRows.SMALLEST, tolerance * tolerance * bbB);
         SplitRows.direction(y, yk, acc, scratch, kbarAt, baseA, baseB, dims, rrA <= targetA ? 0f : DIRECTION_LENGTH,
                 rrB <= targetB ? 0f : DIRECTION_LENGTH, factor);
-        SplitRows.store(scratch, y, heads, Sq, atA, atB, quad, dims, liveA, liveB);
+        SplitRows.storeDirection(scratch, y, heads, Sq, atA, atB, quad, dims, liveA, liveB);
         if (quad == 0) {
             int numbers = numbersAt(rows, dims);
             if (liveA != 0) {
@@ -400,7 +407,8 @@ public final class SplitMean {
         }
     }
 
-    private static void keep(FloatArray scratch, int numbers, float bb, float qaq, float rr, float reference, float yk, float target) {
+    /** What {@link SplitSolve} starts a row with. */
+    public static void keep(FloatArray scratch, int numbers, float bb, float qaq, float rr, float reference, float yk, float target) {
         scratch.set(numbers + TileState.BB, bb);
         scratch.set(numbers + TileState.QAQ, qaq);
         scratch.set(numbers + TileState.RR, rr);

@@ -128,8 +128,8 @@ public final class SplitOutput {
         float xxB = 0f;
         for (int n = 0; n < dims / 8; n++) {
             int column = 8 * n + 2 * quad;
-            SplitRows.load(four, 0, scratch, xAt, baseA, baseB, 8 * n);
-            SplitRows.load(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
+            SplitRows.loadFour(four, 0, scratch, xAt, baseA, baseB, 8 * n);
+            SplitRows.loadFour(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
             for (int h = 0; h < 2; h++) {
                 float middle = SplitPieces.element(centre, head / group, column + h, D);
                 if (liveA != 0 && column + h < D) {
@@ -151,7 +151,7 @@ public final class SplitOutput {
         int again = 1;
         for (int round = 0; round < ROUNDS && again != 0; round++) {
             for (int n = 0; n < dims / 8; n++) {
-                SplitRows.load(xs, 4 * n, scratch, xAt, baseA, baseB, 8 * n);
+                SplitRows.loadFour(xs, 4 * n, scratch, xAt, baseA, baseB, 8 * n);
             }
             SplitRows.split(y, yk, xs, scratch, kbarAt, baseA, baseB, dims, -scaleA, -scaleB, factor);
             TilePieces.start(starts, scaleA * factor + yk[0], scaleB * factor + yk[1]);
@@ -162,18 +162,18 @@ public final class SplitOutput {
             total[1] = 0f;
             ctx.localBarrier();
             if (dims <= 64) {
-                copyTiles(tile, base, packed, from, behind, fromV, behindV, tid, keys, stride, strideV);
+                SplitPieces.copyTiles(tile, base, packed, from, behind, fromV, behindV, tid, keys, stride, strideV);
             }
             for (int t = 0; t < tiles; t++) {
                 int buffer = dims <= 64 ? (t & 1) << 14 : 0;
                 if (dims > 64) {
                     ctx.localBarrier();
-                    copyTiles(tile, base, packed, from + t * keys * stride, behind, fromV + t * keys * strideV, behindV, tid, keys, stride, strideV);
+                    SplitPieces.copyTiles(tile, base, packed, from + t * keys * stride, behind, fromV + t * keys * strideV, behindV, tid, keys, stride, strideV);
                 }
                 Tile.await(0);
                 ctx.localBarrier();
                 if (dims <= 64 && t + 1 < tiles) {
-                    copyTiles(tile, base + (16384 - buffer), packed, from + (t + 1) * keys * stride, behind, fromV + (t + 1) * keys * strideV, behindV,
+                    SplitPieces.copyTiles(tile, base + (16384 - buffer), packed, from + (t + 1) * keys * stride, behind, fromV + (t + 1) * keys * strideV, behindV,
                             tid, keys, stride, strideV);
                 }
                 int key = t * keys;
@@ -226,14 +226,6 @@ public final class SplitOutput {
         float rr = scratch.get(numbers + TileState.RR);
         stats.set(2 * at, scratch.get(numbers + TileState.COUNT));
         stats.set(2 * at + 1, rr > SplitRows.SMALLEST ? TornadoMath.sqrt(rr / scratch.get(numbers + TileState.BB)) : 0f);
-    }
-
-    /** A tile of keys, and one of values behind it. */
-    private static void copyTiles(int[] tile, int address, HalfFloatArray packed, int from, int behind, int fromV, int behindV, int tid, int keys,
-            int stride, int strideV) {
-        SplitPieces.copyTile(tile, address, packed, from, behind, tid, keys, stride);
-        SplitPieces.copyTile(tile, address + 8192, packed, fromV, behindV, tid, keys, strideV);
-        Tile.commit();
     }
 
     /** Adds 16 keys to o. */

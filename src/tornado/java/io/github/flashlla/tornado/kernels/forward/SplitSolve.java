@@ -113,7 +113,7 @@ public final class SplitSolve {
             float timesA = SplitPieces.rowFactor(q, atA, quad, D, dims);
             float timesB = SplitPieces.rowFactor(q, atB, quad, D, dims);
             SplitPieces.loadRows(qf, tile, base, q, atA, atB, tid, D, dims, timesA, timesB);
-            SplitRows.load(y, scratch, heads, Sq, atA, atB, quad, dims);
+            SplitRows.loadDirection(y, scratch, heads, Sq, atA, atB, quad, dims);
             float cA = c / (timesA * factor);
             float cB = c / (timesB * factor);
             int qAt = SplitPieces.rowsAt(base, tid);
@@ -181,8 +181,8 @@ public final class SplitSolve {
                     float ryB = 0f;
                     for (int n = 0; n < dims / 8; n++) {
                         SplitRows.numbers(ys, y, n, dims);
-                        SplitRows.load(r, 4 * n, scratch, 0, baseA, baseB, 8 * n);
-                        SplitRows.load(four, 0, scratch, kbarAt, baseA, baseB, 8 * n);
+                        SplitRows.loadFour(r, 4 * n, scratch, 0, baseA, baseB, 8 * n);
+                        SplitRows.loadFour(four, 0, scratch, kbarAt, baseA, baseB, 8 * n);
                         for (int h = 0; h < 2; h++) {
                             float ayA = acc[4 * n + h] * unscale - sumA * four[h] + lambdaA * ys[h];
                             float ayB = acc[4 * n + 2 + h] * unscale - sumB * four[2 + h] + lambdaB * ys[2 + h];
@@ -212,7 +212,7 @@ public final class SplitSolve {
                     float rrA = 0f;
                     float rrB = 0f;
                     for (int n = 0; n < dims / 8; n++) {
-                        SplitRows.load(four, 0, scratch, aqAt, baseA, baseB, 8 * n);
+                        SplitRows.loadFour(four, 0, scratch, aqAt, baseA, baseB, 8 * n);
                         for (int h = 0; h < 2; h++) {
                             float ayA = fineA != 0 ? acc[4 * n + h] : 0f;
                             float ayB = fineB != 0 ? acc[4 * n + 2 + h] : 0f;
@@ -227,7 +227,7 @@ public final class SplitSolve {
                         }
                     }
                     for (int n = 0; n < dims / 8; n++) { // all of x at once, before anything is written
-                        SplitRows.load(acc, 4 * n, scratch, xAt, baseA, baseB, 8 * n);
+                        SplitRows.loadFour(acc, 4 * n, scratch, xAt, baseA, baseB, 8 * n);
                     }
                     for (int n = 0; n < dims / 8; n++) {
                         SplitRows.numbers(ys, y, n, dims);
@@ -235,8 +235,8 @@ public final class SplitSolve {
                             acc[4 * n + h] += alphaA * ys[h];
                             acc[4 * n + 2 + h] += alphaB * ys[2 + h];
                         }
-                        SplitRows.store(scratch, xAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
-                        SplitRows.store(scratch, 0, baseA, baseB, 8 * n, r, 4 * n, liveA, liveB);
+                        SplitRows.storeFour(scratch, xAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+                        SplitRows.storeFour(scratch, 0, baseA, baseB, 8 * n, r, 4 * n, liveA, liveB);
                     }
                     rrA = quadSum(rrA);
                     rrB = quadSum(rrB);
@@ -283,7 +283,7 @@ public final class SplitSolve {
                 }
             }
             if (listed == 0) {
-                SplitRows.store(scratch, y, heads, Sq, atA, atB, quad, dims, goesOnA, goesOnB);
+                SplitRows.storeDirection(scratch, y, heads, Sq, atA, atB, quad, dims, goesOnA, goesOnB);
                 if (tid == 0) {
                     Tile.storeBits(scratch, leftAt + head * blocks + block, left);
                 }

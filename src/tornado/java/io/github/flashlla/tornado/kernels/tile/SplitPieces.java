@@ -77,9 +77,30 @@ public final class SplitPieces {
         return largest;
     }
 
+    /** The largest of a row, in absolute value. All lanes of the warp must get here. */
+    public static float rowLargest(FloatArray q, int row, int quad, int D, int dims) {
+        return TilePieces.quadMax(largest(q, row, quad, D, dims));
+    }
+
     /** What to multiply a row with. All lanes of the warp must get here. */
     public static float rowFactor(FloatArray q, int row, int quad, int D, int dims) {
-        return factor(TilePieces.quadMax(largest(q, row, quad, D, dims)));
+        return factor(rowLargest(q, row, quad, D, dims));
+    }
+
+    /** A lane's part of two rows, so many times what they are, in registers: first halves and then second ones. */
+    public static void loadRows(int[] fragment, FloatArray from, int atA, int atB, int quad, int D, int dims, float timesA, float timesB) {
+        for (int n = 0; n < dims / 8; n++) {
+            int column = 8 * n + 2 * quad;
+            float a0 = timesA * element(from, atA, column, D);
+            float a1 = timesA * element(from, atA, column + 1, D);
+            float b0 = timesB * element(from, atB, column, D);
+            float b1 = timesB * element(from, atB, column + 1, D);
+            int at = 4 * (n >> 1) + 2 * (n & 1);
+            fragment[at] = Tile.half2(a0, a1);
+            fragment[at + 1] = Tile.half2(b0, b1);
+            fragment[dims / 4 + at] = rest(fragment[at], a0, a1);
+            fragment[dims / 4 + at + 1] = rest(fragment[at + 1], b0, b1);
+        }
     }
 
     /**
@@ -89,7 +110,10 @@ public final class SplitPieces {
     public static void loadRows(int[] fragment, int[] tile, int base, FloatArray q, int atA, int atB, int tid, int D, int dims, float timesA, float timesB) {
         int quad = tid & 3;
         int row = (tid >> 5) * 16 + (tid >> 2 & 7);
-        for (int n = 0; n < dims / 8; n++) {
+        if (dims <= 64) {
+            loadRows(fragment, q, atA, atB, quad, D, dims, timesA, timesB);
+        }
+        for (int n = 0; n < (dims <= 64 ? 0 : dims / 8); n++) {
             int column = 8 * n + 2 * quad;
             float a0 = timesA * element(q, atA, column, D);
             float a1 = timesA * element(q, atA, column + 1, D);
@@ -97,21 +121,11 @@ public final class SplitPieces {
             float b1 = timesB * element(q, atB, column + 1, D);
             int pairA = Tile.half2(a0, a1);
             int pairB = Tile.half2(b0, b1);
-            int restA = rest(pairA, a0, a1);
-            int restB = rest(pairB, b0, b1);
-            if (dims <= 64) {
-                int at = 4 * (n >> 1) + 2 * (n & 1);
-                fragment[at] = pairA;
-                fragment[at + 1] = pairB;
-                fragment[dims / 4 + at] = restA;
-                fragment[dims / 4 + at + 1] = restB;
-            } else {
-                int to = base + TILES + row * 256 + ((n ^ (row & 7)) << 4) + 4 * quad;
-                Tile.storeLocal(tile, to, pairA);
-                Tile.storeLocal(tile, to + 2048, pairB);
-                Tile.storeLocal(tile, to + ROWS_BYTES, restA);
-                Tile.storeLocal(tile, to + ROWS_BYTES + 2048, restB);
-            }
+            int to = base + TILES + row * 256 + ((n ^ (row & 7)) << 4) + 4 * quad;
+            Tile.storeLocal(tile, to, pairA);
+            Tile.storeLocal(tile, to + 2048, pairB);
+            Tile.storeLocal(tile, to + ROWS_BYTES, rest(pairA, a0, a1));
+            Tile.storeLocal(tile, to + ROWS_BYTES + 2048, rest(pairB, b0, b1));
         }
     }
 
@@ -125,6 +139,14 @@ public final class SplitPieces {
             int tid, int keys, int stride) {
         TilePieces.copyTile(tile, address, packed, from, tid, keys, stride);
         TilePieces.copyTile(tile, address + LOW_BYTES, packed, from + low, tid, keys, stride);
+    }
+
+    /** Starts this thread's copies of a tile of keys and, two tiles' bytes behind it, of one of values. */
+    public static void copyTiles(int[] tile, int address, HalfFloatArray packed, int from, int low, int fromV, int lowV, int tid, int keys, int stride,
+            int strideV) {
+        copyTile(tile, address, packed, from, low, tid, keys, stride);
+        copyTile(tile, address + 2 * LOW_BYTES, packed, fromV, lowV, tid, keys, strideV);
+        Tile.commit();
     }
 
     /** s = q k^T by first halves alone, 16 x 16: near enough to tell the largest. */
@@ -156,6 +178,22 @@ public final class SplitPieces {
             Tile.mma(s, 0, q, first, b, 0);
             Tile.mma(s, 4, q, first, b, 2);
             moreScores(s, q, first, dims <= 64 ? dims / 4 + 4 * k : 4, b);
+        }
+    }
+
+    /** u = y v^T + from, with y in registers whatever the head dim, first halves and then second ones. */
+    public static void products(float[] u, int[] y, int[] b, int[] tile, int at, int offset, float[] from, int dims) {
+        Tile.load4(b, 0, tile, at + offset);
+        Tile.load4(b, 4, tile, at + offset + LOW_BYTES);
+        Tile.mmaFrom(u, 0, y, 0, b, 0, from);
+        Tile.mmaFrom(u, 4, y, 0, b, 2, from);
+        moreScores(u, y, 0, dims / 4, b);
+        for (int k = 1; k < dims / 16; k++) {
+            Tile.load4(b, 0, tile, (at ^ (k << 5)) + offset);
+            Tile.load4(b, 4, tile, (at ^ (k << 5)) + offset + LOW_BYTES);
+            Tile.mma(u, 0, y, 4 * k, b, 0);
+            Tile.mma(u, 4, y, 4 * k, b, 2);
+            moreScores(u, y, 4 * k, dims / 4 + 4 * k, b);
         }
     }
 
@@ -191,8 +229,19 @@ public final class SplitPieces {
         }
     }
 
-    /** The two products with a second half. */
-    private static void moreScores(float[] s, int[] q, int first, int second, int[] b) {
+    /** u += y v^T, all in registers as in {@link #products}. */
+    public static void moreProducts(float[] u, int[] y, int[] b, int[] tile, int at, int offset, int dims) {
+        for (int k = 0; k < dims / 16; k++) {
+            Tile.load4(b, 0, tile, (at ^ (k << 5)) + offset);
+            Tile.load4(b, 4, tile, (at ^ (k << 5)) + offset + LOW_BYTES);
+            Tile.mma(u, 0, y, 4 * k, b, 0);
+            Tile.mma(u, 4, y, 4 * k, b, 2);
+            moreScores(u, y, 4 * k, dims / 4 + 4 * k, b);
+        }
+    }
+
+    /** The two products with a second half: of {@code q} at {@code second}, of {@code b} at 4. */
+    public static void moreScores(float[] s, int[] q, int first, int second, int[] b) {
         Tile.mma(s, 0, q, second, b, 0);
         Tile.mma(s, 4, q, second, b, 2);
         Tile.mma(s, 0, q, first, b, 4);
@@ -237,7 +286,8 @@ public final class SplitPieces {
         }
     }
 
-    private static void splitPairs(int[] w, int at, float a0, float a1, float b0, float b1) {
+    /** Weights of two keys of both rows, split, as A of the sums. */
+    public static void splitPairs(int[] w, int at, float a0, float a1, float b0, float b1) {
         int pairA = Tile.half2(a0, a1);
         int pairB = Tile.half2(b0, b1);
         w[at] = pairA;
@@ -273,9 +323,20 @@ public final class SplitPieces {
         }
     }
 
-    private static void part(float[] part, int[] w, int[] b) {
+    /** part = w K of 16 dims, which are in {@code b}, both halves. */
+    public static void part(float[] part, int[] w, int[] b) {
         Tile.mmaFromZero(part, 0, w, 4, b, 0);
         Tile.mmaFromZero(part, 4, w, 4, b, 2);
+        Tile.mma(part, 0, w, 0, b, 4);
+        Tile.mma(part, 4, w, 0, b, 6);
+        Tile.mma(part, 0, w, 0, b, 0);
+        Tile.mma(part, 4, w, 0, b, 2);
+    }
+
+    /** part += w K. */
+    public static void morePart(float[] part, int[] w, int[] b) {
+        Tile.mma(part, 0, w, 4, b, 0);
+        Tile.mma(part, 4, w, 4, b, 2);
         Tile.mma(part, 0, w, 0, b, 4);
         Tile.mma(part, 4, w, 0, b, 6);
         Tile.mma(part, 0, w, 0, b, 0);

@@ -43,7 +43,8 @@ public final class SplitRows {
         return secondAt(heads, Sq, dims) + heads * Sq * (dims / 2);
     }
 
-    public static void store(FloatArray scratch, int[] y, int heads, int Sq, int rowA, int rowB, int quad, int dims, int liveA, int liveB) {
+    /** Both halves of a lane's part of y of two rows; only of rows that are {@code live}. */
+    public static void storeDirection(FloatArray scratch, int[] y, int heads, int Sq, int rowA, int rowB, int quad, int dims, int liveA, int liveB) {
         int rows = heads * Sq;
         storeHalves(scratch, y, 0, 4 * rows * dims, rowA, rowB, quad, dims, liveA, liveB);
         storeHalves(scratch, y, dims / 4, secondAt(heads, Sq, dims), rowA, rowB, quad, dims, liveA, liveB);
@@ -61,7 +62,8 @@ public final class SplitRows {
         }
     }
 
-    public static void load(int[] y, FloatArray scratch, int heads, int Sq, int rowA, int rowB, int quad, int dims) {
+    /** The way back. */
+    public static void loadDirection(int[] y, FloatArray scratch, int heads, int Sq, int rowA, int rowB, int quad, int dims) {
         int first = 4 * heads * Sq * dims;
         int second = secondAt(heads, Sq, dims);
         for (int n = 0; n < dims / 8; n++) {
@@ -93,16 +95,7 @@ public final class SplitRows {
     /** y = d at these lengths, split; 0 where the length is; and yk = -y.kbar of what was split, times {@code times}. */
     public static void direction(int[] y, float[] yk, float[] d, FloatArray scratch, int kbarAt, int baseA, int baseB, int dims, float lengthA,
             float lengthB, float times) {
-        float ddA = 0f;
-        float ddB = 0f;
-        for (int n = 0; n < dims / 8; n++) {
-            ddA += d[4 * n] * d[4 * n] + d[4 * n + 1] * d[4 * n + 1];
-            ddB += d[4 * n + 2] * d[4 * n + 2] + d[4 * n + 3] * d[4 * n + 3];
-        }
-        ddA = quadSum(ddA);
-        ddB = quadSum(ddB);
-        split(y, yk, d, scratch, kbarAt, baseA, baseB, dims, ddA > SMALLEST ? lengthA * Tile.rsqrt(ddA) : 0f, ddB > SMALLEST ? lengthB * Tile.rsqrt(ddB) : 0f,
-                times);
+        split(y, yk, d, scratch, kbarAt, baseA, baseB, dims, TileRows.directionScale(d, 0, dims, lengthA), TileRows.directionScale(d, 2, dims, lengthB), times);
     }
 
     /** y = d times these, split; and yk as above. */
@@ -123,7 +116,7 @@ public final class SplitRows {
             y[at + 1] = pairB;
             y[dims / 4 + at] = SplitPieces.rest(pairA, a0, a1);
             y[dims / 4 + at + 1] = SplitPieces.rest(pairB, b0, b1);
-            load(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
+            loadFour(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
             ykA += a0 * mean[0] + a1 * mean[1];
             ykB += b0 * mean[2] + b1 * mean[3];
         }
@@ -137,7 +130,7 @@ public final class SplitRows {
     }
 
     /** Four numbers, two of each row; only of rows that are {@code live}. */
-    public static void store(FloatArray scratch, int array, int baseA, int baseB, int column, float[] from, int n, int liveA, int liveB) {
+    public static void storeFour(FloatArray scratch, int array, int baseA, int baseB, int column, float[] from, int n, int liveA, int liveB) {
         if (liveA != 0) {
             Tile.store2(scratch, array + baseA + column, from[n], from[n + 1]);
         }
@@ -146,7 +139,8 @@ public final class SplitRows {
         }
     }
 
-    public static void load(float[] to, int n, FloatArray scratch, int array, int baseA, int baseB, int column) {
+    /** The way back. */
+    public static void loadFour(float[] to, int n, FloatArray scratch, int array, int baseA, int baseB, int column) {
         Tile.load2(to, n, scratch, array + baseA + column);
         Tile.load2(to, n + 2, scratch, array + baseB + column);
     }

@@ -173,77 +173,69 @@ public final class TileRows {
         of[1] = quadSum(b);
     }
 
+    /** What to multiply a row's d with so that it has this length; 0 where d is 0. Row A's numbers are from 0 on, row B's from 2. */
+    static float directionScale(float[] d, int from, int dims, float length) {
+        float dd = 0f;
+        for (int n = 0; n < dims / 8; n++) {
+            dd += d[4 * n + from] * d[4 * n + from] + d[4 * n + from + 1] * d[4 * n + from + 1];
+        }
+        dd = quadSum(dd);
+        return dd > TINY ? length * Tile.rsqrt(dd) : 0f;
+    }
+
     /** y = d at these lengths, rounded; 0 where the length is. */
     public static void direction(int[] y, float[] d, int dims, float lengthA, float lengthB) {
-        float ddA = 0f;
-        float ddB = 0f;
+        float scaleA = directionScale(d, 0, dims, lengthA);
+        float scaleB = directionScale(d, 2, dims, lengthB);
         for (int n = 0; n < dims / 8; n++) {
-            ddA += d[4 * n] * d[4 * n] + d[4 * n + 1] * d[4 * n + 1];
-            ddB += d[4 * n + 2] * d[4 * n + 2] + d[4 * n + 3] * d[4 * n + 3];
-        }
-        ddA = quadSum(ddA);
-        ddB = quadSum(ddB);
-        float scaleA = ddA > TINY ? lengthA * Tile.rsqrt(ddA) : 0f;
-        float scaleB = ddB > TINY ? lengthB * Tile.rsqrt(ddB) : 0f;
-        for (int n = 0; n < dims / 8; n++) {
-            y[4 * (n >> 1) + 2 * (n & 1)] = Tile.half2(d[4 * n] * scaleA, d[4 * n + 1] * scaleA);
-            y[4 * (n >> 1) + 2 * (n & 1) + 1] = Tile.half2(d[4 * n + 2] * scaleB, d[4 * n + 3] * scaleB);
+            round(y, n, d, scaleA, scaleB);
         }
     }
 
+    /** Two numbers of each row, so many times what they are. */
+    private static void round(int[] y, int n, float[] d, float scaleA, float scaleB) {
+        y[4 * (n >> 1) + 2 * (n & 1)] = Tile.half2(d[4 * n] * scaleA, d[4 * n + 1] * scaleA);
+        y[4 * (n >> 1) + 2 * (n & 1) + 1] = Tile.half2(d[4 * n + 2] * scaleB, d[4 * n + 3] * scaleB);
+    }
+
     /**
-     * The first direction: y = d at these lengths, rounded; 0 where the length is; and yk = -y.kbar of what was rounded. kbar is made again of
-     * what is in registers: kbar = d + f y + g e, with q in y.
+     * The first direction, y = d at these lengths, and yk = -y.kbar of what was rounded. kbar is made again of what is in registers:
+     * kbar = d + f q + g A q, with q in y and A q in e.
      */
     public static void firstDirection(int[] y, float[] yk, float[] d, float[] e, float fA, float fB, float gA, float gB, int dims, float lengthA, float lengthB) {
-        float ddA = 0f;
-        float ddB = 0f;
-        for (int n = 0; n < dims / 8; n++) {
-            ddA += d[4 * n] * d[4 * n] + d[4 * n + 1] * d[4 * n + 1];
-            ddB += d[4 * n + 2] * d[4 * n + 2] + d[4 * n + 3] * d[4 * n + 3];
-        }
-        ddA = quadSum(ddA);
-        ddB = quadSum(ddB);
-        float scaleA = ddA > TINY ? lengthA * Tile.rsqrt(ddA) : 0f;
-        float scaleB = ddB > TINY ? lengthB * Tile.rsqrt(ddB) : 0f;
+        float scaleA = directionScale(d, 0, dims, lengthA);
+        float scaleB = directionScale(d, 2, dims, lengthB);
+        float[] q = new float[4];
         float ykA = 0f;
         float ykB = 0f;
         for (int n = 0; n < dims / 8; n++) {
             int at = 4 * (n >> 1) + 2 * (n & 1);
-            int pairA = Tile.half2(d[4 * n] * scaleA, d[4 * n + 1] * scaleA);
-            int pairB = Tile.half2(d[4 * n + 2] * scaleB, d[4 * n + 3] * scaleB);
-            ykA += Tile.low(pairA) * (d[4 * n] + fA * Tile.low(y[at]) + gA * e[4 * n]);
-            ykA += Tile.high(pairA) * (d[4 * n + 1] + fA * Tile.high(y[at]) + gA * e[4 * n + 1]);
-            ykB += Tile.low(pairB) * (d[4 * n + 2] + fB * Tile.low(y[at + 1]) + gB * e[4 * n + 2]);
-            ykB += Tile.high(pairB) * (d[4 * n + 3] + fB * Tile.high(y[at + 1]) + gB * e[4 * n + 3]);
-            y[at] = pairA;
-            y[at + 1] = pairB;
+            q[0] = Tile.low(y[at]);
+            q[1] = Tile.high(y[at]);
+            q[2] = Tile.low(y[at + 1]);
+            q[3] = Tile.high(y[at + 1]);
+            round(y, n, d, scaleA, scaleB);
+            ykA += Tile.low(y[at]) * (d[4 * n] + fA * q[0] + gA * e[4 * n]);
+            ykA += Tile.high(y[at]) * (d[4 * n + 1] + fA * q[1] + gA * e[4 * n + 1]);
+            ykB += Tile.low(y[at + 1]) * (d[4 * n + 2] + fB * q[2] + gB * e[4 * n + 2]);
+            ykB += Tile.high(y[at + 1]) * (d[4 * n + 3] + fB * q[3] + gB * e[4 * n + 3]);
         }
         yk[0] = -quadSum(ykA);
         yk[1] = -quadSum(ykB);
     }
 
-    /** y = d at these lengths, rounded; 0 where the length is; and yk = -y.kbar of what was rounded. */
+    /** As above but for kbar, which is read; and yk = -y.kbar of what was rounded. */
     public static void direction(int[] y, float[] yk, float[] d, FloatArray kbar, FloatArray scratch, int kbarAt, int baseA, int baseB, int D, int dims, float lengthA,
             float lengthB) {
-        float ddA = 0f;
-        float ddB = 0f;
-        for (int n = 0; n < dims / 8; n++) {
-            ddA += d[4 * n] * d[4 * n] + d[4 * n + 1] * d[4 * n + 1];
-            ddB += d[4 * n + 2] * d[4 * n + 2] + d[4 * n + 3] * d[4 * n + 3];
-        }
-        ddA = quadSum(ddA);
-        ddB = quadSum(ddB);
-        float scaleA = ddA > TINY ? lengthA * Tile.rsqrt(ddA) : 0f;
-        float scaleB = ddB > TINY ? lengthB * Tile.rsqrt(ddB) : 0f;
+        float scaleA = directionScale(d, 0, dims, lengthA);
+        float scaleB = directionScale(d, 2, dims, lengthB);
         float[] mean = new float[8];
         float ykA = 0f;
         float ykB = 0f;
         for (int n = 0; n < dims / 8; n++) {
-            int pairA = Tile.half2(d[4 * n] * scaleA, d[4 * n + 1] * scaleA);
-            int pairB = Tile.half2(d[4 * n + 2] * scaleB, d[4 * n + 3] * scaleB);
-            y[4 * (n >> 1) + 2 * (n & 1)] = pairA;
-            y[4 * (n >> 1) + 2 * (n & 1) + 1] = pairB;
+            round(y, n, d, scaleA, scaleB);
+            int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
+            int pairB = y[4 * (n >> 1) + 2 * (n & 1) + 1];
             int at = 4 * (n & 1);
             if (at == 0) {
                 loadMean(mean, 0, kbar, scratch, kbarAt, baseA, baseB, n >> 1, D, dims);
