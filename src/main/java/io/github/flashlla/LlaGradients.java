@@ -9,10 +9,13 @@ public final class LlaGradients extends QuerySolves {
 
     /** Room for gradients of {@code type}, NaN until a run has written them. */
     public LlaGradients(AttentionShape shape, DataType type) {
-        this(shape, type, Tensor.allocate(type, shape.queryDims()), Tensor.allocate(type, shape.keyDims()), Tensor.allocate(type, shape.valueDims()));
+        this(shape, type, unwritten(type, shape.queryDims()), unwritten(type, shape.keyDims()), unwritten(type, shape.valueDims()));
     }
 
-    /** Room for gradients that go to memory of the caller's, which may be views, such as those of packed q, k and v. */
+    /**
+     * Room for gradients that go to memory of the caller's, which may be views, such as those of packed q, k and v. It stays as it is until
+     * a run writes it; a run refuses the memory of what it reads, and two gradients in the same memory.
+     */
     public LlaGradients(AttentionShape shape, Tensor dq, Tensor dk, Tensor dv) {
         this(shape, DataType.FLOAT32, dq, dk, dv);
     }
@@ -22,30 +25,55 @@ public final class LlaGradients extends QuerySolves {
         requireDims("dq", dq, shape.queryDims());
         requireDims("dk", dk, shape.keyDims());
         requireDims("dv", dv, shape.valueDims());
-        for (Tensor tensor : new Tensor[] {dq, dk, dv}) {
-            tensor.fill(Double.NaN);
-        }
         this.dq = dq;
         this.dk = dk;
         this.dv = dv;
         this.dridge = unwritten(type, shape.rowDims());
     }
 
-    /** @param whole what this is a part of; its rows become NaN until a run has written them */
+    /** @param whole what this is a part of, from query {@code first} and key {@code firstKey} on */
     private LlaGradients(AttentionShape shape, LlaGradients whole, int first, int firstKey) {
         super(shape);
         this.dq = whole.dq.part(2, first, shape.queryLength());
         this.dk = whole.dk.part(2, firstKey, shape.keyLength());
         this.dv = whole.dv.part(2, firstKey, shape.keyLength());
         this.dridge = whole.dridge.part(2, first, shape.queryLength());
-        for (Tensor tensor : new Tensor[] {dq, dk, dv, dridge}) {
-            tensor.fill(Double.NaN);
-        }
     }
 
     /** Gradients for some queries and keys of each head, whose tensors are views of this one's. */
     LlaGradients part(AttentionShape part, int first, int firstKey) {
         return new LlaGradients(part, this, first, firstKey);
+    }
+
+    /**
+     * For devices, before a run.
+     *
+     * @param device name for messages
+     * @param gradOutput dL/do
+     * @throws InvalidInputException if a gradient has an element in the memory of an input, of {@code gradOutput} or of another gradient
+     */
+    public void requireApart(String device, LlaInputs inputs, Tensor gradOutput) {
+        requireApart(device, "dq", dq, inputs, gradOutput);
+        requireApart(device, "dk", dk, inputs, gradOutput);
+        requireApart(device, "dv", dv, inputs, gradOutput);
+        requireApart(device, "dk", dk, "dq", dq);
+        requireApart(device, "dv", dv, "dq", dq);
+        requireApart(device, "dv", dv, "dk", dk);
+    }
+
+    private static void requireApart(String device, String name, Tensor gradient, LlaInputs inputs, Tensor gradOutput) {
+        requireApart(device, name, gradient, "q", inputs.q());
+        requireApart(device, name, gradient, "k", inputs.k());
+        requireApart(device, name, gradient, "v", inputs.v());
+        requireApart(device, name, gradient, "the ridge", inputs.ridge());
+        requireApart(device, name, gradient, "the output's gradient", gradOutput);
+    }
+
+    private static void requireApart(String device, String name, Tensor gradient, String otherName, Tensor other) {
+        if (other != null && Overlap.of(other, gradient)) {
+            throw new InvalidInputException(device + ": " + name + " lies in the memory of " + otherName + ", which it overwrites; make the "
+                    + "gradients with memory of their own, as newGradients() does");
+        }
     }
 
     /** (B,H,Sq,D) */

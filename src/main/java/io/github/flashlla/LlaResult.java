@@ -19,13 +19,13 @@ public final class LlaResult extends QuerySolves {
      * @param keepState whether kbar and x are kept for the backward pass
      */
     public LlaResult(AttentionShape shape, DataType type, boolean keepState) {
-        this(shape, type, Tensor.allocate(type, shape.outputDims()), keepState);
+        this(shape, type, unwritten(type, shape.outputDims()), keepState);
     }
 
     /**
      * Room for a result whose output goes to memory of the caller's, which may be a view, such as one of (B,S,H,Dv) as (B,H,S,Dv).
      *
-     * @param output (B,H,Sq,Dv), NaN from now on until a run has written it; a run refuses the memory of one of its inputs
+     * @param output (B,H,Sq,Dv), which stays as it is until a run writes it; a run refuses the memory of one of its inputs
      */
     public LlaResult(AttentionShape shape, Tensor output, boolean keepState) {
         this(shape, DataType.FLOAT32, output, keepState);
@@ -34,7 +34,6 @@ public final class LlaResult extends QuerySolves {
     private LlaResult(AttentionShape shape, DataType type, Tensor output, boolean keepState) {
         super(shape);
         requireDims("the output", output, shape.outputDims());
-        output.fill(Double.NaN);
         this.output = output;
         this.logSumExp = unwritten(type, shape.rowDims());
         this.kbar = keepState ? unwritten(type, shape.queryDims()) : null;
@@ -42,25 +41,44 @@ public final class LlaResult extends QuerySolves {
         this.roundingError = unwritten();
     }
 
-    /** @param whole what this is a part of; its rows from {@code first} on become NaN until a run has written them */
+    /** @param whole what this is a part of, from query {@code first} on */
     private LlaResult(AttentionShape shape, LlaResult whole, int first) {
         super(shape);
-        this.output = rows(whole.output, first, shape);
-        this.logSumExp = rows(whole.logSumExp, first, shape);
-        this.kbar = whole.keepsState() ? rows(whole.kbar, first, shape) : null;
-        this.x = whole.keepsState() ? rows(whole.x, first, shape) : null;
+        this.output = whole.output.part(2, first, shape.queryLength());
+        this.logSumExp = whole.logSumExp.part(2, first, shape.queryLength());
+        this.kbar = whole.keepsState() ? whole.kbar.part(2, first, shape.queryLength()) : null;
+        this.x = whole.keepsState() ? whole.x.part(2, first, shape.queryLength()) : null;
         this.roundingError = unwritten();
-    }
-
-    private static Tensor rows(Tensor tensor, int first, AttentionShape shape) {
-        Tensor part = tensor.part(2, first, shape.queryLength());
-        part.fill(Double.NaN);
-        return part;
     }
 
     /** A result for some queries of each head, whose tensors are views of this one's. */
     LlaResult part(AttentionShape part, int first) {
         return new LlaResult(part, this, first);
+    }
+
+    /**
+     * For devices, before a run.
+     *
+     * @param device name for messages
+     * @throws InvalidInputException if the output has an element in the memory of an input
+     */
+    public void requireApart(String device, LlaInputs inputs) {
+        requireApart(device, "q", inputs.q());
+        requireApart(device, "k", inputs.k());
+        requireApart(device, "v", inputs.v());
+        requireApart(device, "the ridge", inputs.ridge());
+    }
+
+    /**
+     * The same for one input; null is no tensor.
+     *
+     * @throws InvalidInputException if the output has an element in its memory
+     */
+    public void requireApart(String device, String name, Tensor input) {
+        if (input != null && Overlap.of(input, output)) {
+            throw new InvalidInputException(device + ": the result's output lies in the memory of " + name + ", which it overwrites; "
+                    + "make the result with memory of its own, as newResult() does");
+        }
     }
 
     @Override

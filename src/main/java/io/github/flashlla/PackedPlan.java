@@ -63,10 +63,12 @@ public final class PackedPlan implements AutoCloseable {
     /**
      * Computes o of every sequence.
      *
-     * @throws InvalidInputException if inputs or result are not of this plan's shape, or the sequences do not add up to it
+     * @throws InvalidInputException if inputs or result are not of this plan's shape, the sequences do not add up to it, or the output lies
+     *     in an input's memory; nothing is written then
      */
     public void forward(LlaInputs inputs, Sequences sequences, LlaResult result) {
         require(inputs, sequences, result.shape());
+        result.requireApart(device.info().name(), inputs); // before a sequence overwrites another's
         result.clear();
         for (int s = 0; s < sequences.count(); s++) {
             if (sequences.queries(s) > 0) {
@@ -83,7 +85,7 @@ public final class PackedPlan implements AutoCloseable {
      * Computes the gradients of every sequence; each runs forward once more, so that no state of others is held meanwhile.
      *
      * @param gradOutput dL/do (1,H,Sq,Dv)
-     * @throws InvalidInputException if a shape is wrong, or options keep no state
+     * @throws InvalidInputException if a shape is wrong, options keep no state, or a gradient lies in the memory of what is read
      */
     public void backward(LlaInputs inputs, Sequences sequences, Tensor gradOutput, LlaGradients gradients) {
         require(inputs, sequences, gradients.shape());
@@ -91,6 +93,7 @@ public final class PackedPlan implements AutoCloseable {
         if (!options.keepState()) {
             throw new InvalidInputException("gradients need options with LlaOptions.withKeepState(true)");
         }
+        gradients.requireApart(device.info().name(), inputs, gradOutput);
         gradients.clear();
         for (int s = 0; s < sequences.count(); s++) {
             int firstKey = sequences.keyOffsets()[s];
@@ -116,6 +119,7 @@ public final class PackedPlan implements AutoCloseable {
                     + " and what they are to give " + given);
         }
         sequences.requireTotals(shape);
+        LlaInputs.requireRidges(inputs.ridge());
     }
 
     private LlaPlan plan(AttentionShape own) {

@@ -1,5 +1,6 @@
 package io.github.flashlla.bench;
 
+import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
@@ -9,8 +10,7 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.record.Measurement.AccuracyCheck;
 import io.github.flashlla.reference.ExactQuery;
 import io.github.flashlla.verify.Accuracy;
-import java.util.Arrays;
-import java.util.stream.LongStream;
+import java.util.stream.IntStream;
 
 /**
  * Float64 answers of a sample of queries, which every run's answer is compared with; for backward their gradients too, and
@@ -42,11 +42,28 @@ final class AnswerCheck {
     static AnswerCheck of(Task task, LlaInputs inputs, Tensor gradOutput) {
         long[] rows = Accuracy.sampledRows(task.shape().rows(), QUERIES);
         LlaOptions options = task.operator() == Operator.LLA ? task.options() : task.options().withRidge(SOFTMAX_RIDGE);
-        ExactQuery[] queries = LongStream.of(rows).parallel()
-                .mapToObj(row -> new ExactQuery(task.shape(), options, inputs, row)).toArray(ExactQuery[]::new);
-        double[][] output = Arrays.stream(queries).map(ExactQuery::output).toArray(double[][]::new);
-        return new AnswerCheck(task, rows, output,
-                gradOutput == null ? null : GradientCheck.of(task, inputs, gradOutput, rows, queries));
+        double[][] output = new double[rows.length][];
+        double[][] dq = new double[rows.length][];
+        double[][] dridge = new double[rows.length][];
+        int atOnce = (int) Math.clamp(Runtime.getRuntime().maxMemory() / 2 / queryBytes(task), 1, rows.length);
+        for (int from = 0; from < rows.length; from += atOnce) {
+            IntStream.range(from, Math.min(from + atOnce, rows.length)).parallel().forEach(n -> {
+                ExactQuery query = new ExactQuery(task.shape(), options, inputs, rows[n]);
+                output[n] = query.output();
+                if (gradOutput != null) {
+                    query.backward(GradientCheck.gradient(task.shape(), gradOutput, rows[n]));
+                    dq[n] = query.dq();
+                    dridge[n] = new double[] {query.dridge()};
+                }
+            });
+        }
+        return new AnswerCheck(task, rows, output, gradOutput == null ? null : GradientCheck.of(task, inputs, gradOutput, rows, dq, dridge));
+    }
+
+    /** Bytes of heap that the answer of the query with the most keys takes. */
+    static double queryBytes(Task task) {
+        AttentionShape shape = task.shape();
+        return ExactQuery.bytes(shape.seenKeys(shape.queryLength() - 1, task.options()), shape.headDim(), shape.valueDim());
     }
 
     /** @param found the gradients, or null without a backward pass */

@@ -8,6 +8,7 @@ import io.github.flashlla.process.JavaCommand;
 import io.github.flashlla.bench.host.HostConditions;
 import io.github.flashlla.record.BenchmarkRecord;
 import io.github.flashlla.record.Conditions;
+import io.github.flashlla.record.DeviceFacts.Ceilings;
 import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Environment;
 import io.github.flashlla.record.Measurement;
@@ -197,8 +198,12 @@ public final class BenchmarkRun {
         if (before.status() != Status.OK || next.status() != Status.OK) {
             return before.status() != Status.OK ? before : next;
         }
-        return before.withTimes(before.times().and(next.times()), facts.stream().filter(known -> known.name().equals(before.device())).findFirst()
-                .map(DeviceFacts::ceilings).orElse(null));
+        return before.withTimes(before.times().and(next.times()), ceilings(before.device()));
+    }
+
+    /** What the device's first process measured: rates of all are of these. Null before, and of a device that has none. */
+    private Ceilings ceilings(String device) {
+        return facts.stream().filter(known -> known.name().equals(device)).findFirst().map(DeviceFacts::ceilings).orElse(null);
     }
 
     /** One process's life. */
@@ -223,8 +228,7 @@ public final class BenchmarkRun {
 
         void run() {
             listener.opening(device.name());
-            try (WorkerProcess worker = new WorkerProcess(javaCommand.apply(device), device.name(), tasks,
-                    suite.protocol())) {
+            try (WorkerProcess worker = new WorkerProcess(javaCommand.apply(device), device.name(), tasks, suite.protocol(), ceilings(device.name()))) {
                 current = worker;
                 if (stopping) {
                     return;
@@ -273,7 +277,7 @@ public final class BenchmarkRun {
                 case OPEN -> {
                     opened = true;
                     worker.complaints(); // what is reported before the first task belongs to no task
-                    if (fork == 0 || facts.stream().noneMatch(known -> known.name().equals(event.device().name()))) { // rates are of the first fork's ceilings
+                    if (fork == 0 || facts.stream().noneMatch(known -> known.name().equals(event.device().name()))) {
                         facts.removeIf(known -> known.name().equals(event.device().name()));
                         facts.add(event.device());
                     }

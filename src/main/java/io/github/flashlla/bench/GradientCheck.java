@@ -35,11 +35,12 @@ final class GradientCheck {
         this.dv = dv;
     }
 
-    static GradientCheck of(Task task, LlaInputs inputs, Tensor gradOutput, long[] rows, ExactQuery[] queries) {
+    /**
+     * @param dq of the sampled rows
+     * @param dridge of the sampled rows, one number each
+     */
+    static GradientCheck of(Task task, LlaInputs inputs, Tensor gradOutput, long[] rows, double[][] dq, double[][] dridge) {
         AttentionShape shape = task.shape();
-        for (int i = 0; i < rows.length; i++) {
-            queries[i].backward(gradient(shape, gradOutput, rows[i]));
-        }
         int kvHeads = shape.batch() * shape.kvHeads();
         int[] heads = kvHeads == 1 || !task.options().causal() ? new int[] {kvHeads - 1} : new int[] {0, kvHeads - 1};
         int[] positions = positions(task);
@@ -52,10 +53,7 @@ final class GradientCheck {
             }
             addKeys(task, inputs, gradOutput, heads[h], positions, dk, dv, h * positions.length);
         }
-        return new GradientCheck(rows,
-                IntStream.range(0, rows.length).mapToObj(i -> queries[i].dq()).toArray(double[][]::new),
-                IntStream.range(0, rows.length).mapToObj(i -> new double[] {queries[i].dridge()})
-                        .toArray(double[][]::new), keys, dk, dv);
+        return new GradientCheck(rows, dq, dridge, keys, dk, dv);
     }
 
     /** Sampled positions within a head. */
@@ -97,7 +95,7 @@ final class GradientCheck {
         });
     }
 
-    private static double[] gradient(AttentionShape shape, Tensor gradOutput, long row) {
+    static double[] gradient(AttentionShape shape, Tensor gradOutput, long row) {
         return ExactQuery.values(gradOutput, row * shape.valueDim(), shape.valueDim());
     }
 

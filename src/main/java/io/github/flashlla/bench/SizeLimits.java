@@ -11,15 +11,19 @@ final class SizeLimits {
     /** Elements of the largest Java array, by whose indices TornadoVM counts. */
     private static final long MAX_ELEMENTS = Integer.MAX_VALUE - 64;
 
+    /** Part of the heap that large arrays can have. */
+    private static final double HEAP_SHARE = 0.75;
+
     private SizeLimits() {}
 
     /**
      * Checks the arrays that every way of solving the task needs.
      *
      * @param hostBytes memory of this machine, or null if it is not known
+     * @param heapBytes of this JVM at most
      * @throws InvalidInputException naming the limit
      */
-    static void require(Task task, String device, Long hostBytes) {
+    static void require(Task task, String device, Long hostBytes, long heapBytes) {
         AttentionShape shape = task.shape();
         double q = product(shape.queryDims());
         double k = product(shape.keyDims());
@@ -37,6 +41,11 @@ final class SizeLimits {
         if (hostBytes != null && needed > hostBytes) {
             throw new InvalidInputException("this problem needs " + Numbers.bytes(needed) + " of host memory for its tensors alone, but this "
                     + "machine has " + Numbers.bytes(hostBytes) + "; shorten it, or split the batch or the heads");
+        }
+        double query = AnswerCheck.queryBytes(task);
+        if (query > HEAP_SHARE * heapBytes) {
+            throw new InvalidInputException("checking one query of this problem in float64 takes " + Numbers.bytes(query) + " of heap, but this "
+                    + "JVM has " + Numbers.bytes(heapBytes) + "; give it more by FLASHLLA_JAVA_OPTS=-Xmx<size>, or use fewer keys");
         }
     }
 

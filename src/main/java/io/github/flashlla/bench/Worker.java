@@ -59,8 +59,7 @@ public final class Worker {
             meter = EnergyMeter.of(device.info()).orElse(null);
             idle = meter == null ? null : idleWatts(meter);
             DeviceState state = device.info().type() == DeviceInfo.Type.GPU ? NvidiaGpu.of(device.info()).map(NvidiaGpu::state).orElse(null) : null;
-            send(WorkerEvent.phase("measuring ceilings"));
-            facts = DeviceFacts.of(device.info(), ceilings(device)).withState(state);
+            facts = DeviceFacts.of(device.info(), order.ceilings() == null ? ceilings(device) : order.ceilings()).withState(state);
         } catch (RuntimeException | LinkageError e) {
             send(WorkerEvent.unusable(e.getMessage() == null ? e.toString() : e.getMessage()));
             return;
@@ -84,9 +83,11 @@ public final class Worker {
         return window == null ? null : window.joules() / window.seconds();
     }
 
-    private static Ceilings ceilings(Device device) {
-        return device.measureCeilings().map(measured -> new Ceilings(measured.fmaFlopsPerSecond() / 1e12,
-                measured.copyBytesPerSecond() / 1e9, measured.matrixFlopsPerSecond() > 0 ? measured.matrixFlopsPerSecond() / 1e12 : null)).orElseGet(() -> device.info().has(DeviceInfo.Trait.ON_HEAP) ? HostCeilings.measure() : null);
+    private Ceilings ceilings(Device device) {
+        send(WorkerEvent.phase("measuring ceilings"));
+        return device.measureCeilings().map(measured -> new Ceilings(measured.fmaFlopsPerSecond() / 1e12, measured.copyBytesPerSecond() / 1e9,
+                        measured.matrixFlopsPerSecond() > 0 ? measured.matrixFlopsPerSecond() / 1e12 : null))
+                .orElseGet(() -> device.info().has(DeviceInfo.Trait.ON_HEAP) ? HostCeilings.measure(order.protocol().warmUpSeconds()) : null);
     }
 
     private void send(WorkerEvent event) {

@@ -3,6 +3,7 @@ package io.github.flashlla.bench;
 import io.github.flashlla.io.ScratchFolder;
 import io.github.flashlla.process.ChildJvm;
 import io.github.flashlla.process.JavaCommand;
+import io.github.flashlla.record.DeviceFacts.Ceilings;
 import io.github.flashlla.record.RecordJson;
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -19,11 +20,14 @@ final class WorkerProcess implements AutoCloseable {
     private final RandomAccessFile events;
     private final StringBuilder partial = new StringBuilder();
 
-    /** @param java the JVM that opens the device */
-    WorkerProcess(JavaCommand java, String device, List<Task> tasks, Protocol protocol) throws IOException {
+    /**
+     * @param java the JVM that opens the device
+     * @param ceilings the device's, null if it has to measure them
+     */
+    WorkerProcess(JavaCommand java, String device, List<Task> tasks, Protocol protocol, Ceilings ceilings) throws IOException {
         folder = new ScratchFolder("bench");
         try {
-            events = order(device, tasks, protocol);
+            events = order(device, tasks, protocol, ceilings);
             child = ChildJvm.start(java, folder, Worker.class, List.of(folder.resolve("order.json").toString()));
         } catch (IOException | RuntimeException e) {
             folder.close(); // nobody else can: a signal may have deleted half of it while it was filled
@@ -31,9 +35,9 @@ final class WorkerProcess implements AutoCloseable {
         }
     }
 
-    private RandomAccessFile order(String device, List<Task> tasks, Protocol protocol) throws IOException {
+    private RandomAccessFile order(String device, List<Task> tasks, Protocol protocol, Ceilings ceilings) throws IOException {
         Path eventFile = Files.createFile(folder.resolve("events.jsonl"));
-        RecordJson.COMPACT.writeValue(folder.resolve("order.json").toFile(), new WorkerOrder(device, tasks, protocol, eventFile.toString()));
+        RecordJson.COMPACT.writeValue(folder.resolve("order.json").toFile(), new WorkerOrder(device, tasks, protocol, ceilings, eventFile.toString()));
         return new RandomAccessFile(eventFile.toFile(), "r");
     }
 

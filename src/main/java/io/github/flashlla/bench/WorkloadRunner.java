@@ -107,7 +107,7 @@ public final class WorkloadRunner {
     }
 
     private Measurement measure(Task task) {
-        SizeLimits.require(task, facts.name(), HostMemory.usableBytes());
+        SizeLimits.require(task, facts.name(), HostMemory.usableBytes(), Runtime.getRuntime().maxMemory());
         progress.phase("inputs");
         LlaInputs inputs = RandomInputs.normal(task.shape(), task.dataType());
         Tensor gradOutput = task.mode().hasBackward() ? RandomInputs.gradient(task.shape()) : null;

@@ -139,7 +139,7 @@ public final class BenchCommand implements Callable<Integer> {
     private Integer repetitions;
 
     @Option(names = "--warm-up", paramLabel = "S",
-            description = "Longest wait for run times to settle, in seconds (default: 3)")
+            description = "Longest wait for run times, and for the ceilings of jvm, to settle, in seconds (default: 3)")
     private Double warmUp;
 
     @Option(names = "--time-limit", paramLabel = "S",

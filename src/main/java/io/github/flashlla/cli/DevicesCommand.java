@@ -119,7 +119,7 @@ public final class DevicesCommand implements Callable<Integer> {
         StringBuilder text = new StringBuilder(table.toString());
         if (!absences.isEmpty()) {
             text.append("\nAbsent:\n\n");
-            absences.forEach(absence -> text.append("- ").append(absence.backend()).append(": ").append(absence.reason()).append('\n'));
+            BackendSurvey.byReason(absences).forEach((reason, backends) -> text.append("- ").append(backends).append(": ").append(reason).append('\n'));
         }
         return text.toString();
     }

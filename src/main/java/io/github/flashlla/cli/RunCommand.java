@@ -29,7 +29,6 @@ import io.github.flashlla.verify.PackedSample;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -107,14 +106,14 @@ public final class RunCommand implements Callable<Integer> {
     @Option(names = "--window", paramLabel = "W", description = "Let every query see its last W keys only, its own included (default: all)")
     private Integer window;
 
-    @Option(names = "--seqlens", paramLabel = "N,N,...", converter = LengthsConverter.class,
+    @Option(names = "--seqlens", paramLabel = "N,N,...", converter = SequenceLengths.Converter.class,
             description = "Lengths of sequences that lie one after the other along the length, such as 1,17,300 (cu_seqlens are their sums); none sees "
                     + "another's keys. Needs batch 1 (default: one sequence a batch entry)")
-    private Lengths lengths;
+    private SequenceLengths lengths;
 
-    @Option(names = "--key-seqlens", paramLabel = "N,N,...", converter = LengthsConverter.class,
+    @Option(names = "--key-seqlens", paramLabel = "N,N,...", converter = SequenceLengths.Converter.class,
             description = "Lengths of the sequences' keys (default: those of --seqlens)")
-    private Lengths keyLengths;
+    private SequenceLengths keyLengths;
 
     @Option(names = "--device", paramLabel = "NAME", defaultValue = "jvm", completionCandidates = DeviceNames.class,
             description = "Device, as 'flashlla devices' lists them (default: ${DEFAULT-VALUE})")
@@ -143,24 +142,6 @@ public final class RunCommand implements Callable<Integer> {
 
     @Spec
     private CommandSpec spec;
-
-    /** Whole numbers between commas. */
-    record Lengths(int[] each) {
-        static Lengths of(String text) {
-            try {
-                return new Lengths(Arrays.stream(text.split(",", -1)).mapToInt(Integer::parseInt).toArray());
-            } catch (NumberFormatException e) {
-                throw new CommandLine.TypeConversionException("'" + text + "' is not a list of lengths such as 1,17,300");
-            }
-        }
-    }
-
-    static final class LengthsConverter implements CommandLine.ITypeConverter<Lengths> {
-        @Override
-        public Lengths convert(String text) {
-            return Lengths.of(text);
-        }
-    }
 
     /** A result that is kept gets a tighter tolerance than one that is timed. */
     static final class Defaults implements CommandLine.IDefaultValueProvider {
@@ -323,25 +304,8 @@ public final class RunCommand implements Callable<Integer> {
 
     /** What --seqlens and --key-seqlens say, which must add up to the files' lengths. */
     private Sequences sequences(AttentionShape shape) {
-        return new Sequences(offsets("--seqlens", lengths, shape.queryLength()), keyLengths == null
-                ? offsets("--seqlens", lengths, shape.keyLength()) : offsets("--key-seqlens", keyLengths, shape.keyLength()));
-    }
-
-    /** Where sequences begin, and where the last one ends. */
-    private static int[] offsets(String option, Lengths given, int total) {
-        int[] lengths = given.each();
-        int[] offsets = new int[lengths.length + 1];
-        for (int s = 0; s < lengths.length; s++) {
-            if (lengths[s] < 0 || lengths[s] > total - offsets[s]) {
-                throw new InvalidInputException(option + " has a sequence of " + lengths[s] + " tokens at " + offsets[s] + ", but the file has "
-                        + total + "; lengths are not negative and add up to that.");
-            }
-            offsets[s + 1] = offsets[s] + lengths[s];
-        }
-        if (offsets[lengths.length] != total) {
-            throw new InvalidInputException(option + " adds up to " + offsets[lengths.length] + " tokens, but the file has " + total + ".");
-        }
-        return offsets;
+        return new Sequences(lengths.offsets("--seqlens", shape.queryLength()), keyLengths == null
+                ? lengths.offsets("--seqlens", shape.keyLength()) : keyLengths.offsets("--key-seqlens", shape.keyLength()));
     }
 
     /** Writes a gradient in the shape of its input's file. */

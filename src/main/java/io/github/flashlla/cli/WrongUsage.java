@@ -27,6 +27,9 @@ final class WrongUsage {
         if (e instanceof CommandLine.UnmatchedArgumentException unmatched && OPTION.matcher(unmatched.getUnmatched().getFirst()).lookingAt()) {
             return unknownOptions(unmatched);
         }
+        if (args.length == 0 && e.getCommandLine() == flashlla) {
+            return "a command is missing; there are " + String.join(", ", flashlla.getSubcommands().keySet());
+        }
         String text = e.getMessage().isBlank() ? "a wrong command line" : e.getMessage().strip();
         if (e.getArgSpec() instanceof OptionSpec option) {
             for (int i = 0; i < args.length; i++) {

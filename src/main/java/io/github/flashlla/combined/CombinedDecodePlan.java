@@ -19,7 +19,8 @@ final class CombinedDecodePlan extends AbstractDecodePlan<CombinedCache> {
     private final int inputsNumber;
     private final int outputsNumber;
     private final Tensors tensors;
-    private final long workspaceBytes;
+    /** Of the parts, as the last step left it. */
+    private volatile long workspaceBytes;
     private DecodeMethod lastMethod;
 
     CombinedDecodePlan(CombinedCache cache, int heads, LlaOptions options, DecodeMethod method) {
@@ -66,6 +67,7 @@ final class CombinedDecodePlan extends AbstractDecodePlan<CombinedCache> {
         tensors.read(result);
         Outcome together = outcomes.values().stream().reduce(Outcome::beside).orElseThrow();
         together.tell(result, System.nanoTime() - start);
+        workspaceBytes = together.workspaceBytes();
         lastMethod = together.method();
     }
 
@@ -76,7 +78,7 @@ final class CombinedDecodePlan extends AbstractDecodePlan<CombinedCache> {
 
     @Override
     public long workspaceBytes() {
-        return workspaceBytes;
+        return tensors.touchedBytes() + workspaceBytes;
     }
 
     @Override

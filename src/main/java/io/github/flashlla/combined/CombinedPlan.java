@@ -184,7 +184,7 @@ final class CombinedPlan implements LlaPlan {
     private void forwardAlone(LlaInputs inputs, LlaResult result) {
         Checks.requireShape(name(), shape, "the inputs", inputs.shape());
         Checks.requireShape(name(), shape, "the result", result.shape());
-        Checks.requireApart(name(), inputs, result);
+        result.requireApart(name(), inputs);
         LlaInputs.requireRidges(inputs.ridge());
         long start = System.nanoTime();
         if (uneven) {
@@ -260,6 +260,7 @@ final class CombinedPlan implements LlaPlan {
             throw new InvalidInputException(name() + ": the saved result keeps no state; run forward with LlaOptions.withKeepState(true)");
         }
         Checks.requireGradient(name(), shape, gradOutput);
+        gradients.requireApart(name(), inputs, gradOutput);
         LlaInputs.requireRidges(inputs.ridge());
         long start = System.nanoTime();
         boolean known = saved == lastResult && Checks.sameTensors(inputs, lastInputs);

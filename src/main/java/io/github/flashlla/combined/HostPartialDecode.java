@@ -130,7 +130,14 @@ final class HostPartialDecode implements PartialDecode {
 
     @Override
     public long workspaceBytes() {
-        return 0; // nothing that stays between steps but the last one's keys
+        long elements = logSumExp.length; // the last step's keys and scores stay
+        for (double[] head : keys) {
+            elements += head == null ? 0 : head.length;
+        }
+        for (double[] row : scores) {
+            elements += row == null ? 0 : row.length;
+        }
+        return Double.BYTES * elements;
     }
 
     @Override

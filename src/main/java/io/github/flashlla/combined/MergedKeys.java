@@ -35,6 +35,10 @@ final class MergedKeys {
         this.residual = new double[rows];
     }
 
+    long bytes() {
+        return Double.BYTES * (2L * rows + 2L * rows * dim);
+    }
+
     /**
      * Merges and solves.
      *

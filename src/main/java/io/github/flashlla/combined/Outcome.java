@@ -13,7 +13,7 @@ import java.io.Serializable;
  * @param recomputedRows sum over its pieces
  * @param timing its pieces one after the other
  * @param method of a decoding step; null for other passes
- * @param workspaceBytes that it holds now for the piece, or for its pieces; 0 of a decoding step
+ * @param workspaceBytes that it holds now for the piece, for its pieces, or for a decoding step
  */
 record Outcome(long pairIterations, int checkedRows, int recomputedRows, Timing timing, DecodeMethod method, long workspaceBytes)
         implements Serializable {

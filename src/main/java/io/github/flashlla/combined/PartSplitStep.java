@@ -47,7 +47,7 @@ final class PartSplitStep implements AutoCloseable {
     }
 
     long workspaceBytes() {
-        return decode.workspaceBytes();
+        return decode.workspaceBytes() + found.bytes() + Double.BYTES * (3L * queries.length + ridges.length + o.length);
     }
 
     void gather(int[] seen) {

@@ -20,8 +20,10 @@ final class PartStep implements AutoCloseable {
         this.result = plan.newResult();
     }
 
+    /** With the tensors that only the part has. */
     long workspaceBytes() {
-        return plan.workspaceBytes();
+        long bytes = plan.workspaceBytes() + result.output().byteSize() + result.logSumExp().byteSize();
+        return result.keepsState() ? bytes + result.kbar().byteSize() + result.x().byteSize() : bytes;
     }
 
     /** @param ridge null where the options' ridge is meant */
@@ -30,7 +32,7 @@ final class PartStep implements AutoCloseable {
         Tensor ridges = ridge == null ? null : tensors.of(Part.RIDGE, piece, ridge).reshape(plan.shape().rowDims());
         plan.decode(queries, ridges, result);
         tensors.leave(piece, result);
-        return Outcome.of(result, plan.lastMethod());
+        return Outcome.of(result, plan.lastMethod()).holding(workspaceBytes());
     }
 
     @Override

@@ -15,6 +15,7 @@ import io.github.flashlla.spi.PartialDecode.Found;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 
 /**
  * Decoding where each part holds some of the keys: all parts gather, {@link MergedKeys} solves here, all parts weigh their values, and
@@ -28,7 +29,8 @@ final class SplitDecodePlan extends AbstractDecodePlan<SplitCache> implements Fl
     private final SharedMemory left;
     private final int givenNumber;
     private final int leftNumber;
-    private final long workspaceBytes;
+    /** Of the parts, as the last step left it. */
+    private volatile long workspaceBytes;
     private final MergedKeys merged;
     private final List<Found> found = new ArrayList<>();
 
@@ -49,8 +51,8 @@ final class SplitDecodePlan extends AbstractDecodePlan<SplitCache> implements Fl
             this.left = made;
             this.givenNumber = crew.share(given, false);
             this.leftNumber = crew.share(left, true);
-            this.workspaceBytes = cache.all(part -> new SplitOrders.MakeSplitStep(number, cache.number(), room, part, shape.group(), options,
-                    givenNumber, leftNumber), Long.class).values().stream().mapToLong(Long::longValue).sum();
+            this.workspaceBytes = sum(cache.all(part -> new SplitOrders.MakeSplitStep(number, cache.number(), room, part, shape.group(), options,
+                    givenNumber, leftNumber), Long.class));
         } catch (RuntimeException e) {
             crew.allQuietly(new SplitOrders.CloseSplitStep(number));
             given.close();
@@ -84,7 +86,7 @@ final class SplitDecodePlan extends AbstractDecodePlan<SplitCache> implements Fl
         merged.solve(found, queries, ridges);
         room.write(given.segment(), Given.X, merged.x);
         room.write(given.segment(), Given.KBAR, merged.kbar);
-        cache.all(part -> new SplitOrders.Output(number), Integer.class);
+        workspaceBytes = sum(cache.all(part -> new SplitOrders.Output(number), Long.class));
         crew.requireUninterrupted();
         store(result, kept);
         result.setPairIterations(0);
@@ -119,9 +121,13 @@ final class SplitDecodePlan extends AbstractDecodePlan<SplitCache> implements Fl
         return DecodeMethod.COVARIANCE;
     }
 
+    private static long sum(Map<PartProcess, Long> bytes) {
+        return bytes.values().stream().mapToLong(Long::longValue).sum();
+    }
+
     @Override
     public long workspaceBytes() {
-        return workspaceBytes;
+        return room.givenBytes() + found.size() * room.leftBytes() + found.stream().mapToLong(Found::bytes).sum() + merged.bytes() + workspaceBytes;
     }
 
     @Override

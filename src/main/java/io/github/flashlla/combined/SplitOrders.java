@@ -32,11 +32,13 @@ final class SplitOrders {
         }
     }
 
-    record Output(int step) implements Order<Integer> {
+    /** Answers with the workspace. */
+    record Output(int step) implements Order<Long> {
         @Override
-        public Integer run(PartState state) {
-            state.splitSteps().get(step).output();
-            return step;
+        public Long run(PartState state) {
+            PartSplitStep decode = state.splitSteps().get(step);
+            decode.output();
+            return decode.workspaceBytes();
         }
     }
 

@@ -55,7 +55,7 @@ final class SoftmaxPlan implements LlaPlan {
     public void forward(LlaInputs inputs, LlaResult result) {
         Checks.requireShape("jvm", shape, "the inputs", inputs.shape());
         Checks.requireShape("jvm", shape, "the result", result.shape());
-        Checks.requireApart("jvm", inputs, result);
+        result.requireApart("jvm", inputs);
         Checks.requireShared(inputs);
         use.run(() -> runForward(inputs, result));
     }

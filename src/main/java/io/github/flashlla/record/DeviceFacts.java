@@ -41,7 +41,7 @@ public record DeviceFacts(
     }
 
     /**
-     * Measured in the same process as the workloads.
+     * Measured in the first process that opens the device, before the workloads.
      *
      * @param fmaTflops independent fused multiply-adds in float32, 10^12 flops per second
      * @param copyGbps a copy far larger than any cache, bytes read plus bytes written, 10^9 per second: the fastest of several loops;

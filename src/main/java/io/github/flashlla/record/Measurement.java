@@ -183,9 +183,13 @@ public record Measurement(
             return kernelMedianNs == null ? null : medianNs - kernelMedianNs - (transfers == null ? 0 : transfers);
         }
 
-        /** Half the distance from the 20th to the 80th percentile of wall times, relative to the median. */
-        public double spread() {
-            return (p80Ns - p20Ns) / 2 / medianNs;
+        /**
+         * Half the distance from the 20th to the 80th percentile.
+         *
+         * @param samples wall times or kernel times
+         */
+        public static double halfSpreadNs(long[] samples) {
+            return (quantile(samples, 0.8) - quantile(samples, 0.2)) / 2;
         }
 
         /**
@@ -194,7 +198,7 @@ public record Measurement(
          * @param samples wall times or kernel times
          */
         public String spreadWords(long[] samples) {
-            return (samples.length < 2 ? "-" : Numbers.roughPercent((quantile(samples, 0.8) - quantile(samples, 0.2)) / 2 / quantile(samples, 0.5)))
+            return (samples.length < 2 ? "-" : Numbers.roughPercent(halfSpreadNs(samples) / quantile(samples, 0.5)))
                     + (settled ? "" : " unsettled");
         }
 

@@ -96,6 +96,11 @@ public final class ExactQuery {
         extendIfDoubtful();
     }
 
+    /** Bytes of heap that a query takes which sees so many keys: three rows of each, and a few numbers. */
+    public static double bytes(int visible, int headDim, int valueDim) {
+        return Double.BYTES * (double) visible * (2 * headDim + valueDim + 6);
+    }
+
     /** The rows of keys or values that a query sees. */
     private static double[] seen(AttentionShape shape, LlaOptions options, Tensor rows, long row, int width) {
         int i = (int) (row % shape.queryLength());

@@ -1,6 +1,7 @@
 package io.github.flashlla.report;
 
 import io.github.flashlla.record.DeviceFacts;
+import io.github.flashlla.record.Measurement.Times;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.record.Workload;
@@ -87,7 +88,7 @@ final class Charts {
             List<Label> labels = new ArrayList<>();
             times.forEach((name, points) -> {
                 XYSeries drawn = chart.addSeries(name, array(points.keySet()), array(points.values()),
-                        series.get(name).values().stream().mapToDouble(line -> halfSpread(line) / 1e6).toArray());
+                        series.get(name).values().stream().mapToDouble(line -> Times.halfSpreadNs(comparison.clock().samples(line.measurement())) / 1e6).toArray());
                 style(drawn, name);
                 labels.add(new Label(points.lastKey(), points.lastEntry().getValue(),
                         name + (points.size() > 1 ? "  " + Growth.of(points).words() : ""), color(name)));
@@ -134,12 +135,6 @@ final class Charts {
         chart.addAnnotation(new DirectLabels(labels));
         return List.of(new Chart("Efficiency of devices that work as one", "The combined device's rate over the sum of its parts' rates, each measured alone in the same record; "
                 + "a device that is there twice counts once. 100% is no loss", ChartStyle.svg(chart), series.size()));
-    }
-
-    /** Half the distance from the 20th to the 80th percentile, in nanoseconds. */
-    private double halfSpread(Line line) {
-        Measurement.Times times = line.measurement().times();
-        return comparison.clock().has(line.measurement()) ? 0 : (times.p80Ns() - times.p20Ns()) / 2;
     }
 
     /** Time against error for each workload, LLA only: what lies on the line is beaten in neither. */
@@ -229,7 +224,7 @@ final class Charts {
         ChartStyle.logarithmic(chart, false, rates);
         chart.addAnnotation(new DirectLabels(labels));
         return List.of(new Chart("Roofline", "Counted work, against the copy rate and the product rate that each device reached on plain loops in the same "
-                + "process (dashed); both axes logarithmic. A point above its roof does less than is counted. Other implementations count differently "
+                + "run (dashed); both axes logarithmic. A point above its roof does less than is counted. Other implementations count differently "
                 + "and are left out", ChartStyle.svg(chart), byName.size()));
     }
 

@@ -163,7 +163,7 @@ final class FirstScreen {
                     "kind", "bad");
         }
         String note = (line.ratio() == null ? "" : factor(line.ratio()) + ", ") + "ok, error " + Numbers.error(m.accuracy().error()).replace('-', UNBREAKABLE);
-        boolean other = comparison.clock() == Comparison.Clock.KERNEL && !comparison.clock().has(m);
+        boolean other = comparison.clock() == Comparison.Clock.KERNEL && !comparison.clock().isKernelTimeOf(m);
         return Map.of("label", label, "time", Numbers.time(comparison.medianNs(line)) + (other ? " wall" : ""), "note", note,
                 "kind", line == best ? "best" : "");
     }

@@ -207,8 +207,8 @@ public abstract class AbstractKvCache implements KvCache {
             throw new InvalidInputException("the result is of shape " + result.shape() + ", but this decode plan needs "
                     + step + ": make it with newResult()");
         }
-        Checks.requireApart(use.device(), "q", q, result);
-        Checks.requireApart(use.device(), "the ridge", ridge, result);
+        result.requireApart(use.device(), "q", q);
+        result.requireApart(use.device(), "the ridge", ridge);
     }
 
     private void requireSequence(int sequence) {

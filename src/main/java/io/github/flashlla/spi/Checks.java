@@ -25,29 +25,9 @@ public final class Checks {
     public static void requireForward(String device, AttentionShape shape, LlaInputs inputs, LlaResult result) {
         requireShape(device, shape, "the inputs", inputs.shape());
         requireShape(device, shape, "the result", result.shape());
-        requireApart(device, inputs, result);
+        result.requireApart(device, inputs);
         LlaInputs.requireRidges(inputs.ridge());
         requireShared(inputs);
-    }
-
-    /** @throws InvalidInputException if the result's output has an element in the memory of an input */
-    public static void requireApart(String device, LlaInputs inputs, LlaResult result) {
-        requireApart(device, "q", inputs.q(), result);
-        requireApart(device, "k", inputs.k(), result);
-        requireApart(device, "v", inputs.v(), result);
-        requireApart(device, "the ridge", inputs.ridge(), result);
-    }
-
-    /**
-     * The same for one input; null is no tensor.
-     *
-     * @throws InvalidInputException if the result's output has an element in its memory
-     */
-    public static void requireApart(String device, String name, Tensor input, LlaResult result) {
-        if (input != null && Overlap.of(input, result.output())) {
-            throw new InvalidInputException(device + ": the result's output lies in the memory of " + name + ", which it overwrites; "
-                    + "make the result with memory of its own, as newResult() does");
-        }
     }
 
     /**
@@ -78,6 +58,7 @@ public final class Checks {
         requireShape(device, shape, "the saved result", saved.shape());
         requireShape(device, shape, "the gradients", gradients.shape());
         requireGradient(device, shape, gradOutput);
+        gradients.requireApart(device, inputs, gradOutput);
         LlaInputs.requireRidges(inputs.ridge());
         requireShared(inputs);
         requireShared("the output's gradient", gradOutput);

@@ -35,6 +35,10 @@ public interface PartialDecode extends AutoCloseable {
             return kbar.length / logSumExp.length;
         }
 
+        public long bytes() {
+            return Double.BYTES * ((long) logSumExp.length + kbar.length + a.length);
+        }
+
         /** Says of a query that it sees no key. */
         public void clear(int row) {
             int dim = dim();

@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -46,6 +47,13 @@ public final class BackendSurvey {
     public static synchronized Discovery refresh() {
         known = ask(true);
         return known;
+    }
+
+    /** For people: each reason, and the names of the backends that it keeps away, {@code opencl, spirv}. */
+    public static Map<String, String> byReason(List<Absence> absences) {
+        Map<String, String> backends = new LinkedHashMap<>();
+        absences.forEach(absence -> backends.merge(absence.reason(), absence.backend(), (all, one) -> all + ", " + one));
+        return backends;
     }
 
     /** Where the answers of earlier processes lie, and whether they were used. */

@@ -2,7 +2,6 @@ package io.github.flashlla.tornadovm;
 
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.DeviceProvider.Absence;
 import io.github.flashlla.DeviceProvider.Discovery;
 import io.github.flashlla.process.VectorModule;
 import java.io.IOException;
@@ -175,9 +174,7 @@ public final class Doctor {
         for (DeviceInfo device : discovery.devices()) {
             ok(device.name(), device.hardware() + ", " + device.vendor() + ", " + device.driver());
         }
-        for (Absence absence : discovery.absences()) {
-            note(absence.backend(), "absent", absence.reason());
-        }
+        BackendSurvey.byReason(discovery.absences()).forEach((reason, backends) -> note(backends, "absent", reason));
     }
 
     private void ok(String subject, String text) {

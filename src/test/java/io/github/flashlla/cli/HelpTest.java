@@ -57,6 +57,14 @@ class HelpTest {
         assertFalse(help.out.contains("%") && help.out.contains("%%"), "a format that was not applied");
     }
 
+    /** In the product's word; picocli says subcommand. */
+    @Test
+    void aMissingCommandIsNamedSo() {
+        Run alone = run();
+        assertEquals(2, alone.status);
+        assertTrue(alone.err.startsWith("flashlla: a command is missing; there are run, devices, "), alone.err);
+    }
+
     @Test
     void devicesAreATableAndJson() throws IOException {
         Run table = run("devices");
@@ -70,7 +78,8 @@ class HelpTest {
                 tree.get("devices").findValuesAsText("name"));
         for (JsonNode absence : tree.get("absences")) {
             assertFalse(absence.get("reason").asText().isBlank());
-            assertTrue(table.out.contains("- " + absence.get("backend").asText() + ": "), table.out);
+            assertTrue(table.out.lines().anyMatch(line -> line.matches("- (?:\\w+, )*" + absence.get("backend").asText() + "(?:, \\w+)*: .*")
+                    && line.endsWith(absence.get("reason").asText())), table.out);
         }
         assertEquals(2, run("devices", "--format", "xml").status);
     }

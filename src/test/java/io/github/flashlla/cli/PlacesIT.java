@@ -57,7 +57,7 @@ class PlacesIT {
         Shell shell = shell(command);
         assertEquals(0, shell.status, shell.err);
         assertTrue(shell.out.contains("| jvm "), shell.out + shell.err);
-        assertTrue(shell.out.contains("- opencl: TORNADOVM_HOME is"), shell.out);
+        assertTrue(shell.out.contains("- opencl, spirv, ptx, cuda: TORNADOVM_HOME is"), shell.out);
     }
 
     @Test
@@ -93,7 +93,7 @@ class PlacesIT {
         Run devices = launcher.run("devices");
         assertEquals(0, devices.status(), devices.err());
         assertTrue(devices.out().contains("| jvm "), devices.out());
-        assertTrue(devices.out().contains("- opencl: the TornadoVM SDK at"), devices.out());
+        assertTrue(devices.out().contains("- opencl, spirv, ptx, cuda: the TornadoVM SDK at"), devices.out());
         Run doctor = launcher.run("doctor");
         assertEquals(1, doctor.status(), doctor.err());
         assertTrue(doctor.out().contains("cannot be read") && !doctor.err().contains("mistake"), doctor.out() + doctor.err());

@@ -202,8 +202,14 @@ class CombinedDeviceTest {
             try (DecodePlan plan = want.decodePlan(6, OPTIONS); DecodePlan divided = got.decodePlan(6, OPTIONS)) {
                 LlaResult wanted = plan.newResult();
                 LlaResult result = divided.newResult();
+                long made = divided.workspaceBytes();
                 plan.decode(q, wanted);
                 divided.decode(q, result);
+                long shared = q.byteSize() + result.output().byteSize() + result.x().byteSize() + result.kbar().byteSize();
+                assertTrue(divided.workspaceBytes() >= made + shared, divided.workspaceBytes() + " after " + made);
+                long ran = divided.workspaceBytes();
+                divided.decode(q, result);
+                assertEquals(ran, divided.workspaceBytes());
                 assertSameBits("o", wanted.output(), result.output());
                 assertSameBits("x", wanted.x(), result.x());
                 assertArrayEquals(wanted.residual(), result.residual());

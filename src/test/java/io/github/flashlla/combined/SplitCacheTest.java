@@ -141,7 +141,13 @@ class SplitCacheTest {
             Random random = new Random(1);
             cache.append(Problems.normal(random, 1, 1, 9, 8), Problems.normal(random, 1, 1, 9, 8));
             Tensor q = Problems.normal(random, 1, 2, 1, 8);
+            long made = plan.workspaceBytes();
+            assertTrue(made > 3 * 2 * 8 * 8 * Double.BYTES, "each part leaves a matrix of each query: " + made);
             plan.decode(q, plan.newResult());
+            long ran = plan.workspaceBytes();
+            assertTrue(ran > made, "the part that computes in float64 keeps its keys: " + made + " then " + ran);
+            plan.decode(q, plan.newResult());
+            assertEquals(ran, plan.workspaceBytes());
             q.set(11, Double.NaN);
             String said = assertThrows(DeviceException.class, () -> plan.decode(q, plan.newResult())).getMessage();
             assertTrue(said.contains("the output of jvm+jvm+reference holds NaN at [0, 1, 0, 0]"), said);

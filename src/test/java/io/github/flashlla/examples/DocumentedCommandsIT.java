@@ -44,9 +44,10 @@ class DocumentedCommandsIT {
     /** What is not run here, and why. What flashlla would parse of it is parsed all the same. */
     private static final Map<String, String> NOT_RUN = new LinkedHashMap<>();
 
-    /** What is run of a command that takes minutes as it stands. */
+    /** What is run of a command that takes longer as it stands. */
     private static final Map<String, String> SHORTER = Map.of("bin/flashlla bundle", "bin/flashlla bundle --no-tornado",
-            "bin/flashlla bench --device all --operator lla,softmax", "bin/flashlla bench --device all --operator lla,softmax --heads 1 --seq 128 -r 1 --warm-up 0.1",
+            "bin/flashlla bench --device jvm --seq 1024 -r 5", "bin/flashlla bench --device jvm --seq 1024 -r 5 --warm-up 0.1",
+            "bin/flashlla bench --device all --operator lla,softmax", "bin/flashlla bench --device jvm --operator lla,softmax --heads 1 --seq 128 -r 1 --warm-up 0.1",
             "bin/flashlla bench --device opencl:0 --kernel parallel --seq 1024",
             "bin/flashlla bench --device opencl:0 --kernel parallel --seq 128 --heads 1 -r 1 --warm-up 0.1");
 

@@ -21,7 +21,9 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.PackedPlan;
 import io.github.flashlla.Problems;
+import io.github.flashlla.Sequences;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.jvm.block.BlockLoops;
 import io.github.flashlla.jvm.block.ScalarBlockLoops;
@@ -113,12 +115,62 @@ class JvmPlanTest {
             LlaResult result = new LlaResult(SHAPE, inputs.q(), false);
             String message = assertThrows(InvalidInputException.class, () -> device.forward(inputs, LlaOptions.defaults(), result)).getMessage();
             assertTrue(message.startsWith(name + ": the result's output lies in the memory of q"), message);
+            assertArrayEquals(Problems.normal(SHAPE, 1).q().toFloatArray(), inputs.q().toFloatArray(), "a refusal writes nothing");
             try (KvCache cache = device.kvCache(new KvCacheShape(1, 2, 4, 8, 8, DataType.FLOAT32));
                     DecodePlan plan = cache.decodePlan(2, LlaOptions.defaults())) {
                 Tensor q = Problems.normal(new Random(1), 1, 2, 1, 8);
                 LlaResult step = new LlaResult(plan.shape(), q, false);
                 assertTrue(assertThrows(InvalidInputException.class, () -> plan.decode(q, step)).getMessage().contains("lies in the memory of q"));
+                assertArrayEquals(Problems.normal(new Random(1), 1, 2, 1, 8).toFloatArray(), q.toFloatArray());
             }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"jvm", "reference", "jvm+jvm"})
+    void refusesGradientsInTheMemoryOfWhatItReads(String name) {
+        LlaInputs inputs = Problems.normal(SHAPE, 1);
+        Tensor g = Problems.normal(new Random(2), SHAPE.outputDims());
+        try (Device device = Devices.open(name); LlaPlan plan = device.plan(SHAPE, LlaOptions.defaults().withKeepState(true))) {
+            LlaResult saved = plan.newResult();
+            plan.forward(inputs, saved);
+            Tensor room = Tensor.allocate(DataType.FLOAT32, SHAPE.queryDims());
+            Tensor other = Tensor.allocate(DataType.FLOAT32, SHAPE.queryDims());
+            refuses(plan, inputs, saved, g, new LlaGradients(SHAPE, inputs.q(), room, other), name + ": dq lies in the memory of q,");
+            refuses(plan, inputs, saved, g, new LlaGradients(SHAPE, room, other, inputs.v()), name + ": dv lies in the memory of v,");
+            refuses(plan, inputs, saved, g, new LlaGradients(SHAPE, room, g, other), name + ": dk lies in the memory of the output's gradient,");
+            refuses(plan, inputs, saved, g, new LlaGradients(SHAPE, room, other, room), name + ": dv lies in the memory of dq,");
+            assertArrayEquals(Problems.normal(SHAPE, 1).q().toFloatArray(), inputs.q().toFloatArray());
+            assertArrayEquals(Problems.normal(SHAPE, 1).v().toFloatArray(), inputs.v().toFloatArray());
+            assertArrayEquals(Problems.normal(new Random(2), SHAPE.outputDims()).toFloatArray(), g.toFloatArray());
+            assertArrayEquals(new float[room.toFloatArray().length], room.toFloatArray());
+        }
+    }
+
+    private static void refuses(LlaPlan plan, LlaInputs inputs, LlaResult saved, Tensor g, LlaGradients gradients, String start) {
+        String said = assertThrows(InvalidInputException.class, () -> plan.backward(inputs, saved, g, gradients)).getMessage();
+        assertTrue(said.startsWith(start), said);
+    }
+
+    /** Not even the sequences before the one that is refused. */
+    @Test
+    void aRefusalOfPackedSequencesWritesNothing() {
+        AttentionShape shape = AttentionShape.square(1, 2, 40, 8);
+        LlaInputs inputs = Problems.normal(shape, 1);
+        Sequences sequences = Sequences.ofLengths(10, 30);
+        Tensor ridge = Problems.ridges(shape, 1, 2, 3);
+        ridge.set(39, -1);
+        LlaInputs negative = new LlaInputs(inputs.q(), inputs.k(), inputs.v(), ridge);
+        try (Device device = Devices.open("jvm"); PackedPlan plan = device.packedPlan(shape, LlaOptions.defaults().withKeepState(true))) {
+            LlaResult onto = new LlaResult(shape, inputs.k(), true);
+            String said = assertThrows(InvalidInputException.class, () -> plan.forward(inputs, sequences, onto)).getMessage();
+            assertTrue(said.startsWith("jvm: the result's output lies in the memory of k"), said);
+            Tensor room = Tensor.allocate(DataType.FLOAT32, shape.outputDims());
+            assertThrows(InvalidInputException.class, () -> plan.forward(negative, sequences, new LlaResult(shape, room, true)));
+            LlaGradients gradients = new LlaGradients(shape, room, inputs.k(), Tensor.allocate(DataType.FLOAT32, shape.valueDims()));
+            assertThrows(InvalidInputException.class, () -> plan.backward(inputs, sequences, inputs.q(), gradients));
+            assertArrayEquals(new float[room.toFloatArray().length], room.toFloatArray());
+            assertArrayEquals(Problems.normal(shape, 1).k().toFloatArray(), inputs.k().toFloatArray());
         }
     }
 

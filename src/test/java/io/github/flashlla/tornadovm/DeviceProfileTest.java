@@ -34,6 +34,8 @@ class DeviceProfileTest {
     void ofThisProject() {
         assertTrue(DeviceProfile.of(H200).compilerFlags().orElseThrow().contains("-cl-nv-maxrregcount"));
         assertEquals(Optional.empty(), DeviceProfile.of(POCL).compilerFlags());
+        DeviceInfo old = device("opencl:2", DeviceInfo.Type.CPU, "pthread-skylake-avx512-AMD EPYC", "Portable Computing Language");
+        assertTrue(DeviceProfile.of(old).compilerFlags().orElseThrow().endsWith("contract(fast))__kernel"));
         assertTrue(DeviceProfile.of(H200).kernels(Pass.FORWARD).contains("gpu"));
         assertEquals(900, DeviceProfile.memoryBudget(POCL));
     }

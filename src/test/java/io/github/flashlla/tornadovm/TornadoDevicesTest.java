@@ -16,6 +16,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
@@ -28,7 +32,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 /**
  * The tests of TornadoVM's devices, on every device that is here. Each device has a JVM of its own, started by the same code
- * and with the same flags as for a user, but for HotSpot's compilers; a backend that is not here is a skipped test with its reason. One line sums it up.
+ * and with the same flags as for a user, but for HotSpot's compilers; those of CPUs run beside each other, for their compilers take one core each.
+ * A backend that is not here is a skipped test with its reason. One line sums it up.
  *
  * <p>{@code -Dflashlla.require=opencl,spirv} makes the absence of a backend a failure.
  */
@@ -58,8 +63,15 @@ public class TornadoDevicesTest {
     @TestFactory
     Stream<DynamicNode> everyDevice() {
         Discovery discovery = BackendSurvey.all();
+        Map<String, List<Outcome>> outcomes = new ConcurrentHashMap<>();
+        try (ExecutorService atOnce = Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors());
+                ExecutorService inTurn = Executors.newSingleThreadExecutor()) {
+            for (DeviceInfo device : discovery.devices()) {
+                (device.type() == DeviceInfo.Type.CPU ? atOnce : inTurn).execute(() -> outcomes.put(device.name(), run(device)));
+            }
+        }
         return Stream.concat(
-                discovery.devices().stream().map(device -> dynamicContainer(device.name(), Stream.of(device).flatMap(this::run))),
+                discovery.devices().stream().map(device -> dynamicContainer(device.name(), tests(device.name(), outcomes.get(device.name())))),
                 discovery.absences().stream().map(TornadoDevicesTest::absent));
     }
 
@@ -78,7 +90,7 @@ public class TornadoDevicesTest {
         });
     }
 
-    private Stream<DynamicTest> run(DeviceInfo device) {
+    private List<Outcome> run(DeviceInfo device) {
         List<Outcome> outcomes = new ArrayList<>();
         try {
             Path report = Files.createFile(folder.resolve(device.name().replace(':', '-')));
@@ -93,7 +105,11 @@ public class TornadoDevicesTest {
         } catch (IOException | ClassNotFoundException e) {
             outcomes.add(new Outcome("all tests ran", Outcome.FAILED, e.toString()));
         }
-        RAN.add(device.name() + " (" + counts(outcomes) + ")");
+        return outcomes;
+    }
+
+    private static Stream<DynamicTest> tests(String device, List<Outcome> outcomes) {
+        RAN.add(device + " (" + counts(outcomes) + ")");
         return outcomes.stream().map(outcome -> dynamicTest(outcome.name(), () -> {
             Assumptions.assumeFalse(outcome.status().equals(Outcome.SKIPPED), outcome.message());
             Assertions.assertEquals(Outcome.PASSED, outcome.status(), outcome.message());

@@ -9,38 +9,47 @@ import io.github.flashlla.verify.Verification.Outcome;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 class VerificationTest {
+    private static final int PARTS = 8;
+    private static final int SEED = 7;
+    private static Device device;
+    private static List<List<Outcome>> parts;
+
+    @BeforeAll
+    static void run() {
+        device = Devices.open("jvm");
+        parts = IntStream.range(0, PARTS).mapToObj(part -> Verification.run(device, List.of(), SEED, part, PARTS, _ -> { })).toList();
+    }
+
+    @AfterAll
+    static void close() {
+        device.close();
+    }
 
     /** As JVMs side by side run them: nothing is left out, done twice, or another problem than in one JVM. */
     @Test
     void partsTogetherAreTheWhole() {
-        try (Device device = Devices.open("jvm")) {
-            List<Outcome> whole = Verification.run(device, List.of(), 7, _ -> { });
-            List<Outcome> parts = new ArrayList<>();
-            for (int part = 0; part < 3; part++) {
-                parts.addAll(Verification.run(device, List.of(), 7, part, 3, _ -> { }));
-            }
-            List<String> names = Verification.names(List.of());
-            parts.sort(Comparator.comparingInt(outcome -> names.indexOf(outcome.name())));
-            assertEquals(whole.stream().map(VerificationTest::problem).toList(), parts.stream().map(VerificationTest::problem).toList());
-            assertEquals(names, whole.stream().map(Outcome::name).distinct().toList());
-            assertEquals(List.of(), whole.stream().filter(outcome -> !outcome.ok()).toList());
-        }
+        List<Outcome> whole = Verification.run(device, List.of(), SEED, _ -> { });
+        List<String> names = Verification.names(List.of());
+        List<Outcome> together = parts.stream().flatMap(List::stream).sorted(Comparator.comparingInt(outcome -> names.indexOf(outcome.name()))).toList();
+        assertEquals(whole.stream().map(VerificationTest::problem).toList(), together.stream().map(VerificationTest::problem).toList());
+        assertEquals(names, whole.stream().map(Outcome::name).distinct().toList());
+        assertEquals(List.of(), whole.stream().filter(outcome -> !outcome.ok()).toList());
     }
 
     /** In JVMs of their own all parts begin at once, and each compiles what its cases need. */
     @Test
     void casesOfEqualHeadDimsAreInOnePart() {
         List<String> decodes = new ArrayList<>();
-        try (Device device = Devices.open("jvm")) {
-            for (int part = 0; part < 8; part++) {
-                List<Outcome> outcomes = Verification.run(device, List.of(), 7, part, 8, _ -> { });
-                assertTrue(outcomes.stream().map(Outcome::name).distinct().count() <= 3, outcomes.toString());
-                outcomes.stream().filter(outcome -> outcome.pass().equals("decode")).map(outcome -> outcome.shape().headDim()).distinct()
-                        .map(dim -> "decode " + dim).forEach(decodes::add);
-            }
+        for (List<Outcome> outcomes : parts) {
+            assertTrue(outcomes.stream().map(Outcome::name).distinct().count() <= 3, outcomes.toString());
+            outcomes.stream().filter(outcome -> outcome.pass().equals("decode")).map(outcome -> outcome.shape().headDim()).distinct()
+                    .map(dim -> "decode " + dim).forEach(decodes::add);
         }
         assertEquals(decodes.stream().distinct().toList(), decodes, "two parts compile the same");
     }

@@ -14,6 +14,7 @@ class ExperimentOnDevice {
 
     @Test
     void testTimeRegressionHolds() {
+        TestDevice.assumeQuickCompiler();
         ExperimentRun run = new ExperimentRun("test-time-regression", true, null);
         try (Device device = TestDevice.open(); ExperimentProgress progress = new ExperimentProgress(System.err)) {
             ExperimentRun.Result result = run.run(device, List.of(1L), progress);

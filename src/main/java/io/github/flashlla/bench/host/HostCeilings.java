@@ -25,14 +25,15 @@ public final class HostCeilings {
 
     private HostCeilings() {}
 
-    public static Ceilings measure() {
+    /** @param seconds longest wait for each of the two to settle, beyond what compilation takes */
+    public static Ceilings measure(double seconds) {
         int threads = Runtime.getRuntime().availableProcessors();
-        double flops = best(threads, COMPILED_FLOPS, thread -> fmaFlops());
+        double flops = best(threads, COMPILED_FLOPS, seconds, thread -> fmaFlops());
         try (Arena arena = Arena.ofShared()) {
             long each = Math.min(THREAD_COPY_BYTES, COPY_BYTES / threads);
             MemorySegment from = arena.allocate(threads * each, 64).fill((byte) 1);
             MemorySegment to = arena.allocate(threads * each, 64).fill((byte) 2);
-            double bytes = best(threads, 0,
+            double bytes = best(threads, 0, seconds,
                     thread -> copyBytes(from.asSlice(thread * each, each), to.asSlice(thread * each, each)));
             return new Ceilings(flops / 1e12, bytes / 1e9);
         }
@@ -45,10 +46,11 @@ public final class HostCeilings {
      * @param compiled rate of one thread that only compiled code reaches; a busy machine may take seconds to compile
      * @param work of one thread in one round: how much it did
      */
-    private static double best(int threads, double compiled, IntToDoubleFunction work) {
+    private static double best(int threads, double compiled, double seconds, IntToDoubleFunction work) {
         double best = 0;
         int since = 0;
-        for (int round = 0; round < MAX_ROUNDS && (round < MIN_ROUNDS || since < PATIENCE || best < threads * compiled); round++) {
+        for (int round = 0; round == 0 || round < MAX_ROUNDS && (best < threads * compiled
+                || round * SECONDS < seconds && (round < MIN_ROUNDS || since < PATIENCE)); round++) {
             double rate = together(threads, work);
             since = rate > 1.01 * best ? 0 : since + 1;
             best = Math.max(best, rate);

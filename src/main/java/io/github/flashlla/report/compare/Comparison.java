@@ -50,17 +50,17 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
 
         /** The samples that this clock compares. */
         public long[] samples(Measurement m) {
-            return has(m) ? m.times().kernelNs() : m.times().wallNs();
+            return isKernelTimeOf(m) ? m.times().kernelNs() : m.times().wallNs();
         }
 
-        /** Whether the measurement tells kernel times, and they are what is asked for. */
-        public boolean has(Measurement m) {
+        /** Whether this clock compares kernel times of the measurement. */
+        public boolean isKernelTimeOf(Measurement m) {
             return this == KERNEL && m.times().kernelNs() != null;
         }
 
         /** Median of those samples, in nanoseconds. */
         public double medianNs(Measurement m) {
-            return has(m) ? m.times().kernelMedianNs() : m.times().medianNs();
+            return isKernelTimeOf(m) ? m.times().kernelMedianNs() : m.times().medianNs();
         }
     }
 
@@ -137,8 +137,8 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
             if (!measurement.method().operator().equals(against.method().operator())) {
                 return " (another operator)";
             }
-            if (clock.has(measurement) != clock.has(against)) {
-                return clock.has(measurement) ? " (kernels against wall)" : clock == Clock.KERNEL ? " (wall against kernels)" : "";
+            if (clock.isKernelTimeOf(measurement) != clock.isKernelTimeOf(against)) {
+                return clock.isKernelTimeOf(measurement) ? " (kernels against wall)" : clock == Clock.KERNEL ? " (wall against kernels)" : "";
             }
             double errors = measurement.accuracy().error() / against.accuracy().error();
             return errors >= MANY_ERRORS && Double.isFinite(errors) ? " (" + Numbers.digits(errors) + " times the error)" : "";
@@ -209,7 +209,7 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
         if (clock == Clock.WALL) {
             return "wall time";
         }
-        List<String> without = lines().stream().filter(line -> line.measurement().times() != null && !clock.has(line.measurement()))
+        List<String> without = lines().stream().filter(line -> line.measurement().times() != null && !clock.isKernelTimeOf(line.measurement()))
                 .map(line -> Printable.text(line.series().device())).distinct().toList();
         return "kernel time" + (without.isEmpty() ? "" : "; " + String.join(", ", without)
                 + (without.size() == 1 ? " has no clock of its own and is" : " have no clock of their own and are") + " compared by wall time");

@@ -29,12 +29,12 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 public final class FaultScenarios {
     private FaultScenarios() {}
 
-    /** @param args what to do; device; length and head dim of one head; for some, a count */
+    /** @param args what to do; device; length and head dim of one head, or several head dims between commas, one after the other; for some, a count */
     public static void main(String[] args) {
-        try {
-            AttentionShape shape = AttentionShape.square(1, 1, Integer.parseInt(args[2]), Integer.parseInt(args[3]));
+        try (Device device = Devices.open(args[1])) {
             int count = args.length > 4 ? Integer.parseInt(args[4]) : 0;
-            try (Device device = Devices.open(args[1])) {
+            for (String headDim : args[3].split(",")) {
+                AttentionShape shape = AttentionShape.square(1, 1, Integer.parseInt(args[2]), Integer.parseInt(headDim));
                 switch (args[0]) {
                     case "plan" -> device.plan(shape, LlaOptions.defaults()).close();
                     case "run" -> run(device, shape);
@@ -78,7 +78,7 @@ public final class FaultScenarios {
         LlaBackwardTasks backward = LlaBackwardTasks.of(forward);
         BackwardBuffers buffers = backward.buffers();
         GridScheduler grids = new GridScheduler();
-        TaskGraph graph = new TaskGraph("gradients")
+        TaskGraph graph = new TaskGraph("gradients" + shape.headDim())
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, forward.buffers().keptForBackward())
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, buffers.g(), buffers.dq(), buffers.dk(), buffers.dv(),
                         buffers.dridge());

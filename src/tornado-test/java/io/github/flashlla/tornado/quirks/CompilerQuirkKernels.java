@@ -60,6 +60,15 @@ public final class CompilerQuirkKernels {
         }
     }
 
+    /** a b + c of the first vectors. */
+    public static void productAndSumOfVectors(KernelContext ctx, FloatArray in, FloatArray out) {
+        VectorFloat16 from = new VectorFloat16(in);
+        VectorFloat16 to = new VectorFloat16(out);
+        if (ctx.globalIdx == 0) {
+            to.set(0, Float16.add(Float16.mult(from.get(0), from.get(1)), from.get(2)));
+        }
+    }
+
     public static void choicesInConstructor(KernelContext ctx, FloatArray in, FloatArray out) {
         int i = ctx.globalIdx;
         Float4 one = new Float4(i % 2 == 0 ? plus(in, i) : 0f, i % 3 == 0 ? plus(in, i) : 0f, i % 2 == 1 ? plus(in, i) : 0f, 0f);

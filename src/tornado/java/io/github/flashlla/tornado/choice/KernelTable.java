@@ -58,6 +58,9 @@ public final class KernelTable {
     /** What descriptions add where float16 was asked for and float32 is computed in. */
     public static final String IN_FLOAT32 = " Products are in float32: " + NO_SPANS + ".";
 
+    /** Head dims are multiples of it, in models and in kernels that do not take all. */
+    private static final int DIM_STEP = 16;
+
     /** Devices of this process that {@link #computed} has written its note of: a layer stack makes many plans. */
     private static final Set<String> NOTED = ConcurrentHashMap.newKeySet();
 
@@ -167,7 +170,20 @@ public final class KernelTable {
         return verdicts.stream().filter(verdict -> verdict.refusal().isEmpty()).findFirst().map(Verdict::variant)
                 .orElseThrow(() -> new InvalidInputException(device.info().name() + " (" + device.info().hardware()
                         + ") cannot take " + what + " of " + shape + ": " + reasons(verdicts)
-                        + "; use a smaller head dim, another device, or " + DeviceProfile.otherOrder(device.info(), pass) + "."));
+                        + "; use " + smallerDim(pass, device, shape, options, arranged) + "another device, or "
+                        + DeviceProfile.otherOrder(device.info(), pass) + "."));
+    }
+
+    /** Names the largest head dim below the shape's that a kernel takes, so that none is asked for in vain; "" where none helps. */
+    private static String smallerDim(Pass pass, VariantDevice device, AttentionShape shape, LlaOptions options, Arrangement arranged) {
+        for (int dim = (Math.max(shape.headDim(), shape.valueDim()) - 1) / DIM_STEP * DIM_STEP; dim > 0; dim -= DIM_STEP) {
+            AttentionShape smaller = new AttentionShape(shape.batch(), shape.heads(), shape.kvHeads(), shape.queryLength(), shape.keyLength(),
+                    Math.min(dim, shape.headDim()), Math.min(dim, shape.valueDim()));
+            if (takes(pass, device, smaller, options, arranged)) {
+                return "a smaller head dim, such as " + dim + ", ";
+            }
+        }
+        return "";
     }
 
     private static String reasons(List<Verdict> verdicts) {

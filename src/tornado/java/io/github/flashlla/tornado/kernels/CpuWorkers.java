@@ -42,7 +42,10 @@ public record CpuWorkers(int count, int keepWeights, long sliceFloats) {
     public static CpuWorkers fitting(VariantDevice device, long blocks, long allowed, int keepWeights, IntToLongFunction slice) {
         long wanted = Math.min(blocks, (long) device.computeUnits() * WORKERS_PER_CORE);
         long floats = slice.applyAsLong(keepWeights);
-        long count = Math.max(allowed, SMALL) / (floats * Float.BYTES);
-        return new CpuWorkers((int) Math.clamp(count, 1, wanted), keepWeights, floats);
+        long count = Math.clamp(Math.max(allowed, SMALL) / (floats * Float.BYTES), 1, wanted);
+        if (count < wanted && count > device.computeUnits()) {
+            count -= count % device.computeUnits(); // 7 on two cores keep one of them waiting while the other does the 7th
+        }
+        return new CpuWorkers((int) count, keepWeights, floats);
     }
 }

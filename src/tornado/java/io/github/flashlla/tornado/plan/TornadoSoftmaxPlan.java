@@ -107,7 +107,7 @@ final class TornadoSoftmaxPlan implements LlaPlan {
     public void forward(LlaInputs inputs, LlaResult result) {
         Checks.requireShape(device, shape, "the inputs", inputs.shape());
         Checks.requireShape(device, shape, "the result", result.shape());
-        Checks.requireApart(device, inputs, result);
+        result.requireApart(device, inputs);
         use.run(() -> {
             long start = System.nanoTime();
             FloatArrays.load(inputs.q(), buffers.q());

@@ -15,15 +15,22 @@ import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
 
 /**
- * Compiles kernels with every operation, or the tile kernels of a head dim and a value dim, behind a word those of backward, of float32, or of float32's backward,
- * behind {@code decode} those of so many heads and a head dim; its last line is {@code done}.
+ * Compiles tile kernels and has TornadoVM print their source: of each argument in turn, behind a line that names it. The last line is {@code done}.
  */
 public final class TileSource {
     /** In front of the text of each operation. */
     public static final String TEXT = "//// ";
+    /** In front of an argument whose kernels follow. */
+    public static final String KERNELS = "//// kernels of ";
+    /** The argument for kernels that have every operation, and for the operations' texts behind them. */
+    public static final String OPERATIONS = "operations";
 
     private TileSource() {}
 
+    /**
+     * @param args {@link #OPERATIONS}; {@code forward:D:Dv}, {@code backward:D:Dv}, {@code split:D:Dv} or {@code splitbackward:D:Dv} (float32), the
+     *         kernels of a pass for a head dim and a value dim; {@code decode:H:D}, those of decoding for so many heads that share keys
+     */
     public static void main(String[] args) throws Exception {
         TornadoRuntimeProvider.getTornadoRuntime();
         Optional<String> why = TileOperations.unavailable("cuda:0");
@@ -32,27 +39,36 @@ public final class TileSource {
             System.out.flush();
             Runtime.getRuntime().halt(0);
         }
-        GridScheduler grids = new GridScheduler();
-        TaskGraph graph = args.length == 1 ? TileKernels.allOperations(grids)
-                : args[0].equals("decode") ? TileDecodeProblem.kernels(Integer.parseInt(args[1]), Integer.parseInt(args[2]), grids)
-                : args[0].equals("split") ? new SplitProblem(2, 1, 128, 128, Integer.parseInt(args[1]), Integer.parseInt(args[2]), true, 0.125f, 1e-3f, 64)
-                        .graph("tile", grids)
-                : args[0].equals("splitbackward") ? new SplitBackwardProblem(2, 1, 128, 128, Integer.parseInt(args[1]), Integer.parseInt(args[2]), true,
-                        0.125f, 1e-3f, 64).graph("tile", grids)
-                : args.length == 3 ? new TileBackwardProblem(2, 1, 128, 128, Integer.parseInt(args[1]), Integer.parseInt(args[2]), true, 0.125f, 1e-3f,
-                        64).graph("tile", grids)
-                : new TileProblem(2, 1, 128, 128, Integer.parseInt(args[0]), Integer.parseInt(args[1]), true, 0.125f, 1e-3f, 64)
-                        .graph("tile", grids);
-        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
-            plan.withGridScheduler(grids).withPreCompilation();
-        }
-        for (Method method : args.length == 1 ? Tile.class.getDeclaredMethods() : new Method[0]) {
-            if (method.isAnnotationPresent(CudaC.class)) {
-                System.out.println(TEXT + method.getAnnotation(CudaC.class).value());
+        for (String arg : args) {
+            System.out.println(KERNELS + arg);
+            GridScheduler grids = new GridScheduler();
+            try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph(arg.split(":"), grids).snapshot())) {
+                plan.withGridScheduler(grids).withPreCompilation();
+            }
+            for (Method method : arg.equals(OPERATIONS) ? Tile.class.getDeclaredMethods() : new Method[0]) {
+                if (method.isAnnotationPresent(CudaC.class)) {
+                    System.out.println(TEXT + method.getAnnotation(CudaC.class).value());
+                }
             }
         }
         System.out.println("done");
         System.out.flush();
         Runtime.getRuntime().halt(0);
+    }
+
+    private static TaskGraph graph(String[] words, GridScheduler grids) {
+        if (words[0].equals(OPERATIONS)) {
+            return TileKernels.allOperations(grids);
+        }
+        int first = Integer.parseInt(words[1]);
+        int second = Integer.parseInt(words[2]);
+        return switch (words[0]) {
+            case "forward" -> new TileProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).graph("tile", grids);
+            case "split" -> new SplitProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).graph("tile", grids);
+            case "backward" -> new TileBackwardProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).graph("tile", grids);
+            case "splitbackward" -> new SplitBackwardProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).graph("tile", grids);
+            case "decode" -> TileDecodeProblem.kernels(first, second, grids);
+            default -> throw new IllegalArgumentException(words[0]);
+        };
     }
 }

@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -31,16 +32,27 @@ class TileSourceTest {
     private static final Pattern KERNEL = Pattern.compile("extern \"C\" __global__ void (?:__launch_bounds__\\((\\d+), (\\d+)\\) )?(\\w+)\\(.*?\\}  //  kernel",
             Pattern.DOTALL);
 
-    /** By the arguments of {@link TileSource}: several tests look at the same kernels. */
-    private static final Map<List<String>, String> SOURCES = new HashMap<>();
+    /** What one JVM compiles for all tests: each would spend seconds on TornadoVM's start and on its compiler's first kernels. */
+    private static final List<String> COMPILED = List.of(TileSource.OPERATIONS, "forward:64:64", "forward:96:96", "forward:128:128", "forward:33:120",
+            "split:64:64", "split:128:128", "splitbackward:64:64", "splitbackward:128:128", "backward:64:33", "backward:128:128",
+            "decode:1:64", "decode:3:64", "decode:8:64", "decode:1:128", "decode:4:128", "decode:8:128");
+    private static final Map<String, String> SOURCES = new HashMap<>();
+    private static final Map<String, Built> BUILT = new HashMap<>();
 
     @TempDir
-    private Path folder;
+    private static Path folder;
+
+    /**
+     * What nvcc makes of kernels.
+     *
+     * @param frames bytes of local memory of each kernel, by ptxas
+     */
+    private record Built(String ptx, Path cubin, Map<String, Integer> frames) {}
 
     /** Each operation's text is in the source, with names and numbers in place of arguments. */
     @Test
     void operations() throws Exception {
-        String source = source("operations");
+        String source = source(TileSource.OPERATIONS);
         List<String> texts = source.lines().filter(line -> line.startsWith(TileSource.TEXT)).map(line -> line.substring(TileSource.TEXT.length()))
                 .toList();
         String kernels = source.lines().filter(line -> !line.startsWith(TileSource.TEXT)).collect(Collectors.joining("\n"));
@@ -56,19 +68,19 @@ class TileSourceTest {
     @ParameterizedTest
     @CsvSource({"64, 64, 3", "96, 96, 2", "128, 128, 2", "33, 120, 3"})
     void forward(String headDim, String valueDim, int groups) throws Exception {
-        String source = source(headDim, valueDim);
+        String compiled = "forward:" + headDim + ":" + valueDim;
+        String source = source(compiled);
         assertPlainConditions(source);
-        Map<String, String> kernels = new HashMap<>();
+        Map<String, String> kernels = kernels(source);
         for (MatchResult kernel : KERNEL.matcher(source).results().toList()) {
-            kernels.putIfAbsent(kernel.group(3), kernel.group());
             if (List.of("mean", "solve").contains(kernel.group(3))) {
                 assertEquals("128", kernel.group(1));
                 assertEquals(Integer.toString(groups), kernel.group(2));
             }
         }
-        assertEquals(List.of("list", "mean", "output", "pack", "solve"), kernels.keySet().stream().sorted().toList());
+        assertEquals(List.of("list", "mean", "output", "pack", "solve"), List.copyOf(kernels.keySet()));
         assertTrue(kernels.get("mean").contains("__shared__ __align__(1024) int"));
-        Map<String, Integer> frames = frames(String.join("\n", kernels.values()));
+        Map<String, Integer> frames = built(compiled, kernels).frames();
         for (String kernel : List.of("list", "pack")) {
             assertEquals(0, frames.get(kernel), "stack frame of " + kernel);
         }
@@ -85,20 +97,16 @@ class TileSourceTest {
     @ParameterizedTest
     @CsvSource({"64, 25, 45", "128, 49, 65"})
     void innerLoop(String headDim, int products, int mostFor8Keys) throws Exception {
-        Path file = write(KERNEL.matcher(source(headDim, headDim)).results().filter(kernel -> kernel.group(3).equals("solve")).findFirst()
-                .orElseThrow().group());
-        Path ptx = folder.resolve("kernels.ptx");
-        nvcc("-ptx", "-o", ptx.toString(), file.toString());
-        InnerLoop loop = InnerLoop.ofPtx(Files.readString(ptx)).get("solve");
+        String compiled = "forward:" + headDim + ":" + headDim;
+        Built built = built(compiled, kernels(source(compiled)));
+        InnerLoop loop = InnerLoop.ofPtx(built.ptx()).get("solve");
         int sixteens = (int) loop.count("ex2.approx") / 8;
         assertTrue(sixteens >= 2, "the loop is not unrolled");
         assertEquals(products * sixteens, loop.count("mma.sync"));
         assertEquals(0, loop.count(".local"));
         assertTrue(loop.instructions().size() <= 2 * mostFor8Keys * sixteens, () -> loop.instructions().size() + " instructions");
 
-        Path cubin = folder.resolve("kernels.cubin");
-        nvcc("-cubin", "-o", cubin.toString(), file.toString());
-        InnerLoop machine = InnerLoop.ofSass(sass(cubin)).get("solve");
+        InnerLoop machine = InnerLoop.ofSass(sass(built.cubin())).get("solve");
         assertEquals(products * sixteens, machine.count("HMMA"));
         assertEquals(0, machine.count("LDL") + machine.count("STL"), () -> "spills in " + machine);
         assertTrue(machine.instructions().size() <= 2 * mostFor8Keys * sixteens, () -> machine.instructions().size() + " instructions");
@@ -111,7 +119,7 @@ class TileSourceTest {
     @ParameterizedTest
     @CsvSource({"64, 72, 160", "128, 144, 400"})
     void split(String headDim, int products, int bytes) throws Exception {
-        assertThreeProducts(source("split", headDim, headDim), bytes, Map.of("mean", products, "solve", products, "output", products),
+        assertThreeProducts("split:" + headDim + ":" + headDim, bytes, Map.of("mean", products, "solve", products, "output", products),
                 List.of("factors", "list", "pack"));
     }
 
@@ -124,27 +132,25 @@ class TileSourceTest {
             loops.put("keys", ofKeys);
             loops.put("queries", ofQueries);
         }
-        assertThreeProducts(source("splitbackward", headDim, headDim), bytes, loops, Arrays.asList(others.split(", ")));
+        assertThreeProducts("splitbackward:" + headDim + ":" + headDim, bytes, loops, Arrays.asList(others.split(", ")));
     }
 
     /**
      * Kernels whose loops have so many products for 16 keys and nothing in memory, with stack frames of few bytes outside of them, and others without.
      */
-    private void assertThreeProducts(String source, int bytes, Map<String, Integer> products, List<String> others) throws Exception {
+    private void assertThreeProducts(String compiled, int bytes, Map<String, Integer> products, List<String> others) throws Exception {
+        String source = source(compiled);
         assertPlainConditions(source);
-        Map<String, String> kernels = new HashMap<>();
-        KERNEL.matcher(source).results().filter(kernel -> products.containsKey(kernel.group(3)) || others.contains(kernel.group(3)))
-                .forEach(kernel -> kernels.putIfAbsent(kernel.group(3), kernel.group()));
+        Map<String, String> kernels = kernels(source);
+        kernels.keySet().removeIf(kernel -> !products.containsKey(kernel) && !others.contains(kernel));
         assertFalse(Pattern.compile("\\bad[if]_\\d+\\[l_").matcher(String.join("\n", kernels.values())).find(), "an index of local memory counts bytes");
-        assertEquals(Stream.concat(products.keySet().stream(), others.stream()).sorted().toList(), kernels.keySet().stream().sorted().toList());
-        Path ptx = folder.resolve("kernels.ptx");
-        nvcc("-ptx", "-o", ptx.toString(), write(String.join("\n", kernels.values())).toString());
-        Map<String, Integer> frames = frames(ptx);
+        assertEquals(Stream.concat(products.keySet().stream(), others.stream()).sorted().toList(), List.copyOf(kernels.keySet()));
+        Built built = built(compiled, kernels);
         for (String kernel : kernels.keySet()) {
             int most = products.containsKey(kernel) ? bytes : 0;
-            assertTrue(frames.get(kernel) <= most, () -> "stack frame of " + kernel + ": " + frames.get(kernel));
+            assertTrue(built.frames().get(kernel) <= most, () -> "stack frame of " + kernel + ": " + built.frames().get(kernel));
         }
-        Map<String, InnerLoop> loops = InnerLoop.ofPtx(Files.readString(ptx));
+        Map<String, InnerLoop> loops = InnerLoop.ofPtx(built.ptx());
         products.forEach((String kernel, Integer each) -> {
             InnerLoop loop = loops.get(kernel);
             int sixteens = (int) loop.count("ex2.approx") / 8;
@@ -158,12 +164,12 @@ class TileSourceTest {
     @ParameterizedTest
     @CsvSource({"64, 33, 400", "128, 128, 800"})
     void backward(String headDim, String valueDim, int bytes) throws Exception {
-        String source = source("backward", headDim, valueDim);
+        String compiled = "backward:" + headDim + ":" + valueDim;
+        String source = source(compiled);
         assertPlainConditions(source);
-        Map<String, String> kernels = new HashMap<>();
-        KERNEL.matcher(source).results().forEach(kernel -> kernels.putIfAbsent(kernel.group(3), kernel.group()));
-        assertEquals(List.of("gather", "keys", "largest", "list", "pack", "queries", "solve"), kernels.keySet().stream().sorted().toList());
-        Map<String, Integer> frames = frames(String.join("\n", kernels.values()));
+        Map<String, String> kernels = kernels(source);
+        assertEquals(List.of("gather", "keys", "largest", "list", "pack", "queries", "solve"), List.copyOf(kernels.keySet()));
+        Map<String, Integer> frames = built(compiled, kernels).frames();
         for (String kernel : List.of("largest", "list", "pack")) {
             assertEquals(0, frames.get(kernel), "stack frame of " + kernel);
         }
@@ -176,19 +182,20 @@ class TileSourceTest {
     @ParameterizedTest
     @CsvSource({"1, 64, 16, 32", "3, 64, 16, 32", "8, 64, 32, 64", "1, 128, 32, 64", "4, 128, 32, 64", "8, 128, 64, 128"})
     void decode(String heads, String headDim, int gather, int pass) throws Exception {
-        List<String> kernels = KERNEL.matcher(source("decode", heads, headDim)).results().map(MatchResult::group).distinct().toList();
-        assertEquals(2, kernels.size());
-        int[] products = {gather, pass};
-        for (int i = 0; i < products.length; i++) {
-            assertPlainConditions(kernels.get(i));
-            assertFalse(Pattern.compile("\\w+\\[l_\\d+\\]").matcher(kernels.get(i)).find(), "a byte is taken for an element of a local array");
-            String name = i == 0 ? "gather" : "run";
-            assertEquals(0, frames(kernels.get(i)).get(name), "stack frame of " + kernels.get(i).lines().findFirst().orElse(""));
-            Path ptx = folder.resolve("kernels.ptx");
-            nvcc("-ptx", "-o", ptx.toString(), write(kernels.get(i)).toString());
-            InnerLoop loop = InnerLoop.ofPtx(Files.readString(ptx)).get(name);
-            assertEquals(products[i], loop.count("mma.sync"));
-            assertEquals(0, loop.count(".local"));
+        String compiled = "decode:" + heads + ":" + headDim;
+        Map<String, String> kernels = kernels(source(compiled));
+        Map<String, Integer> products = Map.of("gather", gather, "run", pass);
+        assertEquals(products.keySet(), kernels.keySet());
+        kernels.forEach((name, kernel) -> {
+            assertPlainConditions(kernel);
+            assertFalse(Pattern.compile("\\w+\\[l_\\d+\\]").matcher(kernel).find(), () -> "in " + name + " a byte is taken for an element of a local array");
+        });
+        Built built = built(compiled, kernels);
+        for (String name : products.keySet()) {
+            assertEquals(0, built.frames().get(name), "stack frame of " + name);
+            InnerLoop loop = InnerLoop.ofPtx(built.ptx()).get(name);
+            assertEquals(products.get(name).longValue(), loop.count("mma.sync"), name);
+            assertEquals(0, loop.count(".local"), name);
         }
     }
 
@@ -205,41 +212,53 @@ class TileSourceTest {
                 .ifPresent(line -> fail("a condition may have lost a negation: " + line.strip()));
     }
 
-    private String source(String... args) throws Exception {
-        String known = SOURCES.get(List.of(args));
-        if (known != null) {
-            return known;
+    /** @param compiled an argument of {@link TileSource} */
+    private static String source(String compiled) throws Exception {
+        assertTrue(COMPILED.contains(compiled), () -> compiled + " is not compiled: add it to COMPILED");
+        if (SOURCES.isEmpty()) {
+            String said = new TornadoChild(folder, Backend.CUDA).virtual("GPU").flag("-Dtornado.printKernel=True")
+                    .run(TileSource.class, COMPILED.toArray(String[]::new));
+            assertTrue(said.endsWith("done"), () -> said.lines().reduce("", (a, b) -> b));
+            for (String part : said.substring(said.indexOf(TileSource.KERNELS)).split("(?m)^" + TileSource.KERNELS)) {
+                if (!part.isEmpty()) {
+                    SOURCES.put(part.lines().findFirst().orElseThrow(), part);
+                }
+            }
         }
-        String said = new TornadoChild(folder, Backend.CUDA).virtual("GPU").flag("-Dtornado.printKernel=True").run(TileSource.class, args);
-        assertTrue(said.endsWith("done"), () -> said.lines().reduce("", (a, b) -> b));
-        SOURCES.put(List.of(args), said);
-        return said;
+        return SOURCES.get(compiled);
     }
 
-    /** Bytes of local memory of each kernel, by ptxas; skips the rest of the test without nvcc. */
-    private Map<String, Integer> frames(String source) throws IOException, InterruptedException {
-        return frames(write(source));
+    /** By name; of two tasks that run the same kernel the first one's. */
+    private static Map<String, String> kernels(String source) {
+        Map<String, String> kernels = new TreeMap<>();
+        KERNEL.matcher(source).results().forEach(kernel -> kernels.putIfAbsent(kernel.group(3), kernel.group()));
+        return kernels;
     }
 
-    private Map<String, Integer> frames(Path file) throws IOException, InterruptedException {
-        String said = nvcc("-Xptxas", "-v", "-cubin", "-o", folder.resolve("kernels.cubin").toString(), file.toString());
-        Map<String, Integer> frames = new HashMap<>();
-        Matcher matcher = Pattern.compile("properties for (\\w+)\\s+(\\d+) bytes stack frame").matcher(said);
-        while (matcher.find()) {
-            frames.put(matcher.group(1), Integer.parseInt(matcher.group(2)));
+    /** Skips the rest of the test without nvcc. */
+    private static Built built(String compiled, Map<String, String> kernels) throws Exception {
+        if (!BUILT.containsKey(compiled)) {
+            Path file = folder.resolve(compiled.replace(':', '-') + ".cu");
+            Path ptx = Path.of(file + ".ptx");
+            Path cubin = Path.of(file + ".cubin");
+            Files.writeString(file, "#include <cuda_fp16.h>\n" + String.join("\n", kernels.values()));
+            nvcc("-ptx", "-o", ptx.toString(), file.toString());
+            String said = nvcc("-Xptxas", "-v", "-cubin", "-o", cubin.toString(), ptx.toString());
+            Map<String, Integer> frames = new HashMap<>();
+            Matcher matcher = Pattern.compile("properties for (\\w+)\\s+(\\d+) bytes stack frame").matcher(said);
+            while (matcher.find()) {
+                frames.put(matcher.group(1), Integer.parseInt(matcher.group(2)));
+            }
+            BUILT.put(compiled, new Built(Files.readString(ptx), cubin, frames));
         }
-        return frames;
+        return BUILT.get(compiled);
     }
 
-    private Path write(String source) throws IOException {
-        return Files.writeString(folder.resolve("kernels.cu"), "#include <cuda_fp16.h>\n" + source);
-    }
-
-    private String nvcc(String... arguments) throws IOException, InterruptedException {
+    private static String nvcc(String... arguments) throws IOException, InterruptedException {
         return said("there is no nvcc", Stream.concat(Stream.of("nvcc", "-w", "-arch=sm_90"), Stream.of(arguments)).toArray(String[]::new));
     }
 
-    private String sass(Path cubin) throws IOException, InterruptedException {
+    private static String sass(Path cubin) throws IOException, InterruptedException {
         String[] command = {"cuobjdump", "-sass", cubin.toString()};
         try {
             new ProcessBuilder("cuobjdump", "--version").redirectErrorStream(true).redirectOutput(folder.resolve("log").toFile()).start().waitFor();
@@ -250,7 +269,7 @@ class TileSourceTest {
     }
 
     /** What a program prints; skips the rest of the test where it is not here. */
-    private String said(String missing, String... command) throws IOException, InterruptedException {
+    private static String said(String missing, String... command) throws IOException, InterruptedException {
         Path log = folder.resolve("log");
         int status;
         try {

@@ -124,8 +124,9 @@ public final class CpuBackwardKeys {
 
             for (int member = 0; member < group; member++) {
                 int queryHead = head * group + member;
-                int query0 = Views.queryHead(sizes, Views.Q, queryHead, Sq, D, flags);
-                int gradient0 = Views.queryHead(sizes, Views.G, queryHead, Sq, Dv, flags);
+                int query0 = Views.start(Views.queryHead(sizes, Views.Q, queryHead, Sq, D, flags), flags);
+                int gradient0 = Views.start(Views.queryHead(sizes, Views.G, queryHead, Sq, Dv, flags), flags);
+                int headRow = Views.rowZero(queryHead, Sq, flags);
                 for (int i0 = firstQuery; i0 < endQuery; i0 += TILE) {
                     int row0 = queryHead * Sq + i0;
                     int last = endQuery - 1 - i0;
@@ -133,13 +134,13 @@ public final class CpuBackwardKeys {
                     int m = CpuBlockLoops.pad(queries);
                     count += queries;
                     if ((flags & Masking.PACKED) != 0) {
-                        CpuBlockLoops.multiply(t, ks, scores, m, k, query0 + i0 * queryStride, queryStride, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
+                        CpuBlockLoops.multiply(t, ks, scores, m, k, query0, headRow + i0, queryStride, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
                     } else {
-                        CpuBlockLoops.multiply(t, ks, scores, m, q, query0 + i0 * queryStride, queryStride, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
+                        CpuBlockLoops.multiply(t, ks, scores, m, q, query0, headRow + i0, queryStride, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
                     }
-                    CpuBlockLoops.multiply(t, ks, relative, m, x, row0 * D, D, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
-                    CpuBlockLoops.multiply(t, vs, products, m, g, gradient0 + i0 * gradientStride, gradientStride, last, Dv, CpuBlockLoops.AS_THEY_ARE, centre, 0);
-                    CpuBlockLoops.multiply(t, ks, slopes, m, u, row0 * D, D, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
+                    CpuBlockLoops.multiply(t, ks, relative, m, x, 0, row0, D, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
+                    CpuBlockLoops.multiply(t, vs, products, m, g, gradient0, headRow + i0, gradientStride, last, Dv, CpuBlockLoops.AS_THEY_ARE, centre, 0);
+                    CpuBlockLoops.multiply(t, ks, slopes, m, u, 0, row0, D, last, D, CpuBlockLoops.AS_THEY_ARE, centre, 0);
                     for (int h = 0; h < vectors; h++) {
                         Float16 keys = t.get(places + h);
                         for (int i = 0; i < m; i++) {
@@ -168,17 +169,17 @@ public final class CpuBackwardKeys {
                         }
                     }
                     if ((flags & Masking.PACKED) != 0) {
-                        CpuBlockLoops.accumulate(t, scores, dks, queries, k, query0 + i0 * queryStride, queryStride, D, CpuBlockLoops.AS_THEY_ARE, centre,
+                        CpuBlockLoops.accumulate(t, scores, dks, queries, k, query0, headRow + i0, queryStride, D, CpuBlockLoops.AS_THEY_ARE, centre,
                                 0, 0);
                     } else {
-                        CpuBlockLoops.accumulate(t, scores, dks, queries, q, query0 + i0 * queryStride, queryStride, D, CpuBlockLoops.AS_THEY_ARE, centre,
+                        CpuBlockLoops.accumulate(t, scores, dks, queries, q, query0, headRow + i0, queryStride, D, CpuBlockLoops.AS_THEY_ARE, centre,
                                 0, 0);
                     }
-                    CpuBlockLoops.accumulate(t, relative, dks, queries, u, row0 * D, D, D, CpuBlockLoops.AS_THEY_ARE, centre,
+                    CpuBlockLoops.accumulate(t, relative, dks, queries, u, 0, row0, D, D, CpuBlockLoops.AS_THEY_ARE, centre,
                             0, 0);
-                    CpuBlockLoops.accumulate(t, products, dks, queries, x, row0 * D, D, D, CpuBlockLoops.AS_THEY_ARE, centre,
+                    CpuBlockLoops.accumulate(t, products, dks, queries, x, 0, row0, D, D, CpuBlockLoops.AS_THEY_ARE, centre,
                             0, 0);
-                    CpuBlockLoops.accumulate(t, relative, dvs, queries, g, gradient0 + i0 * gradientStride, gradientStride, Dv, CpuBlockLoops.AS_THEY_ARE, centre,
+                    CpuBlockLoops.accumulate(t, relative, dvs, queries, g, gradient0, headRow + i0, gradientStride, Dv, CpuBlockLoops.AS_THEY_ARE, centre,
                             0, 0);
                 }
             }

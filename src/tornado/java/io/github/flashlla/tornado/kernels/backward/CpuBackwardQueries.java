@@ -144,8 +144,9 @@ public final class CpuBackwardQueries {
             int i0 = (blocks - 1 - n / heads) * ROWS;
             int kvHead = head / group;
             int query0 = Views.queryHead(sizes, Views.Q, head, Sq, D, flags);
-            int key0 = Views.keyHead(sizes, Views.K, kvHead, Sk, D, flags);
-            int value0 = Views.keyHead(sizes, Views.V, kvHead, Sk, Dv, flags);
+            int key0 = Views.start(Views.keyHead(sizes, Views.K, kvHead, Sk, D, flags), flags);
+            int value0 = Views.start(Views.keyHead(sizes, Views.V, kvHead, Sk, Dv, flags), flags);
+            int row0 = Views.rowZero(kvHead, Sk, flags);
             int gradient0 = Views.queryHead(sizes, Views.G, head, Sq, Dv, flags);
             int dq0 = Views.queryHead(sizes, Views.DQ, head, Sq, D, flags);
             int centre0 = kvHead * D;
@@ -210,10 +211,10 @@ public final class CpuBackwardQueries {
                     int gv = products + (keepWeights != 0 ? j0 - keysBegin : 0) * VECTORS;
                     if (usesG > 0) {
                         if ((flags & Masking.PACKED) != 0) {
-                            CpuBlockLoops.multiply(t, gs, gv, m, k, value0 + j0 * valueStride, valueStride, Sk - 1 - j0, Dv,
+                            CpuBlockLoops.multiply(t, gs, gv, m, k, value0, row0 + j0, valueStride, Sk - 1 - j0, Dv,
                                     CpuBlockLoops.AS_THEY_ARE, centre, centre0);
                         } else {
-                            CpuBlockLoops.multiply(t, gs, gv, m, v, value0 + j0 * valueStride, valueStride, Sk - 1 - j0, Dv,
+                            CpuBlockLoops.multiply(t, gs, gv, m, v, value0, row0 + j0, valueStride, Sk - 1 - j0, Dv,
                                     CpuBlockLoops.AS_THEY_ARE, centre, centre0);
                         }
                     }
@@ -222,7 +223,7 @@ public final class CpuBackwardQueries {
                         int third = CpuBlockLoops.is(product, SLOPE);
                         int operand = qs + second * (ys + emits * (xs - ys) - qs) + third * (us - qs);
                         int into = p + second * (tile - p) + third * (slopes - p);
-                        CpuBlockLoops.multiply(t, operand, into, m, k, key0 + j0 * keyStride, keyStride, Sk - 1 - j0, D,
+                        CpuBlockLoops.multiply(t, operand, into, m, k, key0, row0 + j0, keyStride, Sk - 1 - j0, D,
                                 CpuBlockLoops.FROM_CENTRE, centre, centre0);
                     }
                     for (int h = 0; h < vectors; h++) {
@@ -253,7 +254,7 @@ public final class CpuBackwardQueries {
                                 Float16.add(t.get(state + CpuSolve.SUM * VECTORS + h), sum));
                     }
                     if (mode > MEAN) {
-                        CpuBlockLoops.accumulate(t, tile + diagonal * (p - tile), target, keys, k, key0 + j0 * keyStride, keyStride, D,
+                        CpuBlockLoops.accumulate(t, tile + diagonal * (p - tile), target, keys, k, key0, row0 + j0, keyStride, D,
                                 CpuBlockLoops.FROM_CENTRE, centre, centre0, diagonal);
                     }
                 }

@@ -143,8 +143,9 @@ public final class CpuForward {
             int i0 = (blocks - 1 - n / heads) * ROWS;
             int kvHead = head / group;
             int query0 = Views.queryHead(sizes, Views.Q, head, Sq, D, flags);
-            int key0 = Views.keyHead(sizes, Views.K, kvHead, Sk, D, flags);
-            int value0 = Views.keyHead(sizes, Views.V, kvHead, Sk, Dv, flags);
+            int key0 = Views.start(Views.keyHead(sizes, Views.K, kvHead, Sk, D, flags), flags);
+            int value0 = Views.start(Views.keyHead(sizes, Views.V, kvHead, Sk, Dv, flags), flags);
+            int row0 = Views.rowZero(kvHead, Sk, flags);
             int output0 = Views.queryHead(sizes, Views.O, head, Sq, Dv, flags);
             int centre0 = kvHead * D;
             // neither the first nor the last key that a query sees is before that of the query before it
@@ -189,7 +190,7 @@ public final class CpuForward {
                     int p = weights + (keepWeights != 0 ? j0 - keysBegin : 0) * VECTORS;
                     int top = tops + (keepWeights != 0 ? (j0 - keysBegin) / TILE : 0) * VECTORS;
                     for (int product = firstProduct; product <= lastProduct; product++) {
-                        CpuBlockLoops.multiply(t, qs + product * (operand - qs), p + product * (tile - p), m, k, key0 + j0 * keyStride,
+                        CpuBlockLoops.multiply(t, qs + product * (operand - qs), p + product * (tile - p), m, k, key0, row0 + j0,
                                 keyStride, Sk - 1 - j0, D, CpuBlockLoops.FROM_CENTRE, centre, centre0);
                         for (int h = 0; h < vectors; h++) {
                             if (product < RELATIVE) {
@@ -236,18 +237,18 @@ public final class CpuForward {
                     int w = p + lastProduct * (tile - p);
                     int keys = Math.min(m, Sk - j0);
                     if (mode < OUTPUT) {
-                        CpuBlockLoops.accumulate(t, w, target, keys, k, key0 + j0 * keyStride, keyStride, D,
+                        CpuBlockLoops.accumulate(t, w, target, keys, k, key0, row0 + j0, keyStride, D,
                                 CpuBlockLoops.FROM_CENTRE, centre, centre0, jacobi != 0 ? CpuBlockLoops.is(mode, DIAGONAL) : 0);
                         if (along != 0 && mode < DIAGONAL) {
-                            CpuBlockLoops.accumulate(t, tile, aqs, keys, k, key0 + j0 * keyStride, keyStride, D, CpuBlockLoops.FROM_CENTRE,
+                            CpuBlockLoops.accumulate(t, tile, aqs, keys, k, key0, row0 + j0, keyStride, D, CpuBlockLoops.FROM_CENTRE,
                                     centre, centre0, 0);
                         }
                     } else {
                         if ((flags & Masking.PACKED) != 0) {
-                            CpuBlockLoops.accumulate(t, w, target, keys, k, value0 + j0 * valueStride, valueStride, Dv,
+                            CpuBlockLoops.accumulate(t, w, target, keys, k, value0, row0 + j0, valueStride, Dv,
                                     CpuBlockLoops.AS_THEY_ARE, centre, centre0, 0);
                         } else {
-                            CpuBlockLoops.accumulate(t, w, target, keys, v, value0 + j0 * valueStride, valueStride, Dv,
+                            CpuBlockLoops.accumulate(t, w, target, keys, v, value0, row0 + j0, valueStride, Dv,
                                     CpuBlockLoops.AS_THEY_ARE, centre, centre0, 0);
                         }
                     }

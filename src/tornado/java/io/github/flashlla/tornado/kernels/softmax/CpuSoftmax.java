@@ -104,7 +104,7 @@ public final class CpuSoftmax {
 
             for (int j0 = 0; j0 < keysEnd; j0 += TILE) {
                 int m = Math.min(TILE, CpuBlockLoops.pad(keysEnd - j0));
-                CpuBlockLoops.multiply(t, qs, weights, m, k, (key0 + j0) * D, D, Sk - 1 - j0, D, CpuBlockLoops.AS_THEY_ARE, k, 0);
+                CpuBlockLoops.multiply(t, qs, weights, m, k, 0, key0 + j0, D, Sk - 1 - j0, D, CpuBlockLoops.AS_THEY_ARE, k, 0);
                 for (int h = 0; h < vectors; h++) {
                     Float16 oldMax = t.get(state + MAX * VECTORS + h);
                     Float16 max = CpuBlockLoops.scores(t, weights + h, m, factor, state + SEES * VECTORS + h, j0 + m - seenByAll, 0, 0,
@@ -116,7 +116,7 @@ public final class CpuSoftmax {
                     t.set(state + TOTAL * VECTORS + h, Float16.add(Float16.mult(total, shrink), sum));
                     CpuBlockLoops.scale(t, sums + h, Dv, shrink);
                 }
-                CpuBlockLoops.accumulate(t, weights, sums, Math.min(m, Sk - j0), v, (key0 + j0) * Dv, Dv, Dv,
+                CpuBlockLoops.accumulate(t, weights, sums, Math.min(m, Sk - j0), v, 0, key0 + j0, Dv, Dv,
                         CpuBlockLoops.AS_THEY_ARE, v, 0, 0);
             }
 

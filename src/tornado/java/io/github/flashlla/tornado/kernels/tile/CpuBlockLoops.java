@@ -56,19 +56,19 @@ public final class CpuBlockLoops {
      * into_i = a_i . b for i &lt; m, a multiple of 4.
      *
      * @param b a block's vectors, {@code width} rows
-     * @param a rows of {@code width} floats, {@code stride} apart, from {@code start} on; the one {@code last} behind the first stands for
-     *     all behind it
+     * @param a rows of {@code width} floats, {@code stride} apart from {@code start} on, of which row {@code row0} is the first; the one
+     *     {@code last} behind it stands for all behind
      * @param from {@link #FROM_CENTRE} for a_i - centre, a constant
      * @param centre0 where it starts in {@code centre}
      */
-    public static void multiply(VectorFloat16 t, int b, int into, int m, FloatArray a, int start, int stride, int last, int width,
+    public static void multiply(VectorFloat16 t, int b, int into, int m, FloatArray a, int start, int row0, int stride, int last, int width,
             int from, FloatArray centre, int centre0) {
         Float16 zero = Lanes.spread(0f);
         for (int i = 0; i < m; i += 4) {
-            int a0 = start + Math.min(i, last) * stride;
-            int a1 = start + Math.min(i + 1, last) * stride;
-            int a2 = start + Math.min(i + 2, last) * stride;
-            int a3 = start + Math.min(i + 3, last) * stride;
+            int a0 = start + (row0 + Math.min(i, last)) * stride;
+            int a1 = start + (row0 + Math.min(i + 1, last)) * stride;
+            int a2 = start + (row0 + Math.min(i + 2, last)) * stride;
+            int a3 = start + (row0 + Math.min(i + 3, last)) * stride;
             Float16 c00 = zero;
             Float16 c01 = zero;
             Float16 c10 = zero;
@@ -115,11 +115,11 @@ public final class CpuBlockLoops {
      * into_d += sum_i a_id w_i for d &lt; width and i &lt; m.
      *
      * @param w a tile; the row behind the last is read and not used
-     * @param a rows of {@code width} floats, {@code stride} apart, from {@code start} on
+     * @param a rows of {@code width} floats, {@code stride} apart from {@code start} on, of which row {@code row0} is the first
      * @param from {@link #FROM_CENTRE} for a_i - centre, a constant
      * @param squares 1 for the squares of a_id, otherwise 0
      */
-    public static void accumulate(VectorFloat16 t, int w, int into, int m, FloatArray a, int start, int stride, int width, int from,
+    public static void accumulate(VectorFloat16 t, int w, int into, int m, FloatArray a, int start, int row0, int stride, int width, int from,
             FloatArray centre, int centre0, int squares) {
         Float16 zero = Lanes.spread(0f);
         for (int d = 0; d < width; d += 4) {
@@ -148,7 +148,7 @@ public final class CpuBlockLoops {
             Float16 w0 = t.get(w);
             Float16 w1 = t.get(w + 1);
             for (int i = 0; i < m; i++) {
-                int at = start + i * stride;
+                int at = start + (row0 + i) * stride;
                 float a0 = a.get(at + d) - c0;
                 float a1 = a.get(at + d1) - c1;
                 float a2 = a.get(at + d2) - c2;

@@ -64,6 +64,29 @@ public final class Views {
         return at;
     }
 
+    /**
+     * Where row 0 of a head lies to loops that count rows from {@link #rowZero}: a row's place is then a start, which is 0 where tensors are
+     * row-major, and a multiple of the stride. A sum of three numbers a row, the compiler of PoCL does not see through.
+     *
+     * @param head0 where the head's first row lies
+     */
+    public static int start(int head0, int flags) {
+        int at = 0;
+        if ((flags & Masking.STRIDED) != 0) {
+            at = head0;
+        }
+        return at;
+    }
+
+    /** Number of the first row of a head of so many rows, counted from {@link #start}. */
+    public static int rowZero(int head, int rows, int flags) {
+        int row = head * rows;
+        if ((flags & Masking.STRIDED) != 0) {
+            row = 0;
+        }
+        return row;
+    }
+
     /** From one row to the next. */
     public static int rowStride(IntArray sizes, int view, int width, int flags) {
         int stride = width;

@@ -1,6 +1,5 @@
-package io.github.flashlla.spi;
+package io.github.flashlla;
 
-import io.github.flashlla.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Comparator;
