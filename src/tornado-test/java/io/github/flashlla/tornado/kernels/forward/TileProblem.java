@@ -34,6 +34,8 @@ class TileProblem {
     final FloatArray scratch;
     final IntArray sizes = new IntArray(TileState.SIZES);
     final FloatArray settings = new FloatArray(TileState.SETTINGS);
+    /** Warps that have the same 16 rows left over. */
+    int sharing;
 
     TileProblem(int heads, int group, int Sq, int Sk, int D, int Dv, boolean causal, float scale, float tolerance, int most) {
         this.heads = heads;
@@ -42,6 +44,7 @@ class TileProblem {
         this.Sk = Sk;
         this.D = D;
         this.Dv = Dv;
+        sharing = TileSolve.sharing((long) heads * Sq, TileState.dims(D));
         q = new FloatArray(heads * Sq * D);
         k = new FloatArray(heads / group * Sk * D);
         v = new FloatArray(heads / group * Sk * Dv);
@@ -104,7 +107,7 @@ class TileProblem {
         JvmGroup.run(groups(), 128, ctx -> TileForward.mean(ctx, q, packed, ridge, kbar, lse, scratch, sizes, settings, D, dims));
         JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 1));
         JvmGroup.run(groups(), 64, ctx -> TileList.list(ctx, scratch, sizes, dims));
-        JvmGroup.run(TileSolve.SHARING * groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 1, 1));
+        JvmGroup.run(sharing * groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing, 1));
         JvmGroup.run(groups(), 128, ctx -> TileOutput.output(ctx, q, packed, kbar, x, stats, o, scratch, sizes, settings, D, Dv, dims,
                 TileState.dims(Dv)));
     }
@@ -114,7 +117,7 @@ class TileProblem {
         int dims = TileState.dims(D);
         grids.addWorkerGrid(name + ".pack", grid(packed.getSize() / 8, 256));
         for (String task : new String[] {"mean", "solve", "left", "output"}) {
-            grids.addWorkerGrid(name + "." + task, grid((task.equals("left") ? TileSolve.SHARING : 1) * 128 * groups(), 128));
+            grids.addWorkerGrid(name + "." + task, grid((task.equals("left") ? sharing : 1) * 128 * groups(), 128));
         }
         grids.addWorkerGrid(name + ".list", grid(64 * groups(), 64));
         return new TaskGraph(name)
@@ -124,7 +127,7 @@ class TileProblem {
                 .task("mean", TileForward::mean, new KernelContext(), q, packed, ridge, kbar, lse, scratch, sizes, settings, D, dims)
                 .task("solve", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 1)
                 .task("list", TileList::list, new KernelContext(), scratch, sizes, dims)
-                .task("left", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 1, 1)
+                .task("left", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing, 1)
                 .task("output", TileOutput::output, new KernelContext(), q, packed, kbar, x, stats, o, scratch, sizes, settings, D, Dv, dims,
                         TileState.dims(Dv))
                 .transferToHost(DataTransferMode.EVERY_EXECUTION, o, lse, kbar, x, stats);

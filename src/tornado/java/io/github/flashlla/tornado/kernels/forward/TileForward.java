@@ -330,7 +330,7 @@ public final class TileForward {
         float[] yk = new float[2];
         float targetA = TileState.target(bbA, lambdaA, settings.get(TOLERANCE));
         float targetB = TileState.target(bbB, lambdaB, settings.get(TOLERANCE));
-        TileRows.firstDirection(qf, yk, acc, acc2, 1f + betaA, 1f + betaB, alphaA, alphaB, dims,
+        TileRows.direction(qf, yk, acc, kbar, scratch, kbarAt, baseA, baseB, D, dims,
                 rrA <= targetA ? 0f : DIRECTION_LENGTH, rrB <= targetB ? 0f : DIRECTION_LENGTH);
         TileRows.storePairs(scratch, qf, 4 * rows * dims, baseA, baseB, dims, liveA, liveB);
         if (quad == 0) {

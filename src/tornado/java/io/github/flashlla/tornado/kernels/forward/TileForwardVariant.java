@@ -81,6 +81,7 @@ public final class TileForwardVariant implements ForwardVariant {
         int dims = TileState.dims(D);
         int dimsV = TileState.dims(Dv);
         long groups = (long) heads * Math.ceilDiv(s.queryLength(), TileState.BLOCK);
+        int sharing = TileSolve.sharing((long) heads * s.queryLength(), dims);
         tasks.task("lla_pack", TaskAppender.groups(Math.ceilDiv(packedHalves(s) / 8, (long) TileForward.PACK_THREADS), TileForward.PACK_THREADS),
                 g -> g.task("lla_pack", TileForward::pack, new KernelContext(), b.k(), b.v(), b.packed(), sizes, D, Dv,
                         TilePieces.stride(dims), TilePieces.stride(dimsV)));
@@ -92,9 +93,9 @@ public final class TileForwardVariant implements ForwardVariant {
                         dims, 0, 1));
         tasks.task("lla_list", TaskAppender.groups(groups, TileState.BLOCK),
                 g -> g.task("lla_list", TileList::list, new KernelContext(), b.scratch(), sizes, dims));
-        tasks.task("lla_solve_left", TaskAppender.groups(TileSolve.SHARING * groups, TileState.THREADS),
+        tasks.task("lla_solve_left", TaskAppender.groups(sharing * groups, TileState.THREADS),
                 g -> g.task("lla_solve_left", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.x(), b.scratch(), sizes, settings,
-                        D, dims, 1, 1));
+                        D, dims, sharing, 1));
         tasks.task("lla_forward", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_forward", TileOutput::output, new KernelContext(), b.q(), b.packed(), b.kbar(), b.x(), b.stats(), b.o(), b.scratch(),
                         sizes, settings, D, Dv, dims, dimsV));

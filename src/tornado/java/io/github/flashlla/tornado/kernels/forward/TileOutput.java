@@ -116,17 +116,10 @@ public final class TileOutput {
             }
             Tile.commit();
             // all of x at once, before anything is written
-            float firstA = scratch.get(numbers + NUMBERS * atA + TileState.FIRST);
-            float firstB = scratch.get(numbers + NUMBERS * atB + TileState.FIRST);
-            float countA = scratch.get(numbers + NUMBERS * atA + COUNT);
-            float countB = scratch.get(numbers + NUMBERS * atB + COUNT);
-            TileRows.loadSolution(all, x, scratch, xAt, D == dims ? 1 : 0, baseA, baseB, qf, firstA, firstB, countA, countB, dims);
+            TileRows.loadSolution(all, x, scratch, xAt, D == dims ? 1 : 0, baseA, baseB, dims);
             if (round == 0) {
                 float xxA = 0f;
                 float xxB = 0f;
-                if (D == dims) {
-                    TileRows.storeAll(x, 0, baseA, baseB, all, dims, countA > 0f ? 0 : liveA, countB > 0f ? 0 : liveB);
-                }
                 for (int n = 0; n < dims / 8; n++) {
                     int column = TileRows.column(n, quad);
                     for (int h = 0; h < 2; h++) {

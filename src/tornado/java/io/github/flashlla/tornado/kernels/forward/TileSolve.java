@@ -6,6 +6,7 @@ import static io.github.flashlla.tornado.kernels.tile.TilePieces.UNSHIFT;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.quadSum;
 import static io.github.flashlla.tornado.kernels.tile.TileState.BLOCK;
 import static io.github.flashlla.tornado.kernels.tile.TileState.COUNT;
+import static io.github.flashlla.tornado.kernels.tile.TileState.FIRST;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LARGEST;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LENGTH;
 import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
@@ -39,21 +40,31 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p>Almost every block of 64 rows holds a slow one, so a block ends when under {@value #STAY} of its rows go on. {@link TileList} lists
  * those left over, and the same kernel runs again over the list. The longest of few groups decides how long that takes, so there
- * {@value #SHARING} warps have the same 16 rows, each a part of the keys; the first of them adds up and does what comes between sweeps.
+ * two {@linkplain #sharing warps} may have the same 16 rows, each half of the keys; the first adds up and does what comes between sweeps.
  *
- * <p>x starts as {@link TileState#FIRST} times q, which no one has written. r stays in local memory, but for rows left over.
+ * <p>x starts as {@link TileState#FIRST} times q, which no one has written. r stays in local memory, but where warps share keys.
  */
 public final class TileSolve {
     /** From a row's iteration of this number on its directions are not kept orthogonal to q. */
     static final int RESTART = 8;
     /** Rows of a block that must go on for it to go on. */
     static final int STAY = 48;
-    /** Warps that share the keys of 16 rows left over: so many times as many groups. */
-    public static final int SHARING = 2;
+    /** Rows of all heads up to which few groups of rows left over decide how long these take, where a row's numbers take long, too. */
+    private static final long FEW_ROWS = 1 << 17;
     static final float FINITE = 1e30f;
     static final float SHORTER = 1 / 64f;
 
     private TileSolve() {}
+
+    /**
+     * Warps that have the same 16 rows left over, 1 or 2: two where few groups decide. Where there are many, what comes between sweeps costs
+     * more with half of the warps idle.
+     *
+     * @param rows of all heads
+     */
+    public static int sharing(long rows, int dims) {
+        return dims <= 64 || rows <= FEW_ROWS ? 2 : 1;
+    }
 
     /**
      * One group of {@value TileState#THREADS} for each {@value TileState#BLOCK} rows of a head, the longest first.
@@ -64,20 +75,20 @@ public final class TileSolve {
      * @param kbar (B,H,Sq,D)
      * @param x out (B,H,Sq,D), with {@code own}
      * @param scratch as {@link TileState} has it
-     * @param listed 1 for the rows of the list, with {@value #SHARING} times as many groups; 0 for all
+     * @param listed 0 for all rows; {@link #sharing} for those of the list, with so many times as many groups
      * @param own 1 if x is written to the result {@code x} itself where D is dims, as forward wants it; 0 if it stays in scratch
      */
     public static void solve(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray kbar, FloatArray x, FloatArray scratch,
             IntArray sizes, FloatArray settings, int D, int dims, int listed, int own) {
         Tile.launchBounds(THREADS, dims <= 64 ? 3 : 2);
-        int parts = listed != 0 ? SHARING : 1; // warps that have the same rows
+        int parts = Math.max(1, listed); // warps that have the same rows
         int blockRows = BLOCK / parts;
         int stride = dims <= 64 ? 64 : 128;
-        int keys = listed != 0 ? 64 : TileState.keys(dims);
-        int residuals = listed != 0 ? 0 : BLOCK * dims;
+        int keys = parts > 1 ? 64 : TileState.keys(dims);
+        int residuals = parts > 1 ? 0 : BLOCK * dims;
         int[] tile = ctx.allocateIntLocalArray(keys * stride + residuals); // two tiles, and r
-        float[] numbersOfRows = ctx.allocateFloatLocalArray(listed != 0 ? 2 * THREADS : 1);
-        int[] directions = ctx.allocateIntLocalArray(listed != 0 ? blockRows * (dims / 2 + 4) : 1);
+        float[] numbersOfRows = ctx.allocateFloatLocalArray(parts > 1 ? 2 * THREADS : 1);
+        int[] directions = ctx.allocateIntLocalArray(parts > 1 ? blockRows * (dims / 2 + 4) : 1);
         Tile.align(tile, 1024);
         int base = Tile.address(tile);
         int pieceBytes = 32 * stride;
@@ -160,7 +171,7 @@ public final class TileSolve {
             TileRows.loadAll(r, scratch, 0, startA, startB, dims);
             TileRows.dot(ry, r, y, dims);
             int rAt = base + 2 * tileBytes + 16 * tid; // of this thread's r
-            if (listed == 0) {
+            if (parts == 1) {
                 TileRows.storeLocal(tile, rAt, 16 * THREADS, r, dims);
             }
             int goesOnA = goesOn(scratch, numbers + NUMBERS * atA, most) * liveA;
@@ -181,7 +192,7 @@ public final class TileSolve {
                     Tile.await(0);
                     ctx.localBarrier();
                     int next = t + 1 < tiles ? t + 1 : 0; // behind the last one the next sweep's first
-                    if (listed == 0 || next != 0) {
+                    if (parts == 1 || next != 0) {
                         TilePieces.copyTile(tile, base + buffer, packed, from + next * keys * stride, tid, keys, stride);
                     }
                     buffer = tileBytes - buffer;
@@ -206,7 +217,7 @@ public final class TileSolve {
                 }
                 int sumsAt = base + 64 * dims * part + 16 * lane;
                 int directionsAt = 32 * part * (dims / 4 + 2) + lane;
-                if (listed != 0) {
+                if (parts > 1) {
                     ctx.localBarrier(); // sums go where the last tile was
                     if (share != 0) {
                         TileRows.storeLocal(tile, sumsAt, 512, acc, dims);
@@ -272,7 +283,7 @@ public final class TileSolve {
                     for (int n = 0; n < dims / 8; n++) {
                         int at = 4 * (n & 1);
                         if (at == 0) {
-                            if (listed == 0) {
+                            if (parts == 1) {
                                 Tile.loadLocal4(r, 4 * n, tile, rAt + 16 * THREADS * n);
                                 Tile.loadLocal4(r, 4 * n + 4, tile, rAt + 16 * THREADS * (n + 1));
                             } else {
@@ -296,10 +307,10 @@ public final class TileSolve {
                     }
                     float beforeA = scratch.get(numbersA + COUNT);
                     float beforeB = scratch.get(numbersB + COUNT);
-                    float firstA = scratch.get(numbersA + TileState.FIRST);
-                    float firstB = scratch.get(numbersB + TileState.FIRST);
                     // before anything is written
-                    TileRows.loadSolution(acc, x, scratch, xAt, inPlace, baseA, baseB, qf, firstA, firstB, beforeA, beforeB, dims);
+                    TileRows.multiple(acc, qf, scratch.get(numbersA + FIRST), scratch.get(numbersB + FIRST), dims);
+                    TileRows.loadSolution(acc, 0, x, scratch, xAt, inPlace, baseA, beforeA, dims);
+                    TileRows.loadSolution(acc, 2, x, scratch, xAt, inPlace, baseB, beforeB, dims);
                     int countA = (int) beforeA + goesOnA;
                     int countB = (int) beforeB + goesOnB;
                     float lengthA = scratch.get(numbersA + LENGTH) * (fineA != 0 ? 1f : SHORTER);
@@ -311,12 +322,8 @@ public final class TileSolve {
                     float largestA = scratch.get(numbersA + LARGEST);
                     float largestB = scratch.get(numbersB + LARGEST);
                     TileRows.subtract(acc, y, -alphaA, -alphaB, dims);
-                    if (inPlace != 0) {
-                        TileRows.storeAll(x, 0, baseA, baseB, acc, dims, goesOnA, goesOnB);
-                    } else {
-                        TileRows.storeAll(scratch, xAt, baseA, baseB, acc, dims, goesOnA, goesOnB);
-                    }
-                    if (listed == 0) {
+                    TileRows.storeSolution(x, scratch, xAt, inPlace, baseA, baseB, acc, dims, goesOnA, goesOnB);
+                    if (parts == 1) {
                         TileRows.storeLocal(tile, rAt, 16 * THREADS, r, dims);
                     } else {
                         TileRows.storeAll(scratch, 0, baseA, baseB, r, dims, goesOnA, goesOnB);
@@ -351,7 +358,7 @@ public final class TileSolve {
                     yk[0] = -yk[0];
                     yk[1] = -yk[1];
                 }
-                if (listed != 0) {
+                if (parts > 1) {
                     if (share == 0) {
                         for (int i = 0; i < dims / 4; i++) {
                             directions[directionsAt + 32 * i] = y[i];
@@ -384,6 +391,12 @@ public final class TileSolve {
                 }
             }
             if (listed == 0) {
+                float countA = scratch.get(numbers + NUMBERS * atA + COUNT);
+                float countB = scratch.get(numbers + NUMBERS * atB + COUNT);
+                if (Tile.any(Math.min(countA, countB) > 0f ? 0 : 1) != 0) { // rows that took no iteration
+                    TileRows.multiple(acc, qf, scratch.get(numbers + NUMBERS * atA + FIRST), scratch.get(numbers + NUMBERS * atB + FIRST), dims);
+                    TileRows.storeSolution(x, scratch, xAt, inPlace, startA, startB, acc, dims, countA > 0f ? 0 : liveA, countB > 0f ? 0 : liveB);
+                }
                 TileRows.loadLocal(r, tile, rAt, 16 * THREADS, dims);
                 TileRows.storeAll(scratch, 0, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), r, dims, goesOnA, goesOnB);
                 TileRows.storePairs(scratch, y, yAt, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), dims, goesOnA, goesOnB);

@@ -57,28 +57,46 @@ public final class TileRows {
         }
     }
 
-    /**
-     * x of two rows, where it is kept or, before a row's first iteration, so many times q; without a branch, so that what is read has no
-     * wait of its own.
-     *
-     * @param x the result itself
-     * @param xAt where scratch has x, if its rows are padded or it stays there
-     * @param countA iterations of row A
-     */
-    public static void loadSolution(float[] to, FloatArray x, FloatArray scratch, int xAt, int own, int baseA, int baseB, int[] q, float firstA, float firstB,
-            float countA, float countB, int dims) {
+    /** {@link #loadAll} of x: the result itself, with {@code own}, or what scratch has of it. */
+    public static void loadSolution(float[] to, FloatArray x, FloatArray scratch, int xAt, int own, int baseA, int baseB, int dims) {
         if (own != 0) {
             loadAll(to, x, 0, baseA, baseB, dims);
         } else {
             loadAll(to, scratch, xAt, baseA, baseB, dims);
         }
+    }
+
+    /** The same of a row of {@code times} above 0 alone, A's numbers with {@code which} 0 and B's with 2. */
+    public static void loadSolution(float[] to, int which, FloatArray x, FloatArray scratch, int xAt, int own, int base, float times, int dims) {
+        if (times > 0f) {
+            for (int m = 0; m < dims / 16; m++) {
+                if (own != 0) {
+                    Tile.load4(to, 8 * m + which, x, base + 16 * m);
+                } else {
+                    Tile.load4(to, 8 * m + which, scratch, xAt + base + 16 * m);
+                }
+            }
+        }
+    }
+
+    /** {@link #storeAll} of x, to where {@link #loadSolution} reads it. */
+    public static void storeSolution(FloatArray x, FloatArray scratch, int xAt, int own, int baseA, int baseB, float[] from, int dims, int liveA, int liveB) {
+        if (own != 0) {
+            storeAll(x, 0, baseA, baseB, from, dims, liveA, liveB);
+        } else {
+            storeAll(scratch, xAt, baseA, baseB, from, dims, liveA, liveB);
+        }
+    }
+
+    /** d = (fA, fB) y. */
+    public static void multiple(float[] d, int[] y, float fA, float fB, int dims) {
         for (int n = 0; n < dims / 8; n++) {
-            int pairA = q[4 * (n >> 1) + 2 * (n & 1)];
-            int pairB = q[4 * (n >> 1) + 2 * (n & 1) + 1];
-            to[4 * n] = countA > 0f ? to[4 * n] : firstA * Tile.low(pairA);
-            to[4 * n + 1] = countA > 0f ? to[4 * n + 1] : firstA * Tile.high(pairA);
-            to[4 * n + 2] = countB > 0f ? to[4 * n + 2] : firstB * Tile.low(pairB);
-            to[4 * n + 3] = countB > 0f ? to[4 * n + 3] : firstB * Tile.high(pairB);
+            int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
+            int pairB = y[4 * (n >> 1) + 2 * (n & 1) + 1];
+            d[4 * n] = fA * Tile.low(pairA);
+            d[4 * n + 1] = fA * Tile.high(pairA);
+            d[4 * n + 2] = fB * Tile.low(pairB);
+            d[4 * n + 3] = fB * Tile.high(pairB);
         }
     }
 
@@ -198,33 +216,7 @@ public final class TileRows {
         y[4 * (n >> 1) + 2 * (n & 1) + 1] = Tile.half2(d[4 * n + 2] * scaleB, d[4 * n + 3] * scaleB);
     }
 
-    /**
-     * The first direction, y = d at these lengths, and yk = -y.kbar of what was rounded. kbar is made again of what is in registers:
-     * kbar = d + f q + g A q, with q in y and A q in e.
-     */
-    public static void firstDirection(int[] y, float[] yk, float[] d, float[] e, float fA, float fB, float gA, float gB, int dims, float lengthA, float lengthB) {
-        float scaleA = directionScale(d, 0, dims, lengthA);
-        float scaleB = directionScale(d, 2, dims, lengthB);
-        float[] q = new float[4];
-        float ykA = 0f;
-        float ykB = 0f;
-        for (int n = 0; n < dims / 8; n++) {
-            int at = 4 * (n >> 1) + 2 * (n & 1);
-            q[0] = Tile.low(y[at]);
-            q[1] = Tile.high(y[at]);
-            q[2] = Tile.low(y[at + 1]);
-            q[3] = Tile.high(y[at + 1]);
-            round(y, n, d, scaleA, scaleB);
-            ykA += Tile.low(y[at]) * (d[4 * n] + fA * q[0] + gA * e[4 * n]);
-            ykA += Tile.high(y[at]) * (d[4 * n + 1] + fA * q[1] + gA * e[4 * n + 1]);
-            ykB += Tile.low(y[at + 1]) * (d[4 * n + 2] + fB * q[2] + gB * e[4 * n + 2]);
-            ykB += Tile.high(y[at + 1]) * (d[4 * n + 3] + fB * q[3] + gB * e[4 * n + 3]);
-        }
-        yk[0] = -quadSum(ykA);
-        yk[1] = -quadSum(ykB);
-    }
-
-    /** As above but for kbar, which is read; and yk = -y.kbar of what was rounded. */
+    /** The same; and yk = -y.kbar of what was rounded. */
     public static void direction(int[] y, float[] yk, float[] d, FloatArray kbar, FloatArray scratch, int kbarAt, int baseA, int baseB, int D, int dims, float lengthA,
             float lengthB) {
         float scaleA = directionScale(d, 0, dims, lengthA);
