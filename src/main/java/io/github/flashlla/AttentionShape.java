@@ -17,6 +17,7 @@ public record AttentionShape(
         int batch, int heads, int kvHeads, int queryLength, int keyLength, int headDim, int valueDim)
         implements Serializable {
 
+    /** Largest head and value dim. */
     public static final int MAX_DIM = 256;
 
     /** No memory holds as many; products of sizes stay far within a long. */

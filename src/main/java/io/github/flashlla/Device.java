@@ -10,6 +10,7 @@ import java.util.Optional;
  */
 public interface Device extends AutoCloseable {
 
+    /** Its name, its hardware, and what it can compute in. */
     DeviceInfo info();
 
     /**

@@ -15,6 +15,7 @@ public interface DeviceProvider {
      */
     List<String> backends();
 
+    /** Its devices that can be opened here, and its backends without any; throws nothing for what this machine lacks. */
     Discovery discover();
 
     /**

@@ -100,6 +100,11 @@ public record LlaInputs(Tensor q, Tensor k, Tensor v, Tensor ridge) {
         return new LlaInputs(q, k, v, newRidge);
     }
 
+    /**
+     * B, H, Hkv, Sq, Sk, D and Dv of these tensors.
+     *
+     * @throws InvalidInputException if H is no multiple of Hkv, or a size is none that {@link AttentionShape} takes
+     */
     public AttentionShape shape() {
         return new AttentionShape(toInt(q.dim(0)), toInt(q.dim(1)), toInt(k.dim(1)), toInt(q.dim(2)),
                 toInt(k.dim(2)), toInt(q.dim(3)), toInt(v.dim(3)));

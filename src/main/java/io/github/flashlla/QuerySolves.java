@@ -45,7 +45,7 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
         return shape;
     }
 
-    /** Conjugate-gradient iterations until a query was solved or the cap was met; 0 for a direct solve. */
+    /** Conjugate-gradient iterations of each query until it was solved or the cap was met; 0 for a direct solve, -1 until a run has written it. */
     public int[] iterations() {
         return iterations;
     }
@@ -68,6 +68,7 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
         return checkedRows;
     }
 
+    /** For devices. */
     public void setCheckedRows(int rows) {
         this.checkedRows = rows;
     }
@@ -77,6 +78,7 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
         return recomputedRows;
     }
 
+    /** For devices. */
     public void setRecomputedRows(int rows) {
         this.recomputedRows = rows;
     }
@@ -100,6 +102,7 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
         return timing;
     }
 
+    /** For devices. */
     public void setTiming(Timing newTiming) {
         this.timing = newTiming;
     }
@@ -112,6 +115,7 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
         return pairIterations;
     }
 
+    /** For devices. */
     public void setPairIterations(long newPairIterations) {
         this.pairIterations = newPairIterations;
     }
@@ -152,14 +156,17 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
         return worst;
     }
 
+    /** The most {@link #iterations()} of any query. */
     public int maxIterations() {
         return Arrays.stream(iterations).max().orElse(0);
     }
 
+    /** The fewest {@link #iterations()} of any query. */
     public int minIterations() {
         return Arrays.stream(iterations).min().orElse(0);
     }
 
+    /** The mean {@link #iterations()} of a query. */
     public double meanIterations() {
         return Arrays.stream(iterations).average().orElse(0);
     }

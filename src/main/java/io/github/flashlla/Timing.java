@@ -13,6 +13,7 @@ import java.io.Serializable;
  */
 public record Timing(long wallNanos, long kernelNanos, long copyInNanos, long copyOutNanos, long compileNanos)
         implements Serializable {
+    /** Nothing was measured. */
     public static final Timing NONE = new Timing(-1, -1, -1, -1, -1);
 
     /** A device that computes where the data is: wall time only. */

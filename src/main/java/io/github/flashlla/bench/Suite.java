@@ -41,15 +41,6 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
         }
     }
 
-    /** The same on other devices. */
-    public Suite withDevices(List<String> newDevices) {
-        return new Suite(name, newDevices, tasks, protocol);
-    }
-
-    public Suite withProtocol(Protocol newProtocol) {
-        return new Suite(name, devices, tasks, newProtocol);
-    }
-
     private static String stem(Path file) {
         return file.getFileName().toString().replaceFirst("\\.[^.]*$", "");
     }

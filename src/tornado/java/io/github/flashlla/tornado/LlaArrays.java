@@ -74,7 +74,11 @@ public final class LlaArrays {
                 o.rowsFirst(shape.queryLength(), shape.heads(), shape.valueDim()), sequences);
     }
 
-    /** Tensors that lie in the same arrays as strides say; null for row-major. What is written must fill its array. */
+    /**
+     * Tensors that lie in the same arrays as strides say, in elements; null for row-major.
+     *
+     * @param ofQ of q (B,H,Sq,D); likewise of k (B,Hkv,Sk,D), v (B,Hkv,Sk,Dv) and o (B,H,Sq,Dv), which must fill its array
+     */
     public LlaArrays withStrides(Strides ofQ, Strides ofK, Strides ofV, Strides ofO) {
         return new LlaArrays(new ArrayView(q.stored(), ofQ), new ArrayView(k.stored(), ofK), new ArrayView(v.stored(), ofV), ridge,
                 new ArrayView(o.stored(), ofO), sequences);

@@ -11,6 +11,7 @@ import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaGradients;
+import io.github.flashlla.LlaInputs.Strides;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
@@ -269,8 +270,14 @@ class ViewsOnDevice {
     }
 
     private static LlaArrays rows(LlaInputs inputs, FloatArray o) {
-        LlaArrays arrays = LlaArrays.of(array(inputs.q()), array(inputs.k()), array(inputs.v()), o);
-        return arrays.rowsFirst(inputs.shape());
+        AttentionShape s = inputs.shape();
+        return LlaArrays.of(array(inputs.q()), array(inputs.k()), array(inputs.v()), o).withStrides(rows(s.queryLength(), s.heads(), s.headDim()),
+                rows(s.keyLength(), s.kvHeads(), s.headDim()), rows(s.keyLength(), s.kvHeads(), s.valueDim()), rows(s.queryLength(), s.heads(), s.valueDim()));
+    }
+
+    /** What {@link LlaArrays#rowsFirst} gives to (B,S,H,D). */
+    private static Strides rows(int length, int heads, int dim) {
+        return new Strides(0, (long) length * heads * dim, dim, (long) heads * dim);
     }
 
     private static BothPasses passes(AttentionShape shape, LlaOptions options, LlaArrays arrays, Tensor g, FloatArray[] out) {

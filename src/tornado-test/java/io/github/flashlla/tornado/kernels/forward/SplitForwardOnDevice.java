@@ -59,7 +59,7 @@ class SplitForwardOnDevice {
         problemCase.check(problem);
     }
 
-    /** Plans of shapes that fit no tile, and the gradients of the scalar kernels from the state that these kernels keep. */
+    /** Plans of shapes that fit no tile, and gradients from the state that these kernels keep, which have kernels of three products, too. */
     @ParameterizedTest
     @CsvSource({"2, 4, 2, 130, 67, 32, 64, true", "1, 3, 3, 70, 129, 64, 36, false", "1, 2, 1, 70, 90, 128, 128, true"})
     void plans(int batch, int heads, int kvHeads, int queries, int keys, int dim, int valueDim, boolean causal) {

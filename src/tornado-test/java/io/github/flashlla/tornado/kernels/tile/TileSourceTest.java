@@ -132,7 +132,10 @@ class TileSourceTest {
             loops.put("keys", ofKeys);
             loops.put("queries", ofQueries);
         }
-        assertThreeProducts("splitbackward:" + headDim + ":" + headDim, bytes, loops, Arrays.asList(others.split(", ")));
+        String name = "splitbackward:" + headDim + ":" + headDim;
+        assertThreeProducts(name, bytes, loops, Arrays.asList(others.split(", ")));
+        KERNEL.matcher(source(name)).results().filter(kernel -> kernel.group(3).equals("largest"))
+                .forEach(kernel -> assertTrue(kernel.group().contains("__syncthreads()"), "what is behind a loop is left out"));
     }
 
     /**

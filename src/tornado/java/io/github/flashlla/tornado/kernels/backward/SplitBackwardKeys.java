@@ -25,7 +25,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * </pre>
  *
  * <p>A warp has 16 keys, and their values, in registers; tiles are of 16 queries: q, -x, u and g, and of each query the four numbers of
- * {@link SplitBackward#packRows}. One sum serves all three parts of dk, so their weights have one unit.
+ * {@link SplitBackward#packRows}. Weights are about as large whatever q, x and u are, for where a query sees many keys, and another has a long
+ * x, one unit for all would leave some too few digits; sums of 16 queries are brought to dk's.
  */
 public final class SplitBackwardKeys {
     /** Queries of a tile. */
@@ -34,9 +35,9 @@ public final class SplitBackwardKeys {
     private static final int HALF = 2048;
     /** From first halves of q and x in a tile to those of u and g. */
     private static final int GRADIENTS = 8192;
-    /** log2 of how large a weight is where p, e and h are about 1. */
+    /** How large a weight is where p, e and h are about 1. */
     private static final float TYPICAL_WEIGHT = 256f;
-    /** G where products of numbers up to 1024 are 64 of about 100 each. */
+    /** G as its products are: 64, of numbers up to 1024, of 90 each. */
     private static final float TYPICAL_PRODUCT = 0x1p19f;
 
     private SplitBackwardKeys() {}
@@ -88,9 +89,7 @@ public final class SplitBackwardKeys {
         float factorX = SplitBackward.directionFactor(scratch, heads, kvHeads, kvHead, Sq);
         float unit = SplitBackward.gradientUnit(scratch, heads, kvHeads, kvHead, Sq);
         float c = scale * LOG2E / (factorQ * factor);
-        // weights of u, x and q for dk times this: none is far from the others' unit
-        float times = TYPICAL_WEIGHT * Math.min(Math.min(unit / factor, factorX * (unit / TYPICAL_PRODUCT)),
-                factorQ * (unit / TYPICAL_PRODUCT) / Math.abs(scale));
+        float typical = TYPICAL_PRODUCT / unit; // of G
 
         int[] kf = new int[DIMS / 2];
         int[] vf = new int[DIMS / 2];
@@ -115,11 +114,15 @@ public final class SplitBackwardKeys {
         int each = tiles - begin;
         int most = group * each;
         int again = 1;
+        float weight = TYPICAL_WEIGHT;
         for (int round = 0; round < SplitBackward.ROUNDS && again != 0; round++) {
-            float ce = times * factor / unit / (factorX * factor); // u is unit / factor times too large
-            float ch = times / factorX / unit;
-            float cs = times * scale / factorQ;
-            float csProduct = cs / (factorX * factor) / unit;
+            float ce = weight / (factorX * factor);
+            float ch = weight / TYPICAL_PRODUCT;
+            float cs = weight / typical;
+            float csProduct = ce / TYPICAL_PRODUCT;
+            float backU = factor / unit / weight;
+            float backX = typical / weight / factorX;
+            float backQ = scale * typical / weight / factorQ;
             for (int i = 0; i < DIMS / 2; i++) {
                 accK[i] = 0f;
                 accV[i] = 0f;
@@ -148,33 +151,31 @@ public final class SplitBackwardKeys {
                 int whole = first + 15 - query < ahead ? 1 : 0;
                 if (whole != 0) {
                     piece(accK, accV, s, e, h, part, column, we, wh, ws, kf, vf, b, tile, scoreAt + buffer, sumAt + buffer, columns, c, ce, ch, cs,
-                            csProduct, 0, EVERY_KEY);
+                            csProduct, backU, backX, backQ, 0, EVERY_KEY);
                 }
                 int hidden = first - query - 15 >= ahead ? 1 : 0;
                 int pieces = whole + hidden > 0 ? 0 : 1;
                 for (int j = 0; j < pieces; j++) {
                     piece(accK, accV, s, e, h, part, column, we, wh, ws, kf, vf, b, tile, scoreAt + buffer, sumAt + buffer, columns, c, ce, ch, cs,
-                            csProduct, keyA - query - 2 * quad, ahead);
+                            csProduct, backU, backX, backQ, keyA - query - 2 * quad, ahead);
                 }
             }
             // where a weight was beyond float16, no sum of its key is finite: again with smaller ones
-            float sumA = Math.abs(accK[0]) + Math.abs(accV[0]);
-            float sumB = Math.abs(accK[2]) + Math.abs(accV[2]);
-            int badA = (sumA < SplitBackward.FINITE ? 0 : 1) * (keyA < Sk ? 1 : 0);
-            int badB = (sumB < SplitBackward.FINITE ? 0 : 1) * (keyA + 8 < Sk ? 1 : 0);
+            int fineA = (Math.abs(accK[0]) <= Float.MAX_VALUE ? 1 : 0) * (Math.abs(accV[0]) < SplitBackward.FINITE ? 1 : 0);
+            int fineB = (Math.abs(accK[2]) <= Float.MAX_VALUE ? 1 : 0) * (Math.abs(accV[2]) < SplitBackward.FINITE ? 1 : 0);
+            int badA = (1 - fineA) * (keyA < Sk ? 1 : 0);
+            int badB = (1 - fineB) * (keyA + 8 < Sk ? 1 : 0);
             again = round + 1 < SplitBackward.ROUNDS ? Tile.count(badA + badB) : 0;
-            times *= again != 0 ? SplitBackward.SHORTER : 1f;
+            weight *= again != 0 ? SplitBackward.SHORTER : 1f;
         }
 
-        float backK = 1f / times;
-        float factorV = SplitBackward.valueFactor(scratch, heads, kvHeads, kvHead, Sq);
-        float backV = factorV / (times * factor); // g is unit / factorV times too large, and its weights times * factor / unit
+        float backV = SplitBackward.valueFactor(scratch, heads, kvHeads, kvHead, Sq) / unit / weight;
         for (int n = 0; n < DIMS / 8; n++) {
             for (int i = 0; i < 4; i++) {
                 int key = keyA + 8 * (i >> 1);
                 int at = 8 * n + 2 * quad + (i & 1);
                 if (key < Sk && at < D) {
-                    dk.set((kvHead * Sk + key) * D + at, accK[4 * n + i] * backK);
+                    dk.set((kvHead * Sk + key) * D + at, accK[4 * n + i]);
                 }
                 if (key < Sk && at < Dv) {
                     dv.set((kvHead * Sk + key) * Dv + at, accV[4 * n + i] * backV);
@@ -218,8 +219,8 @@ public final class SplitBackwardKeys {
      * @param behind key less query of this lane's first element
      */
     private static void piece(float[] accK, float[] accV, float[] s, float[] e, float[] h, float[] part, float[] column, int[] we, int[] wh, int[] ws,
-            int[] k, int[] v, int[] b, int[] tile, int scoreAt, int sumAt, int columns, float c, float ce, float ch, float cs, float csProduct, int behind,
-            int ahead) {
+            int[] k, int[] v, int[] b, int[] tile, int scoreAt, int sumAt, int columns, float c, float ce, float ch, float cs, float csProduct, float backU,
+            float backX, float backQ, int behind, int ahead) {
         SplitPieces.scores(s, k, b, tile, 0, scoreAt, 0, DIMS);
         SplitPieces.scores(e, k, b, tile, 0, scoreAt, HALF, DIMS);
         SplitPieces.scores(h, k, b, tile, 0, scoreAt, GRADIENTS, DIMS);
@@ -245,18 +246,22 @@ public final class SplitBackwardKeys {
             int at = sumAt ^ (n << 5);
             load(b, tile, at + GRADIENTS);
             SplitPieces.part(part, we, b);
+            add(accK, 8 * n, part, backU);
             load(b, tile, at);
-            SplitPieces.morePart(part, ws, b);
+            SplitPieces.part(part, ws, b);
+            add(accK, 8 * n, part, backQ);
             load(b, tile, at + HALF);
-            SplitPieces.morePart(part, wh, b);
-            for (int i = 0; i < 8; i++) {
-                accK[8 * n + i] += part[i];
-            }
+            SplitPieces.part(part, wh, b);
+            add(accK, 8 * n, part, backX);
             load(b, tile, at + GRADIENTS + HALF);
             SplitPieces.part(part, we, b);
-            for (int i = 0; i < 8; i++) {
-                accV[8 * n + i] += part[i];
-            }
+            add(accV, 8 * n, part, 1f);
+        }
+    }
+
+    private static void add(float[] to, int at, float[] part, float times) {
+        for (int i = 0; i < 8; i++) {
+            to[at + i] += part[i] * times;
         }
     }
 

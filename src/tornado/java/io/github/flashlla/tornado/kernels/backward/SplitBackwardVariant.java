@@ -23,7 +23,10 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
-/** Float32 by three products of half-precision matrix units ({@link SplitBackward}); head dims to 128. */
+/**
+ * Float32 by three products of half-precision matrix units ({@link SplitBackward}); head dims to 128, of which those above {@value SplitBackward#DIMS}
+ * have the scalar kernels for dq, dk and dv.
+ */
 public final class SplitBackwardVariant implements BackwardVariant {
     @Override
     public String id() {
@@ -32,8 +35,10 @@ public final class SplitBackwardVariant implements BackwardVariant {
 
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return SplitForwardVariant.unsuitedToThreeProducts(device, shape, options)
-                .or(() -> KernelVariant.unlessTooLarge(Math.max(scratchFloats(device, shape, options), packedHalves(device, shape, options))));
+        long floats = scratchFloats(device, shape, options);
+        long halves = packedHalves(device, shape, options);
+        return SplitForwardVariant.unsuitedToThreeProducts(device, shape, options, Float.BYTES * floats + Short.BYTES * halves)
+                .or(() -> KernelVariant.unlessTooLarge(Math.max(floats, halves)));
     }
 
     @Override

@@ -35,22 +35,26 @@ public final class SplitForwardVariant implements ForwardVariant {
 
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        return unsuitedToThreeProducts(device, shape, options)
-                .or(() -> KernelVariant.unless(GpuForwardVariant.keptResiduals(shape, options) == 0,
-                        "a problem this small at so low a tolerance needs kept residuals, and it keeps none"))
+        return unsuitedToThreeProducts(device, shape, options, workBytes(shape))
                 .or(() -> KernelVariant.unlessTooLarge(Math.max(scratchFloats(shape), packedHalves(shape))));
     }
 
-    /** Why three products cannot compute a problem, forward or backward. */
-    public static Optional<String> unsuitedToThreeProducts(VariantDevice device, AttentionShape shape, LlaOptions options) {
+    /**
+     * Why three products cannot compute a problem, forward or backward.
+     *
+     * @param workBytes of work arrays
+     */
+    public static Optional<String> unsuitedToThreeProducts(VariantDevice device, AttentionShape shape, LlaOptions options, long workBytes) {
         return KernelVariant.unless(options.precision() == DataType.FLOAT32, "it computes in float32")
                 .or(() -> KernelVariant.unless(device.hasMatrixUnits(), "the device has no matrix units that TornadoVM reaches"))
                 .or(() -> KernelVariant.unless(options.preconditioner() == Preconditioner.NONE, "it has no preconditioner"))
                 .or(() -> KernelVariant.unless(options.tolerance() >= SMALLEST_TOLERANCE,
                         "it takes tolerances from " + Numbers.plain(SMALLEST_TOLERANCE) + " on"))
+                .or(() -> KernelVariant.unless(GpuForwardVariant.keptResiduals(shape, options) == 0,
+                        "a problem this small at so low a tolerance needs kept residuals, and it keeps none"))
                 .or(() -> KernelVariant.unless(Math.abs(options.scaleFor(shape.headDim())) > SMALLEST_SCALE, "the scale is too near 0"))
                 .or(() -> KernelVariant.unless(Math.max(shape.headDim(), shape.valueDim()) <= MAX_DIM, "it takes head dims up to " + MAX_DIM))
-                .or(() -> KernelVariant.unless(device.info().memoryBytes() <= 0 || workBytes(shape) <= device.info().memoryBytes() / 4,
+                .or(() -> KernelVariant.unless(device.info().memoryBytes() <= 0 || workBytes <= device.info().memoryBytes() / 4,
                         "its work arrays would take more than a quarter of the device's memory"))
                 .or(() -> TileOperations.unavailable(device.info().name()));
     }

@@ -332,14 +332,4 @@ public final class SplitPieces {
         Tile.mma(part, 0, w, 0, b, 0);
         Tile.mma(part, 4, w, 0, b, 2);
     }
-
-    /** part += w K. */
-    public static void morePart(float[] part, int[] w, int[] b) {
-        Tile.mma(part, 0, w, 4, b, 0);
-        Tile.mma(part, 4, w, 4, b, 2);
-        Tile.mma(part, 0, w, 0, b, 4);
-        Tile.mma(part, 4, w, 0, b, 6);
-        Tile.mma(part, 0, w, 0, b, 0);
-        Tile.mma(part, 4, w, 0, b, 2);
-    }
 }
