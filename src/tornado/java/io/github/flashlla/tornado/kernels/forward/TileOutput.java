@@ -40,7 +40,7 @@ public final class TileOutput {
      * @param q (B,H,Sq,D)
      * @param packed from {@link TileForward#pack}
      * @param kbar (B,H,Sq,D)
-     * @param x out (B,H,Sq,D)
+     * @param x (B,H,Sq,D): out where D is padded, else the solve's
      * @param stats out (B,H,Sq,2): iterations behind the first step, relative residual
      * @param o out (B,H,Sq,Dv)
      * @param scratch as {@link TileState} has it

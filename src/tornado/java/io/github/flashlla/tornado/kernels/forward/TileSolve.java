@@ -49,7 +49,7 @@ public final class TileSolve {
     static final int RESTART = 8;
     /** Rows of a block that must go on for it to go on. */
     static final int STAY = 48;
-    /** Rows of all heads up to which few groups of rows left over decide how long these take, where a row's numbers take long, too. */
+    /** Rows of all heads up to which {@link #sharing} is for head dims above 64, too. */
     private static final long FEW_ROWS = 1 << 17;
     static final float FINITE = 1e30f;
     static final float SHORTER = 1 / 64f;
@@ -57,8 +57,8 @@ public final class TileSolve {
     private TileSolve() {}
 
     /**
-     * Warps that have the same 16 rows left over, 1 or 2: two where few groups decide. Where there are many, what comes between sweeps costs
-     * more with half of the warps idle.
+     * Warps that have the same 16 rows left over, 1 or 2: two where few groups decide how long all take. Where there are many, half of the
+     * warps idle between sweeps cost more.
      *
      * @param rows of all heads
      */

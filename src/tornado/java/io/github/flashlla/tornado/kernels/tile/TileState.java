@@ -12,12 +12,14 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <pre>
  *   r (rows, dims)  A q (rows, dims)  x (rows, dims)  kbar (rows, dims)  y (rows, dims / 2) as pairs of float16
- *   numbers (rows, 10): b.b, q.A q, r.r, iterations, exponent's reference, -y.kbar, length of y, of backward Gbar, the r.r to reach,
- *     the largest r.r so far
+ *   numbers (rows, 11): b.b, q.A q, r.r, iterations, exponent's reference, -y.kbar, length of y, of backward Gbar, the r.r to reach,
+ *     the largest r.r so far, and what times q x starts as
  *   list (rows): rows left over, of each head, in order   left (B H blocks): their number in each block   count (B H)
  * </pre>
  *
- * <p>Backward solves for u in place of x, without a first step: q.A q is 0 then, and A q is not written.
+ * <p>Forward's x is in the result itself where rows are not padded. No one writes what it starts as: the first iteration makes that of q, and
+ * the solve's end where a row took none. Backward solves for u in place of x, without a first step: q.A q is 0 then, u starts as 0, and A q
+ * is not written.
  */
 public final class TileState {
     public static final int THREADS = 128;
