@@ -108,9 +108,10 @@ public class DecodeOnDevice {
     }
 
     /** Heads that share keys, some of them solved long before others; on CUDA, what runs on matrix units. */
-    @ParameterizedTest(name = "H={0} Hkv={1} D={2}")
-    @CsvSource({"3, 1, 64", "4, 2, 64", "16, 2, 64", "7, 1, 64", "4, 1, 128", "12, 2, 128"})
-    void sharesKeysAmongHeads(int heads, int kvHeads, int dim) {
+    @ParameterizedTest(name = "H={0} Hkv={1} D={2} {3}")
+    @CsvSource({"3, 1, 64, MATRIX_FREE", "4, 2, 64, MATRIX_FREE", "16, 2, 64, MATRIX_FREE", "7, 1, 64, MATRIX_FREE", "4, 1, 128, MATRIX_FREE",
+        "12, 2, 128, MATRIX_FREE", "3, 1, 64, COVARIANCE", "16, 2, 64, COVARIANCE", "4, 2, 128, COVARIANCE"})
+    void sharesKeysAmongHeads(int heads, int kvHeads, int dim, DecodeMethod method) {
         TestDevice.assumeQuickCompiler();
         int longest = device.info().type() == DeviceInfo.Type.CPU ? 700 : 3000; // a CPU has few splits, and the reference takes 10 s of its time for 3000
         KvCacheShape shape = new KvCacheShape(2, kvHeads, longest, dim, dim, DataType.FLOAT16);
@@ -118,11 +119,11 @@ public class DecodeOnDevice {
         Random random = new Random(10);
         try (KvCache cache = device.kvCache(shape);
                 KvCache reference = new ReferenceKvCache(shape);
-                DecodePlan plan = cache.decodePlan(heads, options, DecodeMethod.MATRIX_FREE);
+                DecodePlan plan = cache.decodePlan(heads, options, method);
                 DecodePlan exact = reference.decodePlan(heads, options)) {
             Tensor ridges = Tensor.allocate(DataType.FLOAT32, plan.shape().rowDims());
             for (int row = 0; row < ridges.size(); row++) {
-                ridges.set(row, new double[] {10, 1000, 30, 100}[row % 4]);
+                ridges.set(row, (method == DecodeMethod.COVARIANCE ? new double[] {1, 0.1, 30, 3} : new double[] {10, 1000, 30, 100})[row % 4]);
             }
             append(random, 1, 1, cache, reference);
             for (int length : new int[] {31, 32, 33, longest / 4, longest}) {

@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.buffers;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
 import io.github.flashlla.tornado.kernels.tile.Views;
+import java.util.List;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
@@ -41,9 +42,9 @@ public record BackwardBuffers(
     /** All arrays but forward's new. */
     public static BackwardBuffers allocate(AttentionShape shape, LlaBuffers forward, boolean jacobi, long packedHalves,
             long scratchFloats) {
-        return over(shape, forward, jacobi, packedHalves, scratchFloats, ArrayView.of(LlaBuffers.array(shape.outputDims())),
-                ArrayView.of(LlaBuffers.array(shape.queryDims())), ArrayView.of(LlaBuffers.array(shape.keyDims())),
-                ArrayView.of(LlaBuffers.array(shape.valueDims())), LlaBuffers.array(shape.rowDims()));
+        List<FloatArray> given = LlaBuffers.arrays(shape.outputDims(), shape.queryDims(), shape.keyDims(), shape.valueDims(), shape.rowDims());
+        return over(shape, forward, jacobi, packedHalves, scratchFloats, ArrayView.of(given.get(0)), ArrayView.of(given.get(1)),
+                ArrayView.of(given.get(2)), ArrayView.of(given.get(3)), given.get(4));
     }
 
     /**
@@ -64,10 +65,11 @@ public record BackwardBuffers(
         problem.place(Views.DQ, dq, shape.queryDims());
         problem.place(Views.DK, dk, shape.keyDims());
         problem.place(Views.DV, dv, shape.valueDims());
-        return new BackwardBuffers(forward, g.array(), LlaBuffers.array(shape.rows() * (jacobi ? 2 : 1), shape.headDim()),
-                LlaBuffers.array(shape.rows(), BackwardRow.ROW_SCALARS),
-                LlaBuffers.array(shape.batch(), shape.kvHeads(), shape.keyLength()), dq.array(), dk.array(), dv.array(), ridge,
-                LlaBuffers.halves(Math.max(1, packedHalves)), LlaBuffers.array(Math.max(1, scratchFloats)), problem);
+        List<FloatArray> own = LlaBuffers.arrays(new long[] {shape.rows() * (jacobi ? 2 : 1), shape.headDim()},
+                new long[] {shape.rows(), BackwardRow.ROW_SCALARS}, new long[] {shape.batch(), shape.kvHeads(), shape.keyLength()},
+                new long[] {Math.max(1, scratchFloats)});
+        return new BackwardBuffers(forward, g.array(), own.get(0), own.get(1), own.get(2), dq.array(), dk.array(), dv.array(), ridge,
+                LlaBuffers.halves(Math.max(1, packedHalves)), own.get(3), problem);
     }
 
     /** Bytes beyond forward's, g and the gradients. */

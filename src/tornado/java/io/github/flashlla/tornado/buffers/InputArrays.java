@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
+import java.util.stream.Stream;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -35,8 +36,8 @@ public final class InputArrays {
     public InputArrays(LlaBuffers buffers, AttentionShape shape, boolean half, boolean inPlace) {
         this.buffers = buffers;
         this.inPlace = inPlace;
-        this.halves = half ? List.of(LlaBuffers.halves(LlaBuffers.elements(shape.queryDims())), LlaBuffers.halves(LlaBuffers.elements(shape.keyDims())),
-                LlaBuffers.halves(LlaBuffers.elements(shape.valueDims()))) : List.of();
+        this.halves = half ? Stream.of(shape.queryDims(), shape.keyDims(), shape.valueDims()).parallel()
+                .map(dims -> LlaBuffers.halves(LlaBuffers.elements(dims))).toList() : List.of();
     }
 
     /** Bytes beyond the float32 arrays. */

@@ -7,6 +7,8 @@ import io.github.flashlla.Sequences;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import io.github.flashlla.tornado.kernels.tile.Views;
 import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -49,8 +51,9 @@ public record LlaBuffers(
 
     /** All arrays new. */
     public static LlaBuffers allocate(AttentionShape shape, LlaOptions options, long packedHalves, long scratchFloats) {
-        return over(shape, options, packedHalves, scratchFloats, ArrayView.of(array(shape.queryDims())), ArrayView.of(array(shape.keyDims())),
-                ArrayView.of(array(shape.valueDims())), array(shape.rowDims()), ArrayView.of(array(shape.outputDims())), null);
+        List<FloatArray> given = arrays(shape.queryDims(), shape.keyDims(), shape.valueDims(), shape.rowDims(), shape.outputDims());
+        return over(shape, options, packedHalves, scratchFloats, ArrayView.of(given.get(0)), ArrayView.of(given.get(1)),
+                ArrayView.of(given.get(2)), given.get(3), ArrayView.of(given.get(4)), null);
     }
 
     /**
@@ -71,12 +74,13 @@ public record LlaBuffers(
         problem.place(Views.K, k, shape.keyDims());
         problem.place(Views.V, v, shape.valueDims());
         problem.place(Views.O, o, shape.outputDims());
-        FloatArray kbar = array(shape.queryDims());
-        FloatArray x = array(solveRows(shape, Masking.isJacobi(options)), shape.headDim());
-        FloatArray centre = array(shape.batch(), shape.kvHeads(), shape.headDim());
-        return new LlaBuffers(packed ? array(1) : q.array(), k.array(), packed ? array(1) : v.array(), ridge, centre, o.array(),
-                array(shape.rowDims()), kbar, x, array(shape.rows(), 2), halves(Math.max(1, packedHalves)),
-                array(Math.max(1, scratchFloats)), problem);
+        HalfFloatArray[] halves = new HalfFloatArray[1];
+        int inHalves = arrayElements(Math.max(1, packedHalves));
+        List<FloatArray> own = arrays(() -> halves[0] = new HalfFloatArray(inHalves), shape.queryDims(), new long[] {solveRows(shape, Masking.isJacobi(options)), shape.headDim()},
+                new long[] {shape.batch(), shape.kvHeads(), shape.headDim()}, shape.rowDims(), new long[] {shape.rows(), 2},
+                new long[] {Math.max(1, scratchFloats)});
+        return new LlaBuffers(packed ? array(1) : q.array(), k.array(), packed ? array(1) : v.array(), ridge, own.get(2), o.array(),
+                own.get(3), own.get(0), own.get(1), own.get(4), halves[0], own.get(5), problem);
     }
 
     /** Makes the host's statistics NaN, to be seen if nothing is copied back. */
@@ -124,6 +128,25 @@ public record LlaBuffers(
 
     public static FloatArray array(long... dims) {
         return new FloatArray(arrayElements(dims));
+    }
+
+    /** One of each size, side by side: the system takes as long to clear their memory as a kernel that reads it. */
+    static List<FloatArray> arrays(long[]... dims) {
+        return arrays(() -> { }, dims);
+    }
+
+    /** @param more done beside */
+    private static List<FloatArray> arrays(Runnable more, long[]... dims) {
+        FloatArray[] arrays = new FloatArray[dims.length];
+        int[] sizes = Arrays.stream(dims).mapToInt(LlaBuffers::arrayElements).toArray();
+        IntStream.rangeClosed(0, sizes.length).parallel().forEach(n -> {
+            if (n < sizes.length) {
+                arrays[n] = new FloatArray(sizes[n]);
+            } else {
+                more.run();
+            }
+        });
+        return List.of(arrays);
     }
 
     static HalfFloatArray halves(long elements) {

@@ -19,6 +19,7 @@ import io.github.flashlla.tornado.kernels.backward.SplitBackwardVariant;
 import io.github.flashlla.tornado.kernels.backward.TileBackwardVariant;
 import io.github.flashlla.tornado.kernels.decode.CgDecodeVariant;
 import io.github.flashlla.tornado.kernels.decode.CovarianceDecodeVariant;
+import io.github.flashlla.tornado.kernels.decode.TileCovarianceVariant;
 import io.github.flashlla.tornado.kernels.forward.CpuForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.GpuForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.ParallelForwardVariant;
@@ -44,7 +45,8 @@ public final class KernelTable {
             new TileForwardVariant(), new TensorCoreForwardVariant(), new SplitForwardVariant(), new CpuForwardVariant(), new GpuForwardVariant(),
             new ParallelForwardVariant(),
             new TileBackwardVariant(), new SplitBackwardVariant(), new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
-            CgDecodeVariant.TILE_CG, CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new CovarianceDecodeVariant(),
+            CgDecodeVariant.TILE_CG, CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new TileCovarianceVariant(),
+            new CovarianceDecodeVariant(),
             new TileSoftmaxVariant(), new CpuSoftmaxVariant(), new GpuSoftmaxVariant(), new ParallelSoftmaxVariant());
 
     /**
@@ -139,7 +141,8 @@ public final class KernelTable {
     }
 
     /**
-     * The variants that a decode plan may use, the matrix-free one first, since the covariance form takes what that does not solve.
+     * The variants that a decode plan may use, each for what those before it leave unsolved: the matrix-free one, unless another leads, then
+     * covariance forms to the first that solves all.
      *
      * @param method AUTO where the choice is the plan's
      * @param stored type of the cache's elements on the device
@@ -149,10 +152,15 @@ public final class KernelTable {
         LlaOptions cached = options.withPrecision(stored);
         List<Verdict> verdicts = verdicts(Pass.DECODE, device, shape, cached);
         List<DecodeVariant> chosen = new ArrayList<>();
+        boolean led = method == DecodeMethod.AUTO && leader(verdicts, shape).isPresent();
         for (DecodeMethod wanted : List.of(DecodeMethod.MATRIX_FREE, DecodeMethod.COVARIANCE)) {
-            if (method == wanted || method == DecodeMethod.AUTO) {
-                verdicts.stream().filter(verdict -> verdict.refusal().isEmpty()).map(verdict -> (DecodeVariant) verdict.variant())
-                        .filter(variant -> variant.method() == wanted).findFirst().ifPresent(chosen::add);
+            if (method == wanted || method == DecodeMethod.AUTO && !(led && wanted == DecodeMethod.MATRIX_FREE)) {
+                List<DecodeVariant> suited = verdicts.stream().filter(verdict -> verdict.refusal().isEmpty())
+                        .map(verdict -> (DecodeVariant) verdict.variant()).filter(variant -> variant.method() == wanted).toList();
+                suited.stream().limit(1).forEach(chosen::add);
+                if (wanted == DecodeMethod.COVARIANCE && suited.stream().limit(1).anyMatch(DecodeVariant::mayLeaveUnsolved)) {
+                    suited.stream().filter(variant -> !variant.mayLeaveUnsolved()).findFirst().ifPresent(chosen::add);
+                }
             }
         }
         if (chosen.isEmpty()) {
@@ -162,6 +170,12 @@ public final class KernelTable {
                     + "; use another method, or " + DeviceProfile.otherOrder(device.info(), Pass.DECODE) + ".");
         }
         return chosen;
+    }
+
+    /** The variant that plans decode such shapes with from the start, if one of those that can run {@link DecodeVariant#leads}. */
+    static Optional<DecodeVariant> leader(List<Verdict> verdicts, AttentionShape shape) {
+        return verdicts.stream().filter(verdict -> verdict.refusal().isEmpty()).map(verdict -> (DecodeVariant) verdict.variant())
+                .filter(variant -> variant.leads(shape)).findFirst();
     }
 
     private static KernelVariant first(Pass pass, String what, VariantDevice device, AttentionShape shape, LlaOptions options,

@@ -34,21 +34,25 @@ public final class TornadoKernelGuide implements KernelGuide {
         return Arrays.stream(Pass.values()).flatMap(pass -> {
             List<KernelTable.Verdict> verdicts = KernelTable.verdicts(pass, traits, shape, options);
             return verdicts.stream().map(verdict -> new Choice(DeviceProfile.key(pass), verdict.variant().id(),
-                    (pass == Pass.DECODE ? verdict.refusal().or(() -> leftToCovariance(verdict, verdicts, shape, options))
+                    (pass == Pass.DECODE ? verdict.refusal().or(() -> leftToAnother(verdict, verdicts, shape, options))
                             : tooLarge.or(verdict::refusal)).orElse("")));
         }).toList();
     }
 
     /** Why a plan would not start a step with a variant that could take it. */
-    private static Optional<String> leftToCovariance(KernelTable.Verdict verdict, List<KernelTable.Verdict> all, AttentionShape shape,
+    private static Optional<String> leftToAnother(KernelTable.Verdict verdict, List<KernelTable.Verdict> all, AttentionShape shape,
             LlaOptions options) {
-        boolean covariance = all.stream().anyMatch(other -> other.refusal().isEmpty() && method(other) == DecodeMethod.COVARIANCE);
-        return covariance && method(verdict) != DecodeMethod.COVARIANCE
+        Optional<DecodeVariant> leader = KernelTable.leader(all, shape);
+        if (leader.isPresent() && ((DecodeVariant) verdict.variant()).method() == DecodeMethod.MATRIX_FREE) {
+            return Optional.of(leader.get().id() + " is faster");
+        }
+        boolean another = all.stream().anyMatch(other -> other.refusal().isEmpty() && !mayLeaveUnsolved(other));
+        return another && mayLeaveUnsolved(verdict)
                 ? DecodeVariant.whyCovariance(options.ridge(), shape.keyLength(), shape.headDim()) : Optional.empty();
     }
 
-    private static DecodeMethod method(KernelTable.Verdict verdict) {
-        return ((DecodeVariant) verdict.variant()).method();
+    private static boolean mayLeaveUnsolved(KernelTable.Verdict verdict) {
+        return ((DecodeVariant) verdict.variant()).mayLeaveUnsolved();
     }
 
     /** Why no kernel gets its q, k and v; a decoding step, of one query, takes less. */

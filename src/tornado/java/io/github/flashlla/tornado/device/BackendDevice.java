@@ -34,6 +34,11 @@ public record BackendDevice(DeviceInfo info, TornadoDevice device, int backendIn
         }
     }
 
+    /** The same for work that compiles a graph of a plan {@link #configureShared configured to share}. */
+    public <T> T compiling(Callable<T> work) throws Exception {
+        return inTurn(() -> SharedKernels.of(this).compiling(work));
+    }
+
     /** The same for a run of a plan {@link #configureShared configured to share}, with its copies as {@code transfers} has them. */
     public <T> T inTurn(Transfers transfers, Callable<T> run) throws Exception {
         return inTurn(() -> SharedKernels.of(this).with(transfers, run));

@@ -128,7 +128,7 @@ final class KeptSketches {
     }
 
     /** Keeps what TornadoVM has found out of a kernel that it has compiled. */
-    void keep(Method kernel) {
+    synchronized void keep(Method kernel) {
         String name = KernelCode.name(kernel);
         if (kept.containsKey(name)) {
             return;
@@ -218,6 +218,9 @@ final class KeptSketches {
 
     /** A sketch in part, and the whole of it for those who need it. */
     private static final class Known implements Future<Object> {
+        /** TornadoVM keeps what it finds out of a sketch in a static field: two at a time would take each other's. */
+        private static final Object MAKING = new Object();
+
         private final Object part;
         private final Callable<Object> maker;
         private Object whole;
@@ -235,7 +238,9 @@ final class KeptSketches {
             synchronized (this) {
                 if (whole == null) {
                     try {
-                        whole = maker.call();
+                        synchronized (MAKING) {
+                            whole = maker.call();
+                        }
                     } catch (ExecutionException e) {
                         throw e;
                     } catch (InvocationTargetException e) {

@@ -1,19 +1,20 @@
 package io.github.flashlla.tornado.device;
 
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.tornadovm.KernelCache;
 import io.github.flashlla.tornadovm.KernelCache.Kernel;
 import java.io.IOException;
-import java.lang.reflect.Field;
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
@@ -23,8 +24,6 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.common.Access;
 import uk.ac.manchester.tornado.api.common.SchedulableTask;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
-import uk.ac.manchester.tornado.api.enums.TornadoVMBackendType;
-import uk.ac.manchester.tornado.api.runtime.TaskContextInterface;
 import uk.ac.manchester.tornado.api.memory.DeviceBufferState;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
@@ -43,9 +42,13 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * themselves.
  */
 public final class SharedKernels implements InvocationHandler {
-    private static final String RUNTIME = "uk.ac.manchester.tornado.runtime.";
     /** Options of TornadoVM and its compiler; how much memory it may use is none of code's. */
     private static final Pattern OPTIONS = Pattern.compile("(tornado|jdk\\.graal)\\.(?!device\\.memory$).*");
+    /**
+     * Where a thread of its own may compile each kernel: OpenCL's drivers end the process or fail now and then (NVIDIA's, PoCL), and PTX's
+     * takes code from the threads alone that have used the device.
+     */
+    private static final Set<String> SIDE_BY_SIDE = Set.of("cuda");
     /** Of kernels that are kept for each device; further ones are compiled for their plan alone. */
     private static final int MOST = 256;
     /** Which argument of {@code streamIn} says where on the host to begin, in bytes from the array's begin. */
@@ -57,14 +60,18 @@ public final class SharedKernels implements InvocationHandler {
     private static final Map<TornadoDevice, SharedKernels> DEVICES = new ConcurrentHashMap<>();
 
     private final TornadoDevice device;
-    private final Runtime runtime;
+    private final KernelRuntime runtime;
     private final TornadoDevice shared;
     /** These three are null where kernels are not kept. */
     private final KernelCache cache;
     private final KernelForm form;
     private final KeptSketches sketches;
-    private final Map<List<Object>, Compiled> compiled = new HashMap<>();
+    private final Map<List<Object>, Compiled> compiled = new ConcurrentHashMap<>();
     private final AtomicLong compilations = new AtomicLong();
+    /** Kernels that are compiled side by side. */
+    private final int atOnce;
+    /** What TornadoVM has asked for of a graph that is being compiled; null at other times. */
+    private volatile Map<List<Object>, LateCode> late;
     /** Null where arrays are sent as a whole. */
     private final PartSender parts;
     /** Null where TornadoVM's profiler has to tell times. */
@@ -77,15 +84,22 @@ public final class SharedKernels implements InvocationHandler {
     private final Integer hash;
 
     /** @param access TornadoVM's note of how a kernel uses each argument */
-    private record Compiled(Object code, Access[] access) {}
+    private record Compiled(Object code, Access[] access) {
+
+        void tell(SchedulableTask task) {
+            System.arraycopy(access, 0, task.getArgumentsAccess(), 0, access.length);
+        }
+    }
 
     private SharedKernels(BackendDevice entry) {
         this.device = entry.device();
         this.hash = device.hashCode();
-        this.runtime = Boolean.getBoolean("tornado.virtual.device") ? null : Runtime.find(); // such a device has no plans to share
+        this.runtime = Boolean.getBoolean("tornado.virtual.device") ? null : KernelRuntime.find(); // such a device has no plans to share
         this.shared = runtime == null ? device : (TornadoDevice) Proxy.newProxyInstance(SharedKernels.class.getClassLoader(),
-                new Class<?>[] {runtime.deviceType}, this);
-        this.clock = runtime == null ? null : RunClock.of(device, entry.info().backend(), runtime.deviceType);
+                new Class<?>[] {runtime.deviceType()}, this);
+        this.clock = runtime == null ? null : RunClock.of(device, entry.info().backend(), runtime.deviceType());
+        this.atOnce = SIDE_BY_SIDE.contains(entry.info().backend()) && entry.info().type() == DeviceInfo.Type.GPU
+                ? Runtime.getRuntime().availableProcessors() : 1;
         this.parts = runtime == null ? null : PartSender.of(device, entry.info().backend());
         KernelForm known = runtime == null ? null : KernelForm.of(device);
         this.cache = known == null ? null : cache(entry, known).orElse(null);
@@ -245,15 +259,72 @@ public final class SharedKernels implements InvocationHandler {
     private synchronized Object install(long plan, SchedulableTask task) throws ReflectiveOperationException {
         List<Object> key = key(task);
         Compiled known = key == null ? null : compiled.get(key);
-        if (known != null && (Boolean) runtime.isValid.invoke(known.code)) {
-            System.arraycopy(known.access, 0, task.getArgumentsAccess(), 0, known.access.length);
+        if (known != null && (Boolean) runtime.isValid().invoke(known.code)) {
+            known.tell(task);
             return known.code;
         }
         boolean share = key != null && (known != null || compiled.size() < MOST);
-        Method kernel = key == null ? null : (Method) key.getFirst();
-        boolean keep = share && form != null && KernelCode.holds(kernel);
+        if (share && late != null) {
+            return late.computeIfAbsent(key, _ -> new LateCode(runtime.isValid().getDeclaringClass())).of(task);
+        }
+        runtime.setDevice(task, device); // some compilers cast it to their own class
+        try {
+            if (share) {
+                return installShared(task, key).code;
+            }
+            compilations.incrementAndGet();
+            return compile(plan, task);
+        } finally {
+            runtime.setDevice(task, shared);
+        }
+    }
+
+    /** Compiles a graph, which {@code work} has TornadoVM do: kernels that are not there yet are compiled side by side when it has asked for all. */
+    <T> T compiling(Callable<T> work) throws Exception {
+        if (runtime == null) {
+            return work.call();
+        }
+        Map<List<Object>, LateCode> asked = new LinkedHashMap<>();
+        T result;
+        late = asked;
+        try {
+            result = work.call();
+        } finally {
+            late = null;
+        }
+        for (LateCode code : asked.values()) {
+            for (SchedulableTask task : code.tasks()) {
+                runtime.setDevice(task, device);
+            }
+        }
+        try {
+            LateCode.compile(asked.entrySet().stream().<Callable<Void>>map(one -> () -> {
+                Compiled done = installShared(one.getValue().tasks().getFirst(), one.getKey());
+                one.getValue().tasks().forEach(done::tell);
+                one.getValue().set(done.code);
+                return null;
+            }).toList(), atOnce);
+        } catch (InvocationTargetException e) {
+            switch (e.getCause()) {
+                case Exception thrown -> throw thrown;
+                case Error thrown -> throw thrown;
+                default -> throw e;
+            }
+        } finally {
+            for (LateCode code : asked.values()) {
+                for (SchedulableTask task : code.tasks()) {
+                    runtime.setDevice(task, shared);
+                }
+            }
+        }
+        return result;
+    }
+
+    private Compiled installShared(SchedulableTask task, List<Object> key) throws ReflectiveOperationException {
+        Method kernel = (Method) key.getFirst();
+        boolean keep = form != null && KernelCode.holds(kernel);
         compilations.incrementAndGet();
-        long owner = share ? OWNERS.incrementAndGet() : plan;
+        long owner = OWNERS.incrementAndGet();
         Object code = keep ? kept(owner, task, kernel, key) : null;
         if (code == null) {
             code = compile(owner, task);
@@ -261,22 +332,20 @@ public final class SharedKernels implements InvocationHandler {
                 keep(code, task, kernel, key);
             }
         }
-        if (share && code != null) {
-            compiled.put(key, new Compiled(code, task.getArgumentsAccess().clone()));
+        Compiled done = new Compiled(code, task.getArgumentsAccess().clone());
+        if (code != null) {
+            compiled.put(key, done);
         }
-        return code;
+        return done;
     }
 
     private Object compile(long owner, SchedulableTask task) throws ReflectiveOperationException {
-        runtime.setDevice(task, device); // some compilers cast it to their own class
         try {
-            return KeptSketches.whole(() -> runtime.install.invoke(device, owner, task));
+            return KeptSketches.whole(() -> runtime.install().invoke(device, owner, task));
         } catch (ReflectiveOperationException | RuntimeException e) {
             throw e;
         } catch (Exception e) {
             throw new IllegalStateException(e); // a call by reflection throws no others
-        } finally {
-            runtime.setDevice(task, shared);
         }
     }
 
@@ -290,7 +359,7 @@ public final class SharedKernels implements InvocationHandler {
         try {
             Access[] known = kept.notes().stream().map(Access::valueOf).toArray(Access[]::new);
             Object code = form.installed(owner, task, kernel, kept);
-            if (code == null || !(Boolean) runtime.isValid.invoke(code)) {
+            if (code == null || !(Boolean) runtime.isValid().invoke(code)) {
                 return null;
             }
             System.arraycopy(known, 0, access, 0, known.length);
@@ -327,13 +396,13 @@ public final class SharedKernels implements InvocationHandler {
 
     /** What a task's code depends on; null where that is not known. */
     private List<Object> key(SchedulableTask task) throws ReflectiveOperationException {
-        if (!runtime.kernel.getDeclaringClass().isInstance(task)) {
+        if (!runtime.kernel().getDeclaringClass().isInstance(task)) {
             return null;
         }
-        Method kernel = (Method) runtime.kernel.invoke(task);
+        Method kernel = (Method) runtime.kernel().invoke(task);
         boolean sizes = ArraySizes.areReadBy(kernel);
         boolean launchedByGrid = false;
-        List<Object> key = new ArrayList<>(List.of(kernel, runtime.flags.invoke(task.meta(), device.getTornadoVMBackend())));
+        List<Object> key = new ArrayList<>(List.of(kernel, runtime.flags().invoke(task.meta(), device.getTornadoVMBackend())));
         for (Object argument : task.getArguments()) {
             switch (argument) {
                 case KernelContext _ -> launchedByGrid = true;
@@ -345,31 +414,5 @@ public final class SharedKernels implements InvocationHandler {
             }
         }
         return launchedByGrid ? key : null; // others are compiled for the size of their loops
-    }
-
-    /** What the API lacks. */
-    private record Runtime(Class<?> deviceType, Method install, Method kernel, Method flags, Field schedule, Method isValid) {
-
-        /** Null where these are others. */
-        static Runtime find() {
-            try {
-                Class<?> deviceType = Class.forName(RUNTIME + "common.TornadoXPUDevice");
-                Class<?> meta = Class.forName(RUNTIME + "tasks.meta.TaskDataContext");
-                Field schedule = meta.getDeclaredField("scheduleMetaData");
-                schedule.setAccessible(true);
-                return new Runtime(deviceType, deviceType.getMethod("installCode", long.class, SchedulableTask.class),
-                        Class.forName(RUNTIME + "tasks.CompilableTask").getMethod("getMethod"),
-                        meta.getMethod("getCompilerFlags", TornadoVMBackendType.class), schedule,
-                        Class.forName(RUNTIME + "common.TornadoInstalledCode").getMethod("isValid"));
-            } catch (ReflectiveOperationException | RuntimeException e) {
-                return null;
-            }
-        }
-
-        /** A task is of a graph, whose device counts where it was set. */
-        void setDevice(SchedulableTask task, TornadoDevice device) throws ReflectiveOperationException {
-            ((TaskContextInterface) schedule.get(task.meta())).setDevice(device);
-            task.meta().setDevice(device);
-        }
     }
 }

@@ -21,8 +21,18 @@ public interface DecodeVariant extends KernelVariant {
 
     DecodeMethod method();
 
+    /** Whether it may leave a query unsolved, and says so: a plan then does the step again with its next variant. */
+    default boolean mayLeaveUnsolved() {
+        return method() == DecodeMethod.MATRIX_FREE;
+    }
+
+    /** Whether plans whose choice it is decode such shapes with it from the start, and try no conjugate gradients, since it is faster. */
+    default boolean leads(AttentionShape shape) {
+        return false;
+    }
+
     /**
-     * Why a plan that may use both forms starts a step with the covariance form; empty where it tries the matrix-free one first.
+     * Why a plan does not start a step with a variant that {@link #mayLeaveUnsolved}, if it has another; empty where it does.
      *
      * @param leastRidge of the step's queries
      * @param longest context

@@ -74,7 +74,7 @@ final class CompiledGraphs {
     void compile(int graph) {
         long start = System.nanoTime();
         try {
-            entry.inTurn(() -> plan.withGraph(graph).withPreCompilation());
+            entry.compiling(() -> plan.withGraph(graph).withPreCompilation());
             driverLog.check(device);
         } catch (Throwable e) { // TornadoVM throws errors as well as exceptions
             throw failure("could not compile its kernels", e);

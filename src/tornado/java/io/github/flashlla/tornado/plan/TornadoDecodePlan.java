@@ -31,6 +31,7 @@ import io.github.flashlla.tornado.kernels.DecodeVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
@@ -48,9 +49,8 @@ import uk.ac.manchester.tornado.api.TornadoExecutionResult;
  *   llaDecode   q, ridge, lengths -> ... -> o, facts         one or more for each method that may be used, {@link DecodeTasks}
  * </pre>
  *
- * <p>Where the choice is this plan's, the covariance form takes what {@link DecodeVariant#whyCovariance} says, and whatever the
- * matrix-free form turns out not to solve in the iterations that it launches: such a step is done again, and the following
- * {@value #PATIENCE} are not tried.
+ * <p>Ways are tried in {@link KernelTable#decode}'s order: the last takes what {@link DecodeVariant#whyCovariance} says, and each whatever
+ * those before it turn out not to solve in what they launch. Such a step is done again, and the following {@value #PATIENCE} begin there.
  */
 public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> implements FloatDecodePlan, TornadoKvCache.Reader {
 
@@ -72,10 +72,13 @@ public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> 
     private final List<DecodeTasks> ways = new ArrayList<>();
     /** Where each one's graphs begin. */
     private final List<Integer> firstGraphs = new ArrayList<>();
+    private final BitSet compiled = new BitSet();
     private TornadoExecutionPlan plan;
     private TornadoExecutionResult lastExecution;
     private DecodeMethod lastMethod;
     private int stepsToWait;
+    /** The way that steps begin with until then. */
+    private int later;
     private final StepInputs inputs;
     private long compileNanos;
 
@@ -170,9 +173,10 @@ public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> 
         stepsToWait = Math.max(0, stepsToWait - 1);
         int way = choose();
         Timing times = run(way);
-        if (ways.get(way).method() == DecodeMethod.MATRIX_FREE && way + 1 < ways.size() && !solved(ways.get(way))) {
+        while (way + 1 < ways.size() && !solved(ways.get(way))) {
             stepsToWait = PATIENCE;
             way++;
+            later = way;
             times = times.plus(run(way));
         }
         lastMethod = ways.get(way).method();
@@ -183,8 +187,8 @@ public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> 
 
     /** The first way unless there is a reason against it. */
     private int choose() {
-        boolean direct = stepsToWait > 0 || DecodeVariant.whyCovariance(inputs.leastRidge(), inputs.longest(), shape.headDim()).isPresent();
-        return direct ? ways.size() - 1 : 0;
+        boolean direct = DecodeVariant.whyCovariance(inputs.leastRidge(), inputs.longest(), shape.headDim()).isPresent();
+        return direct ? ways.size() - 1 : stepsToWait > 0 ? later : 0;
     }
 
     private boolean solved(DecodeTasks way) {
@@ -225,6 +229,12 @@ public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> 
             tokens.update(() -> plan.withGraph(0).execute());
             start = System.nanoTime();
             int index = firstGraphs.get(way) + graph;
+            if (!compiled.get(index)) { // side by side; a run compiles one kernel after the other
+                entry.compiling(() -> plan.withGraph(index).withPreCompilation());
+                compiled.set(index);
+                compileNanos += System.nanoTime() - start;
+                start = System.nanoTime();
+            }
             transfers = inputs.transfers(index, ways.get(way).state());
             lastExecution = entry.inTurn(transfers, () -> plan.withGraph(index).execute());
             inputs.ran(index);

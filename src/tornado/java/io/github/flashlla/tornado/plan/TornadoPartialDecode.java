@@ -13,6 +13,7 @@ import io.github.flashlla.process.DriverLog;
 import io.github.flashlla.spi.PartialDecode;
 import io.github.flashlla.tornado.buffers.CacheRows;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
+import io.github.flashlla.tornado.buffers.PagedArrays;
 import io.github.flashlla.tornado.choice.KernelTable;
 import io.github.flashlla.tornado.device.BackendDevice;
 import io.github.flashlla.tornado.device.DeviceMemory;
@@ -20,6 +21,7 @@ import io.github.flashlla.tornado.device.RootCause;
 import io.github.flashlla.tornado.graph.TaskAppender;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.decode.CovarianceDecodeTasks;
+import io.github.flashlla.tornado.kernels.decode.CovarianceDecodeVariant;
 import java.util.Arrays;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -72,8 +74,8 @@ final class TornadoPartialDecode implements PartialDecode, TornadoKvCache.Reader
         this.tokens = new TokensOnDevice(cache, entry);
         this.io = DecodeArrays.of(shape);
         VariantDevice traits = VariantDevice.of(entry);
-        this.tasks = (CovarianceDecodeTasks) KernelTable.decode(DecodeMethod.COVARIANCE, traits, shape, options,
-                cache.k().halves() ? DataType.FLOAT16 : DataType.FLOAT32).getFirst().tasks(traits, cache.arrays(), shape, options, io);
+        KernelTable.decode(DecodeMethod.COVARIANCE, traits, shape, options, cache.k().halves() ? DataType.FLOAT16 : DataType.FLOAT32);
+        this.tasks = CovarianceDecodeVariant.tasks(traits, PagedArrays.of(cache.arrays(), shape.batch()), shape, options.window(), io);
         this.solution = new FloatArray(rows() * shape.headDim());
         this.scales = new FloatArray(rows() * FACTS);
         entry.requireAllocatable(Math.max(Math.max(cache.k().bytes(), cache.v().bytes()), tasks.largestBytes()), "decoding " + cache.shape(),

@@ -12,4 +12,12 @@ class TileDecodeOnJvm {
         problem.runOnJvm();
         problem.check();
     }
+
+    @ParameterizedTest
+    @MethodSource("io.github.flashlla.tornado.kernels.decode.TileDecodeProblem#covariances")
+    void covarianceAgrees(TileDecodeProblem.Case problemCase) {
+        TileDecodeProblem problem = new TileDecodeProblem(problemCase);
+        problem.runCovarianceOnJvm();
+        problem.check();
+    }
 }

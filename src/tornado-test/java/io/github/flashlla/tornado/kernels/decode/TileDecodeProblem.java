@@ -31,10 +31,13 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 public final class TileDecodeProblem {
     private static final int LAUNCHED = 4;
     private static final float TOLERANCE = 1e-4f;
-    private static final float RIDGE = 30f;
 
     /** @param qTimes how much larger q is than normal numbers */
-    record Case(int heads, int kvHeads, int length, int dim, int splits, float qTimes, float kPlus, double error) {}
+    record Case(int heads, int kvHeads, int length, int dim, int splits, float qTimes, float kPlus, double error, float ridge) {
+        Case(int heads, int kvHeads, int length, int dim, int splits, float qTimes, float kPlus, double error) {
+            this(heads, kvHeads, length, dim, splits, qTimes, kPlus, error, 30f);
+        }
+    }
 
     private final Case problem;
     private final int hw;
@@ -67,6 +70,19 @@ public final class TileDecodeProblem {
                 new Case(8, 2, 400, 64, 1, 20, 0, 1e-3));
     }
 
+    /** The same for the covariance: every number of heads of a unit, and ridges that conjugate gradients would be long about. */
+    static Stream<Case> covariances() {
+        return Stream.of(
+                new Case(4, 1, 330, 64, 2, 1, 3, 2e-4, 1f),
+                new Case(2, 1, 175, 64, 2, 1, 0, 2e-4, 0.1f),
+                new Case(1, 1, 130, 64, 1, 1, 0, 2e-4, 1f),
+                new Case(4, 1, 110, 128, 2, 1, 0, 2e-4, 1f),
+                new Case(2, 2, 65, 128, 1, 1, 0, 2e-4, 1f),
+                new Case(2, 2, 5, 64, 2, 1, 0, 2e-4, 1f),
+                // a largest score that lies far above those of the first keys
+                new Case(4, 1, 400, 64, 1, 20, 0, 1e-3, 1f));
+    }
+
     TileDecodeProblem(Case problem) {
         this.problem = problem;
         int group = problem.heads / problem.kvHeads;
@@ -89,7 +105,7 @@ public final class TileDecodeProblem {
         k = cache(random, problem.kPlus);
         v = cache(random, 0);
         ridges = new FloatArray(rows);
-        ridges.init(RIDGE);
+        ridges.init(problem.ridge);
         lengths = IntArray.fromElements(problem.length, problem.length / 3);
         sums = poisoned(rows * problem.splits * (2 * dim + 3));
         state = poisoned(rows * CgDecodeState.VECTORS * dim);
@@ -161,6 +177,38 @@ public final class TileDecodeProblem {
         JvmGroup.run((o.getSize() + 63) / 64, 64, ctx -> TileDecode.merge(ctx, outputs, facts, o, rooms(), dim));
     }
 
+    void runCovarianceOnJvm() {
+        int dim = problem.dim;
+        int group = problem.heads / problem.kvHeads;
+        int splits = problem.splits;
+        int kv = problem.kvHeads;
+        int heads = TileCovariance.headsPerUnit(group);
+        int threads = TileCovariance.threads(dim, heads);
+        int shares = TileCovariance.shares(dim, heads);
+        FloatArray settings = DecodeSizes.settings(scale, TOLERANCE);
+        FloatArray moments = poisoned(2 * problem.heads * splits * shares * TileCovariance.blocks(dim) * 256);
+        FloatArray means = poisoned(2 * problem.heads * splits * (dim + 3));
+        FloatArray factors = poisoned(2 * problem.heads * TileCovarianceSolve.factorFloats(dim));
+        JvmGroup.run(2 * problem.heads / heads * splits, threads, ctx -> TileCovariance.moments(ctx, k, scaledQ, lengths, moments, means, capacity,
+                kv, group, heads, splits, dim, TileCovariance.stages(), threads, TileCovariance.groupsPerUnit(dim, heads)));
+        JvmGroup.run(2 * problem.heads, 64, ctx -> TileCovarianceSolve.begin(ctx, k, q, ridges, lengths, moments, means, state, facts, factors,
+                sizes(splits, splits), settings, dim, shares, TileCovariance.parts(dim), 64, CgDecodeState.FINISH));
+        for (int i = 0; i < LAUNCHED - 1; i++) {
+            int pass = i;
+            int most = rooms();
+            IntArray sizes = sizes(TileDecodePass.multiplying(most), most);
+            JvmGroup.run(units() * most, TileRing.THREADS, ctx -> TileDecodePass.run(ctx, k, v, scaledQ, lengths, state, facts, parts, outputs,
+                    capacity, kv, group, hw, most, rooms(), pass, dim, TileDecodePass.stages(dim), TileDecodePass.groupsPerUnit(dim, hw)));
+            JvmGroup.run(2 * problem.heads, dim, ctx -> TileCovarianceSolve.advance(ctx, ridges, parts, state, facts, factors, sizes, settings, dim,
+                    hw, pass));
+            if (Boolean.getBoolean("flashlla.test.print")) {
+                System.out.printf("pass %d: residual %.2e %.2e%n", pass, facts.get(CgDecodeState.RESIDUAL),
+                        facts.get((2 * problem.heads - 1) * CgDecodeState.FACTS + CgDecodeState.RESIDUAL));
+            }
+        }
+        JvmGroup.run((o.getSize() + 63) / 64, 64, ctx -> TileDecode.merge(ctx, outputs, facts, o, rooms(), dim));
+    }
+
     /** The tile kernels alone, as {@code TileSource} compiles them. */
     public static TaskGraph kernels(int heads, int dim, GridScheduler grids) {
         TileDecodeProblem p = new TileDecodeProblem(new Case(heads, 1, 300, dim, 2, 1, 0, 0));
@@ -178,11 +226,40 @@ public final class TileDecodeProblem {
                 .transferToHost(DataTransferMode.EVERY_EXECUTION, p.sums, p.parts, p.outputs);
     }
 
+    /** The covariance's kernels alone, likewise. */
+    public static TaskGraph covarianceKernels(int heads, int dim, GridScheduler grids) {
+        TileDecodeProblem p = new TileDecodeProblem(new Case(heads, 1, 300, dim, 2, 1, 0, 0));
+        int threads = TileCovariance.threads(dim, heads);
+        int shares = TileCovariance.shares(dim, heads);
+        FloatArray moments = poisoned(2 * heads * 2 * shares * TileCovariance.blocks(dim) * 256);
+        FloatArray means = poisoned(2 * heads * 2 * (dim + 3));
+        FloatArray factors = poisoned(2 * heads * TileCovarianceSolve.factorFloats(dim));
+        IntArray sizes = p.sizes(2, 2);
+        FloatArray settings = DecodeSizes.settings(1, TOLERANCE);
+        int[] threadsOf = {threads, 256, dim};
+        String[] tasks = {"moments", "begin", "advance"};
+        for (int i = 0; i < tasks.length; i++) {
+            WorkerGrid1D grid = new WorkerGrid1D(threadsOf[i]);
+            grid.setLocalWork(threadsOf[i], 1, 1);
+            grids.addWorkerGrid("tile." + tasks[i], grid);
+        }
+        return new TaskGraph("tile")
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, p.k, p.q, p.scaledQ, p.lengths, p.ridges, p.parts, p.state, p.facts, moments,
+                        means, factors, sizes, settings)
+                .task("moments", TileCovariance::moments, new KernelContext(), p.k, p.scaledQ, p.lengths, moments, means, p.capacity, 1, heads,
+                        heads, 2, dim, TileCovariance.stages(), threads, TileCovariance.groupsPerUnit(dim, heads))
+                .task("begin", TileCovarianceSolve::begin, new KernelContext(), p.k, p.q, p.ridges, p.lengths, moments, means, p.state, p.facts,
+                        factors, sizes, settings, dim, shares, TileCovariance.parts(dim), 256, CgDecodeState.FINISH)
+                .task("advance", TileCovarianceSolve::advance, new KernelContext(), p.ridges, p.parts, p.state, p.facts, factors, sizes, settings,
+                        dim, heads, 0)
+                .transferToHost(DataTransferMode.EVERY_EXECUTION, moments, means, p.state, p.facts);
+    }
+
     /** That every head of both sequences was computed. */
     void check() {
         for (int sequence = 0; sequence < 2; sequence++) {
             AttentionShape shape = new AttentionShape(1, problem.heads, problem.kvHeads, 1, lengths.get(sequence), problem.dim, problem.dim);
-            LlaOptions options = LlaOptions.defaults().withRidge(RIDGE).withTolerance(1e-6f);
+            LlaOptions options = LlaOptions.defaults().withRidge(problem.ridge).withTolerance(1e-6f);
             try (Device device = Devices.open("reference"); LlaPlan plan = device.plan(shape, options)) {
                 LlaResult expected = plan.newResult();
                 float[] queries = new float[problem.heads * problem.dim];

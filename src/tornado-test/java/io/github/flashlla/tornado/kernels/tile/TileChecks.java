@@ -7,13 +7,19 @@ record TileChecks(TileKernels run) {
     void scalars() {
         for (int t = 0; t < TileKernels.THREADS; t++) {
             float x = run.numbers.get(t);
-            assertEquals(Math.pow(2, x), run.scalars.get(6 * t), 1e-5 * Math.pow(2, x));
-            assertEquals(Math.log(x * x + 0.1f) / Math.log(2), run.scalars.get(6 * t + 1), 1e-5);
-            assertEquals(1 / Math.sqrt(x * x + 0.1f), run.scalars.get(6 * t + 2), 1e-5);
-            assertEquals(x, run.scalars.get(6 * t + 3), Math.abs(x) / 2048);
-            assertEquals(3 * x, run.scalars.get(6 * t + 4), Math.abs(3 * x) / 2048);
-            assertEquals(Float.floatToFloat16(x) & 0xffff, run.scalars.get(6 * t + 5));
+            assertEquals(Math.pow(2, x), run.scalars.get(8 * t), 1e-5 * Math.pow(2, x));
+            assertEquals(Math.log(x * x + 0.1f) / Math.log(2), run.scalars.get(8 * t + 1), 1e-5);
+            assertEquals(1 / Math.sqrt(x * x + 0.1f), run.scalars.get(8 * t + 2), 1e-5);
+            assertEquals(x, run.scalars.get(8 * t + 3), Math.abs(x) / 2048);
+            assertEquals(3 * x, run.scalars.get(8 * t + 4), Math.abs(3 * x) / 2048);
+            assertEquals(Float.floatToFloat16(x) & 0xffff, run.scalars.get(8 * t + 5));
+            assertEquals(half(half(x) * half(0.3f * x + 1f)), run.scalars.get(8 * t + 6));
+            assertEquals(half(half(3 * x) - half(x - 0.7f)), run.scalars.get(8 * t + 7));
         }
+    }
+
+    private static float half(float x) {
+        return Float.float16ToFloat(Float.floatToFloat16(x));
     }
 
     void together() {
@@ -69,6 +75,8 @@ record TileChecks(TileKernels run) {
             assertEquals(run.numbers.get(t ^ 33), run.pairs.get(5 * TileKernels.THREADS + t));
             assertEquals(run.numbers.get(t ^ 3), run.pairs.get(6 * TileKernels.THREADS + t));
             assertEquals(run.numbers.get(t ^ 3), run.pairs.get(7 * TileKernels.THREADS + t));
+            assertEquals(run.numbers.get(t ^ 33), run.pairs.get(8 * TileKernels.THREADS + t));
+            assertEquals(run.numbers.get(4 * (t & 15) + 1), run.pairs.get(9 * TileKernels.THREADS + t));
             assertEquals(-t, run.written.get(8 * TileKernels.THREADS + 2 * t + 1).getFloat32());
             for (int i = 0; i < 4; i++) {
                 assertEquals((Float.floatToFloat16(t) & 0xffff) + i, run.written.get(8 * t + 2 * i).getHalfFloatValue() & 0xffff);

@@ -15,10 +15,10 @@ public final class TileKernels {
 
     final FloatArray numbers = new FloatArray(THREADS);
     final HalfFloatArray halves = new HalfFloatArray(2 * 16 * 64);
-    final FloatArray scalars = poisoned(6 * THREADS);
+    final FloatArray scalars = poisoned(8 * THREADS);
     final FloatArray together = poisoned(6 * THREADS);
     final FloatArray products = poisoned(24 * THREADS);
-    final FloatArray pairs = poisoned(8 * THREADS);
+    final FloatArray pairs = poisoned(10 * THREADS);
     final HalfFloatArray written = new HalfFloatArray(10 * THREADS);
 
     TileKernels() {
@@ -66,12 +66,15 @@ public final class TileKernels {
         int t = ctx.localIdx;
         float x = in.get(t);
         int pair = Tile.half2(x, 3f * x);
-        out.set(6 * t, Tile.exp2(x));
-        out.set(6 * t + 1, Tile.log2(x * x + 0.1f));
-        out.set(6 * t + 2, Tile.rsqrt(x * x + 0.1f));
-        out.set(6 * t + 3, Tile.low(pair));
-        out.set(6 * t + 4, Tile.high(pair));
-        out.set(6 * t + 5, pair & 0xffff);
+        out.set(8 * t, Tile.exp2(x));
+        out.set(8 * t + 1, Tile.log2(x * x + 0.1f));
+        out.set(8 * t + 2, Tile.rsqrt(x * x + 0.1f));
+        out.set(8 * t + 3, Tile.low(pair));
+        out.set(8 * t + 4, Tile.high(pair));
+        out.set(8 * t + 5, pair & 0xffff);
+        int other = Tile.half2(0.3f * x + 1f, x - 0.7f);
+        out.set(8 * t + 6, Tile.low(Tile.multiply2(pair, other)));
+        out.set(8 * t + 7, Tile.high(Tile.subtract2(pair, other)));
     }
 
     static void together(KernelContext ctx, FloatArray in, FloatArray out) {
@@ -170,6 +173,9 @@ public final class TileKernels {
         out.set(4 * THREADS + t, Tile.low(Tile.loadPair(halves, 8 * THREADS + 2 * t)));
         float[] row = new float[6];
         int[] bits = new int[8];
+        Tile.loadLocalBits2(bits, 0, tile, base + 16 * (t ^ 33));
+        Tile.storeBits(out, 8 * THREADS + t, bits[0]);
+        Tile.storeBits(out, 9 * THREADS + t, bits[1]);
         Tile.load4(row, 0, in, t & -4);
         Tile.loadBits4(bits, 1, in, t & -4);
         if ((t & 3) == 0) {

@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
@@ -35,7 +36,7 @@ class TileSourceTest {
     /** What one JVM compiles for all tests: each would spend seconds on TornadoVM's start and on its compiler's first kernels. */
     private static final List<String> COMPILED = List.of(TileSource.OPERATIONS, "forward:64:64", "forward:96:96", "forward:128:128", "forward:33:120",
             "split:64:64", "split:128:128", "splitbackward:64:64", "splitbackward:128:128", "backward:64:33", "backward:128:128",
-            "decode:1:64", "decode:3:64", "decode:8:64", "decode:1:128", "decode:4:128", "decode:8:128");
+            "decode:1:64", "decode:3:64", "decode:8:64", "decode:1:128", "decode:4:128", "decode:8:128", "covariance:4:64", "covariance:4:128");
     private static final Map<String, String> SOURCES = new HashMap<>();
     private static final Map<String, Built> BUILT = new HashMap<>();
 
@@ -191,6 +192,7 @@ class TileSourceTest {
         assertEquals(products.keySet(), kernels.keySet());
         kernels.forEach((name, kernel) -> {
             assertPlainConditions(kernel);
+            assertLoopsSkip(kernel);
             assertFalse(Pattern.compile("\\w+\\[l_\\d+\\]").matcher(kernel).find(), () -> "in " + name + " a byte is taken for an element of a local array");
         });
         Built built = built(compiled, kernels);
@@ -200,6 +202,27 @@ class TileSourceTest {
             assertEquals(products.get(name).longValue(), loop.count("mma.sync"), name);
             assertEquals(0, loop.count(".local"), name);
         }
+    }
+
+    /** The covariance's kernels: 20 products for the matrix of 16 keys and a head, at head dim 128 36 for each half, and little in memory. */
+    @ParameterizedTest
+    @CsvSource({"4, 64, 20, 8", "4, 128, 36, 32"})
+    void covariance(String heads, String headDim, int products, int bytes) throws Exception {
+        String compiled = "covariance:" + heads + ":" + headDim;
+        Map<String, String> kernels = kernels(source(compiled));
+        assertEquals(Set.of("advance", "begin", "moments"), kernels.keySet());
+        kernels.forEach((name, kernel) -> {
+            assertPlainConditions(kernel);
+            assertLoopsSkip(kernel);
+        });
+        assertFalse(Pattern.compile("\\w+\\[l_\\d+\\]").matcher(kernels.get("moments")).find(), "a byte is taken for an element of a local array");
+        Built built = built(compiled, kernels);
+        assertEquals(0, built.frames().get("begin"));
+        assertEquals(0, built.frames().get("advance"));
+        assertTrue(built.frames().get("moments") <= bytes, () -> "stack frame: " + built.frames().get("moments"));
+        InnerLoop loop = InnerLoop.ofPtx(built.ptx()).get("moments");
+        assertEquals(products, loop.count("mma.sync"));
+        assertEquals(0, loop.count(".local"));
     }
 
     /** Where arrays have another header, plain kernels must run: the operations add 16 bytes to an array's address. */
@@ -213,6 +236,15 @@ class TileSourceTest {
     private static void assertPlainConditions(String source) {
         source.lines().filter(line -> line.contains("||") && line.contains("&&")).findFirst()
                 .ifPresent(line -> fail("a condition may have lost a negation: " + line.strip()));
+    }
+
+    /**
+     * Where a loop's body is behind {@code a || b}, TornadoVM sets the loop's variable where both are false, and then goes on with the body: such
+     * a variable is set at more places than before the loop and at its end.
+     */
+    private static void assertLoopsSkip(String kernel) {
+        Pattern.compile("for\\(;(i_\\d+) [<>]").matcher(kernel).results().map(loop -> loop.group(1)).distinct().forEach(variable -> assertEquals(2,
+                Pattern.compile("(?m)^\\s*" + variable + "  =  [^;]*;").matcher(kernel).results().count(), () -> "a loop of " + variable + " in " + kernel));
     }
 
     /** @param compiled an argument of {@link TileSource} */

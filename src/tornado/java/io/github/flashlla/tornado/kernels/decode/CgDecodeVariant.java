@@ -52,7 +52,7 @@ public enum CgDecodeVariant implements DecodeVariant {
     CG;
 
     /** Where a device has no halves, its float16 caches are float32 there: the device's reason comes first. */
-    private static Optional<String> unlessMatrixUnits(VariantDevice device, LlaOptions options) {
+    static Optional<String> unlessMatrixUnits(VariantDevice device, LlaOptions options) {
         return KernelVariant.unless(device.hasMatrixUnits(), "the device has no matrix units that TornadoVM reaches")
                 .or(() -> KernelVariant.unless(options.precision() == DataType.FLOAT16, "it is for a float16 cache"));
     }

@@ -52,7 +52,7 @@ public final class CovarianceDecodeVariant implements DecodeVariant {
      *
      * @param window 0 for none
      */
-    public static DecodeTasks tasks(VariantDevice device, PagedArrays cache, AttentionShape shape, int window, DecodeArrays io) {
+    public static CovarianceDecodeTasks tasks(VariantDevice device, PagedArrays cache, AttentionShape shape, int window, DecodeArrays io) {
         return new CovarianceDecodeTasks(cache, shape, window, DecodeGrid.of(device, shape, window), io);
     }
 }

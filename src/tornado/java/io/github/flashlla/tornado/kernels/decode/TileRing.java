@@ -47,6 +47,16 @@ final class TileRing {
         return dim <= 64 ? 128 : 64;
     }
 
+    /** Byte of 16 dims, from that of the first. */
+    static int dimsAt(int n, int dim) {
+        return n * dimsBytes(dim);
+    }
+
+    /** Byte of 16 keys, from that of the first; tiles may follow each other. */
+    static int sliceAt(int n, int dim) {
+        return n * pieceBytes(dim);
+    }
+
     private static int rowAt(int row, int dim) {
         int block = row >> 1;
         return dim <= 64 ? (row >> 2) * 576 + (row & 3) * 16

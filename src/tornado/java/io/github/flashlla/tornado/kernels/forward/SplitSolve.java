@@ -30,7 +30,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Pass 2 of the float32 forward pass on half-precision matrix units ({@link SplitPieces}): conjugate gradients as {@link TileSolve} has them,
- * with its list of rows left over.
+ * with its list of rows left over. The backward pass solves for u with it.
  */
 public final class SplitSolve {
     private SplitSolve() {}

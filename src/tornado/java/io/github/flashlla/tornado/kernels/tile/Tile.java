@@ -86,6 +86,18 @@ public final class Tile {
         return Float.float16ToFloat((short) (pair >>> 16));
     }
 
+    /** The float16 nearest to the products of two pairs. */
+    @CudaC("asm(\"mul.rn.f16x2 %0, %1, %2;\" : \"=r\"($r) : \"r\"($0), \"r\"($1));")
+    public static int multiply2(int a, int b) {
+        return half2(low(a) * low(b), high(a) * high(b));
+    }
+
+    /** The float16 nearest to the differences of two pairs. */
+    @CudaC("asm(\"sub.rn.f16x2 %0, %1, %2;\" : \"=r\"($r) : \"r\"($0), \"r\"($1));")
+    public static int subtract2(int a, int b) {
+        return half2(low(a) - low(b), high(a) - high(b));
+    }
+
     /** {@code x} of the lane whose number differs in the bits of {@code mask}. */
     @CudaC(value = "$r = __shfl_xor_sync(0xffffffffu, $0, $1);", effect = true)
     public static float shuffleXor(float x, int mask) {
@@ -207,6 +219,13 @@ public final class Tile {
     public static void storeLocal2(int[] tile, int address, float first, float second) {
         tile[address / 4] = Float.floatToRawIntBits(first);
         tile[address / 4 + 1] = Float.floatToRawIntBits(second);
+    }
+
+    /** The bits of two elements of local memory into to[at] and to[at+1]; {@code address} is a multiple of 8. */
+    @CudaC(value = "asm volatile(\"ld.shared.v2.b32 {%0,%1}, [%2];\" : \"=r\"($0[$1]), \"=r\"($0[$1 + 1]) : \"r\"($3) : \"memory\");", effect = true)
+    public static void loadLocalBits2(int[] to, int at, int[] tile, int address) {
+        to[at] = tile[address / 4];
+        to[at + 1] = tile[address / 4 + 1];
     }
 
     /** 32 bits to local memory; {@code address} is a multiple of 4. */
