@@ -104,7 +104,7 @@ class TileProblem {
         int dims = TileState.dims(D);
         JvmGroup.run(packed.getSize() / 2048, 256, ctx -> TileForward.pack(ctx, k, v, packed, sizes, D, Dv, TilePieces.stride(dims),
                 TilePieces.stride(TileState.dims(Dv))));
-        JvmGroup.run(groups(), 128, ctx -> TileForward.mean(ctx, q, packed, ridge, kbar, lse, scratch, sizes, settings, D, dims));
+        JvmGroup.run(groups(), 128, ctx -> TileForward.mean(ctx, q, packed, ridge, kbar, x, lse, scratch, sizes, settings, D, dims));
         JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 1));
         JvmGroup.run(groups(), 64, ctx -> TileList.list(ctx, scratch, sizes, dims));
         JvmGroup.run(sharing * groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing, 1));
@@ -124,7 +124,7 @@ class TileProblem {
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, q, k, v, ridge, o, lse, kbar, x, stats, packed, scratch, sizes, settings)
                 .task("pack", TileForward::pack, new KernelContext(), k, v, packed, sizes, D, Dv, TilePieces.stride(dims),
                         TilePieces.stride(TileState.dims(Dv)))
-                .task("mean", TileForward::mean, new KernelContext(), q, packed, ridge, kbar, lse, scratch, sizes, settings, D, dims)
+                .task("mean", TileForward::mean, new KernelContext(), q, packed, ridge, kbar, x, lse, scratch, sizes, settings, D, dims)
                 .task("solve", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 1)
                 .task("list", TileList::list, new KernelContext(), scratch, sizes, dims)
                 .task("left", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing, 1)

@@ -203,12 +203,17 @@ public final class TileBackwardGather {
         float sumB = total[2] * TileBackward.UNSHIFT;
         int baseA = TileRows.base(atA, quad, dims);
         int baseB = TileRows.base(atB, quad, dims);
+        int uAt = 2 * rows * dims;
         int kbarAt = 3 * rows * dims;
         float ccA = 0f;
         float ccB = 0f;
         float bbA = 0f;
         float bbB = 0f;
         float[] mean = new float[8];
+        float[] zero = new float[8];
+        for (int i = 0; i < 8; i++) {
+            zero[i] = 0f;
+        }
         for (int n = 0; n < dims / 8; n++) {
             int column = TileRows.column(n, quad);
             for (int h = 0; h < 2; h++) {
@@ -232,6 +237,7 @@ public final class TileBackwardGather {
                 if (D != dims) {
                     TileRows.store(scratch, kbarAt, baseA, baseB, n >> 1, mean, 0, liveA, liveB);
                 }
+                TileRows.store(scratch, uAt, baseA, baseB, n >> 1, zero, 0, liveA, liveB);
                 TileRows.store(scratch, 0, baseA, baseB, n >> 1, acc, 4 * n - 4, liveA, liveB);
             }
         }

@@ -16,6 +16,7 @@ import static io.github.flashlla.tornado.kernels.tile.TileState.GROUP;
 import static io.github.flashlla.tornado.kernels.tile.TileState.HEADS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LARGEST;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LENGTH;
+import static io.github.flashlla.tornado.kernels.tile.TileState.MAX_ITERATIONS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.PADDED_SK;
 import static io.github.flashlla.tornado.kernels.tile.TileState.QAQ;
@@ -108,12 +109,13 @@ public final class TileForward {
      * @param packed from {@link #pack}
      * @param ridge (B,H,Sq)
      * @param kbar out (B,H,Sq,D)
+     * @param x out (B,H,Sq,D), of rows that take no iteration, where D is dims
      * @param lse out (B,H,Sq)
      * @param scratch out, see above
      * @param dims {@link TileState#dims} of D
      */
-    public static void mean(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray kbar, FloatArray lse,
-            FloatArray scratch, IntArray sizes, FloatArray settings, int D, int dims) {
+    public static void mean(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray kbar, FloatArray x,
+            FloatArray lse, FloatArray scratch, IntArray sizes, FloatArray settings, int D, int dims) {
         Tile.launchBounds(THREADS, dims <= 64 ? 3 : 2);
         int[] tile = ctx.allocateIntLocalArray(4096); // two tiles
         Tile.align(tile, 1024);
@@ -327,9 +329,16 @@ public final class TileForward {
         float betaA = qaA > 0f ? raA / qaA : 0f;
         float betaB = qaB > 0f ? raB / qaB : 0f;
         TileRows.subtract(acc, qf, betaA, betaB, dims);
+        int none = sizes.get(MAX_ITERATIONS) == 0 ? 1 : 0;
         float[] yk = new float[2];
         float targetA = TileState.target(bbA, lambdaA, settings.get(TOLERANCE));
         float targetB = TileState.target(bbB, lambdaB, settings.get(TOLERANCE));
+        int doneA = rrA <= targetA ? liveA : none * liveA;
+        int doneB = rrB <= targetB ? liveB : none * liveB;
+        if (Tile.any(doneA + doneB) != 0) {
+            TileRows.multiple(acc2, qf, alphaA, alphaB, dims);
+            TileRows.storeSolution(x, scratch, 2 * rows * dims, D == dims ? 1 : 0, baseA, baseB, acc2, dims, doneA, doneB);
+        }
         TileRows.direction(qf, yk, acc, kbar, scratch, kbarAt, baseA, baseB, D, dims,
                 rrA <= targetA ? 0f : DIRECTION_LENGTH, rrB <= targetB ? 0f : DIRECTION_LENGTH);
         TileRows.storePairs(scratch, qf, 4 * rows * dims, baseA, baseB, dims, liveA, liveB);

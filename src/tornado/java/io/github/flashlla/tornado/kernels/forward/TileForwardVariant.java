@@ -86,7 +86,7 @@ public final class TileForwardVariant implements ForwardVariant {
                 g -> g.task("lla_pack", TileForward::pack, new KernelContext(), b.k(), b.v(), b.packed(), sizes, D, Dv,
                         TilePieces.stride(dims), TilePieces.stride(dimsV)));
         tasks.task("lla_mean", TaskAppender.groups(groups, TileState.THREADS),
-                g -> g.task("lla_mean", TileForward::mean, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.logSumExp(),
+                g -> g.task("lla_mean", TileForward::mean, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.x(), b.logSumExp(),
                         b.scratch(), sizes, settings, D, dims));
         tasks.task("lla_solve", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_solve", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.x(), b.scratch(), sizes, settings, D,

@@ -42,7 +42,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * those left over, and the same kernel runs again over the list. The longest of few groups decides how long that takes, so there
  * two {@linkplain #sharing warps} may have the same 16 rows, each half of the keys; the first adds up and does what comes between sweeps.
  *
- * <p>x starts as {@link TileState#FIRST} times q, which no one has written. r stays in local memory, but where warps share keys.
+ * <p>x starts as {@link TileState#FIRST} times q, which is written only for rows that take no iteration, by pass 1. r stays in local memory, but where warps share keys.
  */
 public final class TileSolve {
     /** From a row's iteration of this number on its directions are not kept orthogonal to q. */
@@ -391,12 +391,6 @@ public final class TileSolve {
                 }
             }
             if (listed == 0) {
-                float countA = scratch.get(numbers + NUMBERS * atA + COUNT);
-                float countB = scratch.get(numbers + NUMBERS * atB + COUNT);
-                if (Tile.any(Math.min(countA, countB) > 0f ? 0 : 1) != 0) { // rows that took no iteration
-                    TileRows.multiple(acc, qf, scratch.get(numbers + NUMBERS * atA + FIRST), scratch.get(numbers + NUMBERS * atB + FIRST), dims);
-                    TileRows.storeSolution(x, scratch, xAt, inPlace, startA, startB, acc, dims, countA > 0f ? 0 : liveA, countB > 0f ? 0 : liveB);
-                }
                 TileRows.loadLocal(r, tile, rAt, 16 * THREADS, dims);
                 TileRows.storeAll(scratch, 0, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), r, dims, goesOnA, goesOnB);
                 TileRows.storePairs(scratch, y, yAt, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), dims, goesOnA, goesOnB);

@@ -17,8 +17,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *   list (rows): rows left over, of each head, in order   left (B H blocks): their number in each block   count (B H)
  * </pre>
  *
- * <p>Forward's x is in the result itself where rows are not padded. No one writes what it starts as: the first iteration makes that of q, and
- * the solve's end where a row took none. Backward solves for u in place of x, without a first step: q.A q is 0 then, u starts as 0, and A q
+ * <p>Forward's x is in the result itself where rows are not padded. What it starts as is written where a row takes no iteration; else
+ * the first one makes it of q. Backward solves for u in place of x, without a first step: q.A q is 0 then, and A q
  * is not written.
  */
 public final class TileState {
