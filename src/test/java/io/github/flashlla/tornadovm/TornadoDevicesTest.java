@@ -102,7 +102,7 @@ public class TornadoDevicesTest {
                 String last = outcomes.isEmpty() ? "before its first test" : "after " + outcomes.getLast().name();
                 outcomes.add(new Outcome("all tests ran", Outcome.FAILED, "the JVM of " + device.name() + " ended " + last + ": " + ending));
             }
-        } catch (IOException | ClassNotFoundException e) {
+        } catch (IOException | ClassNotFoundException | RuntimeException e) {
             outcomes.add(new Outcome("all tests ran", Outcome.FAILED, e.toString()));
         }
         return outcomes;

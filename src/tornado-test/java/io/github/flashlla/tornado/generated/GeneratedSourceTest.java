@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -76,7 +77,9 @@ public class GeneratedSourceTest {
         String said = new TornadoChild(folder, Backend.CUDA).virtual("GPU").flag("-Dtornado.printKernel=True")
                 .run(FaultScenarios.class, "decodeOneAfterTheOther", "cuda:0", LENGTH, "64", "1");
         String sources = said.substring(0, said.lastIndexOf('\n'));
-        assertEquals(List.of("append", "gather", "begin", "multiply", "advance", "multiply", "advance", "output", "merge"), entries(sources));
+        List<String> step = List.of("gather", "begin", "multiply", "advance", "multiply", "advance", "output", "merge");
+        // such a device compiles a step twice: before it runs, as others do side by side, and when it does
+        assertEquals(Stream.of(List.of("append"), step, step).flatMap(List::stream).toList(), entries(sources));
         assertServesEveryLength(sources);
     }
 

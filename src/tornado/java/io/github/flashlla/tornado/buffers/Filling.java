@@ -26,7 +26,7 @@ final class Filling {
     private final AtomicInteger finished = new AtomicInteger();
     private int blocks;
     private long elements;
-    private volatile RuntimeException failure;
+    private volatile Throwable failure;
 
     /** Adds an array behind those before. */
     void add(TornadoNativeArray array, long size, Tensor.Block copy, Transfers transfers) {
@@ -68,7 +68,7 @@ final class Filling {
         }
         try {
             part.copy(block - part.first);
-        } catch (RuntimeException e) {
+        } catch (Throwable e) { // such as an error for a mapped file that has become shorter
             failure = e;
         }
         part.done.set(block - part.first, 1);
@@ -118,8 +118,11 @@ final class Filling {
                     Thread.yield(); // others are about to end
                 }
             }
-            if (failure != null) {
-                throw failure;
+            switch (failure) {
+                case null -> { }
+                case Error thrown -> throw thrown;
+                case RuntimeException thrown -> throw thrown;
+                case Throwable thrown -> throw new IllegalStateException(thrown); // copies declare none
             }
         }
 

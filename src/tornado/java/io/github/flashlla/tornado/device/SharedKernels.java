@@ -45,8 +45,8 @@ public final class SharedKernels implements InvocationHandler {
     /** Options of TornadoVM and its compiler; how much memory it may use is none of code's. */
     private static final Pattern OPTIONS = Pattern.compile("(tornado|jdk\\.graal)\\.(?!device\\.memory$).*");
     /**
-     * Where a thread of its own may compile each kernel: OpenCL's drivers end the process or fail now and then (NVIDIA's, PoCL), and PTX's
-     * takes code from the threads alone that have used the device.
+     * Where a thread of its own may compile each kernel. PoCL lost a file of its cache where two did, other drivers for OpenCL were not tried
+     * enough, and PTX's takes code from the threads alone that have used the device.
      */
     private static final Set<String> SIDE_BY_SIDE = Set.of("cuda");
     /** Of kernels that are kept for each device; further ones are compiled for their plan alone. */

@@ -13,6 +13,11 @@ final class Meanwhile<T> {
         this.work = before.thenApplyAsync(_ -> work.get());
     }
 
+    /** Waits for its end, whatever that is. */
+    void end() {
+        work.handle((value, thrown) -> null).join();
+    }
+
     /** Its value; throws what the work threw. */
     T await() {
         try {

@@ -141,6 +141,9 @@ public final class TornadoPlan implements FloatPlan {
                 timing = graphs.execute(FORWARD, transfers);
             } finally {
                 storing.forEach(Storing::await);
+                if (came.isDone()) {
+                    statistics.end(); // nothing writes to the result behind this run
+                }
                 wanted.await();
             }
             came.complete(null); // where no part was told of

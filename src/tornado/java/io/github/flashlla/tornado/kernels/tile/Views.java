@@ -66,7 +66,7 @@ public final class Views {
 
     /**
      * Where row 0 of a head lies to loops that count rows from {@link #rowZero}: a row's place is then a start, which is 0 where tensors are
-     * row-major, and a multiple of the stride. A sum of three numbers a row, the compiler of PoCL does not see through.
+     * row-major, and a multiple of the stride. LLVM puts a sum of three numbers in another order, and then adds anew for each element.
      *
      * @param head0 where the head's first row lies
      */
