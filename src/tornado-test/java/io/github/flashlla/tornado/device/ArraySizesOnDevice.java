@@ -10,6 +10,7 @@ import io.github.flashlla.tornado.kernels.forward.GpuOutput;
 import io.github.flashlla.tornado.kernels.forward.GpuSolve;
 import io.github.flashlla.tornado.kernels.forward.TileForward;
 import io.github.flashlla.tornado.kernels.forward.TileOutput;
+import io.github.flashlla.tornado.kernels.forward.TileList;
 import io.github.flashlla.tornado.kernels.forward.TileSolve;
 import java.lang.reflect.Method;
 import java.util.Arrays;
@@ -58,7 +59,7 @@ class ArraySizesOnDevice {
         assertEquals(false, read(TileForward.class, "pack"));
         assertEquals(false, read(TileForward.class, "mean"));
         assertEquals(false, read(TileSolve.class, "solve"));
-        assertEquals(false, read(TileSolve.class, "list"));
+        assertEquals(false, read(TileList.class, "list"));
         assertEquals(false, read(TileOutput.class, "output"));
     }
 }

@@ -18,7 +18,8 @@ class SplitBackwardOnJvm {
                 new TileBackwardCase(1, 1, 70, 11, 17, 64, true, 1, 1, 0, 0, 1, 3e-5, 3e-5, TOLERANCE),
                 // dk is 0: G - Gbar times x, which is as long as q
                 new TileBackwardCase(1, 1, 1, 1, 64, 64, true, 1, 1, 0, 0, 1, 2e-3, 3e-5, TOLERANCE),
-                new TileBackwardCase(1, 1, 40, 100, 64, 64, true, 20, 1, 0, 0, 0.1f, 1e-3, 1e-3, TOLERANCE),
+                // x of 1600; on a GPU more than twice as far off
+                new TileBackwardCase(1, 1, 40, 100, 64, 64, true, 20, 1, 0, 0, 0.1f, 3e-3, 4e-3, TOLERANCE),
                 // the first queries' x is thousands of times the others'
                 new TileBackwardCase(1, 1, 150, 150, 17, 17, true, 1, 1, 0, 0, 1e-3f, 1e-4, 3e-4, TOLERANCE),
                 new TileBackwardCase(1, 1, 17, 70, 64, 128, true, 1, 1, 0, 0, 1, 3e-5, 3e-5, TOLERANCE),

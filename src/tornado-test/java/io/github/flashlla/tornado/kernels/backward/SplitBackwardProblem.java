@@ -5,7 +5,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.tornado.buffers.ProblemArrays;
 import io.github.flashlla.tornado.kernels.forward.SplitMean;
 import io.github.flashlla.tornado.kernels.forward.SplitSolve;
-import io.github.flashlla.tornado.kernels.forward.TileSolve;
+import io.github.flashlla.tornado.kernels.forward.TileList;
 import io.github.flashlla.tornado.kernels.tile.JvmGroup;
 import io.github.flashlla.tornado.kernels.tile.SplitRows;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
@@ -78,7 +78,7 @@ public final class SplitBackwardProblem extends TileBackwardProblem {
         JvmGroup.run(groups(), 128, ctx -> SplitBackwardGather.gather(ctx, q, g, halves, centre, kbar, lse, ridge, rows, state, sizes, settings, D, Dv,
                 dimsK, dimsV, causal));
         JvmGroup.run(groups(), 128, ctx -> SplitSolve.solve(ctx, q, halves, ridge, state, sizes, settings, D, dimsK, causal, 0));
-        JvmGroup.run(groups(), 64, ctx -> TileSolve.list(ctx, state, sizes, dimsK));
+        JvmGroup.run(groups(), 64, ctx -> TileList.list(ctx, state, sizes, dimsK));
         JvmGroup.run(groups(), 128, ctx -> SplitSolve.solve(ctx, q, halves, ridge, state, sizes, settings, D, dimsK, causal, 1));
         JvmGroup.run(Math.ceilDiv(u.getSize(), 256), 256, ctx -> SplitBackward.finish(ctx, state, u, rows, sizes, D, dimsK));
         if (SplitBackward.fits(D, Dv)) {
@@ -116,7 +116,7 @@ public final class SplitBackwardProblem extends TileBackwardProblem {
                 .task("gather", SplitBackwardGather::gather, new KernelContext(), q, g, halves, centre, kbar, lse, ridge, rows, state, sizes, settings, D,
                         Dv, dimsK, dimsV, causal)
                 .task("solve", SplitSolve::solve, new KernelContext(), q, halves, ridge, state, sizes, settings, D, dimsK, causal, 0)
-                .task("list", TileSolve::list, new KernelContext(), state, sizes, dimsK)
+                .task("list", TileList::list, new KernelContext(), state, sizes, dimsK)
                 .task("left", SplitSolve::solve, new KernelContext(), q, halves, ridge, state, sizes, settings, D, dimsK, causal, 1)
                 .task("finish", SplitBackward::finish, new KernelContext(), state, u, rows, sizes, D, dimsK);
         if (fits) {

@@ -52,7 +52,7 @@ final class SplitProblem extends TileProblem {
                 TilePieces.stride(dims), TilePieces.stride(dimsV)));
         JvmGroup.run(groups(), 128, ctx -> SplitMean.mean(ctx, q, halves, ridge, centre, lse, state, sizes, settings, D, dims, causal));
         JvmGroup.run(groups(), 128, ctx -> SplitSolve.solve(ctx, q, halves, ridge, state, sizes, settings, D, dims, causal, 0));
-        JvmGroup.run(groups(), 64, ctx -> TileSolve.list(ctx, state, sizes, dims));
+        JvmGroup.run(groups(), 64, ctx -> TileList.list(ctx, state, sizes, dims));
         JvmGroup.run(groups(), 128, ctx -> SplitSolve.solve(ctx, q, halves, ridge, state, sizes, settings, D, dims, causal, 1));
         JvmGroup.run(groups(), 128, ctx -> SplitOutput.output(ctx, q, halves, centre, kbar, x, stats, o, state, sizes, settings, D, Dv, dims, dimsV, causal));
     }
@@ -72,7 +72,7 @@ final class SplitProblem extends TileProblem {
                         TilePieces.stride(dimsV))
                 .task("mean", SplitMean::mean, new KernelContext(), q, halves, ridge, centre, lse, state, sizes, settings, D, dims, causal)
                 .task("solve", SplitSolve::solve, new KernelContext(), q, halves, ridge, state, sizes, settings, D, dims, causal, 0)
-                .task("list", TileSolve::list, new KernelContext(), state, sizes, dims)
+                .task("list", TileList::list, new KernelContext(), state, sizes, dims)
                 .task("left", SplitSolve::solve, new KernelContext(), q, halves, ridge, state, sizes, settings, D, dims, causal, 1)
                 .task("output", SplitOutput::output, new KernelContext(), q, halves, centre, kbar, x, stats, o, state, sizes, settings, D, Dv, dims, dimsV, causal)
                 .transferToHost(DataTransferMode.EVERY_EXECUTION, o, lse, kbar, x, stats);

@@ -44,7 +44,10 @@ record TileCase(int heads, int group, int Sq, int Sk, int D, int Dv, boolean cau
                 new TileCase(1, 1, 16, 900, 64, 64, false, 1, 0, 1, 24, 5e-2, 1e-3),
                 new TileCase(1, 1, 17, 70, 96, 72, true, 1, 0, 1, 0, 2e-3, 1e-3),
                 new TileCase(1, 1, 17, 70, 64, 128, true, 1, 0, 1, 0, 2e-3, 1e-3),
-                new TileCase(1, 1, 17, 70, 128, 20, false, 1, 0, 1, 0, 2e-3, 1e-3));
+                new TileCase(1, 1, 17, 70, 128, 20, false, 1, 0, 1, 0, 2e-3, 1e-3),
+                // rows that take no iteration: x is the first step
+                new TileCase(1, 1, 70, 70, 64, 64, true, 1, 0, 1, 0, 0.6, 0.3, 0.6f),
+                new TileCase(1, 1, 17, 70, 72, 33, true, 1, 0, 1, 0, 0.6, 0.3, 0.6f));
     }
 
     LlaOptions options() {

@@ -34,6 +34,8 @@ class TileProblem {
     final FloatArray scratch;
     final IntArray sizes = new IntArray(TileState.SIZES);
     final FloatArray settings = new FloatArray(TileState.SETTINGS);
+    /** Warps that have the same 16 rows left over. */
+    int sharing;
 
     TileProblem(int heads, int group, int Sq, int Sk, int D, int Dv, boolean causal, float scale, float tolerance, int most) {
         this.heads = heads;
@@ -42,6 +44,7 @@ class TileProblem {
         this.Sk = Sk;
         this.D = D;
         this.Dv = Dv;
+        sharing = TileSolve.sharing((long) heads * Sq, TileState.dims(D));
         q = new FloatArray(heads * Sq * D);
         k = new FloatArray(heads / group * Sk * D);
         v = new FloatArray(heads / group * Sk * Dv);
@@ -101,10 +104,10 @@ class TileProblem {
         int dims = TileState.dims(D);
         JvmGroup.run(packed.getSize() / 2048, 256, ctx -> TileForward.pack(ctx, k, v, packed, sizes, D, Dv, TilePieces.stride(dims),
                 TilePieces.stride(TileState.dims(Dv))));
-        JvmGroup.run(groups(), 128, ctx -> TileForward.mean(ctx, q, packed, ridge, kbar, lse, scratch, sizes, settings, D, dims));
-        JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, scratch, sizes, settings, D, dims, 0));
-        JvmGroup.run(groups(), 64, ctx -> TileSolve.list(ctx, scratch, sizes, dims));
-        JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, scratch, sizes, settings, D, dims, 1));
+        JvmGroup.run(groups(), 128, ctx -> TileForward.mean(ctx, q, packed, ridge, kbar, x, lse, scratch, sizes, settings, D, dims));
+        JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 1));
+        JvmGroup.run(groups(), 64, ctx -> TileList.list(ctx, scratch, sizes, dims));
+        JvmGroup.run(sharing * groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing, 1));
         JvmGroup.run(groups(), 128, ctx -> TileOutput.output(ctx, q, packed, kbar, x, stats, o, scratch, sizes, settings, D, Dv, dims,
                 TileState.dims(Dv)));
     }
@@ -114,17 +117,17 @@ class TileProblem {
         int dims = TileState.dims(D);
         grids.addWorkerGrid(name + ".pack", grid(packed.getSize() / 8, 256));
         for (String task : new String[] {"mean", "solve", "left", "output"}) {
-            grids.addWorkerGrid(name + "." + task, grid(128 * groups(), 128));
+            grids.addWorkerGrid(name + "." + task, grid((task.equals("left") ? sharing : 1) * 128 * groups(), 128));
         }
         grids.addWorkerGrid(name + ".list", grid(64 * groups(), 64));
         return new TaskGraph(name)
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, q, k, v, ridge, o, lse, kbar, x, stats, packed, scratch, sizes, settings)
                 .task("pack", TileForward::pack, new KernelContext(), k, v, packed, sizes, D, Dv, TilePieces.stride(dims),
                         TilePieces.stride(TileState.dims(Dv)))
-                .task("mean", TileForward::mean, new KernelContext(), q, packed, ridge, kbar, lse, scratch, sizes, settings, D, dims)
-                .task("solve", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, scratch, sizes, settings, D, dims, 0)
-                .task("list", TileSolve::list, new KernelContext(), scratch, sizes, dims)
-                .task("left", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, scratch, sizes, settings, D, dims, 1)
+                .task("mean", TileForward::mean, new KernelContext(), q, packed, ridge, kbar, x, lse, scratch, sizes, settings, D, dims)
+                .task("solve", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 1)
+                .task("list", TileList::list, new KernelContext(), scratch, sizes, dims)
+                .task("left", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing, 1)
                 .task("output", TileOutput::output, new KernelContext(), q, packed, kbar, x, stats, o, scratch, sizes, settings, D, Dv, dims,
                         TileState.dims(Dv))
                 .transferToHost(DataTransferMode.EVERY_EXECUTION, o, lse, kbar, x, stats);

@@ -12,7 +12,7 @@ import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.forward.SplitForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.SplitMean;
 import io.github.flashlla.tornado.kernels.forward.SplitSolve;
-import io.github.flashlla.tornado.kernels.forward.TileSolve;
+import io.github.flashlla.tornado.kernels.forward.TileList;
 import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.SplitPieces;
 import io.github.flashlla.tornado.kernels.tile.SplitRows;
@@ -93,7 +93,7 @@ public final class SplitBackwardVariant implements BackwardVariant {
                 g -> g.task("lla_backward_solve", SplitSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), b.scratch(), sizes, settings, D,
                         dims, causal, 0));
         tasks.task("lla_backward_list", TaskAppender.groups(groups, TileState.BLOCK),
-                g -> g.task("lla_backward_list", TileSolve::list, new KernelContext(), b.scratch(), sizes, dims));
+                g -> g.task("lla_backward_list", TileList::list, new KernelContext(), b.scratch(), sizes, dims));
         tasks.task("lla_backward_solve_left", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_backward_solve_left", SplitSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), b.scratch(), sizes, settings,
                         D, dims, causal, 1));

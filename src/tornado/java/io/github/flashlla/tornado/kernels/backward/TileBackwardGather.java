@@ -268,6 +268,7 @@ public final class TileBackwardGather {
         int there = p > TINY ? 1 : 0;
         scratch.set(numbers + BB, cc);
         scratch.set(numbers + QAQ, 0f);
+        scratch.set(numbers + TileState.FIRST, 0f);
         scratch.set(numbers + RR, cc);
         scratch.set(numbers + TARGET, target);
         scratch.set(numbers + LARGEST, cc);

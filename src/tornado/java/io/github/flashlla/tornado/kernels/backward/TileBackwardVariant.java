@@ -11,6 +11,7 @@ import io.github.flashlla.tornado.kernels.KernelVariant;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import io.github.flashlla.tornado.kernels.forward.TileForward;
 import io.github.flashlla.tornado.kernels.forward.TileForwardVariant;
+import io.github.flashlla.tornado.kernels.forward.TileList;
 import io.github.flashlla.tornado.kernels.forward.TileSolve;
 import io.github.flashlla.tornado.kernels.tile.ProblemData;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
@@ -76,6 +77,7 @@ public final class TileBackwardVariant implements BackwardVariant {
         int kvHeads = s.batch() * s.kvHeads();
         long packs = TileState.packedHalves(kvHeads, s.keyLength(), dims, dims) / 8;
         long groups = (long) heads * Math.ceilDiv(s.queryLength(), TileState.BLOCK);
+        int sharing = TileSolve.sharing((long) heads * s.queryLength(), dims);
         long keyGroups = (long) kvHeads * Math.ceilDiv(s.keyLength(), TileState.BLOCK);
         tasks.task("lla_backward_pack", TaskAppender.groups(Math.ceilDiv(packs, (long) TileForward.PACK_THREADS), TileForward.PACK_THREADS),
                 g -> g.task("lla_backward_pack", TileForward::pack, new KernelContext(), f.k(), f.v(), b.packed(), sizes, D, Dv, stride, stride));
@@ -85,13 +87,13 @@ public final class TileBackwardVariant implements BackwardVariant {
                 g -> g.task("lla_backward_gather", TileBackwardGather::gather, new KernelContext(), f.q(), b.g(), b.packed(), f.kbar(),
                         f.logSumExp(), f.ridge(), b.scratch(), sizes, settings, D, Dv, dims));
         tasks.task("lla_backward_solve", TaskAppender.groups(groups, TileState.THREADS),
-                g -> g.task("lla_backward_solve", TileSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), f.kbar(), b.scratch(), sizes,
-                        settings, D, dims, 0));
+                g -> g.task("lla_backward_solve", TileSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), f.kbar(), f.x(), b.scratch(), sizes,
+                        settings, D, dims, 0, 0));
         tasks.task("lla_backward_list", TaskAppender.groups(groups, TileState.BLOCK),
-                g -> g.task("lla_backward_list", TileSolve::list, new KernelContext(), b.scratch(), sizes, dims));
-        tasks.task("lla_backward_solve_left", TaskAppender.groups(groups, TileState.THREADS),
-                g -> g.task("lla_backward_solve_left", TileSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), f.kbar(), b.scratch(), sizes,
-                        settings, D, dims, 1));
+                g -> g.task("lla_backward_list", TileList::list, new KernelContext(), b.scratch(), sizes, dims));
+        tasks.task("lla_backward_solve_left", TaskAppender.groups(sharing * groups, TileState.THREADS),
+                g -> g.task("lla_backward_solve_left", TileSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), f.kbar(), f.x(), b.scratch(), sizes,
+                        settings, D, dims, sharing, 0));
         tasks.task("lla_backward_queries", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_backward_queries", TileBackwardQueries::queries, new KernelContext(), b.packed(), f.kbar(), f.x(), b.dq(),
                         b.dridge(), b.rows(), b.scratch(), sizes, settings, D, dims));

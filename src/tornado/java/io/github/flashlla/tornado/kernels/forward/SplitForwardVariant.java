@@ -117,7 +117,7 @@ public final class SplitForwardVariant implements ForwardVariant {
                 g -> g.task("lla_solve", SplitSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.scratch(), sizes, settings, D, dims,
                         causal, 0));
         tasks.task("lla_list", TaskAppender.groups(groups, TileState.BLOCK),
-                g -> g.task("lla_list", TileSolve::list, new KernelContext(), b.scratch(), sizes, dims));
+                g -> g.task("lla_list", TileList::list, new KernelContext(), b.scratch(), sizes, dims));
         tasks.task("lla_solve_left", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_solve_left", SplitSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.scratch(), sizes, settings, D, dims,
                         causal, 1));

@@ -16,6 +16,7 @@ import static io.github.flashlla.tornado.kernels.tile.TileState.GROUP;
 import static io.github.flashlla.tornado.kernels.tile.TileState.HEADS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LARGEST;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LENGTH;
+import static io.github.flashlla.tornado.kernels.tile.TileState.MAX_ITERATIONS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.PADDED_SK;
 import static io.github.flashlla.tornado.kernels.tile.TileState.QAQ;
@@ -108,12 +109,13 @@ public final class TileForward {
      * @param packed from {@link #pack}
      * @param ridge (B,H,Sq)
      * @param kbar out (B,H,Sq,D)
+     * @param x out (B,H,Sq,D), of rows that take no iteration, where D is dims
      * @param lse out (B,H,Sq)
      * @param scratch out, see above
      * @param dims {@link TileState#dims} of D
      */
-    public static void mean(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray kbar, FloatArray lse,
-            FloatArray scratch, IntArray sizes, FloatArray settings, int D, int dims) {
+    public static void mean(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray kbar, FloatArray x,
+            FloatArray lse, FloatArray scratch, IntArray sizes, FloatArray settings, int D, int dims) {
         Tile.launchBounds(THREADS, dims <= 64 ? 3 : 2);
         int[] tile = ctx.allocateIntLocalArray(4096); // two tiles
         Tile.align(tile, 1024);
@@ -244,7 +246,6 @@ public final class TileForward {
         float lambdaB = ridge.get(atB);
         int rows = heads * Sq;
         int aqAt = rows * dims;
-        int xAt = 2 * rows * dims;
         int kbarAt = 3 * rows * dims;
         int baseA = TileRows.base(atA, quad, dims);
         int baseB = TileRows.base(atB, quad, dims);
@@ -307,14 +308,6 @@ public final class TileForward {
         for (int n = 0; n < dims / 8; n++) {
             int pairA = qf[4 * (n >> 1) + 2 * (n & 1)];
             int pairB = qf[4 * (n >> 1) + 2 * (n & 1) + 1];
-            int at = 4 * (n & 1);
-            s[at] = alphaA * Tile.low(pairA);
-            s[at + 1] = alphaA * Tile.high(pairA);
-            s[at + 2] = alphaB * Tile.low(pairB);
-            s[at + 3] = alphaB * Tile.high(pairB);
-            if (at != 0) {
-                TileRows.store(scratch, xAt, baseA, baseB, n >> 1, s, 0, liveA, liveB);
-            }
             for (int h = 0; h < 2; h++) {
                 float qA = h == 0 ? Tile.low(pairA) : Tile.high(pairA);
                 float qB = h == 0 ? Tile.low(pairB) : Tile.high(pairB);
@@ -336,9 +329,16 @@ public final class TileForward {
         float betaA = qaA > 0f ? raA / qaA : 0f;
         float betaB = qaB > 0f ? raB / qaB : 0f;
         TileRows.subtract(acc, qf, betaA, betaB, dims);
+        int none = sizes.get(MAX_ITERATIONS) == 0 ? 1 : 0;
         float[] yk = new float[2];
         float targetA = TileState.target(bbA, lambdaA, settings.get(TOLERANCE));
         float targetB = TileState.target(bbB, lambdaB, settings.get(TOLERANCE));
+        int doneA = rrA <= targetA ? liveA : none * liveA;
+        int doneB = rrB <= targetB ? liveB : none * liveB;
+        if (Tile.any(doneA + doneB) != 0) {
+            TileRows.multiple(acc2, qf, alphaA, alphaB, dims);
+            TileRows.storeSolution(x, scratch, 2 * rows * dims, D == dims ? 1 : 0, baseA, baseB, acc2, dims, doneA, doneB);
+        }
         TileRows.direction(qf, yk, acc, kbar, scratch, kbarAt, baseA, baseB, D, dims,
                 rrA <= targetA ? 0f : DIRECTION_LENGTH, rrB <= targetB ? 0f : DIRECTION_LENGTH);
         TileRows.storePairs(scratch, qf, 4 * rows * dims, baseA, baseB, dims, liveA, liveB);
@@ -355,6 +355,7 @@ public final class TileForward {
                 scratch.set(numbers + NUMBERS * atA + LENGTH, DIRECTION_LENGTH);
                 scratch.set(numbers + NUMBERS * atA + TARGET, targetA);
                 scratch.set(numbers + NUMBERS * atA + LARGEST, rrA);
+                scratch.set(numbers + NUMBERS * atA + TileState.FIRST, alphaA);
             }
             if (liveB != 0) {
                 lse.set(atB, seesB > 0 ? logB * LN2 : Float.NEGATIVE_INFINITY);
@@ -367,6 +368,7 @@ public final class TileForward {
                 scratch.set(numbers + NUMBERS * atB + LENGTH, DIRECTION_LENGTH);
                 scratch.set(numbers + NUMBERS * atB + TARGET, targetB);
                 scratch.set(numbers + NUMBERS * atB + LARGEST, rrB);
+                scratch.set(numbers + NUMBERS * atB + TileState.FIRST, alphaB);
             }
         }
     }

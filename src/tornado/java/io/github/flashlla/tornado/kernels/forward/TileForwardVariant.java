@@ -81,20 +81,21 @@ public final class TileForwardVariant implements ForwardVariant {
         int dims = TileState.dims(D);
         int dimsV = TileState.dims(Dv);
         long groups = (long) heads * Math.ceilDiv(s.queryLength(), TileState.BLOCK);
+        int sharing = TileSolve.sharing((long) heads * s.queryLength(), dims);
         tasks.task("lla_pack", TaskAppender.groups(Math.ceilDiv(packedHalves(s) / 8, (long) TileForward.PACK_THREADS), TileForward.PACK_THREADS),
                 g -> g.task("lla_pack", TileForward::pack, new KernelContext(), b.k(), b.v(), b.packed(), sizes, D, Dv,
                         TilePieces.stride(dims), TilePieces.stride(dimsV)));
         tasks.task("lla_mean", TaskAppender.groups(groups, TileState.THREADS),
-                g -> g.task("lla_mean", TileForward::mean, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.logSumExp(),
+                g -> g.task("lla_mean", TileForward::mean, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.x(), b.logSumExp(),
                         b.scratch(), sizes, settings, D, dims));
         tasks.task("lla_solve", TaskAppender.groups(groups, TileState.THREADS),
-                g -> g.task("lla_solve", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.scratch(), sizes, settings, D,
-                        dims, 0));
+                g -> g.task("lla_solve", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.x(), b.scratch(), sizes, settings, D,
+                        dims, 0, 1));
         tasks.task("lla_list", TaskAppender.groups(groups, TileState.BLOCK),
-                g -> g.task("lla_list", TileSolve::list, new KernelContext(), b.scratch(), sizes, dims));
-        tasks.task("lla_solve_left", TaskAppender.groups(groups, TileState.THREADS),
-                g -> g.task("lla_solve_left", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.scratch(), sizes, settings,
-                        D, dims, 1));
+                g -> g.task("lla_list", TileList::list, new KernelContext(), b.scratch(), sizes, dims));
+        tasks.task("lla_solve_left", TaskAppender.groups(sharing * groups, TileState.THREADS),
+                g -> g.task("lla_solve_left", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.x(), b.scratch(), sizes, settings,
+                        D, dims, sharing, 1));
         tasks.task("lla_forward", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_forward", TileOutput::output, new KernelContext(), b.q(), b.packed(), b.kbar(), b.x(), b.stats(), b.o(), b.scratch(),
                         sizes, settings, D, Dv, dims, dimsV));

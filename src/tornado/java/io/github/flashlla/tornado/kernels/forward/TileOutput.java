@@ -40,7 +40,7 @@ public final class TileOutput {
      * @param q (B,H,Sq,D)
      * @param packed from {@link TileForward#pack}
      * @param kbar (B,H,Sq,D)
-     * @param x out (B,H,Sq,D)
+     * @param x (B,H,Sq,D): out where D is padded, else the solve's
      * @param stats out (B,H,Sq,2): iterations behind the first step, relative residual
      * @param o out (B,H,Sq,Dv)
      * @param scratch as {@link TileState} has it
@@ -116,13 +116,10 @@ public final class TileOutput {
             }
             Tile.commit();
             // all of x at once, before anything is written
-            TileRows.loadAll(all, scratch, xAt, baseA, baseB, dims);
+            TileRows.loadSolution(all, x, scratch, xAt, D == dims ? 1 : 0, baseA, baseB, dims);
             if (round == 0) {
                 float xxA = 0f;
                 float xxB = 0f;
-                if (D == dims) {
-                    TileRows.storeAll(x, 0, baseA, baseB, all, dims, liveA, liveB);
-                }
                 for (int n = 0; n < dims / 8; n++) {
                     int column = TileRows.column(n, quad);
                     for (int h = 0; h < 2; h++) {

@@ -6,6 +6,7 @@ import static io.github.flashlla.tornado.kernels.tile.TilePieces.UNSHIFT;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.quadSum;
 import static io.github.flashlla.tornado.kernels.tile.TileState.BLOCK;
 import static io.github.flashlla.tornado.kernels.tile.TileState.COUNT;
+import static io.github.flashlla.tornado.kernels.tile.TileState.FIRST;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LARGEST;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LENGTH;
 import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
@@ -37,18 +38,33 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>No formula uses r.r of an earlier iteration, so scaling and rounding of y cost iterations and not accuracy. The term along q keeps
  * directions orthogonal to the first step; from a row's iteration {@value #RESTART} on it is left out, since kept up it can stall.
  *
- * <p>Almost every block of 64 rows holds a slow one, so a block ends when under {@value #STAY} of its rows go on. {@link #list} lists
- * those left over, and the same kernel runs again over the list.
+ * <p>Almost every block of 64 rows holds a slow one, so a block ends when under {@value #STAY} of its rows go on. {@link TileList} lists
+ * those left over, and the same kernel runs again over the list. The longest of few groups decides how long that takes, so there
+ * two {@linkplain #sharing warps} may have the same 16 rows, each half of the keys; the first adds up and does what comes between sweeps.
+ *
+ * <p>x starts as {@link TileState#FIRST} times q, which is written only for rows that take no iteration, by pass 1. r stays in local memory, but where warps share keys.
  */
 public final class TileSolve {
     /** From a row's iteration of this number on its directions are not kept orthogonal to q. */
     static final int RESTART = 8;
     /** Rows of a block that must go on for it to go on. */
     static final int STAY = 48;
+    /** Rows of all heads up to which {@link #sharing} is for head dims above 64, too. */
+    private static final long FEW_ROWS = 1 << 17;
     static final float FINITE = 1e30f;
     static final float SHORTER = 1 / 64f;
 
     private TileSolve() {}
+
+    /**
+     * Warps that have the same 16 rows left over, 1 or 2: two where few groups decide how long all take. Where there are many, half of the
+     * warps idle between sweeps cost more.
+     *
+     * @param rows of all heads
+     */
+    public static int sharing(long rows, int dims) {
+        return dims <= 64 || rows <= FEW_ROWS ? 2 : 1;
+    }
 
     /**
      * One group of {@value TileState#THREADS} for each {@value TileState#BLOCK} rows of a head, the longest first.
@@ -57,18 +73,27 @@ public final class TileSolve {
      * @param packed from {@link TileForward#pack}
      * @param ridge (B,H,Sq)
      * @param kbar (B,H,Sq,D)
+     * @param x out (B,H,Sq,D), with {@code own}
      * @param scratch as {@link TileState} has it
-     * @param listed 1 for the rows of the list, 0 for all
+     * @param listed 0 for all rows; {@link #sharing} for those of the list, with so many times as many groups
+     * @param own 1 if x is written to the result {@code x} itself where D is dims, as forward wants it; 0 if it stays in scratch
      */
-    public static void solve(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray kbar, FloatArray scratch, IntArray sizes,
-            FloatArray settings, int D, int dims, int listed) {
+    public static void solve(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray kbar, FloatArray x, FloatArray scratch,
+            IntArray sizes, FloatArray settings, int D, int dims, int listed, int own) {
         Tile.launchBounds(THREADS, dims <= 64 ? 3 : 2);
-        int[] tile = ctx.allocateIntLocalArray(4096); // two tiles
+        int parts = Math.max(1, listed); // warps that have the same rows
+        int blockRows = BLOCK / parts;
+        int stride = dims <= 64 ? 64 : 128;
+        int keys = parts > 1 ? 64 : TileState.keys(dims);
+        int residuals = parts > 1 ? 0 : BLOCK * dims;
+        int[] tile = ctx.allocateIntLocalArray(keys * stride + residuals); // two tiles, and r
+        float[] numbersOfRows = ctx.allocateFloatLocalArray(parts > 1 ? 2 * THREADS : 1);
+        int[] directions = ctx.allocateIntLocalArray(parts > 1 ? blockRows * (dims / 2 + 4) : 1);
         Tile.align(tile, 1024);
         int base = Tile.address(tile);
-        int stride = dims <= 64 ? 64 : 128;
-        int keys = TileState.keys(dims);
         int pieceBytes = 32 * stride;
+        int tileBytes = 2 * stride * keys;
+        int mine = keys / 16 / parts; // pieces of a tile
 
         int tid = ctx.localIdx;
         int lane = tid & 31;
@@ -87,9 +112,12 @@ public final class TileSolve {
         int head = ctx.groupIdx % heads;
         int place = ctx.groupIdx / heads;
         int count = listed != 0 ? Tile.loadBits(scratch, leftAt + heads * blocks + head) : Sq;
-        int block = (count + BLOCK - 1) / BLOCK - 1 - place;
+        int block = (count + blockRows - 1) / blockRows - 1 - place;
         if (block >= 0) {
-            int first = block * BLOCK + warp * 16;
+            int share = warp % parts; // of the keys
+            int part = warp / parts; // of the rows
+            int skip = share * mine;
+            int first = block * blockRows + part * 16;
             int rowA = TileRows.row(scratch, listAt + head * Sq, first + (lane >> 2), count, listed);
             int rowB = TileRows.row(scratch, listAt + head * Sq, first + (lane >> 2) + 8, count, listed);
             int liveA = first + (lane >> 2) < count ? 1 : 0;
@@ -100,12 +128,13 @@ public final class TileSolve {
             int seesB = TileState.sees(rowB, Sq, Sk, causal);
             int low = TileState.sees(TileRows.row(scratch, listAt + head * Sq, first, count, listed), Sq, Sk, causal);
             int high = TileState.sees(TileRows.row(scratch, listAt + head * Sq, first + 15, count, listed), Sq, Sk, causal);
-            int last = TileState.sees(TileRows.row(scratch, listAt + head * Sq, block * BLOCK + BLOCK - 1, count, listed), Sq, Sk, causal);
+            int last = TileState.sees(TileRows.row(scratch, listAt + head * Sq, block * blockRows + blockRows - 1, count, listed), Sq, Sk, causal);
             int tiles = (last + keys - 1) / keys;
             int from = head / sizes.get(TileState.GROUP) * sizes.get(TileState.PADDED_SK) * stride;
             float c = settings.get(TileState.SCALE) * LOG2E;
             int aqAt = rows * dims;
             int xAt = 2 * rows * dims;
+            int inPlace = D == dims ? own : 0;
             int kbarAt = 3 * rows * dims;
             int yAt = 4 * rows * dims;
 
@@ -125,13 +154,13 @@ public final class TileSolve {
             float[] starts = new float[4];
             TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
             Tile.commit();
-            int buffer = 8192;
+            int buffer = tileBytes;
             TilePieces.loadRows(qf, q, atA, atB, quad, D, dims, 1f);
             TileRows.loadPairs(y, scratch, yAt, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), dims);
             one[0] = Tile.opaque(0x3C003C00);
             one[1] = Tile.opaque(0x3C003C00);
-            int scoreAt = base + TilePieces.scoreByte(lane, stride);
-            int sumAt = base + TilePieces.sumByte(lane, stride);
+            int scoreAt = base + skip * pieceBytes + TilePieces.scoreByte(lane, stride);
+            int sumAt = base + skip * pieceBytes + TilePieces.sumByte(lane, stride);
             float mA = scratch.get(numbers + NUMBERS * atA + REFERENCE);
             float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE);
             yk[0] = scratch.get(numbers + NUMBERS * atA + YKBAR);
@@ -141,9 +170,13 @@ public final class TileSolve {
             int startB = TileRows.base(atB, quad, dims);
             TileRows.loadAll(r, scratch, 0, startA, startB, dims);
             TileRows.dot(ry, r, y, dims);
+            int rAt = base + 2 * tileBytes + 16 * tid; // of this thread's r
+            if (parts == 1) {
+                TileRows.storeLocal(tile, rAt, 16 * THREADS, r, dims);
+            }
             int goesOnA = goesOn(scratch, numbers + NUMBERS * atA, most) * liveA;
             int goesOnB = goesOn(scratch, numbers + NUMBERS * atB, most) * liveB;
-            int left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
+            int left = Tile.count(quad + share == 0 ? goesOnA : 0) + Tile.count(quad + share == 0 ? goesOnB : 0);
             int stay = listed != 0 ? 1 : STAY;
 
             while (left >= stay) {
@@ -159,26 +192,55 @@ public final class TileSolve {
                     Tile.await(0);
                     ctx.localBarrier();
                     int next = t + 1 < tiles ? t + 1 : 0; // behind the last one the next sweep's first
-                    TilePieces.copyTile(tile, base + buffer, packed, from + next * keys * stride, tid, keys, stride);
-                    buffer = 8192 - buffer;
+                    if (parts == 1 || next != 0) {
+                        TilePieces.copyTile(tile, base + buffer, packed, from + next * keys * stride, tid, keys, stride);
+                    }
+                    buffer = tileBytes - buffer;
                     Tile.commit();
                     int key = t * keys;
                     int whole = key + keys <= low ? active : 0;
                     if (whole != 0) {
                         piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
-                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
-                        if (keys > 32) {
+                        if (mine > 1) {
+                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                        }
+                        if (mine > 2) {
                             piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
                             piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
                         }
                     }
-                    int pieces = whole != 0 || active == 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+                    int pieces = whole != 0 || active == 0 ? 0 : Math.min(mine, Math.max(0, (Math.max(0, high - key) + 15) / 16 - skip));
                     for (int j = 0; j < pieces; j++) {
                         piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB, starts,
-                                key + j * 16 + 2 * quad, seesA, seesB, dims);
+                                key + (skip + j) * 16 + 2 * quad, seesA, seesB, dims);
                     }
                 }
-                if (active != 0) {
+                int sumsAt = base + 64 * dims * part + 16 * lane;
+                int directionsAt = 32 * part * (dims / 4 + 2) + lane;
+                if (parts > 1) {
+                    ctx.localBarrier(); // sums go where the last tile was
+                    if (share != 0) {
+                        TileRows.storeLocal(tile, sumsAt, 512, acc, dims);
+                        numbersOfRows[64 * warp + lane] = total[0];
+                        numbersOfRows[64 * warp + 32 + lane] = total[2];
+                    }
+                    ctx.localBarrier();
+                    if (share == 0) {
+                        for (int n = 0; n < dims / 8; n++) {
+                            Tile.loadLocal4(s, 0, tile, sumsAt + 512 * n);
+                            for (int i = 0; i < 4; i++) {
+                                acc[4 * n + i] += s[i];
+                            }
+                        }
+                        total[0] += numbersOfRows[64 * warp + 64 + lane];
+                        total[2] += numbersOfRows[64 * warp + 96 + lane];
+                    }
+                    ctx.localBarrier();
+                    TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
+                    Tile.commit();
+                    buffer = tileBytes;
+                }
+                if (active != 0 && share == 0) {
                     int hereA = Tile.opaque(atA); // or addresses of all that follows are kept in registers all along
                     int hereB = Tile.opaque(atB);
                     int baseA = TileRows.base(hereA, quad, dims);
@@ -221,7 +283,12 @@ public final class TileSolve {
                     for (int n = 0; n < dims / 8; n++) {
                         int at = 4 * (n & 1);
                         if (at == 0) {
-                            TileRows.load(r, 4 * n, scratch, 0, baseA, baseB, n >> 1);
+                            if (parts == 1) {
+                                Tile.loadLocal4(r, 4 * n, tile, rAt + 16 * THREADS * n);
+                                Tile.loadLocal4(r, 4 * n + 4, tile, rAt + 16 * THREADS * (n + 1));
+                            } else {
+                                TileRows.load(r, 4 * n, scratch, 0, baseA, baseB, n >> 1);
+                            }
                             TileRows.loadMean(mean, 0, kbar, scratch, kbarAt, baseA, baseB, n >> 1, D, dims);
                             TileRows.load(four, 0, scratch, aqAt, baseA, baseB, n >> 1);
                         }
@@ -238,9 +305,14 @@ public final class TileSolve {
                             raqB += r[4 * n + 2 + h] * four[at + 2 + h];
                         }
                     }
-                    TileRows.loadAll(acc, scratch, xAt, baseA, baseB, dims); // before anything is written
-                    int countA = (int) scratch.get(numbersA + COUNT) + goesOnA;
-                    int countB = (int) scratch.get(numbersB + COUNT) + goesOnB;
+                    float beforeA = scratch.get(numbersA + COUNT);
+                    float beforeB = scratch.get(numbersB + COUNT);
+                    // before anything is written
+                    TileRows.multiple(acc, qf, scratch.get(numbersA + FIRST), scratch.get(numbersB + FIRST), dims);
+                    TileRows.loadSolution(acc, 0, x, scratch, xAt, inPlace, baseA, beforeA, dims);
+                    TileRows.loadSolution(acc, 2, x, scratch, xAt, inPlace, baseB, beforeB, dims);
+                    int countA = (int) beforeA + goesOnA;
+                    int countB = (int) beforeB + goesOnB;
                     float lengthA = scratch.get(numbersA + LENGTH) * (fineA != 0 ? 1f : SHORTER);
                     float lengthB = scratch.get(numbersB + LENGTH) * (fineB != 0 ? 1f : SHORTER);
                     float qaqA = scratch.get(numbersA + QAQ);
@@ -250,8 +322,12 @@ public final class TileSolve {
                     float largestA = scratch.get(numbersA + LARGEST);
                     float largestB = scratch.get(numbersB + LARGEST);
                     TileRows.subtract(acc, y, -alphaA, -alphaB, dims);
-                    TileRows.storeAll(scratch, xAt, baseA, baseB, acc, dims, liveA, liveB);
-                    TileRows.storeAll(scratch, 0, baseA, baseB, r, dims, liveA, liveB);
+                    TileRows.storeSolution(x, scratch, xAt, inPlace, baseA, baseB, acc, dims, goesOnA, goesOnB);
+                    if (parts == 1) {
+                        TileRows.storeLocal(tile, rAt, 16 * THREADS, r, dims);
+                    } else {
+                        TileRows.storeAll(scratch, 0, baseA, baseB, r, dims, goesOnA, goesOnB);
+                    }
                     rrA = quadSum(rrA);
                     rrB = quadSum(rrB);
                     rayA = quadSum(rayA);
@@ -282,10 +358,31 @@ public final class TileSolve {
                     yk[0] = -yk[0];
                     yk[1] = -yk[1];
                 }
-                left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
+                if (parts > 1) {
+                    if (share == 0) {
+                        for (int i = 0; i < dims / 4; i++) {
+                            directions[directionsAt + 32 * i] = y[i];
+                        }
+                        directions[directionsAt + 8 * dims] = goesOnA;
+                        directions[directionsAt + 8 * dims + 32] = goesOnB;
+                        numbersOfRows[64 * warp + lane] = yk[0];
+                        numbersOfRows[64 * warp + 32 + lane] = yk[1];
+                    }
+                    ctx.localBarrier();
+                    if (share != 0) {
+                        for (int i = 0; i < dims / 4; i++) {
+                            y[i] = directions[directionsAt + 32 * i];
+                        }
+                        goesOnA = directions[directionsAt + 8 * dims];
+                        goesOnB = directions[directionsAt + 8 * dims + 32];
+                        yk[0] = numbersOfRows[64 * warp - 64 + lane];
+                        yk[1] = numbersOfRows[64 * warp - 32 + lane];
+                    }
+                }
+                left = Tile.count(quad + share == 0 ? goesOnA : 0) + Tile.count(quad + share == 0 ? goesOnB : 0);
             }
             Tile.await(0); // the tile that no sweep came for
-            if (quad == 0) {
+            if (quad + share == 0) {
                 if (liveA != 0) {
                     scratch.set(numbers + NUMBERS * atA + YKBAR, yk[0]);
                 }
@@ -294,6 +391,8 @@ public final class TileSolve {
                 }
             }
             if (listed == 0) {
+                TileRows.loadLocal(r, tile, rAt, 16 * THREADS, dims);
+                TileRows.storeAll(scratch, 0, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), r, dims, goesOnA, goesOnB);
                 TileRows.storePairs(scratch, y, yAt, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), dims, goesOnA, goesOnB);
                 if (tid == 0) {
                     Tile.storeBits(scratch, leftAt + head * blocks + block, left);
@@ -328,47 +427,5 @@ public final class TileSolve {
         TilePieces.weights(w, s, u, c, mA, mB, key, seesA, seesB);
         TilePieces.sums(acc, w, b, tile, sumAt, offset, dims);
         Tile.mma(total, 0, w, 0, one, 0);
-    }
-
-    /**
-     * The rows that go on, of each head, in order. One group of {@value TileState#BLOCK} for each so many rows of a head.
-     *
-     * @param scratch as {@link TileState} has it; its list and counts out
-     */
-    public static void list(KernelContext ctx, FloatArray scratch, IntArray sizes, int dims) {
-        int[] goOn = ctx.allocateIntLocalArray(BLOCK);
-        int[] sum = ctx.allocateIntLocalArray(BLOCK);
-        int tid = ctx.localIdx;
-        int heads = sizes.get(TileState.HEADS);
-        int Sq = sizes.get(TileState.SQ);
-        int rows = heads * Sq;
-        int blocks = (Sq + BLOCK - 1) / BLOCK;
-        int leftAt = TileState.leftAt(rows, dims);
-        int numbers = TileState.numbersAt(rows, dims);
-        int head = ctx.groupIdx / blocks;
-        int block = ctx.groupIdx % blocks;
-        int row = block * BLOCK + tid;
-        int goesOn = 0;
-        if (row < Sq) {
-            goesOn = goesOn(scratch, numbers + NUMBERS * (head * Sq + row), sizes.get(TileState.MAX_ITERATIONS));
-        }
-        goOn[tid] = goesOn;
-        int before = 0;
-        for (int n = tid; n < block; n += BLOCK) {
-            before += Tile.loadBits(scratch, leftAt + head * blocks + n);
-        }
-        sum[tid] = before;
-        ctx.localBarrier();
-        int place = 0;
-        for (int n = 0; n < BLOCK; n++) {
-            place += sum[n];
-            place += n < tid ? goOn[n] : 0;
-        }
-        if (goesOn != 0) {
-            Tile.storeBits(scratch, TileState.listAt(rows, dims) + head * Sq + place, row);
-        }
-        if (block == blocks - 1 && tid == BLOCK - 1) {
-            Tile.storeBits(scratch, leftAt + heads * blocks + head, place + goesOn);
-        }
     }
 }

@@ -57,10 +57,68 @@ public final class TileRows {
         }
     }
 
+    /** {@link #loadAll} of x: the result itself, with {@code own}, or what scratch has of it. */
+    public static void loadSolution(float[] to, FloatArray x, FloatArray scratch, int xAt, int own, int baseA, int baseB, int dims) {
+        if (own != 0) {
+            loadAll(to, x, 0, baseA, baseB, dims);
+        } else {
+            loadAll(to, scratch, xAt, baseA, baseB, dims);
+        }
+    }
+
+    /** The same of a row of {@code times} above 0 alone, A's numbers with {@code which} 0 and B's with 2. */
+    public static void loadSolution(float[] to, int which, FloatArray x, FloatArray scratch, int xAt, int own, int base, float times, int dims) {
+        if (times > 0f) {
+            for (int m = 0; m < dims / 16; m++) {
+                if (own != 0) {
+                    Tile.load4(to, 8 * m + which, x, base + 16 * m);
+                } else {
+                    Tile.load4(to, 8 * m + which, scratch, xAt + base + 16 * m);
+                }
+            }
+        }
+    }
+
+    /** {@link #storeAll} of x, to where {@link #loadSolution} reads it. */
+    public static void storeSolution(FloatArray x, FloatArray scratch, int xAt, int own, int baseA, int baseB, float[] from, int dims, int liveA, int liveB) {
+        if (own != 0) {
+            storeAll(x, 0, baseA, baseB, from, dims, liveA, liveB);
+        } else {
+            storeAll(scratch, xAt, baseA, baseB, from, dims, liveA, liveB);
+        }
+    }
+
+    /** d = (fA, fB) y. */
+    public static void multiple(float[] d, int[] y, float fA, float fB, int dims) {
+        for (int n = 0; n < dims / 8; n++) {
+            int pairA = y[4 * (n >> 1) + 2 * (n & 1)];
+            int pairB = y[4 * (n >> 1) + 2 * (n & 1) + 1];
+            d[4 * n] = fA * Tile.low(pairA);
+            d[4 * n + 1] = fA * Tile.high(pairA);
+            d[4 * n + 2] = fB * Tile.low(pairB);
+            d[4 * n + 3] = fB * Tile.high(pairB);
+        }
+    }
+
     /** The way back, to rows that are {@code live}. */
     public static void storeAll(FloatArray scratch, int array, int baseA, int baseB, float[] from, int dims, int liveA, int liveB) {
         for (int m = 0; m < dims / 16; m++) {
             store(scratch, array, baseA, baseB, m, from, 8 * m, liveA, liveB);
+        }
+    }
+
+    /** All of two rows to local memory, four numbers of a lane each {@code step} bytes; for this lane alone. */
+    public static void storeLocal(int[] tile, int address, int step, float[] from, int dims) {
+        for (int n = 0; n < dims / 8; n++) {
+            Tile.storeLocal2(tile, address + step * n, from[4 * n], from[4 * n + 1]);
+            Tile.storeLocal2(tile, address + step * n + 8, from[4 * n + 2], from[4 * n + 3]);
+        }
+    }
+
+    /** The way back. */
+    public static void loadLocal(float[] to, int[] tile, int address, int step, int dims) {
+        for (int n = 0; n < dims / 8; n++) {
+            Tile.loadLocal4(to, 4 * n, tile, address + step * n);
         }
     }
 

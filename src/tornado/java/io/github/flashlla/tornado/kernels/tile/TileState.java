@@ -12,12 +12,14 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <pre>
  *   r (rows, dims)  A q (rows, dims)  x (rows, dims)  kbar (rows, dims)  y (rows, dims / 2) as pairs of float16
- *   numbers (rows, 10): b.b, q.A q, r.r, iterations, exponent's reference, -y.kbar, length of y, of backward Gbar, the r.r to reach,
- *     the largest r.r so far
+ *   numbers (rows, 11): b.b, q.A q, r.r, iterations, exponent's reference, -y.kbar, length of y, of backward Gbar, the r.r to reach,
+ *     the largest r.r so far, and what times q x starts as
  *   list (rows): rows left over, of each head, in order   left (B H blocks): their number in each block   count (B H)
  * </pre>
  *
- * <p>Backward solves for u in place of x, without a first step: q.A q is 0 then, and A q is not written.
+ * <p>Forward's x is in the result itself where rows are not padded. What it starts as is written where a row takes no iteration; else
+ * the first one makes it of q. Backward solves for u in place of x, without a first step: q.A q is 0 then, and A q
+ * is not written.
  */
 public final class TileState {
     public static final int THREADS = 128;
@@ -50,7 +52,8 @@ public final class TileState {
     public static final int GBAR = 7;
     public static final int TARGET = 8;
     public static final int LARGEST = 9;
-    public static final int NUMBERS = 10;
+    public static final int FIRST = 10;
+    public static final int NUMBERS = 11;
 
     /** Of y, so that p y.k stays within float16 for keys up to 128 from their mean. */
     public static final float DIRECTION_LENGTH = 8f;
