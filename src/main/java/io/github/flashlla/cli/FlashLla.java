@@ -46,7 +46,7 @@ public final class FlashLla {
             out.println(new Version().getVersion()[0]);
             System.exit(written(out, new PrintWriter(System.err, true), 0));
         }
-        System.exit(execute(commandLine().setOut(out), args));
+        System.exit(execute(Startup.with(args, FlashLla::commandLine).setOut(out), args));
     }
 
     /**

@@ -93,6 +93,12 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
         return of(device, entries);
     }
 
+    /** Reads the files, so that {@link #of} finds them read; throws what that throws. */
+    public static void load() {
+        read(TornadoConfig.text(FILE));
+        ofUser();
+    }
+
     static DeviceProfile of(DeviceInfo device, String text) {
         return of(device, read(text));
     }

@@ -21,6 +21,7 @@ public final class BackendDevices {
     private BackendDevices() {}
 
     private static Map<String, BackendDevice> known;
+    private static LinkageError failure;
 
     /**
      * A device by its name.
@@ -46,10 +47,21 @@ public final class BackendDevices {
         return entry;
     }
 
-    /** Every device of every backend that this JVM was started with; they stay the same. Starts TornadoVM's runtime. */
+    /**
+     * Every device of every backend that this JVM was started with; they stay the same. Starts TornadoVM's runtime. A start that fails does
+     * so once, and is told in the same words afterwards: Java tells of a failed initialiser's cause the first time only.
+     */
     public static synchronized Map<String, BackendDevice> all() {
+        if (failure != null) {
+            throw failure;
+        }
         if (known == null) {
-            known = Collections.unmodifiableMap(find());
+            try {
+                known = Collections.unmodifiableMap(find());
+            } catch (LinkageError e) {
+                failure = e;
+                throw e;
+            }
         }
         return known;
     }
