@@ -209,4 +209,28 @@ public interface LifecycleContract {
             assertEquals(0, Accuracy.relativeError(result.output(), expected.output()));
         }
     }
+
+    /** Likewise for what a run writes to. */
+    @Test
+    default void confinedResultsAreToldOf() {
+        LlaInputs inputs = inputs();
+        try (Device device = open(); Arena arena = Arena.ofConfined(); LlaPlan plan = device.plan(SHAPE, OPTIONS.withKeepState(true))) {
+            Tensor output = Tensor.allocate(arena, DataType.FLOAT32, SHAPE.outputDims());
+            toldOf("the memory of the output belongs to one thread", () -> plan.forward(inputs, new LlaResult(SHAPE, output, true)));
+            LlaResult saved = plan.newResult();
+            plan.forward(inputs, saved);
+            LlaGradients ours = plan.newGradients();
+            Tensor dk = Tensor.allocate(arena, DataType.FLOAT32, SHAPE.keyDims());
+            toldOf("the memory of dk belongs to one thread", () -> plan.backward(inputs, saved, RandomInputs.gradient(SHAPE),
+                    new LlaGradients(SHAPE, ours.dq(), dk, ours.dv())));
+        }
+    }
+
+    private static void toldOf(String said, Runnable run) {
+        try {
+            run.run();
+        } catch (InvalidInputException e) {
+            assertTrue(e.getMessage().contains(said), e.getMessage());
+        }
+    }
 }

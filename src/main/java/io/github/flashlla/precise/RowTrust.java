@@ -229,14 +229,16 @@ final class RowTrust {
 
     /**
      * Queries whose gradients are small differences: one key has nearly all of the weight, few keys are seen beside a small ridge, or most
-     * of x lies outside the span of keys, so that u.x cancels.
+     * of x lies outside the span of keys, so that u.x cancels. Of a query that sees one key o is exact, but dv and dk have its slope
+     * x.(k - kbar), a 0 that is the difference of two large numbers.
      */
     BitSet cancelling(SolveSizes sizes) {
         int rows = sizes.effectiveKeys().length;
         long[] cancelling = new long[Math.ceilDiv(rows, Long.SIZE)];
         forEachPart(rows, row -> {
             int seen = visible.applyAsInt(row);
-            if (seen > 1 && (seen <= FEW_KEYS && strained(row) || sizes.effectiveKeys()[row] < NEARLY_ONE || outside(row, sizes))) {
+            if (seen == 1 && losesSlope(row, sizes)
+                    || seen > 1 && (seen <= FEW_KEYS && strained(row) || sizes.effectiveKeys()[row] < NEARLY_ONE || outside(row, sizes))) {
                 cancelling[row / Long.SIZE] |= 1L << row;
             }
         });
@@ -251,6 +253,10 @@ final class RowTrust {
                 judge.accept(row);
             }
         });
+    }
+
+    private boolean losesSlope(int row, SolveSizes sizes) {
+        return !(EPS * sizes.x()[row] * keySize[shape.kvHeadOf(row)] <= Math.max(GRADIENT_BAR, options.tolerance()));
     }
 
     private boolean strained(int row) {

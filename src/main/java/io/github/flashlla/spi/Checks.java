@@ -28,6 +28,12 @@ public final class Checks {
         result.requireApart(device, inputs);
         LlaInputs.requireRidges(inputs.ridge());
         requireShared(inputs);
+        requireShared("the output", result.output());
+        requireShared("the log-sum-exp", result.logSumExp());
+        if (result.keepsState()) {
+            requireShared("kbar", result.kbar());
+            requireShared("x", result.x());
+        }
     }
 
     /**
@@ -62,6 +68,10 @@ public final class Checks {
         LlaInputs.requireRidges(inputs.ridge());
         requireShared(inputs);
         requireShared("the output's gradient", gradOutput);
+        requireShared("dq", gradients.dq());
+        requireShared("dk", gradients.dk());
+        requireShared("dv", gradients.dv());
+        requireShared("dridge", gradients.dridge());
     }
 
     /** @throws InvalidInputException if {@code given} is not the plan's shape */

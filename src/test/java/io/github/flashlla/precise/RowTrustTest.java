@@ -84,6 +84,18 @@ class RowTrustTest {
         assertEquals(doubted, trust.cancelling(sizes).get(0));
     }
 
+    /** The query of one key, whose slope is 0: as long as rounding of two large numbers leaves it nearly so. */
+    @ParameterizedTest
+    @CsvSource({"16, 1, false", "16, 1e-2, true", "16, 1e-3, true", "0, 1e-6, false"})
+    void oneKeyIsInDoubtWhereItsSlopeIsLost(double difference, double ridge, boolean doubted) {
+        AttentionShape shape = new AttentionShape(1, 1, 1, 1, 1, 128, 128);
+        Tensor q = Tensor.allocate(DataType.FLOAT32, shape.queryDims());
+        RowTrust trust = new RowTrust(shape, q, 1, new Ridges(null, ridge), LlaOptions.defaults(), new double[] {11}, row -> 1);
+        double x = difference / ridge;
+        SolveSizes sizes = new SolveSizes(new double[] {x}, new double[] {difference}, new double[] {x * difference}, new double[] {1});
+        assertEquals(doubted, trust.cancelling(sizes).get(0));
+    }
+
     /** Few keys beside an ordinary ridge stay in float32: every causal problem has such queries, at every run. */
     @ParameterizedTest
     @CsvSource({"1, 3, false", "0.1, 3, true", "0.1, 5, false"})

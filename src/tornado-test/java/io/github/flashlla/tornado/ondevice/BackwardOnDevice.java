@@ -37,7 +37,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -95,9 +94,9 @@ public class BackwardOnDevice {
 
     /** Fewer keys than dims at small ridges, so that x is long: dk and dv hold x.(k - kbar), which is 0 for the query of one key. */
     @ParameterizedTest
-    @ValueSource(doubles = {1e-3, 1e-6})
-    void fewKeysAtASmallRidge(double ridge) {
-        AttentionShape shape = AttentionShape.square(1, 1, 4, 64);
+    @CsvSource({"4, 64, 1e-3", "4, 64, 1e-6", "16, 128, 1e-3", "16, 128, 3e-3"})
+    void fewKeysAtASmallRidge(int keys, int dim, double ridge) {
+        AttentionShape shape = AttentionShape.square(1, 1, keys, dim);
         LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32, 13);
         Tensor g = RandomInputs.gradient(shape);
         LlaOptions options = LlaOptions.defaults().withRidge(ridge).withKeepState(true);

@@ -85,9 +85,13 @@ public final class Storing implements Transfers.Receiver {
         await();
     }
 
-    /** Waits for what was begun. */
+    /** Waits for all that was begun, whether or not some of it fails. */
     public void await() {
-        tasks.forEach(CompletableFuture::join);
+        Failures failures = new Failures();
+        tasks.forEach(task -> failures.in(() -> {
+            task.join();
+        }));
         tasks.clear();
+        failures.throwFirst();
     }
 }

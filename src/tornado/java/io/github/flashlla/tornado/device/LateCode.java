@@ -6,6 +6,7 @@ import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -43,11 +44,18 @@ final class LateCode implements InvocationHandler {
     }
 
     void set(Object compiled) {
-        code = compiled;
+        code = Objects.requireNonNull(compiled, "TornadoVM compiled no kernel");
     }
 
     @Override
     public Object invoke(Object proxy, Method method, Object[] arguments) throws Throwable {
+        if (method.getDeclaringClass() == Object.class) {
+            return switch (method.getName()) {
+                case "equals" -> proxy == arguments[0];
+                case "hashCode" -> System.identityHashCode(proxy);
+                default -> "kernel " + code;
+            };
+        }
         if (code == null) {
             if (method.getName().equals("isValid")) {
                 return true;

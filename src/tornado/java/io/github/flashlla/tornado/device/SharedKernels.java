@@ -219,12 +219,12 @@ public final class SharedKernels implements InvocationHandler {
         int elementBytes = PartSender.elementBytes(array);
         int each = PartSender.PART_BYTES / elementBytes;
         try {
-            for (int from = 0; from < array.getSize(); from += each) {
-                int to = Math.min(array.getSize(), from + each);
-                state.setPartialCopySize((long) (to - from) * elementBytes);
-                method.invoke(device, arguments[0], array, header + (long) from * elementBytes, state, arguments[4]);
+            for (long from = 0; from < array.getSize(); from += each) { // long: the last step may go beyond an int
+                int to = (int) Math.min(array.getSize(), from + each);
+                state.setPartialCopySize((to - from) * elementBytes);
+                method.invoke(device, arguments[0], array, header + from * elementBytes, state, arguments[4]);
                 partNanos += System.nanoTime() - start;
-                receiver.read(from, to);
+                receiver.read((int) from, to);
                 start = System.nanoTime();
             }
         } finally {

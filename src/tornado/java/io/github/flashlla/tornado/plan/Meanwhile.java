@@ -1,5 +1,7 @@
 package io.github.flashlla.tornado.plan;
 
+import io.github.flashlla.tornado.buffers.Failures;
+import io.github.flashlla.tornado.device.Transfers;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.function.Supplier;
@@ -13,11 +15,6 @@ final class Meanwhile<T> {
         this.work = before.thenApplyAsync(_ -> work.get());
     }
 
-    /** Waits for its end, whatever that is. */
-    void end() {
-        work.handle((value, thrown) -> null).join();
-    }
-
     /** Its value; throws what the work threw. */
     T await() {
         try {
@@ -29,5 +26,17 @@ final class Meanwhile<T> {
                 default -> throw e;
             }
         }
+    }
+
+    /**
+     * The same for work that begins once inputs are there, beside others that may fail.
+     *
+     * @return null if it failed. Then {@code failures} has why, unless an input could not be copied: the run tells of that.
+     */
+    T await(Transfers transfers, Failures failures) {
+        return failures.of(() -> {
+            work.handle((value, thrown) -> null).join();
+            return transfers.filled().isCompletedExceptionally() ? null : await();
+        });
     }
 }

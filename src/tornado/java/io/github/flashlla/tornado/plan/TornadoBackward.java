@@ -8,6 +8,7 @@ import io.github.flashlla.Timing;
 import io.github.flashlla.tornado.LlaBackwardTasks;
 import io.github.flashlla.tornado.LlaTasks;
 import io.github.flashlla.tornado.buffers.BackwardBuffers;
+import io.github.flashlla.tornado.buffers.Failures;
 import io.github.flashlla.tornado.buffers.InputArrays;
 import io.github.flashlla.tornado.buffers.Storing;
 import io.github.flashlla.tornado.device.Transfers;
@@ -75,13 +76,13 @@ public final class TornadoBackward {
         List<Checked> all = List.of(new Checked("dq", buffers.dq(), gradients.dq()), new Checked("dk", buffers.dk(), gradients.dk()),
                 new Checked("dv", buffers.dv(), gradients.dv()), new Checked("dridge", buffers.dridge(), gradients.dridge()));
         all.forEach(gradient -> gradient.storing.receiveBy(transfers));
-        Timing timing;
-        try {
-            timing = run.apply(transfers);
-        } finally {
-            all.forEach(gradient -> gradient.storing.await());
-            looked.await();
-        }
+        Failures onDevice = new Failures();
+        Timing timing = onDevice.of(() -> run.apply(transfers));
+        Failures failures = new Failures();
+        looked.await(transfers, failures);
+        failures.in(onDevice::throwFirst);
+        all.forEach(gradient -> failures.in(gradient.storing::await));
+        failures.throwFirst();
         tasks.checkStatistics();
         all.forEach(Checked::finish);
         System.arraycopy(tasks.iterations(), 0, gradients.iterations(), 0, gradients.iterations().length);

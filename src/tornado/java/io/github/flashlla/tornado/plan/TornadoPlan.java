@@ -16,6 +16,7 @@ import io.github.flashlla.spi.DeviceState;
 import io.github.flashlla.spi.ExclusiveUse;
 import io.github.flashlla.tornado.LlaTasks;
 import io.github.flashlla.tornado.buffers.CacheRows;
+import io.github.flashlla.tornado.buffers.Failures;
 import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.buffers.InputArrays;
 import io.github.flashlla.tornado.buffers.LlaBuffers;
@@ -136,23 +137,21 @@ public final class TornadoPlan implements FloatPlan {
             boolean state = options.keepState() && result.keepsState();
             List<Storing> storing = storing(result, state);
             storing.forEach(each -> each.receiveBy(transfers));
-            Timing timing;
-            try {
-                timing = graphs.execute(FORWARD, transfers);
-            } finally {
-                storing.forEach(Storing::await);
-                if (came.isDone()) {
-                    statistics.end(); // nothing writes to the result behind this run
-                }
-                wanted.await();
+            Failures onDevice = new Failures();
+            Timing timing = onDevice.of(() -> graphs.execute(FORWARD, transfers));
+            Failures failures = new Failures();
+            KeptState solutions = wanted.await(transfers, failures);
+            failures.in(onDevice::throwFirst);
+            if (timing != null) {
+                came.complete(null); // where no part was told of
             }
-            came.complete(null); // where no part was told of
-            storing.forEach(Storing::finish);
-            KeptState solutions = wanted.await();
+            storing.forEach(each -> failures.in(timing == null ? each::await : each::finish)); // nothing writes to the result behind this run
+            Long pairIterations = came.isDone() ? failures.of(statistics::await) : null;
+            failures.throwFirst();
             if (solutions != null && !state) {
                 store(solutions);
             }
-            result.setPairIterations(statistics.await());
+            result.setPairIterations(pairIterations);
             lastInputs = inputs;
             lastResult = result;
             result.setTiming(CompiledGraphs.since(start, timing));
@@ -192,7 +191,13 @@ public final class TornadoPlan implements FloatPlan {
                 backwardCompiled = true;
             }
             if (saved != lastResult || !Checks.sameTensors(inputs, lastInputs)) {
-                graphs.execute(FORWARD, load(inputs, false));
+                Transfers transfers = load(inputs, false);
+                Failures failures = new Failures();
+                failures.of(() -> graphs.execute(FORWARD, transfers));
+                failures.in(() -> {
+                    transfers.filled().join(); // nothing reads inputs behind this run
+                });
+                failures.throwFirst();
                 tasks.checkStatistics();
                 lastInputs = inputs;
                 lastResult = saved;

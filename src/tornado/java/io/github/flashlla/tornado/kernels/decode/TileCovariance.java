@@ -45,7 +45,7 @@ public final class TileCovariance {
     private static final float MARGIN = 5f;
     /** Keys whose mean all are taken from. */
     private static final int SAMPLES = 16;
-    /** 1.5 2^18: what is added to this many times a number and taken off again is left to a 32nd of it or so. */
+    /** 1.5 2^18: adding this many times a size to a number and subtracting it again rounds the number to about 1/32 of that size. */
     private static final float COARSE = 393216f;
     /** Bytes of the weights of 16 keys for {@value #HEADS} heads. */
     private static final int SLICE_BYTES = 32 * HEADS;
