@@ -12,12 +12,15 @@ import java.util.stream.LongStream;
 /**
  * Gradients held against float64: all of them where that takes seconds, else dq and dridge of a sample of queries.
  *
- * @param error the largest relative error ||found - exact|| / ||exact|| of dq, dk, dv and dridge; NaN if something is not finite
+ * @param error the largest relative error ||found - exact|| / ||exact|| of dq, dk, dv and dridge; NaN if something is not finite. Where all of an
+ *     exact one is rounding of a 0, as dq is where all keys are equal, it is relative to 2^-40 of the terms that cancelled
  * @param whole whether dk and dv were held, too: they need every query
  */
 public record GradientSample(double error, boolean whole) {
     /** Float64 operations that a check may take. */
     private static final double MOST_WORK = 5e10;
+    /** What float64 leaves of a sum whose terms cancel, at most, with room for what solves add. */
+    private static final double NOISE = 0x1p-40;
 
     /** @param queries how many to hold where not all of them can be */
     public static GradientSample of(LlaInputs inputs, LlaOptions options, Tensor gradOutput, LlaGradients found, int queries) {
@@ -44,15 +47,26 @@ public record GradientSample(double error, boolean whole) {
                         addKeys(shape, options, query, row, dk, dvalues);
                     }
                 });
-        double worst = Math.max(dq.relative(), dridge.relative()); // Math.max keeps NaN
+        double start = NOISE * largest(gradOutput);
+        double loss = start * largest(inputs.v());
+        double scale = Math.abs(options.scaleFor(d));
+        double worst = Math.max(dq.relative(loss * scale * largest(inputs.k())), dridge.relative(loss)); // Math.max keeps NaN
         if (whole) {
             Miss keys = new Miss();
             keys.add(found.dk(), 0, dk);
             Miss values = new Miss();
             values.add(found.dv(), 0, dvalues);
-            worst = Math.max(worst, Math.max(keys.relative(), values.relative()));
+            worst = Math.max(worst, Math.max(keys.relative(loss * scale * largest(inputs.q())), values.relative(start)));
         }
         return new GradientSample(worst, whole);
+    }
+
+    private static double largest(Tensor tensor) {
+        double largest = 0;
+        for (long i = 0; i < tensor.size(); i++) {
+            largest = Math.max(largest, Math.abs(tensor.get(i)));
+        }
+        return largest;
     }
 
     private static void addKeys(AttentionShape shape, LlaOptions options, ExactQuery query, long row, double[] dk, double[] dvalues) {
@@ -93,8 +107,9 @@ public record GradientSample(double error, boolean whole) {
             }
         }
 
-        double relative() {
-            return miss == 0 ? 0 : Math.sqrt(miss / size);
+        /** @param least what a smaller size counts as */
+        double relative(double least) {
+            return miss == 0 ? 0 : Math.sqrt(miss) / Math.max(Math.sqrt(size), least);
         }
     }
 }
