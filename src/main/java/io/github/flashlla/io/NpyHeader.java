@@ -75,6 +75,10 @@ public record NpyHeader(DataType type, long[] dims, long dataOffset) {
     }
 
     private static NpyHeader parse(String text, long offset, String file) {
+        String whole = text.strip();
+        if (whole.lastIndexOf('{') != 0 || whole.indexOf('}') != whole.length() - 1) {
+            throw bad(file, "has a header that is no dictionary { ... }; it is broken");
+        }
         MatchResult descr = last(DESCR, text);
         MatchResult fortran = last(FORTRAN, text);
         MatchResult shape = last(SHAPE, text);

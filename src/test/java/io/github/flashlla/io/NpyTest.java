@@ -54,6 +54,8 @@ class NpyTest {
 
     static Stream<Arguments> refused() {
         return Stream.of(
+                Arguments.of("'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), } -1e9 (", 16, "no dictionary"),
+                Arguments.of("'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }, {", 16, "no dictionary"),
                 Arguments.of("'descr': '>f4', 'fortran_order': False, 'shape': (2, 2), ", 16, "big-endian"),
                 Arguments.of("'descr': '<f4', 'fortran_order': True, 'shape': (2, 2), ", 16, "Fortran order"),
                 Arguments.of("'descr': '|O', 'fortran_order': False, 'shape': (2, 2), ", 16, "object dtype"),

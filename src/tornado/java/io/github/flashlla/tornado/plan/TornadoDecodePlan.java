@@ -265,7 +265,7 @@ public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> 
     private void store(DecodeTasks way, LlaResult result, KeptState kept) {
         if (FloatArrays.holdsNaN(io.o())) {
             throw new DeviceException(deviceName + ": decoding " + shape
-                    + " left output unwritten or NaN; nothing of this run can be used (q, keys and values must be finite)");
+                    + " left output unwritten or NaN; nothing of this run can be used: q, keys and values must be finite, and the ridge large enough for float32 beside the keys");
         }
         FloatArrays.store(io.o(), result.output());
         if (kept != null && !options.keepState()) {
