@@ -57,6 +57,7 @@ final class SoftmaxPlan implements LlaPlan {
         Checks.requireShape("jvm", shape, "the result", result.shape());
         result.requireApart("jvm", inputs);
         Checks.requireShared(inputs);
+        Checks.requireShared(result);
         use.run(() -> runForward(inputs, result));
     }
 

@@ -28,12 +28,7 @@ public final class Checks {
         result.requireApart(device, inputs);
         LlaInputs.requireRidges(inputs.ridge());
         requireShared(inputs);
-        requireShared("the output", result.output());
-        requireShared("the log-sum-exp", result.logSumExp());
-        if (result.keepsState()) {
-            requireShared("kbar", result.kbar());
-            requireShared("x", result.x());
-        }
+        requireShared(result);
     }
 
     /**
@@ -100,6 +95,16 @@ public final class Checks {
         requireShared("k", inputs.k());
         requireShared("v", inputs.v());
         requireShared("the ridge", inputs.ridge());
+    }
+
+    /** The same for what a run writes. */
+    public static void requireShared(LlaResult result) {
+        requireShared("the output", result.output());
+        requireShared("the log-sum-exp", result.logSumExp());
+        if (result.keepsState()) {
+            requireShared("kbar", result.kbar());
+            requireShared("x", result.x());
+        }
     }
 
     /**

@@ -2,21 +2,25 @@ package io.github.flashlla.bench;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
+import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.Tensor;
 import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.RandomInputs;
+import java.lang.foreign.Arena;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -57,6 +61,17 @@ class SoftmaxOperatorTest {
                     assertEquals(2 * 64 * 65 / 2 * 4.0 * 16, m.rates().flops());
                 }
             }
+        }
+    }
+
+    @Test
+    void refusesAResultInMemoryOfOneThread() {
+        AttentionShape shape = AttentionShape.square(1, 2, 70, 16);
+        LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT32);
+        try (Device jvm = Devices.open("jvm"); Arena arena = Arena.ofConfined(); LlaPlan plan = jvm.softmaxPlan(shape, LlaOptions.defaults())) {
+            LlaResult result = new LlaResult(shape, Tensor.allocate(arena, DataType.FLOAT32, shape.outputDims()), false);
+            String said = assertThrows(InvalidInputException.class, () -> plan.forward(inputs, result)).getMessage();
+            assertTrue(said.contains("the memory of the output belongs to one thread"), said);
         }
     }
 
