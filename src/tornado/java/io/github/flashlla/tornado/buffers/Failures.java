@@ -37,11 +37,16 @@ public final class Failures {
 
     /** Throws the first, if there is any. */
     public void throwFirst() {
-        switch (first) {
+        rethrow(first);
+    }
+
+    /** Throws what copies or runs threw, which declare no exceptions; null for nothing. */
+    static void rethrow(Throwable failure) {
+        switch (failure) {
             case null -> { }
             case RuntimeException thrown -> throw thrown;
             case Error thrown -> throw thrown;
-            case Throwable thrown -> throw new CompletionException(thrown); // copies and runs declare none
+            case Throwable thrown -> throw new CompletionException(thrown);
         }
     }
 }

@@ -118,12 +118,7 @@ final class Filling {
                     Thread.yield(); // others are about to end
                 }
             }
-            switch (failure) {
-                case null -> { }
-                case Error thrown -> throw thrown;
-                case RuntimeException thrown -> throw thrown;
-                case Throwable thrown -> throw new IllegalStateException(thrown); // copies declare none
-            }
+            Failures.rethrow(failure);
         }
 
         @Override

@@ -3,7 +3,6 @@ package io.github.flashlla.tornado.plan;
 import io.github.flashlla.tornado.buffers.Failures;
 import io.github.flashlla.tornado.device.Transfers;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.function.Supplier;
 
 /** What other threads of the host compute while this one waits for the device. */
@@ -17,15 +16,10 @@ final class Meanwhile<T> {
 
     /** Its value; throws what the work threw. */
     T await() {
-        try {
-            return work.join();
-        } catch (CompletionException e) {
-            switch (e.getCause()) {
-                case RuntimeException thrown -> throw thrown;
-                case Error thrown -> throw thrown;
-                default -> throw e;
-            }
-        }
+        Failures failures = new Failures();
+        T value = failures.of(work::join);
+        failures.throwFirst();
+        return value;
     }
 
     /**

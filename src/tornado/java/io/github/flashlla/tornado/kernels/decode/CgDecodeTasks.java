@@ -5,9 +5,7 @@ import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.tornado.buffers.CacheArrays;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
-import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.graph.TaskAppender;
-import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.WorkerGrid;
@@ -23,7 +21,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>The first graph has the {@value #FIRST_ITERATIONS} iterations that most long contexts do with, the second the rest: a task that
  * has nothing to do still takes some microseconds to start, and a second to compile.
  */
-public final class CgDecodeTasks implements DecodeTasks {
+public final class CgDecodeTasks extends SolveTasks {
 
     /** Iterations of both graphs. Where these are too few, the covariance form is likely to be the faster one anyway. */
     static final int MOST_ITERATIONS = 5;
@@ -41,7 +39,6 @@ public final class CgDecodeTasks implements DecodeTasks {
     private static final int LATER_SPLITS = 2;
 
     private final CacheArrays cache;
-    private final AttentionShape shape;
     private final LlaOptions options;
     private final DecodeArrays io;
     private final boolean matrixUnits;
@@ -57,8 +54,6 @@ public final class CgDecodeTasks implements DecodeTasks {
     private final FloatArray products;
     private final FloatArray slopes;
     private final FloatArray sums;
-    private final FloatArray state;
-    private final FloatArray facts;
     private final FloatArray ayParts;
     private final FloatArray oParts;
     private final FloatArray work;
@@ -68,8 +63,8 @@ public final class CgDecodeTasks implements DecodeTasks {
     private final FloatArray settings;
 
     CgDecodeTasks(CgDecodeVariant kernels, CacheArrays cache, AttentionShape shape, LlaOptions options, VariantDevice device, DecodeArrays io) {
+        super(shape);
         this.cache = cache;
-        this.shape = shape;
         this.options = options;
         this.io = io;
         this.matrixUnits = kernels != CgDecodeVariant.CG;
@@ -84,7 +79,7 @@ public final class CgDecodeTasks implements DecodeTasks {
         int most = Math.max(1, tiles / 4);
         if (inRegisters) { // gather's groups all run, and end, together
             this.splits = Math.clamp(computeUnits * TileDecode.groupsPerUnit(dim, heads) / units, 1, most);
-            this.finishingSplits = Math.clamp((long) ROUNDS * computeUnits * TileDecodePass.groupsPerUnit(dim, heads) / units, 1, most);
+            this.finishingSplits = passSplits(device, shape);
         } else if (matrixUnits) {
             this.splits = Math.clamp(computeUnits * MATRIX_GROUPS_PER_UNIT / units, 1, most);
             this.finishingSplits = Math.clamp(computeUnits * FINISHING_GROUPS_PER_UNIT / units, 1, most);
@@ -109,8 +104,6 @@ public final class CgDecodeTasks implements DecodeTasks {
         this.products = new FloatArray(kept);
         this.slopes = new FloatArray(kept);
         this.sums = new FloatArray(rows * splits * (2 * dim + 3));
-        this.state = new FloatArray(rows * CgDecodeState.VECTORS * dim);
-        this.facts = new FloatArray(rows * CgDecodeState.FACTS);
         this.ayParts = new FloatArray(rows * rooms() * (dim + 1));
         this.oParts = new FloatArray(rows * (inRegisters ? rooms() : finishingSplits) * (matrixUnits ? 2 * dim : dim));
         int warps = units * Math.max(splits, TensorCoreCgDecode.WARPS * finishingSplits);
@@ -151,6 +144,14 @@ public final class CgDecodeTasks implements DecodeTasks {
         return device.info().backend().equals("ptx") ? 64 : 128;
     }
 
+    /** Splits of a {@link TileDecodePass} whose units all finish. */
+    static int passSplits(VariantDevice device, AttentionShape shape) {
+        int heads = headsPerGroup(CgDecodeVariant.TILE_CG, shape);
+        int units = shape.batch() * shape.heads() / heads;
+        return Math.clamp((long) ROUNDS * device.computeUnits() * TileDecodePass.groupsPerUnit(shape.headDim(), heads) / units, 1,
+                Math.max(1, Math.ceilDiv(shape.keyLength(), TileRing.KEYS) / 4));
+    }
+
     /** Splits of the last pass of a unit, if it is that iteration's. */
     private int finishingSplits(int iteration) {
         boolean few = inRegisters && iteration >= FIRST_ITERATIONS; // units that are left
@@ -171,10 +172,6 @@ public final class CgDecodeTasks implements DecodeTasks {
         return queries() / heads;
     }
 
-    private int queries() {
-        return shape.batch() * shape.heads();
-    }
-
     @Override
     public DecodeMethod method() {
         return DecodeMethod.MATRIX_FREE;
@@ -193,7 +190,7 @@ public final class CgDecodeTasks implements DecodeTasks {
     @Override
     public boolean unfinished(int row, int graph) {
         int next = (matrixUnits ? CgDecodeState.PLAN : CgDecodeState.ACTIVE) + end(graph) % 2;
-        return end(graph) < iterations && facts.get(row * CgDecodeState.FACTS + next) > 0;
+        return end(graph) < iterations && fact(row, next) > 0;
     }
 
     @Override
@@ -283,46 +280,6 @@ public final class CgDecodeTasks implements DecodeTasks {
     @Override
     public Object[] scratch() {
         return new Object[] {scores, products, slopes, sums, ayParts, oParts, work, sizes, settings};
-    }
-
-    @Override
-    public FloatArray[] results() {
-        return new FloatArray[] {state, facts};
-    }
-
-    @Override
-    public FloatArray facts() {
-        return facts;
-    }
-
-    @Override
-    public FloatArray[] state() {
-        return new FloatArray[] {state};
-    }
-
-    @Override
-    public float logSumExp(int row) {
-        return facts.get(row * CgDecodeState.FACTS + CgDecodeState.LSE);
-    }
-
-    @Override
-    public float residual(int row) {
-        return facts.get(row * CgDecodeState.FACTS + CgDecodeState.RESIDUAL);
-    }
-
-    @Override
-    public int iterations(int row) {
-        return (int) facts.get(row * CgDecodeState.FACTS + CgDecodeState.ITERATIONS);
-    }
-
-    @Override
-    public void kbar(int row, float[] to) {
-        FloatArrays.copy(state, (row * CgDecodeState.VECTORS + CgDecodeState.KBAR) * to.length, to);
-    }
-
-    @Override
-    public void x(int row, float[] to) {
-        FloatArrays.copy(state, (row * CgDecodeState.VECTORS + CgDecodeState.X) * to.length, to);
     }
 
     @Override

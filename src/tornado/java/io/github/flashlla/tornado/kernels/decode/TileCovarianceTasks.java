@@ -5,9 +5,7 @@ import io.github.flashlla.DecodeMethod;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.tornado.buffers.CacheArrays;
 import io.github.flashlla.tornado.buffers.DecodeArrays;
-import io.github.flashlla.tornado.buffers.FloatArrays;
 import io.github.flashlla.tornado.graph.TaskAppender;
-import io.github.flashlla.tornado.kernels.DecodeTasks;
 import io.github.flashlla.tornado.kernels.VariantDevice;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -17,17 +15,14 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * moments -> begin -> (pass -> advance) as often as is launched -> merge, as in {@link TileCovariance}. The first graph has the one pass that
  * most steps do with, the second the rest.
  */
-final class TileCovarianceTasks implements DecodeTasks {
+final class TileCovarianceTasks extends SolveTasks {
     /** Passes of both graphs. Where these are too few, the factors are of little use, and the plain form is better. */
     private static final int MOST_PASSES = 4;
     /** Passes of the first graph. */
     private static final int FIRST = 1;
     private static final int SOLVERS = 256;
-    /** Groups of a pass: see {@link CgDecodeTasks}. */
-    private static final int ROUNDS = 3;
 
     private final CacheArrays cache;
-    private final AttentionShape shape;
     private final DecodeArrays io;
     private final int hw;
     private final int splits;
@@ -37,8 +32,6 @@ final class TileCovarianceTasks implements DecodeTasks {
     private final FloatArray moments;
     private final FloatArray sums;
     private final FloatArray factors;
-    private final FloatArray state;
-    private final FloatArray facts;
     private final FloatArray ayParts;
     private final FloatArray oParts;
     private final IntArray sizes;
@@ -46,15 +39,15 @@ final class TileCovarianceTasks implements DecodeTasks {
     private final FloatArray settings;
 
     TileCovarianceTasks(CacheArrays cache, AttentionShape shape, LlaOptions options, VariantDevice device, DecodeArrays io) {
+        super(shape);
         this.cache = cache;
-        this.shape = shape;
         this.io = io;
         int dim = shape.headDim();
         int rows = queries();
         this.hw = TileCovariance.headsPerUnit(shape.group());
         this.splits = splits(device, shape);
         this.passHeads = CgDecodeTasks.headsPerGroup(CgDecodeVariant.TILE_CG, shape);
-        this.passSplits = passSplits(device, shape);
+        this.passSplits = CgDecodeTasks.passSplits(device, shape);
         this.passes = Math.clamp(options.maxIterations(), 1, MOST_PASSES);
         this.sizes = DecodeSizes.of(shape, cache.rowsPerSequence(), splits);
         this.passSizes = DecodeSizes.of(shape, cache.rowsPerSequence(), TileDecodePass.multiplying(passSplits));
@@ -63,8 +56,6 @@ final class TileCovarianceTasks implements DecodeTasks {
         this.moments = new FloatArray(Math.toIntExact(momentFloats(shape, splits)));
         this.sums = new FloatArray(rows * splits * (dim + 3));
         this.factors = new FloatArray(rows * TileCovarianceSolve.factorFloats(dim));
-        this.state = new FloatArray(rows * CgDecodeState.VECTORS * dim);
-        this.facts = new FloatArray(rows * CgDecodeState.FACTS);
         this.ayParts = new FloatArray(rows * passSplits * (dim + 1));
         this.oParts = new FloatArray(rows * passSplits * 2 * dim);
     }
@@ -77,13 +68,6 @@ final class TileCovarianceTasks implements DecodeTasks {
                 Math.max(1, shape.keyLength() / (4 * TileCovariance.tile(dim))));
     }
 
-    private static int passSplits(VariantDevice device, AttentionShape shape) {
-        int heads = CgDecodeTasks.headsPerGroup(CgDecodeVariant.TILE_CG, shape);
-        int units = shape.batch() * shape.heads() / heads;
-        return Math.clamp((long) ROUNDS * device.computeUnits() * TileDecodePass.groupsPerUnit(shape.headDim(), heads) / units, 1,
-                Math.max(1, Math.ceilDiv(shape.keyLength(), TileRing.KEYS) / 4));
-    }
-
     private static long momentFloats(AttentionShape shape, int splits) {
         int dim = shape.headDim();
         return (long) shape.batch() * shape.heads() * splits * TileCovariance.shares(dim, TileCovariance.headsPerUnit(shape.group()))
@@ -93,12 +77,8 @@ final class TileCovarianceTasks implements DecodeTasks {
     /** Elements that no work array exceeds. */
     static long mostFloats(VariantDevice device, AttentionShape shape) {
         long rows = (long) shape.batch() * shape.heads();
-        return Math.max(momentFloats(shape, splits(device, shape)), rows * Math.max(CgDecodeState.VECTORS, 2 * passSplits(device, shape))
+        return Math.max(momentFloats(shape, splits(device, shape)), rows * Math.max(CgDecodeState.VECTORS, 2 * CgDecodeTasks.passSplits(device, shape))
                 * shape.headDim());
-    }
-
-    private int queries() {
-        return shape.batch() * shape.heads();
     }
 
     @Override
@@ -113,7 +93,7 @@ final class TileCovarianceTasks implements DecodeTasks {
 
     @Override
     public boolean unfinished(int row, int graph) {
-        return graph == 0 && passes > FIRST && facts.get(row * CgDecodeState.FACTS + CgDecodeState.PLAN + FIRST % 2) > 0;
+        return graph == 0 && passes > FIRST && fact(row, CgDecodeState.PLAN + FIRST % 2) > 0;
     }
 
     @Override
@@ -150,46 +130,6 @@ final class TileCovarianceTasks implements DecodeTasks {
     @Override
     public Object[] scratch() {
         return new Object[] {moments, sums, factors, ayParts, oParts, sizes, settings};
-    }
-
-    @Override
-    public FloatArray[] results() {
-        return new FloatArray[] {state, facts};
-    }
-
-    @Override
-    public FloatArray facts() {
-        return facts;
-    }
-
-    @Override
-    public FloatArray[] state() {
-        return new FloatArray[] {state};
-    }
-
-    @Override
-    public float logSumExp(int row) {
-        return facts.get(row * CgDecodeState.FACTS + CgDecodeState.LSE);
-    }
-
-    @Override
-    public float residual(int row) {
-        return facts.get(row * CgDecodeState.FACTS + CgDecodeState.RESIDUAL);
-    }
-
-    @Override
-    public int iterations(int row) {
-        return (int) facts.get(row * CgDecodeState.FACTS + CgDecodeState.ITERATIONS);
-    }
-
-    @Override
-    public void kbar(int row, float[] to) {
-        FloatArrays.copy(state, (row * CgDecodeState.VECTORS + CgDecodeState.KBAR) * to.length, to);
-    }
-
-    @Override
-    public void x(int row, float[] to) {
-        FloatArrays.copy(state, (row * CgDecodeState.VECTORS + CgDecodeState.X) * to.length, to);
     }
 
     @Override
