@@ -184,6 +184,7 @@ public final class RunCommand implements Callable<Integer> {
             return runOnSpark(options);
         }
         DeviceInfo info = device();
+        options.requirePrecisionOf(info);
         Optional<JavaCommand> java = DeviceJvm.neededFor(List.of(info));
         return java.isEmpty() ? compute(info, options) : CommandRelay.run(java.get(), info.name(), FlashLla.class,
                 spec.root().commandLine().getParseResult().originalArgs());

@@ -124,6 +124,7 @@ public final class TuneCommand implements Callable<Integer> {
         if (Backend.of(device.name()) == null) {
             throw new InvalidInputException(device.name() + " has one way for every shape; tune is for devices of TornadoVM.");
         }
+        LlaOptions.defaults().withPrecision(precision).requirePrecisionOf(device);
         AttentionShape shape = KernelChoices.shape("--shape", shapeText != null ? shapeText : device.type() == DeviceInfo.Type.CPU ? "1x4x512x64" : "1x16x4096x64");
         Map<Pass, List<KernelGuide.Choice>> candidates = candidates(device, shape);
         if (dryRun) {
