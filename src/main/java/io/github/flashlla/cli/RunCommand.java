@@ -245,6 +245,7 @@ public final class RunCommand implements Callable<Integer> {
                 Npy.writeTo(gradientFiles.get("dv.npy"), layout.forFile(written.dv()).reshape(files.v().dims()));
                 Npy.writeTo(gradientFiles.get("dridge.npy"), layout.forFile(written.dridge()).reshape(files.ridgeDims()));
             }
+            tellWhatIsTooSmall(output, written);
             RunReport report = new RunReport(info, options, result, gradients, output.type(), sample, written == null ? null : coarsest(written), gradientSample);
             if (statsFile != null) {
                 Files.writeString(statsFile.temporary(), ResultJson.text(report.stats()));
@@ -283,7 +284,7 @@ public final class RunCommand implements Callable<Integer> {
             LlaResult result = plan.newResult();
             plan.forward(inputs, result);
             requireFinite(opened.info(), "output", result.output());
-            return new Answer(result, grad == null ? null : backward(plan, inputs, result, files.gradient(), opened.info()));
+            return new Answer(result, grad == null ? null : backward(plan, inputs, result, files, opened.info()));
         }
     }
 
@@ -296,7 +297,7 @@ public final class RunCommand implements Callable<Integer> {
             requireFinite(opened.info(), "output", result.output());
             LlaGradients gradients = null;
             if (grad != null) {
-                gradients = plan.newGradients();
+                gradients = gradients(inputs, files);
                 try {
                     plan.backward(inputs, sequences, files.gradient(), gradients);
                 } catch (UnsupportedOperationException e) {
@@ -324,6 +325,17 @@ public final class RunCommand implements Callable<Integer> {
         return outType.convert(name, gradient, like);
     }
 
+    /** Numbers that are there, but with a few digits: nobody would notice. */
+    private void tellWhatIsTooSmall(Tensor output, GradientSample.Found written) {
+        Map<String, Tensor> all = new LinkedHashMap<>();
+        if (written != null) {
+            all.putAll(Map.of("dq", written.dq(), "dk", written.dk(), "dv", written.dv(), "dridge", written.dridge()));
+        }
+        Stream.concat(OutputType.tooSmall("the output", output, "v in larger units").stream(),
+                all.entrySet().stream().flatMap(one -> OutputType.tooSmall(one.getKey(), one.getValue(), "--out-type float64").stream())).sorted()
+                .forEach(sentence -> spec.commandLine().getErr().println("flashlla: warning: " + sentence));
+    }
+
     private static DataType coarsest(GradientSample.Found written) {
         return Stream.of(written.dq(), written.dk(), written.dv(), written.dridge()).map(Tensor::type)
                 .max(Comparator.comparingDouble(OutputType::rounding)).orElseThrow();
@@ -338,14 +350,19 @@ public final class RunCommand implements Callable<Integer> {
         }
     }
 
-    private static LlaGradients backward(LlaPlan plan, LlaInputs inputs, LlaResult result, Tensor gradient, DeviceInfo info) {
-        LlaGradients gradients = plan.newGradients();
+    private LlaGradients backward(LlaPlan plan, LlaInputs inputs, LlaResult result, InputFiles files, DeviceInfo info) {
+        LlaGradients gradients = gradients(inputs, files);
         try {
-            plan.backward(inputs, result, gradient, gradients);
+            plan.backward(inputs, result, files.gradient(), gradients);
         } catch (UnsupportedOperationException e) {
             throw noBackward(info);
         }
         return gradients;
+    }
+
+    /** In float64 where a file gets that: it holds what float32 is too small for. */
+    private LlaGradients gradients(LlaInputs inputs, InputFiles files) {
+        return new LlaGradients(inputs.shape(), outType.of(files.q()) == DataType.FLOAT64 ? DataType.FLOAT64 : DataType.FLOAT32);
     }
 
     private static InvalidInputException noBackward(DeviceInfo info) {
