@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -91,12 +92,12 @@ public final class ClassArchive {
             String name = output.file().getFileName().toString();
             Path folder = output.file().getParent();
             Path named = folder.resolve(name.replace(SUFFIX, "-" + checksum(output.temporary()) + SUFFIX));
-            for (Path broken : files(folder)) {
-                if (broken.getFileName().toString().startsWith(name.replace(SUFFIX, "-")) && !broken.equals(named)) {
-                    Files.deleteIfExists(broken);
+            for (Path other : files(folder)) {
+                if (other.getFileName().toString().startsWith(name.replace(SUFFIX, "-")) && !isSound(other)) {
+                    Files.deleteIfExists(other);
                 }
             }
-            Files.move(output.temporary(), named);
+            Files.move(output.temporary(), named, StandardCopyOption.ATOMIC_MOVE);
             removeOldest(folder);
         } catch (IOException e) {
             // as good as no cache; doctor tells
