@@ -53,7 +53,8 @@ import picocli.CommandLine;
         description = {
             "Compute Local Linear Attention of tensors in files.",
             "A file is .npy, or a .safetensors or .npz file with a tensor's name after a colon, as in model.safetensors:layer.0.q; a pipe "
-                    + "may hold any of these, as in /dev/stdin:layer.0.q. It holds float16, bfloat16, float32 or float64, little-endian, C order, of shape (length, dim), "
+                    + "may hold any of these, as in /dev/stdin:layer.0.q. It holds float16, bfloat16, float32 or float64, little-endian, C order, of shape "
+                    + "(length, dim), "
                     + "(heads, length, dim) or (batch, heads, length, dim). Outputs have the rank of the file that they belong "
                             + "to. Prints shape, device, kernel or decoding method where the device has several, time, iterations of the queries' solves, and their "
                             + "worst residual.",

@@ -208,7 +208,8 @@ public final class TuneCommand implements Callable<Integer> {
                     Path one = Files.writeString(folder.resolve("one.yaml"), matching(device) + "  " + choice.pass() + ": [" + choice.kernel() + "]\n");
                     UserProfile.use(one);
                     last = new BenchmarkRun(new Suite("tune", null, List.of(task(pass.getKey(), shape)),
-                            tried.stream().anyMatch(earlier -> earlier.pass() == pass.getKey() && earlier.isRight()) ? PROTOCOL.withTimeLimit(PATIENCE_SECONDS) : PROTOCOL),
+                            tried.stream().anyMatch(earlier -> earlier.pass() == pass.getKey() && earlier.isRight())
+                            ? PROTOCOL.withTimeLimit(PATIENCE_SECONDS) : PROTOCOL),
                             List.of(device), new BenchmarkListener() { }).run();
                     tried.add(new Tried(pass.getKey(), choice.kernel(), last.measurements().getFirst().withKernel(choice.kernel())));
                     if (bar != null) {

@@ -114,8 +114,9 @@ public record RandomProblem(long seed, Family family, Mode mode, Twin twin, int 
             ridge = family == Family.UNITS ? ridge * unit * unit : ridge;
         }
         DataType type = (seed & STRAINED) != 0 // not FLOAT64: rounding to float32 would be another problem
-                ? pick(random, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT16) : unit == 1 ? pick(random, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT16,
-                DataType.FLOAT64) : pick(random, DataType.FLOAT32, DataType.FLOAT64);
+                ? pick(random, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT16)
+                : unit != 1 ? pick(random, DataType.FLOAT32, DataType.FLOAT64)
+                : pick(random, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT16, DataType.FLOAT64);
         LlaOptions options = LlaOptions.defaults().withCausal(sizes.causal).withScale((float) scale).withRidge((float) ridge)
                 .withMaxIterations(4 * d + 64).withPreconditioner(random.nextInt(3) == 0 ? Preconditioner.JACOBI : Preconditioner.NONE)
                 .withKeepState(mode == Mode.GRADIENTS);

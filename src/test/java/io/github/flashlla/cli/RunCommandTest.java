@@ -143,9 +143,11 @@ class RunCommandTest extends RunCommandCases {
         "--tol,-1e-3,tolerance", "--tol,NaN,tolerance", "--max-iter,0,iteration cap", "--max-iter,-5,iteration cap",
         "--max-iter,99999999999,--max-iter", "--scale,0,scale", "--scale,NaN,scale", "--scale,Infinity,scale", "--stats,'',--stats",
         "--out-type,int8,--out-type", "--out,o.npz,which is only read", "--q,none.safetensors:a,does not exist",
-        "--out-grads,grads,--grad", "--device,opencl:77,no device matches", "--device,nope,no device matches", "--device,'jvm,reference',devices", "--precond,what,--precond", "--tol,x,--tol",
+        "--out-grads,grads,--grad", "--device,opencl:77,no device matches", "--device,nope,no device matches", "--device,'jvm,reference',devices",
+        "--precond,what,--precond", "--tol,x,--tol",
         "--precision,float16,does not compute products in float16", "--precision,float64,precision", "--precision,int8,--precision",
-        "--ridge-file,missing.npy,does not exist", "--grad,g.npy,--out-grads", "--nonsense,1,Unknown option: '--nonsense'", "--devcie,jvm,Unknown option: '--devcie' (did you mean --device?)"})
+        "--ridge-file,missing.npy,does not exist", "--grad,g.npy,--out-grads", "--nonsense,1,Unknown option: '--nonsense'",
+        "--devcie,jvm,Unknown option: '--devcie' (did you mean --device?)"})
     void badOptionsAreNamed(String option, String value, String said) throws IOException {
         assertRefused(said, option, value);
     }
