@@ -190,7 +190,7 @@ public final class TileDecodeProblem {
         FloatArray means = poisoned(2 * problem.heads * splits * (dim + 3));
         FloatArray factors = poisoned(2 * problem.heads * TileCovarianceSolve.factorFloats(dim));
         JvmGroup.run(2 * problem.heads / heads * splits, threads, ctx -> TileCovariance.moments(ctx, k, scaledQ, lengths, moments, means, capacity,
-                kv, group, heads, splits, dim, TileCovariance.stages(), threads, TileCovariance.groupsPerUnit(dim, heads)));
+                kv, group, heads, splits, dim, TileCovariance.stages(heads), threads, TileCovariance.groupsPerUnit(dim, heads)));
         JvmGroup.run(2 * problem.heads, 256, ctx -> TileCovarianceSolve.begin(ctx, k, q, ridges, lengths, moments, means, state, facts, factors,
                 sizes(splits, splits), settings, dim, shares, TileCovariance.parts(dim), 256, CgDecodeState.FINISH));
         for (int i = 0; i < LAUNCHED - 1; i++) {
@@ -247,7 +247,7 @@ public final class TileDecodeProblem {
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, p.k, p.q, p.scaledQ, p.lengths, p.ridges, p.parts, p.state, p.facts, moments,
                         means, factors, sizes, settings)
                 .task("moments", TileCovariance::moments, new KernelContext(), p.k, p.scaledQ, p.lengths, moments, means, p.capacity, 1, heads,
-                        heads, 2, dim, TileCovariance.stages(), threads, TileCovariance.groupsPerUnit(dim, heads))
+                        heads, 2, dim, TileCovariance.stages(heads), threads, TileCovariance.groupsPerUnit(dim, heads))
                 .task("begin", TileCovarianceSolve::begin, new KernelContext(), p.k, p.q, p.ridges, p.lengths, moments, means, p.state, p.facts,
                         factors, sizes, settings, dim, shares, TileCovariance.parts(dim), 256, CgDecodeState.FINISH)
                 .task("advance", TileCovarianceSolve::advance, new KernelContext(), p.ridges, p.parts, p.state, p.facts, factors, sizes, settings,

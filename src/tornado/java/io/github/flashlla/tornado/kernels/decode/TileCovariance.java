@@ -47,6 +47,8 @@ public final class TileCovariance {
     private static final int SAMPLES = 16;
     /** 1.5 2^18: adding this many times a size to a number and subtracting it again rounds the number to about 1/32 of that size. */
     private static final float COARSE = 393216f;
+    /** Tiles that are copied ahead. */
+    private static final int AHEAD = 3;
     /** Bytes of the weights of 16 keys for {@value #HEADS} heads. */
     private static final int SLICE_BYTES = 32 * HEADS;
 
@@ -87,13 +89,19 @@ public final class TileCovariance {
         return dim / 16 * (dim / 16 + 1) / 2;
     }
 
-    static int stages() {
-        return 4;
+    /** Tiles in local memory: those on their way, and one more that is read. */
+    static int stages(int hw) {
+        return hw > 1 ? AHEAD : AHEAD + 1;
     }
 
     /** Bytes of local memory. */
-    static int localBytes(int dim) {
-        return stages() * tileBytes(dim) + 2 * (tile(dim) / 16) * SLICE_BYTES + SLICE_BYTES + 36 * dim;
+    static int localBytes(int dim, int hw) {
+        return stages(hw) * tileBytes(dim) + centredBytes(dim, hw) + 2 * (tile(dim) / 16) * SLICE_BYTES + SLICE_BYTES + 36 * dim;
+    }
+
+    /** Bytes of two tiles of z as fragments. With one head, no other warp would read them. */
+    private static int centredBytes(int dim, int hw) {
+        return hw > 1 ? 2 * 2 * tile(dim) * dim : 0;
     }
 
     private static int tileBytes(int dim) {
@@ -121,10 +129,14 @@ public final class TileCovariance {
         int n16 = dim / 16;
         int perPart = n16 * (n16 + 1) / 2 / parts;
         int tileBytes = tileBytes(dim);
-        int[] ring = ctx.allocateIntLocalArray((stages * tileBytes + 2 * slices * SLICE_BYTES + SLICE_BYTES + 36 * dim) / Integer.BYTES);
+        int warps = threads / 32;
+        int half = centredBytes(dim, hw) / 2;
+        int held = hw > 1 ? slices * n16 / warps : 0; // blocks of 16 keys by 16 dims of which a warp makes z
+        int[] ring = ctx.allocateIntLocalArray((stages * tileBytes + 2 * half + 2 * slices * SLICE_BYTES + SLICE_BYTES + 36 * dim) / Integer.BYTES);
         Tile.align(ring, 128);
         int base = Tile.address(ring);
-        int weights = base + stages * tileBytes;
+        int centred = base + stages * tileBytes;
+        int weights = centred + 2 * half;
         int shared = weights + 2 * slices * SLICE_BYTES;
         int queries = shared + SLICE_BYTES;
         int centres = queries + 32 * dim;
@@ -135,7 +147,7 @@ public final class TileCovariance {
         int row = lane >> 2;
         int share = warp % shares;
         int mine = warp / shares % hw;
-        int part = warp / (shares * hw);
+        int part = parts > 1 ? warp / (shares * hw) : 0;
         int unit = ctx.groupIdx / splits;
         int split = ctx.groupIdx % splits;
         int kvUnit = unit / (group / hw);
@@ -148,7 +160,11 @@ public final class TileCovariance {
         int first = (sequence + from) * dim;
         int scoreAt = base + TileRing.scoreByte(lane, dim) + TileRing.sliceAt(warp, dim);
         int sumAt = base + TileRing.sumByte(lane, dim) + TileRing.sliceAt(share, dim);
-        int weighs = warp < slices ? 1 : 0;
+        int centredAt = centred + share * (n16 * 512) + lane * 16;
+        int makesAt = centred + warp * (held * 512) + lane * 16;
+        int block = warp * held % n16;
+        int makesFrom = base + TileRing.scoreByte(lane, dim) + TileRing.sliceAt(warp * held / n16, dim) + TileRing.dimsAt(block, dim);
+        int weighs = slices == warps || warp < slices ? 1 : 0;
         int keyAt = from + 16 * warp + 2 * quad;
 
         int[] qf = new int[dim / 4];
@@ -161,7 +177,7 @@ public final class TileCovariance {
         float[] acc = new float[8 * perPart];
         float[] sumK = new float[dim / 4];
         float[] common = new float[1];
-        start(ring, base, k, first, count, me, dim, stages);
+        start(ring, base, k, first, count, me, dim, threads);
         float largest = TileRing.factor(qf, common, scaledQ, (unit * hw + Math.min(row & 3, hw - 1)) * dim, k, sequence, quad, dim);
         float times = largest * LOG2E;
         if (warp == 0) { // all warps have the same; sums need the registers
@@ -174,10 +190,14 @@ public final class TileCovariance {
             Tile.storeLocal(ring, centres + (8 * (me / 16) + me % 8) * 8 + me / 8 % 2 * 4, Tile.half2(c, c));
         }
 
-        Tile.await(stages - 2);
-        clear(ring, base, to - from, me, dim);
+        Tile.await(AHEAD - 1);
+        clear(ring, base, to - from, me, dim, threads);
         ctx.localBarrier();
-        if (dim <= 64) { // above there are no registers left for it
+        if (hw > 1) {
+            for (int m = 0; m < held; m++) {
+                Tile.loadLocalBits2(centre, 2 * m, ring, centres + (8 * (block + m) + row) * 8);
+            }
+        } else if (dim <= 64) { // above there are no registers left for it
             for (int m = 0; m < n16; m++) {
                 Tile.loadLocalBits2(centre, 2 * m, ring, centres + (8 * (part + m & n16 - 1) + row) * 8);
             }
@@ -204,52 +224,46 @@ public final class TileCovariance {
                 sumK[i] = 0f;
             }
             if (round > 0) {
-                start(ring, base, k, first, count, me, dim, stages);
-                Tile.await(stages - 2);
-                clear(ring, base, to - from, me, dim);
+                start(ring, base, k, first, count, me, dim, threads);
+                Tile.await(AHEAD - 1);
+                clear(ring, base, to - from, me, dim, threads);
                 ctx.localBarrier();
             }
             int last = (stages - 1) * tileBytes;
-            int free = last;
+            int before = last;
             int stage = 0;
             for (int n = -1; n < count; n++) {
                 int next = n < 0 ? 0 : stage == last ? 0 : stage + tileBytes;
                 if (n >= 0) {
-                    Tile.await(stages - 3);
-                    clear(ring, base + next, to - from - (n + 1) * tile, me, dim);
+                    Tile.await(AHEAD - 2);
+                    clear(ring, base + next, to - from - (n + 1) * tile, me, dim, threads);
                     ctx.localBarrier();
-                    if (n + stages - 1 < count) {
-                        copy(ring, base + free, k, first + (n + stages - 1) * (tile * dim), me, dim);
+                    if (n + AHEAD < count) {
+                        copy(ring, base + (hw > 1 ? stage : before), k, first + (n + AHEAD) * (tile * dim), me, dim, threads);
                     }
                     Tile.commit();
                     int weightAt = weights + (n & 1) * (slices * SLICE_BYTES) + share * SLICE_BYTES + mine * 32 + quad * 8;
+                    int from16 = centredAt + (n & 1) * half;
                     for (int i = 0; i < slices / shares; i++) {
                         int slice = shares * i;
                         for (int m = 0; m < n16; m++) {
-                            Tile.load4Transposed(f, 4 * m, ring, sumAt + stage + TileRing.sliceAt(slice, dim)
-                                    + TileRing.dimsAt(part + m & n16 - 1, dim));
-                        }
-                        if (share + slice == warp) {
-                            for (int m = 0; m < n16; m++) {
-                                b[0] = f[4 * m];
-                                b[1] = f[4 * m + 2];
-                                b[2] = f[4 * m + 1];
-                                b[3] = f[4 * m + 3];
-                                Tile.mma(sumK, 4 * m, b, 0, w, 0);
+                            if (hw > 1) {
+                                Tile.loadLocalBits4(f, 4 * m, ring, from16 + slice * (n16 * 512) + (part + m & n16 - 1) * 512);
+                            } else {
+                                Tile.load4Transposed(f, 4 * m, ring, sumAt + stage + TileRing.sliceAt(slice, dim)
+                                        + TileRing.dimsAt(part + m & n16 - 1, dim));
+                                if (dim > 64) {
+                                    Tile.loadLocalBits2(centre, 2 * m, ring, centres + (8 * (part + m & n16 - 1) + row) * 8);
+                                }
+                                for (int i4 = 4 * m; i4 < 4 * m + 4; i4++) {
+                                    f[i4] = Tile.subtract2(f[i4], centre[i4 / 2]);
+                                }
                             }
                         }
                         Tile.loadLocalBits2(both, 0, ring, weightAt + slice * SLICE_BYTES);
-                        for (int m = 0; m < n16; m++) {
-                            if (dim > 64) {
-                                Tile.loadLocalBits2(centre, 2 * m, ring, centres + (8 * (part + m & n16 - 1) + row) * 8);
-                            }
-                            for (int i4 = 4 * m; i4 < 4 * m + 4; i4++) {
-                                f[i4] = Tile.subtract2(f[i4], centre[i4 / 2]);
-                            }
-                        }
                         for (int j = 0; j < n16 / parts; j++) {
                             int beyond = j < n16 / (2 * parts) ? 1 : 0;
-                            int block = j * (n16 / 2) + Math.min(j, n16 / (2 * parts));
+                            int blockOf = j * (n16 / 2) + Math.min(j, n16 / (2 * parts));
                             int rows = 4 * parts * j;
                             b[0] = Tile.multiply2(f[rows], both[0]);
                             b[1] = Tile.multiply2(f[rows + 2], both[0]);
@@ -258,13 +272,13 @@ public final class TileCovariance {
                             for (int d = 0; d < n16 / 2 + 1; d++) {
                                 if (d < n16 / 2 + beyond) {
                                     int column = 4 * (parts * j + d & n16 - 1);
-                                    Tile.mma(acc, 8 * (block + d), b, 0, f, column);
-                                    Tile.mma(acc, 8 * (block + d) + 4, b, 0, f, column + 2);
+                                    Tile.mma(acc, 8 * (blockOf + d), b, 0, f, column);
+                                    Tile.mma(acc, 8 * (blockOf + d) + 4, b, 0, f, column + 2);
                                 }
                             }
                         }
                     }
-                    free = stage;
+                    before = stage;
                     stage = next;
                 }
                 if (weighs != 0) {
@@ -286,6 +300,17 @@ public final class TileCovariance {
                         Tile.storeLocal(ring, at, w[0]);
                         Tile.storeLocal(ring, at + 4, w[1]);
                     }
+                    for (int m = 0; m < n16; m++) {
+                        Tile.load4Transposed(b, 0, ring, scoreAt + next + TileRing.dimsAt(m, dim));
+                        Tile.mma(sumK, 4 * m, b, 0, w, 0);
+                        if (held == n16) { // these are of the block that the warp takes
+                            centre(b, centre, 2 * m, ring, makesAt + (n + 1 & 1) * half + m * 512);
+                        }
+                    }
+                }
+                for (int m = 0; m < held % n16; m++) {
+                    Tile.load4Transposed(b, 0, ring, makesFrom + next + TileRing.dimsAt(m, dim));
+                    centre(b, centre, 2 * m, ring, makesAt + (n + 1 & 1) * half + m * 512);
                 }
             }
             Tile.await(0);
@@ -361,6 +386,12 @@ public final class TileCovariance {
         return Tile.low(Tile.half2(c, c));
     }
 
+    /** z of 16 keys and dims, from keys as A, to where warps read it as B. */
+    private static void centre(int[] keys, int[] centre, int at, int[] ring, int to) {
+        Tile.storeLocalBits4(ring, to, Tile.subtract2(keys[0], centre[at]), Tile.subtract2(keys[2], centre[at]),
+                Tile.subtract2(keys[1], centre[at + 1]), Tile.subtract2(keys[3], centre[at + 1]));
+    }
+
     /** s = q k^T, 16 x 16, as {@link TileRing#scores}, of queries that are in local memory. */
     private static void scores(float[] s, int[] q, int[] b, int[] ring, int queries, int at, int dim) {
         for (int i = 0; i < 8; i++) {
@@ -375,25 +406,27 @@ public final class TileCovariance {
     }
 
     /** Starts the copies of the first tiles, each a set of its own. */
-    private static void start(int[] ring, int base, HalfFloatArray k, int first, int count, int me, int dim, int stages) {
-        for (int n = 0; n < stages - 1; n++) {
+    private static void start(int[] ring, int base, HalfFloatArray k, int first, int count, int me, int dim, int threads) {
+        for (int n = 0; n < AHEAD; n++) {
             if (n < count) {
-                copy(ring, base + n * tileBytes(dim), k, first + n * (tile(dim) * dim), me, dim);
+                copy(ring, base + n * tileBytes(dim), k, first + n * (tile(dim) * dim), me, dim, threads);
             }
             Tile.commit();
         }
     }
 
-    private static void copy(int[] ring, int to, HalfFloatArray k, int first, int me, int dim) {
+    private static void copy(int[] ring, int to, HalfFloatArray k, int first, int me, int dim, int threads) {
         int piece = me / TileRing.THREADS;
-        if (piece < tile(dim) / TileRing.KEYS) {
+        int pieces = tile(dim) / TileRing.KEYS;
+        if (threads == pieces * TileRing.THREADS || piece < pieces) {
             TileRing.copy(ring, to + piece * TileRing.tileBytes(dim), k, first + piece * (TileRing.KEYS * dim), me % TileRing.THREADS, dim);
         }
     }
 
-    private static void clear(int[] ring, int to, int rows, int me, int dim) {
+    private static void clear(int[] ring, int to, int rows, int me, int dim, int threads) {
         int piece = me / TileRing.THREADS;
-        if (piece < tile(dim) / TileRing.KEYS) {
+        int pieces = tile(dim) / TileRing.KEYS;
+        if (threads == pieces * TileRing.THREADS || piece < pieces) {
             TileRing.clear(ring, to + piece * TileRing.tileBytes(dim), rows - piece * TileRing.KEYS, me % TileRing.THREADS, dim);
         }
     }
