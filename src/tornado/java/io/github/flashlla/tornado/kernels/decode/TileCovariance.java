@@ -50,7 +50,7 @@ public final class TileCovariance {
     /** Tiles that are copied ahead. */
     private static final int AHEAD = 3;
     /** Bytes of the weights of 16 keys for {@value #HEADS} heads. */
-    private static final int SLICE_BYTES = 32 * HEADS;
+    private static final int SLICE_BYTES = 2 * 32 * HEADS;
 
     private TileCovariance() {}
 
@@ -162,20 +162,23 @@ public final class TileCovariance {
         int sumAt = base + TileRing.sumByte(lane, dim) + TileRing.sliceAt(share, dim);
         int centredAt = centred + share * (n16 * 512) + lane * 16;
         int makesAt = centred + warp * (held * 512) + lane * 16;
-        int block = warp * held % n16;
-        int makesFrom = base + TileRing.scoreByte(lane, dim) + TileRing.sliceAt(warp * held / n16, dim) + TileRing.dimsAt(block, dim);
+        int makes = warp * held % n16;
+        int makesFrom = base + TileRing.scoreByte(lane, dim) + TileRing.sliceAt(warp * held / n16, dim) + TileRing.dimsAt(makes, dim);
+        int makesCentre = centres + (8 * makes + row) * 8;
         int weighs = slices == warps || warp < slices ? 1 : 0;
         int keyAt = from + 16 * warp + 2 * quad;
 
         int[] qf = new int[dim / 4];
+        int[] a = new int[8];
         int[] b = new int[4];
-        int[] both = new int[2];
+        int[] both = new int[4];
         int[] w = new int[2];
-        int[] f = new int[dim / 4];
+        int[] f = new int[dim / 4 + 4];
         int[] centre = new int[dim / 8];
         float[] s = new float[8];
         float[] acc = new float[8 * perPart];
         float[] sumK = new float[dim / 4];
+        float[] kept = new float[2];
         float[] common = new float[1];
         start(ring, base, k, first, count, me, dim, threads);
         float largest = TileRing.factor(qf, common, scaledQ, (unit * hw + Math.min(row & 3, hw - 1)) * dim, k, sequence, quad, dim);
@@ -193,30 +196,25 @@ public final class TileCovariance {
         Tile.await(AHEAD - 1);
         clear(ring, base, to - from, me, dim, threads);
         ctx.localBarrier();
-        if (hw > 1) {
-            for (int m = 0; m < held; m++) {
-                Tile.loadLocalBits2(centre, 2 * m, ring, centres + (8 * (block + m) + row) * 8);
-            }
-        } else if (dim <= 64) { // above there are no registers left for it
+        if (hw == 1 && dim <= 64) { // above there are no registers left for it
             for (int m = 0; m < n16; m++) {
                 Tile.loadLocalBits2(centre, 2 * m, ring, centres + (8 * (part + m & n16 - 1) + row) * 8);
             }
         }
         float top = Masking.LOW;
         if (weighs != 0) {
-            scores(s, f, b, ring, queries + 16 * lane, scoreAt, dim);
+            scores(s, qf, b, ring, queries + 16 * lane, scoreAt, dim);
             for (int i = 0; i < 4; i++) {
                 int at = 4 * (i >> 1) + (i & 1);
                 top = Math.max(top, keyAt + 8 * (i >> 1) + (i & 1) < to ? (s[at] + s[at + 2]) * times : Masking.LOW);
             }
         }
         float reference = ofHead(ring, shared, TilePieces.quadMax(top), row, warp, quad, slices, ctx) + HEADROOM;
-        float total = 0f;
         int again = count > 0 ? 1 : 0;
         float best = reference;
         for (int round = 0; round < 2 && again != 0; round++) {
-            top = Masking.LOW;
-            total = 0f;
+            kept[0] = Masking.LOW;
+            kept[1] = 0f;
             for (int i = 0; i < 8 * perPart; i++) {
                 acc[i] = 0f;
             }
@@ -229,92 +227,88 @@ public final class TileCovariance {
                 clear(ring, base, to - from, me, dim, threads);
                 ctx.localBarrier();
             }
+            if (weighs != 0) {
+                scores(s, qf, b, ring, queries + 16 * lane, scoreAt, dim);
+                weigh(w, kept, s, times, reference, keyAt, to, row);
+                keep(ring, weights + warp * SLICE_BYTES, w, row, quad);
+            }
+            takeIn(sumK, w, b, ring, scoreAt, makesFrom, makesAt, makesCentre, weighs, held, dim);
             int last = (stages - 1) * tileBytes;
             int before = last;
             int stage = 0;
-            for (int n = -1; n < count; n++) {
-                int next = n < 0 ? 0 : stage == last ? 0 : stage + tileBytes;
-                if (n >= 0) {
-                    Tile.await(AHEAD - 2);
-                    clear(ring, base + next, to - from - (n + 1) * tile, me, dim, threads);
-                    ctx.localBarrier();
-                    if (n + AHEAD < count) {
-                        copy(ring, base + (hw > 1 ? stage : before), k, first + (n + AHEAD) * (tile * dim), me, dim, threads);
-                    }
-                    Tile.commit();
-                    int weightAt = weights + (n & 1) * (slices * SLICE_BYTES) + share * SLICE_BYTES + mine * 32 + quad * 8;
-                    int from16 = centredAt + (n & 1) * half;
-                    for (int i = 0; i < slices / shares; i++) {
+            for (int n = 0; n < count; n++) {
+                int next = stage == last ? 0 : stage + tileBytes;
+                Tile.await(AHEAD - 2);
+                clear(ring, base + next, to - from - (n + 1) * tile, me, dim, threads);
+                ctx.localBarrier();
+                if (n + AHEAD < count) {
+                    copy(ring, base + (hw > 1 ? stage : before), k, first + (n + AHEAD) * (tile * dim), me, dim, threads);
+                }
+                Tile.commit();
+                int weightAt = weights + (n & 1) * (slices * SLICE_BYTES) + share * SLICE_BYTES + mine * 32 + quad * 8;
+                int from16 = hw > 1 ? centredAt + (n & 1) * half : sumAt + stage;
+                int other = n + 1 & 1;
+                for (int i = 0; i < slices / shares; i++) {
+                    int more = dim <= 64 && i + 1 < slices / shares ? 1 : 0; // there are registers to load the next slice meanwhile
+                    if (i == 0 || dim > 64) {
                         int slice = shares * i;
+                        Tile.loadLocalBits2(both, 2 * (i & 1), ring, weightAt + slice * SLICE_BYTES);
                         for (int m = 0; m < n16; m++) {
-                            if (hw > 1) {
-                                Tile.loadLocalBits4(f, 4 * m, ring, from16 + slice * (n16 * 512) + (part + m & n16 - 1) * 512);
-                            } else {
-                                Tile.load4Transposed(f, 4 * m, ring, sumAt + stage + TileRing.sliceAt(slice, dim)
-                                        + TileRing.dimsAt(part + m & n16 - 1, dim));
-                                if (dim > 64) {
-                                    Tile.loadLocalBits2(centre, 2 * m, ring, centres + (8 * (part + m & n16 - 1) + row) * 8);
+                            load(f, place(i, m, n16), m, centre, ring, from16 + slice * (hw > 1 ? n16 * 512 : TileRing.sliceAt(1, dim)), part,
+                                    centres + 8 * row, hw, dim);
+                        }
+                        for (int e = 0; e < 4; e++) {
+                            a[e] = Tile.multiply2(f[4 * place(i, 0, n16) + (e & 1) * 2 + e / 2], both[2 * (i & 1) + e / 2]);
+                        }
+                    }
+                    int ahead = from16 + shares * (i + 1) * (hw > 1 ? n16 * 512 : TileRing.sliceAt(1, dim));
+                    if (more != 0) {
+                        Tile.loadLocalBits2(both, 2 * (i + 1 & 1), ring, weightAt + shares * (i + 1) * SLICE_BYTES);
+                        load(f, place(i + 1, 0, n16), 0, centre, ring, ahead, part, centres + 8 * row, hw, dim);
+                    }
+                    for (int j = 0; j < n16 / parts; j++) {
+                        int lastRow = (j + 1) * parts / n16;
+                        int rows = 4 * place(i + lastRow, parts * (j + 1) & n16 - 1, n16);
+                        int weight = 2 * (i + lastRow & 1);
+                        int now = 4 * (j & 1);
+                        int then = 4 - now;
+                        int beyond = j < n16 / (2 * parts) ? 1 : 0;
+                        int block = j * (n16 / 2) + Math.min(j, n16 / (2 * parts));
+                        for (int d = 0; d < n16 / 2 + 1; d++) {
+                            if (d < n16 / 2 + beyond) {
+                                int column = 4 * place(i, parts * j + d & n16 - 1, n16);
+                                Tile.mma(acc, 8 * (block + d), a, now, f, column);
+                                if (d < 2 && lastRow <= more) { // of the next row of blocks, meanwhile
+                                    a[then + 2 * d] = Tile.multiply2(f[rows + d], both[weight + d]);
                                 }
-                                for (int i4 = 4 * m; i4 < 4 * m + 4; i4++) {
-                                    f[i4] = Tile.subtract2(f[i4], centre[i4 / 2]);
+                                Tile.mma(acc, 8 * (block + d) + 4, a, now, f, column + 2);
+                                if (d < 2 && lastRow <= more) {
+                                    a[then + 2 * d + 1] = Tile.multiply2(f[rows + 2 + d], both[weight + d]);
                                 }
                             }
                         }
-                        Tile.loadLocalBits2(both, 0, ring, weightAt + slice * SLICE_BYTES);
-                        for (int j = 0; j < n16 / parts; j++) {
-                            int beyond = j < n16 / (2 * parts) ? 1 : 0;
-                            int blockOf = j * (n16 / 2) + Math.min(j, n16 / (2 * parts));
-                            int rows = 4 * parts * j;
-                            b[0] = Tile.multiply2(f[rows], both[0]);
-                            b[1] = Tile.multiply2(f[rows + 2], both[0]);
-                            b[2] = Tile.multiply2(f[rows + 1], both[1]);
-                            b[3] = Tile.multiply2(f[rows + 3], both[1]);
-                            for (int d = 0; d < n16 / 2 + 1; d++) {
-                                if (d < n16 / 2 + beyond) {
-                                    int column = 4 * (parts * j + d & n16 - 1);
-                                    Tile.mma(acc, 8 * (blockOf + d), b, 0, f, column);
-                                    Tile.mma(acc, 8 * (blockOf + d) + 4, b, 0, f, column + 2);
-                                }
+                        for (int m = 1; m < n16; m++) { // those that no later row needs
+                            if (more != 0 && j == lastUse(m, n16, parts)) {
+                                load(f, m, m, centre, ring, ahead, part, centres + 8 * row, hw, dim);
                             }
                         }
                     }
-                    before = stage;
-                    stage = next;
-                }
-                if (weighs != 0) {
-                    scores(s, f, b, ring, queries + 16 * lane, scoreAt + next, dim);
-                    for (int i = 0; i < 2; i++) {
-                        int key = keyAt + (n + 1) * tile + 8 * i;
-                        float e0 = key < to ? (s[4 * i] + s[4 * i + 2]) * times - reference : HIDDEN;
-                        float e1 = key + 1 < to ? (s[4 * i + 1] + s[4 * i + 3]) * times - reference : HIDDEN;
-                        top = Math.max(top, Math.max(e0, e1));
-                        float w0 = Tile.exp2(e0);
-                        float w1 = Tile.exp2(e1);
-                        total += w0 + w1;
-                        int pair = Tile.half2(w0, w1);
-                        int rest = Tile.half2(w0 - Tile.low(pair), w1 - Tile.high(pair));
-                        w[i] = row < HEADS ? pair : rest;
+                    if (i == 0 && weighs != 0) {
+                        scores(s, qf, b, ring, queries + 16 * lane, scoreAt + next, dim);
                     }
-                    if (row < HEADS) {
-                        int at = weights + ((n + 1 & 1) * slices + warp) * SLICE_BYTES + row * 32 + quad * 8;
-                        Tile.storeLocal(ring, at, w[0]);
-                        Tile.storeLocal(ring, at + 4, w[1]);
+                    if (i == Math.min(1, slices / shares - 1) && weighs != 0) {
+                        weigh(w, kept, s, times, reference, keyAt + (n + 1) * tile, to, row);
+                        keep(ring, weights + (other * slices + warp) * SLICE_BYTES, w, row, quad);
                     }
-                    for (int m = 0; m < n16; m++) {
-                        Tile.load4Transposed(b, 0, ring, scoreAt + next + TileRing.dimsAt(m, dim));
-                        Tile.mma(sumK, 4 * m, b, 0, w, 0);
-                        if (held == n16) { // these are of the block that the warp takes
-                            centre(b, centre, 2 * m, ring, makesAt + (n + 1 & 1) * half + m * 512);
-                        }
+                    if (i == Math.min(2, slices / shares - 1)) {
+                        takeIn(sumK, w, b, ring, scoreAt + next, makesFrom + next, makesAt + other * half, makesCentre, weighs, held, dim);
                     }
                 }
-                for (int m = 0; m < held % n16; m++) {
-                    Tile.load4Transposed(b, 0, ring, makesFrom + next + TileRing.dimsAt(m, dim));
-                    centre(b, centre, 2 * m, ring, makesAt + (n + 1 & 1) * half + m * 512);
-                }
+                before = stage;
+                stage = next;
             }
             Tile.await(0);
-            float rise = ofHead(ring, shared, TilePieces.quadMax(top), row, warp, quad, slices, ctx);
+            float rise = ofHead(ring, shared, TilePieces.quadMax(kept[0]), row, warp, quad, slices, ctx);
             best = reference + rise;
             again = Tile.count(rise > MARGIN ? 1 : 0);
             reference = again != 0 ? best : reference;
@@ -325,7 +319,7 @@ public final class TileCovariance {
             Tile.store2(moments, out + 128 * i + 64, acc[4 * i + 2], acc[4 * i + 3]);
         }
         if (weighs != 0) {
-            total = TilePieces.quadSum(total);
+            float total = TilePieces.quadSum(kept[1]);
             for (int i = 0; i < dim / 4; i++) {
                 sumK[i] += Tile.shuffleXor(sumK[i], 2); // larger and smaller halves of weights
             }
@@ -353,8 +347,8 @@ public final class TileCovariance {
                 float high = h % 2 == 0 ? four[2] : four[3];
                 sum += h < 2 ? low : high;
             }
-            Tile.loadLocalBits2(both, 0, ring, centres + (8 * (d / 16) + d % 8) * 8);
-            float c = Tile.low(d / 8 % 2 == 0 ? both[0] : both[1]);
+            Tile.loadLocalBits2(w, 0, ring, centres + (8 * (d / 16) + d % 8) * 8);
+            float c = Tile.low(d / 8 % 2 == 0 ? w[0] : w[1]);
             sums.set(((unit * hw + h) * splits + split) * (dim + 3) + d, count > 0 ? sum - omega * c : 0f);
             if (d == 0) {
                 sums.set(((unit * hw + h) * splits + split) * (dim + 3) + dim, count > 0 ? omega : 0f);
@@ -386,10 +380,83 @@ public final class TileCovariance {
         return Tile.low(Tile.half2(c, c));
     }
 
+    /** The last row of blocks that reads a block of keys. */
+    private static int lastUse(int block, int n16, int parts) {
+        int rows = n16 / parts;
+        int last = 0;
+        for (int j = 0; j < rows; j++) {
+            int reach = n16 / 2 + (j < rows / 2 ? 1 : 0);
+            last = (block - parts * j & n16 - 1) < reach ? j : last;
+        }
+        return last;
+    }
+
+    /** Where a block of dims of a slice of keys is among fragments: the first one, which all rows need to the end, in turn at either end. */
+    private static int place(int slice, int block, int n16) {
+        return block == 0 && n16 <= 4 && (slice & 1) != 0 ? n16 : block;
+    }
+
+    /** z of a block of 16 dims as B. */
+    private static void load(int[] f, int to, int block, int[] centre, int[] ring, int from, int part, int centres, int hw, int dim) {
+        int m = part + block & dim / 16 - 1;
+        if (hw > 1) {
+            Tile.loadLocalBits4(f, 4 * to, ring, from + 512 * m);
+        } else {
+            Tile.load4Transposed(f, 4 * to, ring, from + TileRing.dimsAt(m, dim));
+            if (dim > 64) {
+                Tile.loadLocalBits2(centre, 2 * block, ring, centres + 64 * m);
+            }
+            for (int i = 0; i < 4; i++) {
+                f[4 * to + i] = Tile.subtract2(f[4 * to + i], centre[2 * block + i / 2]);
+            }
+        }
+    }
+
+    /** Weights of 16 keys as B, heads' larger halves and rests; kept: the largest exponent and the sum. */
+    private static void weigh(int[] w, float[] kept, float[] s, float times, float reference, int keyAt, int to, int row) {
+        for (int i = 0; i < 2; i++) {
+            int key = keyAt + 8 * i;
+            float e0 = key < to ? (s[4 * i] + s[4 * i + 2]) * times - reference : HIDDEN;
+            float e1 = key + 1 < to ? (s[4 * i + 1] + s[4 * i + 3]) * times - reference : HIDDEN;
+            kept[0] = Math.max(kept[0], Math.max(e0, e1));
+            float w0 = Tile.exp2(e0);
+            float w1 = Tile.exp2(e1);
+            kept[1] += w0 + w1;
+            int pair = Tile.half2(w0, w1);
+            int rest = Tile.half2(w0 - Tile.low(pair), w1 - Tile.high(pair));
+            w[i] = row < HEADS ? pair : rest;
+        }
+    }
+
+    private static void keep(int[] ring, int to, int[] w, int row, int quad) {
+        Tile.storeLocal(ring, to + row * 32 + quad * 8, w[0]);
+        Tile.storeLocal(ring, to + row * 32 + quad * 8 + 4, w[1]);
+    }
+
+    /** sum w k of the 16 keys that the warp weighs, and z of those that it makes. */
+    private static void takeIn(float[] sumK, int[] w, int[] b, int[] ring, int scoreAt, int makesFrom, int makesAt, int centres, int weighs,
+            int held, int dim) {
+        int[] centre = new int[2];
+        if (weighs != 0) {
+            for (int m = 0; m < dim / 16; m++) {
+                Tile.load4Transposed(b, 0, ring, scoreAt + TileRing.dimsAt(m, dim));
+                Tile.mma(sumK, 4 * m, b, 0, w, 0);
+                if (held == dim / 16) { // these are of the block that the warp takes
+                    centre(b, centre, ring, centres + 64 * m, makesAt + m * 512);
+                }
+            }
+        }
+        for (int m = 0; m < held % (dim / 16); m++) {
+            Tile.load4Transposed(b, 0, ring, makesFrom + TileRing.dimsAt(m, dim));
+            centre(b, centre, ring, centres + 64 * m, makesAt + m * 512);
+        }
+    }
+
     /** z of 16 keys and dims, from keys as A, to where warps read it as B. */
-    private static void centre(int[] keys, int[] centre, int at, int[] ring, int to) {
-        Tile.storeLocalBits4(ring, to, Tile.subtract2(keys[0], centre[at]), Tile.subtract2(keys[2], centre[at]),
-                Tile.subtract2(keys[1], centre[at + 1]), Tile.subtract2(keys[3], centre[at + 1]));
+    private static void centre(int[] keys, int[] centre, int[] ring, int from, int to) {
+        Tile.loadLocalBits2(centre, 0, ring, from);
+        Tile.storeLocalBits4(ring, to, Tile.subtract2(keys[0], centre[0]), Tile.subtract2(keys[2], centre[0]),
+                Tile.subtract2(keys[1], centre[1]), Tile.subtract2(keys[3], centre[1]));
     }
 
     /** s = q k^T, 16 x 16, as {@link TileRing#scores}, of queries that are in local memory. */

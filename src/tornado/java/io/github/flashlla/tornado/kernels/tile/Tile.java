@@ -87,7 +87,7 @@ public final class Tile {
     }
 
     /** The float16 nearest to the products of two pairs. */
-    @CudaC("asm(\"mul.rn.f16x2 %0, %1, %2;\" : \"=r\"($r) : \"r\"($0), \"r\"($1));")
+    @CudaC(value = "asm volatile(\"mul.rn.f16x2 %0, %1, %2;\" : \"=r\"($r) : \"r\"($0), \"r\"($1));", effect = true)
     public static int multiply2(int a, int b) {
         return half2(low(a) * low(b), high(a) * high(b));
     }
