@@ -40,13 +40,15 @@ public final class TileCovariance {
     /** Heads of a unit at most. */
     private static final int HEADS = 4;
     /** How far the score of weight 1 is above the first keys', in log2: so far weights keep their digits as float16. */
-    private static final float HEADROOM = 3f;
+    static final float HEADROOM = 3f;
     /** How far above that one another may lie: weights to 2^5, times z to 2^10, are float16. */
-    private static final float MARGIN = 5f;
+    static final float MARGIN = 5f;
     /** Keys whose mean all are taken from. */
     private static final int SAMPLES = 16;
     /** 1.5 2^18: adding this many times a size to a number and subtracting it again rounds the number to about 1/32 of that size. */
     private static final float COARSE = 393216f;
+    /** Bytes in front of the ring. */
+    private static final int START = 16;
     /** Tiles that are copied ahead. */
     private static final int AHEAD = 3;
     /** Bytes of the weights of 16 keys for {@value #HEADS} heads. */
@@ -96,7 +98,7 @@ public final class TileCovariance {
 
     /** Bytes of local memory. */
     static int localBytes(int dim, int hw) {
-        return stages(hw) * tileBytes(dim) + centredBytes(dim, hw) + 2 * (tile(dim) / 16) * SLICE_BYTES + SLICE_BYTES + 36 * dim;
+        return START + stages(hw) * tileBytes(dim) + centredBytes(dim, hw) + 2 * (tile(dim) / 16) * SLICE_BYTES + SLICE_BYTES + 36 * dim;
     }
 
     /** Bytes of two tiles of z as fragments. With one head, no other warp would read them. */
@@ -132,9 +134,9 @@ public final class TileCovariance {
         int warps = threads / 32;
         int half = centredBytes(dim, hw) / 2;
         int held = hw > 1 ? slices * n16 / warps : 0; // blocks of 16 keys by 16 dims of which a warp makes z
-        int[] ring = ctx.allocateIntLocalArray((stages * tileBytes + 2 * half + 2 * slices * SLICE_BYTES + SLICE_BYTES + 36 * dim) / Integer.BYTES);
+        int[] ring = ctx.allocateIntLocalArray((START + stages * tileBytes + 2 * half + 2 * slices * SLICE_BYTES + SLICE_BYTES + 36 * dim) / Integer.BYTES);
         Tile.align(ring, 128);
-        int base = Tile.address(ring);
+        int base = Tile.address(ring) + START;
         int centred = base + stages * tileBytes;
         int weights = centred + 2 * half;
         int shared = weights + 2 * slices * SLICE_BYTES;
@@ -156,6 +158,7 @@ public final class TileCovariance {
         int from = Math.min(split * perSplit, length);
         int to = Math.min(from + perSplit, length);
         int count = (to - from + tile - 1) / tile;
+        int whole = (to - from) / tile;
         int sequence = kvUnit * capacity;
         int first = (sequence + from) * dim;
         int scoreAt = base + TileRing.scoreByte(lane, dim) + TileRing.sliceAt(warp, dim);
@@ -166,7 +169,7 @@ public final class TileCovariance {
         int makesFrom = base + TileRing.scoreByte(lane, dim) + TileRing.sliceAt(warp * held / n16, dim) + TileRing.dimsAt(makes, dim);
         int makesCentre = centres + (8 * makes + row) * 8;
         int weighs = slices == warps || warp < slices ? 1 : 0;
-        int keyAt = from + 16 * warp + 2 * quad;
+        int left = to - from - 16 * warp - 2 * quad;
 
         int[] qf = new int[dim / 4];
         int[] a = new int[8];
@@ -206,7 +209,7 @@ public final class TileCovariance {
             scores(s, qf, b, ring, queries + 16 * lane, scoreAt, dim);
             for (int i = 0; i < 4; i++) {
                 int at = 4 * (i >> 1) + (i & 1);
-                top = Math.max(top, keyAt + 8 * (i >> 1) + (i & 1) < to ? (s[at] + s[at + 2]) * times : Masking.LOW);
+                top = Math.max(top, left > 8 * (i >> 1) + (i & 1) ? (s[at] + s[at + 2]) * times : Masking.LOW);
             }
         }
         float reference = ofHead(ring, shared, TilePieces.quadMax(top), row, warp, quad, slices, ctx) + HEADROOM;
@@ -229,7 +232,7 @@ public final class TileCovariance {
             }
             if (weighs != 0) {
                 scores(s, qf, b, ring, queries + 16 * lane, scoreAt, dim);
-                weigh(w, kept, s, times, reference, keyAt, to, row);
+                weigh(w, kept, s, times, reference, left, row);
                 keep(ring, weights + warp * SLICE_BYTES, w, row, quad);
             }
             takeIn(sumK, w, b, ring, scoreAt, makesFrom, makesAt, makesCentre, weighs, held, dim);
@@ -239,7 +242,9 @@ public final class TileCovariance {
             for (int n = 0; n < count; n++) {
                 int next = stage == last ? 0 : stage + tileBytes;
                 Tile.await(AHEAD - 2);
-                clear(ring, base + next, to - from - (n + 1) * tile, me, dim, threads);
+                if (n + 1 >= whole) {
+                    clear(ring, base + next, to - from - (n + 1) * tile, me, dim, threads);
+                }
                 ctx.localBarrier();
                 if (n + AHEAD < count) {
                     copy(ring, base + (hw > 1 ? stage : before), k, first + (n + AHEAD) * (tile * dim), me, dim, threads);
@@ -297,7 +302,7 @@ public final class TileCovariance {
                         scores(s, qf, b, ring, queries + 16 * lane, scoreAt + next, dim);
                     }
                     if (i == Math.min(1, slices / shares - 1) && weighs != 0) {
-                        weigh(w, kept, s, times, reference, keyAt + (n + 1) * tile, to, row);
+                        weigh(w, kept, s, times, reference, left - (n + 1) * tile, row);
                         keep(ring, weights + (other * slices + warp) * SLICE_BYTES, w, row, quad);
                     }
                     if (i == Math.min(2, slices / shares - 1)) {
@@ -413,11 +418,10 @@ public final class TileCovariance {
     }
 
     /** Weights of 16 keys as B, heads' larger halves and rests; kept: the largest exponent and the sum. */
-    private static void weigh(int[] w, float[] kept, float[] s, float times, float reference, int keyAt, int to, int row) {
+    private static void weigh(int[] w, float[] kept, float[] s, float times, float reference, int left, int row) {
         for (int i = 0; i < 2; i++) {
-            int key = keyAt + 8 * i;
-            float e0 = key < to ? (s[4 * i] + s[4 * i + 2]) * times - reference : HIDDEN;
-            float e1 = key + 1 < to ? (s[4 * i + 1] + s[4 * i + 3]) * times - reference : HIDDEN;
+            float e0 = left > 8 * i ? (s[4 * i] + s[4 * i + 2]) * times - reference : HIDDEN;
+            float e1 = left > 8 * i + 1 ? (s[4 * i + 1] + s[4 * i + 3]) * times - reference : HIDDEN;
             kept[0] = Math.max(kept[0], Math.max(e0, e1));
             float w0 = Tile.exp2(e0);
             float w1 = Tile.exp2(e1);

@@ -63,7 +63,8 @@ public final class TileCovarianceSolve {
         float[] y = context.allocateFloatLocalArray(dim);
         float[] mean = context.allocateFloatLocalArray(dim);
         float[] shared = context.allocateFloatLocalArray(dim);
-        float[] pivots = context.allocateFloatLocalArray(2 * dim + 2);
+        int[] pivots = context.allocateIntLocalArray(2 * dim + 8);
+        Tile.align(pivots, 16);
 
         float top = Masking.LOW;
         for (int s = 0; s < splits; s++) {
@@ -136,6 +137,7 @@ public final class TileCovarianceSolve {
         int ty = me >> 4;
         float[] own = new float[n16 * n16];
         float[] byRow = new float[n16];
+        float[] byColumn = new float[n16];
         float[] solved = new float[n16];
         for (int r = 0; r < n16; r++) {
             solved[r] = right[ty + 16 * r];
@@ -145,15 +147,15 @@ public final class TileCovarianceSolve {
             }
         }
         // not a loop: own would be in memory
-        eliminate(context, own, byRow, solved, pivots, 0, tx, ty, ridge, dim);
-        eliminate(context, own, byRow, solved, pivots, 1, tx, ty, ridge, dim);
-        eliminate(context, own, byRow, solved, pivots, 2, tx, ty, ridge, dim);
-        eliminate(context, own, byRow, solved, pivots, 3, tx, ty, ridge, dim);
+        eliminate(context, own, byRow, byColumn, solved, pivots, 0, tx, ty, ridge, dim);
+        eliminate(context, own, byRow, byColumn, solved, pivots, 1, tx, ty, ridge, dim);
+        eliminate(context, own, byRow, byColumn, solved, pivots, 2, tx, ty, ridge, dim);
+        eliminate(context, own, byRow, byColumn, solved, pivots, 3, tx, ty, ridge, dim);
         if (n16 > 4) {
-            eliminate(context, own, byRow, solved, pivots, 4, tx, ty, ridge, dim);
-            eliminate(context, own, byRow, solved, pivots, 5, tx, ty, ridge, dim);
-            eliminate(context, own, byRow, solved, pivots, 6, tx, ty, ridge, dim);
-            eliminate(context, own, byRow, solved, pivots, 7, tx, ty, ridge, dim);
+            eliminate(context, own, byRow, byColumn, solved, pivots, 4, tx, ty, ridge, dim);
+            eliminate(context, own, byRow, byColumn, solved, pivots, 5, tx, ty, ridge, dim);
+            eliminate(context, own, byRow, byColumn, solved, pivots, 6, tx, ty, ridge, dim);
+            eliminate(context, own, byRow, byColumn, solved, pivots, 7, tx, ty, ridge, dim);
         }
         for (int r = 0; r < n16; r++) {
             int i = ty + 16 * r;
@@ -230,32 +232,38 @@ public final class TileCovarianceSolve {
      * @param solved right side, of rows ty + 16 r
      * @param block of 16 pivots
      */
-    private static void eliminate(KernelContext context, float[] own, float[] byRow, float[] solved, float[] pivots, int block, int tx, int ty,
-            float ridge, int dim) {
+    private static void eliminate(KernelContext context, float[] own, float[] byRow, float[] byColumn, float[] solved, int[] pivots, int block, int tx,
+            int ty, float ridge, int dim) {
         int n16 = dim / 16;
         int sixteen = 16 + (context.groupIdx >> 30); // a bound that no compiler knows: the loop stays one
+        float[] four = new float[4];
         for (int within = 0; within < sixteen; within++) {
-            int p = 16 * block + within;
-            int buffer = (within & 1) * (dim + 1);
+            // a column as (row % 16, row / 16); a helper's own stores to local memory have wrong addresses in TornadoVM
+            int column = Tile.address(pivots) + (within & 1) * (4 * dim + 16);
             if (tx == within) {
-                for (int r = 0; r < n16; r++) {
-                    pivots[buffer + ty + 16 * r] = own[r * n16 + block];
+                for (int r = 0; r < n16; r += 2) {
+                    Tile.storeLocal2(pivots, column + 4 * (ty * n16 + r), own[r * n16 + block], own[(r + 1) * n16 + block]);
                 }
             }
             if (context.localIdx == 16 * within) {
-                pivots[buffer + dim] = solved[block];
+                Tile.storeLocal2(pivots, column + 4 * dim, solved[block], 0f);
             }
             context.localBarrier();
-            float inverse = 1f / Math.max(pivots[buffer + p], ridge); // in exact arithmetic no pivot is below the ridge
-            float first = pivots[buffer + dim];
+            for (int r = 0; r < n16; r += 4) {
+                Tile.loadLocal4(byRow, r, pivots, column + 4 * (ty * n16 + r));
+                Tile.loadLocal4(byColumn, r, pivots, column + 4 * (tx * n16 + r));
+            }
+            Tile.loadLocal4(four, 0, pivots, column + 4 * (within * n16 + block / 4 * 4));
+            float inverse = 1f / Math.max(four[block % 4], ridge); // in exact arithmetic no pivot is below the ridge
+            Tile.loadLocal4(four, 0, pivots, column + 4 * dim);
             for (int r = 0; r < n16; r++) {
-                byRow[r] = r == block && ty == within ? 0f : pivots[buffer + ty + 16 * r] * inverse;
-                solved[r] -= byRow[r] * first;
+                byRow[r] = r == block && ty == within ? 0f : byRow[r] * inverse;
+                solved[r] -= byRow[r] * four[0];
             }
             for (int c = block; c < n16; c++) {
-                float column = c > block || tx > within ? pivots[buffer + tx + 16 * c] : 0f;
+                float element = c > block || tx > within ? byColumn[c] : 0f;
                 for (int r = 0; r < n16; r++) {
-                    own[r * n16 + c] -= byRow[r] * column;
+                    own[r * n16 + c] -= byRow[r] * element;
                 }
             }
         }
