@@ -47,8 +47,6 @@ public final class TileCovariance {
     private static final int SAMPLES = 16;
     /** 1.5 2^18: adding this many times a size to a number and subtracting it again rounds the number to about 1/32 of that size. */
     private static final float COARSE = 393216f;
-    /** Bytes in front of the ring. */
-    private static final int START = 16;
     /** Tiles that are copied ahead. */
     private static final int AHEAD = 3;
     /** Bytes of the weights of 16 keys for {@value #HEADS} heads. */
@@ -98,7 +96,7 @@ public final class TileCovariance {
 
     /** Bytes of local memory. */
     static int localBytes(int dim, int hw) {
-        return START + stages(hw) * tileBytes(dim) + centredBytes(dim, hw) + 2 * (tile(dim) / 16) * SLICE_BYTES + SLICE_BYTES + 36 * dim;
+        return TileRing.START + stages(hw) * tileBytes(dim) + centredBytes(dim, hw) + 2 * (tile(dim) / 16) * SLICE_BYTES + SLICE_BYTES + 36 * dim;
     }
 
     /** Bytes of two tiles of z as fragments. With one head, no other warp would read them. */
@@ -134,9 +132,9 @@ public final class TileCovariance {
         int warps = threads / 32;
         int half = centredBytes(dim, hw) / 2;
         int held = hw > 1 ? slices * n16 / warps : 0; // blocks of 16 keys by 16 dims of which a warp makes z
-        int[] ring = ctx.allocateIntLocalArray((START + stages * tileBytes + 2 * half + 2 * slices * SLICE_BYTES + SLICE_BYTES + 36 * dim) / Integer.BYTES);
+        int[] ring = ctx.allocateIntLocalArray((TileRing.START + stages * tileBytes + 2 * half + 2 * slices * SLICE_BYTES + SLICE_BYTES + 36 * dim) / Integer.BYTES);
         Tile.align(ring, 128);
-        int base = Tile.address(ring) + START;
+        int base = Tile.address(ring) + TileRing.START;
         int centred = base + stages * tileBytes;
         int weights = centred + 2 * half;
         int shared = weights + 2 * slices * SLICE_BYTES;

@@ -26,8 +26,6 @@ public final class TileMoments {
     private static final int SLICES = TILE / 16;
     /** Tiles in the ring, all of them on their way but the one that is read. */
     private static final int STAGES = 3;
-    /** Bytes in front of the ring. */
-    private static final int START = 16;
     /** Bytes of the weights of 16 keys, larger halves and rests. */
     private static final int SLICE_BYTES = 256;
     /** Bytes of z of a tile. */
@@ -41,7 +39,7 @@ public final class TileMoments {
 
     /** Bytes of local memory. */
     static int localBytes() {
-        return START + STAGES * tileBytes() + 2 * CENTRED_BYTES + 2 * SLICES * SLICE_BYTES + 4 * DIM + 32 * DIM;
+        return TileRing.START + STAGES * tileBytes() + 2 * CENTRED_BYTES + 2 * SLICES * SLICE_BYTES + 4 * DIM + 32 * DIM;
     }
 
     private static int tileBytes() {
@@ -57,7 +55,7 @@ public final class TileMoments {
         int tileBytes = tileBytes();
         int[] ring = ctx.allocateIntLocalArray(localBytes() / Integer.BYTES);
         Tile.align(ring, 128);
-        int base = Tile.address(ring) + START;
+        int base = Tile.address(ring) + TileRing.START;
         int centred = base + STAGES * tileBytes;
         int weights = centred + 2 * CENTRED_BYTES;
         int centres = weights + 2 * SLICES * SLICE_BYTES;
