@@ -218,13 +218,8 @@ public final class TileDecodeProblem {
         FloatArray moments = poisoned(2 * problem.heads * splits * shares * TileCovariance.blocks(dim) * 256);
         FloatArray means = poisoned(2 * problem.heads * splits * (dim + 3));
         FloatArray factors = poisoned(2 * problem.heads * TileCovarianceSolve.factorFloats(dim));
-        if (TileMoments.takes(dim, heads)) {
-            JvmGroup.run(2 * problem.heads / heads * splits, TileMoments.THREADS, ctx -> TileMoments.run(ctx, k, scaledQ, lengths, moments, means,
-                    capacity, kv, group, heads, splits, TileCovariance.groupsPerUnit(dim, heads)));
-        } else {
-            JvmGroup.run(2 * problem.heads / heads * splits, threads, ctx -> TileCovariance.moments(ctx, k, scaledQ, lengths, moments, means, capacity,
-                    kv, group, heads, splits, dim, TileCovariance.stages(heads), threads, TileCovariance.groupsPerUnit(dim, heads)));
-        }
+        JvmGroup.run(2 * problem.heads / heads * splits, threads, ctx -> TileCovariance.moments(ctx, k, scaledQ, lengths, moments, means, capacity,
+                kv, group, heads, splits, dim, TileCovariance.stages(heads), threads, TileCovariance.groupsPerUnit(dim, heads)));
         JvmGroup.run(2 * problem.heads, 256, ctx -> TileCovarianceSolve.begin(ctx, k, q, ridges, lengths, moments, means, state, facts, factors,
                 sizes(splits, splits), settings, dim, shares, TileCovariance.parts(dim), 256, CgDecodeState.FINISH));
         for (int i = 0; i < LAUNCHED - 1; i++) {
@@ -272,23 +267,18 @@ public final class TileDecodeProblem {
         FloatArray factors = poisoned(2 * heads * TileCovarianceSolve.factorFloats(dim));
         IntArray sizes = p.sizes(2, 2);
         FloatArray settings = DecodeSizes.settings(1, TOLERANCE);
-        int[] threadsOf = {TileMoments.takes(dim, heads) ? TileMoments.THREADS : threads, 256, dim};
+        int[] threadsOf = {threads, 256, dim};
         String[] tasks = {"moments", "begin", "advance"};
         for (int i = 0; i < tasks.length; i++) {
             WorkerGrid1D grid = new WorkerGrid1D(threadsOf[i]);
             grid.setLocalWork(threadsOf[i], 1, 1);
             grids.addWorkerGrid("tile." + tasks[i], grid);
         }
-        TaskGraph graph = new TaskGraph("tile").transferToDevice(DataTransferMode.FIRST_EXECUTION, p.k, p.q, p.scaledQ, p.lengths, p.ridges, p.parts,
-                p.state, p.facts, moments, means, factors, sizes, settings);
-        if (TileMoments.takes(dim, heads)) {
-            graph.task("moments", TileMoments::run, new KernelContext(), p.k, p.scaledQ, p.lengths, moments, means, p.capacity, 1, heads, heads, 2,
-                    TileCovariance.groupsPerUnit(dim, heads));
-        } else {
-            graph.task("moments", TileCovariance::moments, new KernelContext(), p.k, p.scaledQ, p.lengths, moments, means, p.capacity, 1, heads,
-                    heads, 2, dim, TileCovariance.stages(heads), threads, TileCovariance.groupsPerUnit(dim, heads));
-        }
-        return graph
+        return new TaskGraph("tile")
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, p.k, p.q, p.scaledQ, p.lengths, p.ridges, p.parts, p.state, p.facts, moments,
+                        means, factors, sizes, settings)
+                .task("moments", TileCovariance::moments, new KernelContext(), p.k, p.scaledQ, p.lengths, moments, means, p.capacity, 1, heads,
+                        heads, 2, dim, TileCovariance.stages(heads), threads, TileCovariance.groupsPerUnit(dim, heads))
                 .task("begin", TileCovarianceSolve::begin, new KernelContext(), p.k, p.q, p.ridges, p.lengths, moments, means, p.state, p.facts,
                         factors, sizes, settings, dim, shares, TileCovariance.parts(dim), 256, CgDecodeState.FINISH)
                 .task("advance", TileCovarianceSolve::advance, new KernelContext(), p.ridges, p.parts, p.state, p.facts, factors, sizes, settings,

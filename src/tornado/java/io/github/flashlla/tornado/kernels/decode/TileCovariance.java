@@ -40,9 +40,9 @@ public final class TileCovariance {
     /** Heads of a unit at most. */
     private static final int HEADS = 4;
     /** How far the score of weight 1 is above the first keys', in log2: so far weights keep their digits as float16. */
-    static final float HEADROOM = 3f;
+    private static final float HEADROOM = 3f;
     /** How far above that one another may lie: weights to 2^5, times z to 2^10, are float16. */
-    static final float MARGIN = 5f;
+    private static final float MARGIN = 5f;
     /** Keys whose mean all are taken from. */
     private static final int SAMPLES = 16;
     /** 1.5 2^18: adding this many times a size to a number and subtracting it again rounds the number to about 1/32 of that size. */

@@ -102,7 +102,10 @@ final class TileCovarianceTasks extends SolveTasks {
         KernelContext context = new KernelContext();
         int dim = shape.headDim();
         if (graph == 0) {
-            appendMoments(tasks, context, dim);
+            int threads = TileCovariance.threads(dim, hw);
+            tasks.task("moments", TaskAppender.groups((long) queries() / hw * splits, threads), built -> built.task("moments",
+                    TileCovariance::moments, context, cache.k().half, io.scaledQ(), io.lengths(), moments, sums, cache.rowsPerSequence(),
+                    shape.kvHeads(), shape.group(), hw, splits, dim, TileCovariance.stages(hw), threads, TileCovariance.groupsPerUnit(dim, hw)));
             tasks.task("begin", TaskAppender.groups(queries(), SOLVERS), built -> built.task("begin", TileCovarianceSolve::begin, context,
                     cache.k().half, io.q(), io.ridges(), io.lengths(), moments, sums, state, facts, factors, sizes, settings, dim,
                     TileCovariance.shares(dim, hw), TileCovariance.parts(dim), SOLVERS, CgDecodeState.FINISH));
@@ -113,20 +116,6 @@ final class TileCovarianceTasks extends SolveTasks {
         }
         tasks.task("merge", TaskAppender.groups(Math.ceilDiv(io.o().getSize(), 64), 64), built -> built.task("merge", TileDecode::merge,
                 context, oParts, facts, io.o(), passSplits, dim));
-    }
-
-    private void appendMoments(TaskAppender tasks, KernelContext context, int dim) {
-        int threads = TileCovariance.threads(dim, hw);
-        long groups = (long) queries() / hw * splits;
-        if (TileMoments.takes(dim, hw)) {
-            tasks.task("moments", TaskAppender.groups(groups, TileMoments.THREADS), built -> built.task("moments", TileMoments::run, context,
-                    cache.k().half, io.scaledQ(), io.lengths(), moments, sums, cache.rowsPerSequence(), shape.kvHeads(), shape.group(), hw, splits,
-                    TileCovariance.groupsPerUnit(dim, hw)));
-        } else {
-            tasks.task("moments", TaskAppender.groups(groups, threads), built -> built.task("moments", TileCovariance::moments, context,
-                    cache.k().half, io.scaledQ(), io.lengths(), moments, sums, cache.rowsPerSequence(), shape.kvHeads(), shape.group(), hw, splits,
-                    dim, TileCovariance.stages(hw), threads, TileCovariance.groupsPerUnit(dim, hw)));
-        }
     }
 
     private void appendPass(TaskAppender tasks, KernelContext context, int number, int dim) {
