@@ -1,6 +1,5 @@
 package io.github.flashlla.tornado.kernels.decode;
 
-import static io.github.flashlla.tornado.kernels.tile.TilePieces.HIDDEN;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LN2;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
 
@@ -34,11 +33,12 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p>A warp sums 16 x 16 blocks of the symmetric matrix for one head. Rows of blocks r, r + parts, ... are its own, of each those from r on, as
  * many as half a turn: the block (r, r + d mod n) for d to n / 2, the last of these only for half of the rows. With a tile of keys in local memory,
- * {@code slices} of its warps compute the weights of 16 keys each for all heads; they do so for one tile while all warps sum the one before.
+ * {@code slices} of its warps compute the weights of 16 keys each for all heads, and, where several warps need them, all warps make fragments of z;
+ * they do so for one tile between the products of the one before, of which each row of blocks' factor is made during the row before.
  */
 public final class TileCovariance {
     /** Heads of a unit at most. */
-    private static final int HEADS = 4;
+    static final int HEADS = 4;
     /** How far the score of weight 1 is above the first keys', in log2: so far weights keep their digits as float16. */
     private static final float HEADROOM = 3f;
     /** How far above that one another may lie: weights to 2^5, times z to 2^10, are float16. */
@@ -48,8 +48,8 @@ public final class TileCovariance {
     /** 1.5 2^18: adding this many times a size to a number and subtracting it again rounds the number to about 1/32 of that size. */
     private static final float COARSE = 393216f;
     /** Tiles that are copied ahead. */
-    private static final int AHEAD = 3;
-    /** Bytes of the weights of 16 keys for {@value #HEADS} heads. */
+    static final int AHEAD = 3;
+    /** Bytes of the weights of 16 keys for {@value #HEADS} heads, and of what is left of them. */
     private static final int SLICE_BYTES = 2 * 32 * HEADS;
 
     private TileCovariance() {}
@@ -104,7 +104,7 @@ public final class TileCovariance {
         return hw > 1 ? 2 * 2 * tile(dim) * dim : 0;
     }
 
-    private static int tileBytes(int dim) {
+    static int tileBytes(int dim) {
         return tile(dim) / TileRing.KEYS * TileRing.tileBytes(dim);
     }
 
@@ -132,7 +132,8 @@ public final class TileCovariance {
         int warps = threads / 32;
         int half = centredBytes(dim, hw) / 2;
         int held = hw > 1 ? slices * n16 / warps : 0; // blocks of 16 keys by 16 dims of which a warp makes z
-        int[] ring = ctx.allocateIntLocalArray((TileRing.START + stages * tileBytes + 2 * half + 2 * slices * SLICE_BYTES + SLICE_BYTES + 36 * dim) / Integer.BYTES);
+        int[] ring = ctx.allocateIntLocalArray((TileRing.START + stages * tileBytes + 2 * half + 2 * slices * SLICE_BYTES + SLICE_BYTES + 36 * dim)
+                / Integer.BYTES);
         Tile.align(ring, 128);
         int base = Tile.address(ring) + TileRing.START;
         int centred = base + stages * tileBytes;
@@ -181,7 +182,7 @@ public final class TileCovariance {
         float[] sumK = new float[dim / 4];
         float[] kept = new float[2];
         float[] common = new float[1];
-        start(ring, base, k, first, count, me, dim, threads);
+        CovarianceKeys.start(ring, base, k, first, count, me, dim, threads);
         float largest = TileRing.factor(qf, common, scaledQ, (unit * hw + Math.min(row & 3, hw - 1)) * dim, k, sequence, quad, dim);
         float times = largest * LOG2E;
         if (warp == 0) { // all warps have the same; sums need the registers
@@ -195,7 +196,7 @@ public final class TileCovariance {
         }
 
         Tile.await(AHEAD - 1);
-        clear(ring, base, to - from, me, dim, threads);
+        CovarianceKeys.clear(ring, base, to - from, me, dim, threads);
         ctx.localBarrier();
         if (hw == 1 && dim <= 64) { // above there are no registers left for it
             for (int m = 0; m < n16; m++) {
@@ -204,13 +205,13 @@ public final class TileCovariance {
         }
         float top = Masking.LOW;
         if (weighs != 0) {
-            scores(s, qf, b, ring, queries + 16 * lane, scoreAt, dim);
+            CovarianceKeys.scores(s, qf, b, ring, queries + 16 * lane, scoreAt, dim);
             for (int i = 0; i < 4; i++) {
                 int at = 4 * (i >> 1) + (i & 1);
                 top = Math.max(top, left > 8 * (i >> 1) + (i & 1) ? (s[at] + s[at + 2]) * times : Masking.LOW);
             }
         }
-        float reference = ofHead(ring, shared, TilePieces.quadMax(top), row, warp, quad, slices, ctx) + HEADROOM;
+        float reference = CovarianceKeys.ofHead(ring, shared, TilePieces.quadMax(top), row, warp, quad, slices, ctx) + HEADROOM;
         int again = count > 0 ? 1 : 0;
         float best = reference;
         for (int round = 0; round < 2 && again != 0; round++) {
@@ -223,17 +224,17 @@ public final class TileCovariance {
                 sumK[i] = 0f;
             }
             if (round > 0) {
-                start(ring, base, k, first, count, me, dim, threads);
+                CovarianceKeys.start(ring, base, k, first, count, me, dim, threads);
                 Tile.await(AHEAD - 1);
-                clear(ring, base, to - from, me, dim, threads);
+                CovarianceKeys.clear(ring, base, to - from, me, dim, threads);
                 ctx.localBarrier();
             }
             if (weighs != 0) {
-                scores(s, qf, b, ring, queries + 16 * lane, scoreAt, dim);
-                weigh(w, kept, s, times, reference, left, row);
-                keep(ring, weights + warp * SLICE_BYTES, w, row, quad);
+                CovarianceKeys.scores(s, qf, b, ring, queries + 16 * lane, scoreAt, dim);
+                CovarianceKeys.weigh(w, kept, s, times, reference, left, row);
+                CovarianceKeys.keep(ring, weights + warp * SLICE_BYTES, w, row, quad);
             }
-            takeIn(sumK, w, b, ring, scoreAt, makesFrom, makesAt, makesCentre, weighs, held, dim);
+            CovarianceKeys.takeIn(sumK, w, b, ring, scoreAt, makesFrom, makesAt, makesCentre, weighs, held, dim);
             int last = (stages - 1) * tileBytes;
             int before = last;
             int stage = 0;
@@ -241,11 +242,11 @@ public final class TileCovariance {
                 int next = stage == last ? 0 : stage + tileBytes;
                 Tile.await(AHEAD - 2);
                 if (n + 1 >= whole) {
-                    clear(ring, base + next, to - from - (n + 1) * tile, me, dim, threads);
+                    CovarianceKeys.clear(ring, base + next, to - from - (n + 1) * tile, me, dim, threads);
                 }
                 ctx.localBarrier();
                 if (n + AHEAD < count) {
-                    copy(ring, base + (hw > 1 ? stage : before), k, first + (n + AHEAD) * (tile * dim), me, dim, threads);
+                    CovarianceKeys.copy(ring, base + (hw > 1 ? stage : before), k, first + (n + AHEAD) * (tile * dim), me, dim, threads);
                 }
                 Tile.commit();
                 int weightAt = weights + (n & 1) * (slices * SLICE_BYTES) + share * SLICE_BYTES + mine * 32 + quad * 8;
@@ -257,21 +258,21 @@ public final class TileCovariance {
                         int slice = shares * i;
                         Tile.loadLocalBits2(both, 2 * (i & 1), ring, weightAt + slice * SLICE_BYTES);
                         for (int m = 0; m < n16; m++) {
-                            load(f, place(i, m, n16), m, centre, ring, from16 + slice * (hw > 1 ? n16 * 512 : TileRing.sliceAt(1, dim)), part,
+                            CovarianceKeys.load(f, CovarianceKeys.place(i, m, n16), m, centre, ring, from16 + slice * (hw > 1 ? n16 * 512 : TileRing.sliceAt(1, dim)), part,
                                     centres + 8 * row, hw, dim);
                         }
                         for (int e = 0; e < 4; e++) {
-                            a[e] = Tile.multiply2(f[4 * place(i, 0, n16) + (e & 1) * 2 + e / 2], both[2 * (i & 1) + e / 2]);
+                            a[e] = Tile.multiply2(f[4 * CovarianceKeys.place(i, 0, n16) + (e & 1) * 2 + e / 2], both[2 * (i & 1) + e / 2]);
                         }
                     }
                     int ahead = from16 + shares * (i + 1) * (hw > 1 ? n16 * 512 : TileRing.sliceAt(1, dim));
                     if (more != 0) {
                         Tile.loadLocalBits2(both, 2 * (i + 1 & 1), ring, weightAt + shares * (i + 1) * SLICE_BYTES);
-                        load(f, place(i + 1, 0, n16), 0, centre, ring, ahead, part, centres + 8 * row, hw, dim);
+                        CovarianceKeys.load(f, CovarianceKeys.place(i + 1, 0, n16), 0, centre, ring, ahead, part, centres + 8 * row, hw, dim);
                     }
                     for (int j = 0; j < n16 / parts; j++) {
                         int lastRow = (j + 1) * parts / n16;
-                        int rows = 4 * place(i + lastRow, parts * (j + 1) & n16 - 1, n16);
+                        int rows = 4 * CovarianceKeys.place(i + lastRow, parts * (j + 1) & n16 - 1, n16);
                         int weight = 2 * (i + lastRow & 1);
                         int now = 4 * (j & 1);
                         int then = 4 - now;
@@ -279,7 +280,7 @@ public final class TileCovariance {
                         int block = j * (n16 / 2) + Math.min(j, n16 / (2 * parts));
                         for (int d = 0; d < n16 / 2 + 1; d++) {
                             if (d < n16 / 2 + beyond) {
-                                int column = 4 * place(i, parts * j + d & n16 - 1, n16);
+                                int column = 4 * CovarianceKeys.place(i, parts * j + d & n16 - 1, n16);
                                 Tile.mma(acc, 8 * (block + d), a, now, f, column);
                                 if (d < 2 && lastRow <= more) { // of the next row of blocks, meanwhile
                                     a[then + 2 * d] = Tile.multiply2(f[rows + d], both[weight + d]);
@@ -291,27 +292,27 @@ public final class TileCovariance {
                             }
                         }
                         for (int m = 1; m < n16; m++) { // those that no later row needs
-                            if (more != 0 && j == lastUse(m, n16, parts)) {
-                                load(f, m, m, centre, ring, ahead, part, centres + 8 * row, hw, dim);
+                            if (more != 0 && j == CovarianceKeys.lastUse(m, n16, parts)) {
+                                CovarianceKeys.load(f, m, m, centre, ring, ahead, part, centres + 8 * row, hw, dim);
                             }
                         }
                     }
                     if (i == 0 && weighs != 0) {
-                        scores(s, qf, b, ring, queries + 16 * lane, scoreAt + next, dim);
+                        CovarianceKeys.scores(s, qf, b, ring, queries + 16 * lane, scoreAt + next, dim);
                     }
                     if (i == Math.min(1, slices / shares - 1) && weighs != 0) {
-                        weigh(w, kept, s, times, reference, left - (n + 1) * tile, row);
-                        keep(ring, weights + (other * slices + warp) * SLICE_BYTES, w, row, quad);
+                        CovarianceKeys.weigh(w, kept, s, times, reference, left - (n + 1) * tile, row);
+                        CovarianceKeys.keep(ring, weights + (other * slices + warp) * SLICE_BYTES, w, row, quad);
                     }
                     if (i == Math.min(2, slices / shares - 1)) {
-                        takeIn(sumK, w, b, ring, scoreAt + next, makesFrom + next, makesAt + other * half, makesCentre, weighs, held, dim);
+                        CovarianceKeys.takeIn(sumK, w, b, ring, scoreAt + next, makesFrom + next, makesAt + other * half, makesCentre, weighs, held, dim);
                     }
                 }
                 before = stage;
                 stage = next;
             }
             Tile.await(0);
-            float rise = ofHead(ring, shared, TilePieces.quadMax(kept[0]), row, warp, quad, slices, ctx);
+            float rise = CovarianceKeys.ofHead(ring, shared, TilePieces.quadMax(kept[0]), row, warp, quad, slices, ctx);
             best = reference + rise;
             again = Tile.count(rise > MARGIN ? 1 : 0);
             reference = again != 0 ? best : reference;
@@ -381,139 +382,5 @@ public final class TileCovariance {
         float coarse = COARSE * TornadoMath.sqrt(Math.max(squares / SAMPLES - mean * mean, 1e-12f));
         float c = (origin + mean + coarse) - coarse;
         return Tile.low(Tile.half2(c, c));
-    }
-
-    /** The last row of blocks that reads a block of keys. */
-    private static int lastUse(int block, int n16, int parts) {
-        int rows = n16 / parts;
-        int last = 0;
-        for (int j = 0; j < rows; j++) {
-            int reach = n16 / 2 + (j < rows / 2 ? 1 : 0);
-            last = (block - parts * j & n16 - 1) < reach ? j : last;
-        }
-        return last;
-    }
-
-    /** Where a block of dims of a slice of keys is among fragments: the first one, which all rows need to the end, in turn at either end. */
-    private static int place(int slice, int block, int n16) {
-        return block == 0 && n16 <= 4 && (slice & 1) != 0 ? n16 : block;
-    }
-
-    /** z of a block of 16 dims as B. */
-    private static void load(int[] f, int to, int block, int[] centre, int[] ring, int from, int part, int centres, int hw, int dim) {
-        int m = part + block & dim / 16 - 1;
-        if (hw > 1) {
-            Tile.loadLocalBits4(f, 4 * to, ring, from + 512 * m);
-        } else {
-            Tile.load4Transposed(f, 4 * to, ring, from + TileRing.dimsAt(m, dim));
-            if (dim > 64) {
-                Tile.loadLocalBits2(centre, 2 * block, ring, centres + 64 * m);
-            }
-            for (int i = 0; i < 4; i++) {
-                f[4 * to + i] = Tile.subtract2(f[4 * to + i], centre[2 * block + i / 2]);
-            }
-        }
-    }
-
-    /** Weights of 16 keys as B, heads' larger halves and rests; kept: the largest exponent and the sum. */
-    private static void weigh(int[] w, float[] kept, float[] s, float times, float reference, int left, int row) {
-        for (int i = 0; i < 2; i++) {
-            float e0 = left > 8 * i ? (s[4 * i] + s[4 * i + 2]) * times - reference : HIDDEN;
-            float e1 = left > 8 * i + 1 ? (s[4 * i + 1] + s[4 * i + 3]) * times - reference : HIDDEN;
-            kept[0] = Math.max(kept[0], Math.max(e0, e1));
-            float w0 = Tile.exp2(e0);
-            float w1 = Tile.exp2(e1);
-            kept[1] += w0 + w1;
-            int pair = Tile.half2(w0, w1);
-            int rest = Tile.half2(w0 - Tile.low(pair), w1 - Tile.high(pair));
-            w[i] = row < HEADS ? pair : rest;
-        }
-    }
-
-    private static void keep(int[] ring, int to, int[] w, int row, int quad) {
-        Tile.storeLocal(ring, to + row * 32 + quad * 8, w[0]);
-        Tile.storeLocal(ring, to + row * 32 + quad * 8 + 4, w[1]);
-    }
-
-    /** sum w k of the 16 keys that the warp weighs, and z of those that it makes. */
-    private static void takeIn(float[] sumK, int[] w, int[] b, int[] ring, int scoreAt, int makesFrom, int makesAt, int centres, int weighs,
-            int held, int dim) {
-        int[] centre = new int[2];
-        if (weighs != 0) {
-            for (int m = 0; m < dim / 16; m++) {
-                Tile.load4Transposed(b, 0, ring, scoreAt + TileRing.dimsAt(m, dim));
-                Tile.mma(sumK, 4 * m, b, 0, w, 0);
-                if (held == dim / 16) { // these are of the block that the warp takes
-                    centre(b, centre, ring, centres + 64 * m, makesAt + m * 512);
-                }
-            }
-        }
-        for (int m = 0; m < held % (dim / 16); m++) {
-            Tile.load4Transposed(b, 0, ring, makesFrom + TileRing.dimsAt(m, dim));
-            centre(b, centre, ring, centres + 64 * m, makesAt + m * 512);
-        }
-    }
-
-    /** z of 16 keys and dims, from keys as A, to where warps read it as B. */
-    private static void centre(int[] keys, int[] centre, int[] ring, int from, int to) {
-        Tile.loadLocalBits2(centre, 0, ring, from);
-        Tile.storeLocalBits4(ring, to, Tile.subtract2(keys[0], centre[0]), Tile.subtract2(keys[2], centre[0]),
-                Tile.subtract2(keys[1], centre[1]), Tile.subtract2(keys[3], centre[1]));
-    }
-
-    /** s = q k^T, 16 x 16, as {@link TileRing#scores}, of queries that are in local memory. */
-    private static void scores(float[] s, int[] q, int[] b, int[] ring, int queries, int at, int dim) {
-        for (int i = 0; i < 8; i++) {
-            s[i] = 0f;
-        }
-        for (int i = 0; i < dim / 16; i++) {
-            Tile.load4(q, 0, ring, queries + i * 512);
-            Tile.load4(b, 0, ring, at + TileRing.dimsAt(i, dim));
-            Tile.mma(s, 0, q, 0, b, 0);
-            Tile.mma(s, 4, q, 0, b, 2);
-        }
-    }
-
-    /** Starts the copies of the first tiles, each a set of its own. */
-    private static void start(int[] ring, int base, HalfFloatArray k, int first, int count, int me, int dim, int threads) {
-        for (int n = 0; n < AHEAD; n++) {
-            if (n < count) {
-                copy(ring, base + n * tileBytes(dim), k, first + n * (tile(dim) * dim), me, dim, threads);
-            }
-            Tile.commit();
-        }
-    }
-
-    private static void copy(int[] ring, int to, HalfFloatArray k, int first, int me, int dim, int threads) {
-        int piece = me / TileRing.THREADS;
-        int pieces = tile(dim) / TileRing.KEYS;
-        if (threads == pieces * TileRing.THREADS || piece < pieces) {
-            TileRing.copy(ring, to + piece * TileRing.tileBytes(dim), k, first + piece * (TileRing.KEYS * dim), me % TileRing.THREADS, dim);
-        }
-    }
-
-    private static void clear(int[] ring, int to, int rows, int me, int dim, int threads) {
-        int piece = me / TileRing.THREADS;
-        int pieces = tile(dim) / TileRing.KEYS;
-        if (threads == pieces * TileRing.THREADS || piece < pieces) {
-            TileRing.clear(ring, to + piece * TileRing.tileBytes(dim), rows - piece * TileRing.KEYS, me % TileRing.THREADS, dim);
-        }
-    }
-
-    /** The largest x of a head, of all warps that weigh; each lane has that of its quad. Barriers. */
-    private static float ofHead(int[] ring, int shared, float x, int row, int warp, int quad, int slices, KernelContext ctx) {
-        float[] four = new float[4];
-        ctx.localBarrier();
-        if (warp < slices && quad == 0 && row < HEADS) {
-            Tile.storeLocal2(ring, shared + warp * 32 + row * 8, x, x);
-        }
-        ctx.localBarrier();
-        float largest = Masking.LOW;
-        for (int i = 0; i < slices; i++) {
-            Tile.loadLocal4(four, 0, ring, shared + i * 32 + (row & 2) * 8);
-            largest = Math.max(largest, (row & 1) == 0 ? four[0] : four[2]);
-        }
-        ctx.localBarrier();
-        return largest;
     }
 }

@@ -35,6 +35,7 @@ public final class TileCovarianceSolve {
      * @param sizes {@link DecodeSizes}
      * @param shares sets of a split's moments
      * @param parts of a matrix
+     * @param threads 256
      * @param plan of the first pass
      */
     public static void begin(KernelContext context, HalfFloatArray k, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray moments,
@@ -96,26 +97,26 @@ public final class TileCovarianceSolve {
             state.set((head * CgDecodeState.VECTORS + CgDecodeState.ZBAR) * dim + d, some * ((c - origin) + z));
         }
         context.localBarrier();
-        int some16 = perPart / 2;
-        float[] sum = new float[some16]; // of a thread's elements of some blocks
+        int atOnce = perPart / 2;
+        float[] sum = new float[atOnce]; // of a thread's elements of some blocks
         for (int chunk = 0; chunk < 2 * parts; chunk++) {
-            for (int e = 0; e < some16; e++) {
+            for (int e = 0; e < atOnce; e++) {
                 sum[e] = 0;
             }
             for (int s = 0; s < splits; s++) {
                 float factor = TornadoMath.exp(sums.get((head * splits + s) * width + dim + 2) - top);
                 for (int i = 0; i < shares; i++) {
-                    int from = (((head * splits + s) * shares + i) * (parts * perPart) + chunk * some16) * 256 + me;
-                    for (int e = 0; e < some16; e++) {
+                    int from = (((head * splits + s) * shares + i) * (parts * perPart) + chunk * atOnce) * 256 + me;
+                    for (int e = 0; e < atOnce; e++) {
                         sum[e] += factor * moments.get(from + 256 * e);
                     }
                 }
             }
             int rowIn = me / 64 % 2 * 8 + me % 64 / 8;
             int columnIn = me / 128 * 8 + me % 8;
-            for (int e = 0; e < some16; e++) {
+            for (int e = 0; e < atOnce; e++) {
                 int part = chunk / 2;
-                int block = chunk % 2 * some16 + e;
+                int block = chunk % 2 * atOnce + e;
                 int beyond = block - longer * (half + 1); // the first rows of blocks have one more
                 int j = beyond < 0 ? block / (half + 1) : longer + beyond / half;
                 int d = beyond < 0 ? block % (half + 1) : beyond % half;
