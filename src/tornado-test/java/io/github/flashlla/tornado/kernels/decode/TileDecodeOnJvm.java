@@ -20,4 +20,12 @@ class TileDecodeOnJvm {
         problem.runCovarianceOnJvm();
         problem.check();
     }
+
+    @ParameterizedTest
+    @MethodSource("io.github.flashlla.tornado.kernels.decode.TileDecodeProblem#preconditioned")
+    void preconditionedAgrees(TileDecodeProblem.Case problemCase) {
+        TileDecodeProblem problem = new TileDecodeProblem(problemCase);
+        problem.runPreconditionedOnJvm();
+        problem.check();
+    }
 }
