@@ -223,7 +223,8 @@ public final class TileDecodeProblem {
         JvmGroup.run((o.getSize() + 63) / 64, 64, ctx -> TileDecode.merge(ctx, outputs, facts, o, rooms(), dim));
     }
 
-    void runPreconditionedOnJvm() {
+    /** @param overflown whether the first unit's moments have a number that is none: its heads then go without */
+    void runPreconditionedOnJvm(boolean overflown) {
         int dim = problem.dim;
         int group = problem.heads / problem.kvHeads;
         int splits = problem.splits;
@@ -234,7 +235,10 @@ public final class TileDecodeProblem {
         FloatArray inverses = poisoned(units() * dim * dim);
         JvmGroup.run(units() * splits, TileRing.THREADS, ctx -> TilePcg.gather(ctx, k, scaledQ, lengths, numbers, moments, capacity, kv, group, hw,
                 splits, TilePcg.stages(), TilePcg.groupsPerUnit()));
-        JvmGroup.run(units(), TilePcgSolve.THREADS, ctx -> TilePcgSolve.begin(ctx, k, q, ridges, lengths, numbers, moments, state, facts, inverses,
+        if (overflown) {
+            moments.set(77, Float.POSITIVE_INFINITY);
+        }
+        JvmGroup.run(units(), TilePcgBegin.THREADS, ctx -> TilePcgBegin.run(ctx, k, q, ridges, lengths, numbers, moments, state, facts, inverses,
                 sizes(splits, splits), settings, hw, LAUNCHED));
         for (int i = 0; i < 2 * LAUNCHED; i++) {
             int pass = i;
@@ -308,7 +312,7 @@ public final class TileDecodeProblem {
         FloatArray inverses = poisoned(2 * dim * dim);
         IntArray sizes = p.sizes(2, 2);
         FloatArray settings = DecodeSizes.settings(1, TOLERANCE);
-        int[] threadsOf = {TileRing.THREADS, TilePcgSolve.THREADS, dim};
+        int[] threadsOf = {TileRing.THREADS, TilePcgBegin.THREADS, dim};
         String[] tasks = {"gather", "begin", "advance"};
         for (int i = 0; i < tasks.length; i++) {
             WorkerGrid1D grid = new WorkerGrid1D(threadsOf[i]);
@@ -320,7 +324,7 @@ public final class TileDecodeProblem {
                         numbers, inverses, sizes, settings)
                 .task("gather", TilePcg::gather, new KernelContext(), p.k, p.scaledQ, p.lengths, numbers, moments, p.capacity, 1, heads, heads, 2,
                         TilePcg.stages(), TilePcg.groupsPerUnit())
-                .task("begin", TilePcgSolve::begin, new KernelContext(), p.k, p.q, p.ridges, p.lengths, numbers, moments, p.state, p.facts, inverses,
+                .task("begin", TilePcgBegin::run, new KernelContext(), p.k, p.q, p.ridges, p.lengths, numbers, moments, p.state, p.facts, inverses,
                         sizes, settings, heads, 2)
                 .task("advance", TilePcgSolve::advance, new KernelContext(), p.q, p.ridges, p.parts, inverses, p.state, p.facts, sizes, settings, heads,
                         0, 3)

@@ -232,7 +232,7 @@ class TileSourceTest {
     void preconditioned(String heads) throws Exception {
         String compiled = "preconditioned:" + heads + ":64";
         Map<String, String> kernels = kernels(source(compiled));
-        assertEquals(Set.of("advance", "begin", "gather"), kernels.keySet());
+        assertEquals(Set.of("advance", "run", "gather"), kernels.keySet());
         kernels.forEach((name, kernel) -> {
             assertPlainConditions(kernel);
             assertLoopsSkip(kernel);
@@ -240,8 +240,8 @@ class TileSourceTest {
         assertFalse(Pattern.compile("\\w+\\[l_\\d+\\]").matcher(kernels.get("gather")).find(), "a byte is taken for an element of a local array");
         Built built = built(compiled, kernels);
         assertEquals(0, built.frames().get("advance"));
-        assertEquals(0, built.frames().get("begin"));
-        assertTrue(built.frames().get("gather") <= 16, () -> "stack frame of gather: " + built.frames().get("gather"));
+        assertEquals(0, built.frames().get("run"));
+        assertTrue(built.frames().get("gather") <= 8, () -> "stack frame of gather: " + built.frames().get("gather"));
         InnerLoop loop = InnerLoop.ofPtx(built.ptx()).get("gather");
         assertEquals(36, loop.count("mma.sync"));
         assertEquals(0, loop.count(".local"));

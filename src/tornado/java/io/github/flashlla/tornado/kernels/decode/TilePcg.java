@@ -23,7 +23,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <pre>
  *   gather   k      -> per split sum w, sum w z, sum w t z of every head, sum w k k^T of all of them
- *   begin    splits -> M^-1, the first step, along q, and a first direction M^-1 r    ({@link TilePcgSolve#begin})
+ *   begin    splits -> M^-1, the first step, along q, and a first direction M^-1 r    ({@link TilePcgBegin#run})
  *   pass     k, or k and v, as in {@link TileDecode}                                  ({@link TileDecodePass})
  *   advance  splits -> x, r, and the next direction                                   ({@link TilePcgSolve#advance})
  *   merge           -> o                                                              ({@link TileDecode#merge})
@@ -46,6 +46,7 @@ public final class TilePcg {
     static final int WIDTH = 2 * DIM + 4;
     /** Splits at most: one work-group merges all of a unit. */
     static final int MOST_SPLITS = 16;
+    private static final int START = 16;
     /** How far above the first keys' scores another may lie, in log2: weights of all heads together, times k, are float16. */
     private static final float MARGIN = 8f;
 
@@ -74,7 +75,7 @@ public final class TilePcg {
      * @param lengths (B)
      * @param sums out (B*H,splits,{@value #WIDTH}): sum w z, sum w t z, the largest score, sum w, sum w t, and sum w as it is in moments;
      *         z = k less the first key
-     * @param moments out (units,splits,{@value #MOMENTS}): sum w k k^T, w the sum of the heads' weights; {@link TilePcgSolve} knows the order
+     * @param moments out (units,splits,{@value #MOMENTS}): sum w k k^T, w the sum of the heads' weights; {@link TilePcgBegin} knows the order
      * @param capacity rows of a sequence in the cache
      * @param hw heads of a unit
      */
@@ -82,9 +83,9 @@ public final class TilePcg {
             int capacity, int kvHeads, int group, int hw, int splits, int stages, int groups) {
         Tile.launchBounds(THREADS, groups);
         int tileBytes = TileRing.tileBytes(DIM);
-        int[] ring = ctx.allocateIntLocalArray(TileRing.localInts(stages, DIM));
+        int[] ring = ctx.allocateIntLocalArray(TileRing.localInts(stages, DIM) + START / Integer.BYTES);
         Tile.align(ring, 128);
-        int base = Tile.address(ring);
+        int base = Tile.address(ring) + START;
         int shared = base + stages * tileBytes;
         int me = ctx.localIdx;
         int lane = me & 31;
@@ -118,6 +119,9 @@ public final class TilePcg {
         start(ring, base, k, first, count, me, stages, tileBytes);
         float largest = TileRing.factor(qf, common, scaledQ, (unit * hw + Math.min(row & 3, hw - 1)) * DIM, k, sequence, quad, DIM);
         float times = largest * LOG2E;
+        if (quad == 0) {
+            Tile.storeLocal2(ring, shared + 256 + warp * 128 + row * 16, common[0], 0f); // for the end: a register less meanwhile
+        }
 
         Tile.await(stages - 2);
         TileRing.clear(ring, base, to - from, me, DIM);
@@ -150,19 +154,20 @@ public final class TilePcg {
             int last = (stages - 1) * tileBytes;
             int free = last;
             int stage = 0;
+            int left = to - from;
+            int next = first + (stages - 1) * (KEYS * DIM);
             for (int n = 0; n < count; n++) {
                 Tile.await(stages - 2);
-                TileRing.clear(ring, base + stage, to - from - n * KEYS, me, DIM);
+                TileRing.clear(ring, base + stage, left, me, DIM);
                 ctx.localBarrier();
-                if (n + stages - 1 < count) {
-                    TileRing.copy(ring, base + free, k, first + (n + stages - 1) * (KEYS * DIM), me, DIM);
+                if (left > (stages - 1) * KEYS) {
+                    TileRing.copy(ring, base + free, k, next, me, DIM);
                 }
                 Tile.commit();
                 TileRing.scores(s, qf, b, ring, scoreAt + stage, DIM);
-                int key = from + n * KEYS + keyAt;
                 for (int i = 0; i < 2; i++) {
-                    float e0 = key + 8 * i < to ? (s[4 * i] + s[4 * i + 2]) * times - reference : HIDDEN;
-                    float e1 = key + 8 * i + 1 < to ? (s[4 * i + 1] + s[4 * i + 3]) * times - reference : HIDDEN;
+                    float e0 = keyAt + 8 * i < left ? (s[4 * i] + s[4 * i + 2]) * times - reference : HIDDEN;
+                    float e1 = keyAt + 8 * i + 1 < left ? (s[4 * i + 1] + s[4 * i + 3]) * times - reference : HIDDEN;
                     top = Math.max(top, Math.max(e0, e1));
                     float p0 = Tile.exp2(e0);
                     float p1 = Tile.exp2(e1);
@@ -193,6 +198,8 @@ public final class TilePcg {
                 }
                 free = stage;
                 stage = stage == last ? 0 : stage + tileBytes;
+                left -= KEYS;
+                next += KEYS * DIM;
             }
             Tile.await(0);
             float rise = ofHead(ring, shared, TilePieces.quadMax(top), row, warp, quad, ctx);
@@ -207,13 +214,14 @@ public final class TilePcg {
             Tile.storeLocal2(ring, at, m[4 * i], m[4 * i + 1]);
             Tile.storeLocal2(ring, at + 8, m[4 * i + 2], m[4 * i + 3]);
         }
+        float[] four = new float[4];
         total = TilePieces.quadSum(total);
         if (quad == 0) {
             Tile.storeLocal2(ring, shared + warp * 128 + row * 16, total, (reference - best) * LN2);
-            Tile.storeLocal2(ring, shared + warp * 128 + row * 16 + 8, best * LN2 - common[0], 0f);
+            Tile.loadLocal4(four, 0, ring, shared + 256 + warp * 128 + row * 16);
+            Tile.storeLocal2(ring, shared + warp * 128 + row * 16 + 8, best * LN2 - four[0], 0f);
         }
         ctx.localBarrier();
-        float[] four = new float[4];
         float[] sumZ = new float[4];
         float[] sumTz = new float[4];
         for (int i = 0; i < MOMENTS / 256; i++) {

@@ -98,7 +98,7 @@ final class TilePcgTasks extends SolveTasks {
             tasks.task("gather", TaskAppender.groups((long) units() * splits, TileRing.THREADS), built -> built.task("gather", TilePcg::gather, context,
                     cache.k().half, io.scaledQ(), io.lengths(), sums, moments, cache.rowsPerSequence(), shape.kvHeads(), shape.group(), hw, splits,
                     TilePcg.stages(), TilePcg.groupsPerUnit()));
-            tasks.task("begin", TaskAppender.groups(units(), TilePcgSolve.THREADS), built -> built.task("begin", TilePcgSolve::begin, context,
+            tasks.task("begin", TaskAppender.groups(units(), TilePcgBegin.THREADS), built -> built.task("begin", TilePcgBegin::run, context,
                     cache.k().half, io.q(), io.ridges(), io.lengths(), sums, moments, state, facts, inverses, sizes, settings, hw,
                     Math.min(passes, FIRST)));
         }

@@ -40,7 +40,7 @@ public final class TilePcgVariant implements DecodeVariant {
     @Override
     public WorkGroupDemand demand(VariantDevice device, AttentionShape shape, LlaOptions options) {
         int merging = Float.BYTES * (TilePcg.HEADS * TilePcg.MOST_SPLITS * (TilePcg.DIM + 2) + TilePcg.MOST_SPLITS + (8 * TilePcg.HEADS + 2) * TilePcg.DIM);
-        return new WorkGroupDemand(TilePcgSolve.THREADS, Math.max(merging, Math.max(TilePcg.localBytes(), TileDecode.localBytes(TilePcg.DIM))));
+        return new WorkGroupDemand(TilePcgBegin.THREADS, Math.max(merging, Math.max(TilePcg.localBytes(), TileDecode.localBytes(TilePcg.DIM))));
     }
 
     @Override
