@@ -272,7 +272,7 @@ public final class TileDecodeProblem {
         for (int i = 0; i < 2 * LAUNCHED; i++) {
             int pass = i;
             int most = rooms();
-            IntArray sizes = sizes(TileDecodePass.multiplying(most), most);
+            IntArray sizes = sizes(most, most);
             if (Boolean.getBoolean("flashlla.test.print")) {
                 for (int h = 0; h < 2 * problem.heads; h++) {
                     System.out.printf("before pass %d, head %d: residual %.2e plan %.0f%n", pass, h, facts.get(h * CgDecodeState.FACTS + CgDecodeState.RESIDUAL),
@@ -280,7 +280,7 @@ public final class TileDecodeProblem {
                 }
             }
             JvmGroup.run(units() * most, TileRing.THREADS, ctx -> TileDecodePass.run(ctx, k, v, scaledQ, lengths, state, facts, parts, outputs,
-                    capacity, kv, group, hw, most, rooms(), pass, dim, TileDecodePass.stages(dim), TileDecodePass.groupsPerUnit(dim, hw)));
+                    o, arrived, capacity, kv, group, hw, most, rooms(), pass % 2, dim, 0));
             JvmGroup.run(2 * problem.heads, dim, ctx -> TilePcgSolve.advance(ctx, q, ridges, parts, inverses, state, facts, sizes, settings, hw, pass,
                     2 * LAUNCHED));
         }

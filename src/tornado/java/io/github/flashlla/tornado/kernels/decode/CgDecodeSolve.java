@@ -21,7 +21,7 @@ public final class CgDecodeSolve {
      * The relative residual after the first pass, over the square of the one before it: 0.52 to 0.69, give or take a seventh, on normal keys with ridges from 4
      * to 0.1 and keys of uneven variance (simulated). As the first step is along q, the one before shows how far A is from a multiple of I.
      */
-    private static final float SQUARED = 0.6f;
+    static final float SQUARED = 0.6f;
 
     private CgDecodeSolve() {}
 

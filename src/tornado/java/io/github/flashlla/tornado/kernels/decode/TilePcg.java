@@ -46,7 +46,6 @@ public final class TilePcg {
     static final int WIDTH = 2 * DIM + 4;
     /** Splits at most: one work-group merges all of a unit. */
     static final int MOST_SPLITS = 16;
-    private static final int START = 16;
     /** How far above the first keys' scores another may lie, in log2: weights of all heads together, times k, are float16. */
     private static final float MARGIN = 8f;
 
@@ -64,7 +63,7 @@ public final class TilePcg {
 
     /** Bytes of local memory. */
     static int localBytes() {
-        return stages() * TileRing.tileBytes(DIM) + TileRing.SHARED;
+        return TileRing.START + stages() * TileRing.tileBytes(DIM) + TileRing.SHARED;
     }
 
     /**
@@ -83,9 +82,9 @@ public final class TilePcg {
             int capacity, int kvHeads, int group, int hw, int splits, int stages, int groups) {
         Tile.launchBounds(THREADS, groups);
         int tileBytes = TileRing.tileBytes(DIM);
-        int[] ring = ctx.allocateIntLocalArray(TileRing.localInts(stages, DIM) + START / Integer.BYTES);
+        int[] ring = ctx.allocateIntLocalArray(TileRing.localInts(stages, DIM));
         Tile.align(ring, 128);
-        int base = Tile.address(ring) + START;
+        int base = Tile.address(ring) + TileRing.START;
         int shared = base + stages * tileBytes;
         int me = ctx.localIdx;
         int lane = me & 31;

@@ -33,6 +33,7 @@ final class TilePcgTasks extends SolveTasks {
     private final IntArray sizes;
     private final IntArray passSizes;
     private final FloatArray settings;
+    private final IntArray none = new IntArray(1);
 
     TilePcgTasks(CacheArrays cache, AttentionShape shape, LlaOptions options, VariantDevice device, DecodeArrays io) {
         super(shape);
@@ -43,7 +44,7 @@ final class TilePcgTasks extends SolveTasks {
         this.passSplits = CgDecodeTasks.passSplits(device, shape);
         this.passes = Math.min(options.maxIterations(), CgDecodeTasks.MOST_ITERATIONS);
         this.sizes = DecodeSizes.of(shape, cache.rowsPerSequence(), splits);
-        this.passSizes = DecodeSizes.of(shape, cache.rowsPerSequence(), TileDecodePass.multiplying(passSplits));
+        this.passSizes = DecodeSizes.of(shape, cache.rowsPerSequence(), passSplits);
         passSizes.set(DecodeSizes.FINISHING_SPLITS, passSplits);
         this.settings = DecodeSizes.settings(options.scaleFor(TilePcg.DIM), options.tolerance());
         this.sums = new FloatArray(queries() * splits * TilePcg.WIDTH);
@@ -115,15 +116,14 @@ final class TilePcgTasks extends SolveTasks {
         int launched = number + 2 < passes ? parity + 3 : 0; // kernels have it compiled in: all passes but the last two have the same
         tasks.task("pass" + number, TaskAppender.groups((long) units() * passSplits, TileRing.THREADS), built -> built.task("pass" + number,
                 TileDecodePass::run, context, cache.k().half, cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts,
-                cache.rowsPerSequence(), shape.kvHeads(), shape.group(), hw, passSplits, passSplits, parity, TilePcg.DIM,
-                TileDecodePass.stages(TilePcg.DIM), TileDecodePass.groupsPerUnit(TilePcg.DIM, hw)));
+                io.o(), none, cache.rowsPerSequence(), shape.kvHeads(), shape.group(), hw, passSplits, passSplits, parity, TilePcg.DIM, 0));
         tasks.task("advance" + number, TaskAppender.groups(queries(), TilePcg.DIM), built -> built.task("advance" + number, TilePcgSolve::advance,
                 context, io.q(), io.ridges(), ayParts, inverses, state, facts, passSizes, settings, hw, parity, launched));
     }
 
     @Override
     public Object[] scratch() {
-        return new Object[] {sums, moments, inverses, ayParts, oParts, sizes, settings};
+        return new Object[] {sums, moments, inverses, ayParts, oParts, sizes, settings, none};
     }
 
     @Override
