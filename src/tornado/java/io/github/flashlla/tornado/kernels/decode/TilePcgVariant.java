@@ -15,6 +15,9 @@ import java.util.Optional;
 
 /** Preconditioned conjugate gradients on half-precision matrix units, by operations of our own, for a float16 cache. */
 public final class TilePcgVariant implements DecodeVariant {
+    /** Keys from which on passes that are saved count for more than the inverse. */
+    private static final int FEWEST_KEYS = 32768;
+
     @Override
     public String id() {
         return "tile_pcg";
@@ -33,6 +36,7 @@ public final class TilePcgVariant implements DecodeVariant {
                 .or(() -> KernelVariant.unless(shape.group() <= TilePcg.HEADS, "it takes up to " + TilePcg.HEADS + " heads of a key/value head"))
                 .or(() -> KernelVariant.unless(shape.batch() * shape.kvHeads() >= fewest,
                         "it takes " + fewest + " or more key/value heads of all sequences"))
+                .or(() -> KernelVariant.unless(shape.keyLength() >= FEWEST_KEYS, "it takes caches of " + FEWEST_KEYS + " or more tokens"))
                 .or(() -> KernelVariant.unlessTooLarge(TilePcgTasks.mostFloats(device, shape)))
                 .or(() -> TileOperations.unavailable(device.info().name()));
     }
