@@ -258,7 +258,8 @@ public final class TileCovariance {
                         int slice = shares * i;
                         Tile.loadLocalBits2(both, 2 * (i & 1), ring, weightAt + slice * SLICE_BYTES);
                         for (int m = 0; m < n16; m++) {
-                            CovarianceKeys.load(f, CovarianceKeys.place(i, m, n16), m, centre, ring, from16 + slice * (hw > 1 ? n16 * 512 : TileRing.sliceAt(1, dim)), part,
+                            CovarianceKeys.load(f, CovarianceKeys.place(i, m, n16), m, centre, ring, from16
+                                    + slice * (hw > 1 ? n16 * 512 : TileRing.sliceAt(1, dim)), part,
                                     centres + 8 * row, hw, dim);
                         }
                         for (int e = 0; e < 4; e++) {
