@@ -91,6 +91,8 @@ record TileChecks(TileKernels run) {
             for (int i = 0; i < 4; i++) {
                 assertEquals((Float.floatToFloat16(t) & 0xffff) + i, run.written.get(8 * t + 2 * i).getHalfFloatValue() & 0xffff);
                 assertEquals(-t, run.written.get(8 * t + 2 * i + 1).getFloat32());
+                assertEquals(Float.floatToRawIntBits(run.numbers.get(t ^ 33)) + i,
+                        Float.floatToRawIntBits(run.pairs.get((10 + i) * TileKernels.THREADS + t)));
             }
         }
     }

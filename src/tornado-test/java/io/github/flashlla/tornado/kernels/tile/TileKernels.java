@@ -20,7 +20,7 @@ public final class TileKernels {
     final FloatArray together = poisoned(7 * THREADS);
     final IntArray counts = IntArray.fromElements(0, 5);
     final FloatArray products = poisoned(24 * THREADS);
-    final FloatArray pairs = poisoned(10 * THREADS);
+    final FloatArray pairs = poisoned(14 * THREADS);
     final HalfFloatArray written = new HalfFloatArray(10 * THREADS);
 
     TileKernels() {
@@ -184,6 +184,14 @@ public final class TileKernels {
         if ((t & 3) == 0) {
             Tile.store4(out, 6 * THREADS + t, row[5], row[4], row[1], row[0]);
             Tile.storeBits4(out, 7 * THREADS + t, bits[7], bits[5], bits[3], bits[1]);
+        }
+        ctx.localBarrier();
+        int own = Tile.loadBits(in, t);
+        Tile.storeLocalBits4(tile, base + 16 * t, own, own + 1, own + 2, own + 3);
+        ctx.localBarrier();
+        Tile.loadLocalBits4(bits, 2, tile, base + 16 * (t ^ 33));
+        for (int i = 0; i < 4; i++) {
+            Tile.storeBits(out, (10 + i) * THREADS + t, bits[2 + i]);
         }
     }
 }

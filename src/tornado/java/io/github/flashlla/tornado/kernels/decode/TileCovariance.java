@@ -1,6 +1,5 @@
 package io.github.flashlla.tornado.kernels.decode;
 
-import static io.github.flashlla.tornado.kernels.tile.TilePieces.HIDDEN;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LN2;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
 
@@ -34,11 +33,12 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p>A warp sums 16 x 16 blocks of the symmetric matrix for one head. Rows of blocks r, r + parts, ... are its own, of each those from r on, as
  * many as half a turn: the block (r, r + d mod n) for d to n / 2, the last of these only for half of the rows. With a tile of keys in local memory,
- * {@code slices} of its warps compute the weights of 16 keys each for all heads; they do so for one tile while all warps sum the one before.
+ * {@code slices} of its warps compute the weights of 16 keys each for all heads, and, where several warps need them, all warps make fragments of z;
+ * they do so for one tile between the products of the one before, of which each row of blocks' factor is made during the row before.
  */
 public final class TileCovariance {
     /** Heads of a unit at most. */
-    private static final int HEADS = 4;
+    static final int HEADS = 4;
     /** How far the score of weight 1 is above the first keys', in log2: so far weights keep their digits as float16. */
     private static final float HEADROOM = 3f;
     /** How far above that one another may lie: weights to 2^5, times z to 2^10, are float16. */
@@ -47,8 +47,10 @@ public final class TileCovariance {
     private static final int SAMPLES = 16;
     /** 1.5 2^18: adding this many times a size to a number and subtracting it again rounds the number to about 1/32 of that size. */
     private static final float COARSE = 393216f;
-    /** Bytes of the weights of 16 keys for {@value #HEADS} heads. */
-    private static final int SLICE_BYTES = 32 * HEADS;
+    /** Tiles that are copied ahead. */
+    static final int AHEAD = 3;
+    /** Bytes of the weights of 16 keys for {@value #HEADS} heads, and of what is left of them. */
+    private static final int SLICE_BYTES = 2 * 32 * HEADS;
 
     private TileCovariance() {}
 
@@ -87,16 +89,22 @@ public final class TileCovariance {
         return dim / 16 * (dim / 16 + 1) / 2;
     }
 
-    static int stages() {
-        return 4;
+    /** Tiles in local memory: those on their way, and one more that is read. */
+    static int stages(int hw) {
+        return hw > 1 ? AHEAD : AHEAD + 1;
     }
 
     /** Bytes of local memory. */
-    static int localBytes(int dim) {
-        return TileRing.START + stages() * tileBytes(dim) + 2 * (tile(dim) / 16) * SLICE_BYTES + SLICE_BYTES + 36 * dim;
+    static int localBytes(int dim, int hw) {
+        return TileRing.START + stages(hw) * tileBytes(dim) + centredBytes(dim, hw) + 2 * (tile(dim) / 16) * SLICE_BYTES + SLICE_BYTES + 36 * dim;
     }
 
-    private static int tileBytes(int dim) {
+    /** Bytes of two tiles of z as fragments. With one head, no other warp would read them. */
+    private static int centredBytes(int dim, int hw) {
+        return hw > 1 ? 2 * 2 * tile(dim) * dim : 0;
+    }
+
+    static int tileBytes(int dim) {
         return tile(dim) / TileRing.KEYS * TileRing.tileBytes(dim);
     }
 
@@ -121,10 +129,15 @@ public final class TileCovariance {
         int n16 = dim / 16;
         int perPart = n16 * (n16 + 1) / 2 / parts;
         int tileBytes = tileBytes(dim);
-        int[] ring = ctx.allocateIntLocalArray((TileRing.START + stages * tileBytes + 2 * slices * SLICE_BYTES + SLICE_BYTES + 36 * dim) / Integer.BYTES);
+        int warps = threads / 32;
+        int half = centredBytes(dim, hw) / 2;
+        int held = hw > 1 ? slices * n16 / warps : 0; // blocks of 16 keys by 16 dims of which a warp makes z
+        int[] ring = ctx.allocateIntLocalArray((TileRing.START + stages * tileBytes + 2 * half + 2 * slices * SLICE_BYTES + SLICE_BYTES + 36 * dim)
+                / Integer.BYTES);
         Tile.align(ring, 128);
         int base = Tile.address(ring) + TileRing.START;
-        int weights = base + stages * tileBytes;
+        int centred = base + stages * tileBytes;
+        int weights = centred + 2 * half;
         int shared = weights + 2 * slices * SLICE_BYTES;
         int queries = shared + SLICE_BYTES;
         int centres = queries + 32 * dim;
@@ -135,7 +148,7 @@ public final class TileCovariance {
         int row = lane >> 2;
         int share = warp % shares;
         int mine = warp / shares % hw;
-        int part = warp / (shares * hw);
+        int part = parts > 1 ? warp / (shares * hw) : 0;
         int unit = ctx.groupIdx / splits;
         int split = ctx.groupIdx % splits;
         int kvUnit = unit / (group / hw);
@@ -144,24 +157,32 @@ public final class TileCovariance {
         int from = Math.min(split * perSplit, length);
         int to = Math.min(from + perSplit, length);
         int count = (to - from + tile - 1) / tile;
+        int whole = (to - from) / tile;
         int sequence = kvUnit * capacity;
         int first = (sequence + from) * dim;
         int scoreAt = base + TileRing.scoreByte(lane, dim) + TileRing.sliceAt(warp, dim);
         int sumAt = base + TileRing.sumByte(lane, dim) + TileRing.sliceAt(share, dim);
-        int weighs = warp < slices ? 1 : 0;
-        int keyAt = from + 16 * warp + 2 * quad;
+        int centredAt = centred + share * (n16 * 512) + lane * 16;
+        int makesAt = centred + warp * (held * 512) + lane * 16;
+        int makes = warp * held % n16;
+        int makesFrom = base + TileRing.scoreByte(lane, dim) + TileRing.sliceAt(warp * held / n16, dim) + TileRing.dimsAt(makes, dim);
+        int makesCentre = centres + (8 * makes + row) * 8;
+        int weighs = slices == warps || warp < slices ? 1 : 0;
+        int left = to - from - 16 * warp - 2 * quad;
 
         int[] qf = new int[dim / 4];
+        int[] a = new int[8];
         int[] b = new int[4];
-        int[] both = new int[2];
+        int[] both = new int[4];
         int[] w = new int[2];
-        int[] f = new int[dim / 4];
+        int[] f = new int[dim / 4 + 4];
         int[] centre = new int[dim / 8];
         float[] s = new float[8];
         float[] acc = new float[8 * perPart];
         float[] sumK = new float[dim / 4];
+        float[] kept = new float[2];
         float[] common = new float[1];
-        start(ring, base, k, first, count, me, dim, stages);
+        CovarianceKeys.start(ring, base, k, first, count, me, dim, threads);
         float largest = TileRing.factor(qf, common, scaledQ, (unit * hw + Math.min(row & 3, hw - 1)) * dim, k, sequence, quad, dim);
         float times = largest * LOG2E;
         if (warp == 0) { // all warps have the same; sums need the registers
@@ -174,29 +195,28 @@ public final class TileCovariance {
             Tile.storeLocal(ring, centres + (8 * (me / 16) + me % 8) * 8 + me / 8 % 2 * 4, Tile.half2(c, c));
         }
 
-        Tile.await(stages - 2);
-        clear(ring, base, to - from, me, dim);
+        Tile.await(AHEAD - 1);
+        CovarianceKeys.clear(ring, base, to - from, me, dim, threads);
         ctx.localBarrier();
-        if (dim <= 64) { // above there are no registers left for it
+        if (hw == 1 && dim <= 64) { // above there are no registers left for it
             for (int m = 0; m < n16; m++) {
                 Tile.loadLocalBits2(centre, 2 * m, ring, centres + (8 * (part + m & n16 - 1) + row) * 8);
             }
         }
         float top = Masking.LOW;
         if (weighs != 0) {
-            scores(s, f, b, ring, queries + 16 * lane, scoreAt, dim);
+            CovarianceKeys.scores(s, qf, b, ring, queries + 16 * lane, scoreAt, dim);
             for (int i = 0; i < 4; i++) {
                 int at = 4 * (i >> 1) + (i & 1);
-                top = Math.max(top, keyAt + 8 * (i >> 1) + (i & 1) < to ? (s[at] + s[at + 2]) * times : Masking.LOW);
+                top = Math.max(top, left > 8 * (i >> 1) + (i & 1) ? (s[at] + s[at + 2]) * times : Masking.LOW);
             }
         }
-        float reference = ofHead(ring, shared, TilePieces.quadMax(top), row, warp, quad, slices, ctx) + HEADROOM;
-        float total = 0f;
+        float reference = CovarianceKeys.ofHead(ring, shared, TilePieces.quadMax(top), row, warp, quad, slices, ctx) + HEADROOM;
         int again = count > 0 ? 1 : 0;
         float best = reference;
         for (int round = 0; round < 2 && again != 0; round++) {
-            top = Masking.LOW;
-            total = 0f;
+            kept[0] = Masking.LOW;
+            kept[1] = 0f;
             for (int i = 0; i < 8 * perPart; i++) {
                 acc[i] = 0f;
             }
@@ -204,92 +224,96 @@ public final class TileCovariance {
                 sumK[i] = 0f;
             }
             if (round > 0) {
-                start(ring, base, k, first, count, me, dim, stages);
-                Tile.await(stages - 2);
-                clear(ring, base, to - from, me, dim);
+                CovarianceKeys.start(ring, base, k, first, count, me, dim, threads);
+                Tile.await(AHEAD - 1);
+                CovarianceKeys.clear(ring, base, to - from, me, dim, threads);
                 ctx.localBarrier();
             }
+            if (weighs != 0) {
+                CovarianceKeys.scores(s, qf, b, ring, queries + 16 * lane, scoreAt, dim);
+                CovarianceKeys.weigh(w, kept, s, times, reference, left, row);
+                CovarianceKeys.keep(ring, weights + warp * SLICE_BYTES, w, row, quad);
+            }
+            CovarianceKeys.takeIn(sumK, w, b, ring, scoreAt, makesFrom, makesAt, makesCentre, weighs, held, dim);
             int last = (stages - 1) * tileBytes;
-            int free = last;
+            int before = last;
             int stage = 0;
-            for (int n = -1; n < count; n++) {
-                int next = n < 0 ? 0 : stage == last ? 0 : stage + tileBytes;
-                if (n >= 0) {
-                    Tile.await(stages - 3);
-                    clear(ring, base + next, to - from - (n + 1) * tile, me, dim);
-                    ctx.localBarrier();
-                    if (n + stages - 1 < count) {
-                        copy(ring, base + free, k, first + (n + stages - 1) * (tile * dim), me, dim);
-                    }
-                    Tile.commit();
-                    int weightAt = weights + (n & 1) * (slices * SLICE_BYTES) + share * SLICE_BYTES + mine * 32 + quad * 8;
-                    for (int i = 0; i < slices / shares; i++) {
+            for (int n = 0; n < count; n++) {
+                int next = stage == last ? 0 : stage + tileBytes;
+                Tile.await(AHEAD - 2);
+                if (n + 1 >= whole) {
+                    CovarianceKeys.clear(ring, base + next, to - from - (n + 1) * tile, me, dim, threads);
+                }
+                ctx.localBarrier();
+                if (n + AHEAD < count) {
+                    CovarianceKeys.copy(ring, base + (hw > 1 ? stage : before), k, first + (n + AHEAD) * (tile * dim), me, dim, threads);
+                }
+                Tile.commit();
+                int weightAt = weights + (n & 1) * (slices * SLICE_BYTES) + share * SLICE_BYTES + mine * 32 + quad * 8;
+                int from16 = hw > 1 ? centredAt + (n & 1) * half : sumAt + stage;
+                int other = n + 1 & 1;
+                for (int i = 0; i < slices / shares; i++) {
+                    int more = dim <= 64 && i + 1 < slices / shares ? 1 : 0; // there are registers to load the next slice meanwhile
+                    if (i == 0 || dim > 64) {
                         int slice = shares * i;
+                        Tile.loadLocalBits2(both, 2 * (i & 1), ring, weightAt + slice * SLICE_BYTES);
                         for (int m = 0; m < n16; m++) {
-                            Tile.load4Transposed(f, 4 * m, ring, sumAt + stage + TileRing.sliceAt(slice, dim)
-                                    + TileRing.dimsAt(part + m & n16 - 1, dim));
+                            CovarianceKeys.load(f, CovarianceKeys.place(i, m, n16), m, centre, ring, from16
+                                    + slice * (hw > 1 ? n16 * 512 : TileRing.sliceAt(1, dim)), part,
+                                    centres + 8 * row, hw, dim);
                         }
-                        if (share + slice == warp) {
-                            for (int m = 0; m < n16; m++) {
-                                b[0] = f[4 * m];
-                                b[1] = f[4 * m + 2];
-                                b[2] = f[4 * m + 1];
-                                b[3] = f[4 * m + 3];
-                                Tile.mma(sumK, 4 * m, b, 0, w, 0);
-                            }
+                        for (int e = 0; e < 4; e++) {
+                            a[e] = Tile.multiply2(f[4 * CovarianceKeys.place(i, 0, n16) + (e & 1) * 2 + e / 2], both[2 * (i & 1) + e / 2]);
                         }
-                        Tile.loadLocalBits2(both, 0, ring, weightAt + slice * SLICE_BYTES);
-                        for (int m = 0; m < n16; m++) {
-                            if (dim > 64) {
-                                Tile.loadLocalBits2(centre, 2 * m, ring, centres + (8 * (part + m & n16 - 1) + row) * 8);
-                            }
-                            for (int i4 = 4 * m; i4 < 4 * m + 4; i4++) {
-                                f[i4] = Tile.subtract2(f[i4], centre[i4 / 2]);
-                            }
-                        }
-                        for (int j = 0; j < n16 / parts; j++) {
-                            int beyond = j < n16 / (2 * parts) ? 1 : 0;
-                            int block = j * (n16 / 2) + Math.min(j, n16 / (2 * parts));
-                            int rows = 4 * parts * j;
-                            b[0] = Tile.multiply2(f[rows], both[0]);
-                            b[1] = Tile.multiply2(f[rows + 2], both[0]);
-                            b[2] = Tile.multiply2(f[rows + 1], both[1]);
-                            b[3] = Tile.multiply2(f[rows + 3], both[1]);
-                            for (int d = 0; d < n16 / 2 + 1; d++) {
-                                if (d < n16 / 2 + beyond) {
-                                    int column = 4 * (parts * j + d & n16 - 1);
-                                    Tile.mma(acc, 8 * (block + d), b, 0, f, column);
-                                    Tile.mma(acc, 8 * (block + d) + 4, b, 0, f, column + 2);
+                    }
+                    int ahead = from16 + shares * (i + 1) * (hw > 1 ? n16 * 512 : TileRing.sliceAt(1, dim));
+                    if (more != 0) {
+                        Tile.loadLocalBits2(both, 2 * (i + 1 & 1), ring, weightAt + shares * (i + 1) * SLICE_BYTES);
+                        CovarianceKeys.load(f, CovarianceKeys.place(i + 1, 0, n16), 0, centre, ring, ahead, part, centres + 8 * row, hw, dim);
+                    }
+                    for (int j = 0; j < n16 / parts; j++) {
+                        int lastRow = (j + 1) * parts / n16;
+                        int rows = 4 * CovarianceKeys.place(i + lastRow, parts * (j + 1) & n16 - 1, n16);
+                        int weight = 2 * (i + lastRow & 1);
+                        int now = 4 * (j & 1);
+                        int then = 4 - now;
+                        int beyond = j < n16 / (2 * parts) ? 1 : 0;
+                        int block = j * (n16 / 2) + Math.min(j, n16 / (2 * parts));
+                        for (int d = 0; d < n16 / 2 + 1; d++) {
+                            if (d < n16 / 2 + beyond) {
+                                int column = 4 * CovarianceKeys.place(i, parts * j + d & n16 - 1, n16);
+                                Tile.mma(acc, 8 * (block + d), a, now, f, column);
+                                if (d < 2 && lastRow <= more) { // of the next row of blocks, meanwhile
+                                    a[then + 2 * d] = Tile.multiply2(f[rows + d], both[weight + d]);
+                                }
+                                Tile.mma(acc, 8 * (block + d) + 4, a, now, f, column + 2);
+                                if (d < 2 && lastRow <= more) {
+                                    a[then + 2 * d + 1] = Tile.multiply2(f[rows + 2 + d], both[weight + d]);
                                 }
                             }
                         }
+                        for (int m = 1; m < n16; m++) { // those that no later row needs
+                            if (more != 0 && j == CovarianceKeys.lastUse(m, n16, parts)) {
+                                CovarianceKeys.load(f, m, m, centre, ring, ahead, part, centres + 8 * row, hw, dim);
+                            }
+                        }
                     }
-                    free = stage;
-                    stage = next;
-                }
-                if (weighs != 0) {
-                    scores(s, f, b, ring, queries + 16 * lane, scoreAt + next, dim);
-                    for (int i = 0; i < 2; i++) {
-                        int key = keyAt + (n + 1) * tile + 8 * i;
-                        float e0 = key < to ? (s[4 * i] + s[4 * i + 2]) * times - reference : HIDDEN;
-                        float e1 = key + 1 < to ? (s[4 * i + 1] + s[4 * i + 3]) * times - reference : HIDDEN;
-                        top = Math.max(top, Math.max(e0, e1));
-                        float w0 = Tile.exp2(e0);
-                        float w1 = Tile.exp2(e1);
-                        total += w0 + w1;
-                        int pair = Tile.half2(w0, w1);
-                        int rest = Tile.half2(w0 - Tile.low(pair), w1 - Tile.high(pair));
-                        w[i] = row < HEADS ? pair : rest;
+                    if (i == 0 && weighs != 0) {
+                        CovarianceKeys.scores(s, qf, b, ring, queries + 16 * lane, scoreAt + next, dim);
                     }
-                    if (row < HEADS) {
-                        int at = weights + ((n + 1 & 1) * slices + warp) * SLICE_BYTES + row * 32 + quad * 8;
-                        Tile.storeLocal(ring, at, w[0]);
-                        Tile.storeLocal(ring, at + 4, w[1]);
+                    if (i == Math.min(1, slices / shares - 1) && weighs != 0) {
+                        CovarianceKeys.weigh(w, kept, s, times, reference, left - (n + 1) * tile, row);
+                        CovarianceKeys.keep(ring, weights + (other * slices + warp) * SLICE_BYTES, w, row, quad);
+                    }
+                    if (i == Math.min(2, slices / shares - 1)) {
+                        CovarianceKeys.takeIn(sumK, w, b, ring, scoreAt + next, makesFrom + next, makesAt + other * half, makesCentre, weighs, held, dim);
                     }
                 }
+                before = stage;
+                stage = next;
             }
             Tile.await(0);
-            float rise = ofHead(ring, shared, TilePieces.quadMax(top), row, warp, quad, slices, ctx);
+            float rise = CovarianceKeys.ofHead(ring, shared, TilePieces.quadMax(kept[0]), row, warp, quad, slices, ctx);
             best = reference + rise;
             again = Tile.count(rise > MARGIN ? 1 : 0);
             reference = again != 0 ? best : reference;
@@ -300,7 +324,7 @@ public final class TileCovariance {
             Tile.store2(moments, out + 128 * i + 64, acc[4 * i + 2], acc[4 * i + 3]);
         }
         if (weighs != 0) {
-            total = TilePieces.quadSum(total);
+            float total = TilePieces.quadSum(kept[1]);
             for (int i = 0; i < dim / 4; i++) {
                 sumK[i] += Tile.shuffleXor(sumK[i], 2); // larger and smaller halves of weights
             }
@@ -328,8 +352,8 @@ public final class TileCovariance {
                 float high = h % 2 == 0 ? four[2] : four[3];
                 sum += h < 2 ? low : high;
             }
-            Tile.loadLocalBits2(both, 0, ring, centres + (8 * (d / 16) + d % 8) * 8);
-            float c = Tile.low(d / 8 % 2 == 0 ? both[0] : both[1]);
+            Tile.loadLocalBits2(w, 0, ring, centres + (8 * (d / 16) + d % 8) * 8);
+            float c = Tile.low(d / 8 % 2 == 0 ? w[0] : w[1]);
             sums.set(((unit * hw + h) * splits + split) * (dim + 3) + d, count > 0 ? sum - omega * c : 0f);
             if (d == 0) {
                 sums.set(((unit * hw + h) * splits + split) * (dim + 3) + dim, count > 0 ? omega : 0f);
@@ -359,59 +383,5 @@ public final class TileCovariance {
         float coarse = COARSE * TornadoMath.sqrt(Math.max(squares / SAMPLES - mean * mean, 1e-12f));
         float c = (origin + mean + coarse) - coarse;
         return Tile.low(Tile.half2(c, c));
-    }
-
-    /** s = q k^T, 16 x 16, as {@link TileRing#scores}, of queries that are in local memory. */
-    private static void scores(float[] s, int[] q, int[] b, int[] ring, int queries, int at, int dim) {
-        for (int i = 0; i < 8; i++) {
-            s[i] = 0f;
-        }
-        for (int i = 0; i < dim / 16; i++) {
-            Tile.load4(q, 0, ring, queries + i * 512);
-            Tile.load4(b, 0, ring, at + TileRing.dimsAt(i, dim));
-            Tile.mma(s, 0, q, 0, b, 0);
-            Tile.mma(s, 4, q, 0, b, 2);
-        }
-    }
-
-    /** Starts the copies of the first tiles, each a set of its own. */
-    private static void start(int[] ring, int base, HalfFloatArray k, int first, int count, int me, int dim, int stages) {
-        for (int n = 0; n < stages - 1; n++) {
-            if (n < count) {
-                copy(ring, base + n * tileBytes(dim), k, first + n * (tile(dim) * dim), me, dim);
-            }
-            Tile.commit();
-        }
-    }
-
-    private static void copy(int[] ring, int to, HalfFloatArray k, int first, int me, int dim) {
-        int piece = me / TileRing.THREADS;
-        if (piece < tile(dim) / TileRing.KEYS) {
-            TileRing.copy(ring, to + piece * TileRing.tileBytes(dim), k, first + piece * (TileRing.KEYS * dim), me % TileRing.THREADS, dim);
-        }
-    }
-
-    private static void clear(int[] ring, int to, int rows, int me, int dim) {
-        int piece = me / TileRing.THREADS;
-        if (piece < tile(dim) / TileRing.KEYS) {
-            TileRing.clear(ring, to + piece * TileRing.tileBytes(dim), rows - piece * TileRing.KEYS, me % TileRing.THREADS, dim);
-        }
-    }
-
-    /** The largest x of a head, of all warps that weigh; each lane has that of its quad. Barriers. */
-    private static float ofHead(int[] ring, int shared, float x, int row, int warp, int quad, int slices, KernelContext ctx) {
-        float[] four = new float[4];
-        ctx.localBarrier();
-        if (warp < slices && quad == 0 && row < HEADS) {
-            Tile.storeLocal2(ring, shared + warp * 32 + row * 8, x, x);
-        }
-        ctx.localBarrier();
-        float largest = Masking.LOW;
-        for (int i = 0; i < slices; i++) {
-            Tile.loadLocal4(four, 0, ring, shared + i * 32 + (row & 2) * 8);
-            largest = Math.max(largest, (row & 1) == 0 ? four[0] : four[2]);
-        }
-        ctx.localBarrier();
-        return largest;
     }
 }

@@ -35,6 +35,7 @@ public final class TileCovarianceSolve {
      * @param sizes {@link DecodeSizes}
      * @param shares sets of a split's moments
      * @param parts of a matrix
+     * @param threads 256
      * @param plan of the first pass
      */
     public static void begin(KernelContext context, HalfFloatArray k, FloatArray q, FloatArray ridges, IntArray lengths, FloatArray moments,
@@ -63,7 +64,8 @@ public final class TileCovarianceSolve {
         float[] y = context.allocateFloatLocalArray(dim);
         float[] mean = context.allocateFloatLocalArray(dim);
         float[] shared = context.allocateFloatLocalArray(dim);
-        float[] pivots = context.allocateFloatLocalArray(2 * dim + 2);
+        int[] pivots = context.allocateIntLocalArray(2 * dim + 8);
+        Tile.align(pivots, 16);
 
         float top = Masking.LOW;
         for (int s = 0; s < splits; s++) {
@@ -76,7 +78,8 @@ public final class TileCovarianceSolve {
         }
         float some = Math.min(length, 1); // 0 for an empty sequence: everything below is then 0
         float perWeight = some / Math.max(omega, 1e-30f);
-        for (int d = me; d < dim; d += threads) {
+        if (me < dim) {
+            int d = me;
             float sum = 0;
             for (int s = 0; s < splits; s++) {
                 int at = (head * splits + s) * width;
@@ -94,36 +97,45 @@ public final class TileCovarianceSolve {
             state.set((head * CgDecodeState.VECTORS + CgDecodeState.ZBAR) * dim + d, some * ((c - origin) + z));
         }
         context.localBarrier();
-        for (int n = me; n < parts * perPart * 256; n += threads) {
-            int part = n / (perPart * 256);
-            int block = n / 256 % perPart;
-            int beyond = block - longer * (half + 1); // the first rows of blocks have one more
-            int j = beyond < 0 ? block / (half + 1) : longer + beyond / half;
-            int d = beyond < 0 ? block % (half + 1) : beyond % half;
-            int lane = n % 64 / 2;
-            int row = 16 * (part + parts * j) + n / 64 % 2 * 8 + lane / 4;
-            int column = 16 * ((part + parts * j + d) % n16) + n / 128 % 2 * 8 + 2 * (lane % 4) + n % 2;
-            if (row + dim * d >= column) { // not "d > 0 || row >= column": TornadoVM then goes on with the body where it is false
-                float sum = 0;
-                for (int s = 0; s < splits; s++) {
-                    float factor = TornadoMath.exp(sums.get((head * splits + s) * width + dim + 2) - top);
-                    for (int i = 0; i < shares; i++) {
-                        sum += factor * moments.get((((head * splits + s) * shares + i) * parts * perPart) * 256 + n);
+        int atOnce = perPart / 2;
+        float[] sum = new float[atOnce]; // of a thread's elements of some blocks
+        for (int chunk = 0; chunk < 2 * parts; chunk++) {
+            for (int e = 0; e < atOnce; e++) {
+                sum[e] = 0;
+            }
+            for (int s = 0; s < splits; s++) {
+                float factor = TornadoMath.exp(sums.get((head * splits + s) * width + dim + 2) - top);
+                for (int i = 0; i < shares; i++) {
+                    int from = (((head * splits + s) * shares + i) * (parts * perPart) + chunk * atOnce) * 256 + me;
+                    for (int e = 0; e < atOnce; e++) {
+                        sum[e] += factor * moments.get(from + 256 * e);
                     }
                 }
-                float value = sum * perWeight - zbar[row] * zbar[column];
-                if (row == column) {
-                    value += ridge;
+            }
+            int rowIn = me / 64 % 2 * 8 + me % 64 / 8;
+            int columnIn = me / 128 * 8 + me % 8;
+            for (int e = 0; e < atOnce; e++) {
+                int part = chunk / 2;
+                int block = chunk % 2 * atOnce + e;
+                int beyond = block - longer * (half + 1); // the first rows of blocks have one more
+                int j = beyond < 0 ? block / (half + 1) : longer + beyond / half;
+                int d = beyond < 0 ? block % (half + 1) : beyond % half;
+                int row = 16 * (part + parts * j) + rowIn;
+                int column = 16 * ((part + parts * j + d) % n16) + columnIn;
+                if (row + dim * d >= column) { // not "d > 0 || row >= column": TornadoVM then goes on with the body where it is false
+                    float value = sum[e] * perWeight - zbar[row] * zbar[column];
+                    if (row == column) {
+                        value += ridge;
+                    }
+                    int i = Math.max(row, column);
+                    a[i * (i + 1) / 2 + Math.min(row, column)] = value;
                 }
-                int i = Math.max(row, column);
-                a[i * (i + 1) / 2 + Math.min(row, column)] = value;
             }
         }
         context.localBarrier();
         // a thread has every 16th element of every 16th row in registers; a step costs one barrier
         int tx = me & 15;
         int ty = me >> 4;
-        int sixteen = 16 + (context.groupIdx >> 30); // a bound that no compiler knows: the loop stays one
         float[] own = new float[n16 * n16];
         float[] byRow = new float[n16];
         float[] byColumn = new float[n16];
@@ -135,63 +147,27 @@ public final class TileCovarianceSolve {
                 own[r * n16 + c] = a[i * (i + 1) / 2 + Math.min(ty + 16 * r, tx + 16 * c)];
             }
         }
-        for (int block = 0; block < n16; block++) {
-            for (int within = 0; within < sixteen; within++) {
-                int p = 16 * block + within;
-                int buffer = (within & 1) * (dim + 1);
-                if (tx == within) {
-                    for (int r = 0; r < n16; r++) { // a choice and not own[r * n16 + block], which would put the array in memory
-                        float element = own[r * n16];
-                        for (int c = 1; c < n16; c++) {
-                            element = c == block ? own[r * n16 + c] : element;
-                        }
-                        pivots[buffer + ty + 16 * r] = element;
-                    }
-                }
-                if (me == 16 * within) {
-                    float element = solved[0];
-                    for (int c = 1; c < n16; c++) {
-                        element = c == block ? solved[c] : element;
-                    }
-                    pivots[buffer + dim] = element;
-                }
-                context.localBarrier();
-                float inverse = 1f / Math.max(pivots[buffer + p], ridge); // in exact arithmetic no pivot is below the ridge
-                float first = pivots[buffer + dim];
-                for (int r = 0; r < n16; r++) {
-                    byRow[r] = ty + 16 * r > p ? pivots[buffer + ty + 16 * r] * inverse : 0f;
-                    byColumn[r] = tx + 16 * r > p ? pivots[buffer + tx + 16 * r] : 0f;
-                    solved[r] -= byRow[r] * first; // forward substitution on the way
-                }
-                for (int r = 0; r < n16; r++) {
-                    for (int c = 0; c < n16; c++) {
-                        own[r * n16 + c] -= byRow[r] * byColumn[c];
-                    }
-                }
-            }
+        // not a loop: own would be in memory
+        eliminate(context, own, byRow, byColumn, solved, pivots, 0, tx, ty, ridge, dim);
+        eliminate(context, own, byRow, byColumn, solved, pivots, 1, tx, ty, ridge, dim);
+        eliminate(context, own, byRow, byColumn, solved, pivots, 2, tx, ty, ridge, dim);
+        eliminate(context, own, byRow, byColumn, solved, pivots, 3, tx, ty, ridge, dim);
+        if (n16 > 4) {
+            eliminate(context, own, byRow, byColumn, solved, pivots, 4, tx, ty, ridge, dim);
+            eliminate(context, own, byRow, byColumn, solved, pivots, 5, tx, ty, ridge, dim);
+            eliminate(context, own, byRow, byColumn, solved, pivots, 6, tx, ty, ridge, dim);
+            eliminate(context, own, byRow, byColumn, solved, pivots, 7, tx, ty, ridge, dim);
         }
         for (int r = 0; r < n16; r++) {
-            if (tx == 0) {
-                y[ty + 16 * r] = solved[r];
-            }
+            int i = ty + 16 * r;
             for (int c = 0; c < n16; c++) {
-                int i = ty + 16 * r;
                 int j = tx + 16 * c;
                 if (j <= i) {
                     a[i * (i + 1) / 2 + j] = own[r * n16 + c];
                 }
-            }
-        }
-        context.localBarrier();
-        if (me < 32) { // by one warp, whose lanes wait for each other alone
-            for (int back = 0; back < dim; back++) {
-                int p = dim - 1 - back;
-                float part = y[p] / Math.max(a[p * (p + 1) / 2 + p], ridge);
-                Tile.warpBarrier();
-                for (int i = me; i <= p; i += 32) {
-                    y[i] = i < p ? y[i] - a[p * (p + 1) / 2 + i] * part : part;
+                if (j == i) {
+                    y[i] = solved[r] / Math.max(own[r * n16 + c], ridge);
                 }
-                Tile.warpBarrier();
             }
         }
         context.localBarrier();
@@ -246,6 +222,51 @@ public final class TileCovarianceSolve {
             facts.set(fact + CgDecodeState.FINISHING_STEP, 0);
             facts.set(fact + CgDecodeState.FINISHING_SPLITS, 0);
             facts.set(fact + CgDecodeState.MEAN_PRODUCT, active * meanProduct);
+        }
+    }
+
+    /**
+     * 16 steps of Gauss and Jordan's elimination: rows above a pivot, too, so that what is left on the right is the solution times the pivots. Below
+     * the pivots own is L D then.
+     *
+     * @param own this thread's elements, (ty + 16 r, tx + 16 c)
+     * @param solved right side, of rows ty + 16 r
+     * @param block of 16 pivots
+     */
+    private static void eliminate(KernelContext context, float[] own, float[] byRow, float[] byColumn, float[] solved, int[] pivots, int block, int tx,
+            int ty, float ridge, int dim) {
+        int n16 = dim / 16;
+        int sixteen = 16 + (context.groupIdx >> 30); // a bound that no compiler knows: the loop stays one
+        float[] four = new float[4];
+        for (int within = 0; within < sixteen; within++) {
+            // a column as (row % 16, row / 16); a helper's own stores to local memory have wrong addresses in TornadoVM
+            int column = Tile.address(pivots) + (within & 1) * (4 * dim + 16);
+            if (tx == within) {
+                for (int r = 0; r < n16; r += 2) {
+                    Tile.storeLocal2(pivots, column + 4 * (ty * n16 + r), own[r * n16 + block], own[(r + 1) * n16 + block]);
+                }
+            }
+            if (context.localIdx == 16 * within) {
+                Tile.storeLocal2(pivots, column + 4 * dim, solved[block], 0f);
+            }
+            context.localBarrier();
+            for (int r = 0; r < n16; r += 4) {
+                Tile.loadLocal4(byRow, r, pivots, column + 4 * (ty * n16 + r));
+                Tile.loadLocal4(byColumn, r, pivots, column + 4 * (tx * n16 + r));
+            }
+            Tile.loadLocal4(four, 0, pivots, column + 4 * (within * n16 + block / 4 * 4));
+            float inverse = 1f / Math.max(four[block % 4], ridge); // in exact arithmetic no pivot is below the ridge
+            Tile.loadLocal4(four, 0, pivots, column + 4 * dim);
+            for (int r = 0; r < n16; r++) {
+                byRow[r] = r == block && ty == within ? 0f : byRow[r] * inverse;
+                solved[r] -= byRow[r] * four[0];
+            }
+            for (int c = block; c < n16; c++) {
+                float element = c > block || tx > within ? byColumn[c] : 0f;
+                for (int r = 0; r < n16; r++) {
+                    own[r * n16 + c] -= byRow[r] * element;
+                }
+            }
         }
     }
 

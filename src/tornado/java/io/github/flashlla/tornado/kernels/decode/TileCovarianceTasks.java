@@ -105,7 +105,7 @@ final class TileCovarianceTasks extends SolveTasks {
             int threads = TileCovariance.threads(dim, hw);
             tasks.task("moments", TaskAppender.groups((long) queries() / hw * splits, threads), built -> built.task("moments",
                     TileCovariance::moments, context, cache.k().half, io.scaledQ(), io.lengths(), moments, sums, cache.rowsPerSequence(),
-                    shape.kvHeads(), shape.group(), hw, splits, dim, TileCovariance.stages(), threads, TileCovariance.groupsPerUnit(dim, hw)));
+                    shape.kvHeads(), shape.group(), hw, splits, dim, TileCovariance.stages(hw), threads, TileCovariance.groupsPerUnit(dim, hw)));
             tasks.task("begin", TaskAppender.groups(queries(), SOLVERS), built -> built.task("begin", TileCovarianceSolve::begin, context,
                     cache.k().half, io.q(), io.ridges(), io.lengths(), moments, sums, state, facts, factors, sizes, settings, dim,
                     TileCovariance.shares(dim, hw), TileCovariance.parts(dim), SOLVERS, CgDecodeState.FINISH));

@@ -49,8 +49,8 @@ public final class TileCovarianceVariant implements DecodeVariant {
     @Override
     public WorkGroupDemand demand(VariantDevice device, AttentionShape shape, LlaOptions options) {
         int dim = shape.headDim();
-        return new WorkGroupDemand(TileCovariance.threads(dim, TileCovariance.headsPerUnit(shape.group())),
-                Math.max(TileCovariance.localBytes(dim), TileDecode.localBytes(dim)));
+        int heads = TileCovariance.headsPerUnit(shape.group());
+        return new WorkGroupDemand(TileCovariance.threads(dim, heads), Math.max(TileCovariance.localBytes(dim, heads), TileDecode.localBytes(dim)));
     }
 
     @Override

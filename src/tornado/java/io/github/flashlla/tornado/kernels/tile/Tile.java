@@ -88,7 +88,7 @@ public final class Tile {
     }
 
     /** The float16 nearest to the products of two pairs. */
-    @CudaC("asm(\"mul.rn.f16x2 %0, %1, %2;\" : \"=r\"($r) : \"r\"($0), \"r\"($1));")
+    @CudaC(value = "asm volatile(\"mul.rn.f16x2 %0, %1, %2;\" : \"=r\"($r) : \"r\"($0), \"r\"($1));", effect = true)
     public static int multiply2(int a, int b) {
         return half2(low(a) * low(b), high(a) * high(b));
     }
@@ -241,6 +241,23 @@ public final class Tile {
     public static void loadLocalBits2(int[] to, int at, int[] tile, int address) {
         to[at] = tile[address / 4];
         to[at + 1] = tile[address / 4 + 1];
+    }
+
+    /** The bits of four elements of local memory into to[at..at+3]; {@code address} is a multiple of 16. */
+    @CudaC(value = "asm volatile(\"ld.shared.v4.b32 {%0,%1,%2,%3}, [%4];\" : \"=r\"($0[$1]), \"=r\"($0[$1 + 1]), \"=r\"($0[$1 + 2]),"
+            + " \"=r\"($0[$1 + 3]) : \"r\"($3) : \"memory\");", effect = true)
+    public static void loadLocalBits4(int[] to, int at, int[] tile, int address) {
+        System.arraycopy(tile, address / 4, to, at, 4);
+    }
+
+    /** Four elements to local memory by their bits; {@code address} is a multiple of 16. */
+    @CudaC(value = "asm volatile(\"st.shared.v4.b32 [%0], {%1,%2,%3,%4};\" :: \"r\"($1), \"r\"($2), \"r\"($3), \"r\"($4), \"r\"($5)"
+            + " : \"memory\");", effect = true)
+    public static void storeLocalBits4(int[] tile, int address, int first, int second, int third, int fourth) {
+        tile[address / 4] = first;
+        tile[address / 4 + 1] = second;
+        tile[address / 4 + 2] = third;
+        tile[address / 4 + 3] = fourth;
     }
 
     /** 32 bits to local memory; {@code address} is a multiple of 4. */
