@@ -10,7 +10,7 @@ import static io.github.flashlla.tornado.kernels.tile.TileState.FIRST;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LARGEST;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LENGTH;
 import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
-import static io.github.flashlla.tornado.kernels.tile.TileState.QAQ;
+import static io.github.flashlla.tornado.kernels.tile.TileState.RATIO;
 import static io.github.flashlla.tornado.kernels.tile.TileState.REFERENCE;
 import static io.github.flashlla.tornado.kernels.tile.TileState.RR;
 import static io.github.flashlla.tornado.kernels.tile.TileState.TARGET;
@@ -151,6 +151,9 @@ public final class TileSolve {
             float[] yk = new float[2];
             float[] four = new float[8];
             float[] mean = new float[8];
+            float[] now = new float[8];
+            float[] steps = new float[8];
+            float[] goal = new float[8];
             float[] starts = new float[4];
             TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
             Tile.commit();
@@ -174,8 +177,8 @@ public final class TileSolve {
             if (parts == 1) {
                 TileRows.storeLocal(tile, rAt, 16 * THREADS, r, dims);
             }
-            int goesOnA = goesOn(scratch, numbers + NUMBERS * atA, most) * liveA;
-            int goesOnB = goesOn(scratch, numbers + NUMBERS * atB, most) * liveB;
+            int goesOnA = TileState.goesOn(scratch, numbers + NUMBERS * atA, most) * liveA;
+            int goesOnB = TileState.goesOn(scratch, numbers + NUMBERS * atB, most) * liveB;
             int left = Tile.count(quad + share == 0 ? goesOnA : 0) + Tile.count(quad + share == 0 ? goesOnB : 0);
             int stay = listed != 0 ? 1 : STAY;
 
@@ -305,24 +308,23 @@ public final class TileSolve {
                             raqB += r[4 * n + 2 + h] * four[at + 2 + h];
                         }
                     }
-                    float beforeA = scratch.get(numbersA + COUNT);
-                    float beforeB = scratch.get(numbersB + COUNT);
+                    Tile.load4(now, 0, scratch, numbersA + RR);
+                    Tile.load4(now, 2, scratch, numbersB + RR);
+                    Tile.load4(steps, 0, scratch, numbersA + RATIO);
+                    Tile.load4(steps, 2, scratch, numbersB + RATIO);
+                    Tile.load4(goal, 0, scratch, numbersA + TARGET);
+                    Tile.load4(goal, 2, scratch, numbersB + TARGET);
                     // before anything is written
-                    TileRows.multiple(acc, qf, scratch.get(numbersA + FIRST), scratch.get(numbersB + FIRST), dims);
-                    TileRows.loadSolution(acc, 0, x, scratch, xAt, inPlace, baseA, beforeA, dims);
-                    TileRows.loadSolution(acc, 2, x, scratch, xAt, inPlace, baseB, beforeB, dims);
-                    int countA = (int) beforeA + goesOnA;
-                    int countB = (int) beforeB + goesOnB;
-                    float lengthA = scratch.get(numbersA + LENGTH) * (fineA != 0 ? 1f : SHORTER);
-                    float lengthB = scratch.get(numbersB + LENGTH) * (fineB != 0 ? 1f : SHORTER);
-                    float qaqA = scratch.get(numbersA + QAQ);
-                    float qaqB = scratch.get(numbersB + QAQ);
-                    float targetA = scratch.get(numbersA + TARGET);
-                    float targetB = scratch.get(numbersB + TARGET);
-                    float largestA = scratch.get(numbersA + LARGEST);
-                    float largestB = scratch.get(numbersB + LARGEST);
+                    TileRows.multiple(acc, qf, steps[5], steps[7], dims);
+                    TileRows.loadSolution(acc, 0, x, scratch, xAt, inPlace, baseA, now[1], dims);
+                    TileRows.loadSolution(acc, 2, x, scratch, xAt, inPlace, baseB, now[3], dims);
+                    int countA = (int) now[1] + goesOnA;
+                    int countB = (int) now[3] + goesOnB;
+                    float lengthA = now[4] * (fineA != 0 ? 1f : SHORTER);
+                    float lengthB = now[6] * (fineB != 0 ? 1f : SHORTER);
+                    float targetA = goal[0];
+                    float targetB = goal[2];
                     TileRows.subtract(acc, y, -alphaA, -alphaB, dims);
-                    TileRows.storeSolution(x, scratch, xAt, inPlace, baseA, baseB, acc, dims, goesOnA, goesOnB);
                     if (parts == 1) {
                         TileRows.storeLocal(tile, rAt, 16 * THREADS, r, dims);
                     } else {
@@ -334,16 +336,41 @@ public final class TileSolve {
                     rayB = quadSum(rayB);
                     raqA = quadSum(raqA);
                     raqB = quadSum(raqB);
-                    if (quad == 0) {
-                        keep(scratch, numbersA, rrA, largestA, countA, lengthA, goesOnA);
-                        keep(scratch, numbersB, rrB, largestB, countB, lengthB, goesOnB);
-                    }
                     float ofYA = fineA == 0 ? -1f : countA == RESTART + 1 ? 0f : rayA * inverseA;
                     float ofYB = fineB == 0 ? -1f : countB == RESTART + 1 ? 0f : rayB * inverseB;
-                    float ofQA = qaqA > 0f && countA <= RESTART && fineA != 0 ? raqA / qaqA : 0f;
-                    float ofQB = qaqB > 0f && countB <= RESTART && fineB != 0 ? raqB / qaqB : 0f;
-                    goesOnA *= rrA <= targetA || countA >= most ? 0 : 1;
-                    goesOnB *= rrB <= targetB || countB >= most ? 0 : 1;
+                    float ofQA = goal[1] > 0f && countA <= RESTART && fineA != 0 ? raqA / goal[1] : 0f;
+                    float ofQB = goal[3] > 0f && countB <= RESTART && fineB != 0 ? raqB / goal[3] : 0f;
+                    float reachedA = rrA;
+                    float reachedB = rrB;
+                    if (own != 0) {
+                        float stepA = alphaA * ry[0] / now[0];
+                        float stepB = alphaB * ry[1] / now[2];
+                        float nextA = TileSteps.foresee(steps, 0, rrA, now[0], stepA, countA);
+                        float nextB = TileSteps.foresee(steps, 2, rrB, now[2], stepB, countB);
+                        // a row that is done takes the step along its next direction at the last one's length, which no sweep measures
+                        stepA = nextA < rrA && nextA <= targetA ? stepA * goesOnA : 0f;
+                        stepB = nextB < rrB && nextB <= targetB ? stepB * goesOnB : 0f;
+                        reachedA = rrA > targetA && nextA <= targetA ? nextA : rrA;
+                        reachedB = rrB > targetB && nextB <= targetB ? nextB : rrB;
+                        if (Tile.any(stepA + stepB > 0f ? 1 : 0) != 0) {
+                            TileRows.step(acc, r, y, qf, stepA, stepB, ofYA, ofYB, ofQA, ofQB, dims);
+                        }
+                        if (quad == 0 && goesOnA != 0) {
+                            Tile.store4(scratch, numbersA + RATIO, steps[0], steps[1], steps[4], steps[5]);
+                        }
+                        if (quad == 0 && goesOnB != 0) {
+                            Tile.store4(scratch, numbersB + RATIO, steps[2], steps[3], steps[6], steps[7]);
+                        }
+                    }
+                    TileRows.storeSolution(x, scratch, xAt, inPlace, baseA, baseB, acc, dims, goesOnA, goesOnB);
+                    if (quad == 0 && goesOnA != 0) {
+                        Tile.store4(scratch, numbersA + RR, reachedA, countA, lengthA, Math.max(rrA, now[5]));
+                    }
+                    if (quad == 0 && goesOnB != 0) {
+                        Tile.store4(scratch, numbersB + RR, reachedB, countB, lengthB, Math.max(rrB, now[7]));
+                    }
+                    goesOnA *= reachedA <= targetA || countA >= most ? 0 : 1;
+                    goesOnB *= reachedB <= targetB || countB >= most ? 0 : 1;
                     for (int i = 0; i < dims / 2; i++) {
                         acc[i] = r[i];
                     }
@@ -398,25 +425,6 @@ public final class TileSolve {
                     Tile.storeBits(scratch, leftAt + head * blocks + block, left);
                 }
             }
-        }
-    }
-
-    /** Whether a row is not done: 1 or 0. */
-    static int goesOn(FloatArray scratch, int numbers, int most) {
-        return scratch.get(numbers + RR) <= scratch.get(numbers + TARGET) || scratch.get(numbers + COUNT) >= most ? 0 : 1;
-    }
-
-    static void keep(FloatArray scratch, int numbers, float rr, int count, float length, int goesOn) {
-        keep(scratch, numbers, rr, scratch.get(numbers + LARGEST), count, length, goesOn);
-    }
-
-    /** Where a row went on: its r.r, the largest before, iterations and length of y. */
-    private static void keep(FloatArray scratch, int numbers, float rr, float largest, int count, float length, int goesOn) {
-        if (goesOn != 0) {
-            scratch.set(numbers + RR, rr);
-            scratch.set(numbers + LARGEST, Math.max(rr, largest));
-            scratch.set(numbers + COUNT, count);
-            scratch.set(numbers + LENGTH, length);
         }
     }
 

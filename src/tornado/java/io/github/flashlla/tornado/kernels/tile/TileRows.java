@@ -177,6 +177,18 @@ public final class TileRows {
         }
     }
 
+    /** x += (stepA, stepB) (r - (ofYA, ofYB) y - (ofQA, ofQB) q). */
+    public static void step(float[] x, float[] r, int[] y, int[] q, float stepA, float stepB, float ofYA, float ofYB, float ofQA, float ofQB, int dims) {
+        subtract(x, y, stepA * ofYA, stepB * ofYB, dims);
+        subtract(x, q, stepA * ofQA, stepB * ofQB, dims);
+        for (int n = 0; n < dims / 8; n++) {
+            for (int h = 0; h < 2; h++) {
+                x[4 * n + h] += stepA * r[4 * n + h];
+                x[4 * n + 2 + h] += stepB * r[4 * n + 2 + h];
+            }
+        }
+    }
+
     /** d.y of each row. */
     public static void dot(float[] of, float[] d, int[] y, int dims) {
         float a = 0f;

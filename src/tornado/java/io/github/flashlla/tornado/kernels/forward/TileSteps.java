@@ -1,0 +1,37 @@
+package io.github.flashlla.tornado.kernels.forward;
+
+import io.github.flashlla.tornado.kernels.tile.TileState;
+
+/**
+ * The last step of a row's solve, which no sweep over the keys measures. The next direction d = r - (r.A y / y.A y) y - (r.A q / q.A q) q is known
+ * behind a sweep, how far to go along it is not: r.r / d.A d needs another. But where iterations have divided r.r by much each time, and
+ * r.r / d.A d has been about the same in all of them, the next will be so, too: then x goes as far as the last time, and the row is done a sweep earlier.
+ */
+final class TileSteps {
+    /** What r.r is divided by in an iteration must be 1 over this at least, twice in a row, for the next one's to be foreseen. */
+    private static final float FAST = 0.1f;
+    /** An iteration that is not measured may leave so many times as much of r.r as the one before. */
+    private static final float MARGIN = 1.5f;
+
+    private TileSteps() {}
+
+    /**
+     * What r.r would be behind one more step, as long as the last one, by what r.r and the steps did so far; {@code rr} itself where they do not tell.
+     *
+     * @param steps a row's numbers from {@link TileState#RATIO} on, at {@code at}, {@code at + 1}, {@code at + 4}; brought up to date
+     * @param before r.r before this iteration
+     * @param step what r was multiplied with in this iteration's direction
+     */
+    static float foresee(float[] steps, int at, float rr, float before, float step, int count) {
+        float ratio = rr / before;
+        float slower = Math.max(steps[at], ratio);
+        float least = Math.min(steps[at + 1], step);
+        float most = Math.max(steps[at + 4], step);
+        float spread = most / least - 1f;
+        float next = rr * (MARGIN * slower + spread * spread);
+        steps[at] = ratio;
+        steps[at + 1] = count > 1 ? least : step; // the step along q was another kind
+        steps[at + 4] = count > 1 ? most : step;
+        return count != TileSolve.RESTART + 1 && slower <= FAST && next < rr ? next : rr;
+    }
+}
