@@ -340,33 +340,25 @@ public final class TileSolve {
                     float ofYB = fineB == 0 ? -1f : countB == RESTART + 1 ? 0f : rayB * inverseB;
                     float ofQA = goal[1] > 0f && countA <= RESTART && fineA != 0 ? raqA / goal[1] : 0f;
                     float ofQB = goal[3] > 0f && countB <= RESTART && fineB != 0 ? raqB / goal[3] : 0f;
-                    float reachedA = rrA;
-                    float reachedB = rrB;
-                    if (own != 0) {
-                        float stepA = alphaA * ry[0] / now[0];
-                        float stepB = alphaB * ry[1] / now[2];
-                        float nextA = TileSteps.foresee(steps, 0, rrA, now[0], stepA, countA);
-                        float nextB = TileSteps.foresee(steps, 2, rrB, now[2], stepB, countB);
-                        // a row that is done takes the step along its next direction at the last one's length, which no sweep measures
-                        stepA = nextA < rrA && nextA <= targetA ? stepA * goesOnA : 0f;
-                        stepB = nextB < rrB && nextB <= targetB ? stepB * goesOnB : 0f;
-                        reachedA = rrA > targetA && nextA <= targetA ? nextA : rrA;
-                        reachedB = rrB > targetB && nextB <= targetB ? nextB : rrB;
-                        if (Tile.any(stepA + stepB > 0f ? 1 : 0) != 0) {
-                            TileRows.step(acc, r, y, qf, stepA, stepB, ofYA, ofYB, ofQA, ofQB, dims);
-                        }
-                        if (quad == 0 && goesOnA != 0) {
-                            Tile.store4(scratch, numbersA + RATIO, steps[0], steps[1], steps[4], steps[5]);
-                        }
-                        if (quad == 0 && goesOnB != 0) {
-                            Tile.store4(scratch, numbersB + RATIO, steps[2], steps[3], steps[6], steps[7]);
-                        }
+                    float stepA = alphaA * ry[0] / now[0];
+                    float stepB = alphaB * ry[1] / now[2];
+                    float nextA = TileSteps.foresee(steps, 0, rrA, now[0], stepA, countA);
+                    float nextB = TileSteps.foresee(steps, 2, rrB, now[2], stepB, countB);
+                    // a row that is done takes one more step, along its next direction and as long as the last
+                    stepA = nextA < rrA && nextA <= targetA ? stepA * goesOnA : 0f;
+                    stepB = nextB < rrB && nextB <= targetB ? stepB * goesOnB : 0f;
+                    float reachedA = rrA > targetA && nextA <= targetA ? nextA : rrA;
+                    float reachedB = rrB > targetB && nextB <= targetB ? nextB : rrB;
+                    if (Tile.any(stepA + stepB > 0f ? 1 : 0) != 0) {
+                        TileRows.step(acc, r, y, qf, stepA, stepB, ofYA, ofYB, ofQA, ofQB, dims);
                     }
                     TileRows.storeSolution(x, scratch, xAt, inPlace, baseA, baseB, acc, dims, goesOnA, goesOnB);
                     if (quad == 0 && goesOnA != 0) {
+                        Tile.store4(scratch, numbersA + RATIO, steps[0], steps[1], steps[4], steps[5]);
                         Tile.store4(scratch, numbersA + RR, reachedA, countA, lengthA, Math.max(rrA, now[5]));
                     }
                     if (quad == 0 && goesOnB != 0) {
+                        Tile.store4(scratch, numbersB + RATIO, steps[2], steps[3], steps[6], steps[7]);
                         Tile.store4(scratch, numbersB + RR, reachedB, countB, lengthB, Math.max(rrB, now[7]));
                     }
                     goesOnA *= reachedA <= targetA || countA >= most ? 0 : 1;
