@@ -3,7 +3,6 @@ package io.github.flashlla.tornado.kernels.forward;
 import static io.github.flashlla.tornado.kernels.forward.TileSolve.FINITE;
 import static io.github.flashlla.tornado.kernels.forward.TileSolve.RESTART;
 import static io.github.flashlla.tornado.kernels.forward.TileSolve.SHORTER;
-import static io.github.flashlla.tornado.kernels.forward.TileSolve.STAY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.UNSHIFT;
@@ -33,6 +32,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * with its list of rows left over. The backward pass solves for u with it.
  */
 public final class SplitSolve {
+    /** Rows of a block that must go on for it to go on. */
+    private static final int STAY = 48;
+
     private SplitSolve() {}
 
     /**

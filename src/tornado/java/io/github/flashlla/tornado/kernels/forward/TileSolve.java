@@ -48,7 +48,7 @@ public final class TileSolve {
     /** From a row's iteration of this number on its directions are not kept orthogonal to q. */
     static final int RESTART = 8;
     /** Rows of a block that must go on for it to go on. */
-    static final int STAY = 48;
+    private static final int STAY = 40;
     /** Rows of all heads up to which {@link #sharing} is for head dims above 64, too. */
     private static final long FEW_ROWS = 1 << 17;
     static final float FINITE = 1e30f;

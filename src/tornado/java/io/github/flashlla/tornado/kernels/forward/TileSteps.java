@@ -11,7 +11,7 @@ final class TileSteps {
     /** What r.r is divided by in an iteration must be 1 over this at least, twice in a row, for the next one's to be foreseen. */
     private static final float FAST = 0.1f;
     /** An iteration that is not measured may leave so many times as much of r.r as the one before. */
-    private static final float MARGIN = 1.5f;
+    private static final float MARGIN = 1.2f;
 
     private TileSteps() {}
 
@@ -28,7 +28,7 @@ final class TileSteps {
         float least = Math.min(steps[at + 1], step);
         float most = Math.max(steps[at + 4], step);
         float spread = most / least - 1f;
-        float next = rr * (MARGIN * slower + spread * spread);
+        float next = rr * (MARGIN * slower + 2f * spread * spread);
         steps[at] = ratio;
         steps[at + 1] = count > 1 ? least : step; // the step along q was another kind
         steps[at + 4] = count > 1 ? most : step;
