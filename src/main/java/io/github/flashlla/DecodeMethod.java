@@ -1,5 +1,7 @@
 package io.github.flashlla;
 
+import java.util.Locale;
+
 /**
  * How a decoding step gets from the cache to the output; all give the same answer.
  *
@@ -24,5 +26,10 @@ public enum DecodeMethod {
      * Conjugate gradients that read k once an iteration, no D x D matrix. The first step, along q, needs no read of its own
      * and does not count as an iteration. Between reads, three numbers per key and head are kept.
      */
-    MATRIX_FREE
+    MATRIX_FREE;
+
+    /** Its name in lower case, as {@link QuerySolves#computedBy()} has it. */
+    public String label() {
+        return name().toLowerCase(Locale.ROOT);
+    }
 }

@@ -1,9 +1,13 @@
 package io.github.flashlla;
 
 import java.util.Arrays;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** What a pass says of each query's linear solve, (B,H,Sq) row-major: how it went, and how far it can be trusted. */
 public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
+    private static final String AND = " and ";
+
     private final AttentionShape shape;
     private final int[] iterations;
     private final float[] residual;
@@ -12,6 +16,7 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
     private int recomputedRows;
     private Timing timing = Timing.NONE;
     private long pairIterations;
+    private String computedBy = "";
 
     QuerySolves(AttentionShape shape) {
         this.shape = shape;
@@ -121,11 +126,31 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
         this.pairIterations = newPairIterations;
     }
 
+    /**
+     * What computed this: the kernel variant, as {@code devices --kernels} names it, or a decoding step's method; several where parts were computed
+     * differently, joined by " and ". Empty where the device has one way, and until a run.
+     */
+    public String computedBy() {
+        return computedBy;
+    }
+
+    /** For devices. */
+    public void setComputedBy(String newComputedBy) {
+        this.computedBy = newComputedBy;
+    }
+
+    /** For devices: a part was computed by {@code name}, too. */
+    public void addComputedBy(String name) {
+        computedBy = Stream.concat(Arrays.stream(computedBy.split(AND)), Arrays.stream(name.split(AND))).filter(one -> !one.isEmpty()).distinct()
+                .collect(Collectors.joining(AND));
+    }
+
     /** Forgets what earlier runs counted, before parts are {@link #take taken}. */
     void clear() {
         checkedRows = 0;
         recomputedRows = 0;
         pairIterations = 0;
+        computedBy = "";
         timing = new Timing(0, 0, 0, 0, 0);
     }
 
@@ -138,6 +163,7 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
         recomputedRows += part.recomputedRows;
         pairIterations += part.pairIterations;
         timing = timing.plus(part.timing);
+        addComputedBy(part.computedBy);
     }
 
     /** @param from, to arrays (B,H,Sq) of {@code part} and of this */

@@ -17,6 +17,16 @@ enum OutputType {
         }
     }
 
+    /** The most by which rounding to nearest moves a number that {@code type} holds with all its digits, as a share of it. */
+    static double rounding(DataType type) {
+        return switch (type) {
+            case FLOAT64 -> 0x1p-53;
+            case FLOAT32 -> 0x1p-24;
+            case FLOAT16 -> 0x1p-11;
+            case BFLOAT16 -> 0x1p-8;
+        };
+    }
+
     /**
      * A finite tensor in this type, rounded to nearest even.
      *

@@ -29,11 +29,13 @@ import io.github.flashlla.verify.PackedSample;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.ArgSpec;
@@ -51,7 +53,8 @@ import picocli.CommandLine;
             "A file is .npy, or a .safetensors or .npz file with a tensor's name after a colon, as in model.safetensors:layer.0.q; a pipe "
                     + "may hold any of these, as in /dev/stdin:layer.0.q. It holds float16, bfloat16, float32 or float64, little-endian, C order, of shape (length, dim), "
                     + "(heads, length, dim) or (batch, heads, length, dim). Outputs have the rank of the file that they belong "
-                            + "to. Prints shape, device, time, iterations of the queries' solves, and their worst residual.",
+                            + "to. Prints shape, device, kernel or decoding method where the device has several, time, iterations of the queries' solves, and their "
+                            + "worst residual.",
             "If there are fewer queries than keys, the queries are the last tokens, as at the end of a cache. One "
                     + "query per head without --grad is computed as a decoding step; its solve may be direct, which "
                     + "counts as 0 iterations."},
@@ -67,7 +70,7 @@ import picocli.CommandLine;
             "    --out o.safetensors --out-type input"})
 public final class RunCommand implements Callable<Integer> {
     static final int VERIFIED_QUERIES = 256;
-    private static final List<String> GRADIENTS = List.of("dq.npy", "dk.npy", "dv.npy", "dlambda.npy");
+    private static final List<String> GRADIENTS = List.of("dq.npy", "dk.npy", "dv.npy", "dridge.npy");
 
     @Option(names = "--q", required = true, paramLabel = "Q.npy", description = "Queries (B,H,Sq,D)")
     private TensorFile q;
@@ -123,14 +126,14 @@ public final class RunCommand implements Callable<Integer> {
     private TensorFile grad;
 
     @Option(names = "--out-grads", paramLabel = "DIR",
-            description = "Folder for dq.npy, dk.npy, dv.npy and dlambda.npy; made if it is not there")
+            description = "Folder for dq.npy, dk.npy, dv.npy and dridge.npy (of each query's ridge); made if it is not there")
     private Path outGrads;
 
     @Option(names = "--stats", paramLabel = "S.json", description = "Write shape, times (ms), iterations and residuals as JSON")
     private Path stats;
 
-    @Option(names = "--verify", description = "Check up to 256 queries, and the gradients, against float64; write "
-            + "nothing if they are wrong")
+    @Option(names = "--verify", description = "Check up to 256 queries, and the gradients, against float64, in the type in which they are "
+            + "written; write nothing if they are wrong")
     private boolean verify;
 
     @Option(names = "--allow-unsolved", description = "Write the output even if queries did not reach --tol, instead "
@@ -227,20 +230,21 @@ public final class RunCommand implements Callable<Integer> {
             LlaResult result = answer.result();
             LlaGradients gradients = answer.gradients();
             Sequences sequences = lengths == null ? null : sequences(inputs.shape());
-            Accuracy.Sample sample = !verify ? null : sequences == null ? Accuracy.sampledError(inputs, options, result, VERIFIED_QUERIES)
-                    : PackedSample.error(inputs, sequences, options, result.output(), VERIFIED_QUERIES);
+            Tensor output = outType.convert("output", result.output(), files.q());
+            GradientSample.Found written = gradients == null ? null : written(gradients, files, info);
+            Accuracy.Sample sample = !verify ? null : sequences == null ? Accuracy.sampledError(inputs, options, output, VERIFIED_QUERIES)
+                    : PackedSample.error(inputs, sequences, options, output, VERIFIED_QUERIES);
             GradientSample gradientSample = !verify || gradients == null ? null
-                    : sequences == null ? GradientSample.of(inputs, options, files.gradient(), gradients, VERIFIED_QUERIES)
-                            : PackedSample.gradients(inputs, sequences, options, files.gradient(), gradients, VERIFIED_QUERIES);
-            out.writeTo(oFile, outType.convert("output", layout.forFile(result.output()), files.q()).reshape(files.outputDims()));
-            if (gradients != null) {
-                write(gradientFiles.get("dq.npy"), gradients.dq(), files.q(), info);
-                write(gradientFiles.get("dk.npy"), gradients.dk(), files.k(), info);
-                write(gradientFiles.get("dv.npy"), gradients.dv(), files.v(), info);
-                requireFinite(info, "dlambda", gradients.dridge());
-                Npy.writeTo(gradientFiles.get("dlambda.npy"), outType.convert("dlambda", layout.forFile(gradients.dridge()), files.q()).reshape(files.ridgeDims()));
+                    : sequences == null ? GradientSample.of(inputs, options, files.gradient(), written, VERIFIED_QUERIES)
+                            : PackedSample.gradients(inputs, sequences, options, files.gradient(), written, VERIFIED_QUERIES);
+            out.writeTo(oFile, layout.forFile(output).reshape(files.outputDims()));
+            if (written != null) {
+                Npy.writeTo(gradientFiles.get("dq.npy"), layout.forFile(written.dq()).reshape(files.q().dims()));
+                Npy.writeTo(gradientFiles.get("dk.npy"), layout.forFile(written.dk()).reshape(files.k().dims()));
+                Npy.writeTo(gradientFiles.get("dv.npy"), layout.forFile(written.dv()).reshape(files.v().dims()));
+                Npy.writeTo(gradientFiles.get("dridge.npy"), layout.forFile(written.dridge()).reshape(files.ridgeDims()));
             }
-            RunReport report = new RunReport(info, options, result, gradients, sample, gradientSample);
+            RunReport report = new RunReport(info, options, result, gradients, output.type(), sample, written == null ? null : coarsest(written), gradientSample);
             if (statsFile != null) {
                 Files.writeString(statsFile.temporary(), ResultJson.text(report.stats()));
             }
@@ -308,11 +312,20 @@ public final class RunCommand implements Callable<Integer> {
                 ? lengths.offsets("--seqlens", shape.keyLength()) : keyLengths.offsets("--key-seqlens", shape.keyLength()));
     }
 
-    /** Writes a gradient in the shape of its input's file. */
-    private void write(OutputFile file, Tensor gradient, Tensor like, DeviceInfo info) {
-        String name = file.file().getFileName().toString();
+    /** Gradients in the types of their files. */
+    private GradientSample.Found written(LlaGradients gradients, InputFiles files, DeviceInfo info) {
+        return new GradientSample.Found(written("dq", gradients.dq(), files.q(), info), written("dk", gradients.dk(), files.k(), info),
+                written("dv", gradients.dv(), files.v(), info), written("dridge", gradients.dridge(), files.q(), info));
+    }
+
+    private Tensor written(String name, Tensor gradient, Tensor like, DeviceInfo info) {
         requireFinite(info, name, gradient);
-        Npy.writeTo(file, outType.convert(name, layout.forFile(gradient), like).reshape(like.dims()));
+        return outType.convert(name, gradient, like);
+    }
+
+    private static DataType coarsest(GradientSample.Found written) {
+        return Stream.of(written.dq(), written.dk(), written.dv(), written.dridge()).map(Tensor::type)
+                .max(Comparator.comparingDouble(OutputType::rounding)).orElseThrow();
     }
 
     /** Inputs are finite, so a result that is not means numbers beyond the device's range, or a device that failed. */

@@ -18,11 +18,13 @@ import java.util.Map;
  * What {@code run} says of its answer, and whether the answer may be kept.
  *
  * @param gradients null if none were asked for
+ * @param type in which the output is written, and was checked
  * @param sample error of the output; null without --verify
+ * @param gradientType of the gradients' types the coarsest; null without gradients
  * @param gradientSample error of the gradients; null without --verify or gradients
  */
-record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGradients gradients, Accuracy.Sample sample,
-        GradientSample gradientSample) {
+record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGradients gradients, DataType type, Accuracy.Sample sample,
+        DataType gradientType, GradientSample gradientSample) {
     private static final double VERIFY_FLOOR = 1e-4;
     private static final double VERIFY_FLOOR_FLOAT16 = 5e-3;
     private static final double GRADIENT_FLOOR = 1e-3;
@@ -36,9 +38,19 @@ record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGra
         String verifiedGradients = gradientSample == null ? "" : String.format(Locale.ROOT, ", of gradients %.2e", gradientSample.error());
         String recomputed = result.recomputedRows() == 0 ? ""
                 : String.format(Locale.ROOT, ", %d %s in float64", result.recomputedRows(), result.recomputedRows() == 1 ? "query" : "queries");
-        return String.format(Locale.ROOT, "%s on %s: %.1f ms, iterations %d/%.1f/%d (min/mean/max), worst residual %.2e%s%s%s",
-                result.shape(), device.name(), result.timing().wallNanos() / 1e6, result.minIterations(), result.meanIterations(),
+        return String.format(Locale.ROOT, "%s on %s%s: %.1f ms, iterations %d/%.1f/%d (min/mean/max), worst residual %.2e%s%s%s",
+                result.shape(), device.name(), computedBy(), result.timing().wallNanos() / 1e6, result.minIterations(), result.meanIterations(),
                 result.maxIterations(), result.worstResidual(), recomputed, verified, verifiedGradients);
+    }
+
+    /** Nothing where the device has one way. */
+    private String computedBy() {
+        String backward = gradients == null ? "" : gradients.computedBy();
+        return (result.computedBy().isEmpty() ? "" : " by " + result.computedBy()) + (backward.isEmpty() ? "" : ", gradients by " + backward);
+    }
+
+    private static String orNull(String computedBy) {
+        return computedBy.isEmpty() ? null : computedBy;
     }
 
     /** The same and more, for JSON. */
@@ -46,6 +58,7 @@ record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGra
         Map<String, Object> all = new LinkedHashMap<>();
         all.put("shape", result.shape());
         all.put("device", device);
+        all.put("computed_by", orNull(result.computedBy()));
         all.put("scale", options.scaleFor(result.shape().headDim()));
         all.put("tolerance", options.tolerance());
         all.put("wall_ms", result.timing().wallNanos() / 1e6);
@@ -57,6 +70,7 @@ record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGra
         all.put("queries_in_float64", result.recomputedRows());
         all.put("estimated_error", result.estimatedError());
         if (gradients != null) {
+            all.put("gradients_computed_by", orNull(gradients.computedBy()));
             all.put("unsolved_gradient_queries", unsolvedGradients());
             all.put("gradient_queries_in_float64", gradients.recomputedRows());
         }
@@ -73,18 +87,12 @@ record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGra
 
     /** Prints what is wrong with the answer; returns whether it may be written all the same. */
     boolean accepts(boolean allowUnsolved, PrintWriter err) {
-        if (sample != null && !(sample.error() <= bar(VERIFY_FLOOR, VERIFY_FLOOR_FLOAT16))) {
-            err.printf(Locale.ROOT, "flashlla: the output misses float64 by %.2e, more than %.1e; nothing was written.%n", sample.error(),
-                    bar(VERIFY_FLOOR, VERIFY_FLOOR_FLOAT16));
-            return false;
-        }
-        if (gradientSample != null && !(gradientSample.error() <= bar(GRADIENT_FLOOR, GRADIENT_FLOOR_FLOAT16))) {
-            err.printf(Locale.ROOT, "flashlla: the gradients miss float64 by %.2e, more than %.1e; nothing was written.%n",
-                    gradientSample.error(), bar(GRADIENT_FLOOR, GRADIENT_FLOOR_FLOAT16));
+        if (sample != null && misses("output misses", sample.error(), bar(VERIFY_FLOOR, VERIFY_FLOOR_FLOAT16), type, err)
+                || gradientSample != null && misses("gradients miss", gradientSample.error(), bar(GRADIENT_FLOOR, GRADIENT_FLOOR_FLOAT16), gradientType, err)) {
             return false;
         }
         if (gradientSample != null && !gradientSample.whole()) {
-            err.println("flashlla: of the gradients, dq and dlambda of " + RunCommand.VERIFIED_QUERIES + " queries were held against float64; "
+            err.println("flashlla: of the gradients, dq and dridge of " + RunCommand.VERIFIED_QUERIES + " queries were held against float64; "
                     + "dk and dv need every query, and this problem is too large for that.");
         }
         long unsolved = result.count(SolveState.UNSOLVED, options.tolerance());
@@ -104,6 +112,18 @@ record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGra
             err.printf(Locale.ROOT, "flashlla: warning: rounding may put the output off by %.1e; a larger --ridge makes it more exact.%n",
                     estimate);
         }
+        return true;
+    }
+
+    /** Says so if the error is above the bar and what rounding to the type of the file may add. */
+    private static boolean misses(String what, double error, double bar, DataType type, PrintWriter err) {
+        double most = bar + OutputType.rounding(type);
+        if (error <= most) {
+            return false;
+        }
+        err.printf(Locale.ROOT, "flashlla: the %s float64 by %.2e, more than %.1e%s; nothing was written.%n", what, error, most,
+                type == DataType.FLOAT32 || type == DataType.FLOAT64 ? ""
+                        : ", in the file's " + type.name().toLowerCase(Locale.ROOT) + " (--out-type names another)");
         return true;
     }
 

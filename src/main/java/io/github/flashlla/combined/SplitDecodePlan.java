@@ -90,6 +90,7 @@ final class SplitDecodePlan extends AbstractDecodePlan<SplitCache> implements Fl
         crew.requireUninterrupted();
         store(result, kept);
         result.setPairIterations(0);
+        result.setComputedBy(lastMethod().label());
         result.setTiming(Timing.ofWall(System.nanoTime() - start));
     }
 

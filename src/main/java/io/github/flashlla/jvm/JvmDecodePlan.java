@@ -96,6 +96,7 @@ final class JvmDecodePlan extends AbstractDecodePlan<AbstractKvCache> implements
             }
         }
         lastMethod = methodFor(longest);
+        result.setComputedBy(lastMethod.label());
         if (!cut.isEmpty()) {
             onAllThreads(cut, q, ridge, result, kept);
         }

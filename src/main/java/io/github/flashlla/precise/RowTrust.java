@@ -37,7 +37,7 @@ final class RowTrust {
     private static final int FEW_KEYS = 4;
     /** A ridge this many times ||k||^2 leaves float32 the slopes of few keys, to eps / this. */
     private static final double ORDINARY_RIDGE = 0x1p-9;
-    /** Largest relative error of dq, and of dlambda, that is left to float32, or the tolerance above it. */
+    /** Largest relative error of dq, and of dridge, that is left to float32, or the tolerance above it. */
     private static final double GRADIENT_BAR = 1e-4;
     /** Largest error of the slopes x.(k - kbar), which dk and dv are linear in, that is left to float32. It is a bound, ten times too much as a rule. */
     private static final double SLOPE_BAR = 1e-3;
@@ -265,7 +265,7 @@ final class RowTrust {
     }
 
     /**
-     * Whether the part of u outside the span of keys, which is 0 but for rounding, matters to dlambda = -u.x.
+     * Whether the part of u outside the span of keys, which is 0 but for rounding, matters to dridge = -u.x.
      *
      * <p>With C = A - ridge I, whose image is that span, C x = b - ridge x. Its part x' of x is about x.C x / ||C x|| long, and keys'
      * variance along it about ||C x||^2 / x.C x. Rounding leaves eps ||u|| outside, which meets ||x||, and u.x is about ||u|| ||x'||.

@@ -109,6 +109,7 @@ record Units(int key, int value) {
         System.arraycopy(from.recurrenceResidual(), 0, to.recurrenceResidual(), 0, to.residual().length);
         to.setPairIterations(from.pairIterations());
         to.setTiming(from.timing());
+        to.setComputedBy(from.computedBy());
     }
 
     static Tensor times(Tensor tensor, int exponent) {

@@ -14,7 +14,7 @@ import org.ejml.interfaces.linsol.LinearSolverDense;
  *
  * <p>In float64 with one step of refinement where that is enough, and in twice its digits ({@link ExtendedQuery}) where the
  * size of x, or of the step, shows that it is not: few keys, repeated keys, a small ridge. Against 90 digits, with keys of
- * norm up to 500, output, dq, dk and dv are right to 1e-11 for ridges from 1e-8; dlambda, whose terms cancel, is right to
+ * norm up to 500, output, dq, dk and dv are right to 1e-11 for ridges from 1e-8; dridge, whose terms cancel, is right to
  * 1e-9 for ridges from 1e-6 and to 1e-5 for ridges from 1e-8 ({@code ExactDigitsTest}).
  */
 public final class ExactQuery {

@@ -35,6 +35,7 @@ final class ReferenceDecodePlan extends AbstractDecodePlan<ReferenceKvCache> {
             }
         }
         result.setPairIterations(0);
+        result.setComputedBy(lastMethod().label());
         result.setTiming(Timing.ofWall(System.nanoTime() - start));
     }
 

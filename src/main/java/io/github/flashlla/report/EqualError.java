@@ -1,12 +1,15 @@
 package io.github.flashlla.report;
 
-import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.record.Workload;
+import io.github.flashlla.report.compare.Comparison.Clock;
 import io.github.flashlla.report.compare.Comparison.Group;
 import io.github.flashlla.report.compare.Comparison.Line;
+import io.github.flashlla.report.compare.Comparison.Series;
 import io.github.flashlla.report.compare.Comparison;
+import io.github.flashlla.report.compare.TimeRatio;
+import io.github.flashlla.report.compare.TimeRatio.Verdict;
 import io.github.flashlla.text.MarkdownTable;
 import io.github.flashlla.text.Numbers;
 import java.util.ArrayList;
@@ -90,34 +93,57 @@ final class EqualError {
         return tables;
     }
 
-    /** The answer in a sentence for each target: the fastest device on the longest forward pass, and how the others compare. */
+    /**
+     * The answer in a sentence for each target: the fastest device on the longest forward pass, and how the others compare. Devices that differ
+     * from the fastest by no more than chance share the first place.
+     */
     List<String> headlines() {
         Optional<Table> longest = tables().stream().filter(table -> table.devices().size() > 1)
                 .max(Comparator.comparing((Table table) -> table.workload().mode().equals("fwd")).thenComparing(table -> table.workload().keyLength()));
         List<String> sentences = new ArrayList<>();
         for (int n = 0; n < targets.size() && longest.isPresent(); n++) {
             int target = n;
-            List<Line> met = longest.get().devices().values().stream().map(cells -> cells.get(target)).filter(Cell::met).map(Cell::line)
-                    .sorted(Comparator.comparingDouble(comparison::medianNs)).toList();
-            String beginning = longest.get().workload().label() + " to an error of " + Numbers.error(targets.get(n)) + ": ";
-            if (met.isEmpty()) {
-                sentences.add(beginning + "no device gets there.");
-                continue;
-            }
-            Line best = met.getFirst();
-            String text = beginning + words(best) + " is the fastest, " + Numbers.time(comparison.medianNs(best)) + " at " + error(best);
-            Optional<Line> peer = met.stream().filter(line -> isPeer(line) != isPeer(best)).findFirst();
-            Line other = peer.orElse(met.size() > 1 ? met.get(1) : null);
-            if (other != null) {
-                text += "; " + words(other) + " takes " + Numbers.time(comparison.medianNs(other)) + " at " + error(other) + ", "
-                        + Numbers.digits(comparison.medianNs(other) / comparison.medianNs(best)) + " times as long";
-            }
-            List<String> never = longest.get().devices().values().stream().map(cells -> cells.get(target))
-                    .filter(cell -> !cell.met() && isPeer(cell.line()) != isPeer(best)).map(cell -> name(cell.line()) + " does not get there (its best is "
-                            + error(cell.line()) + (cell.line().measurement().times() == null ? "" : " in " + Numbers.time(comparison.medianNs(cell.line()))) + ")").toList();
-            sentences.add(text + (never.isEmpty() ? "" : "; " + String.join(", ", never)) + ".");
+            List<Cell> cells = longest.get().devices().values().stream().map(all -> all.get(target)).toList();
+            sentences.add(longest.get().workload().label() + " to an error of " + Numbers.error(targets.get(n)) + ": " + headline(cells) + ".");
         }
         return sentences;
+    }
+
+    private String headline(List<Cell> cells) {
+        List<Line> met = cells.stream().filter(Cell::met).map(Cell::line).sorted(Comparator.comparingDouble(comparison::medianNs)).toList();
+        if (met.isEmpty()) {
+            return "no device gets there";
+        }
+        Line best = met.getFirst();
+        List<Line> even = met.stream().filter(line -> line != best && comparison.ratio(line, best).verdict() != Verdict.SLOWER).toList();
+        List<Line> rest = met.stream().filter(line -> line != best && !even.contains(line)).toList();
+        StringBuilder text = new StringBuilder(words(best));
+        if (even.isEmpty()) {
+            text.append(met.size() > 1 ? " is the fastest, " : " takes ").append(time(best));
+        } else {
+            text.append(" takes ").append(time(best));
+            for (Line line : even) {
+                TimeRatio ratio = comparison.ratio(line, best);
+                text.append("; ").append(words(line)).append(" takes ").append(time(line)).append(ratio.verdict() == Verdict.TOO_FEW_SAMPLES
+                        ? ": too few samples to tell which is faster" : ", no difference beyond chance (" + ratio.numbers() + ")");
+            }
+        }
+        rest.stream().filter(line -> isPeer(line) != isPeer(best)).findFirst()
+                .or(() -> rest.stream().filter(line -> even.isEmpty() && !line.series().device().equals(best.series().device())).findFirst())
+                .or(() -> rest.stream().filter(line -> even.isEmpty()).findFirst())
+                .ifPresent(line -> text.append("; ").append(words(line)).append(" takes ").append(time(line)).append(", ")
+                        .append(comparison.ratio(line, best).numbers()).append(" times as long"));
+        cells.stream().filter(cell -> !cell.met() && isPeer(cell.line()) != isPeer(best)).forEach(cell -> text.append("; ").append(name(cell.line()))
+                .append(" does not get there (its best is ").append(error(cell.line()))
+                .append(cell.line().measurement().times() == null ? "" : " in " + Numbers.time(comparison.medianNs(cell.line()))).append(')'));
+        return text.toString();
+    }
+
+    /** {@code 27 ms at error 1.8e-3}, with a word where that is of another clock than the comparison's, or where times still moved. */
+    private String time(Line line) {
+        Measurement m = line.measurement();
+        return Numbers.time(comparison.medianNs(line)) + (comparison.clock() == Clock.KERNEL && !comparison.clock().isKernelTimeOf(m) ? " wall" : "")
+                + (m.times().settled() ? "" : " (unsettled)") + " at " + error(line);
     }
 
     /** A cell in words: time, and below it how it was solved and how far off it is. */
@@ -138,12 +164,12 @@ final class EqualError {
         return cells.getFirst().met() ? comparison.medianNs(cells.getFirst().line()) : Double.MAX_VALUE;
     }
 
-    /** The device, whose records are asked together for its cheapest setting; with its record's name where records have other hardware of that name. */
+    /** The device, whose records are asked together for its cheapest setting; with its record's name where these were not made in the same circumstances. */
     private String name(Line line) {
         String device = line.series().device();
-        long machines = comparison.lines().stream().map(Line::series).filter(series -> series.device().equals(device))
-                .map(series -> series.from().record().device(device).map(DeviceFacts::hardware)).distinct().count();
-        return machines > 1 ? line.series().label() : device;
+        boolean alike = comparison.lines().stream().map(Line::series).filter(series -> series.device().equals(device))
+                .map(Series::circumstances).distinct().count() == 1;
+        return alike ? device : line.series().label();
     }
 
     private String words(Line line) {

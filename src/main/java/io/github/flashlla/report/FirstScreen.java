@@ -7,12 +7,14 @@ import io.github.flashlla.report.compare.Comparison.Line;
 import io.github.flashlla.report.compare.Comparison;
 import io.github.flashlla.report.compare.GeometricMean;
 import io.github.flashlla.report.compare.TimeRatio;
+import io.github.flashlla.report.compare.TimeRatio.Verdict;
 import io.github.flashlla.text.Numbers;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 
 /** What the page's template shows before anything else: which device, by how much, and whether it is right. */
 final class FirstScreen {
@@ -140,16 +142,19 @@ final class FirstScreen {
         }
         Map<Workload, Line> best = pivot.best(comparison);
         blocks.add(Map.of("title", title, "rows", rows.stream().map(row -> Map.of("name", row.name(), "color", "s" + names.indexOf(row.name()) % ChartStyle.COLORS,
-                "mean", mean(row), "interval", interval(row.mean()), "cells", pivot.workloads().stream().map(workload ->
+                "mean", mean(row), "interval", interval(row), "cells", pivot.workloads().stream().map(workload ->
                         cell(workload, row.cells().get(workload), best.get(workload))).toList())).toList()));
     }
 
     private static String mean(Pivot.Row row) {
-        return row.mean() != null ? row.mean().factor() : row.baseline() ? "baseline" : ""; // some are the baseline of a workload that it lacks
+        boolean several = row.cells().values().stream().map(Line::againstLabel).filter(Objects::nonNull).distinct().count() > 1;
+        return row.mean() != null ? row.mean().factor() : several ? "of several baselines" : row.baseline() ? "baseline" : ""; // some lack the baseline's workload
     }
 
-    private static String interval(GeometricMean mean) {
-        return mean == null ? "" : mean.interval() + (mean.count() > 1 ? " on " + mean.count() + " workloads" : "");
+    private static String interval(Pivot.Row row) {
+        GeometricMean mean = row.mean();
+        return mean == null ? "" : (mean.interval() + (row.against().isEmpty() ? "" : " as " + row.against())
+                + (mean.count() > 1 ? " on " + mean.count() + " workloads" : "")).strip();
     }
 
     private Map<String, Object> cell(Workload workload, Line line, Line best) {
@@ -162,14 +167,26 @@ final class FirstScreen {
             return Map.of("label", label, "time", m.status().word(), "note", m.accuracy() == null ? "" : "error " + Numbers.error(m.accuracy().error()),
                     "kind", "bad");
         }
-        String note = (line.ratio() == null ? "" : factor(line.ratio()) + ", ") + "ok, error " + Numbers.error(m.accuracy().error()).replace('-', UNBREAKABLE);
+        String note = (line.ratio() == null ? "" : factor(line) + ", ") + "ok, error " + Numbers.error(m.accuracy().error()).replace('-', UNBREAKABLE)
+                + (m.times().settled() ? "" : ", unsettled");
         boolean other = comparison.clock() == Comparison.Clock.KERNEL && !comparison.clock().isKernelTimeOf(m);
         return Map.of("label", label, "time", Numbers.time(comparison.medianNs(line)) + (other ? " wall" : ""), "note", note,
-                "kind", line == best ? "best" : "");
+                "kind", isLla(line) && (line == best || comparison.ratio(line, best).verdict() == Verdict.SAME) ? "best" : "");
     }
 
-    /** {@code x25} for 25 times as fast as the baseline, {@code x0.2} for a fifth. */
-    private static String factor(TimeRatio ratio) {
+    private static boolean isLla(Line line) {
+        return line.measurement().method().operator().equals("lla");
+    }
+
+    /** {@code x25} for 25 times as fast as the baseline, {@code x0.2} for a fifth; with a word where that is not certain. */
+    private static String factor(Line line) {
+        TimeRatio ratio = line.ratio();
+        String of = line.againstLabel() == null ? "" : " of " + line.againstLabel();
+        return ratio.verdict() == Verdict.SAME ? "no difference" + (of.isEmpty() ? "" : " to " + line.againstLabel())
+                : number(ratio) + of + (ratio.verdict() == Verdict.TOO_FEW_SAMPLES ? " by too few samples" : "");
+    }
+
+    private static String number(TimeRatio ratio) {
         return "x" + (1 / ratio.estimate() >= 1 ? Numbers.digits(1 / ratio.estimate()) : String.format(Locale.ROOT, "%.2g", 1 / ratio.estimate()));
     }
 

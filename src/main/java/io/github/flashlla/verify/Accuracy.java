@@ -47,8 +47,12 @@ public final class Accuracy {
         return sampledError(inputs, options, result.output(), queries);
     }
 
-    /** @param output o (B,H,Sq,Dv), or a view of such rows */
-    static Sample sampledError(LlaInputs inputs, LlaOptions options, Tensor output, int queries) {
+    /**
+     * The same of an output that need not be a result's, such as one that was rounded to be written.
+     *
+     * @param output o (B,H,Sq,Dv), or a view of such rows
+     */
+    public static Sample sampledError(LlaInputs inputs, LlaOptions options, Tensor output, int queries) {
         AttentionShape shape = inputs.shape();
         int dv = shape.valueDim();
         long[] rows = sampledRows(shape.rows(), queries);

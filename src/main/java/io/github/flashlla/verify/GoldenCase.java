@@ -17,7 +17,8 @@ import java.util.Optional;
 import java.util.stream.Stream;
 
 /**
- * One folder of test vectors: q, k, v, lambda, g and the float64 answers o, kbar, x, lse, dq, dk, dv, dlambda as .npy files,
+ * One folder of test vectors: q, k, v, ridge, g and the float64 answers o, kbar, x, lse, dq, dk, dv, dridge as .npy files (in older folders the
+ * ridge is called lambda, and dridge dlambda),
  * and {@code case.json} with scale and causal.
  *
  * @param folder where it lies; its name is the case's
@@ -114,12 +115,14 @@ public record GoldenCase(Path folder, double scale, boolean causal) {
 
     /** Inputs in float64, a ridge for each query. */
     public LlaInputs inputs() {
-        return new LlaInputs(tensor("q"), tensor("k"), tensor("v"), tensor("lambda"));
+        return new LlaInputs(tensor("q"), tensor("k"), tensor("v"), tensor("ridge"));
     }
 
-    /** A file of the case by its name without {@code .npy}. */
+    /** A file of the case by its name without {@code .npy}; {@code ridge} and {@code dridge} under their older names, too. */
     public Tensor tensor(String name) {
-        return Npy.read(folder.resolve(name + ".npy"));
+        Path file = folder.resolve(name + ".npy");
+        Path older = folder.resolve(name.replace("ridge", "lambda") + ".npy");
+        return Npy.read(Files.exists(file) || !Files.exists(older) ? file : older);
     }
 
     @Override

@@ -24,10 +24,11 @@ public record GradientSample(double error, boolean whole) {
 
     /** @param queries how many to hold where not all of them can be */
     public static GradientSample of(LlaInputs inputs, LlaOptions options, Tensor gradOutput, LlaGradients found, int queries) {
-        return of(inputs, options, gradOutput, new Found(found.dq(), found.dk(), found.dv(), found.dridge()), queries);
+        return of(inputs, options, gradOutput, Found.of(found), queries);
     }
 
-    static GradientSample of(LlaInputs inputs, LlaOptions options, Tensor gradOutput, Found found, int queries) {
+    /** The same of gradients that were, for example, rounded to be written. */
+    public static GradientSample of(LlaInputs inputs, LlaOptions options, Tensor gradOutput, Found found, int queries) {
         AttentionShape shape = inputs.shape();
         int d = shape.headDim();
         int dv = shape.valueDim();
@@ -92,7 +93,11 @@ public record GradientSample(double error, boolean whole) {
     }
 
     /** Gradients of a whole problem, or views of those of a part; shapes as in {@link LlaGradients}. */
-    record Found(Tensor dq, Tensor dk, Tensor dv, Tensor dridge) {}
+    public record Found(Tensor dq, Tensor dk, Tensor dv, Tensor dridge) {
+        public static Found of(LlaGradients gradients) {
+            return new Found(gradients.dq(), gradients.dk(), gradients.dv(), gradients.dridge());
+        }
+    }
 
     /** Sums of squares of a difference and of what it is relative to. */
     private static final class Miss {

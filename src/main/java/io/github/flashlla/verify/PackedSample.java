@@ -38,7 +38,7 @@ public final class PackedSample {
      * @param gradOutput dL/do (1,H,Sq,Dv)
      * @param queries how many of a sequence to hold where not all of them can be
      */
-    public static GradientSample gradients(LlaInputs inputs, Sequences sequences, LlaOptions options, Tensor gradOutput, LlaGradients found,
+    public static GradientSample gradients(LlaInputs inputs, Sequences sequences, LlaOptions options, Tensor gradOutput, Found found,
             int queries) {
         double worst = 0;
         boolean whole = true;

@@ -23,7 +23,7 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
     /** A gradient below this part of its terms is 0, and holds no more than {@link #NOISE} of them. */
     private static final double NOTHING = 1e-11;
     private static final double NOISE = 1e-5;
-    /** One number dlambda_i = -u.x can be 0 by chance: what is below this part of ||u|| ||x|| is held to it, ||dq|| for ||u||. */
+    /** One number dridge_i = -u.x can be 0 by chance: what is below this part of ||u|| ||x|| is held to it, ||dq|| for ||u||. */
     private static final double CHANCE = 0.01;
     /** Scores up to this size are held to the bar; larger ones lose digits in float32 in proportion. */
     private static final double PLAIN_SCORE = 50;
@@ -95,11 +95,11 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
         check = worse(check, part(whose + "dk", mine.dk(), other.dk(), k * g, kvHeads, gradientBar, false, terms.dk, 0, head));
         check = worse(check, part(whose + "dv", mine.dv(), other.dv(), g, kvHeads, gradientBar, false, terms.dv, 0, head));
         double floor = gradientBar * CHANCE * Math.abs(k * k * g) * dridgeTerms(want);
-        return worse(check, part(whose + "dlambda", mine.dridge(), other.dridge(), k * k * g, rows, gradientBar, false, terms.dridge, floor,
+        return worse(check, part(whose + "dridge", mine.dridge(), other.dridge(), k * k * g, rows, gradientBar, false, terms.dridge, floor,
                 row));
     }
 
-    /** sqrt(sum (||dq_i|| ||x_i||)^2), what each dlambda_i is a difference of. */
+    /** sqrt(sum (||dq_i|| ||x_i||)^2), what each dridge_i is a difference of. */
     private static double dridgeTerms(ProblemAnswer want) {
         Tensor x = want.forward().x();
         Tensor dq = want.gradients().dq();

@@ -124,7 +124,7 @@ public record RandomVerification(long right, long said, long wrong) {
             Npy.write(folder.resolve("q.npy"), inputs.q());
             Npy.write(folder.resolve("k.npy"), inputs.k());
             Npy.write(folder.resolve("v.npy"), inputs.v());
-            write(folder, "lambda", inputs.ridge());
+            write(folder, "ridge", inputs.ridge());
             write(folder, "g", problem.g());
             Files.writeString(folder.resolve("command.txt"), "# " + problem + "\n# " + failure.check + "\n" + command(device, problem) + "\n"
                     + note + runCommand(device, problem) + "\n");
@@ -144,7 +144,7 @@ public record RandomVerification(long right, long said, long wrong) {
         LlaOptions options = problem.options();
         return "flashlla run --device " + device + " --q q.npy --k k.npy --v v.npy --out o.npy --scale="
                 + options.scaleFor(problem.shape().headDim()) + (problem.inputs().ridge() == null ? " --ridge " + options.ridge()
-                        : " --ridge-file lambda.npy") + (options.causal() ? "" : " --no-causal") + " --tol " + options.tolerance()
+                        : " --ridge-file ridge.npy") + (options.causal() ? "" : " --no-causal") + " --tol " + options.tolerance()
                 + " --max-iter " + options.maxIterations() + " --precond " + options.preconditioner().name().toLowerCase(Locale.ROOT)
                 + (problem.g() == null ? " --verify" : " --grad g.npy --out-grads gradients");
     }

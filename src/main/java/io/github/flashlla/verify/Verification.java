@@ -191,7 +191,7 @@ public final class Verification {
         states(golden, inputs);
         double gradientBar = exact ? golden.referenceGradientBar() : golden.isPeaked() ? 1e-2 : 3e-4;
         backward(golden.name(), inputs, golden.options(), golden.tensor("g"), gradientBar,
-                List.of(golden.tensor("dq"), golden.tensor("dk"), golden.tensor("dv"), golden.tensor("dlambda")));
+                List.of(golden.tensor("dq"), golden.tensor("dk"), golden.tensor("dv"), golden.tensor("dridge")));
     }
 
     /** What the answer is made of, where a case says what it is. */

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flashlla.DataType;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
@@ -57,6 +59,39 @@ class RunCommandTest extends RunCommandCases {
         }
     }
 
+    /** What lies in the file is what was held against float64: bfloat16 keeps 8 bits, and the error says so. */
+    @Test
+    void verifyChecksWhatIsWritten() throws IOException {
+        gradient();
+        assertEquals(0, run("--verify", "--out-type", "bfloat16", "--grad", file("g.npy"), "--out-grads", file("grads"), "--stats", file("s.json")), err::toString);
+        JsonNode stats = new ObjectMapper().readTree(folder.resolve("s.json").toFile());
+        assertTrue(stats.path("error").asDouble() > 5e-4 && stats.path("error").asDouble() < 0x1p-8, stats::toString);
+        assertTrue(stats.path("gradient_error").asDouble() > 5e-4 && stats.path("gradient_error").asDouble() < 0x1p-8, stats::toString);
+        Tensor v = Npy.read(folder.resolve("v.npy"));
+        Tensor small = Tensor.allocate(DataType.FLOAT32, v.dims());
+        for (long i = 0; i < v.size(); i++) {
+            small.set(i, v.get(i) * 1e-7);
+        }
+        Npy.write(folder.resolve("v.npy"), small);
+        Files.delete(folder.resolve("o.npy"));
+        assertEquals(1, run("--verify", "--out-type", "float16"), "float16 has two steps below 1e-7");
+        assertTrue(err.toString().contains("in the file's float16 (--out-type names another); nothing was written."), err::toString);
+        assertFalse(Files.exists(folder.resolve("o.npy")));
+        assertEquals(0, run("--verify"), err::toString);
+    }
+
+    @Test
+    void theSummaryNamesTheDecodingMethod() throws IOException {
+        Tensor queries = Npy.read(folder.resolve("q.npy"));
+        Npy.write(folder.resolve("q.npy"), queries.part(2, 0, 1).copy());
+        assertEquals(0, run("--stats", file("s.json")), err::toString);
+        String method = new ObjectMapper().readTree(folder.resolve("s.json").toFile()).path("computed_by").asText();
+        assertTrue(List.of("moments", "covariance", "matrix_free").contains(method), method);
+        assertTrue(out.toString().contains(" on jvm by " + method + ": "), out::toString);
+        assertEquals(0, run("--device", "reference"), err::toString);
+        assertTrue(out.toString().contains(" on reference by moments: "), out::toString);
+    }
+
     @Test
     void theOutputHasTheRankOfTheQueries() {
         for (String name : new String[] {"q", "k", "v"}) {
@@ -66,7 +101,7 @@ class RunCommandTest extends RunCommandCases {
         gradient();
         assertEquals(0, run("--grad", file("g.npy"), "--out-grads", file("grads")), err::toString);
         assertArrayEquals(new long[] {4, 20, 12}, Npy.read(folder.resolve("o.npy")).dims());
-        assertArrayEquals(new long[] {4, 20}, Npy.read(folder.resolve("grads/dlambda.npy")).dims());
+        assertArrayEquals(new long[] {4, 20}, Npy.read(folder.resolve("grads/dridge.npy")).dims());
         assertArrayEquals(new long[] {2, 30, 12}, Npy.read(folder.resolve("grads/dv.npy")).dims());
     }
 
@@ -205,7 +240,7 @@ class RunCommandTest extends RunCommandCases {
     void aFailureLeavesOldOutputsAlone() throws IOException {
         gradient();
         Files.createDirectory(folder.resolve("grads"));
-        List<String> outputs = List.of("o.npy", "s.json", "grads/dq.npy", "grads/dlambda.npy");
+        List<String> outputs = List.of("o.npy", "s.json", "grads/dq.npy", "grads/dridge.npy");
         for (String output : outputs) {
             Files.writeString(folder.resolve(output), "precious");
         }
@@ -254,7 +289,7 @@ class RunCommandTest extends RunCommandCases {
     void tokensBeforeHeadsGiveTheSame(int rank) {
         gradient();
         assertEquals(0, run("--grad", file("g.npy"), "--out-grads", file("grads")), err::toString);
-        List<String> names = List.of("o", "grads/dq", "grads/dk", "grads/dv", "grads/dlambda");
+        List<String> names = List.of("o", "grads/dq", "grads/dk", "grads/dv", "grads/dridge");
         List<Tensor> expected = names.stream().map(name -> swapped(name, rank)).toList();
         for (String name : List.of("q", "k", "v", "g")) {
             Npy.write(folder.resolve(name + ".npy"), swapped(name, rank));

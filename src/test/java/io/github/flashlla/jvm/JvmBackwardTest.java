@@ -44,12 +44,12 @@ class JvmBackwardTest {
             check("dq", gradients.dq(), golden.tensor("dq"), dk, bar);
             check("dk", gradients.dk(), dk, dk, bar);
             check("dv", gradients.dv(), golden.tensor("dv"), dk, bar);
-            check("dlambda", gradients.dridge(), golden.tensor("dlambda"), dk, bar);
+            check("dridge", gradients.dridge(), golden.tensor("dridge"), dk, bar);
             assertTrue(Arrays.stream(gradients.iterations()).allMatch(n -> n >= 0), "iterations are not written");
         }
     }
 
-    /** Identical keys leave dq and dlambda 0 in exact arithmetic; then the error is taken relative to dk. */
+    /** Identical keys leave dq and dridge 0 in exact arithmetic; then the error is taken relative to dk. */
     private static void check(String name, Tensor gradient, Tensor reference, Tensor dk, double bar) {
         boolean zero = Problems.norm(reference) < 1e-12 * Problems.norm(dk);
         double error = zero ? Problems.norm(gradient) / Problems.norm(dk) : Accuracy.relativeError(gradient, reference);
@@ -74,7 +74,7 @@ class JvmBackwardTest {
                     checkSlope("dq", d.dq(), DenseLla::q, inputs, options, g);
                     checkSlope("dk", d.dk(), DenseLla::k, inputs, options, g);
                     checkSlope("dv", d.dv(), DenseLla::v, inputs, options, g);
-                    checkSlope("dlambda", d.dridge(), DenseLla::ridge, inputs, options, g);
+                    checkSlope("dridge", d.dridge(), DenseLla::ridge, inputs, options, g);
                 }
             }
         }

@@ -36,7 +36,7 @@ class ExactDigitsTest {
         }
         assertTrue(worst <= 1e-11, "off by " + worst);
         // -u.x, where x may be 1e10 and what u and it have in common 1e-7
-        assertTrue(worstRidge <= (ridge >= 1e-6 ? 1e-9 : 1e-5), "dlambda is off by " + worstRidge);
+        assertTrue(worstRidge <= (ridge >= 1e-6 ? 1e-9 : 1e-5), "dridge is off by " + worstRidge);
     }
 
     @ParameterizedTest
@@ -71,7 +71,7 @@ class ExactDigitsTest {
         }
     }
 
-    /** Of output, dq, dk and dv; and of dlambda. */
+    /** Of output, dq, dk and dv; and of dridge. */
     private static double[] errors(Random random, double norm, double ridge, int draw) {
         int d = 4 + random.nextInt(5);
         int n = 3 + random.nextInt(4);

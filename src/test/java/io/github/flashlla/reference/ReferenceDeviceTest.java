@@ -85,7 +85,7 @@ class ReferenceDeviceTest {
             assertTrue(Accuracy.relativeError(gradients.dq(), golden.tensor("dq")) <= bar);
             assertTrue(Accuracy.relativeError(gradients.dk(), golden.tensor("dk")) <= bar);
             assertTrue(Accuracy.relativeError(gradients.dv(), golden.tensor("dv")) <= bar);
-            assertTrue(Accuracy.relativeError(gradients.dridge(), golden.tensor("dlambda")) <= bar);
+            assertTrue(Accuracy.relativeError(gradients.dridge(), golden.tensor("dridge")) <= bar);
         }
     }
 

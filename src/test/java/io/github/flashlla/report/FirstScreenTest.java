@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.record.BenchmarkRecord;
+import io.github.flashlla.record.DeviceFacts;
 import io.github.flashlla.record.Environment;
 import io.github.flashlla.record.Measurement;
 import io.github.flashlla.record.Measurement.AccuracyCheck;
@@ -59,6 +60,59 @@ class FirstScreenTest {
         assertTrue(line.contains(": cuda:0 (tol 0.01 float32) is the fastest, 27.") && line.contains("; jvm (tol 1e-3 float32) takes 3.0"), line);
     }
 
+    /** The cheapest setting is chosen among times that can be compared: not among those of another commit, driver or day. */
+    @Test
+    void recordsOfOtherCircumstancesAreNotMergedIntoOneDevice() {
+        BenchmarkRecord old = Records.record("old", List.of(measured("cuda:0", LONG, tol(1e-2), 27, 1.8e-3), measured("jvm", LONG, tol(1e-3), 3000, 2e-4)));
+        BenchmarkRecord plain = Records.record("new", List.of(measured("cuda:0", LONG, tol(1e-3), 35, 3e-4)));
+        Environment e = plain.environment();
+        Environment commit = new Environment(e.os(), e.cpu(), e.cores(), e.memoryBytes(), e.runtime(), e.tornadovm(), e.version(), "fedcba");
+        DeviceFacts d = plain.devices().getFirst();
+        DeviceFacts driver = new DeviceFacts(d.name(), d.backend(), d.type(), d.hardware(), d.vendor(), "a later driver", null, 2, d.ceilings());
+        for (BenchmarkRecord other : List.of(new BenchmarkRecord(1, "new", plain.created(), true, commit, plain.devices(), plain.measurements()),
+                new BenchmarkRecord(1, "new", plain.created(), true, e, List.of(driver), plain.measurements()),
+                new BenchmarkRecord(1, "new", "2026-01-03T03:04:05Z", true, e, plain.devices(), plain.measurements()))) {
+            Comparison comparison = Comparison.of(List.of(new Named("old", old), new Named("new", other)), "jvm", Clock.WALL, null);
+            assertEquals(List.of("old/cuda:0", "new/cuda:0", "jvm"), List.copyOf(new EqualError(comparison).tables().getFirst().devices().keySet()));
+            assertEquals(List.of("old/cuda:0", "new/cuda:0", "jvm"), Pivot.of(comparison).names(), "nor into one mean");
+        }
+        Comparison same = Comparison.of(List.of(new Named("old", old), new Named("new", plain)), "jvm", Clock.WALL, null);
+        assertEquals(List.of("cuda:0", "jvm"), List.copyOf(new EqualError(same).tables().getFirst().devices().keySet()));
+    }
+
+    @Test
+    void headlineRanksOnlyWhatIsMoreThanChance() {
+        assertHeadline(27, 27.1, true, 5, "cuda:0 (tol 1e-3 float32) takes 27.", "; ptx:0 (tol 1e-3 float32) takes 27.", ", no difference beyond chance (1.0");
+        assertHeadline(27, 35, true, 2, ": too few samples to tell which is faster");
+        assertHeadline(27, 35, false, 5, "cuda:0 (tol 1e-3 float32) is the fastest, 27.", " ms (unsettled) at error 3.0e-4; ptx:0", "] times as long.");
+    }
+
+    private static void assertHeadline(double cuda, double ptx, boolean settled, int runs, String... parts) {
+        List<Measurement> both = List.of(measured("cuda:0", cuda, settled, runs), measured("ptx:0", ptx, true, runs));
+        String line = new EqualError(Comparison.of(List.of(new Named("a", Records.record("a", both))), null, Clock.WALL, null)).headlines().getFirst();
+        for (String part : parts) {
+            assertTrue(line.contains(part), line);
+        }
+        assertEquals(!settled, line.contains("is the fastest"), line);
+    }
+
+    private static Measurement measured(String device, double ms, boolean settled, int runs) {
+        Measurement m = measured(device, LONG, tol(1e-3), ms, 3e-4);
+        return new Measurement(device, LONG, m.method(), Status.OK, null, Measurement.Times.of(1L, 2L, 0L, 4, settled,
+                Records.samples(ms, runs, Math.round(ms * 1000)), null, null, null), m.rates(), m.accuracy(), m.solve(), null, m.memory());
+    }
+
+    @Test
+    void columnsAreByWhatTheyMean() {
+        Workload backward = new Workload("bwd", 1, 8, 8, 1024, 1024, 64, 64, true, 1, 0.125, "normal");
+        Workload wide = new Workload("fwd", 1, 8, 8, 1024, 1024, 128, 128, true, 1, 0.125, "normal");
+        Workload small = Records.workload(1024);
+        List<Measurement> all = List.of(measured("jvm", backward, tol(1e-3), 5, 1e-4), measured("cuda:0", backward, tol(1e-3), 5, 1e-4),
+                measured("jvm", wide, tol(1e-3), 5, 1e-4), measured("jvm", LONG, tol(1e-3), 5, 1e-4), measured("jvm", small, tol(1e-3), 5, 1e-4));
+        Comparison comparison = Comparison.of(List.of(new Named("a", Records.record("a", all))), null, Clock.WALL, null);
+        assertEquals(List.of(small, LONG, wide, backward), Pivot.of(comparison).workloads());
+    }
+
     /** A device that is alone on one workload has its mean over the others; numbers are not broken at their sign. */
     @Test
     @SuppressWarnings("unchecked")
@@ -82,7 +136,7 @@ class FirstScreenTest {
         List<String> lines = new EqualError(comparison()).headlines();
         assertEquals(2, lines.size());
         assertTrue(lines.get(0).contains("1.2e-2: triton (8 iterations bfloat16) is the fastest, 23.") && lines.get(0).contains("at error 1.1e-2; cuda:0 (tol 0.01 ")
-                && lines.get(0).contains(" takes 27.") && lines.get(0).contains("1.17 times as long"), lines.get(0));
+                && lines.get(0).contains(" takes 27.") && lines.get(0).contains("1.17 [1.1") && lines.get(0).contains("] times as long"), lines.get(0));
         assertTrue(lines.get(1).contains("5.0e-3: cuda:0 (tol 0.01 float32) is the fastest, 27.")
                 && lines.get(1).contains("triton does not get there (its best is error 1.1e-2 in 75.") && !lines.get(1).contains("ptx"), lines.get(1));
     }

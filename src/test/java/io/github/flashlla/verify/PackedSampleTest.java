@@ -50,7 +50,7 @@ class PackedSampleTest {
     }
 
     private double gradientError() {
-        return PackedSample.gradients(inputs, SEQUENCES, OPTIONS, gradOutput, gradients, QUERIES).error();
+        return PackedSample.gradients(inputs, SEQUENCES, OPTIONS, gradOutput, GradientSample.Found.of(gradients), QUERIES).error();
     }
 
     @Test
@@ -58,7 +58,7 @@ class PackedSampleTest {
         assertEquals(24, PackedSample.error(inputs, SEQUENCES, OPTIONS, result.output(), QUERIES).queries());
         assertTrue(error() < 1e-5, () -> "" + error());
         assertTrue(gradientError() < 1e-4, () -> "" + gradientError());
-        assertTrue(PackedSample.gradients(inputs, SEQUENCES, OPTIONS, gradOutput, gradients, QUERIES).whole());
+        assertTrue(PackedSample.gradients(inputs, SEQUENCES, OPTIONS, gradOutput, GradientSample.Found.of(gradients), QUERIES).whole());
     }
 
     @Test

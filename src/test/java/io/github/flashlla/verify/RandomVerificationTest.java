@@ -38,7 +38,7 @@ class RandomVerificationTest {
     }
 
     /**
-     * Problems that were wrong once: dlambda where a preconditioned solve leaves a residual outside the span of keys (two), and
+     * Problems that were wrong once: dridge where a preconditioned solve leaves a residual outside the span of keys (two), and
      * gradients whose squares fell below float32's range, or whose twin's ridge did, in other units (two).
      */
     @ParameterizedTest

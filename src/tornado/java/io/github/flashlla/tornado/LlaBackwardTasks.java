@@ -268,6 +268,11 @@ public final class LlaBackwardTasks {
         return buffers.workspaceBytes() + ArrayCopy.bytes(copies);
     }
 
+    /** The kernel variant that computes it, as {@code devices --kernels} names it. */
+    public String kernel() {
+        return variant.id();
+    }
+
     /** Iterations that the kernel ran in the run last checked, summed over the (query, key) pairs they ran on. */
     public long pairIterations() {
         return LlaTasks.pairIterations(shape, options, buffers.problem(), variant.blockRows(shape), iterations);

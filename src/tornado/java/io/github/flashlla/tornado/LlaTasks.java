@@ -345,6 +345,11 @@ public final class LlaTasks {
         return residual;
     }
 
+    /** The kernel variant that computes it, as {@code devices --kernels} names it. */
+    public String kernel() {
+        return variant.id();
+    }
+
     /** Bytes on the device, all arrays together. */
     public long memoryBytes() {
         return LlaBuffers.bytes(shape, Masking.isJacobi(options), variant.wishes(traits, shape, options).floats()) + ArrayCopy.bytes(copies);

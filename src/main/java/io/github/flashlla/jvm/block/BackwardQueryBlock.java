@@ -12,7 +12,7 @@ import io.github.flashlla.Preconditioner;
 import java.util.Arrays;
 
 /**
- * The backward pass for one block of queries: the second solve, dq and dlambda, with one thread's scratch memory.
+ * The backward pass for one block of queries: the second solve, dq and dridge, with one thread's scratch memory.
  *
  * <p>With e_ij = 1 - a_ij and h_ij = G_ij - Gbar_i + b_ij the specification's P_ij is Gbar_i + kappa_i . kbar_i + e_ij h_ij.
  * What does not depend on j cancels in dS, so no difference of large numbers is left:
@@ -153,7 +153,7 @@ public final class BackwardQueryBlock {
      * Gbar_i = sum_j p_ij G_ij, and c_i = sum_j w_ij k_j - (sum_j w_ij) kbar_i with w_ij = p_ij (G_ij - Gbar_i).
      *
      * <p>The sum of w is 0 but for rounding. Subtracting it all the same takes the rounding of Gbar out of c: where one key
-     * has nearly all the weight, c is a small difference, and without this dlambda is off by 2e-2 on such rows.
+     * has nearly all the weight, c is a small difference, and without this dridge is off by 2e-2 on such rows.
      */
     private void gather(KeyValueHead head) {
         Arrays.fill(gbar, 0);

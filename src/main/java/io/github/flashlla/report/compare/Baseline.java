@@ -1,7 +1,6 @@
 package io.github.flashlla.report.compare;
 
 import io.github.flashlla.InvalidInputException;
-import io.github.flashlla.record.Measurement;
 import io.github.flashlla.report.compare.Comparison.Entry;
 import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.report.compare.Comparison.Series;
@@ -93,8 +92,8 @@ final class Baseline {
         return record;
     }
 
-    /** The measurement that {@code entry} is compared with; itself if it is the baseline; null if there is none. */
-    Measurement of(Entry entry, List<Entry> sameWorkload) {
+    /** What {@code entry} is compared with; itself if it is the baseline; null if there is none. */
+    Entry of(Entry entry, List<Entry> sameWorkload) {
         for (BiPredicate<Series, Series> relation : relations) {
             List<Entry> candidates = sameWorkload.stream()
                     .filter(candidate -> relation.test(candidate.series(), entry.series())).toList();
@@ -103,11 +102,11 @@ final class Baseline {
             }
             for (Entry candidate : candidates) {
                 if (Objects.equals(candidate.measurement().method(), entry.measurement().method())) {
-                    return candidate.measurement();
+                    return candidate;
                 }
             }
             if (record == null && candidates.size() == 1) {
-                return candidates.getFirst().measurement();
+                return candidates.getFirst();
             }
         }
         return null;

@@ -14,11 +14,13 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Function;
@@ -32,12 +34,15 @@ import java.util.stream.Collectors;
  * @param baseline what ratios are against
  * @param baselineRecord the record that is the baseline; null if a device is
  * @param clock which times are compared
+ * @param noise smallest difference to report, as a share; null for the usual one of each device
  * @param groups one per workload, in order of first appearance, lengths of a family in order
  * @param missing what the baseline record measured and another record did not
  */
-public record Comparison(List<Named> records, String baseline, Named baselineRecord, Clock clock, List<Group> groups, List<Missing> missing) {
+public record Comparison(List<Named> records, String baseline, Named baselineRecord, Clock clock, Double noise, List<Group> groups, List<Missing> missing) {
 
     private static final double MANY_ERRORS = 10;
+    /** Characters of a timestamp that are its date. */
+    private static final int DAY = 10;
     /** From here on the difference between processes is measured, not assumed. */
     private static final int MANY_PROCESSES = 3;
 
@@ -81,7 +86,14 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
      *
      * @param label what tables and charts call it
      */
-    public record Series(Named from, String device, String label) {}
+    public record Series(Named from, String device, String label) {
+        /** What its times depend on besides the work: machine, driver, software, commit and day. Times of two of these are not of one thing. */
+        public List<Object> circumstances() {
+            BenchmarkRecord record = from.record();
+            DeviceFacts facts = record.device(device).orElseThrow();
+            return List.of(record.environment(), facts.hardware(), facts.driver(), record.created().substring(0, DAY));
+        }
+    }
 
     /** All lines of one workload. */
     public record Group(Workload workload, List<Line> lines) {}
@@ -104,9 +116,10 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
      * @param relation how it stands to the baseline
      * @param ratio to the baseline; null for itself, and where one of the two was not measured
      * @param against the baseline's measurement; null where there is none for this line
+     * @param againstLabel what that line's series is called, if lines of this comparison are against several; else null
      * @param clock which times the ratio is of
      */
-    public record Line(Series series, Measurement measurement, Relation relation, TimeRatio ratio, Measurement against, Clock clock) {
+    public record Line(Series series, Measurement measurement, Relation relation, TimeRatio ratio, Measurement against, String againstLabel, Clock clock) {
         /** Whether the others' ratios are against it. */
         public boolean baseline() {
             return relation == Relation.BASELINE;
@@ -117,7 +130,7 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
             if (measurement.status() != Status.OK) {
                 return measurement.status().word();
             }
-            return ratio != null ? ratio.words() + reservation() : switch (relation) {
+            return ratio != null ? ratio.words() + (againstLabel == null ? "" : " against " + againstLabel) + reservation() : switch (relation) {
                 case BASELINE -> "baseline";
                 case NEW -> "new";
                 case COMPARED -> "not compared: the baseline is " + against.status().word();
@@ -168,15 +181,14 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
         if (byWorkload.isEmpty()) {
             throw new InvalidInputException("there is nothing to compare: the records hold no measurements");
         }
+        Map<Entry, Entry> against = new IdentityHashMap<>();
+        byWorkload.values().forEach(entries -> entries.forEach(entry -> against.put(entry, baseline.of(entry, entries))));
+        boolean several = baseline.record() == null
+                && against.values().stream().filter(Objects::nonNull).map(entry -> entry.series().label()).distinct().count() > 1;
         List<Group> groups = new ArrayList<>();
-        for (Map.Entry<Workload, List<Entry>> workload : byWorkload.entrySet()) {
-            List<Line> lines = new ArrayList<>();
-            for (Entry entry : workload.getValue()) {
-                lines.add(line(entry, baseline, workload.getValue(), clock, noise));
-            }
-            groups.add(new Group(workload.getKey(), lines));
-        }
-        Comparison comparison = new Comparison(records, baseline.name(), baseline.record(), clock, inOrder(groups),
+        byWorkload.forEach((workload, entries) -> groups.add(new Group(workload, entries.stream()
+                .map(entry -> line(entry, against.get(entry), baseline.record() != null, several, clock, noise)).toList())));
+        Comparison comparison = new Comparison(records, baseline.name(), baseline.record(), clock, noise, inOrder(groups),
                 baseline.record() == null ? List.of() : missing(baseline.record(), records));
         comparison.requireCommonGround(baselineName == null ? records.getFirst() : baseline.record());
         return comparison;
@@ -244,22 +256,27 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
         };
     }
 
-    private static Line line(Entry entry, Baseline baseline, List<Entry> sameWorkload, Clock clock, Double noise) {
+    private static Line line(Entry entry, Entry against, boolean ofRecord, boolean several, Clock clock, Double noise) {
         Measurement m = entry.measurement();
-        Measurement against = baseline.of(entry, sameWorkload);
-        boolean both = against != null && against != m && m.status() == Status.OK && against.status() == Status.OK;
-        return new Line(entry.series(), m, against == m ? Relation.BASELINE : against != null ? Relation.COMPARED
-                : baseline.record() == null ? Relation.NOT_COMPARED : Relation.NEW,
-                both ? ratio(entry, against, clock, noise) : null, against, clock);
+        boolean both = against != null && against != entry && m.status() == Status.OK && against.measurement().status() == Status.OK;
+        return new Line(entry.series(), m, against == entry ? Relation.BASELINE : against != null ? Relation.COMPARED
+                : ofRecord ? Relation.NEW : Relation.NOT_COMPARED, both ? ratio(entry, against, clock, noise) : null,
+                against == null ? null : against.measurement(), several && against != null ? against.series().label() : null, clock);
+    }
+
+    /** How many times as long one line took as another, both of them ok, and whether that is more than chance. */
+    public TimeRatio ratio(Line line, Line against) {
+        return ratio(new Entry(line.series(), line.measurement()), new Entry(against.series(), against.measurement()), clock, noise);
     }
 
     /** Over processes where both sides have several, else over runs. */
-    private static TimeRatio ratio(Entry entry, Measurement against, Clock clock, Double noise) {
+    private static TimeRatio ratio(Entry entry, Entry against, Clock clock, Double noise) {
         Measurement m = entry.measurement();
-        double[] base = against.times().processMedians(clock.samples(against));
+        Measurement was = against.measurement();
+        double[] base = was.times().processMedians(clock.samples(was));
         double[] own = m.times().processMedians(clock.samples(m));
         return Math.min(base.length, own.length) >= MANY_PROCESSES ? TimeRatio.ofProcesses(base, own, noise == null ? 0 : noise)
-                : TimeRatio.of(clock.samples(against), clock.samples(m), noise == null ? usualNoise(entry) : noise);
+                : TimeRatio.of(clock.samples(was), clock.samples(m), noise == null ? Math.max(usualNoise(entry), usualNoise(against)) : noise);
     }
 
     private static double usualNoise(Entry entry) {
@@ -306,8 +323,8 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
     }
 
     /**
-     * A series goes by its device's name if records that have the device describe the same hardware and measured different things on it;
-     * else by the record's, and the device's where there are several.
+     * A series goes by its device's name if records that have the device measured different things on it, in the same circumstances
+     * ({@link Series#circumstances}); else by the record's, and the device's where there are several.
      */
     private static List<Series> series(List<Named> records) {
         long devices = records.stream().flatMap(named -> named.record().devices().stream()).map(DeviceFacts::name).distinct().count();
@@ -323,17 +340,17 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
     }
 
     private static boolean isOne(List<Named> records, String device) {
-        Set<String> hardware = new HashSet<>();
+        Set<Object> circumstances = new HashSet<>();
         Set<List<Object>> seen = new HashSet<>();
         for (Named named : records) {
-            named.record().device(device).ifPresent(facts -> hardware.add(facts.hardware()));
+            named.record().device(device).ifPresent(facts -> circumstances.add(new Series(named, device, null).circumstances()));
             for (Measurement m : named.record().measurements()) {
                 if (m.device().equals(device) && !seen.add(List.of(m.workload(), m.method()))) {
                     return false;
                 }
             }
         }
-        return hardware.size() == 1;
+        return circumstances.size() == 1;
     }
 
     /** Families as they first appear; within one, by length. */

@@ -42,6 +42,11 @@ public record GeometricMean(double estimate, double low, double high, int count)
         return high == Double.POSITIVE_INFINITY ? "" : "[" + Numbers.digits(isSlower() ? low : 1 / high) + ", " + Numbers.digits(isSlower() ? high : 1 / low) + "]";
     }
 
+    /** Whether its interval leaves out 1, or there is none. */
+    boolean isCertain() {
+        return interval().isEmpty() || low > 1 || high < 1;
+    }
+
     private boolean isSlower() {
         return estimate >= 1;
     }

@@ -18,15 +18,15 @@ public final class Summary {
         Map<String, List<Line>> byName = comparison.lines().stream()
                 .collect(Collectors.groupingBy(comparison.names(), LinkedHashMap::new, Collectors.toList()));
         byName.forEach((label, lines) -> {
-            List<TimeRatio> ratios = lines.stream().filter(line -> line.ratio() != null).map(Line::ratio).toList();
             long fresh = lines.stream().filter(line -> line.relation() == Comparison.Relation.NEW).count();
             if (fresh > 0) {
                 sentences.add(label + ": new on " + workloads((int) fresh) + ", which " + comparison.baseline() + " lacks");
             }
-            if (!ratios.isEmpty()) {
-                boolean other = lines.stream().noneMatch(line -> line.measurement().method().operator().equals("lla"));
-                sentences.add(sentence(label + (other ? " (another operator)" : ""), comparison.baseline(), ratios));
-            }
+            boolean other = lines.stream().noneMatch(line -> line.measurement().method().operator().equals("lla"));
+            lines.stream().filter(line -> line.ratio() != null).collect(Collectors.groupingBy(
+                    line -> line.againstLabel() == null ? comparison.baseline() : line.againstLabel(), LinkedHashMap::new, Collectors.toList()))
+                    .forEach((baseline, compared) -> sentences.add(sentence(label + (other ? " (another operator)" : ""), baseline,
+                            compared.stream().map(Line::ratio).toList()) + unsettled(compared)));
         });
         answers(comparison, sentences);
         return sentences;
@@ -45,8 +45,17 @@ public final class Summary {
         part(parts, count(ratios, Verdict.FASTER), "faster");
         part(parts, same, "no difference");
         part(parts, count(ratios, Verdict.TOO_FEW_SAMPLES), "too few samples to tell");
-        return label + " is " + GeometricMean.of(ratios).words(baseline) + (ratios.size() == 1 ? "" : " in the geometric mean of "
-                + workloads(ratios.size()) + (parts.size() == 1 ? "" : " (" + String.join(", ", parts) + ")"));
+        GeometricMean mean = GeometricMean.of(ratios);
+        String place = ratios.size() == 1 ? "" : " in the geometric mean of " + workloads(ratios.size())
+                + (parts.size() == 1 ? "" : " (" + String.join(", ", parts) + ")");
+        return mean.isCertain() ? label + " is " + mean.words(baseline) + place
+                : label + " against " + baseline + ": no certain difference" + place + ", " + mean.factor() + " " + mean.interval();
+    }
+
+    /** Times that still moved, the baseline's too, make a ratio of little worth. */
+    private static String unsettled(List<Line> compared) {
+        long count = compared.stream().filter(line -> !line.measurement().times().settled() || !line.against().times().settled()).count();
+        return count == 0 ? "" : count == compared.size() ? "; times were unsettled" : "; times were unsettled on " + count;
     }
 
     /** Whether what is shown can be trusted at all. */

@@ -138,7 +138,46 @@ class ComparisonTest {
         assertEquals(List.of("a, tol 1e-3", "a, tol 0.1", "b"), comparison.lines().stream().map(comparison.names()).toList());
         Measurement rough = measurements.getLast();
         assertEquals("2.00x faster (100 times the error)", new Line(comparison.lines().getFirst().series(), rough, Comparison.Relation.COMPARED,
-                TimeRatio.of(measurements.getFirst().times().wallNs(), rough.times().wallNs(), 0.02), measurements.getFirst(), Clock.WALL).verdict());
+                TimeRatio.of(measurements.getFirst().times().wallNs(), rough.times().wallNs(), 0.02), measurements.getFirst(), null, Clock.WALL).verdict());
+    }
+
+    /** Each GPU's ratio is against the host beside it: neither may be read, or ranked, as if it were against the other's. */
+    @Test
+    void ratiosAgainstSeveralBaselinesNameThem() {
+        Path a = write("a", Records.record("a", List.of(Records.measurement("jvm", Records.workload(1024), Records.samples(100, 5, 1)),
+                Records.measurement("cuda:0", Records.workload(1024), Records.samples(25, 5, 1)))));
+        BenchmarkRecord plain = Records.record("b", List.of(Records.measurement("jvm", Records.workload(1024), Records.samples(400, 5, 1)),
+                Records.measurement("ptx:0", Records.workload(1024), Records.samples(50, 5, 1))));
+        Path b = write("b", new BenchmarkRecord(1, "b", plain.created(), true, new Environment("Linux", "another processor", 2, null, "Java 25", null, "0.1.0",
+                "abcdef"), plain.devices(), plain.measurements()));
+        Path html = folder.resolve("page.html");
+        Run run = run(a, b, "--baseline", "jvm", "--html", html.toString());
+        assertTrue(run.out.contains("cuda:0 is 4.00 times as fast as a/jvm [") && run.out.contains("ptx:0 is 8.00 times as fast as b/jvm [")
+                && run.out.contains("b/jvm is 4.00 times as slow as a/jvm ["), run.out);
+        assertTrue(run.out.contains("8.00x faster against b/jvm"), run.out);
+        String page = read(html);
+        assertTrue(page.contains("as b/jvm</small>"), "no baseline beside the mean");
+        assertTrue(page.indexOf("</span>cuda:0</th>") < page.indexOf("</span>ptx:0</th>"), "ratios against a/jvm come before those against b/jvm");
+    }
+
+    @Test
+    void timesThatMovedAndMeansThatSayNothingAreNotCalledFaster() {
+        List<Measurement> fast = new ArrayList<>();
+        List<Measurement> slow = new ArrayList<>();
+        for (int length : new int[] {1024, 4096}) {
+            slow.add(Records.measurement("jvm", Records.workload(length), Records.samples(100, 5, length)));
+            fast.add(Records.measurement("jvm", Records.workload(length), Records.samples(length == 1024 ? 120 : 83.8, 5, length + 1)));
+        }
+        String even = run(write("slow", Records.record("slow", slow)), write("fast", Records.record("fast", fast))).out;
+        assertTrue(even.contains("fast against slow: no certain difference in the geometric mean of 2 workloads (slower on 1, faster on 1), "), even);
+        String moved = run(folder.resolve("slow.json"), write("fast", Records.record("fast", List.of(unsettled(fast.getFirst()), fast.getLast())))).out;
+        assertTrue(moved.contains("; times were unsettled on 1\n"), moved);
+    }
+
+    private static Measurement unsettled(Measurement m) {
+        Measurement.Times t = m.times();
+        return new Measurement(m.device(), m.workload(), m.method(), m.status(), null, Measurement.Times.of(t.planNs(), t.firstRunNs(), t.compileNs(),
+                t.warmUpRuns(), false, t.wallNs(), null, null, null), m.rates(), m.accuracy(), m.solve(), null, m.memory());
     }
 
     @Test

@@ -66,6 +66,7 @@ public class DecodeOnDevice {
         plan.decode(q, ridges, result);
         exact.decode(q, ridges, expected);
         double error = Accuracy.relativeError(result.output(), expected.output());
+        assertTrue(result.computedBy().endsWith(plan.lastMethod().label()), result.computedBy());
         assertTrue(error <= BAR, when + ": o off by " + error + ", " + plan.lastMethod() + ", residual " + result.worstResidual());
         double kbar = Accuracy.relativeError(result.kbar(), expected.kbar());
         assertTrue(kbar <= BAR, when + ": kbar off by " + kbar);

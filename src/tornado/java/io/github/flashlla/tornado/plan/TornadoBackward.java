@@ -128,6 +128,11 @@ public final class TornadoBackward {
         }
     }
 
+    /** {@link LlaBackwardTasks#kernel()} */
+    String kernel() {
+        return tasks.kernel();
+    }
+
     /** Bytes on the device beyond those of the forward graph. */
     long memoryBytes() {
         return tasks.memoryBytes();

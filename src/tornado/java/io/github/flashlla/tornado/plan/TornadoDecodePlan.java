@@ -50,7 +50,8 @@ import uk.ac.manchester.tornado.api.TornadoExecutionResult;
  * </pre>
  *
  * <p>Ways are tried in {@link KernelTable#decode}'s order: the first by covariance takes what {@link DecodeVariant#whyCovariance} says, the last of
- * them contexts shorter than D, and each whatever those before it turn out not to solve in what they launch. Such a step is done again, and the following {@value #PATIENCE} begin there.
+ * them contexts shorter than D, and each whatever those before it turn out not to solve in what they launch. Such a step is done again, and the
+ * following {@value #PATIENCE} begin there.
  */
 public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> implements FloatDecodePlan, TornadoKvCache.Reader {
 
@@ -70,6 +71,8 @@ public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> 
     private final DecodeArrays io;
     /** In the order of the plan's graphs, after the one that appends. */
     private final List<DecodeTasks> ways = new ArrayList<>();
+    /** What each is called. */
+    private final List<String> names = new ArrayList<>();
     /** Where each one's graphs begin. */
     private final List<Integer> firstGraphs = new ArrayList<>();
     private final BitSet compiled = new BitSet();
@@ -95,6 +98,7 @@ public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> 
         VariantDevice traits = VariantDevice.of(entry);
         for (DecodeVariant variant : KernelTable.decode(method, traits, shape, options, cache.k().halves() ? DataType.FLOAT16
                 : DataType.FLOAT32)) {
+            names.add(variant.id().equals(variant.method().label()) ? variant.id() : variant.id() + ", " + variant.method().label());
             ways.add(variant.tasks(traits, cache.arrays(), shape, options, io));
         }
         this.memory = entry.memory();
@@ -181,6 +185,7 @@ public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> 
         }
         lastMethod = ways.get(way).method();
         store(ways.get(way), result, kept);
+        result.setComputedBy(names.get(way));
         result.setTiming(new Timing(System.nanoTime() - start, times.kernelNanos(), times.copyInNanos(),
                 times.copyOutNanos(), times.compileNanos()));
     }
@@ -265,7 +270,8 @@ public final class TornadoDecodePlan extends AbstractDecodePlan<TornadoKvCache> 
     private void store(DecodeTasks way, LlaResult result, KeptState kept) {
         if (FloatArrays.holdsNaN(io.o())) {
             throw new DeviceException(deviceName + ": decoding " + shape
-                    + " left output unwritten or NaN; nothing of this run can be used: q, keys and values must be finite, and the ridge large enough for float32 beside the keys");
+                    + " left output unwritten or NaN; nothing of this run can be used: q, keys and values must be finite, and the ridge large enough "
+                    + "for float32 beside the keys");
         }
         FloatArrays.store(io.o(), result.output());
         if (kept != null && !options.keepState()) {

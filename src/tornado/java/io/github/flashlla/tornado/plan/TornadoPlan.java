@@ -154,6 +154,7 @@ public final class TornadoPlan implements FloatPlan {
             result.setPairIterations(pairIterations);
             lastInputs = inputs;
             lastResult = result;
+            result.setComputedBy(tasks.kernel());
             result.setTiming(CompiledGraphs.since(start, timing));
         });
     }
@@ -203,6 +204,7 @@ public final class TornadoPlan implements FloatPlan {
                 lastResult = saved;
             }
             Timing timing = backward.run(gradOutput, without, gradients, look, transfers -> graphs.execute(BACKWARD, transfers));
+            gradients.setComputedBy(backward.kernel());
             gradients.setTiming(CompiledGraphs.since(start, timing));
         });
     }
@@ -242,7 +244,8 @@ public final class TornadoPlan implements FloatPlan {
     public String describe() {
         return "q, k and v are copied to buffers (B,H,S,D) for the device, whatever their layout and type: float32, but for row-major float16 in "
                 + "plans that compute in float16, which stays float16; o and gradients come from float32 buffers. Views with strides take no "
-                + "further copy." + (arrays.inPlace() ? " Row-major inputs in the buffers' type are sent from the caller's memory." : "") + (tasks.options().precision() == options.precision() ? "" : KernelTable.IN_FLOAT32);
+                + "further copy." + (arrays.inPlace() ? " Row-major inputs in the buffers' type are sent from the caller's memory." : "")
+                + (tasks.options().precision() == options.precision() ? "" : KernelTable.IN_FLOAT32);
     }
 
     @Override

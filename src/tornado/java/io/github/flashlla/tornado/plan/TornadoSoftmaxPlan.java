@@ -41,6 +41,7 @@ final class TornadoSoftmaxPlan implements LlaPlan {
 
     private final ExclusiveUse use;
     private final String device;
+    private final String kernel;
     private final AttentionShape shape;
     private final LlaOptions options;
     private final SoftmaxBuffers buffers;
@@ -69,6 +70,7 @@ final class TornadoSoftmaxPlan implements LlaPlan {
         this.shape = shape;
         this.options = options.withKeepState(false);
         VariantDevice traits = VariantDevice.of(entry);
+        this.kernel = variant.id();
         BufferWishes wishes = variant.wishes(traits, shape, options);
         this.workspaceBytes = SoftmaxBuffers.workspaceBytes(shape, wishes.packedHalves(), wishes.scratchFloats());
         long bytes = shape.tensorBytes(Float.BYTES) + workspaceBytes;
@@ -121,6 +123,7 @@ final class TornadoSoftmaxPlan implements LlaPlan {
             Arrays.fill(result.iterations(), 0);
             Arrays.fill(result.residual(), 0f);
             result.setPairIterations(0);
+            result.setComputedBy(kernel);
             result.setTiming(CompiledGraphs.since(start, timing));
         });
     }

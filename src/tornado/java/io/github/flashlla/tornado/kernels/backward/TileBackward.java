@@ -22,7 +22,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *   largest  the largest |g| of each block of rows: gradients are computed of g times a power of two, 1 at most
  *   gather   {@link TileBackwardGather}: Gbar and c, and the first direction
  *   solve    {@link io.github.flashlla.tornado.kernels.forward.TileSolve}: A u = -c; rows left over are listed and solved again
- *   queries  {@link TileBackwardQueries}: dq and dlambda
+ *   queries  {@link TileBackwardQueries}: dq and dridge
  *   keys     {@link TileBackwardKeys}: dk and dv
  * </pre>
  *

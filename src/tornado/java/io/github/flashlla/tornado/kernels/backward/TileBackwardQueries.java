@@ -23,10 +23,10 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * dq and dlambda of the float16 backward pass, in one sweep over keys and values:
+ * dq and dridge of the float16 backward pass, in one sweep over keys and values:
  *
  * <pre>
- *   mu = sum p e h    dq = scale (sum p e h k - mu kbar) - u    dlambda = -u.x
+ *   mu = sum p e h    dq = scale (sum p e h k - mu kbar) - u    dridge = -u.x
  * </pre>
  *
  * <p>Four products and one sum. h is one accumulator: u k^T, then g v^T, on top of -Gbar - u.kbar. What {@link TileBackwardKeys} needs
