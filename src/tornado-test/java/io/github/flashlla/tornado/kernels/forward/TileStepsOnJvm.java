@@ -16,7 +16,7 @@ class TileStepsOnJvm {
     @Test
     void foreseesWhereIterationsAreAlike() {
         float[] steps = {0.02f, 0.4f, 0, 0, 0.41f, 0, 0, 0};
-        float next = TileSteps.foresee(steps, 0, RR, 0.5f, 0.4f, 3);
+        float next = TileSteps.foresee(steps, 0, RR, 0.02f, 0.4f, 3);
         assertTrue(next > 0.02f * RR && next < 0.04f * RR, "r.r behind the next step would be " + next);
         assertEquals(0.02f, steps[0], 1e-6f, "the ratio of this iteration");
     }
@@ -27,14 +27,14 @@ class TileStepsOnJvm {
             "0.02, 0.02, 0, 0.4, 0.4, 3", "0.02, NaN, 0.4, 0.4, 0.4, 3", "0.02, 0.02, 0.4, 0.4, 0.4, 9", "1, 0.02, 0.4, 0.4, 0.4, 1"})
     void foreseesNothingElse(float before, float ratio, float least, float most, float step, int count) {
         float[] steps = {before, least, 0, 0, most, 0, 0, 0};
-        assertEquals(RR, TileSteps.foresee(steps, 0, RR, RR / ratio, step, count));
+        assertEquals(RR, TileSteps.foresee(steps, 0, RR, ratio, step, count));
     }
 
     /** A step along q is not held against those behind it. */
     @Test
     void beginsAnewBehindTheFirstIteration() {
         float[] steps = {0, 0, 0, 0.5f, 0, 0, 0.5f, 0};
-        TileSteps.foresee(steps, 2, RR, 1f, 0.4f, 1);
+        TileSteps.foresee(steps, 2, RR, 0.01f, 0.4f, 1);
         assertEquals(0.4f, steps[3]);
         assertEquals(0.4f, steps[6]);
     }

@@ -48,7 +48,7 @@ public final class TileSolve {
     /** From a row's iteration of this number on its directions are not kept orthogonal to q. */
     static final int RESTART = 8;
     /** Rows of a block that must go on for it to go on. */
-    private static final int STAY = 40;
+    private static final int STAY = 36;
     /** Rows of all heads up to which {@link #sharing} is for head dims above 64, too. */
     private static final long FEW_ROWS = 1 << 17;
     static final float FINITE = 1e30f;
@@ -340,17 +340,20 @@ public final class TileSolve {
                     float ofYB = fineB == 0 ? -1f : countB == RESTART + 1 ? 0f : rayB * inverseB;
                     float ofQA = goal[1] > 0f && countA <= RESTART && fineA != 0 ? raqA / goal[1] : 0f;
                     float ofQB = goal[3] > 0f && countB <= RESTART && fineB != 0 ? raqB / goal[3] : 0f;
-                    float stepA = alphaA * ry[0] / now[0];
-                    float stepB = alphaB * ry[1] / now[2];
-                    float nextA = TileSteps.foresee(steps, 0, rrA, now[0], stepA, countA);
-                    float nextB = TileSteps.foresee(steps, 2, rrB, now[2], stepB, countB);
+                    float inverseRrA = Tile.rsqrt(now[0]) * Tile.rsqrt(now[0]);
+                    float inverseRrB = Tile.rsqrt(now[2]) * Tile.rsqrt(now[2]);
+                    float stepA = alphaA * ry[0] * inverseRrA;
+                    float stepB = alphaB * ry[1] * inverseRrB;
+                    float nextA = TileSteps.foresee(steps, 0, rrA, rrA * inverseRrA, stepA, countA);
+                    float nextB = TileSteps.foresee(steps, 2, rrB, rrB * inverseRrB, stepB, countB);
                     // a row that is done takes one more step, along its next direction and as long as the last
                     stepA = nextA < rrA && nextA <= targetA ? stepA * goesOnA : 0f;
                     stepB = nextB < rrB && nextB <= targetB ? stepB * goesOnB : 0f;
                     float reachedA = rrA > targetA && nextA <= targetA ? nextA : rrA;
                     float reachedB = rrB > targetB && nextB <= targetB ? nextB : rrB;
+                    TileRows.turn(r, four, y, qf, fineA, fineB, ofYA, ofYB, ofQA, ofQB, dims); // r is the next direction from here on
                     if (Tile.any(stepA + stepB > 0f ? 1 : 0) != 0) {
-                        TileRows.step(acc, r, y, qf, stepA, stepB, ofYA, ofYB, ofQA, ofQB, dims);
+                        TileRows.step(acc, r, stepA, stepB, dims);
                     }
                     TileRows.storeSolution(x, scratch, xAt, inPlace, baseA, baseB, acc, dims, goesOnA, goesOnB);
                     if (quad == 0 && goesOnA != 0) {
@@ -363,13 +366,7 @@ public final class TileSolve {
                     }
                     goesOnA *= reachedA <= targetA || countA >= most ? 0 : 1;
                     goesOnB *= reachedB <= targetB || countB >= most ? 0 : 1;
-                    for (int i = 0; i < dims / 2; i++) {
-                        acc[i] = r[i];
-                    }
-                    TileRows.combine(acc, y, fineA, fineB, ofYA, ofYB, dims);
-                    TileRows.subtract(acc, qf, ofQA, ofQB, dims);
-                    TileRows.direction(y, acc, dims, lengthA * goesOnA, lengthB * goesOnB);
-                    TileRows.dot(ry, r, y, dims);
+                    TileRows.direction(y, ry, r, four, dims, lengthA * goesOnA, lengthB * goesOnB);
                     for (int m = 0; m < dims / 16; m++) {
                         TileRows.loadMean(acc, 8 * m, kbar, scratch, kbarAt, baseA, baseB, m, D, dims);
                     }

@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.kernels.forward;
 
+import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TileState;
 
 /**
@@ -8,10 +9,10 @@ import io.github.flashlla.tornado.kernels.tile.TileState;
  * r.r / d.A d has been about the same in all of them, the next will be so, too: then x goes as far as the last time, and the row is done a sweep earlier.
  */
 final class TileSteps {
-    /** What r.r is divided by in an iteration must be 1 over this at least, twice in a row, for the next one's to be foreseen. */
+    /** An iteration whose r.r is more than this part of the one's before tells nothing. */
     private static final float FAST = 0.1f;
-    /** An iteration that is not measured may leave so many times as much of r.r as the one before. */
-    private static final float MARGIN = 1.2f;
+    /** What the square of the steps' spread counts beside the ratio of r.r. */
+    private static final float UNEVEN = 2f;
 
     private TileSteps() {}
 
@@ -19,16 +20,15 @@ final class TileSteps {
      * What r.r would be behind one more step, as long as the last one, by what r.r and the steps did so far; {@code rr} itself where they do not tell.
      *
      * @param steps a row's numbers from {@link TileState#RATIO} on, at {@code at}, {@code at + 1}, {@code at + 4}; brought up to date
-     * @param before r.r before this iteration
+     * @param ratio r.r over that before this iteration
      * @param step what r was multiplied with in this iteration's direction
      */
-    static float foresee(float[] steps, int at, float rr, float before, float step, int count) {
-        float ratio = rr / before;
+    static float foresee(float[] steps, int at, float rr, float ratio, float step, int count) {
         float slower = Math.max(steps[at], ratio);
         float least = Math.min(steps[at + 1], step);
         float most = Math.max(steps[at + 4], step);
-        float spread = most / least - 1f;
-        float next = rr * (MARGIN * slower + 2f * spread * spread);
+        float spread = most * Tile.rsqrt(least) * Tile.rsqrt(least) - 1f;
+        float next = rr * (slower + UNEVEN * spread * spread);
         steps[at] = ratio;
         steps[at + 1] = count > 1 ? least : step; // the step along q was another kind
         steps[at + 4] = count > 1 ? most : step;
