@@ -340,8 +340,8 @@ public final class TileSolve {
                     float ofYB = fineB == 0 ? -1f : countB == RESTART + 1 ? 0f : rayB * inverseB;
                     float ofQA = goal[1] > 0f && countA <= RESTART && fineA != 0 ? raqA / goal[1] : 0f;
                     float ofQB = goal[3] > 0f && countB <= RESTART && fineB != 0 ? raqB / goal[3] : 0f;
-                    float inverseRrA = Tile.rsqrt(now[0]) * Tile.rsqrt(now[0]);
-                    float inverseRrB = Tile.rsqrt(now[2]) * Tile.rsqrt(now[2]);
+                    float inverseRrA = TileSteps.inverse(now[0]);
+                    float inverseRrB = TileSteps.inverse(now[2]);
                     float stepA = alphaA * ry[0] * inverseRrA;
                     float stepB = alphaB * ry[1] * inverseRrB;
                     float nextA = TileSteps.foresee(steps, 0, rrA, rrA * inverseRrA, stepA, countA);

@@ -14,7 +14,15 @@ final class TileSteps {
     /** What the square of the steps' spread counts beside the ratio of r.r. */
     private static final float UNEVEN = 2f;
 
+    private static final float TINY = 1e-30f;
+
     private TileSteps() {}
+
+    /** 1 / x, large where x is 0. */
+    static float inverse(float x) {
+        float root = Tile.rsqrt(Math.max(x, TINY));
+        return root * root;
+    }
 
     /**
      * What r.r would be behind one more step, as long as the last one, by what r.r and the steps did so far; {@code rr} itself where they do not tell.
@@ -27,7 +35,7 @@ final class TileSteps {
         float slower = Math.max(steps[at], ratio);
         float least = Math.min(steps[at + 1], step);
         float most = Math.max(steps[at + 4], step);
-        float spread = most * Tile.rsqrt(least) * Tile.rsqrt(least) - 1f;
+        float spread = most * inverse(least) - 1f;
         float next = rr * (slower + UNEVEN * spread * spread);
         steps[at] = ratio;
         steps[at + 1] = count > 1 ? least : step; // the step along q was another kind
