@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.spi.ToolProvider;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import java.util.zip.Deflater;
 import java.util.zip.ZipEntry;
@@ -33,7 +34,7 @@ import java.util.zip.ZipOutputStream;
  * <pre>
  *   flashlla/bin/flashlla     starts everything below by its place, wherever it was unpacked
  *   flashlla/runtime          a Java runtime made by jlink
- *   flashlla/app              the program and its libraries
+ *   flashlla/app              the program and its libraries, with an archive of their classes
  *   flashlla/tornado-config   flags and device profiles, read from here
  *   flashlla/tornadovm        jars and libraries of the TornadoVM SDK
  *   flashlla/golden, bench    test vectors, suites and data
@@ -74,11 +75,16 @@ public final class Bundle {
                     quick=-XX:TieredStopAtLevel=1
                     ;;
             esac
+            # Classes as Java had them in memory when this was packed; Java says nothing where it reads the jars instead, as in a changed copy
+            classes=$here/app/classes.jsa
+            [ -f "$classes" ] || classes=
             # The export lets VectorModule load the Vector API without the JVM's warning
             exec "$here/runtime/bin/java" $quick --add-exports=java.base/jdk.internal.module=ALL-UNNAMED --enable-native-access=ALL-UNNAMED \\
-                -Dflashlla.root="$here" $FLASHLLA_JAVA_OPTS -cp "$here/app/flashlla.jar:$here/app/lib/*" \\
-                io.github.flashlla.cli.FlashLla "$@"
+                ${classes:+"-XX:SharedArchiveFile=$classes"} '-Xlog:cds*=off' '-Xlog:aot*=off' \\
+                -Dflashlla.root="$here" $FLASHLLA_JAVA_OPTS -cp "@CLASS_PATH@" io.github.flashlla.cli.FlashLla "$@"
             """;
+    /** Loads what most commands load before they do anything of their own: the parser, the survey, profiles of devices. */
+    private static final List<String> REHEARSAL = List.of("devices", "--kernels", "1x8x4096x64");
 
     private Bundle() {}
 
@@ -116,8 +122,10 @@ public final class Bundle {
             }
             Path launcher = top.resolve("bin/flashlla");
             Files.createDirectories(launcher.getParent());
-            Files.writeString(launcher, LAUNCHER);
+            Files.writeString(launcher, launcher(top.resolve("app")));
             Files.setPosixFilePermissions(launcher, PosixFilePermissions.fromString("rwxr-xr-x"));
+            progress.accept("classes");
+            rehearse(top, stage.resolve("cache")).ifPresent(progress);
             progress.accept("archive, which takes a minute or two");
             pack(stage.path(), output.temporary());
             output.commit();
@@ -168,17 +176,48 @@ public final class Bundle {
         }
     }
 
+    /** The launcher names every jar: the order of a folder's files is another on every machine, and an archive of classes is for one. */
+    private static String launcher(Path app) throws IOException {
+        try (Stream<Path> jars = Files.list(app.resolve("lib"))) {
+            return LAUNCHER.replace("@CLASS_PATH@", Stream.concat(Stream.of("flashlla.jar"), jars.map(jar -> "lib/" + jar.getFileName()).sorted())
+                    .map(jar -> "$here/app/" + jar).collect(Collectors.joining(":")));
+        }
+    }
+
+    /**
+     * Runs the program as it will be unpacked: once for its caches, and once for the archive of its classes.
+     *
+     * @return why there is no archive; empty if there is one
+     */
+    private static Optional<String> rehearse(Path top, Path cache) throws IOException {
+        String said = "";
+        for (String flags : List.of("", "-XX:ArchiveClassesAtExit=classes.jsa")) {
+            ProcessBuilder builder = new ProcessBuilder(top.resolve("bin/flashlla").toString()).directory(top.resolve("app").toFile()).redirectErrorStream(true);
+            builder.command().addAll(REHEARSAL);
+            builder.environment().put("FLASHLLA_CACHE", cache.toString());
+            builder.environment().put("FLASHLLA_JAVA_OPTS", flags);
+            said = run(builder).orElse("");
+        }
+        return Files.exists(top.resolve("app/classes.jsa")) ? Optional.empty() : Optional.of("no archive of classes: " + said);
+    }
+
     /** With the system's tar, which keeps permissions and links. */
     private static void pack(Path stage, Path archive) throws IOException {
         ProcessBuilder builder = new ProcessBuilder("tar", "--owner=0", "--group=0", "--sort=name", "-cJf", archive.toString(), "-C",
                 stage.toString(), "flashlla").redirectErrorStream(true);
         builder.environment().putIfAbsent("XZ_OPT", "-T0"); // on all cores
-        Process tar = builder.start();
-        String said = new String(tar.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+        Optional<String> said = run(builder);
+        if (said.isPresent()) {
+            throw new IOException("tar could not pack it: " + said.get());
+        }
+    }
+
+    /** What a process said that failed; empty if it did not. */
+    private static Optional<String> run(ProcessBuilder builder) throws IOException {
+        Process process = builder.start();
+        String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
         try {
-            if (tar.waitFor() != 0) {
-                throw new IOException("tar could not pack it: " + said);
-            }
+            return process.waitFor() == 0 ? Optional.empty() : Optional.of(said);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IOException("interrupted while packing", e);

@@ -13,6 +13,7 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.List;
 import picocli.AutoComplete;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -27,12 +28,16 @@ import picocli.CommandLine;
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla bench", "  flashlla devices", "  flashlla verify --device all",
             "  flashlla run --q q.npy --k k.npy --v v.npy --out o.npy --verify", "  flashlla help run",
-            "  source <(flashlla generate-completion)"},
-        subcommands = {RunCommand.class, DevicesCommand.class, VerifyCommand.class, BenchCommand.class, CompareCommand.class, ExperimentCommand.class,
-            TuneCommand.class, DoctorCommand.class, BundleCommand.class, FlagsCommand.class, AutoComplete.GenerateCompletion.class, CommandLine.HelpCommand.class})
+            "  source <(flashlla generate-completion)"})
 public final class FlashLla {
     /** Exit status of a gate that found something slower and nothing broken. */
     static final int REGRESSION = 3;
+
+    private static final List<Class<?>> COMMANDS = List.of(RunCommand.class, DevicesCommand.class, VerifyCommand.class, BenchCommand.class,
+            CompareCommand.class, ExperimentCommand.class, TuneCommand.class, DoctorCommand.class, BundleCommand.class, FlagsCommand.class,
+            AutoComplete.GenerateCompletion.class, CommandLine.HelpCommand.class);
+    /** Those that tell of the others. */
+    private static final List<Class<?>> OF_ALL = List.of(AutoComplete.GenerateCompletion.class, CommandLine.HelpCommand.class);
 
     private FlashLla() {}
 
@@ -46,7 +51,7 @@ public final class FlashLla {
             out.println(new Version().getVersion()[0]);
             System.exit(written(out, new PrintWriter(System.err, true), 0));
         }
-        System.exit(execute(Startup.with(args, FlashLla::commandLine).setOut(out), args));
+        System.exit(execute(Startup.with(args, () -> commandLine(args)).setOut(out), args));
     }
 
     /**
@@ -57,7 +62,7 @@ public final class FlashLla {
      * @return the exit status
      */
     public static int execute(PrintWriter out, PrintWriter err, String... args) {
-        return execute(commandLine().setOut(out).setErr(err), args);
+        return execute(commandLine(args).setOut(out).setErr(err), args);
     }
 
     /** A command whose results could not be written has failed. */
@@ -75,8 +80,24 @@ public final class FlashLla {
         return status;
     }
 
+    /** With every command. */
     static CommandLine commandLine() {
+        return commandLine(COMMANDS);
+    }
+
+    /** With what these arguments need: one command, where they begin with its name, for all of them take most of the time of a short one. */
+    static CommandLine commandLine(String... args) {
+        for (Class<?> command : args.length == 0 ? List.<Class<?>>of() : COMMANDS) {
+            if (command.getAnnotation(Command.class).name().equals(args[0]) && !OF_ALL.contains(command)) {
+                return commandLine(List.of(command));
+            }
+        }
+        return commandLine(COMMANDS);
+    }
+
+    private static CommandLine commandLine(List<Class<?>> commands) {
         CommandLine flashlla = new CommandLine(new FlashLla());
+        commands.forEach(flashlla::addSubcommand);
         flashlla.getSubcommands().values().stream().map(CommandLine::getCommandSpec).filter(command -> command.findOption("--help") == null)
                 .forEach(command -> command.addMixin("help", CommandSpec.forAnnotatedObject(new Help())));
         addExamples(flashlla, "help", "  flashlla help", "  flashlla help bench");
@@ -105,7 +126,10 @@ public final class FlashLla {
 
     /** To a command of picocli's own, which shows none. */
     private static void addExamples(CommandLine flashlla, String command, String... examples) {
-        flashlla.getSubcommands().get(command).getCommandSpec().usageMessage().footerHeading("%nExamples:%n").footer(examples);
+        CommandLine line = flashlla.getSubcommands().get(command);
+        if (line != null) {
+            line.getCommandSpec().usageMessage().footerHeading("%nExamples:%n").footer(examples);
+        }
     }
 
     private static TensorFile tensor(String text) {

@@ -22,6 +22,7 @@ import io.github.flashlla.io.TensorFile;
 import io.github.flashlla.process.CommandRelay;
 import io.github.flashlla.process.JavaCommand;
 import io.github.flashlla.text.Printable;
+import io.github.flashlla.tornadovm.ClassArchive;
 import io.github.flashlla.tornadovm.DeviceJvm;
 import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.GradientSample;
@@ -33,6 +34,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
@@ -70,6 +72,8 @@ import picocli.CommandLine;
             "    --out o.safetensors --out-type input"})
 public final class RunCommand implements Callable<Integer> {
     static final int VERIFIED_QUERIES = 256;
+    /** Of input files: below, a TornadoVM device's JVM is over before optimised code would pay. */
+    private static final long SMALL_BYTES = 1 << 20;
     private static final List<String> GRADIENTS = List.of("dq.npy", "dk.npy", "dv.npy", "dridge.npy");
 
     @Option(names = "--q", required = true, paramLabel = "Q.npy", description = "Queries (B,H,Sq,D)")
@@ -185,8 +189,14 @@ public final class RunCommand implements Callable<Integer> {
         }
         DeviceInfo info = device();
         Optional<JavaCommand> java = DeviceJvm.neededFor(List.of(info));
-        return java.isEmpty() ? compute(info, options) : CommandRelay.run(java.get(), info.name(), FlashLla.class,
-                spec.root().commandLine().getParseResult().originalArgs());
+        return java.isEmpty() ? compute(info, options) : ClassArchive.leftBy(java.get().with(compilerFlags()), command -> CommandRelay.run(command,
+                info.name(), FlashLla.class, spec.root().commandLine().getParseResult().originalArgs()));
+    }
+
+    /** The optimising compiler takes longer than what it could save where the host has little to do. */
+    private List<String> compilerFlags() {
+        long bytes = Stream.of(q, k, v, grad).filter(Objects::nonNull).mapToLong(file -> file.file().toFile().length()).sum();
+        return bytes < SMALL_BYTES ? List.of("-XX:TieredStopAtLevel=1") : List.of();
     }
 
     private int runOnSpark(LlaOptions options) {

@@ -24,7 +24,7 @@ public final class DeviceJvm {
     public static JavaCommand of(DeviceInfo device) {
         Backend backend = Backend.of(device.name());
         return backend == null ? JavaCommand.likeThis()
-                : OneGpu.of(device.name(), TornadoFlags.command(List.of(backend), DeviceProfile.memoryBudget(device)).with(DeviceProfile.flags()));
+                : OneGpu.of(device.name(), command(List.of(backend), DeviceProfile.memoryBudget(device)));
     }
 
     /**
@@ -40,7 +40,11 @@ public final class DeviceJvm {
         }
         long memory = devices.stream().filter(device -> Backend.of(device.name()) != null)
                 .mapToLong(DeviceProfile::memoryBudget).max().orElse(-1);
-        JavaCommand command = TornadoFlags.command(backends, memory).with(DeviceProfile.flags());
+        JavaCommand command = command(backends, memory);
         return Optional.of(devices.size() == 1 ? OneGpu.of(devices.iterator().next().name(), command) : command);
+    }
+
+    private static JavaCommand command(Collection<Backend> backends, long memory) {
+        return ClassArchive.shared(TornadoFlags.command(backends, memory).with(DeviceProfile.flags()));
     }
 }

@@ -171,6 +171,13 @@ public final class Doctor {
         } else {
             note("kernel cache", kernels.text(), "every process compiles those kernels again; FLASHLLA_CACHE names another folder");
         }
+        ClassArchive.examine().ifPresent(classes -> {
+            if (classes.sound()) {
+                ok("class archives", classes.text());
+            } else {
+                note("class archives", classes.text(), "the next run on that backend writes them again");
+            }
+        });
         for (DeviceInfo device : discovery.devices()) {
             ok(device.name(), device.hardware() + ", " + device.vendor() + ", " + device.driver());
         }

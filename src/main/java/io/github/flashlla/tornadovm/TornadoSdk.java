@@ -120,7 +120,7 @@ public record TornadoSdk(Path home) {
             reference.get().descriptor().requires().stream().filter(r -> !r.modifiers().contains(Requires.Modifier.STATIC))
                     .forEach(r -> open.add(r.name()));
         }
-        return List.copyOf(found.values());
+        return found.values().stream().sorted().toList(); // modules are in no order, and archives of classes are for one
     }
 
     /** Jars for {@code --upgrade-module-path} that the compiler needs; empty where the SDK brings none. */

@@ -57,6 +57,16 @@ class HelpTest {
         assertFalse(help.out.contains("%") && help.out.contains("%%"), "a format that was not applied");
     }
 
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("commands")
+    void aCommandIsTheSameAlone(CommandLine command) {
+        boolean tellsOfOthers = List.of("flashlla", "help", "generate-completion").contains(command.getCommandName());
+        CommandLine root = FlashLla.commandLine(command.getCommandName(), "--help");
+        assertEquals(tellsOfOthers ? FlashLla.commandLine().getSubcommands().size() : 1, root.getSubcommands().size());
+        CommandLine alone = command.getParent() == null ? root : root.getSubcommands().get(command.getCommandName());
+        assertEquals(command.getUsageMessage(), alone.getUsageMessage());
+    }
+
     /** In the product's word; picocli says subcommand. */
     @Test
     void aMissingCommandIsNamedSo() {

@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.kernels.decode;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.AttentionShape;
@@ -47,9 +48,9 @@ public final class TileDecodeProblem {
     private final FloatArray scaledQ;
     private final HalfFloatArray k;
     private final HalfFloatArray v;
-    private final FloatArray none = new FloatArray(1);
     private final FloatArray ridges;
     private final IntArray lengths;
+    private final IntArray arrived;
     private final FloatArray sums;
     private final FloatArray state;
     private final FloatArray facts;
@@ -107,6 +108,7 @@ public final class TileDecodeProblem {
         ridges = new FloatArray(rows);
         ridges.init(problem.ridge);
         lengths = IntArray.fromElements(problem.length, problem.length / 3);
+        arrived = new IntArray(rows / hw);
         sums = poisoned(rows * problem.splits * (2 * dim + 3));
         state = poisoned(rows * CgDecodeState.VECTORS * dim);
         facts = poisoned(rows * CgDecodeState.FACTS);
@@ -161,20 +163,47 @@ public final class TileDecodeProblem {
         int kv = problem.kvHeads;
         int stages = TileDecode.stages(dim);
         FloatArray settings = DecodeSizes.settings(scale, TOLERANCE);
-        JvmGroup.run(units() * splits, TileRing.THREADS, ctx -> TileDecode.gather(ctx, k, scaledQ, lengths, sums, capacity, kv, group, hw,
-                splits, dim, stages, TileDecode.groupsPerUnit(dim, hw)));
-        JvmGroup.run(2 * problem.heads, dim, ctx -> CgDecodeSolve.begin(ctx, none, k, q, ridges, lengths, sums, state, facts, sizes(splits, splits),
-                settings, 1, dim, LAUNCHED));
+        JvmGroup.run(units() * splits, TileRing.THREADS, ctx -> TileDecode.gather(ctx, k, scaledQ, lengths, ridges, settings, sums,
+                state, facts, arrived, capacity, kv, group, hw, splits, dim, LAUNCHED, stages, TileDecode.groupsPerUnit(dim, hw)));
+        assertArrived();
+        float[] passes = new float[2 * problem.heads];
         for (int i = 0; i < LAUNCHED; i++) {
             int pass = i;
+            for (int head = 0; head < passes.length; head++) {
+                passes[head] += CgDecodeState.unitPlan(facts, head / hw, hw, pass) > 0 && passes[head] == pass ? 1 : 0;
+            }
             int most = i < 2 ? splits : rooms();
-            IntArray sizes = sizes(TileDecodePass.multiplying(most), most);
-            JvmGroup.run(units() * most, TileRing.THREADS, ctx -> TileDecodePass.run(ctx, k, v, scaledQ, lengths, state, facts, parts, outputs,
-                    capacity, kv, group, hw, most, rooms(), pass, dim, TileDecodePass.stages(dim), TileDecodePass.groupsPerUnit(dim, hw)));
-            JvmGroup.run(2 * problem.heads, dim, ctx -> CgDecodeSolve.advance(ctx, q, ridges, parts, state, facts, sizes, settings, dim, hw,
-                    pass, LAUNCHED));
+            JvmGroup.run(units() * most, TileRing.THREADS, ctx -> TileDecodePass.run(ctx, k, v, scaledQ, lengths, state, facts, parts, outputs, o,
+                    arrived, capacity, kv, group, hw, most, rooms(), pass % 2, dim, LAUNCHED));
+            assertArrived();
         }
-        JvmGroup.run((o.getSize() + 63) / 64, 64, ctx -> TileDecode.merge(ctx, outputs, facts, o, rooms(), dim));
+        for (int head = 0; head < 2 * problem.heads; head++) {
+            assertTogether(head);
+            assertEquals(passes[head], fact(head, CgDecodeState.PASSES), problem + ": a pass after the last one of head " + head);
+        }
+    }
+
+    /** That a head takes every step that another of its unit needs, as long as there is something left of its residual. */
+    private void assertTogether(int head) {
+        float steps = fact(head, CgDecodeState.ITERATIONS);
+        float most = steps;
+        for (int other = head / hw * hw; other < (head / hw + 1) * hw; other++) {
+            most = Math.max(most, fact(other, CgDecodeState.ITERATIONS));
+        }
+        float residual = fact(head, CgDecodeState.RESIDUAL);
+        assertTrue(steps == most || residual <= 1e-3f * TOLERANCE, problem + ": head " + head + " took " + steps + " of " + most + " steps to " + residual);
+        assertTrue(residual <= TOLERANCE || steps == LAUNCHED, problem + ": head " + head + " ended at " + residual);
+    }
+
+    private float fact(int head, int number) {
+        return facts.get(head * CgDecodeState.FACTS + number);
+    }
+
+    /** That the groups of every unit, or none, were counted. */
+    private void assertArrived() {
+        for (int i = 0; i < arrived.getSize(); i++) {
+            assertEquals(0, arrived.get(i), "unit " + i);
+        }
     }
 
     void runCovarianceOnJvm() {
@@ -196,9 +225,9 @@ public final class TileDecodeProblem {
         for (int i = 0; i < LAUNCHED - 1; i++) {
             int pass = i;
             int most = rooms();
-            IntArray sizes = sizes(TileDecodePass.multiplying(most), most);
-            JvmGroup.run(units() * most, TileRing.THREADS, ctx -> TileDecodePass.run(ctx, k, v, scaledQ, lengths, state, facts, parts, outputs,
-                    capacity, kv, group, hw, most, rooms(), pass, dim, TileDecodePass.stages(dim), TileDecodePass.groupsPerUnit(dim, hw)));
+            IntArray sizes = sizes(most, most);
+            JvmGroup.run(units() * most, TileRing.THREADS, ctx -> TileDecodePass.run(ctx, k, v, scaledQ, lengths, state, facts, parts, outputs, o,
+                    arrived, capacity, kv, group, hw, most, rooms(), pass % 2, dim, 0));
             JvmGroup.run(2 * problem.heads, dim, ctx -> TileCovarianceSolve.advance(ctx, ridges, parts, state, facts, factors, sizes, settings, dim,
                     hw, pass));
             if (Boolean.getBoolean("flashlla.test.print")) {
@@ -212,17 +241,19 @@ public final class TileDecodeProblem {
     /** The tile kernels alone, as {@code TileSource} compiles them. */
     public static TaskGraph kernels(int heads, int dim, GridScheduler grids) {
         TileDecodeProblem p = new TileDecodeProblem(new Case(heads, 1, 300, dim, 2, 1, 0, 0));
+        FloatArray settings = DecodeSizes.settings(p.scale, TOLERANCE);
         for (String task : new String[] {"gather", "pass"}) {
             WorkerGrid1D grid = new WorkerGrid1D(TileRing.THREADS);
             grid.setLocalWork(TileRing.THREADS, 1, 1);
             grids.addWorkerGrid("tile." + task, grid);
         }
         return new TaskGraph("tile")
-                .transferToDevice(DataTransferMode.FIRST_EXECUTION, p.k, p.v, p.scaledQ, p.lengths, p.sums, p.state, p.facts, p.parts, p.outputs)
-                .task("gather", TileDecode::gather, new KernelContext(), p.k, p.scaledQ, p.lengths, p.sums, p.capacity, 1, heads, heads, 2, dim,
-                        TileDecode.stages(dim), TileDecode.groupsPerUnit(dim, heads))
-                .task("pass", TileDecodePass::run, new KernelContext(), p.k, p.v, p.scaledQ, p.lengths, p.state, p.facts, p.parts, p.outputs,
-                        p.capacity, 1, heads, heads, 2, 3, 0, dim, TileDecodePass.stages(dim), TileDecodePass.groupsPerUnit(dim, heads))
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, p.k, p.v, p.scaledQ, p.lengths, p.ridges, settings, p.sums, p.state, p.facts, p.parts,
+                        p.outputs, p.o, p.arrived)
+                .task("gather", TileDecode::gather, new KernelContext(), p.k, p.scaledQ, p.lengths, p.ridges, settings, p.sums, p.state, p.facts,
+                        p.arrived, p.capacity, 1, heads, heads, 2, dim, LAUNCHED, TileDecode.stages(dim), TileDecode.groupsPerUnit(dim, heads))
+                .task("pass", TileDecodePass::run, new KernelContext(), p.k, p.v, p.scaledQ, p.lengths, p.state, p.facts, p.parts, p.outputs, p.o,
+                        p.arrived, p.capacity, 1, heads, heads, 2, 3, 0, dim, LAUNCHED)
                 .transferToHost(DataTransferMode.EVERY_EXECUTION, p.sums, p.parts, p.outputs);
     }
 

@@ -2,6 +2,8 @@ package io.github.flashlla.tornado.kernels.tile;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.util.BitSet;
+
 /** What the operations are said to do, against what a run of them left. */
 record TileChecks(TileKernels run) {
     void scalars() {
@@ -23,14 +25,22 @@ record TileChecks(TileKernels run) {
     }
 
     void together() {
+        BitSet arrived = new BitSet();
         for (int t = 0; t < TileKernels.THREADS; t++) {
-            assertEquals(run.numbers.get(t ^ 5), run.together.get(6 * t));
-            assertEquals(run.numbers.get(t & 32 | t + 7 & 31), run.together.get(6 * t + 1));
-            assertEquals(t / 32, run.together.get(6 * t + 2));
-            assertEquals(0, run.together.get(6 * t + 3));
-            assertEquals(43, run.together.get(6 * t + 4));
-            assertEquals(41, run.together.get(6 * t + 5));
+            assertEquals(run.numbers.get(t ^ 5), run.together.get(7 * t));
+            assertEquals(run.numbers.get(t & 32 | t + 7 & 31), run.together.get(7 * t + 1));
+            assertEquals(t / 32, run.together.get(7 * t + 2));
+            assertEquals(0, run.together.get(7 * t + 3));
+            assertEquals(43, run.together.get(7 * t + 4));
+            assertEquals(41, run.together.get(7 * t + 5));
+            arrived.set(100 * (t & 1) + (int) run.together.get(7 * t + 6));
         }
+        assertEquals(32, run.counts.get(0));
+        assertEquals(37, run.counts.get(1));
+        BitSet each = new BitSet(); // 0 to 31, and from 5 on
+        each.set(0, 32);
+        each.set(105, 137);
+        assertEquals(each, arrived);
     }
 
     void products() {

@@ -8,6 +8,7 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Kernels that use every operation of {@link Tile}, with one group of {@value #THREADS} threads each, and what they work on. */
 public final class TileKernels {
@@ -16,7 +17,8 @@ public final class TileKernels {
     final FloatArray numbers = new FloatArray(THREADS);
     final HalfFloatArray halves = new HalfFloatArray(2 * 16 * 64);
     final FloatArray scalars = poisoned(8 * THREADS);
-    final FloatArray together = poisoned(6 * THREADS);
+    final FloatArray together = poisoned(7 * THREADS);
+    final IntArray counts = IntArray.fromElements(0, 5);
     final FloatArray products = poisoned(24 * THREADS);
     final FloatArray pairs = poisoned(10 * THREADS);
     final HalfFloatArray written = new HalfFloatArray(10 * THREADS);
@@ -38,7 +40,7 @@ public final class TileKernels {
 
     void runOnJvm() {
         JvmGroup.run(1, THREADS, ctx -> scalars(ctx, numbers, scalars));
-        JvmGroup.run(1, THREADS, ctx -> together(ctx, numbers, together));
+        JvmGroup.run(1, THREADS, ctx -> together(ctx, numbers, counts, together));
         JvmGroup.run(1, THREADS, ctx -> products(ctx, halves, products));
         JvmGroup.run(1, THREADS, ctx -> pairs(ctx, numbers, pairs, written));
     }
@@ -54,12 +56,12 @@ public final class TileKernels {
             grids.addWorkerGrid(name + "." + task, grid);
         }
         return new TaskGraph(name)
-                .transferToDevice(DataTransferMode.FIRST_EXECUTION, numbers, halves, scalars, together, products, pairs, written)
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, numbers, halves, counts, scalars, together, products, pairs, written)
                 .task("scalars", TileKernels::scalars, new KernelContext(), numbers, scalars)
-                .task("together", TileKernels::together, new KernelContext(), numbers, together)
+                .task("together", TileKernels::together, new KernelContext(), numbers, counts, together)
                 .task("products", TileKernels::products, new KernelContext(), halves, products)
                 .task("pairs", TileKernels::pairs, new KernelContext(), numbers, pairs, written)
-                .transferToHost(DataTransferMode.EVERY_EXECUTION, scalars, together, products, pairs, written);
+                .transferToHost(DataTransferMode.EVERY_EXECUTION, counts, scalars, together, products, pairs, written);
     }
 
     static void scalars(KernelContext ctx, FloatArray in, FloatArray out) {
@@ -77,16 +79,17 @@ public final class TileKernels {
         out.set(8 * t + 7, Tile.high(Tile.subtract2(pair, other)));
     }
 
-    static void together(KernelContext ctx, FloatArray in, FloatArray out) {
+    static void together(KernelContext ctx, FloatArray in, IntArray counts, FloatArray out) {
         int t = ctx.localIdx;
         float x = in.get(t);
-        out.set(6 * t, Tile.shuffleXor(x, 5));
-        out.set(6 * t + 1, Tile.shuffle(x, t + 7 & 31));
-        out.set(6 * t + 2, Tile.any(x > 10f ? 1 : 0)); // of the second warp alone
-        out.set(6 * t + 3, Tile.any(x > 100f ? 1 : 0));
-        out.set(6 * t + 4, Tile.count(x > 0f ? 7 : 0));
+        out.set(7 * t, Tile.shuffleXor(x, 5));
+        out.set(7 * t + 1, Tile.shuffle(x, t + 7 & 31));
+        out.set(7 * t + 2, Tile.any(x > 10f ? 1 : 0)); // of the second warp alone
+        out.set(7 * t + 3, Tile.any(x > 100f ? 1 : 0));
+        out.set(7 * t + 4, Tile.count(x > 0f ? 7 : 0));
         Tile.warpBarrier();
-        out.set(6 * t + 5, Tile.count(x > 1f ? 1 : 0));
+        out.set(7 * t + 5, Tile.count(x > 1f ? 1 : 0));
+        out.set(7 * t + 6, Tile.arrive(counts, t & 1));
     }
 
     /** Each warp: its 16 x 64 halves, rows 16-byte chunks swizzled, as A and as B, plain and transposed. */

@@ -14,7 +14,7 @@ public final class CgDecodeState {
     public static final int AQ = 5;
 
     /** Numbers of a head in {@code facts}; the first are those of {@link CovarianceDecode}. */
-    public static final int FACTS = 19;
+    public static final int FACTS = 21;
     public static final int TOP = 0;
     public static final int PER_WEIGHT = 1;
     /** sum p (z.x): what the mean of a must be taken off. */
@@ -40,6 +40,9 @@ public final class CgDecodeState {
     public static final int FINISHING_STEP = 17;
     /** Splits of that pass. */
     public static final int FINISHING_SPLITS = 18;
+    public static final int RIDGE = 19;
+    /** Square of the residual that is allowed. */
+    public static final int TARGET = 20;
 
     // plans; a unit follows the first of these that one of its heads has
     public static final int MULTIPLY = 1;

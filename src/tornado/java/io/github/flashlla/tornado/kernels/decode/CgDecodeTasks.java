@@ -15,7 +15,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * gather -> begin -> (multiply -> advance) as often as is launched -> output -> merge, as in {@link CgDecode}; where there are
- * matrix units for the cache, gather -> begin -> (pass -> advance) -> merge, as in {@link TileDecode}, or
+ * matrix units for the cache, gather -> pass as often as is launched, as in {@link TileDecode}, or
  * gather -> begin -> (multiply -> finish -> advance) -> merge, as in {@link TensorCoreCgDecode}.
  *
  * <p>The first graph has the {@value #FIRST_ITERATIONS} iterations that most long contexts do with, the second the rest: a task that
@@ -28,15 +28,16 @@ public final class CgDecodeTasks extends SolveTasks {
 
     private static final int FIRST_ITERATIONS = 2;
 
+    /** Threads of a head between passes. */
+    private static final int SOLVERS = 64;
+
     private static final int GROUPS_PER_GPU_UNIT = 24;
     private static final int GROUPS_PER_CORE = 2;
     /** Work-groups of {@link TensorCoreCgDecode} that a multiprocessor of compute capability 9.0 holds at once: all run, and end, together. */
     private static final int MATRIX_GROUPS_PER_UNIT = 12;
     private static final int FINISHING_GROUPS_PER_UNIT = 6;
-    /** Rounds of a pass's groups, if all units finish: where few do, a group of theirs must not be the last one to end. */
-    private static final int ROUNDS = 3;
     /** Most units are done with the first graph: those that are left get so many times as many splits, or some multiprocessors would idle. */
-    private static final int LATER_SPLITS = 2;
+    private static final int LATER_SPLITS = 4;
 
     private final CacheArrays cache;
     private final LlaOptions options;
@@ -58,9 +59,9 @@ public final class CgDecodeTasks extends SolveTasks {
     private final FloatArray oParts;
     private final FloatArray work;
     private final IntArray sizes;
-    /** What is read between the passes of each graph. */
-    private final IntArray[] passSizes = new IntArray[2];
     private final FloatArray settings;
+    /** Groups of a unit that are done with a pass. */
+    private final IntArray arrived;
 
     CgDecodeTasks(CgDecodeVariant kernels, CacheArrays cache, AttentionShape shape, LlaOptions options, VariantDevice device, DecodeArrays io) {
         super(shape);
@@ -91,11 +92,6 @@ public final class CgDecodeTasks extends SolveTasks {
         this.sizes = DecodeSizes.of(shape, cache.rowsPerSequence(), splits);
         sizes.set(DecodeSizes.FINISHING_SPLITS, finishingSplits);
         sizes.set(DecodeSizes.TILES, tiles);
-        for (int graph = 0; graph < passSizes.length; graph++) {
-            int finishing = finishingSplits(graph * FIRST_ITERATIONS);
-            passSizes[graph] = DecodeSizes.of(shape, cache.rowsPerSequence(), inRegisters ? TileDecodePass.multiplying(finishing) : splits);
-            passSizes[graph].set(DecodeSizes.FINISHING_SPLITS, finishing);
-        }
         this.settings = DecodeSizes.settings(options.scaleFor(dim), options.tolerance());
         this.iterations = Math.min(MOST_ITERATIONS, options.maxIterations());
         int rows = queries();
@@ -106,6 +102,7 @@ public final class CgDecodeTasks extends SolveTasks {
         this.sums = new FloatArray(rows * splits * (2 * dim + 3));
         this.ayParts = new FloatArray(rows * rooms() * (dim + 1));
         this.oParts = new FloatArray(rows * (inRegisters ? rooms() : finishingSplits) * (matrixUnits ? 2 * dim : dim));
+        this.arrived = new IntArray(units);
         int warps = units * Math.max(splits, TensorCoreCgDecode.WARPS * finishingSplits);
         this.work = new FloatArray(matrixUnits && !inRegisters ? warps * TensorCoreCgDecode.SCRATCH : 1);
     }
@@ -117,7 +114,7 @@ public final class CgDecodeTasks extends SolveTasks {
         int heads = headsPerGroup(kernels, shape);
         long groups = rows / heads + (long) device.computeUnits() * GROUPS_PER_GPU_UNIT; // units times splits, rounded up
         if (kernels == CgDecodeVariant.TILE_CG) {
-            groups = LATER_SPLITS * (rows / heads + (long) ROUNDS * device.computeUnits() * TileDecodePass.groupsPerUnit(dim, heads));
+            groups = LATER_SPLITS * (rows / heads + (long) device.computeUnits() * TileDecodePass.groupsPerUnit(dim, heads));
         }
         long kept = switch (kernels) {
             case TILE_CG -> 1;
@@ -144,11 +141,11 @@ public final class CgDecodeTasks extends SolveTasks {
         return device.info().backend().equals("ptx") ? 64 : 128;
     }
 
-    /** Splits of a {@link TileDecodePass} whose units all finish. */
+    /** Splits of a {@link TileDecodePass}: its groups all run together. */
     static int passSplits(VariantDevice device, AttentionShape shape) {
         int heads = headsPerGroup(CgDecodeVariant.TILE_CG, shape);
         int units = shape.batch() * shape.heads() / heads;
-        return Math.clamp((long) ROUNDS * device.computeUnits() * TileDecodePass.groupsPerUnit(shape.headDim(), heads) / units, 1,
+        return Math.clamp((long) device.computeUnits() * TileDecodePass.groupsPerUnit(shape.headDim(), heads) / units, 1,
                 Math.max(1, Math.ceilDiv(shape.keyLength(), TileRing.KEYS) / 4));
     }
 
@@ -161,11 +158,6 @@ public final class CgDecodeTasks extends SolveTasks {
     /** Splits that a pass has room for. */
     private int rooms() {
         return Math.max(splits, finishingSplits(FIRST_ITERATIONS));
-    }
-
-    /** Threads of a head between passes. */
-    private int solvers() {
-        return inRegisters ? shape.headDim() : 64;
     }
 
     private int units() {
@@ -199,11 +191,12 @@ public final class CgDecodeTasks extends SolveTasks {
         if (graph == 0) {
             appendStart(tasks, context);
         }
-        tasks.transferOnce(passSizes[graph]);
         for (int pass = graph * FIRST_ITERATIONS; pass < end(graph); pass++) {
             appendIteration(tasks, context, pass);
         }
-        appendOutput(tasks, context);
+        if (!inRegisters) {
+            appendOutput(tasks, context);
+        }
     }
 
     private void appendStart(TaskAppender tasks, KernelContext context) {
@@ -213,8 +206,9 @@ public final class CgDecodeTasks extends SolveTasks {
         int dim = shape.headDim();
         tasks.task("gather", TaskAppender.groups(units() * splits, threads), graph -> {
             if (inRegisters) {
-                graph.task("gather", TileDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, cache.rowsPerSequence(), shape.kvHeads(),
-                        shape.group(), heads, splits, dim, TileDecode.stages(dim), TileDecode.groupsPerUnit(dim, heads));
+                graph.task("gather", TileDecode::gather, context, k16, io.scaledQ(), io.lengths(), io.ridges(), settings, sums, state, facts,
+                        arrived, cache.rowsPerSequence(), shape.kvHeads(), shape.group(), heads, splits, dim, iterations,
+                        TileDecode.stages(dim), TileDecode.groupsPerUnit(dim, heads));
             } else if (matrixUnits) {
                 graph.task("gather", TensorCoreCgDecode::gather, context, k16, io.scaledQ(), io.lengths(), sums, work, sizes, heads);
             } else {
@@ -222,8 +216,10 @@ public final class CgDecodeTasks extends SolveTasks {
                         heads, threads);
             }
         });
-        tasks.task("begin", TaskAppender.groups(queries(), solvers()), graph -> graph.task("begin", CgDecodeSolve::begin, context, k32, k16, io.q(),
-                io.ridges(), io.lengths(), sums, state, facts, sizes, settings, binary16, dim, Math.min(iterations, 2)));
+        if (!inRegisters) {
+            tasks.task("begin", TaskAppender.groups(queries(), SOLVERS), graph -> graph.task("begin", CgDecodeSolve::begin, context, k32, k16, io.q(),
+                    io.ridges(), io.lengths(), sums, state, facts, sizes, settings, binary16, dim, Math.min(iterations, FIRST_ITERATIONS)));
+        }
     }
 
     /**
@@ -241,9 +237,8 @@ public final class CgDecodeTasks extends SolveTasks {
         int finishing = finishingSplits(number);
         if (inRegisters) {
             tasks.task("pass" + number, TaskAppender.groups(units() * finishing, threads), graph -> graph.task("pass" + number,
-                    TileDecodePass::run, context, k16, cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts,
-                    cache.rowsPerSequence(), shape.kvHeads(), shape.group(), heads, finishing, rooms(), pass, dim, TileDecodePass.stages(dim),
-                    TileDecodePass.groupsPerUnit(dim, heads)));
+                    TileDecodePass::run, context, k16, cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts, oParts, io.o(), arrived,
+                    cache.rowsPerSequence(), shape.kvHeads(), shape.group(), heads, finishing, rooms(), parity, dim, iterations));
         } else if (matrixUnits) {
             tasks.task("multiply" + number, TaskAppender.groups(units() * splits, threads), graph -> graph.task("multiply" + number,
                     TensorCoreCgMultiply::multiply, context, k16, io.scaledQ(), io.lengths(), state, facts, ayParts, work, sizes, heads, pass));
@@ -255,18 +250,17 @@ public final class CgDecodeTasks extends SolveTasks {
                     CgDecodeSolve::multiply, context, k32, k16, io.lengths(), scores, products, slopes, state, facts, ayParts, sizes, binary16,
                     dim, heads, threads, pass));
         }
-        tasks.task("advance" + number, TaskAppender.groups(queries(), solvers()), graph -> graph.task("advance" + number, CgDecodeSolve::advance,
-                context, io.q(), io.ridges(), ayParts, state, facts, passSizes[number < FIRST_ITERATIONS ? 0 : 1], settings, dim, heads, parity,
-                launched));
+        if (!inRegisters) {
+            tasks.task("advance" + number, TaskAppender.groups(queries(), SOLVERS), graph -> graph.task("advance" + number, CgDecodeSolve::advance,
+                    context, io.q(), io.ridges(), ayParts, state, facts, sizes, settings, dim, heads, parity,
+                    launched));
+        }
     }
 
     private void appendOutput(TaskAppender tasks, KernelContext context) {
         int dim = shape.headDim();
         WorkerGrid merging = TaskAppender.groups(Math.ceilDiv(io.o().getSize(), 64), 64);
-        if (inRegisters) {
-            tasks.task("merge", merging, graph -> graph.task("merge", TileDecode::merge, context, oParts, facts, io.o(), rooms(),
-                    dim));
-        } else if (matrixUnits) {
+        if (matrixUnits) {
             tasks.task("merge", merging, graph -> graph.task("merge", TensorCoreCgDecode::merge, context, oParts, facts, io.o(),
                     sizes));
         } else {
@@ -279,7 +273,7 @@ public final class CgDecodeTasks extends SolveTasks {
 
     @Override
     public Object[] scratch() {
-        return new Object[] {scores, products, slopes, sums, ayParts, oParts, work, sizes, settings};
+        return new Object[] {scores, products, slopes, sums, ayParts, oParts, work, sizes, settings, arrived};
     }
 
     @Override

@@ -93,7 +93,7 @@ public final class TileCovariance {
 
     /** Bytes of local memory. */
     static int localBytes(int dim) {
-        return stages() * tileBytes(dim) + 2 * (tile(dim) / 16) * SLICE_BYTES + SLICE_BYTES + 36 * dim;
+        return TileRing.START + stages() * tileBytes(dim) + 2 * (tile(dim) / 16) * SLICE_BYTES + SLICE_BYTES + 36 * dim;
     }
 
     private static int tileBytes(int dim) {
@@ -121,9 +121,9 @@ public final class TileCovariance {
         int n16 = dim / 16;
         int perPart = n16 * (n16 + 1) / 2 / parts;
         int tileBytes = tileBytes(dim);
-        int[] ring = ctx.allocateIntLocalArray((stages * tileBytes + 2 * slices * SLICE_BYTES + SLICE_BYTES + 36 * dim) / Integer.BYTES);
+        int[] ring = ctx.allocateIntLocalArray((TileRing.START + stages * tileBytes + 2 * slices * SLICE_BYTES + SLICE_BYTES + 36 * dim) / Integer.BYTES);
         Tile.align(ring, 128);
-        int base = Tile.address(ring);
+        int base = Tile.address(ring) + TileRing.START;
         int weights = base + stages * tileBytes;
         int shared = weights + 2 * slices * SLICE_BYTES;
         int queries = shared + SLICE_BYTES;

@@ -37,6 +37,7 @@ final class TileCovarianceTasks extends SolveTasks {
     private final IntArray sizes;
     private final IntArray passSizes;
     private final FloatArray settings;
+    private final IntArray none = new IntArray(1);
 
     TileCovarianceTasks(CacheArrays cache, AttentionShape shape, LlaOptions options, VariantDevice device, DecodeArrays io) {
         super(shape);
@@ -50,7 +51,7 @@ final class TileCovarianceTasks extends SolveTasks {
         this.passSplits = CgDecodeTasks.passSplits(device, shape);
         this.passes = Math.clamp(options.maxIterations(), 1, MOST_PASSES);
         this.sizes = DecodeSizes.of(shape, cache.rowsPerSequence(), splits);
-        this.passSizes = DecodeSizes.of(shape, cache.rowsPerSequence(), TileDecodePass.multiplying(passSplits));
+        this.passSizes = DecodeSizes.of(shape, cache.rowsPerSequence(), passSplits);
         passSizes.set(DecodeSizes.FINISHING_SPLITS, passSplits);
         this.settings = DecodeSizes.settings(options.scaleFor(dim), options.tolerance());
         this.moments = new FloatArray(Math.toIntExact(momentFloats(shape, splits)));
@@ -121,15 +122,15 @@ final class TileCovarianceTasks extends SolveTasks {
         int parity = number % 2;
         tasks.task("pass" + number, TaskAppender.groups((long) queries() / passHeads * passSplits, TileRing.THREADS), built -> built.task(
                 "pass" + number, TileDecodePass::run, context, cache.k().half, cache.v().half, io.scaledQ(), io.lengths(), state, facts, ayParts,
-                oParts, cache.rowsPerSequence(), shape.kvHeads(), shape.group(), passHeads, passSplits, passSplits, parity, dim,
-                TileDecodePass.stages(dim), TileDecodePass.groupsPerUnit(dim, passHeads)));
+                oParts, io.o(), none, cache.rowsPerSequence(), shape.kvHeads(), shape.group(), passHeads, passSplits, passSplits, parity, dim,
+                0));
         tasks.task("advance" + number, TaskAppender.groups(queries(), dim), built -> built.task("advance" + number, TileCovarianceSolve::advance,
                 context, io.ridges(), ayParts, state, facts, factors, passSizes, settings, dim, passHeads, parity));
     }
 
     @Override
     public Object[] scratch() {
-        return new Object[] {moments, sums, factors, ayParts, oParts, sizes, settings};
+        return new Object[] {moments, sums, factors, ayParts, oParts, sizes, settings, none};
     }
 
     @Override

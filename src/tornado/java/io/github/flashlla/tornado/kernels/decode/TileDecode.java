@@ -24,12 +24,14 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <pre>
  *   gather   k      -> per split sum w, sum w z, sum w t z
- *   begin    splits -> the first step, along q                                        ({@link CgDecodeSolve#begin})
+ *            splits -> the first step, along q                                        ({@link TileDecodeSolve#begin})
  *   pass     k      -> per split A y                                  as long as the solve has far to go ({@link TileDecodePass}), or
  *            k, v   -> per split A y, sum p (1 - z.x) v and sum p (z.y) v   in the iteration that is to be the last
- *   advance  splits -> x, r, the next y, and which of the two comes next              ({@link CgDecodeSolve#advance})
- *   merge           -> o, of x and of the last step along y
+ *            splits -> x, r, the next y, and which of the two comes next; o, of x and of the last step along y
+ *                                                                                     ({@link TileDecodeSolve#advance})
  * </pre>
+ *
+ * <p>What is made of a unit's splits is made by the last of its groups to end.
  *
  * <p>Keys are exact in float16. What they are multiplied with, queries, directions and weights, is split into two float16 numbers
  * that hold 22 digits together, so that products are as good as float32's. The halves are rows of one fragment: with g = lane / 4,
@@ -64,26 +66,32 @@ public final class TileDecode {
 
     /** Bytes of local memory. */
     static int localBytes(int dim) {
-        return Math.max(stages(dim), 2 * TileDecodePass.stages(dim)) * TileRing.tileBytes(dim) + TileRing.SHARED;
+        return Math.max(stages(dim), 2 * TileDecodePass.stages(dim)) * TileRing.tileBytes(dim) + TileRing.START + TileRing.SHARED;
     }
 
     /**
-     * The first sums of every head and split.
+     * The first sums of every head and split, and what {@link TileDecodeSolve#begin} makes of them.
      *
      * @param k the cache's keys
      * @param scaledQ (B,H,D), times the scale
      * @param lengths (B)
+     * @param ridges (B,H)
+     * @param settings {@link DecodeSizes#settings}
      * @param sums out (B*H,splits,2 D + 3): sum w z, sum w t z, the largest score, sum w, sum w t; z = k less the first key
+     * @param state out, likewise {@code facts}: {@link CgDecodeState}
+     * @param arrived 0 for each unit, and left so
      * @param capacity rows of a sequence in the cache
      * @param hw heads of a unit
+     * @param iterations passes that there are at most
      */
-    public static void gather(KernelContext ctx, HalfFloatArray k, FloatArray scaledQ, IntArray lengths, FloatArray sums, int capacity,
-            int kvHeads, int group, int hw, int splits, int dim, int stages, int groups) {
+    public static void gather(KernelContext ctx, HalfFloatArray k, FloatArray scaledQ, IntArray lengths, FloatArray ridges, FloatArray settings,
+            FloatArray sums, FloatArray state, FloatArray facts, IntArray arrived, int capacity, int kvHeads, int group, int hw, int splits, int dim,
+            int iterations, int stages, int groups) {
         Tile.launchBounds(THREADS, groups);
         int tileBytes = TileRing.tileBytes(dim);
         int[] ring = ctx.allocateIntLocalArray(TileRing.localInts(stages, dim));
         Tile.align(ring, 128);
-        int base = Tile.address(ring);
+        int base = Tile.address(ring) + TileRing.START;
         int shared = base + stages * tileBytes;
         int me = ctx.localIdx;
         int lane = me & 31;
@@ -227,10 +235,16 @@ public final class TileDecode {
                 sums.set(out + 2 * dim + 2, count > 0 ? factor * (sumT + rise * omega) : 0f);
             }
         }
+        if (TileDecodeSolve.last(ctx, arrived, unit, splits) != 0) {
+            float some = Math.min(length, 1);
+            for (int h = warp; h < hw; h += WARPS) {
+                TileDecodeSolve.begin(k, scaledQ, ridges, settings, sums, state, facts, unit * hw + h, sequence, some, splits, dim, iterations, lane);
+            }
+        }
     }
 
     /**
-     * The output: what the last pass left, with the last step. One thread an element of o.
+     * The output where another kernel took the step: what the last pass left, with that step. One thread an element of o.
      *
      * @param outputs (B*H,rooms,2 D)
      * @param o out (B,H,D)

@@ -15,7 +15,7 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * {@link TileDecode}'s passes: the product with A in splits, and, in the last, the output of x and of y.
+ * {@link TileDecode}'s passes: the product with A in splits, and, in the last, the output of x and of y; then a step of every head.
  *
  * <pre>
  *   row g &lt; 4    factor y   weight p (z.y - zbar.y)        sums A y, and what o changes along y
@@ -38,31 +38,30 @@ public final class TileDecodePass {
         return dim <= 64 ? 3 : 2;
     }
 
-    /** Splits of a unit that reads keys alone: half as many, so that all groups read as much. */
-    static int multiplying(int splits) {
-        return (splits + 1) / 2;
-    }
-
     /**
      * One pass over the keys of every split, of the units that have a plan. Units that finish run beside others: a few of them alone would
      * not keep memory busy.
      *
      * @param k the cache's keys
      * @param v the cache's values
+     * @param state {@link CgDecodeState}, likewise {@code facts}; the next pass's where heads are advanced
      * @param parts out (B*H,splits,D+1): sum p (z.y - zbar.y) z, and without the z
      * @param outputs out (B*H,rooms,2 D), of units that finish: sum p (1 - a) v with a = z.x less its mean; sum p (z.y - zbar.y) v
-     * @param splits of a unit that finishes; see {@link #multiplying}
-     * @param pass 0 and on
-     * @param stages that {@link #stages} says
+     * @param splits of a unit's keys
+     * @param o out (B*H,D), of units that finish, where heads are advanced
+     * @param arrived 0 for each unit, and left so
+     * @param pass whether it is even, 0, or odd, 1
+     * @param iterations passes that there are at most; 0 where another kernel advances heads
      */
     public static void run(KernelContext ctx, HalfFloatArray k, HalfFloatArray v, FloatArray scaledQ, IntArray lengths, FloatArray state,
-            FloatArray facts, FloatArray parts, FloatArray outputs, int capacity, int kvHeads, int group, int hw, int splits, int rooms,
-            int pass, int dim, int stages, int groups) {
-        Tile.launchBounds(THREADS, groups);
+            FloatArray facts, FloatArray parts, FloatArray outputs, FloatArray o, IntArray arrived, int capacity, int kvHeads, int group, int hw,
+            int splits, int rooms, int pass, int dim, int iterations) {
+        int stages = stages(dim);
+        Tile.launchBounds(THREADS, groupsPerUnit(dim, hw));
         int tileBytes = TileRing.tileBytes(dim);
         int[] ring = ctx.allocateIntLocalArray(TileRing.localInts(2 * stages, dim));
         Tile.align(ring, 128);
-        int base = Tile.address(ring);
+        int base = Tile.address(ring) + TileRing.START;
         int shared = base + stages * 2 * tileBytes;
         int me = ctx.localIdx;
         int lane = me & 31;
@@ -76,20 +75,12 @@ public final class TileDecodePass {
         int split = ctx.groupIdx % splits;
         int kvUnit = unit / (group / hw);
         int plan = CgDecodeState.unitPlan(facts, unit, hw, pass);
-        int values = 0;
-        int used = 0;
-        if (plan == CgDecodeState.MULTIPLY) {
-            used = multiplying(splits);
-        }
-        if (plan == CgDecodeState.FINISH) {
-            used = splits;
-            values = 1;
-        }
-        if (split < used) {
+        int values = plan == CgDecodeState.FINISH ? 1 : 0;
+        if (plan > 0) {
             int stageBytes = (1 + values) * tileBytes;
             int ahead = KEY_STAGES - 1 + values * (stages - KEY_STAGES);
             int length = lengths.get(kvUnit / kvHeads);
-            int perSplit = CgDecodeState.keysPerSplit(length, used, KEYS);
+            int perSplit = CgDecodeState.keysPerSplit(length, splits, KEYS);
             int from = Math.min(split * perSplit, length);
             int to = Math.min(from + perSplit, length);
             int count = (to - from + KEYS - 1) / KEYS;
@@ -236,6 +227,14 @@ public final class TileDecodePass {
                 }
                 if (d == 0) {
                     parts.set(part + dim, perWeight * size * total);
+                }
+            }
+            if (iterations > 0) {
+                if (TileDecodeSolve.last(ctx, arrived, unit, splits) != 0) {
+                    for (int h = warp; h < hw; h += WARPS) {
+                        TileDecodeSolve.advance(scaledQ, parts, outputs, state, facts, o, unit * hw + h, plan, splits, rooms, dim, pass,
+                                iterations, lane);
+                    }
                 }
             }
         }

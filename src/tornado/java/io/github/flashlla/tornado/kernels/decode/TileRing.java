@@ -14,8 +14,11 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
  *
  * <pre>
  *   D = 64    piece (row r, chunk c of 8 dims) at (r / 4) 576 + c 64 + (r % 4) 16
- *   D = 128   at (r / 2) 512 + (c / 2) 64 + (r % 2) 32 + (c % 2) 16, and 0, 16, 64, 80 more for each of 4 blocks, 128 for each 4
+ *   D = 128   at (r / 2) 512 + (c / 2) 64 + (r % 2) 32 + (c % 2) 16, and 0, 16, 64, 80 more for each of 4 blocks, 128 for each 4;
+ *             in odd blocks 32 more where c is odd
  * </pre>
+ *
+ * <p>At D = 128 two pieces that lie in the same 32 bytes of memory so change places in odd blocks, and stay in the same 32 bytes.
  */
 final class TileRing {
     /** Keys of a tile; splits begin at a multiple of it. */
@@ -24,6 +27,11 @@ final class TileRing {
     static final int THREADS = 32 * WARPS;
     /** Bytes behind the ring for what warps tell each other. */
     static final int SHARED = 512;
+    /**
+     * Byte of local memory that a ring starts at, as an array's header of 16 bytes has it: two copies of 16 bytes read the 32 that they share
+     * with a neighbour at once only where both sides are as far from a multiple of 32; else they read everything twice.
+     */
+    static final int START = 16;
 
     private TileRing() {}
 
@@ -34,7 +42,7 @@ final class TileRing {
 
     /** Elements of the local array that holds {@code tiles} tiles and what warps tell each other. */
     static int localInts(int tiles, int dim) {
-        return (tiles * tileBytes(dim) + SHARED) / Integer.BYTES;
+        return (START + tiles * tileBytes(dim) + SHARED) / Integer.BYTES;
     }
 
     /** Bytes from 16 keys to the next. */
@@ -57,20 +65,21 @@ final class TileRing {
         return n * pieceBytes(dim);
     }
 
-    private static int rowAt(int row, int dim) {
+    /** Byte of a row's chunk, 0 or 1, of a piece. */
+    private static int rowAt(int row, int chunk, int dim) {
         int block = row >> 1;
-        return dim <= 64 ? (row >> 2) * 576 + (row & 3) * 16
-                : block * 512 + (block & 1) * 16 + (block >> 1 & 1) * 64 + (block >> 2) * 128 + (row & 1) * 32;
+        return dim <= 64 ? (row >> 2) * 576 + (row & 3) * 16 + chunk * 64
+                : block * 512 + (block & 1) * (16 + 32 * chunk) + (block >> 1 & 1) * 64 + (block >> 2) * 128 + (row & 1) * 32 + 16 * chunk;
     }
 
     /** Byte of this lane's row for {@code ldmatrix} of keys as B of scores. */
     static int scoreByte(int lane, int dim) {
-        return rowAt((lane >> 4) * 8 + (lane & 7), dim) + (lane >> 3 & 1) * (dim <= 64 ? 64 : 16);
+        return rowAt((lane >> 4) * 8 + (lane & 7), lane >> 3 & 1, dim);
     }
 
     /** The same for the transposed load, as B of sums. */
     static int sumByte(int lane, int dim) {
-        return rowAt((lane >> 3 & 1) * 8 + (lane & 7), dim) + (lane >> 4) * (dim <= 64 ? 64 : 16);
+        return rowAt((lane >> 3 & 1) * 8 + (lane & 7), lane >> 4, dim);
     }
 
     /** The pieces of 16 bytes of a block that a thread copies: one before its own, as an array's header of 16 bytes has it. */
@@ -85,7 +94,7 @@ final class TileRing {
 
     /** Byte of a tile that a piece of its first two blocks is at. */
     private static int place(int piece, int dim) {
-        return (piece & 31) * 16 + (piece >> 5) * (dim <= 64 ? 576 : 528);
+        return (piece & 31) * 16 + (piece >> 5) * (dim <= 64 ? 576 : 528 + (piece & 1) * 32);
     }
 
     /**

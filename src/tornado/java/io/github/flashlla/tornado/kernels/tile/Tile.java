@@ -5,6 +5,7 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
@@ -120,6 +121,20 @@ public final class Tile {
     @CudaC(value = "$r = __syncthreads_count($0);", effect = true)
     public static int count(int predicate) {
         return Warp.current().count(predicate);
+    }
+
+    /**
+     * Adds 1 to an element and returns what it was: called by one thread of each group behind a barrier, it tells the last group that all of
+     * them have written what they write. Behind another barrier all threads of that group see it.
+     */
+    @CudaC(value = "__threadfence(); $r = atomicAdd((int *) ((char *) $0 + 16) + $1, 1); __threadfence();", effect = true, reads = 0, writes = 0)
+    public static int arrive(IntArray counts, int at) {
+        Warp.current();
+        synchronized (counts) {
+            int before = counts.get(at);
+            counts.set(at, before + 1);
+            return before;
+        }
     }
 
     /** Lanes of a warp wait for each other, and then see what the others wrote. */
