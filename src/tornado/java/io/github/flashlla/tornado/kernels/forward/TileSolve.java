@@ -38,7 +38,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>No formula uses r.r of an earlier iteration, so scaling and rounding of y cost iterations and not accuracy. The term along q keeps
  * directions orthogonal to the first step; from a row's iteration {@value #RESTART} on it is left out, since kept up it can stall.
  *
- * <p>Almost every block of 64 rows holds a slow one, so a block ends when under {@value #STAY} of its rows go on. {@link TileList} lists
+ * <p>Almost every block of 64 rows holds a slow one, so a block ends when under {@value #STAY} of its rows go on, or {@value #STAY_WIDE}. {@link TileList} lists
  * those left over, and the same kernel runs again over the list. The longest of few groups decides how long that takes, so there
  * two {@linkplain #sharing warps} may have the same 16 rows, each half of the keys; the first adds up and does what comes between sweeps.
  *
@@ -48,7 +48,9 @@ public final class TileSolve {
     /** From a row's iteration of this number on its directions are not kept orthogonal to q. */
     static final int RESTART = 8;
     /** Rows of a block that must go on for it to go on. */
-    private static final int STAY = 36;
+    private static final int STAY = 48;
+    /** The same of head dims above 64, where rows left over cost more. */
+    private static final int STAY_WIDE = 32;
     /** Rows of all heads up to which {@link #sharing} is for head dims above 64, too. */
     private static final long FEW_ROWS = 1 << 17;
     static final float FINITE = 1e30f;
@@ -180,7 +182,7 @@ public final class TileSolve {
             int goesOnA = TileState.goesOn(scratch, numbers + NUMBERS * atA, most) * liveA;
             int goesOnB = TileState.goesOn(scratch, numbers + NUMBERS * atB, most) * liveB;
             int left = Tile.count(quad + share == 0 ? goesOnA : 0) + Tile.count(quad + share == 0 ? goesOnB : 0);
-            int stay = listed != 0 ? 1 : STAY;
+            int stay = listed != 0 ? 1 : dims <= 64 ? STAY : STAY_WIDE;
 
             while (left >= stay) {
                 int active = Tile.any(goesOnA + goesOnB);

@@ -11,7 +11,9 @@ import io.github.flashlla.tornado.kernels.tile.TileState;
 final class TileSteps {
     /** An iteration whose r.r is more than this part of the one's before tells nothing. */
     private static final float FAST = 0.1f;
-    /** What the square of the steps' spread counts beside the ratio of r.r. */
+    /** What a ratio of r.r counts, for the next may be larger. */
+    private static final float MARGIN = 1.5f;
+    /** What the square of the steps' spread counts beside it. */
     private static final float UNEVEN = 2f;
 
     private static final float TINY = 1e-30f;
@@ -36,7 +38,7 @@ final class TileSteps {
         float least = Math.min(steps[at + 1], step);
         float most = Math.max(steps[at + 4], step);
         float spread = most * inverse(least) - 1f;
-        float next = rr * (slower + UNEVEN * spread * spread);
+        float next = rr * (MARGIN * slower + UNEVEN * spread * spread);
         steps[at] = ratio;
         steps[at + 1] = count > 1 ? least : step; // the step along q was another kind
         steps[at + 4] = count > 1 ? most : step;
