@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the recorded results of a machine again, a record for each suite bench/suites/results-*, and the page of them all:
-#   bench/record.sh gpu FOLDER     NVIDIA GPU: about 7 minutes
+#   bench/record.sh gpu FOLDER     NVIDIA GPU: about 9 minutes
 #   bench/record.sh cpu FOLDER     CPU: about 6 minutes on 2 cores with nothing else to do
 # LIMIT=SECONDS leaves out parts, the last ones first, that would not end by then: no record is cut short.
 # FLASHLLA names the program where it is not this checkout's, as in a bundle, and SUITES another folder of suites.
@@ -41,9 +41,10 @@ peers() { # SECONDS OPTION...
 
 if [ "$kind" = gpu ]; then
     compare="--clock kernel --baseline jvm"
-    suite matrix-units 45
-    suite float32 65
-    suite host 30
+    suite matrix-units 90
+    suite float32 60
+    suite backward 40
+    suite host 60
     peers 60 --peer flashlla-triton,torch-sdpa --seq "${PEER_SEQ:-16384}" --heads 16 --max-iter 6,8 --warm-up 1 --sample 1 --time-limit 60
     suite error 60
     suite decode 45

@@ -7,7 +7,10 @@ public final class LlaGradients extends QuerySolves {
     private final Tensor dv;
     private final Tensor dridge;
 
-    /** Room for gradients of {@code type}, NaN until a run has written them. */
+    /**
+     * Room for gradients of {@code type}, NaN until a run has written them. Devices compute in units in which float32 carries them; in FLOAT64 they are kept
+     * where they are too small for float32 in the inputs' own units, as dridge is for keys of 1e-21.
+     */
     public LlaGradients(AttentionShape shape, DataType type) {
         this(shape, type, unwritten(type, shape.queryDims()), unwritten(type, shape.keyDims()), unwritten(type, shape.valueDims()));
     }

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.flashlla.verify.Accuracy;
 import io.github.flashlla.verify.RandomInputs;
 import java.lang.foreign.Arena;
 import java.util.List;
@@ -21,6 +20,8 @@ public interface LifecycleContract {
     AttentionShape SHAPE = new AttentionShape(1, 2, 1, 70, 90, 16, 16);
     KvCacheShape CACHE = new KvCacheShape(1, 1, 400, 16, 16, DataType.FLOAT32);
     LlaOptions OPTIONS = LlaOptions.defaults().withRidge(10).withMaxIterations(3).withKeepState(true);
+
+    String BELONGS = "the memory of %s belongs to one thread";
 
     Device open();
 
@@ -190,47 +191,54 @@ public interface LifecycleContract {
         }
     }
 
-    /** Memory of the caller's thread alone: an answer, or what to do. */
+    /** Memory of the caller's thread alone is refused before anything runs, in every pass. */
     @Test
-    default void confinedMemoryIsToldOf() {
+    default void confinedInputsAreRefused() {
         LlaInputs inputs = inputs();
         try (Device device = open(); Arena arena = Arena.ofConfined(); LlaPlan plan = device.plan(SHAPE, OPTIONS)) {
             Tensor q = Tensor.allocate(arena, DataType.FLOAT32, SHAPE.queryDims());
             q.segment().copyFrom(inputs.q().segment());
             LlaResult result = plan.newResult();
-            try {
-                plan.forward(new LlaInputs(q, inputs.k(), inputs.v(), null), result);
-            } catch (InvalidInputException e) {
-                assertTrue(e.getMessage().contains("the memory of q belongs to one thread"), e.getMessage());
-                return;
+            refused(InvalidInputException.class, BELONGS.formatted("q"), () -> plan.forward(new LlaInputs(q, inputs.k(), inputs.v(), null), result));
+            assertTrue(Double.isNaN(result.output().get(0)), "something ran");
+        }
+    }
+
+    /** A decoding step, whatever of it is confined; softmax attention, where the device has it. */
+    @Test
+    default void confinedMemoryIsRefusedInDecodingAndSoftmax() {
+        try (Device device = open(); Arena arena = Arena.ofConfined(); KvCache cache = device.kvCache(CACHE);
+                DecodePlan plan = cache.decodePlan(2, OPTIONS)) {
+            AttentionShape step = plan.shape();
+            Tensor q = Tensor.allocate(DataType.FLOAT32, step.queryDims());
+            Tensor confined = Tensor.allocate(arena, DataType.FLOAT32, step.queryDims());
+            Tensor output = Tensor.allocate(arena, DataType.FLOAT32, step.outputDims());
+            output.fill(7);
+            refused(InvalidInputException.class, BELONGS.formatted("q"), () -> plan.decode(confined, plan.newResult()));
+            refused(InvalidInputException.class, BELONGS.formatted("the output"), () -> plan.decode(q, new LlaResult(step, output, false)));
+            assertEquals(7, output.get(0), "something ran");
+            Tensor whole = Tensor.allocate(arena, DataType.FLOAT32, SHAPE.outputDims());
+            try (LlaPlan softmax = device.softmaxPlan(SHAPE, LlaOptions.defaults())) {
+                refused(InvalidInputException.class, BELONGS.formatted("the output"), () -> softmax.forward(inputs(), new LlaResult(SHAPE, whole, false)));
+            } catch (UnsupportedOperationException e) {
+                assertTrue(e.getMessage().contains("has no softmax attention"), e.getMessage());
             }
-            LlaResult expected = plan.newResult();
-            plan.forward(inputs, expected);
-            assertEquals(0, Accuracy.relativeError(result.output(), expected.output()));
         }
     }
 
     /** Likewise for what a run writes to. */
     @Test
-    default void confinedResultsAreToldOf() {
+    default void confinedResultsAreRefused() {
         LlaInputs inputs = inputs();
         try (Device device = open(); Arena arena = Arena.ofConfined(); LlaPlan plan = device.plan(SHAPE, OPTIONS.withKeepState(true))) {
             Tensor output = Tensor.allocate(arena, DataType.FLOAT32, SHAPE.outputDims());
-            toldOf("the memory of the output belongs to one thread", () -> plan.forward(inputs, new LlaResult(SHAPE, output, true)));
+            refused(InvalidInputException.class, BELONGS.formatted("the output"), () -> plan.forward(inputs, new LlaResult(SHAPE, output, true)));
             LlaResult saved = plan.newResult();
             plan.forward(inputs, saved);
             LlaGradients ours = plan.newGradients();
             Tensor dk = Tensor.allocate(arena, DataType.FLOAT32, SHAPE.keyDims());
-            toldOf("the memory of dk belongs to one thread", () -> plan.backward(inputs, saved, RandomInputs.gradient(SHAPE),
+            refused(InvalidInputException.class, BELONGS.formatted("dk"), () -> plan.backward(inputs, saved, RandomInputs.gradient(SHAPE),
                     new LlaGradients(SHAPE, ours.dq(), dk, ours.dv())));
-        }
-    }
-
-    private static void toldOf(String said, Runnable run) {
-        try {
-            run.run();
-        } catch (InvalidInputException e) {
-            assertTrue(e.getMessage().contains(said), e.getMessage());
         }
     }
 }

@@ -22,7 +22,6 @@ final class DecodeRun implements LlaPlan {
     }
 
     static DecodeRun of(Device device, Task task, LlaInputs inputs) {
-        task.options().requirePrecisionOf(device.info());
         AttentionShape s = task.shape();
         KvCache cache = device.kvCache(new KvCacheShape(s.batch(), s.kvHeads(), s.keyLength(), s.headDim(),
                 s.valueDim(), task.dataType()));

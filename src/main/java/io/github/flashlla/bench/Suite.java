@@ -1,5 +1,6 @@
 package io.github.flashlla.bench;
 
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.io.YamlFile;
 import java.io.IOException;
@@ -8,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * What one run of the benchmark measures: every task on every device.
@@ -21,6 +23,24 @@ public record Suite(String name, List<String> devices, List<Task> tasks, Protoco
 
     public Suite {
         tasks = List.copyOf(new LinkedHashSet<>(tasks)); // what is listed twice is measured once
+    }
+
+    /**
+     * Refuses, before a process starts, a device that was named and can be given none of the tasks, and devices none of which can. One of a group that
+     * cannot is told in its rows.
+     *
+     * @throws InvalidInputException with the first reason
+     */
+    public void requireSomethingFor(List<DeviceInfo> chosen) {
+        List<String> refusals = new ArrayList<>();
+        for (DeviceInfo device : chosen) {
+            Optional<String> refusal = Task.refusalOfAll(tasks, device);
+            refusal.ifPresent(refusals::add);
+            boolean named = devices != null && (devices.contains(device.name()) || devices.contains(device.backend()));
+            if (refusal.isPresent() && (named || refusals.size() == chosen.size())) {
+                throw new InvalidInputException(refusal.get());
+            }
+        }
     }
 
     /**

@@ -2,12 +2,16 @@ package io.github.flashlla.bench;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.record.Method;
 import io.github.flashlla.record.Workload;
 import io.github.flashlla.tornadovm.DeviceProfile;
+import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 
 /**
  * One thing to measure on a device: a problem and how to solve it.
@@ -55,6 +59,46 @@ public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType
     /** The same, solved like this and without a search. */
     Task settled(double tolerance, DataType precision) {
         return new Task(mode, shape, options.withTolerance(tolerance).withPrecision(precision), dataType, operator);
+    }
+
+    /**
+     * Refuses what can be known to be impossible without opening the device.
+     *
+     * @throws InvalidInputException if the device does not compute in the options' precision, or no cache holds the type
+     * @throws UnsupportedOperationException if the device has no such pass
+     */
+    void requireOf(DeviceInfo device) {
+        if (mode == Mode.NAIVE && (!device.has(DeviceInfo.Trait.ON_HEAP) || device.has(DeviceInfo.Trait.EXACT))) {
+            throw new UnsupportedOperationException("the naive form runs on the device jvm only; name it with --device");
+        }
+        if (operator == Operator.SOFTMAX && mode != Mode.FWD) {
+            throw new UnsupportedOperationException("softmax is measured in mode fwd only; leave " + mode + " out");
+        }
+        if (operator == Operator.SOFTMAX && device.has(DeviceInfo.Trait.EXACT)) {
+            throw new UnsupportedOperationException("the device " + device.name() + " has no softmax attention to compare with; leave it out");
+        }
+        if (mode == Mode.DECODE) {
+            new KvCacheShape(shape.batch(), shape.kvHeads(), shape.keyLength(), shape.headDim(), shape.valueDim(), dataType); // refuses the type
+        }
+        if (target == null || !target.anyPrecision()) {
+            options.requirePrecisionOf(device);
+        }
+    }
+
+    /** Why {@link #requireOf} refuses; empty where it does not. */
+    private Optional<String> refusal(DeviceInfo device) {
+        try {
+            requireOf(device);
+            return Optional.empty();
+        } catch (InvalidInputException | UnsupportedOperationException e) {
+            return Optional.of(e.getMessage());
+        }
+    }
+
+    /** Why a device can be given none of the tasks; empty where it can be given one. */
+    static Optional<String> refusalOfAll(List<Task> tasks, DeviceInfo device) {
+        List<String> refusals = tasks.stream().flatMap(task -> task.refusal(device).stream()).toList();
+        return refusals.size() < tasks.size() ? Optional.empty() : refusals.stream().findFirst();
     }
 
     /** What a record says of the problem. */

@@ -221,13 +221,8 @@ public final class WorkloadRunner {
     }
 
     private LlaPlan plan(Task task, LlaInputs inputs) {
-        if (task.mode() == Mode.NAIVE && (!device.info().has(DeviceInfo.Trait.ON_HEAP) || device.info().has(DeviceInfo.Trait.EXACT))) {
-            throw new UnsupportedOperationException("the naive form runs on the device jvm only");
-        }
+        task.requireOf(device.info());
         if (task.operator() == Operator.SOFTMAX) {
-            if (task.mode() != Mode.FWD) {
-                throw new UnsupportedOperationException("softmax is measured in mode fwd only");
-            }
             return device.softmaxPlan(task.shape(), task.options());
         }
         return switch (task.mode()) {

@@ -210,6 +210,7 @@ public final class BenchCommand implements Callable<Integer> {
             return runElsewhere();
         }
         List<DeviceInfo> chosen = suite.devices() == null ? defaultDevices() : Devices.select(suite.devices());
+        suite.requireSomethingFor(chosen);
         if (kernel != null) {
             chosen.stream().filter(device -> Backend.of(device.name()) == null).findFirst().ifPresent(other -> {
                 throw new InvalidInputException("--kernel is for TornadoVM's devices; leave " + other.name() + " out with --device.");

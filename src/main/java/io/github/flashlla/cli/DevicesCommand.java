@@ -39,6 +39,9 @@ public final class DevicesCommand implements Callable<Integer> {
             description = "Devices to describe: names, backends, cpu, gpu, or several as one, such as cuda:0+cuda:1 (default: all there are)")
     private List<String> names;
 
+    @Option(names = "--device", split = ",", paramLabel = "NAME", completionCandidates = DeviceNames.class, description = "The same, as other commands have it")
+    private List<String> device;
+
     @Option(names = "--format", paramLabel = "FORM",
             description = "Form of the result: ${COMPLETION-CANDIDATES} (default: md); json has sizes in bytes, -1 where a driver does not tell")
     private Format format;
@@ -69,6 +72,12 @@ public final class DevicesCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         Format form = result.format(format, Format.md);
+        if (device != null) {
+            names = Stream.concat(names == null ? Stream.empty() : names.stream(), device.stream()).toList();
+        }
+        if (kernels != null && form != Format.md) {
+            throw new InvalidInputException("--kernels prints a table for people; leave --format " + form + " out.");
+        }
         if (refresh && !SurveyedDeviceProvider.inTornadoJvm()) {
             BackendSurvey.refresh();
         }

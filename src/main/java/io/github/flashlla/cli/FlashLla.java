@@ -109,8 +109,8 @@ public final class FlashLla {
                 .registerConverter(TensorFile.class, FlashLla::tensor)
                 .setParameterExceptionHandler((e, args) -> {
                     CommandLine line = e.getCommandLine();
-                    line.getErr().println("flashlla: " + sentence(Printable.sentence(WrongUsage.text(e, flashlla, args)) + "; see '" + line.getCommandSpec().qualifiedName()
-                            + " --help'"));
+                    line.getErr().println("flashlla: " + sentence(Printable.sentence(WrongUsage.text(e, flashlla, args)) + "; see '"
+                            + line.getCommandSpec().qualifiedName() + " --help'"));
                     return CommandLine.ExitCode.USAGE;
                 })
                 .setExecutionStrategy(parsed -> {

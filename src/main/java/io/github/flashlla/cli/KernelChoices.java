@@ -51,7 +51,10 @@ final class KernelChoices {
                 .forEach(device -> guide.choices(device, any, LlaOptions.defaults())));
     }
 
-    /** What a device without a choice of kernels computes, each pass in one way for every shape. A float16 cache is decoded in float32, so that precision matters to the other passes. */
+    /**
+     * What a device without a choice of kernels computes, each pass in one way for every shape. A float16 cache is decoded in float32, so that
+     * precision matters to the other passes.
+     */
     private static List<KernelGuide.Choice> onlyWays(DeviceInfo device, LlaOptions options) {
         boolean built = Backend.of(device.name()) == null;
         String refusal = !built ? "this build has no kernels for TornadoVM" : device.precisions().contains(options.precision()) ? ""

@@ -4,6 +4,7 @@ import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.Tensor;
 import java.util.Locale;
+import java.util.Optional;
 
 /** Type in which an output is written. */
 enum OutputType {
@@ -17,6 +18,26 @@ enum OutputType {
         }
     }
 
+    /**
+     * A sentence about a tensor of which every element is too small for its type to hold with all its digits; empty where one is not.
+     *
+     * @param remedy what keeps them, where the type is float32
+     */
+    static Optional<String> tooSmall(String what, Tensor tensor, String remedy) {
+        double normal = switch (tensor.type()) {
+            case FLOAT64 -> Double.MIN_NORMAL;
+            case FLOAT32, BFLOAT16 -> Float.MIN_NORMAL;
+            case FLOAT16 -> 0x1p-14;
+        };
+        double largest = 0;
+        for (long i = 0; i < tensor.size() && largest < normal; i++) {
+            largest = Math.max(largest, Math.abs(tensor.get(i)));
+        }
+        return largest == 0 || largest >= normal ? Optional.empty() : Optional.of(String.format(Locale.ROOT, "the elements of %s are at most %.1e, and below "
+                + "%.1e %s holds fewer digits; %s keeps them.", what, largest, normal, tensor.type().name().toLowerCase(Locale.ROOT),
+                tensor.type() == DataType.FLOAT32 || tensor.type() == DataType.FLOAT64 ? remedy : "--out-type float32"));
+    }
+
     /** The most by which rounding to nearest moves a number that {@code type} holds with all its digits, as a share of it. */
     static double rounding(DataType type) {
         return switch (type) {
@@ -27,13 +48,18 @@ enum OutputType {
         };
     }
 
+    /** @param input the file that the output belongs to */
+    DataType of(Tensor input) {
+        return this == INPUT ? input.type() : DataType.valueOf(name());
+    }
+
     /**
      * A finite tensor in this type, rounded to nearest even.
      *
      * @throws DeviceException if the type cannot hold an element
      */
     Tensor convert(String what, Tensor tensor, Tensor input) {
-        DataType type = this == INPUT ? input.type() : DataType.valueOf(name());
+        DataType type = of(input);
         Tensor converted = tensor.as(type);
         long at = converted.firstNonFinite();
         if (at >= 0) {

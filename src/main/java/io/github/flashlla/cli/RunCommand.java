@@ -53,7 +53,8 @@ import picocli.CommandLine;
         description = {
             "Compute Local Linear Attention of tensors in files.",
             "A file is .npy, or a .safetensors or .npz file with a tensor's name after a colon, as in model.safetensors:layer.0.q; a pipe "
-                    + "may hold any of these, as in /dev/stdin:layer.0.q. It holds float16, bfloat16, float32 or float64, little-endian, C order, of shape (length, dim), "
+                    + "may hold any of these, as in /dev/stdin:layer.0.q. It holds float16, bfloat16, float32 or float64, little-endian, C order, of shape "
+                    + "(length, dim), "
                     + "(heads, length, dim) or (batch, heads, length, dim). Outputs have the rank of the file that they belong "
                             + "to. Prints shape, device, kernel or decoding method where the device has several, time, iterations of the queries' solves, and their "
                             + "worst residual.",
@@ -188,6 +189,7 @@ public final class RunCommand implements Callable<Integer> {
             return runOnSpark(options);
         }
         DeviceInfo info = device();
+        options.requirePrecisionOf(info);
         Optional<JavaCommand> java = DeviceJvm.neededFor(List.of(info));
         return java.isEmpty() ? compute(info, options) : ClassArchive.leftBy(java.get().with(compilerFlags()), command -> CommandRelay.run(command,
                 info.name(), FlashLla.class, spec.root().commandLine().getParseResult().originalArgs()));
@@ -254,6 +256,7 @@ public final class RunCommand implements Callable<Integer> {
                 Npy.writeTo(gradientFiles.get("dv.npy"), layout.forFile(written.dv()).reshape(files.v().dims()));
                 Npy.writeTo(gradientFiles.get("dridge.npy"), layout.forFile(written.dridge()).reshape(files.ridgeDims()));
             }
+            tellWhatIsTooSmall(output, written);
             RunReport report = new RunReport(info, options, result, gradients, output.type(), sample, written == null ? null : coarsest(written), gradientSample);
             if (statsFile != null) {
                 Files.writeString(statsFile.temporary(), ResultJson.text(report.stats()));
@@ -292,7 +295,7 @@ public final class RunCommand implements Callable<Integer> {
             LlaResult result = plan.newResult();
             plan.forward(inputs, result);
             requireFinite(opened.info(), "output", result.output());
-            return new Answer(result, grad == null ? null : backward(plan, inputs, result, files.gradient(), opened.info()));
+            return new Answer(result, grad == null ? null : backward(plan, inputs, result, files, opened.info()));
         }
     }
 
@@ -305,7 +308,7 @@ public final class RunCommand implements Callable<Integer> {
             requireFinite(opened.info(), "output", result.output());
             LlaGradients gradients = null;
             if (grad != null) {
-                gradients = plan.newGradients();
+                gradients = gradients(inputs, files);
                 try {
                     plan.backward(inputs, sequences, files.gradient(), gradients);
                 } catch (UnsupportedOperationException e) {
@@ -333,6 +336,17 @@ public final class RunCommand implements Callable<Integer> {
         return outType.convert(name, gradient, like);
     }
 
+    /** Numbers that are there, but with a few digits: nobody would notice. */
+    private void tellWhatIsTooSmall(Tensor output, GradientSample.Found written) {
+        Map<String, Tensor> all = new LinkedHashMap<>();
+        if (written != null) {
+            all.putAll(Map.of("dq", written.dq(), "dk", written.dk(), "dv", written.dv(), "dridge", written.dridge()));
+        }
+        Stream.concat(OutputType.tooSmall("the output", output, "v in larger units").stream(),
+                all.entrySet().stream().flatMap(one -> OutputType.tooSmall(one.getKey(), one.getValue(), "--out-type float64").stream())).sorted()
+                .forEach(sentence -> spec.commandLine().getErr().println("flashlla: warning: " + sentence));
+    }
+
     private static DataType coarsest(GradientSample.Found written) {
         return Stream.of(written.dq(), written.dk(), written.dv(), written.dridge()).map(Tensor::type)
                 .max(Comparator.comparingDouble(OutputType::rounding)).orElseThrow();
@@ -347,14 +361,19 @@ public final class RunCommand implements Callable<Integer> {
         }
     }
 
-    private static LlaGradients backward(LlaPlan plan, LlaInputs inputs, LlaResult result, Tensor gradient, DeviceInfo info) {
-        LlaGradients gradients = plan.newGradients();
+    private LlaGradients backward(LlaPlan plan, LlaInputs inputs, LlaResult result, InputFiles files, DeviceInfo info) {
+        LlaGradients gradients = gradients(inputs, files);
         try {
-            plan.backward(inputs, result, gradient, gradients);
+            plan.backward(inputs, result, files.gradient(), gradients);
         } catch (UnsupportedOperationException e) {
             throw noBackward(info);
         }
         return gradients;
+    }
+
+    /** In float64 where a file gets that: it holds what float32 is too small for. */
+    private LlaGradients gradients(LlaInputs inputs, InputFiles files) {
+        return new LlaGradients(inputs.shape(), outType.of(files.q()) == DataType.FLOAT64 ? DataType.FLOAT64 : DataType.FLOAT32);
     }
 
     private static InvalidInputException noBackward(DeviceInfo info) {

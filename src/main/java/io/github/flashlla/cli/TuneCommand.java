@@ -124,6 +124,7 @@ public final class TuneCommand implements Callable<Integer> {
         if (Backend.of(device.name()) == null) {
             throw new InvalidInputException(device.name() + " has one way for every shape; tune is for devices of TornadoVM.");
         }
+        LlaOptions.defaults().withPrecision(precision).requirePrecisionOf(device);
         AttentionShape shape = KernelChoices.shape("--shape", shapeText != null ? shapeText : device.type() == DeviceInfo.Type.CPU ? "1x4x512x64" : "1x16x4096x64");
         Map<Pass, List<KernelGuide.Choice>> candidates = candidates(device, shape);
         if (dryRun) {
@@ -207,7 +208,8 @@ public final class TuneCommand implements Callable<Integer> {
                     Path one = Files.writeString(folder.resolve("one.yaml"), matching(device) + "  " + choice.pass() + ": [" + choice.kernel() + "]\n");
                     UserProfile.use(one);
                     last = new BenchmarkRun(new Suite("tune", null, List.of(task(pass.getKey(), shape)),
-                            tried.stream().anyMatch(earlier -> earlier.pass() == pass.getKey() && earlier.isRight()) ? PROTOCOL.withTimeLimit(PATIENCE_SECONDS) : PROTOCOL),
+                            tried.stream().anyMatch(earlier -> earlier.pass() == pass.getKey() && earlier.isRight())
+                            ? PROTOCOL.withTimeLimit(PATIENCE_SECONDS) : PROTOCOL),
                             List.of(device), new BenchmarkListener() { }).run();
                     tried.add(new Tried(pass.getKey(), choice.kernel(), last.measurements().getFirst().withKernel(choice.kernel())));
                     if (bar != null) {

@@ -62,7 +62,8 @@ public final class VerifyCommand implements Callable<Integer> {
             description = "Devices: names, backends, or the groups cpu, gpu and all, which leave out the reference (default: ${DEFAULT-VALUE})")
     private List<String> devices;
 
-    @Option(names = "--golden", paramLabel = "DIR", description = "Folder of test vectors, one folder per case with case.json and .npy files (default: those of this project)")
+    @Option(names = "--golden", paramLabel = "DIR", description = "Folder of test vectors, one folder per case with case.json and .npy files (default: "
+            + "those of this project)")
     private Path golden;
 
     @Option(names = "--seed", paramLabel = "N", description = "Seed of the random problems, to repeat a wrong one (default: a new one)")

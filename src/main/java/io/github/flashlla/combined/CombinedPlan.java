@@ -182,10 +182,7 @@ final class CombinedPlan implements LlaPlan {
     }
 
     private void forwardAlone(LlaInputs inputs, LlaResult result) {
-        Checks.requireShape(name(), shape, "the inputs", inputs.shape());
-        Checks.requireShape(name(), shape, "the result", result.shape());
-        result.requireApart(name(), inputs);
-        LlaInputs.requireRidges(inputs.ridge());
+        Checks.requireForward(name(), shape, inputs, result);
         long start = System.nanoTime();
         if (uneven) {
             lastResult = null;
@@ -253,15 +250,10 @@ final class CombinedPlan implements LlaPlan {
         if (softmax) {
             throw new UnsupportedOperationException("softmax attention has no backward pass");
         }
-        Checks.requireShape(name(), shape, "the inputs", inputs.shape());
-        Checks.requireShape(name(), shape, "the saved result", saved.shape());
-        Checks.requireShape(name(), shape, "the gradients", gradients.shape());
+        Checks.requireBackward(name(), shape, inputs, saved, gradOutput, gradients);
         if (!saved.keepsState()) {
             throw new InvalidInputException(name() + ": the saved result keeps no state; run forward with LlaOptions.withKeepState(true)");
         }
-        Checks.requireGradient(name(), shape, gradOutput);
-        gradients.requireApart(name(), inputs, gradOutput);
-        LlaInputs.requireRidges(inputs.ridge());
         long start = System.nanoTime();
         boolean known = saved == lastResult && Checks.sameTensors(inputs, lastInputs);
         InputWriter writer = known ? null : writer(inputs); // then parts run forward again

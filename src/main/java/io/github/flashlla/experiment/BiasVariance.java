@@ -69,9 +69,11 @@ final class BiasVariance implements Experiment {
 
     @Override
     public String setUp(boolean quick) {
-        StringBuilder text = new StringBuilder(CapSample.DESCRIPTION + " Scores are q.k / h^2, so that weights depend on distance alone. Interior: the centre of the cap; boundary: 8 "
+        StringBuilder text = new StringBuilder(CapSample.DESCRIPTION
+                + " Scores are q.k / h^2, so that weights depend on distance alone. Interior: the centre of the cap; boundary: 8 "
                 + "points of its rim. Local linear: LLA on the device, ridge 0.01 h^2, tolerance 1e-5; local constant: the same weights, in float64; global linear: "
-                + "least squares. The bandwidth h is the one of a geometric grid with the least mean square error over as many other datasets, for each method, region and "
+                + "least squares. The bandwidth h is the one of a geometric grid with the least mean square error over as many other datasets, for each "
+                + "method, region and "
                 + "number of keys.");
         for (Design design : designs(quick)) {
             text.append(' ').append(design.dim()).append("d: ").append(design.keys().toString().replaceAll("[\\[\\]]", "")).append(" keys, ").append(design.draws())
@@ -91,7 +93,8 @@ final class BiasVariance implements Experiment {
         List<Panel> panels = new ArrayList<>();
         for (Design design : designs(quick)) {
             for (String region : REGIONS) {
-                panels.add(new Panel(design.panel(region), "Mean square error against the number of keys, " + design.dim() + (design.dim() == 1 ? " dimension, " : " dimensions, ")
+                panels.add(new Panel(design.panel(region), "Mean square error against the number of keys, " + design.dim()
+                        + (design.dim() == 1 ? " dimension, " : " dimensions, ")
                         + region + "; mean over seeds, the band is the least and the largest.", "keys", "mean square error", true, true));
             }
         }
@@ -117,7 +120,8 @@ final class BiasVariance implements Experiment {
                         double error = method.getValue()[region];
                         points.computeIfAbsent(design.panel(REGIONS.get(region)) + "/" + method.getKey(), p -> new ArrayList<>()).add(new double[] {keys, error});
                         if (keys == COMMON_KEYS) {
-                            points.computeIfAbsent(REGIONS.get(region) + "-by-dimension/" + method.getKey(), p -> new ArrayList<>()).add(new double[] {design.dim(), error});
+                            points.computeIfAbsent(REGIONS.get(region) + "-by-dimension/" + method.getKey(), p -> new ArrayList<>())
+                                    .add(new double[] {design.dim(), error});
                         }
                     }
                 }
@@ -219,7 +223,8 @@ final class BiasVariance implements Experiment {
         }
         long held = checks.stream().filter(Check::holds).count();
         String sentence = held + " of " + checks.size() + " fitted exponents of mean square error against the number of keys lie within " + SLACK
-                + " of the predicted ones (the furthest " + Numbers.digits(worst) + " off); local linear and local constant fall alike in the interior, and local constant more slowly at "
+                + " of the predicted ones (the furthest " + Numbers.digits(worst)
+                + " off); local linear and local constant fall alike in the interior, and local constant more slowly at "
                 + "the boundary.";
         return new Finding(sentence, checks, List.of(new Table("Exponents: fitted to the mean over seeds by least squares in logarithms, beside the predicted ones",
                 List.of("dimension", "region", "method", "fitted", "predicted"), rows)));

@@ -109,7 +109,8 @@ public final class ExperimentRun {
     private Optional<ExperimentRecord> own(String file, Predicate<ExperimentRecord> isOurs) {
         Optional<ExperimentRecord> saved = saved(file);
         saved.filter(isOurs.negate()).ifPresent(earlier -> {
-            throw new InvalidInputException(folder.resolve(file) + " is of another run, " + earlier.experiment() + (earlier.quick() ? " --quick" : "") + " on " + earlier.device()
+            throw new InvalidInputException(folder.resolve(file) + " is of another run, " + earlier.experiment() + (earlier.quick() ? " --quick" : "")
+                    + " on " + earlier.device()
                     + "; delete it, or name another folder");
         });
         return saved;

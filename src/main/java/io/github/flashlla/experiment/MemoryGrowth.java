@@ -112,7 +112,8 @@ final class MemoryGrowth implements Experiment {
         double[] forward = means.get(FORWARD);
         if (means.containsKey(NAIVE)) {
             double[] naive = means.get(NAIVE);
-            checks.add(new Check("naive: the last doubling of the length takes 3.5 to 4.5 times the memory", times(growth(naive)), growth(naive) > 3.5 && growth(naive) < 4.5));
+            checks.add(new Check("naive: the last doubling of the length takes 3.5 to 4.5 times the memory", times(growth(naive)), growth(naive) > 3.5
+                    && growth(naive) < 4.5));
         }
         for (String blocked : List.of(FORWARD, BACKWARD)) {
             double growth = growth(means.get(blocked));
@@ -122,7 +123,8 @@ final class MemoryGrowth implements Experiment {
             double[] decode = means.get(DECODE);
             double added = last(decode) - decode[0];
             double cache = (lengths(quick).getLast() - lengths(quick).getFirst()) * 2.0 * DIM * Float.BYTES / MIB;
-            checks.add(new Check("decode: what a step holds grows by at most a fifth of what the cache grows", mib(Math.max(0, added)) + " of " + mib(cache), added <= cache / 5));
+            checks.add(new Check("decode: what a step holds grows by at most a fifth of what the cache grows", mib(Math.max(0, added)) + " of " + mib(cache),
+                    added <= cache / 5));
         }
         List<String> header = new ArrayList<>(List.of("mode"));
         lengths(quick).forEach(length -> header.add(length + " tokens"));
@@ -132,8 +134,10 @@ final class MemoryGrowth implements Experiment {
             row.addAll(Collections.nCopies(header.size() - row.size(), ""));
             return row;
         }).toList();
-        return new Finding("The last doubling of the length, to " + lengths(quick).getLast() + " tokens, takes " + times(growth(forward)) + " the memory in the forward pass"
-                + (means.containsKey(NAIVE) ? ", and to " + longestNaive(quick) + " tokens " + times(growth(means.get(NAIVE))) + " in the naive form" : "") + ".", checks, List.of(new Finding.Table("Memory beside the tensors", header, rows)));
+        return new Finding("The last doubling of the length, to " + lengths(quick).getLast() + " tokens, takes " + times(growth(forward))
+                + " the memory in the forward pass"
+                + (means.containsKey(NAIVE) ? ", and to " + longestNaive(quick) + " tokens " + times(growth(means.get(NAIVE))) + " in the naive form" : "")
+                + ".", checks, List.of(new Finding.Table("Memory beside the tensors", header, rows)));
     }
 
     private static double[] mean(List<SeedResult> seeds, String method) {

@@ -44,7 +44,8 @@ final class RidgeChoice implements Experiment {
     @Override
     public List<Panel> panels(boolean quick) {
         return List.of(new Panel(ERRORS, "Mean square error of the predicted value by position, mean over 16 neighbouring positions and over seeds; the band is the "
-                        + "least and the largest seed. The map changes at positions 256, 512 and 768; noise alone is 0.0025.", "position", "mean square error", false, true),
+                        + "least and the largest seed. The map changes at positions 256, 512 and 768; noise alone is 0.0025.", "position",
+                        "mean square error", false, true),
                 new Panel(ITERATIONS, "Iterations of a query's solve by ridge, at tolerance 1e-5: mean over queries and seeds.", "ridge", "iterations", true, false));
     }
 
@@ -52,8 +53,8 @@ final class RidgeChoice implements Experiment {
     public List<Curve> run(Run run) {
         ChangingMap data = ChangingMap.draw(run.seed());
         List<Curve> curves = new ArrayList<>();
-        curves.add(new Curve(ERRORS, SOFTMAX, ChangingMap.positions(), data.errors(Baselines.softmax(data.q(), data.keys(), data.values(), ChangingMap.DIM, ChangingMap.DIM,
-                1 / Math.sqrt(ChangingMap.DIM)))));
+        curves.add(new Curve(ERRORS, SOFTMAX, ChangingMap.positions(), data.errors(Baselines.softmax(data.q(), data.keys(), data.values(),
+                ChangingMap.DIM, ChangingMap.DIM, 1 / Math.sqrt(ChangingMap.DIM)))));
         double[] iterations = new double[RIDGES.size()];
         for (int n = 0; n < iterations.length; n++) {
             run.progress().at((double) n / iterations.length, method(RIDGES.get(n)));

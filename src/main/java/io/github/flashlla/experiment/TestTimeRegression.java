@@ -124,7 +124,8 @@ final class TestTimeRegression implements Experiment {
                 "at least " + Numbers.digits(leastFall) + " times", leastFall >= 4));
         double least = quick ? 0.1 : 0.12; // maps differ in size, which few seeds do not average out
         double most = quick ? 0.17 : 0.15;
-        checks.add(new Check("softmax attention's stays between " + least + " and " + most + " at positions 192 to 255", Numbers.digits(flat[0]) + " to " + Numbers.digits(flat[1]),
+        checks.add(new Check("softmax attention's stays between " + least + " and " + most + " at positions 192 to 255",
+                Numbers.digits(flat[0]) + " to " + Numbers.digits(flat[1]),
                 flat[0] >= least && flat[1] <= most));
         checks.add(new Check("MesaNet is below LLA in segment 1 at positions 192 to 255", Numbers.digits(mesa[0][2]) + " against " + Numbers.digits(lla[0][2]),
                 mesa[0][2] < lla[0][2]));

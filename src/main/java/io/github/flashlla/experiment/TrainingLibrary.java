@@ -92,7 +92,8 @@ public final class TrainingLibrary {
         }
         try (Stream<String> lines = Files.lines(log)) {
             String why = lines.filter(line -> line.contains("ERROR")).findFirst().map(line -> line.replaceFirst(".*ERROR\\]? *", "")).orElse("no reason given");
-            throw new DeviceException("what trains could not be fetched or built: " + Printable.sentence(why.length() > LONGEST ? why.substring(0, LONGEST) + " ..." : why)
+            throw new DeviceException("what trains could not be fetched or built: " + Printable.sentence(why.length() > LONGEST ? why.substring(0, LONGEST)
+                    + " ..." : why)
                     + "; the whole of it is in " + log + ".");
         }
     }

@@ -74,8 +74,6 @@ final class JvmDecodePlan extends AbstractDecodePlan<AbstractKvCache> implements
 
     private void step(Tensor q, Tensor ridge, LlaResult result, KeptState kept) {
         cache.requireStep(shape, q, ridge, result);
-        Checks.requireShared("q", q);
-        Checks.requireShared("the ridge", ridge);
         long start = System.nanoTime();
         List<Work> whole = new ArrayList<>();
         List<Work> cut = new ArrayList<>();

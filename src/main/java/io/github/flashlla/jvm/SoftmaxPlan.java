@@ -53,11 +53,7 @@ final class SoftmaxPlan implements LlaPlan {
 
     @Override
     public void forward(LlaInputs inputs, LlaResult result) {
-        Checks.requireShape("jvm", shape, "the inputs", inputs.shape());
-        Checks.requireShape("jvm", shape, "the result", result.shape());
-        result.requireApart("jvm", inputs);
-        Checks.requireShared(inputs);
-        Checks.requireShared(result);
+        Checks.requireForward("jvm", shape, inputs, result);
         use.run(() -> runForward(inputs, result));
     }
 

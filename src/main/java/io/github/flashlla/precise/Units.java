@@ -124,6 +124,12 @@ record Units(int key, int value) {
             return;
         }
         Magnitude.forEachChunk(from, (at, values, count) -> {
+            if (to.type() == DataType.FLOAT64) { // which holds what float32 does not, such as a dridge of 1e-42
+                for (int i = 0; i < count; i++) {
+                    to.set(at + i, Math.scalb((double) values[i], exponent));
+                }
+                return;
+            }
             for (int i = 0; exponent != 0 && i < count; i++) {
                 values[i] = Math.scalb(values[i], exponent);
             }

@@ -119,7 +119,8 @@ final class ChartStyle {
     /** A chart for a file of its own, which no page gives its colours. */
     static String standalone(String svg) {
         String colors = "<style>svg{--ink:#1b1f24;--grid:#d5d9df;--soft:#59636e;--s0:#1f6feb;--s1:#d1490c;--s2:#1a7f37;--s3:#8250df;"
-                + "--s4:#b08800;--s5:#0a7d8c;--s6:#bf3989;--s7:#6e7781;--s8:#7a4a1d;--s9:#33458f;--s10:#5d7a00;--s11:#9c1c3f}@media (prefers-color-scheme:dark){svg{--ink:#e4e8ed;"
+                + "--s4:#b08800;--s5:#0a7d8c;--s6:#bf3989;--s7:#6e7781;--s8:#7a4a1d;--s9:#33458f;--s10:#5d7a00;--s11:#9c1c3f}@media "
+                + "(prefers-color-scheme:dark){svg{--ink:#e4e8ed;"
                 + "--grid:#39424d;--soft:#9aa5b1;--s0:#6cb0ff;--s1:#ff9d6b;--s2:#67d67d;--s3:#c0a1ff;--s4:#e3c04a;--s5:#5ad1df;--s6:#ff8fcb;"
                 + "--s7:#aeb7c1;--s8:#d1a27a;--s9:#9fb0ff;--s10:#bcd95a;--s11:#ff8f9c}}</style>";
         return svg.replaceFirst(">", ">" + colors) + "\n";

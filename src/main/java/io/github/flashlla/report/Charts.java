@@ -133,7 +133,8 @@ final class Charts {
         double most = series.values().stream().flatMap(points -> points.values().stream()).mapToDouble(share -> share).max().orElseThrow();
         chart.getStyler().setYAxisMin(0.0).setYAxisMax(Math.max(110, 1.1 * most));
         chart.addAnnotation(new DirectLabels(labels));
-        return List.of(new Chart("Efficiency of devices that work as one", "The combined device's rate over the sum of its parts' rates, each measured alone in the same record; "
+        return List.of(new Chart("Efficiency of devices that work as one",
+                "The combined device's rate over the sum of its parts' rates, each measured alone in the same record; "
                 + "a device that is there twice counts once. 100% is no loss", ChartStyle.svg(chart), series.size()));
     }
 

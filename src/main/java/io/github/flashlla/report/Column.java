@@ -220,7 +220,8 @@ record Column(String key, Function<Row, Object> value, String title, Function<Ro
         Set<String> given = beginnings(name);
         List<String> near = all.stream().filter(one -> !Collections.disjoint(given, beginnings(one))).limit(MOST_NEAR).toList();
         return new InvalidInputException("there is no column '" + Printable.text(name) + "' here; " + (near.isEmpty()
-                ? "there are " + String.join(", ", all) : (near.size() == 1 ? "the nearest is '" : "the nearest are '") + String.join("', '", near) + "', and 'all' shows every one"));
+                ? "there are " + String.join(", ", all) : (near.size() == 1 ? "the nearest is '" : "the nearest are '") + String.join("', '", near)
+                + "', and 'all' shows every one"));
     }
 
     private String name() {

@@ -209,6 +209,9 @@ public abstract class AbstractKvCache implements KvCache {
         }
         result.requireApart(use.device(), "q", q);
         result.requireApart(use.device(), "the ridge", ridge);
+        Checks.requireShared("q", q);
+        Checks.requireShared("the ridge", ridge);
+        Checks.requireShared(result);
     }
 
     private void requireSequence(int sequence) {

@@ -1,6 +1,7 @@
 package io.github.flashlla.verify;
 
 import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
@@ -51,15 +52,26 @@ public record GradientSample(double error, boolean whole) {
         double start = NOISE * largest(gradOutput);
         double loss = start * largest(inputs.v());
         double scale = Math.abs(options.scaleFor(d));
-        double worst = Math.max(dq.relative(loss * scale * largest(inputs.k())), dridge.relative(loss)); // Math.max keeps NaN
+        double keys = largest(inputs.k());
+        double ridge = inputs.ridge() == null ? options.ridge() : smallest(inputs.ridge());
+        double slopes = keys * (keys + largest(inputs.q())) / (ridge * ridge); // of u and x, where keys are in small units
+        double worst = Math.max(dq.relative(loss * scale * keys), dridge.relative(loss * Math.min(1, slopes))); // Math.max keeps NaN
         if (whole) {
-            Miss keys = new Miss();
-            keys.add(found.dk(), 0, dk);
+            Miss ofKeys = new Miss();
+            ofKeys.add(found.dk(), 0, dk);
             Miss values = new Miss();
             values.add(found.dv(), 0, dvalues);
-            worst = Math.max(worst, Math.max(keys.relative(loss * scale * largest(inputs.q())), values.relative(start)));
+            worst = Math.max(worst, Math.max(ofKeys.relative(loss * scale * largest(inputs.q())), values.relative(start)));
         }
         return new GradientSample(worst, whole);
+    }
+
+    private static double smallest(Tensor tensor) {
+        double smallest = Double.POSITIVE_INFINITY;
+        for (long i = 0; i < tensor.size(); i++) {
+            smallest = Math.min(smallest, Math.abs(tensor.get(i)));
+        }
+        return smallest;
     }
 
     private static double largest(Tensor tensor) {
@@ -99,13 +111,16 @@ public record GradientSample(double error, boolean whole) {
         }
     }
 
-    /** Sums of squares of a difference and of what it is relative to. */
+    /** Sums of squares of a difference, of what it is relative to, and of the least that elements of such a type can be off. */
     private static final class Miss {
         private double miss;
         private double size;
+        private double steps;
 
         void add(Tensor found, long at, double[] want) {
+            double step = halfStep(found.type());
             for (int i = 0; i < want.length; i++) {
+                steps += step * step;
                 double difference = found.get(at + i) - want[i];
                 miss += difference * difference;
                 size += want[i] * want[i];
@@ -114,7 +129,12 @@ public record GradientSample(double error, boolean whole) {
 
         /** @param least what a smaller size counts as */
         double relative(double least) {
-            return miss == 0 ? 0 : Math.sqrt(miss) / Math.max(Math.sqrt(size), least);
+            return miss <= steps ? 0 : Math.sqrt(miss) / Math.max(Math.sqrt(size), least);
+        }
+
+        /** What is below float32's range is as right as it can be within half its smallest number; a type of 16 bits is somebody's choice. */
+        private static double halfStep(DataType type) {
+            return type == DataType.FLOAT32 ? 0x1p-150 : 0;
         }
     }
 }

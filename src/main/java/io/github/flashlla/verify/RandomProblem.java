@@ -23,6 +23,8 @@ public record RandomProblem(long seed, Family family, Mode mode, Twin twin, int 
         Tensor g, int[] lengths) {
     /** Bits of a seed that draw numbers only. */
     static final int DATA_BITS = 20;
+    /** In a seed: of the problems that float32 strains at. */
+    static final long STRAINED = 1L << 51;
 
     private static final int WIDE = 48;
     private static final double LARGEST_UNIT = 1e12;
@@ -54,23 +56,55 @@ public record RandomProblem(long seed, Family family, Mode mode, Twin twin, int 
         SIGN
     }
 
-    /** The problem of a seed, the same on every machine. */
+    /** What the upper bits of a seed draw first. */
+    private record Sizes(Family family, Mode mode, AttentionShape shape, boolean causal, double ridge, double scale) {
+        private static Sizes usual(Random random) {
+            Family family = pick(random, Family.values());
+            Mode mode = Mode.values()[new int[] {0, 0, 0, 1, 1, 2}[random.nextInt(6)]];
+            int d = logUniform(random, 128);
+            int dv = random.nextBoolean() ? d : logUniform(random, 128);
+            boolean wide = Math.max(d, dv) > WIDE;
+            boolean causal = random.nextBoolean();
+            int keys = family == Family.FEW_KEYS ? 1 + random.nextInt(d) : logUniform(random, 96);
+            int queries = mode == Mode.DECODE ? 1 : 1 + random.nextInt(Math.min(wide ? 12 : 40, causal ? keys : 40));
+            int kvHeads = wide ? 1 : 1 + random.nextInt(2);
+            AttentionShape shape = new AttentionShape(wide ? 1 : 1 + random.nextInt(2), kvHeads * (1 + random.nextInt(wide ? 2 : 3)), kvHeads,
+                    queries, keys, d, dv);
+            double ridge = Math.exp(random.nextDouble() * Math.log(1e9)) * 1e-3;
+            double scale = random.nextInt(5) < 3 ? LlaOptions.DEFAULT_SCALE
+                    : (random.nextBoolean() ? 1 : -1) * (0.2 + 1.8 * random.nextDouble()) / Math.sqrt(d);
+            return new Sizes(family, mode, shape, causal, ridge, scale);
+        }
+
+        /** Wide heads that see few keys, beside a small ridge: x is long there, and what cancels in exact arithmetic does not in float32. */
+        private static Sizes strained(Random random) {
+            Family family = pick(random, Family.FEW_KEYS, Family.REPEATED_KEYS, Family.LOW_RANK);
+            Mode mode = Mode.values()[new int[] {0, 1, 1, 1, 1, 2}[random.nextInt(6)]];
+            int d = random.nextBoolean() ? pick(random, 64, 128) : 32 + random.nextInt(97);
+            int dv = random.nextBoolean() ? d : logUniform(random, 128);
+            int keys = pick(random, 1, 2 + random.nextInt(3), 1 + random.nextInt(20), 1 + random.nextInt(d));
+            boolean causal = random.nextInt(4) > 0;
+            int queries = mode == Mode.DECODE ? 1 : causal && random.nextInt(3) > 0 ? Math.min(keys, 20) : 1 + random.nextInt(Math.min(12, causal ? keys : 12));
+            double ridge = Math.pow(10, 4 * random.nextDouble() - 6);
+            double peaked = random.nextInt(3) > 0 ? 1 : Math.pow(10, 1.5 * random.nextDouble());
+            return new Sizes(family, mode, new AttentionShape(1, 1 + random.nextInt(2), 1, queries, keys, d, dv), causal, ridge, peaked / Math.sqrt(d));
+        }
+    }
+
+    /**
+     * The problem of a seed, the same on every machine.
+     *
+     * @param seed with {@link #STRAINED} one of few keys, identical keys or peaked weights beside a small ridge
+     */
     public static RandomProblem draw(long seed) {
         Random random = new Random(mix(seed >>> DATA_BITS));
-        Family family = pick(random, Family.values());
-        Mode mode = Mode.values()[new int[] {0, 0, 0, 1, 1, 2}[random.nextInt(6)]];
-        int d = logUniform(random, 128);
-        int dv = random.nextBoolean() ? d : logUniform(random, 128);
-        boolean wide = Math.max(d, dv) > WIDE;
-        boolean causal = random.nextBoolean();
-        int keys = family == Family.FEW_KEYS ? 1 + random.nextInt(d) : logUniform(random, 96);
-        int queries = mode == Mode.DECODE ? 1 : 1 + random.nextInt(Math.min(wide ? 12 : 40, causal ? keys : 40));
-        int kvHeads = wide ? 1 : 1 + random.nextInt(2);
-        AttentionShape shape = new AttentionShape(wide ? 1 : 1 + random.nextInt(2), kvHeads * (1 + random.nextInt(wide ? 2 : 3)), kvHeads,
-                queries, keys, d, dv);
-        double ridge = Math.exp(random.nextDouble() * Math.log(1e9)) * 1e-3;
-        double scale = random.nextInt(5) < 3 ? LlaOptions.DEFAULT_SCALE
-                : (random.nextBoolean() ? 1 : -1) * (0.2 + 1.8 * random.nextDouble()) / Math.sqrt(d);
+        Sizes sizes = (seed & STRAINED) == 0 ? Sizes.usual(random) : Sizes.strained(random);
+        Family family = sizes.family;
+        Mode mode = sizes.mode;
+        AttentionShape shape = sizes.shape;
+        int d = shape.headDim();
+        double ridge = sizes.ridge;
+        double scale = sizes.scale;
         double unit = 1;
         if (family == Family.UNITS || family == Family.KEYS_OF_ANY_SIZE) {
             unit = Math.pow(LARGEST_UNIT, 2 * random.nextDouble() - 1);
@@ -79,9 +113,11 @@ public record RandomProblem(long seed, Family family, Mode mode, Twin twin, int 
             scale = (Double.isNaN(scale) ? 1 / Math.sqrt(d) : scale) / (unit * unit);
             ridge = family == Family.UNITS ? ridge * unit * unit : ridge;
         }
-        DataType type = unit == 1 ? pick(random, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT16,
-                DataType.FLOAT64) : pick(random, DataType.FLOAT32, DataType.FLOAT64);
-        LlaOptions options = LlaOptions.defaults().withCausal(causal).withScale((float) scale).withRidge((float) ridge)
+        DataType type = (seed & STRAINED) != 0 // not FLOAT64: rounding to float32 would be another problem
+                ? pick(random, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT16)
+                : unit != 1 ? pick(random, DataType.FLOAT32, DataType.FLOAT64)
+                : pick(random, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT32, DataType.FLOAT16, DataType.FLOAT64);
+        LlaOptions options = LlaOptions.defaults().withCausal(sizes.causal).withScale((float) scale).withRidge((float) ridge)
                 .withMaxIterations(4 * d + 64).withPreconditioner(random.nextInt(3) == 0 ? Preconditioner.JACOBI : Preconditioner.NONE)
                 .withKeepState(mode == Mode.GRADIENTS);
         if (Double.isNaN(scale)) {

@@ -161,12 +161,23 @@ class BenchCommandTest {
     @ValueSource(strings = {"--seq 0", "--device nobody", "--tol 2", "-r 0", "--time-limit -1", "--heads 8 --kv-heads 3",
         "--suite none.yaml", "--suite none.yaml --seq 5", "--record no/such/folder/file.json", "--html no/such/page.html", "--html /proc/page.html",
         "--record /dev/null", "--record a.json --html ./a.json", "--ridge 0", "--dtype int4", "--mode sideways", "--precond ilu", "--causal maybe",
+        "--device jvm --precision float16", "--device jvm --mode decode --context 64 --precision float16", "--device jvm --mode decode --dtype bfloat16",
+        "--device jvm --operator softmax --mode bwd", "--device reference --operator softmax", "--device reference --mode naive",
         "--seq 64 --query-seq 65", "--head-dim 257", "--max-iter 0", "--warm-up -1", "--format xml"})
     void badUsageIsOneSentence(String args) {
         Run run = run(args.split(" "));
         assertEquals(2, run.status, run.err);
         assertEquals(1, run.err.strip().lines().count(), run.err);
         assertEquals("", run.out);
+    }
+
+    /** What another workload of the same run can do is measured; the rest has rows that say why not. */
+    @Test
+    void aDeviceThatCanDoSomeIsNotRefused() {
+        Run run = run("--device", "jvm", "--seq", "16", "--heads", "1", "--head-dim", "8", "--precision", "float32,float16", "-r", "1", "--warm-up", "0.1",
+                "--format", "csv");
+        assertEquals(1, run.status, run.err);
+        assertTrue(run.out.contains(",ok,") && run.out.contains("refused") && run.out.contains("does not compute products in float16"), run.out);
     }
 
     private record Run(int status, String out, String err) {}

@@ -96,6 +96,18 @@ class KernelChoicesTest {
         assertTrue(message.contains("--as FILE, such as --as bench/results/h200/float16.json"), message);
     }
 
+    /** By name, or by the option that other commands have, before and after the shape. */
+    @Test
+    void onlyTheNamedDevicesAreTold() {
+        for (String[] named : new String[][] {{"jvm"}, {"--device", "jvm"}, {"--device=jvm", "jvm"}}) {
+            String table = choices(named);
+            assertTrue(table.contains("| jvm ") && !table.contains("| reference "), table);
+        }
+        String both = choices("--device", "reference", "jvm");
+        assertTrue(both.contains("| jvm ") && both.contains("| reference "), both);
+        assertTrue(assertThrows(AssertionError.class, () -> choices("jvm", "--format", "json")).getMessage().contains("leave --format json out"));
+    }
+
     @Test
     void partsOfACombinedDeviceAreToldToo() {
         String table = choices("jvm+reference");

@@ -43,7 +43,8 @@ class LauncherIT {
         assertEquals(0, run.status(), run.err());
         assertEquals("", run.err());
         Matcher line = Pattern.compile("B=1 H=4 Hkv=4 Sq=1024 Sk=1024 D=64 Dv=64 on jvm: [0-9.]+ ms, iterations \\d+/[0-9.]+/\\d+ "
-                + "\\(min/mean/max\\), worst residual [0-9.e-]+, (?:\\d+ quer(?:y|ies) in float64, )?error ([0-9.e-]+) against float64 on 256 queries\n").matcher(run.out());
+                + "\\(min/mean/max\\), worst residual [0-9.e-]+, (?:\\d+ quer(?:y|ies) in float64, )?error ([0-9.e-]+) against float64 on 256 queries\n")
+                .matcher(run.out());
         assertTrue(line.matches(), run.out());
         assertTrue(Double.parseDouble(line.group(1)) <= 1e-4, run.out());
         assertEquals(1024, Npy.read(folder.resolve("o.npy")).dim(2));

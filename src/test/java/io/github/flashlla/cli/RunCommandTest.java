@@ -12,6 +12,7 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
 import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.io.TensorFile;
+import io.github.flashlla.verify.Accuracy;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -80,6 +81,37 @@ class RunCommandTest extends RunCommandCases {
         assertEquals(0, run("--verify"), err::toString);
     }
 
+    /** dridge of keys of 1e-21 is 1e-42, of which float32 holds three digits: it says so, and float64 has them all. */
+    @Test
+    void whatFloat32HoldsWithFewDigitsIsTold() {
+        gradient();
+        for (String name : List.of("q", "k")) {
+            Tensor small = Npy.read(folder.resolve(name + ".npy")).copy();
+            for (long i = 0; i < small.size(); i++) {
+                small.set(i, small.get(i) * 1e-21);
+            }
+            Npy.write(folder.resolve(name + ".npy"), small);
+        }
+        assertEquals(0, run("--verify", "--grad", file("g.npy"), "--out-grads", file("grads")), err::toString);
+        assertTrue(err.toString().contains("warning: the elements of dridge are at most ") && err.toString().contains("--out-type float64 keeps them.")
+                && err.toString().lines().count() == 1, err::toString);
+        err.getBuffer().setLength(0);
+        assertEquals(0, run("--verify", "--grad", file("g.npy"), "--out-grads", file("grads"), "--out-type", "float64"), err::toString);
+        assertEquals("", err.toString());
+        Tensor found = Npy.read(folder.resolve("grads/dridge.npy"));
+        assertEquals(0, run("--device", "reference", "--grad", file("g.npy"), "--out-grads", file("exact"), "--out-type", "float64"), err::toString);
+        double error = Accuracy.relativeError(scaled(found, 1e40), scaled(Npy.read(folder.resolve("exact/dridge.npy")), 1e40));
+        assertTrue(error < 1e-5, "dridge is off by " + error);
+    }
+
+    private static Tensor scaled(Tensor tensor, double by) {
+        Tensor scaled = Tensor.allocate(DataType.FLOAT64, tensor.dims());
+        for (long i = 0; i < tensor.size(); i++) {
+            scaled.set(i, tensor.get(i) * by);
+        }
+        return scaled;
+    }
+
     @Test
     void theSummaryNamesTheDecodingMethod() throws IOException {
         Tensor queries = Npy.read(folder.resolve("q.npy"));
@@ -111,9 +143,11 @@ class RunCommandTest extends RunCommandCases {
         "--tol,-1e-3,tolerance", "--tol,NaN,tolerance", "--max-iter,0,iteration cap", "--max-iter,-5,iteration cap",
         "--max-iter,99999999999,--max-iter", "--scale,0,scale", "--scale,NaN,scale", "--scale,Infinity,scale", "--stats,'',--stats",
         "--out-type,int8,--out-type", "--out,o.npz,which is only read", "--q,none.safetensors:a,does not exist",
-        "--out-grads,grads,--grad", "--device,opencl:77,no device matches", "--device,nope,no device matches", "--device,'jvm,reference',devices", "--precond,what,--precond", "--tol,x,--tol",
+        "--out-grads,grads,--grad", "--device,opencl:77,no device matches", "--device,nope,no device matches", "--device,'jvm,reference',devices",
+        "--precond,what,--precond", "--tol,x,--tol",
         "--precision,float16,does not compute products in float16", "--precision,float64,precision", "--precision,int8,--precision",
-        "--ridge-file,missing.npy,does not exist", "--grad,g.npy,--out-grads", "--nonsense,1,Unknown option: '--nonsense'", "--devcie,jvm,Unknown option: '--devcie' (did you mean --device?)"})
+        "--ridge-file,missing.npy,does not exist", "--grad,g.npy,--out-grads", "--nonsense,1,Unknown option: '--nonsense'",
+        "--devcie,jvm,Unknown option: '--devcie' (did you mean --device?)"})
     void badOptionsAreNamed(String option, String value, String said) throws IOException {
         assertRefused(said, option, value);
     }

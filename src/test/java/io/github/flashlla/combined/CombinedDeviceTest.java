@@ -51,7 +51,8 @@ class CombinedDeviceTest {
     }
 
     private static void assertSameBits(String what, Tensor want, Tensor got) {
-        assertEquals(-1, want.segment().mismatch(got.segment()), () -> what + ": " + Accuracy.relativeError(want, got) + " apart, from " + want.get(0) + " and " + got.get(0));
+        assertEquals(-1, want.segment().mismatch(got.segment()), () -> what + ": " + Accuracy.relativeError(want, got) + " apart, from " + want.get(0)
+                + " and " + got.get(0));
     }
 
     @Test

@@ -10,7 +10,10 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Every experiment's quick run by the launcher, training included. Not of the suite, for it takes minutes and fetches PyTorch: {@code ./mvnw test -Dtest=QuickExperiments}. */
+/**
+ * Every experiment's quick run by the launcher, training included. Not of the suite, for it takes minutes and fetches PyTorch:
+ * {@code ./mvnw test -Dtest=QuickExperiments}.
+ */
 class QuickExperiments {
     private static final Path LAUNCHER = Path.of(System.getProperty("flashlla.root", "."), "bin", "flashlla");
 

@@ -37,7 +37,8 @@ class FleetSshIT {
         Path program = Files.createDirectories(folder.resolve("pack/flashlla/bin")).resolve("flashlla");
         Files.writeString(program, """
                 #!/bin/sh
-                exec '%s' '-Dflashlla.test.fleet=%s' '-Dflashlla.root=%s' --add-exports=java.base/jdk.internal.module=ALL-UNNAMED --enable-native-access=ALL-UNNAMED -cp '%s' \\
+                exec '%s' '-Dflashlla.test.fleet=%s' '-Dflashlla.root=%s' \\
+                    --add-exports=java.base/jdk.internal.module=ALL-UNNAMED --enable-native-access=ALL-UNNAMED -cp '%s' \\
                     io.github.flashlla.cli.FlashLla "$@"
                 """.formatted(Path.of(System.getProperty("java.home"), "bin/java"), folder, ROOT, System.getProperty("java.class.path")));
         Files.setPosixFilePermissions(program, PosixFilePermissions.fromString("rwxr-xr-x"));

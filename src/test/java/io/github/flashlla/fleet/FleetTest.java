@@ -78,7 +78,8 @@ class FleetTest {
         }, Path.of("."), 60, _ -> { });
         String reason = results.getFirst().reason();
         assumeFalse(reason.contains("cannot start ssh"), reason);
-        assertTrue(reason.startsWith("it was not reached (status 255), saying: ") && reason.contains("lost is off") && reason.contains("(lost stands for what its 'ssh' says)"), reason);
+        assertTrue(reason.startsWith("it was not reached (status 255), saying: ") && reason.contains("lost is off")
+                && reason.contains("(lost stands for what its 'ssh' says)"), reason);
     }
 
     @Test

@@ -88,7 +88,8 @@ class DeviceProfileTest {
     @ValueSource(strings = {"[{memory_share: 0.5}]", "[{memory_share: 0.5, forward: [gpu], profiled_runs: 9}]",
         "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg], profiled_runs: 9}]",
         "[{forward: [gpu], backward: [gpu], decode: [cg], softmax: [gpu]}]", "[{memory_share: 2, forward: [gpu], backward: [gpu], decode: [cg], softmax: [gpu]}]",
-        "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg], softmax: [gpu]}]", "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg], softmax: [gpu], profiled_runs: 0}]",
+        "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg], softmax: [gpu]}]",
+        "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg], softmax: [gpu], profiled_runs: 0}]",
         "[{memory_share: 0.5, forward: [gpu], backward: [gpu], decode: [cg], softmax: [gpu], profiled_runs: 9, tile: 3}]", "- [", "memory_share: 0.5"})
     void wrongOnesAreToldOf(String text) {
         String message = assertThrows(InvalidInputException.class, () -> DeviceProfile.of(POCL, text)).getMessage();

@@ -49,7 +49,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p>The solve is direct, by {@link DecodeMethod#COVARIANCE}: every step launches the same tasks. They are called {@code lla_append},
  * {@code lla_prepare}, {@code scan}, {@code covariance}, {@code solve}, {@code output} and {@code merge}, so a graph has room for one
- * layer. With a window a step reads the newest tokens alone, and pages in front of them may be gone from the table. A prompt goes through the same steps, token by token, or in chunks through {@link LlaPrefillTasks}.
+ * layer. With a window a step reads the newest tokens alone, and pages in front of them may be gone from the table. A prompt goes through the same
+ * steps, token by token, or in chunks through {@link LlaPrefillTasks}.
  */
 public final class LlaDecodeTasks {
     private static final int THREADS = 64;

@@ -122,7 +122,8 @@ public class ProvokedFailuresTest {
     /** The driver's compiler gets the profile's flags, and what it says of them is told. */
     @Test
     void compilerFlagsThatTheDriverRejects() throws Exception {
-        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [gpu], backward: [cpu, gpu], decode: [covariance], softmax: [gpu], compiler_flags: -no-such-flag}]")
+        String said = openCl().profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [gpu], backward: [cpu, gpu], decode: [covariance], softmax: "
+                + "[gpu], compiler_flags: -no-such-flag}]")
                 .run(FaultScenarios.class, "plan", "opencl:0", "16", "16");
         assertSays(said, "DeviceException: opencl:0");
     }

@@ -156,6 +156,30 @@ public class DecodeOnDevice {
         }
     }
 
+    /** Many key/value heads, as the shared covariance wants them: empty sequences, single tokens, splits without keys, heads that end apart. */
+    @ParameterizedTest(name = "H={0} Hkv={1}")
+    @CsvSource({"8, 2", "6, 2", "4, 2", "2, 2"})
+    void sequencesOfAllLengths(int heads, int kvHeads) {
+        assumeTrue(device.info().precisions().contains(DataType.FLOAT16), "there are no matrix units");
+        int batch = 25;
+        KvCacheShape shape = new KvCacheShape(batch, kvHeads, 32768, 64, 64, DataType.FLOAT16);
+        LlaOptions options = LlaOptions.defaults().withTolerance(1e-5).withMaxIterations(6).withKeepState(true);
+        Random random = new Random(14);
+        try (KvCache cache = device.kvCache(shape);
+                KvCache reference = new ReferenceKvCache(new KvCacheShape(batch, kvHeads, 800, 64, 64, DataType.FLOAT16));
+                DecodePlan plan = cache.decodePlan(heads, options, DecodeMethod.MATRIX_FREE);
+                DecodePlan exact = reference.decodePlan(heads, options)) {
+            Tensor ridges = Tensor.allocate(DataType.FLOAT32, plan.shape().rowDims());
+            for (int row = 0; row < ridges.size(); row++) {
+                ridges.set(row, new double[] {10, 1000, 30, 100}[row % 4]);
+            }
+            for (int sequence = 1; sequence < batch; sequence++) {
+                append(random, sequence, sequence < 4 ? sequence : 32 * sequence - 3, cache, reference);
+            }
+            compare(random, plan, exact, ridges, "lengths of 0 to 765");
+        }
+    }
+
     /** Where the choice is the device's: a step that the launched iterations do not solve is done directly, as are small ridges. */
     @Test
     void choosesWhatSolves() {

@@ -71,6 +71,38 @@ public final class QuirkKernels {
         out.set(ctx.globalIdx, sum + 1f + 0f * other);
     }
 
+    /** Where a is not 0: something if a second thing holds, else a loop. */
+    public static void loopInSecondOfTwoBranches(KernelContext ctx, FloatArray in, FloatArray out) {
+        int steps = (int) in.get(6);
+        float sum = in.get(ctx.globalIdx) + 1f;
+        for (int m = 0; m < steps; m++) {
+            int a = (int) in.get(m) % 3;
+            int w = in.get(m + ctx.localIdx) > 5f ? a : 0;
+            if (w != 0) {
+                sum = sum + 100f;
+            } else if (a != 0) {
+                for (int n = 0; n < m; n++) {
+                    sum = sum + in.get(n + 1);
+                }
+            }
+        }
+        out.set(ctx.globalIdx, sum);
+    }
+
+    /** Loops behind two conditions of which either may hold. */
+    public static void loopBehindEither(KernelContext ctx, FloatArray in, FloatArray out) {
+        int steps = (int) in.get(6);
+        float sum = in.get(ctx.globalIdx) + 1f;
+        for (int m = 0; m < steps; m++) {
+            if (m < ctx.localIdx || in.get(m) > 4f) {
+                for (int n = 0; n < m; n++) {
+                    sum = sum + in.get(n);
+                }
+            }
+        }
+        out.set(ctx.globalIdx, sum);
+    }
+
     public static void conditionsJoinedByOr(KernelContext ctx, FloatArray in, FloatArray out) {
         int i = ctx.globalIdx;
         if (i % 3 == 0 || in.get(i) > 5f) {

@@ -71,6 +71,9 @@ public class QuirkSourcesTest {
         "vectorAdd               | make_float4\\(\\(v4f_\\d+\\)\\.x \\+", // lane by lane
         "loopBoundUsedTwice      | (i_\\d+)  =  _kernel_context\\[0\\];.*\\(float\\) \\1;.*for\\(;i_\\d+ < \\1;",
         "arrayInLoopWithBarrier  |",
+        // behind the first branch, and where neither condition holds, control falls into the loop
+        "loopInSecondOfTwoBranches | \\+ 100\\.0F;[^{]*\\}  // B3\\s+\\}  // B2\\s+else\\s+\\{\\s+// BLOCK 6\\s+\\}  // B2\\s+// BLOCK 7 MERGES \\[4 6 \\]",
+        "loopBehindEither        | // BLOCK 10\\s[^{]*\\}  // B4\\s+\\}  // B2\\s+// BLOCK 6 MERGES \\[3 5 \\]",
         "loopWithFixedSecondPart |"})
     void isStillPrinted(String name, String how) {
         assertEquals("COMPILED", SAID.get(name).group(3), name + SAID.get(name).group(4));

@@ -69,6 +69,10 @@ final class Quirks {
                 quirk("arrayMadeInMethod", (g, n, c, in, out) -> g.task(n, QuirkKernels::arrayMadeInMethod, c, in, out), "all RIGHT"),
                 quirk("loopsInBothBranches", (g, n, c, in, out) ->
                         g.task(n, QuirkKernels::loopsInBothBranches, c, in, out), "pocl HANGS, spirv WRONG"),
+                quirk("loopInSecondOfTwoBranches", (g, n, c, in, out) ->
+                        g.task(n, QuirkKernels::loopInSecondOfTwoBranches, c, in, out), Quirks::secondOfTwo, "pocl WRONG, spirv RIGHT"),
+                quirk("loopBehindEither", (g, n, c, in, out) -> g.task(n, QuirkKernels::loopBehindEither, c, in, out), Quirks::either,
+                        "pocl WRONG, spirv RIGHT"),
                 quirk("conditionsJoinedByOr", (g, n, c, in, out) ->
                         g.task(n, QuirkKernels::conditionsJoinedByOr, c, in, out), "all RIGHT"),
                 quirk("chainOfEquals", (g, n, c, in, out) -> g.task(n, QuirkKernels::chainOfEquals, c, in, out), "all RIGHT"),
@@ -130,6 +134,23 @@ final class Quirks {
                 quirk("fragmentOfNestedLoops", (g, n, c, in, out) -> g.task(n, CompilerQuirkKernels::fragmentOfNestedLoops, c, in, out), ""),
                 quirk("elementOfFragment", (g, n, c, in, out) -> g.task(n, CompilerQuirkKernels::elementOfFragment, c, in, out), ""),
                 quirk("fragmentInArrayOfKernel", (g, n, c, in, out) -> g.task(n, CompilerQuirkKernels::fragmentInArrayOfKernel, c, in, out), ""));
+    }
+
+    private static double secondOfTwo(int i) {
+        double sum = i + 1;
+        for (int m = 0; m < 6; m++) {
+            boolean first = m + i % QuirkKernels.THREADS > 5;
+            sum += m % 3 == 0 ? 0 : first ? 100 : m * (m + 1) / 2;
+        }
+        return sum;
+    }
+
+    private static double either(int i) {
+        double sum = i + 1;
+        for (int m = 0; m < 6; m++) {
+            sum += m < i % QuirkKernels.THREADS || m > 4 ? m * (m - 1) / 2 : 0;
+        }
+        return sum;
     }
 
     private static double tile(int i) {

@@ -76,7 +76,8 @@ public record LlaBuffers(
         problem.place(Views.O, o, shape.outputDims());
         HalfFloatArray[] halves = new HalfFloatArray[1];
         int inHalves = arrayElements(Math.max(1, packedHalves));
-        List<FloatArray> own = arrays(() -> halves[0] = new HalfFloatArray(inHalves), shape.queryDims(), new long[] {solveRows(shape, Masking.isJacobi(options)), shape.headDim()},
+        List<FloatArray> own = arrays(() -> halves[0] = new HalfFloatArray(inHalves), shape.queryDims(),
+                new long[] {solveRows(shape, Masking.isJacobi(options)), shape.headDim()},
                 new long[] {shape.batch(), shape.kvHeads(), shape.headDim()}, shape.rowDims(), new long[] {shape.rows(), 2},
                 new long[] {Math.max(1, scratchFloats)});
         return new LlaBuffers(packed ? array(1) : q.array(), k.array(), packed ? array(1) : v.array(), ridge, own.get(2), o.array(),

@@ -20,6 +20,7 @@ import io.github.flashlla.tornado.kernels.backward.TileBackwardVariant;
 import io.github.flashlla.tornado.kernels.decode.CgDecodeVariant;
 import io.github.flashlla.tornado.kernels.decode.CovarianceDecodeVariant;
 import io.github.flashlla.tornado.kernels.decode.TileCovarianceVariant;
+import io.github.flashlla.tornado.kernels.decode.TilePcgVariant;
 import io.github.flashlla.tornado.kernels.forward.CpuForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.GpuForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.ParallelForwardVariant;
@@ -45,7 +46,7 @@ public final class KernelTable {
             new TileForwardVariant(), new TensorCoreForwardVariant(), new SplitForwardVariant(), new CpuForwardVariant(), new GpuForwardVariant(),
             new ParallelForwardVariant(),
             new TileBackwardVariant(), new SplitBackwardVariant(), new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
-            CgDecodeVariant.TILE_CG, CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new TileCovarianceVariant(),
+            new TilePcgVariant(), CgDecodeVariant.TILE_CG, CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new TileCovarianceVariant(),
             new CovarianceDecodeVariant(),
             new TileSoftmaxVariant(), new CpuSoftmaxVariant(), new GpuSoftmaxVariant(), new ParallelSoftmaxVariant());
 

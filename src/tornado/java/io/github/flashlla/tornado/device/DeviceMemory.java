@@ -77,7 +77,8 @@ public final class DeviceMemory {
     private DeviceException shortage(Object what, long bytes, Throwable cause) {
         String own = cause == null ? "" : " TornadoVM says: " + RootCause.message(cause);
         return new DeviceException(device + " is short of memory: " + what + " needs " + Numbers.bytes(bytes) + ", and "
-                + Numbers.bytes(freeBytes()) + " of the " + Numbers.bytes(budget) + " that TornadoVM may use (" + BUDGET + ") are not held by other plans; close some, use "
+                + Numbers.bytes(freeBytes()) + " of the " + Numbers.bytes(budget) + " that TornadoVM may use (" + BUDGET
+                + ") are not held by other plans; close some, use "
                 + "fewer heads or a shorter sequence." + own, cause);
     }
 

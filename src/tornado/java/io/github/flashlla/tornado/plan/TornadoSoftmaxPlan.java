@@ -107,9 +107,7 @@ final class TornadoSoftmaxPlan implements LlaPlan {
 
     @Override
     public void forward(LlaInputs inputs, LlaResult result) {
-        Checks.requireShape(device, shape, "the inputs", inputs.shape());
-        Checks.requireShape(device, shape, "the result", result.shape());
-        result.requireApart(device, inputs);
+        Checks.requireForward(device, shape, inputs, result);
         use.run(() -> {
             long start = System.nanoTime();
             FloatArrays.load(inputs.q(), buffers.q());

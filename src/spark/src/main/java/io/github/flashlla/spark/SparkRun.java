@@ -38,7 +38,10 @@ public final class SparkRun {
         }
     }
 
-    /** @param args q, k, v and out as files; ridge_file, ridge, scale, causal, tol, max_iterations, preconditioner, precision, device, block, shards, allow_unsolved, master */
+    /**
+     * @param args q, k, v and out as files; ridge_file, ridge, scale, causal, tol, max_iterations, preconditioner, precision, device, block, shards,
+     *     allow_unsolved, master
+     */
     public static void main(String[] args) {
         CommandRelay.adopt();
         int status;

@@ -84,6 +84,20 @@ public final class TileDecodeProblem {
                 new Case(4, 1, 400, 64, 1, 20, 0, 1e-3, 1f));
     }
 
+    /** The same for the shared covariance: every number of heads of a unit, splits without keys, and ridges that take more than a pass. */
+    static Stream<Case> preconditioned() {
+        return Stream.of(
+                new Case(1, 1, 330, 64, 3, 1, 0, 2e-4, 1f),
+                new Case(1, 1, 330, 64, 1, 1, 0, 2e-4, 1f),
+                new Case(4, 1, 330, 64, 3, 1, 3, 2e-4, 1f),
+                new Case(8, 2, 300, 64, 2, 1, 0, 2e-4, 3f),
+                new Case(3, 1, 175, 64, 2, 1, 0, 2e-4, 3f),
+                new Case(2, 2, 5, 64, 2, 1, 0, 2e-4, 1f),
+                new Case(2, 1, 130, 64, 5, 1, 0, 2e-4, 30f),
+                // a largest score that lies far above those of the first keys
+                new Case(4, 1, 400, 64, 1, 20, 0, 1e-3, 1f));
+    }
+
     TileDecodeProblem(Case problem) {
         this.problem = problem;
         int group = problem.heads / problem.kvHeads;
@@ -238,6 +252,41 @@ public final class TileDecodeProblem {
         JvmGroup.run((o.getSize() + 63) / 64, 64, ctx -> TileDecode.merge(ctx, outputs, facts, o, rooms(), dim));
     }
 
+    /** @param overflown whether the first unit's moments have a number that is none: its heads then go without */
+    void runPreconditionedOnJvm(boolean overflown) {
+        int dim = problem.dim;
+        int group = problem.heads / problem.kvHeads;
+        int splits = problem.splits;
+        int kv = problem.kvHeads;
+        FloatArray settings = DecodeSizes.settings(scale, TOLERANCE);
+        FloatArray numbers = poisoned(2 * problem.heads * splits * TilePcg.WIDTH);
+        FloatArray moments = poisoned(units() * splits * TilePcg.MOMENTS);
+        FloatArray inverses = poisoned(units() * dim * dim);
+        JvmGroup.run(units() * splits, TileRing.THREADS, ctx -> TilePcg.gather(ctx, k, scaledQ, lengths, numbers, moments, capacity, kv, group, hw,
+                splits, TilePcg.stages(), TilePcg.groupsPerUnit()));
+        if (overflown) {
+            moments.set(77, Float.POSITIVE_INFINITY);
+        }
+        JvmGroup.run(units(), TilePcgBegin.THREADS, ctx -> TilePcgBegin.run(ctx, k, q, ridges, lengths, numbers, moments, state, facts, inverses,
+                sizes(splits, splits), settings, hw, LAUNCHED));
+        for (int i = 0; i < 2 * LAUNCHED; i++) {
+            int pass = i;
+            int most = rooms();
+            IntArray sizes = sizes(most, most);
+            if (Boolean.getBoolean("flashlla.test.print")) {
+                for (int h = 0; h < 2 * problem.heads; h++) {
+                    System.out.printf("before pass %d, head %d: residual %.2e plan %.0f%n", pass, h, facts.get(h * CgDecodeState.FACTS + CgDecodeState.RESIDUAL),
+                            facts.get(h * CgDecodeState.FACTS + CgDecodeState.PLAN + pass % 2));
+                }
+            }
+            JvmGroup.run(units() * most, TileRing.THREADS, ctx -> TileDecodePass.run(ctx, k, v, scaledQ, lengths, state, facts, parts, outputs,
+                    o, arrived, capacity, kv, group, hw, most, rooms(), pass % 2, dim, 0));
+            JvmGroup.run(2 * problem.heads, dim, ctx -> TilePcgSolve.advance(ctx, q, ridges, parts, inverses, state, facts, sizes, settings, hw, pass,
+                    2 * LAUNCHED));
+        }
+        JvmGroup.run((o.getSize() + 63) / 64, 64, ctx -> TileDecode.merge(ctx, outputs, facts, o, rooms(), dim));
+    }
+
     /** The tile kernels alone, as {@code TileSource} compiles them. */
     public static TaskGraph kernels(int heads, int dim, GridScheduler grids) {
         TileDecodeProblem p = new TileDecodeProblem(new Case(heads, 1, 300, dim, 2, 1, 0, 0));
@@ -284,6 +333,33 @@ public final class TileDecodeProblem {
                 .task("advance", TileCovarianceSolve::advance, new KernelContext(), p.ridges, p.parts, p.state, p.facts, factors, sizes, settings,
                         dim, heads, 0)
                 .transferToHost(DataTransferMode.EVERY_EXECUTION, moments, means, p.state, p.facts);
+    }
+
+    /** The shared covariance's kernels alone, likewise. */
+    public static TaskGraph preconditionedKernels(int heads, int dim, GridScheduler grids) {
+        TileDecodeProblem p = new TileDecodeProblem(new Case(heads, 1, 300, dim, 2, 1, 0, 0));
+        FloatArray numbers = poisoned(2 * heads * 2 * TilePcg.WIDTH);
+        FloatArray moments = poisoned(2 * 2 * TilePcg.MOMENTS);
+        FloatArray inverses = poisoned(2 * dim * dim);
+        IntArray sizes = p.sizes(2, 2);
+        FloatArray settings = DecodeSizes.settings(1, TOLERANCE);
+        int[] threadsOf = {TileRing.THREADS, TilePcgBegin.THREADS, dim};
+        String[] tasks = {"gather", "begin", "advance"};
+        for (int i = 0; i < tasks.length; i++) {
+            WorkerGrid1D grid = new WorkerGrid1D(threadsOf[i]);
+            grid.setLocalWork(threadsOf[i], 1, 1);
+            grids.addWorkerGrid("tile." + tasks[i], grid);
+        }
+        return new TaskGraph("tile")
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, p.k, p.q, p.scaledQ, p.lengths, p.ridges, p.parts, p.state, p.facts, moments,
+                        numbers, inverses, sizes, settings)
+                .task("gather", TilePcg::gather, new KernelContext(), p.k, p.scaledQ, p.lengths, numbers, moments, p.capacity, 1, heads, heads, 2,
+                        TilePcg.stages(), TilePcg.groupsPerUnit())
+                .task("begin", TilePcgBegin::run, new KernelContext(), p.k, p.q, p.ridges, p.lengths, numbers, moments, p.state, p.facts, inverses,
+                        sizes, settings, heads, 2)
+                .task("advance", TilePcgSolve::advance, new KernelContext(), p.q, p.ridges, p.parts, inverses, p.state, p.facts, sizes, settings, heads,
+                        0, 3)
+                .transferToHost(DataTransferMode.EVERY_EXECUTION, moments, numbers, p.state, p.facts);
     }
 
     /** That every head of both sequences was computed. */

@@ -29,7 +29,7 @@ public final class TileSource {
 
     /**
      * @param args {@link #OPERATIONS}; {@code forward:D:Dv}, {@code backward:D:Dv}, {@code split:D:Dv} or {@code splitbackward:D:Dv} (float32), the
-     *         kernels of a pass for a head dim and a value dim; {@code decode:H:D} or {@code covariance:H:D}, those of
+     *         kernels of a pass for a head dim and a value dim; {@code decode:H:D}, {@code covariance:H:D} or {@code preconditioned:H:D}, those of
      *         decoding for so many heads that share keys
      */
     public static void main(String[] args) throws Exception {
@@ -69,6 +69,7 @@ public final class TileSource {
             case "backward" -> new TileBackwardProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).graph("tile", grids);
             case "splitbackward" -> new SplitBackwardProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).graph("tile", grids);
             case "decode" -> TileDecodeProblem.kernels(first, second, grids);
+            case "preconditioned" -> TileDecodeProblem.preconditionedKernels(first, second, grids);
             case "covariance" -> TileDecodeProblem.covarianceKernels(first, second, grids);
             default -> throw new IllegalArgumentException(words[0]);
         };

@@ -36,7 +36,8 @@ class TileSourceTest {
     /** What one JVM compiles for all tests: each would spend seconds on TornadoVM's start and on its compiler's first kernels. */
     private static final List<String> COMPILED = List.of(TileSource.OPERATIONS, "forward:64:64", "forward:96:96", "forward:128:128", "forward:33:120",
             "split:64:64", "split:128:128", "splitbackward:64:64", "splitbackward:128:128", "backward:64:33", "backward:128:128",
-            "decode:1:64", "decode:3:64", "decode:8:64", "decode:1:128", "decode:4:128", "decode:8:128", "covariance:4:64", "covariance:4:128");
+            "decode:1:64", "decode:3:64", "decode:8:64", "decode:1:128", "decode:4:128", "decode:8:128", "covariance:4:64", "covariance:4:128",
+            "preconditioned:3:64", "preconditioned:4:64");
     private static final Map<String, String> SOURCES = new HashMap<>();
     private static final Map<String, Built> BUILT = new HashMap<>();
 
@@ -222,6 +223,27 @@ class TileSourceTest {
         assertTrue(built.frames().get("moments") <= moments, () -> "stack frame of moments: " + built.frames().get("moments"));
         InnerLoop loop = InnerLoop.ofPtx(built.ptx()).get("moments");
         assertEquals(products, loop.count("mma.sync"));
+        assertEquals(0, loop.count(".local"));
+    }
+
+    /** The shared covariance's kernels: 20 products for 16 keys beside the 16 of the first step. */
+    @ParameterizedTest
+    @CsvSource({"3", "4"})
+    void preconditioned(String heads) throws Exception {
+        String compiled = "preconditioned:" + heads + ":64";
+        Map<String, String> kernels = kernels(source(compiled));
+        assertEquals(Set.of("advance", "run", "gather"), kernels.keySet());
+        kernels.forEach((name, kernel) -> {
+            assertPlainConditions(kernel);
+            assertLoopsSkip(kernel);
+        });
+        assertFalse(Pattern.compile("\\w+\\[l_\\d+\\]").matcher(kernels.get("gather")).find(), "a byte is taken for an element of a local array");
+        Built built = built(compiled, kernels);
+        assertEquals(0, built.frames().get("advance"));
+        assertEquals(0, built.frames().get("run"));
+        assertTrue(built.frames().get("gather") <= 8, () -> "stack frame of gather: " + built.frames().get("gather"));
+        InnerLoop loop = InnerLoop.ofPtx(built.ptx()).get("gather");
+        assertEquals(36, loop.count("mma.sync"));
         assertEquals(0, loop.count(".local"));
     }
 

@@ -181,8 +181,10 @@ public final class TileBackwardGather {
                 piece(acc, total, exact, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
                 piece(acc, total, exact, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
                 if (keys > 32) {
-                    piece(acc, total, exact, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
-                    piece(acc, total, exact, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                    piece(acc, total, exact, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, starts, 0,
+                            EVERY_KEY, EVERY_KEY, dims);
+                    piece(acc, total, exact, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, starts, 0,
+                            EVERY_KEY, EVERY_KEY, dims);
                 }
             }
             int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);

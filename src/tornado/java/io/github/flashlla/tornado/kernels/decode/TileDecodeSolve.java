@@ -122,7 +122,7 @@ final class TileDecodeSolve {
         float target = tolerance * tolerance * bb;
         float active = rr > target ? 1f : 0f;
         float plan = CgDecodeState.FINISH;
-        if (active > 0f && iterations > 1 && rr * rr > target * bb) {
+        if (active > 0f && iterations > 1 && CgDecodeSolve.SQUARED * rr > tolerance * bb) {
             plan = CgDecodeState.MULTIPLY;
         }
         float moves = rr > NOTHING * target ? 1f : 0f;

@@ -207,8 +207,10 @@ public final class TileForward {
                     piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, 0, EVERY_KEY, EVERY_KEY, dims);
                     piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, 0, EVERY_KEY, EVERY_KEY, dims);
                     if (keys > 32) {
-                        piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, 0, EVERY_KEY, EVERY_KEY, dims);
-                        piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, 0, EVERY_KEY, EVERY_KEY, dims);
+                        piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, 0, EVERY_KEY,
+                                EVERY_KEY, dims);
+                        piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, 0, EVERY_KEY,
+                                EVERY_KEY, dims);
                     }
                 }
                 int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);

@@ -207,11 +207,14 @@ public final class TileSolve {
                     if (whole != 0) {
                         piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
                         if (mine > 1) {
-                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, 0, EVERY_KEY,
+                                    EVERY_KEY, dims);
                         }
                         if (mine > 2) {
-                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
-                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
+                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, starts, 0,
+                                    EVERY_KEY, EVERY_KEY, dims);
+                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, starts, 0,
+                                    EVERY_KEY, EVERY_KEY, dims);
                         }
                     }
                     int pieces = whole != 0 || active == 0 ? 0 : Math.min(mine, Math.max(0, (Math.max(0, high - key) + 15) / 16 - skip));

@@ -28,20 +28,23 @@ public final class AssociativeRecall extends TrainedExperiment {
     @Override
     Plan plan(boolean quick) {
         AssociativeRecallTask task = quick ? new AssociativeRecallTask(32, 32, new int[] {4}) : new AssociativeRecallTask(32, 32, new int[] {4, 8, 12});
-        return new Plan(task, new Model.Sizes(2, 64, 2, task.longest(), task.inputs(), task.outputs()), 16, quick ? 500 : 900, quick ? List.of(3e-3) : List.of(2e-3, 5e-3),
+        return new Plan(task, new Model.Sizes(2, 64, 2, task.longest(), task.inputs(), task.outputs()), 16, quick ? 500 : 900, quick ? List.of(3e-3)
+                : List.of(2e-3, 5e-3),
                 quick ? List.of(LLA, SOFTMAX, LINEAR) : List.of(LLA, SOFTMAX, LINEAR, MESA));
     }
 
     @Override
     String taskWords(boolean quick) {
         AssociativeRecallTask task = (AssociativeRecallTask) plan(quick).task();
-        return "Sequences hold " + Arrays.toString(task.pairs()).replaceAll("[\\[\\]]", "") + " pairs of a key and a value, then every key again in another order; the value of each is to be told. "
+        return "Sequences hold " + Arrays.toString(task.pairs()).replaceAll("[\\[\\]]", "")
+                + " pairs of a key and a value, then every key again in another order; the value of each is to be told. "
                 + task.keys() + " keys, " + task.values() + " values; a batch draws the number of pairs.";
     }
 
     @Override
     List<Panel> resultPanels(boolean quick) {
-        return List.of(new Panel(PANEL, "Share of values recalled on fresh sequences, against the pairs in a sequence.", "pairs in the sequence", "accuracy", false, false));
+        return List.of(new Panel(PANEL, "Share of values recalled on fresh sequences, against the pairs in a sequence.", "pairs in the sequence", "accuracy",
+                false, false));
     }
 
     @Override
@@ -68,8 +71,10 @@ public final class AssociativeRecall extends TrainedExperiment {
             double lla = means.get(LLA)[n];
             double softmax = means.get(SOFTMAX)[n];
             double linear = means.get(LINEAR)[n];
-            checks.add(new Check(pairs[n] + " pairs: LLA is at least as accurate as softmax attention, to 0.1 point", percent(lla) + " against " + percent(softmax), lla >= softmax - 0.001));
-            checks.add(new Check(pairs[n] + " pairs: LLA and softmax attention are above 95%", percent(Math.min(lla, softmax)) + " at least", Math.min(lla, softmax) > SOLVED));
+            checks.add(new Check(pairs[n] + " pairs: LLA is at least as accurate as softmax attention, to 0.1 point", percent(lla) + " against "
+                    + percent(softmax), lla >= softmax - 0.001));
+            checks.add(new Check(pairs[n] + " pairs: LLA and softmax attention are above 95%", percent(Math.min(lla, softmax)) + " at least",
+                    Math.min(lla, softmax) > SOLVED));
             checks.add(new Check(pairs[n] + " pairs: linear attention is below both", percent(linear), linear < Math.min(lla, softmax)));
         }
         checks.addAll(agreementChecks(seeds));

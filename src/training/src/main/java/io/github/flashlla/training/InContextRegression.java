@@ -102,22 +102,26 @@ public final class InContextRegression extends TrainedExperiment {
     @Override
     Plan plan(boolean quick) {
         Maps task = new Maps(3, 8);
-        return new Plan(task, new Model.Sizes(2, 32, 2, task.longest(), task.inputs(), task.outputs()), 16, quick ? 200 : 1000, quick ? List.of(5e-3) : List.of(2e-3, 5e-3),
+        return new Plan(task, new Model.Sizes(2, 32, 2, task.longest(), task.inputs(), task.outputs()), 16, quick ? 200 : 1000, quick ? List.of(5e-3)
+                : List.of(2e-3, 5e-3),
                 quick ? List.of(LLA, SOFTMAX, LINEAR) : List.of(LLA, SOFTMAX, LINEAR, MESA));
     }
 
     @Override
     String taskWords(boolean quick) {
         Maps task = (Maps) plan(quick).task();
-        return task.segments() + " segments of " + task.pairs() + " pairs (x, W x) in " + DIM + " dimensions; a segment draws a centre N(0, I) and W with entries N(0, 1/" + DIM
-                + "), and its x are centre + 0.5 N(0, I). Every x is shown alone first, where its value is to be told, then with its value. The mean square of the values is about "
+        return task.segments() + " segments of " + task.pairs() + " pairs (x, W x) in " + DIM
+                + " dimensions; a segment draws a centre N(0, I) and W with entries N(0, 1/" + DIM
+                + "), and its x are centre + 0.5 N(0, I). Every x is shown alone first, where its value is to be told, then with its value. The mean "
+                + "square of the values is about "
                 + Numbers.digits(1 + SPREAD * SPREAD) + ".";
     }
 
     @Override
     List<Panel> resultPanels(boolean quick) {
         Maps task = (Maps) plan(quick).task();
-        return List.of(new Panel(PANEL, "Mean square error on fresh sequences by pair; the map changes after every " + task.pairs() + " pairs.", "pair", "mean square error", false, true));
+        return List.of(new Panel(PANEL, "Mean square error on fresh sequences by pair; the map changes after every " + task.pairs() + " pairs.", "pair",
+                "mean square error", false, true));
     }
 
     @Override
@@ -151,14 +155,16 @@ public final class InContextRegression extends TrainedExperiment {
             double lla = half(means.get(LLA), task, segment, true);
             for (String other : List.of(SOFTMAX, LINEAR)) {
                 double error = half(means.get(other), task, segment, true);
-                checks.add(new Check("segment " + (segment + 1) + ", second half: LLA's error is below that of " + other, Numbers.digits(lla) + " against " + Numbers.digits(error), lla < error));
+                checks.add(new Check("segment " + (segment + 1) + ", second half: LLA's error is below that of " + other, Numbers.digits(lla) + " against "
+                        + Numbers.digits(error), lla < error));
             }
         }
         checks.addAll(agreementChecks(seeds));
         List<String> parts = new ArrayList<>();
         means.forEach((method, error) -> parts.add(method + " " + Numbers.digits(half(error, task, task.segments() - 1, true))));
         return new Finding("Mean square error in the second half of the last segment: " + String.join(", ", parts) + ".", checks,
-                List.of(table("Mean square error in the first / second half of each segment", IntStream.rangeClosed(1, task.segments()).mapToObj(n -> "segment " + n).toList(), rows)));
+                List.of(table("Mean square error in the first / second half of each segment", IntStream.rangeClosed(1, task.segments())
+                .mapToObj(n -> "segment " + n).toList(), rows)));
     }
 
     private static double half(double[] error, Maps task, int segment, boolean second) {

@@ -46,14 +46,17 @@ public final class LanguageModel extends TrainedExperiment {
     @Override
     String taskWords(boolean quick) {
         TextTask task = (TextTask) plan(quick).task();
-        return "400 kB of Shakespeare, " + task.inputs() + " different characters, the last tenth held out; the next character is to be told. The trained LLA model then generates, drawing "
-                + "from its own probabilities, through a key/value cache per layer, and forward is run on what came out. Gradient check: every parameter of a model of the same kind (dim 8, 2 heads, "
+        return "400 kB of Shakespeare, " + task.inputs() + " different characters, the last tenth held out; the next character is to be told. The trained "
+                + "LLA model then generates, drawing "
+                + "from its own probabilities, through a key/value cache per layer, and forward is run on what came out. Gradient check: every parameter "
+                + "of a model of the same kind (dim 8, 2 heads, "
                 + "2 layers, 6 characters), float64, reference device, against central differences of 1e-5.";
     }
 
     @Override
     List<Panel> resultPanels(boolean quick) {
-        return List.of(new Panel(PANEL, "Cross-entropy on the held-out text by position in the window, in nats per character.", "position", "nats per character", false, false));
+        return List.of(new Panel(PANEL, "Cross-entropy on the held-out text by position in the window, in nats per character.", "position",
+                "nats per character", false, false));
     }
 
     @Override
@@ -172,10 +175,12 @@ public final class LanguageModel extends TrainedExperiment {
             gradients = error <= gradients ? gradients : error;
         }
         List<Check> checks = new ArrayList<>();
-        checks.add(new Check("log-probabilities of the generated text by decode are those by forward to 1e-3", "at most " + Numbers.error(apart) + " apart", apart <= DECODE_BAR));
+        checks.add(new Check("log-probabilities of the generated text by decode are those by forward to 1e-3", "at most " + Numbers.error(apart) + " apart",
+                apart <= DECODE_BAR));
         checks.add(new Check("the whole model's gradients through LLA are central differences to 1e-6 (float64)", Numbers.error(gradients), gradients <= GRADIENT_BAR));
         double uniform = Math.log(plan(quick).task().outputs());
-        checks.add(new Check("LLA's held-out loss is below that of a uniform guess", Numbers.digits(lla) + " against " + Numbers.digits(uniform) + " nats", lla < uniform));
+        checks.add(new Check("LLA's held-out loss is below that of a uniform guess", Numbers.digits(lla) + " against " + Numbers.digits(uniform) + " nats",
+                lla < uniform));
         checks.addAll(agreementChecks(seeds));
         List<List<String>> rows = List.of(List.of(LLA, Numbers.digits(lla)), List.of(SOFTMAX, Numbers.digits(softmax)));
         StringBuilder text = new StringBuilder();

@@ -72,13 +72,15 @@ public final class StateTracking extends TrainedExperiment {
     @Override
     Plan plan(boolean quick) {
         Words task = new Words(quick ? 8 : 16);
-        return new Plan(task, new Model.Sizes(2, 32, 2, task.longest(), task.inputs(), task.outputs()), 32, quick ? 200 : 2000, quick ? List.of(5e-3) : List.of(2e-3, 5e-3, 1e-2),
+        return new Plan(task, new Model.Sizes(2, 32, 2, task.longest(), task.inputs(), task.outputs()), 32, quick ? 200 : 2000, quick ? List.of(5e-3)
+                : List.of(2e-3, 5e-3, 1e-2),
                 quick ? List.of(LLA, SOFTMAX) : List.of(LLA, SOFTMAX, LINEAR, MESA));
     }
 
     @Override
     String taskWords(boolean quick) {
-        return "Words of " + plan(quick).task().longest() + " letters over the six permutations of three things (S3), drawn alike; the product of the letters so far is to be told at every "
+        return "Words of " + plan(quick).task().longest()
+                + " letters over the six permutations of three things (S3), drawn alike; the product of the letters so far is to be told at every "
                 + "position. Guessing gives 16.7%.";
     }
 

@@ -65,9 +65,12 @@ abstract class TrainedExperiment implements Experiment {
 
         String words() {
             return sizes.layers() + " layers, model dim " + sizes.dim() + ", " + sizes.heads() + " heads of " + sizes.dim() / sizes.heads()
-                    + ", sequences up to " + sizes.length() + ", batches of " + batch + ", " + steps + " steps of AdamW at " + (rates.size() == 1 ? "learning rate " : "learning rates ")
+                    + ", sequences up to " + sizes.length() + ", batches of " + batch + ", " + steps + " steps of AdamW at "
+                    + (rates.size() == 1 ? "learning rate " : "learning rates ")
                     + String.join(", ", rates.stream().map(Numbers::plain).toList()) + " (warmed up, then a cosine), for every method"
-                    + (rates.size() == 1 ? "" : "; its best by the loss of the last 5% of its steps is measured; LLA and MesaNet, which learn a ridge, are also tried from start ridges 1 and 10") + ". Positions are learned from sines; queries and keys are normalised with a learned gain per head; no convolution. LLA: learned ridge per head, "
+                    + (rates.size() == 1 ? "" : "; its best by the loss of the last 5% of its steps is measured; LLA and MesaNet, which learn a ridge, are "
+                    + "also tried from start ridges 1 and 10") + ". Positions are learned from sines; queries and keys are normalised with a learned gain "
+                    + "per head; no convolution. LLA: learned ridge per head, "
                     + "tolerance 1e-4, forward and backward on the device; linear attention: feature map elu(x) + 1, normalised; MesaNet: learned ridge above 0.25.";
         }
     }
@@ -123,7 +126,8 @@ abstract class TrainedExperiment implements Experiment {
             double least = Double.POSITIVE_INFINITY;
             List<Curve> best = null;
             for (Setting setting : plan.settings(method)) {
-                Path checkpoint = run.folder() == null ? null : run.folder().resolve(("checkpoint-" + run.seed() + "-" + method + "-" + setting.words()).toLowerCase(Locale.ROOT)
+                Path checkpoint = run.folder() == null ? null : run.folder().resolve(("checkpoint-" + run.seed() + "-" + method + "-" + setting.words())
+                        .toLowerCase(Locale.ROOT)
                         .replaceAll("[ ,]+", "-") + ".bin");
                 checkpoints.add(checkpoint);
                 try (Model model = new Model(plan.sizes(), DataType.FLOAT32, run.seed(), setting.startRidge()); LlaAttention lla = new LlaAttention(run.device())) {
@@ -166,7 +170,8 @@ abstract class TrainedExperiment implements Experiment {
             if (!Double.isFinite(loss)) {
                 return false;
             }
-            run.progress().at((done + (double) trainer.step() / trainer.steps()) / trainings, what + ", step " + trainer.step() + " of " + trainer.steps() + ", loss " + Numbers.digits(loss));
+            run.progress().at((done + (double) trainer.step() / trainer.steps()) / trainings, what + ", step " + trainer.step() + " of " + trainer.steps()
+                    + ", loss " + Numbers.digits(loss));
             if (checkpoint != null && (trainer.step() % CHECKPOINT_STEPS == 0 || trainer.done())) {
                 trainer.save(checkpoint, identity);
             }
@@ -191,7 +196,8 @@ abstract class TrainedExperiment implements Experiment {
         }
         double[] steps = IntStream.rangeClosed(1, AGREEMENT_STEPS).asDoubleStream().toArray();
         try (Device jvm = Devices.open("jvm")) {
-            return List.of(new Curve(AGREEMENT, ON_DEVICE, steps, firstLosses(plan, run.device(), run.seed())), new Curve(AGREEMENT, ON_JVM, steps, firstLosses(plan, jvm, run.seed())));
+            return List.of(new Curve(AGREEMENT, ON_DEVICE, steps, firstLosses(plan, run.device(), run.seed())), new Curve(AGREEMENT, ON_JVM, steps,
+                    firstLosses(plan, jvm, run.seed())));
         }
     }
 
@@ -218,7 +224,8 @@ abstract class TrainedExperiment implements Experiment {
                 }
             }
         }
-        return there ? List.of(new Check("the losses of the first " + AGREEMENT_STEPS + " steps are those on jvm to " + AGREEMENT_BAR, apart == 0 ? "equal in the 6 digits recorded" : "at most " + Numbers.error(apart) + " apart",
+        return there ? List.of(new Check("the losses of the first " + AGREEMENT_STEPS + " steps are those on jvm to " + AGREEMENT_BAR, apart == 0
+                ? "equal in the 6 digits recorded" : "at most " + Numbers.error(apart) + " apart",
                 apart <= AGREEMENT_BAR)) : List.of();
     }
 

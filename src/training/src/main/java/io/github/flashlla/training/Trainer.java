@@ -155,7 +155,8 @@ final class Trainer {
             Files.write(output.temporary(), bytes.toByteArray());
             output.commit();
         } catch (IOException e) {
-            throw new InvalidInputException("the checkpoint " + file + " cannot be written (" + e.getMessage() + "); free space or name a folder elsewhere with --output");
+            throw new InvalidInputException("the checkpoint " + file + " cannot be written (" + e.getMessage()
+                    + "); free space or name a folder elsewhere with --output");
         }
     }
 
