@@ -57,7 +57,8 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
 
     /**
      * ||A x - b|| / ||b||, b = kbar - q in forward and A u = -c in backward: the true one where rounding can matter, elsewhere
-     * the recurrence's plus a bound of its rounding.
+     * the recurrence's plus a bound of its rounding. Where float16 kernels end with a step that no iteration measures, it is what that step is foreseen to
+     * leave.
      */
     public float[] residual() {
         return residual;

@@ -3,20 +3,13 @@ package io.github.flashlla.tornado.kernels.backward;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.quadSum;
-import static io.github.flashlla.tornado.kernels.tile.TileState.BB;
 import static io.github.flashlla.tornado.kernels.tile.TileState.BLOCK;
-import static io.github.flashlla.tornado.kernels.tile.TileState.COUNT;
 import static io.github.flashlla.tornado.kernels.tile.TileState.DIRECTION_LENGTH;
-import static io.github.flashlla.tornado.kernels.tile.TileState.GBAR;
-import static io.github.flashlla.tornado.kernels.tile.TileState.LARGEST;
-import static io.github.flashlla.tornado.kernels.tile.TileState.LENGTH;
 import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
-import static io.github.flashlla.tornado.kernels.tile.TileState.QAQ;
-import static io.github.flashlla.tornado.kernels.tile.TileState.REFERENCE;
+import static io.github.flashlla.tornado.kernels.tile.TileState.RATIO;
 import static io.github.flashlla.tornado.kernels.tile.TileState.RR;
 import static io.github.flashlla.tornado.kernels.tile.TileState.TARGET;
 import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
-import static io.github.flashlla.tornado.kernels.tile.TileState.YKBAR;
 
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
@@ -268,18 +261,11 @@ public final class TileBackwardGather {
     private static void start(FloatArray scratch, int numbers, float cc, float m, float yk, float ref, float p, float pg,
             float target) {
         int there = p > TINY ? 1 : 0;
-        scratch.set(numbers + BB, cc);
-        scratch.set(numbers + QAQ, 0f);
-        scratch.set(numbers + TileState.FIRST, 0f);
-        scratch.set(numbers + RR, cc);
-        scratch.set(numbers + TARGET, target);
-        scratch.set(numbers + LARGEST, cc);
-        scratch.set(numbers + COUNT, 0f);
+        Tile.store4(scratch, numbers + RR, cc, 0f, DIRECTION_LENGTH, cc);
+        Tile.store4(scratch, numbers + RATIO, 1f, 1f, 1f, 0f); // nothing is known of steps yet
+        Tile.store4(scratch, numbers + TARGET, target, 0f, cc, there != 0 ? ref + pg / p : 0f);
         // p is 2^SHIFT in all, but for the rounding of the log-sum-exp
-        scratch.set(numbers + REFERENCE, there != 0 ? m + Tile.log2(p) - TilePieces.SHIFT : m);
-        scratch.set(numbers + YKBAR, yk);
-        scratch.set(numbers + LENGTH, DIRECTION_LENGTH);
-        scratch.set(numbers + GBAR, there != 0 ? ref + pg / p : 0f);
+        Tile.store2(scratch, numbers + TileState.REFERENCE, there != 0 ? m + Tile.log2(p) - TilePieces.SHIFT : m, yk);
     }
 
     /** Adds 16 keys to c. */

@@ -3,7 +3,6 @@ package io.github.flashlla.tornado.kernels.forward;
 import static io.github.flashlla.tornado.kernels.forward.TileSolve.FINITE;
 import static io.github.flashlla.tornado.kernels.forward.TileSolve.RESTART;
 import static io.github.flashlla.tornado.kernels.forward.TileSolve.SHORTER;
-import static io.github.flashlla.tornado.kernels.forward.TileSolve.STAY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.UNSHIFT;
@@ -33,6 +32,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * with its list of rows left over. The backward pass solves for u with it.
  */
 public final class SplitSolve {
+    /** Rows of a block that must go on for it to go on. */
+    private static final int STAY = 48;
+
     private SplitSolve() {}
 
     /**
@@ -124,8 +126,8 @@ public final class SplitSolve {
             float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE) + Tile.log2(factor);
             yk[0] = scratch.get(numbers + NUMBERS * atA + YKBAR);
             yk[1] = scratch.get(numbers + NUMBERS * atB + YKBAR);
-            int goesOnA = TileSolve.goesOn(scratch, numbers + NUMBERS * atA, most) * liveA;
-            int goesOnB = TileSolve.goesOn(scratch, numbers + NUMBERS * atB, most) * liveB;
+            int goesOnA = TileState.goesOn(scratch, numbers + NUMBERS * atA, most) * liveA;
+            int goesOnB = TileState.goesOn(scratch, numbers + NUMBERS * atB, most) * liveB;
             int left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
             int stay = listed != 0 ? 1 : STAY;
 
@@ -252,8 +254,8 @@ public final class SplitSolve {
                     float qaqB = scratch.get(numbersB + QAQ);
                     Tile.warpBarrier();
                     if (quad == 0) {
-                        TileSolve.keep(scratch, numbersA, rrA, countA, lengthA, goesOnA);
-                        TileSolve.keep(scratch, numbersB, rrB, countB, lengthB, goesOnB);
+                        TileState.keep(scratch, numbersA, rrA, countA, lengthA, goesOnA);
+                        TileState.keep(scratch, numbersB, rrB, countB, lengthB, goesOnB);
                     }
                     Tile.warpBarrier();
                     float betaA = fineA == 0 ? -1f : countA == RESTART + 1 ? 0f : rayA * inverseA;
@@ -268,8 +270,8 @@ public final class SplitSolve {
                             r[4 * n + 2 + h] = (fineB != 0 ? r[4 * n + 2 + h] : 0f) - betaB * ys[2 + h] - alongB * four[2 + h];
                         }
                     }
-                    goesOnA *= TileSolve.goesOn(scratch, numbersA, most);
-                    goesOnB *= TileSolve.goesOn(scratch, numbersB, most);
+                    goesOnA *= TileState.goesOn(scratch, numbersA, most);
+                    goesOnB *= TileState.goesOn(scratch, numbersB, most);
                     SplitRows.direction(y, yk, r, scratch, kbarAt, baseA, baseB, dims, lengthA * goesOnA, lengthB * goesOnB, factor);
                 }
                 left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);

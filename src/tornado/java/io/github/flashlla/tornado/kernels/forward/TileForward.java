@@ -7,28 +7,19 @@ import static io.github.flashlla.tornado.kernels.tile.TilePieces.LN2;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.SHIFT;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.quadSum;
-import static io.github.flashlla.tornado.kernels.tile.TileState.BB;
 import static io.github.flashlla.tornado.kernels.tile.TileState.BLOCK;
 import static io.github.flashlla.tornado.kernels.tile.TileState.CAUSAL;
-import static io.github.flashlla.tornado.kernels.tile.TileState.COUNT;
 import static io.github.flashlla.tornado.kernels.tile.TileState.DIRECTION_LENGTH;
 import static io.github.flashlla.tornado.kernels.tile.TileState.GROUP;
 import static io.github.flashlla.tornado.kernels.tile.TileState.HEADS;
-import static io.github.flashlla.tornado.kernels.tile.TileState.LARGEST;
-import static io.github.flashlla.tornado.kernels.tile.TileState.LENGTH;
 import static io.github.flashlla.tornado.kernels.tile.TileState.MAX_ITERATIONS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.PADDED_SK;
-import static io.github.flashlla.tornado.kernels.tile.TileState.QAQ;
-import static io.github.flashlla.tornado.kernels.tile.TileState.REFERENCE;
-import static io.github.flashlla.tornado.kernels.tile.TileState.RR;
 import static io.github.flashlla.tornado.kernels.tile.TileState.SCALE;
 import static io.github.flashlla.tornado.kernels.tile.TileState.SK;
 import static io.github.flashlla.tornado.kernels.tile.TileState.SQ;
-import static io.github.flashlla.tornado.kernels.tile.TileState.TARGET;
 import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.TOLERANCE;
-import static io.github.flashlla.tornado.kernels.tile.TileState.YKBAR;
 import static io.github.flashlla.tornado.kernels.tile.TileState.numbersAt;
 import static io.github.flashlla.tornado.kernels.tile.TileState.sees;
 
@@ -258,6 +249,8 @@ public final class TileForward {
         float qbB = 0f;
         float qaA = 0f;
         float qaB = 0f;
+        float qqA = 0f;
+        float qqB = 0f;
         for (int n = 0; n < dims / 8; n++) {
             int column = TileRows.column(n, quad);
             int pairA = qf[4 * (n >> 1) + 2 * (n & 1)];
@@ -283,6 +276,8 @@ public final class TileForward {
                 qbB += qB * bB;
                 qaA += qA * aA;
                 qaB += qB * aB;
+                qqA += qA * qA;
+                qqB += qB * qB;
                 acc[4 * n + h] = meanA;
                 acc[4 * n + 2 + h] = meanB;
                 acc2[4 * n + h] = aA;
@@ -301,6 +296,8 @@ public final class TileForward {
         qbB = quadSum(qbB);
         qaA = quadSum(qaA);
         qaB = quadSum(qaB);
+        qqA = quadSum(qqA);
+        qqB = quadSum(qqB);
         float alphaA = qaA > 0f ? qbA / qaA : 0f;
         float alphaB = qaB > 0f ? qbB / qaB : 0f;
         float rrA = 0f;
@@ -348,31 +345,23 @@ public final class TileForward {
             int numbers = numbersAt(rows, dims);
             if (liveA != 0) {
                 lse.set(atA, seesA > 0 ? logA * LN2 : Float.NEGATIVE_INFINITY);
-                scratch.set(numbers + NUMBERS * atA + BB, bbA);
-                scratch.set(numbers + NUMBERS * atA + QAQ, qaA);
-                scratch.set(numbers + NUMBERS * atA + RR, rrA);
-                scratch.set(numbers + NUMBERS * atA + COUNT, 0f);
-                scratch.set(numbers + NUMBERS * atA + REFERENCE, logA - SHIFT);
-                scratch.set(numbers + NUMBERS * atA + YKBAR, yk[0]);
-                scratch.set(numbers + NUMBERS * atA + LENGTH, DIRECTION_LENGTH);
-                scratch.set(numbers + NUMBERS * atA + TARGET, targetA);
-                scratch.set(numbers + NUMBERS * atA + LARGEST, rrA);
-                scratch.set(numbers + NUMBERS * atA + TileState.FIRST, alphaA);
+                begin(scratch, numbers + NUMBERS * atA, rrA, bbA, qaA, qqA, alphaA, targetA, logA - SHIFT, yk[0], lambdaA);
             }
             if (liveB != 0) {
                 lse.set(atB, seesB > 0 ? logB * LN2 : Float.NEGATIVE_INFINITY);
-                scratch.set(numbers + NUMBERS * atB + BB, bbB);
-                scratch.set(numbers + NUMBERS * atB + QAQ, qaB);
-                scratch.set(numbers + NUMBERS * atB + RR, rrB);
-                scratch.set(numbers + NUMBERS * atB + COUNT, 0f);
-                scratch.set(numbers + NUMBERS * atB + REFERENCE, logB - SHIFT);
-                scratch.set(numbers + NUMBERS * atB + YKBAR, yk[1]);
-                scratch.set(numbers + NUMBERS * atB + LENGTH, DIRECTION_LENGTH);
-                scratch.set(numbers + NUMBERS * atB + TARGET, targetB);
-                scratch.set(numbers + NUMBERS * atB + LARGEST, rrB);
-                scratch.set(numbers + NUMBERS * atB + TileState.FIRST, alphaB);
+                begin(scratch, numbers + NUMBERS * atB, rrB, bbB, qaB, qqB, alphaB, targetB, logB - SHIFT, yk[1], lambdaB);
             }
         }
+    }
+
+    /** A row's numbers, in their order. */
+    private static void begin(FloatArray scratch, int numbers, float rr, float bb, float qaq, float qq, float first, float target, float reference,
+            float yk, float ridge) {
+        float step = qaq > 0f ? qq / qaq : 0f;
+        Tile.store4(scratch, numbers + TileState.RR, rr, 0f, DIRECTION_LENGTH, rr);
+        Tile.store4(scratch, numbers + TileState.RATIO, TileState.counts(bb, ridge) < bb ? 1f : 0f, step, step, first);
+        Tile.store4(scratch, numbers + TileState.TARGET, target, qaq, bb, 0f);
+        Tile.store2(scratch, numbers + TileState.REFERENCE, reference, yk);
     }
 
     private static float seen(float score, int key, int sees) {

@@ -33,7 +33,7 @@ public final class TileList {
         int row = block * BLOCK + tid;
         int goesOn = 0;
         if (row < Sq) {
-            goesOn = TileSolve.goesOn(scratch, numbers + NUMBERS * (head * Sq + row), sizes.get(TileState.MAX_ITERATIONS));
+            goesOn = TileState.goesOn(scratch, numbers + NUMBERS * (head * Sq + row), sizes.get(TileState.MAX_ITERATIONS));
         }
         goOn[tid] = goesOn;
         int before = 0;

@@ -85,7 +85,7 @@ public final class TileOutput {
         int from = head / group * padded * stride;
         int fromV = heads / group * padded * stride + head / group * padded * strideV;
         float c = settings.get(TileState.SCALE) * LOG2E;
-        int numbers = TileState.numbersAt(rows, dims);
+        int numbers = Tile.opaque(TileState.numbersAt(rows, dims)); // else ptxas makes a slower loop of it
         int xAt = 2 * rows * dims;
         int kbarAt = 3 * rows * dims;
         int baseA = TileRows.base(atA, quad, dims);

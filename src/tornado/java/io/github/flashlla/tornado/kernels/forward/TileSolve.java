@@ -10,7 +10,7 @@ import static io.github.flashlla.tornado.kernels.tile.TileState.FIRST;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LARGEST;
 import static io.github.flashlla.tornado.kernels.tile.TileState.LENGTH;
 import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
-import static io.github.flashlla.tornado.kernels.tile.TileState.QAQ;
+import static io.github.flashlla.tornado.kernels.tile.TileState.RATIO;
 import static io.github.flashlla.tornado.kernels.tile.TileState.REFERENCE;
 import static io.github.flashlla.tornado.kernels.tile.TileState.RR;
 import static io.github.flashlla.tornado.kernels.tile.TileState.TARGET;
@@ -38,7 +38,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>No formula uses r.r of an earlier iteration, so scaling and rounding of y cost iterations and not accuracy. The term along q keeps
  * directions orthogonal to the first step; from a row's iteration {@value #RESTART} on it is left out, since kept up it can stall.
  *
- * <p>Almost every block of 64 rows holds a slow one, so a block ends when under {@value #STAY} of its rows go on. {@link TileList} lists
+ * <p>Almost every block of 64 rows holds a slow one, so a block ends when under {@value #STAY} of its rows go on, or {@value #STAY_WIDE}. {@link TileList} lists
  * those left over, and the same kernel runs again over the list. The longest of few groups decides how long that takes, so there
  * two {@linkplain #sharing warps} may have the same 16 rows, each half of the keys; the first adds up and does what comes between sweeps.
  *
@@ -48,7 +48,9 @@ public final class TileSolve {
     /** From a row's iteration of this number on its directions are not kept orthogonal to q. */
     static final int RESTART = 8;
     /** Rows of a block that must go on for it to go on. */
-    static final int STAY = 48;
+    private static final int STAY = 48;
+    /** The same of head dims above 64, where rows left over cost more. */
+    private static final int STAY_WIDE = 32;
     /** Rows of all heads up to which {@link #sharing} is for head dims above 64, too. */
     private static final long FEW_ROWS = 1 << 17;
     static final float FINITE = 1e30f;
@@ -151,6 +153,9 @@ public final class TileSolve {
             float[] yk = new float[2];
             float[] four = new float[8];
             float[] mean = new float[8];
+            float[] now = new float[8];
+            float[] steps = new float[8];
+            float[] goal = new float[8];
             float[] starts = new float[4];
             TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
             Tile.commit();
@@ -174,10 +179,10 @@ public final class TileSolve {
             if (parts == 1) {
                 TileRows.storeLocal(tile, rAt, 16 * THREADS, r, dims);
             }
-            int goesOnA = goesOn(scratch, numbers + NUMBERS * atA, most) * liveA;
-            int goesOnB = goesOn(scratch, numbers + NUMBERS * atB, most) * liveB;
+            int goesOnA = TileState.goesOn(scratch, numbers + NUMBERS * atA, most) * liveA;
+            int goesOnB = TileState.goesOn(scratch, numbers + NUMBERS * atB, most) * liveB;
             int left = Tile.count(quad + share == 0 ? goesOnA : 0) + Tile.count(quad + share == 0 ? goesOnB : 0);
-            int stay = listed != 0 ? 1 : STAY;
+            int stay = listed != 0 ? 1 : dims <= 64 ? STAY : STAY_WIDE;
 
             while (left >= stay) {
                 int active = Tile.any(goesOnA + goesOnB);
@@ -308,24 +313,23 @@ public final class TileSolve {
                             raqB += r[4 * n + 2 + h] * four[at + 2 + h];
                         }
                     }
-                    float beforeA = scratch.get(numbersA + COUNT);
-                    float beforeB = scratch.get(numbersB + COUNT);
+                    Tile.load4(now, 0, scratch, numbersA + RR);
+                    Tile.load4(now, 2, scratch, numbersB + RR);
+                    Tile.load4(steps, 0, scratch, numbersA + RATIO);
+                    Tile.load4(steps, 2, scratch, numbersB + RATIO);
+                    Tile.load4(goal, 0, scratch, numbersA + TARGET);
+                    Tile.load4(goal, 2, scratch, numbersB + TARGET);
                     // before anything is written
-                    TileRows.multiple(acc, qf, scratch.get(numbersA + FIRST), scratch.get(numbersB + FIRST), dims);
-                    TileRows.loadSolution(acc, 0, x, scratch, xAt, inPlace, baseA, beforeA, dims);
-                    TileRows.loadSolution(acc, 2, x, scratch, xAt, inPlace, baseB, beforeB, dims);
-                    int countA = (int) beforeA + goesOnA;
-                    int countB = (int) beforeB + goesOnB;
-                    float lengthA = scratch.get(numbersA + LENGTH) * (fineA != 0 ? 1f : SHORTER);
-                    float lengthB = scratch.get(numbersB + LENGTH) * (fineB != 0 ? 1f : SHORTER);
-                    float qaqA = scratch.get(numbersA + QAQ);
-                    float qaqB = scratch.get(numbersB + QAQ);
-                    float targetA = scratch.get(numbersA + TARGET);
-                    float targetB = scratch.get(numbersB + TARGET);
-                    float largestA = scratch.get(numbersA + LARGEST);
-                    float largestB = scratch.get(numbersB + LARGEST);
+                    TileRows.multiple(acc, qf, steps[5], steps[7], dims);
+                    TileRows.loadSolution(acc, 0, x, scratch, xAt, inPlace, baseA, now[1], dims);
+                    TileRows.loadSolution(acc, 2, x, scratch, xAt, inPlace, baseB, now[3], dims);
+                    int countA = (int) now[1] + goesOnA;
+                    int countB = (int) now[3] + goesOnB;
+                    float lengthA = now[4] * (fineA != 0 ? 1f : SHORTER);
+                    float lengthB = now[6] * (fineB != 0 ? 1f : SHORTER);
+                    float targetA = goal[0];
+                    float targetB = goal[2];
                     TileRows.subtract(acc, y, -alphaA, -alphaB, dims);
-                    TileRows.storeSolution(x, scratch, xAt, inPlace, baseA, baseB, acc, dims, goesOnA, goesOnB);
                     if (parts == 1) {
                         TileRows.storeLocal(tile, rAt, 16 * THREADS, r, dims);
                     } else {
@@ -337,23 +341,37 @@ public final class TileSolve {
                     rayB = quadSum(rayB);
                     raqA = quadSum(raqA);
                     raqB = quadSum(raqB);
-                    if (quad == 0) {
-                        keep(scratch, numbersA, rrA, largestA, countA, lengthA, goesOnA);
-                        keep(scratch, numbersB, rrB, largestB, countB, lengthB, goesOnB);
-                    }
                     float ofYA = fineA == 0 ? -1f : countA == RESTART + 1 ? 0f : rayA * inverseA;
                     float ofYB = fineB == 0 ? -1f : countB == RESTART + 1 ? 0f : rayB * inverseB;
-                    float ofQA = qaqA > 0f && countA <= RESTART && fineA != 0 ? raqA / qaqA : 0f;
-                    float ofQB = qaqB > 0f && countB <= RESTART && fineB != 0 ? raqB / qaqB : 0f;
-                    goesOnA *= rrA <= targetA || countA >= most ? 0 : 1;
-                    goesOnB *= rrB <= targetB || countB >= most ? 0 : 1;
-                    for (int i = 0; i < dims / 2; i++) {
-                        acc[i] = r[i];
+                    float ofQA = goal[1] > 0f && countA <= RESTART && fineA != 0 ? raqA / goal[1] : 0f;
+                    float ofQB = goal[3] > 0f && countB <= RESTART && fineB != 0 ? raqB / goal[3] : 0f;
+                    float inverseRrA = TileSteps.inverse(now[0]);
+                    float inverseRrB = TileSteps.inverse(now[2]);
+                    float stepA = alphaA * ry[0] * inverseRrA;
+                    float stepB = alphaB * ry[1] * inverseRrB;
+                    float nextA = TileSteps.foresee(steps, 0, rrA, rrA * inverseRrA, stepA, countA);
+                    float nextB = TileSteps.foresee(steps, 2, rrB, rrB * inverseRrB, stepB, countB);
+                    // a row that is done takes one more step, along its next direction and as long as the last
+                    stepA = nextA < rrA && nextA <= targetA ? stepA * goesOnA : 0f;
+                    stepB = nextB < rrB && nextB <= targetB ? stepB * goesOnB : 0f;
+                    float reachedA = rrA > targetA && nextA <= targetA ? nextA : rrA;
+                    float reachedB = rrB > targetB && nextB <= targetB ? nextB : rrB;
+                    TileRows.turn(r, four, y, qf, fineA, fineB, ofYA, ofYB, ofQA, ofQB, dims); // r is the next direction from here on
+                    if (Tile.any(stepA + stepB > 0f ? 1 : 0) != 0) {
+                        TileRows.step(acc, r, stepA, stepB, dims);
                     }
-                    TileRows.combine(acc, y, fineA, fineB, ofYA, ofYB, dims);
-                    TileRows.subtract(acc, qf, ofQA, ofQB, dims);
-                    TileRows.direction(y, acc, dims, lengthA * goesOnA, lengthB * goesOnB);
-                    TileRows.dot(ry, r, y, dims);
+                    TileRows.storeSolution(x, scratch, xAt, inPlace, baseA, baseB, acc, dims, goesOnA, goesOnB);
+                    if (quad == 0 && goesOnA != 0) {
+                        Tile.store4(scratch, numbersA + RATIO, steps[0], steps[1], steps[4], steps[5]);
+                        Tile.store4(scratch, numbersA + RR, reachedA, countA, lengthA, Math.max(rrA, now[5]));
+                    }
+                    if (quad == 0 && goesOnB != 0) {
+                        Tile.store4(scratch, numbersB + RATIO, steps[2], steps[3], steps[6], steps[7]);
+                        Tile.store4(scratch, numbersB + RR, reachedB, countB, lengthB, Math.max(rrB, now[7]));
+                    }
+                    goesOnA *= reachedA <= targetA || countA >= most ? 0 : 1;
+                    goesOnB *= reachedB <= targetB || countB >= most ? 0 : 1;
+                    TileRows.direction(y, ry, r, four, dims, lengthA * goesOnA, lengthB * goesOnB);
                     for (int m = 0; m < dims / 16; m++) {
                         TileRows.loadMean(acc, 8 * m, kbar, scratch, kbarAt, baseA, baseB, m, D, dims);
                     }
@@ -401,25 +419,6 @@ public final class TileSolve {
                     Tile.storeBits(scratch, leftAt + head * blocks + block, left);
                 }
             }
-        }
-    }
-
-    /** Whether a row is not done: 1 or 0. */
-    static int goesOn(FloatArray scratch, int numbers, int most) {
-        return scratch.get(numbers + RR) <= scratch.get(numbers + TARGET) || scratch.get(numbers + COUNT) >= most ? 0 : 1;
-    }
-
-    static void keep(FloatArray scratch, int numbers, float rr, int count, float length, int goesOn) {
-        keep(scratch, numbers, rr, scratch.get(numbers + LARGEST), count, length, goesOn);
-    }
-
-    /** Where a row went on: its r.r, the largest before, iterations and length of y. */
-    private static void keep(FloatArray scratch, int numbers, float rr, float largest, int count, float length, int goesOn) {
-        if (goesOn != 0) {
-            scratch.set(numbers + RR, rr);
-            scratch.set(numbers + LARGEST, Math.max(rr, largest));
-            scratch.set(numbers + COUNT, count);
-            scratch.set(numbers + LENGTH, length);
         }
     }
 

@@ -177,6 +177,58 @@ public final class TileRows {
         }
     }
 
+    /**
+     * r becomes d = (keepA, keepB) r - (ofYA, ofYB) y - (ofQA, ofQB) q.
+     *
+     * @param sums out: d.d of rows A and B, then r.d
+     */
+    public static void turn(float[] r, float[] sums, int[] y, int[] q, float keepA, float keepB, float ofYA, float ofYB, float ofQA, float ofQB, int dims) {
+        for (int i = 0; i < 4; i++) {
+            sums[i] = 0f;
+        }
+        for (int n = 0; n < dims / 8; n++) {
+            int at = 4 * (n >> 1) + 2 * (n & 1);
+            for (int h = 0; h < 2; h++) {
+                float dA = keepA * r[4 * n + h] - ofYA * half(y[at], h) - ofQA * half(q[at], h);
+                float dB = keepB * r[4 * n + 2 + h] - ofYB * half(y[at + 1], h) - ofQB * half(q[at + 1], h);
+                sums[0] += dA * dA;
+                sums[1] += dB * dB;
+                sums[2] += r[4 * n + h] * dA;
+                sums[3] += r[4 * n + 2 + h] * dB;
+                r[4 * n + h] = dA;
+                r[4 * n + 2 + h] = dB;
+            }
+        }
+        for (int i = 0; i < 4; i++) {
+            sums[i] = quadSum(sums[i]);
+        }
+    }
+
+    private static float half(int pair, int which) {
+        return which == 0 ? Tile.low(pair) : Tile.high(pair);
+    }
+
+    /** x += (stepA, stepB) d. */
+    public static void step(float[] x, float[] d, float stepA, float stepB, int dims) {
+        for (int n = 0; n < dims / 8; n++) {
+            for (int h = 0; h < 2; h++) {
+                x[4 * n + h] += stepA * d[4 * n + h];
+                x[4 * n + 2 + h] += stepB * d[4 * n + 2 + h];
+            }
+        }
+    }
+
+    /** y = d at these lengths, rounded, and ry = r.y but for that; 0 where the length is. {@code sums} are {@link #turn}'s. */
+    public static void direction(int[] y, float[] ry, float[] d, float[] sums, int dims, float lengthA, float lengthB) {
+        float scaleA = sums[0] > TINY ? lengthA * Tile.rsqrt(sums[0]) : 0f;
+        float scaleB = sums[1] > TINY ? lengthB * Tile.rsqrt(sums[1]) : 0f;
+        for (int n = 0; n < dims / 8; n++) {
+            round(y, n, d, scaleA, scaleB);
+        }
+        ry[0] = sums[2] * scaleA;
+        ry[1] = sums[3] * scaleB;
+    }
+
     /** d.y of each row. */
     public static void dot(float[] of, float[] d, int[] y, int dims) {
         float a = 0f;

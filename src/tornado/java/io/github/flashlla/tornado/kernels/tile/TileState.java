@@ -12,8 +12,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <pre>
  *   r (rows, dims)  A q (rows, dims)  x (rows, dims)  kbar (rows, dims)  y (rows, dims / 2) as pairs of float16
- *   numbers (rows, 11): b.b, q.A q, r.r, iterations, exponent's reference, -y.kbar, length of y, of backward Gbar, the r.r to reach,
- *     the largest r.r so far, and what times q x starts as
+ *   numbers (rows, 16): r.r, iterations, length of y, the largest r.r so far; of forward r.r over that of the iteration before, the least and
+ *     the largest of the steps along directions that begin with r, what times q x starts as; the r.r to reach, q.A q, b.b,
+ *     of backward Gbar; exponent's reference, -y.kbar
  *   list (rows): rows left over, of each head, in order   left (B H blocks): their number in each block   count (B H)
  * </pre>
  *
@@ -41,19 +42,22 @@ public final class TileState {
     public static final int TOLERANCE = 1;
     public static final int SETTINGS = 2;
 
-    // of a row's numbers
-    public static final int BB = 0;
-    public static final int QAQ = 1;
-    public static final int RR = 2;
-    public static final int COUNT = 3;
-    public static final int REFERENCE = 4;
-    public static final int YKBAR = 5;
-    public static final int LENGTH = 6;
-    public static final int GBAR = 7;
+    // of a row's numbers, those of an iteration by four
+    public static final int RR = 0;
+    public static final int COUNT = 1;
+    public static final int LENGTH = 2;
+    public static final int LARGEST = 3;
+    public static final int RATIO = 4;
+    public static final int LEAST = 5;
+    public static final int MOST = 6;
+    public static final int FIRST = 7;
     public static final int TARGET = 8;
-    public static final int LARGEST = 9;
-    public static final int FIRST = 10;
-    public static final int NUMBERS = 11;
+    public static final int QAQ = 9;
+    public static final int BB = 10;
+    public static final int GBAR = 11;
+    public static final int REFERENCE = 12;
+    public static final int YKBAR = 13;
+    public static final int NUMBERS = 16;
 
     /** Of y, so that p y.k stays within float16 for keys up to 128 from their mean. */
     public static final float DIRECTION_LENGTH = 8f;
@@ -77,7 +81,12 @@ public final class TileState {
 
     /** r.r with which a row of forward is solved. */
     public static float target(float bb, float ridge, float tolerance) {
-        return Math.max(SMALLEST, tolerance * tolerance * Math.min(bb, LONGEST_B * LONGEST_B * ridge));
+        return Math.max(SMALLEST, tolerance * tolerance * counts(bb, ridge));
+    }
+
+    /** b.b as it counts in {@link #target}. */
+    public static float counts(float bb, float ridge) {
+        return Math.min(bb, LONGEST_B * LONGEST_B * ridge);
     }
 
     /** The same of backward, whose u meets x: tighter for a long b, from half of forward's length on. */
@@ -99,6 +108,21 @@ public final class TileState {
             residual = Math.max(TornadoMath.sqrt(scratch.get(numbers + RR) / bb), left > LARGE_ROUNDING ? BOUND * left : 0f);
         }
         return residual;
+    }
+
+    /** Whether a row is not done: 1 or 0. */
+    public static int goesOn(FloatArray scratch, int numbers, int most) {
+        return scratch.get(numbers + RR) <= scratch.get(numbers + TARGET) || scratch.get(numbers + COUNT) >= most ? 0 : 1;
+    }
+
+    /** Where a row went on: its r.r, the largest so far, iterations and length of y. */
+    public static void keep(FloatArray scratch, int numbers, float rr, int count, float length, int goesOn) {
+        if (goesOn != 0) {
+            scratch.set(numbers + RR, rr);
+            scratch.set(numbers + LARGEST, Math.max(rr, scratch.get(numbers + LARGEST)));
+            scratch.set(numbers + COUNT, count);
+            scratch.set(numbers + LENGTH, length);
+        }
     }
 
     /** The sizes of a problem, as the tile kernels take them. */
