@@ -13,7 +13,6 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.ToIntFunction;
@@ -92,13 +91,13 @@ public final class ClassArchive {
             String name = output.file().getFileName().toString();
             Path folder = output.file().getParent();
             Path named = folder.resolve(name.replace(SUFFIX, "-" + checksum(output.temporary()) + SUFFIX));
-            for (Path other : files(folder)) {
+            for (Path other : CacheFolder.files(folder, SUFFIX)) {
                 if (other.getFileName().toString().startsWith(name.replace(SUFFIX, "-")) && !isSound(other)) {
                     Files.deleteIfExists(other);
                 }
             }
             Files.move(output.temporary(), named, StandardCopyOption.ATOMIC_MOVE);
-            removeOldest(folder);
+            CacheFolder.removeOldest(folder, SUFFIX, MOST_FILES, Long.MAX_VALUE);
         } catch (IOException e) {
             // as good as no cache; doctor tells
         }
@@ -124,7 +123,7 @@ public final class ClassArchive {
     /** The archive of this key that is as it was written. */
     private static Optional<Path> find(Path folder, String key) {
         try {
-            return files(folder).stream().filter(file -> file.getFileName().toString().startsWith(key + "-") && isSound(file)).findFirst();
+            return CacheFolder.files(folder, SUFFIX).stream().filter(file -> file.getFileName().toString().startsWith(key + "-") && isSound(file)).findFirst();
         } catch (IOException e) {
             return Optional.empty();
         }
@@ -155,23 +154,6 @@ public final class ClassArchive {
         }
     }
 
-    private static void removeOldest(Path folder) throws IOException {
-        List<Path> files = new ArrayList<>(files(folder));
-        files.sort(Comparator.comparingLong(file -> file.toFile().lastModified()));
-        for (Path oldest : files.subList(0, Math.max(0, files.size() - MOST_FILES))) {
-            Files.deleteIfExists(oldest);
-        }
-    }
-
-    private static List<Path> files(Path folder) throws IOException {
-        if (!Files.isDirectory(folder)) {
-            return List.of();
-        }
-        try (Stream<Path> files = Files.list(folder)) {
-            return files.filter(file -> file.toString().endsWith(SUFFIX)).toList();
-        }
-    }
-
     private static Path folder() {
         return SurveyCache.folder().resolve("classes");
     }
@@ -183,7 +165,7 @@ public final class ClassArchive {
 
     static Optional<KernelCache.Examination> examine(Path folder) {
         try {
-            List<Path> files = files(folder);
+            List<Path> files = CacheFolder.files(folder, SUFFIX);
             long broken = files.stream().filter(file -> !isSound(file)).count();
             if (files.isEmpty()) {
                 return Optional.empty();

@@ -8,16 +8,13 @@ import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
-import java.util.stream.Stream;
 
 /**
  * Compiled kernels, kept from process to process: one file for each in the folder {@code kernels} of the cache.
@@ -97,7 +94,7 @@ public final class KernelCache {
                 Files.write(output.temporary(), format(kernel, digest(key)));
                 output.commit();
             }
-            removeOldest();
+            CacheFolder.removeOldest(folder, SUFFIX, mostFiles, mostBytes);
         } catch (IOException | RuntimeException e) {
             // as good as no cache; doctor tells
         }
@@ -154,35 +151,6 @@ public final class KernelCache {
         return Optional.of(new Kernel(name, List.copyOf(notes), in.readNBytes(in.readInt())));
     }
 
-    private void removeOldest() throws IOException {
-        record Aged(Path file, long millis, long bytes) {}
-        List<Aged> files = new ArrayList<>();
-        for (Path file : files(folder)) {
-            try {
-                files.add(new Aged(file, Files.getLastModifiedTime(file).toMillis(), Files.size(file)));
-            } catch (NoSuchFileException e) {
-                // another process removed it
-            }
-        }
-        long bytes = files.stream().mapToLong(Aged::bytes).sum();
-        int count = files.size();
-        files.sort(Comparator.comparingLong(Aged::millis));
-        for (Aged oldest : files) {
-            if (count <= mostFiles && bytes <= mostBytes) {
-                return;
-            }
-            Files.deleteIfExists(oldest.file());
-            count--;
-            bytes -= oldest.bytes();
-        }
-    }
-
-    private static List<Path> files(Path folder) throws IOException {
-        try (Stream<Path> files = Files.list(folder)) {
-            return files.filter(file -> file.toString().endsWith(SUFFIX)).toList();
-        }
-    }
-
     /**
      * What {@link Doctor} tells of the folder.
      *
@@ -209,7 +177,7 @@ public final class KernelCache {
         int broken = 0;
         long bytes = 0;
         try {
-            for (Path file : files(folder)) {
+            for (Path file : CacheFolder.files(folder, SUFFIX)) {
                 String name = file.getFileName().toString();
                 byte[] content = readOrEmpty(file);
                 if (holds(content, name.substring(0, name.length() - SUFFIX.length()))) {
