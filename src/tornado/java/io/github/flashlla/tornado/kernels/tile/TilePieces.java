@@ -25,7 +25,7 @@ public final class TilePieces {
      * array's header. Two 16-byte copies read the 32 bytes that they share at once only where source and destination are as far from a multiple
      * of 32; else L2 delivers everything twice.
      */
-    public static final int FIRST = 56;
+    public static final int FIRST = (128 - Tile.HEADER) / Short.BYTES;
 
     private TilePieces() {}
 
