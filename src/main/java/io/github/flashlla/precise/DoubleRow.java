@@ -18,6 +18,9 @@ final class DoubleRow {
     private static final int REFINEMENTS = 2;
     /** Keys of less weight do not matter to an estimate. */
     private static final double ESTIMATED = 1e-9;
+    private static final double EPS = 0x1p-53;
+    /** A dridge below this part of ||u|| ||x|| is small by chance: its error is held against that part. */
+    private static final double CHANCE = 0.01;
 
     private final int d;
     private final int dv;
@@ -32,6 +35,8 @@ final class DoubleRow {
     private final double[] right;
     private final double[] o;
     private double[] z = new double[0];
+    /** ||z_j|| */
+    private double[] reach = new double[0];
     private double[] p = new double[0];
     private double[] slope = new double[0];
     private double[] gv = new double[0];
@@ -58,6 +63,8 @@ final class DoubleRow {
     double residual;
     /** The same of the second solve. */
     double secondResidual;
+    /** Estimate of how far float64's rounding puts dridge off, relative to it. */
+    double dridgeError;
 
     DoubleRow(int headDim, int valueDim, double scale) {
         this.d = headDim;
@@ -93,6 +100,7 @@ final class DoubleRow {
         begin(query, keys, values, visible, rowRidge);
         if (z.length < n * d) {
             z = new double[p.length * d];
+            reach = new double[p.length];
         }
         double largest = 0;
         for (int j = 0; j < n; j++) {
@@ -102,6 +110,7 @@ final class DoubleRow {
                 z[j * d + c] = difference;
                 square += difference * difference;
             }
+            reach[j] = Math.sqrt(square);
             largest = Math.max(largest, square);
         }
         a.factor(p, z, n, ridge, largest);
@@ -310,10 +319,30 @@ final class DoubleRow {
         Arrays.fill(dq, 0);
         addRows(dq, w, z, n); // dS adds up to 0, so z does as well as k
         add(dq, -1, u, 0);
-        double dridge = 0; // -u.x with u = -sum p b z / ridge: x is large where u is rounding
+        return dridge(norm(c));
+    }
+
+    /**
+     * -u.x, or sum p (G - Gbar + b) a / ridge, which is the same as A u = -c: whichever float64 carries better. x and the error of u are long outside the span of keys,
+     * which the second way does not see; it is itself the ridge's part of what cancels within, which may be less than float64 holds of it.
+     *
+     * @param size ||c||
+     */
+    private double dridge(double size) {
+        double byKeys = 0;
+        double lost = 0;
+        double normX = norm(x);
+        double normU = norm(u);
         for (int j = 0; j < n; j++) {
-            dridge += p[j] * b[j] * slope[j] / ridge;
+            byKeys += p[j] * b[j] * slope[j] / ridge;
+            lost += p[j] * ((Math.abs(gv[j]) + Math.abs(b[j])) * Math.abs(slope[j]) + Math.abs(b[j]) * reach[j] * normX);
         }
-        return dridge;
+        double pivot = a.smallestPivot();
+        double direct = EPS * normX * (normU + size / pivot);
+        double keysError = EPS * (lost + size * normX * (1 - ridge / pivot)) / ridge;
+        double found = direct < keysError ? -dot(u, 0, x, 0, d) : byKeys;
+        double held = Math.max(Math.abs(found), CHANCE * normU * normX);
+        dridgeError = held == 0 ? 0 : Math.min(direct, keysError) / held;
+        return found;
     }
 }

@@ -17,6 +17,9 @@ final class DoubleRows {
     /** Floating-point operations that float64 may take: some seconds on two cores. What is beyond is only reported. */
     static final long MOST_WORK = 40_000_000_000L;
 
+    /** Largest relative error of dridge about which nothing is said. */
+    private static final double DRIDGE_BAR = 1e-3;
+
     private final AttentionShape shape;
     private final LlaInputs inputs;
     private final LlaOptions options;
@@ -213,7 +216,7 @@ final class DoubleRows {
             if (!finite(dq) || !Double.isFinite(gradients.dridge().get(index))) {
                 finite.set(false);
             }
-            gradients.residual()[index] = (float) row.secondResidual;
+            gradients.residual()[index] = (float) (row.dridgeError > DRIDGE_BAR ? Math.max(row.dridgeError, row.secondResidual) : row.secondResidual);
             gradients.recurrenceResidual()[index] = (float) row.secondResidual;
         }, (kvHead, keys, head) -> {
             boolean keysFinite = add(gradients.dk(), (long) kvHead * shape.keyLength() * shape.headDim(), head.dk, keys * shape.headDim());

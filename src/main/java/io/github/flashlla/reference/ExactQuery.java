@@ -64,7 +64,7 @@ public final class ExactQuery {
     }
 
     /** @param k keys that the query sees, row-major, at least one; {@code v} their values */
-    ExactQuery(double[] q, double[] k, double[] v, int valueDim, double scale, double ridge) {
+    public ExactQuery(double[] q, double[] k, double[] v, int valueDim, double scale, double ridge) {
         this.d = q.length;
         this.dv = valueDim;
         this.scale = scale;
