@@ -11,6 +11,7 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.Timing;
 import io.github.flashlla.spi.Checks;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.function.Function;
 import java.util.function.Supplier;
@@ -289,6 +290,11 @@ public final class PrecisePlan implements LlaPlan {
      * @param look at {@code g}, beside the first run
      */
     private BitSet run(FloatPlan used, DoubleRows rows, BitSet doubtful, LlaResult from, Tensor g, LlaGradients gradients, Runnable look) {
+        int all = gradients.iterations().length;
+        if (doubtful.cardinality() == all) { // their solutions may be anything, and 0 times infinity is NaN
+            look.run();
+            return nothing(gradients, doubtful);
+        }
         BitSet left = doubtful;
         for (int attempt = 0;; attempt++) {
             BitSet more = (BitSet) left.clone();
@@ -305,26 +311,33 @@ public final class PrecisePlan implements LlaPlan {
                 }
                 lastGradientsFinite = used.finite(gradients);
                 if (!lastGradientsFinite) {
-                    more.set(0, iterations.length);
+                    more.set(0, all);
                 }
             } catch (DeviceException e) { // numbers that are not finite
                 if (left.isEmpty() || attempt > 0) {
                     throw e;
                 }
                 lastGradientsFinite = false;
-                more.set(0, gradients.iterations().length);
+                more.set(0, all);
             }
             if (more.equals(left) || attempt > 0 || !rows.affordable(more).equals(more)) {
                 return left;
             }
-            if (more.cardinality() == gradients.iterations().length) { // nothing is left to the device
-                gradients.dk().fill(0);
-                gradients.dv().fill(0);
-                lastGradientsFinite = true; // as soon as float64 has written the others
-                return more;
+            if (more.cardinality() == all) {
+                return nothing(gradients, more);
             }
             left = more;
         }
+    }
+
+    /** Leaves nothing to the device. */
+    private BitSet nothing(LlaGradients gradients, BitSet all) {
+        gradients.dk().fill(0);
+        gradients.dv().fill(0);
+        Arrays.fill(gradients.iterations(), 0);
+        gradients.setPairIterations(0);
+        lastGradientsFinite = true; // as soon as float64 has written the others
+        return all;
     }
 
     /** Returns whether there was nothing to do. */

@@ -200,6 +200,29 @@ class PrecisePlanTest {
         }
     }
 
+    /** Its solutions may be anything: opencl:0 left NaN in dk and dv, and the gradients were refused. */
+    @Test
+    void asksNothingOfADeviceThatCarriesNoQuery() {
+        LlaInputs inputs = scaled(RandomInputs.normal(SHAPE, DataType.FLOAT32, 1), 64);
+        Tensor g = RandomInputs.normal(SHAPE, DataType.FLOAT32, 2).q();
+        LlaOptions options = OPTIONS.withScale(1e-4).withRidge(1e-4).withKeepState(true);
+        try (PrecisePlan plan = new PrecisePlan("elsewhere", SHAPE, options, Elsewhere::new); Device reference = Devices.open("reference");
+                LlaPlan exact = reference.plan(SHAPE, options)) {
+            LlaResult result = plan.newResult();
+            LlaGradients gradients = plan.newGradients();
+            plan.forward(inputs, result);
+            asked.clear();
+            plan.backward(inputs, result, g, gradients);
+            assertEquals(List.of(), asked);
+            LlaResult want = exact.newResult();
+            LlaGradients expected = exact.newGradients();
+            exact.forward(inputs, want);
+            exact.backward(inputs, want, g, expected);
+            requireRight(expected, gradients);
+            assertEquals(SHAPE.rows(), gradients.recomputedRows());
+        }
+    }
+
     private static void requireRight(LlaGradients expected, LlaGradients found) {
         assertTrue(Accuracy.relativeError(found.dq(), expected.dq()) < 1e-4);
         assertTrue(Accuracy.relativeError(found.dk(), expected.dk()) < 1e-4);
