@@ -32,7 +32,6 @@ final class CovarianceFactor {
     private double ridge;
     private boolean byKeys;
     private boolean ridgeAlone;
-    private double smallestPivot;
 
     CovarianceFactor(int headDim) {
         d = headDim;
@@ -59,7 +58,6 @@ final class CovarianceFactor {
         n = visible;
         ridge = newRidge;
         ridgeAlone = !(ridge < RIDGE_ALONE * largest);
-        smallestPivot = ridge;
         if (ridgeAlone) {
             return;
         }
@@ -100,22 +98,14 @@ final class CovarianceFactor {
         }
     }
 
-    /** About A's smallest eigenvalue, and at least the ridge, which it is where fewer keys than dims are seen. */
-    double smallestPivot() {
-        return smallestPivot;
-    }
-
     /** No pivot is below the ridge but for rounding. */
     private void cholesky() {
-        double smallest = Double.POSITIVE_INFINITY;
         for (int row = 0; row < size; row++) {
             for (int c = 0; c <= row; c++) {
                 double sum = a[row * size + c] - dot(a, row * size, a, c * size, c);
                 a[row * size + c] = row == c ? Math.sqrt(Math.max(sum, ridge)) : sum / a[c * size + c];
-                smallest = row == c ? Math.min(smallest, sum) : smallest;
             }
         }
-        smallestPivot = byKeys ? ridge : Math.max(smallest, ridge);
     }
 
     /** solution = A^-1 right, but for rounding. */

@@ -19,6 +19,8 @@ final class DoubleRow {
     /** Keys of less weight do not matter to an estimate. */
     private static final double ESTIMATED = 1e-9;
     private static final double EPS = 0x1p-53;
+    /** Estimates of rounding errors may be wrong by as much. */
+    private static final double SURELY = 1e3;
     /** A dridge below this part of ||u|| ||x|| is small by chance: its error is held against that part. */
     private static final double CHANCE = 0.01;
 
@@ -337,12 +339,18 @@ final class DoubleRow {
             byKeys += p[j] * b[j] * slope[j] / ridge;
             lost += p[j] * ((Math.abs(gv[j]) + Math.abs(b[j])) * Math.abs(slope[j]) + Math.abs(b[j]) * reach[j] * normX);
         }
-        double pivot = a.smallestPivot();
-        double direct = EPS * normX * (normU + size / pivot);
-        double keysError = EPS * (lost + size * normX * (1 - ridge / pivot)) / ridge;
-        double found = direct < keysError ? -dot(u, 0, x, 0, d) : byKeys;
+        // what is left of u's equation, a part of c, changes u.x by as much times A^-1 x; z sees of that what lies within the span
+        a.solve(x, step);
+        double left = Math.max(EPS, secondResidual) * size;
+        double direct = EPS * normX * normU + left * norm(step);
+        for (int i = 0; i < d; i++) {
+            step[i] = x[i] - ridge * step[i];
+        }
+        double keysError = (EPS * lost + left * norm(step)) / ridge;
+        boolean chosen = direct * SURELY < keysError;
+        double found = chosen ? -dot(u, 0, x, 0, d) : byKeys;
         double held = Math.max(Math.abs(found), CHANCE * normU * normX);
-        dridgeError = held == 0 ? 0 : Math.min(direct, keysError) / held;
+        dridgeError = held == 0 ? 0 : (chosen ? direct : keysError) / held;
         return found;
     }
 }
