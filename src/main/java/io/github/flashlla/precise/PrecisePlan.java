@@ -296,8 +296,10 @@ public final class PrecisePlan implements LlaPlan {
             return nothing(gradients, doubtful);
         }
         BitSet left = doubtful;
+        double[] valueSizes = new double[shape().batch() * shape().kvHeads()];
         for (int attempt = 0;; attempt++) {
             BitSet more = (BitSet) left.clone();
+            BitSet lost = new BitSet();
             try {
                 used.backward(lastScaledInputs, from, g, left, gradients, attempt == 0 ? look : () -> { });
                 int[] iterations = gradients.iterations();
@@ -308,7 +310,11 @@ public final class PrecisePlan implements LlaPlan {
                     if (!(recurrence <= options().tolerance()) && !capped) {
                         more.set(row);
                     }
+                    if (!left.get(row) && lastTrust.losesRightSide(row, recurrence, g, head -> valueSize(head, valueSizes))) {
+                        lost.set(row);
+                    }
                 }
+                more.or(lost);
                 lastGradientsFinite = used.finite(gradients);
                 if (!lastGradientsFinite) {
                     more.set(0, all);
@@ -321,6 +327,7 @@ public final class PrecisePlan implements LlaPlan {
                 more.set(0, all);
             }
             if (more.equals(left) || attempt > 0 || !rows.affordable(more).equals(more)) {
+                lost.stream().forEach(row -> gradients.residual()[row] = 1); // nothing was solved
                 return left;
             }
             if (more.cardinality() == all) {
@@ -328,6 +335,15 @@ public final class PrecisePlan implements LlaPlan {
             }
             left = more;
         }
+    }
+
+    /** Largest ||v|| of a key/value head, once it is asked for. */
+    private double valueSize(int head, double[] sizes) {
+        if (sizes[head] == 0) {
+            Tensor values = lastScaledInputs.v().part(0, head / shape().kvHeads(), 1).part(1, head % shape().kvHeads(), 1);
+            sizes[head] = Math.sqrt(shape().valueDim()) * Magnitude.largest(values);
+        }
+        return sizes[head];
     }
 
     /** Leaves nothing to the device. */

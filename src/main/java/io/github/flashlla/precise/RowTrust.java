@@ -9,6 +9,7 @@ import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Tensor;
 import java.util.BitSet;
 import java.util.function.IntConsumer;
+import java.util.function.IntToDoubleFunction;
 import java.util.function.IntUnaryOperator;
 
 /**
@@ -51,6 +52,10 @@ final class RowTrust {
     /** Squares of smaller or larger numbers leave float32's range. */
     private static final double SMALLEST = 0x1p-50;
     private static final double LARGEST = 0x1p50;
+    /** Right sides below this have squares that float32 holds with few digits, and 1e-10 of which it does not hold at all. */
+    private static final double SMALLEST_RIGHT_SIDE = 0x1p-40;
+    /** A residual below this is none that float32's rounding leaves: there was nothing to solve, or the square of the right side is lost. */
+    private static final float NOTHING_LEFT = 0x1p-40f;
     /** Rows that one thread judges at a time: words of 64 bits are never shared. */
     private static final int JUDGED_TOGETHER = 1 << 12;
     /** A verdict takes as long as this many elements. */
@@ -243,6 +248,25 @@ final class RowTrust {
             }
         });
         return BitSet.valueOf(cancelling);
+    }
+
+    /**
+     * Whether the right side of a query's second solve, a sum of (g.v) (k - kbar), is not 0 but so small beside others' that float32 lost it: u is 0 then, and the
+     * residual, too.
+     *
+     * @param residual of that solve
+     * @param g dL/do of all queries
+     * @param valueSize largest ||v|| of a key/value head (B,Hkv)
+     */
+    boolean losesRightSide(int row, float residual, Tensor g, IntToDoubleFunction valueSize) {
+        if (!(residual < NOTHING_LEFT) || visible.applyAsInt(row) < 2) {
+            return false;
+        }
+        int width = shape.valueDim();
+        double[] own = DoubleRows.values(g, (long) row * width, width);
+        int kvHead = shape.kvHeadOf(row);
+        double size = DoubleLoops.norm(own) * keySize[kvHead];
+        return size > 0 && size < Double.MAX_VALUE && size * valueSize.applyAsDouble(kvHead) < SMALLEST_RIGHT_SIDE;
     }
 
     /** Judges rows side by side: none of two threads has a row in another's word of 64. */
