@@ -261,6 +261,9 @@ public final class VerifyCommand implements Callable<Integer> {
         Runtime.getRuntime().addShutdownHook(new Thread(counting::cut));
         try (Device device = Devices.open(info.name())) {
             RandomVerification counts = RandomVerification.run(device, random, used, atMost, drawing, counting);
+            if (random > 1) {
+                counts.coverage().forEach(line -> out.println(info.name() + ": " + line));
+            }
             out.println(info.name() + ": " + counts.summary(used));
             out.flush();
             return counts.wrong() == 0 ? 0 : 1;
@@ -275,7 +278,7 @@ public final class VerifyCommand implements Callable<Integer> {
         private final long used;
         private final long began = System.nanoTime();
         private long told = began;
-        private volatile RandomVerification counts = new RandomVerification(0, 0, 0);
+        private volatile RandomVerification counts = RandomVerification.NONE;
         private volatile boolean ended;
 
         Counting(String device, long used) {
@@ -313,6 +316,7 @@ public final class VerifyCommand implements Callable<Integer> {
         private void cut() {
             if (!ended) {
                 PrintWriter out = spec.commandLine().getOut();
+                counts.coverage().forEach(line -> out.println(device + ": " + line));
                 out.println(device + ": cut after " + counts.summary(used));
                 out.flush();
             }

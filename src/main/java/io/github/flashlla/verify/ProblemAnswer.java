@@ -2,19 +2,19 @@ package io.github.flashlla.verify;
 
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
-import io.github.flashlla.Device;
-import io.github.flashlla.Devices;
 import io.github.flashlla.KvCache;
 import io.github.flashlla.LlaGradients;
 import io.github.flashlla.LlaInputs;
+import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
+import io.github.flashlla.PackedPlan;
 import io.github.flashlla.SolveState;
 import io.github.flashlla.Tensor;
 
 /**
  * What a device, or the float64 reference, says to a problem.
  *
- * @param forward output and what is said of each query; of the reference's decoding only the output counts
+ * @param forward output and what is said of each query
  * @param gradients null unless they were asked for
  */
 record ProblemAnswer(LlaResult forward, LlaGradients gradients) {
@@ -28,37 +28,50 @@ record ProblemAnswer(LlaResult forward, LlaGradients gradients) {
                     decoding -> answer[0] = new ProblemAnswer(decode(decoding, problem), null));
             return answer[0];
         }
-        plans.forward(problem.shape(), problem.options(), plan -> {
-            LlaResult result = plan.newResult();
-            plan.forward(problem.inputs(), result);
-            LlaGradients gradients = problem.mode() == RandomProblem.Mode.FORWARD ? null : plan.newGradients();
-            if (gradients != null) {
-                plan.backward(problem.inputs(), result, problem.g(), gradients);
+        if (problem.sequences() != null) {
+            try (PackedPlan plan = plans.device().packedPlan(problem.shape(), problem.options())) {
+                LlaResult result = plan.newResult();
+                plan.forward(problem.inputs(), problem.sequences(), result);
+                LlaGradients gradients = problem.mode().hasGradients() ? plan.newGradients() : null;
+                if (gradients != null) {
+                    plan.backward(problem.inputs(), problem.sequences(), problem.g(), gradients);
+                }
+                return new ProblemAnswer(result, gradients);
             }
-            answer[0] = new ProblemAnswer(result, gradients);
-        });
+        }
+        plans.forward(problem.shape(), problem.options(), plan -> answer[0] = of(plan, problem));
         return answer[0];
     }
 
-    /** In float64 of the inputs as devices round them. */
-    static ProblemAnswer exact(RandomProblem problem) {
-        RandomProblem rounded = problem.with(problem.rounded(), problem.g(), problem.lengths());
-        try (Device reference = Devices.open("reference"); ProblemPlans plans = new ProblemPlans(reference, 0)) {
-            if (problem.mode() != RandomProblem.Mode.DECODE) {
-                return of(plans, rounded);
-            }
-            AttentionShape shape = problem.shape();
-            LlaResult whole = new LlaResult(shape, DataType.FLOAT64, false);
-            long perSequence = whole.output().size() / shape.batch();
-            for (int sequence = 0; sequence < shape.batch(); sequence++) {
-                LlaInputs own = Slices.sequence(rounded.inputs(), sequence, problem.lengths()[sequence]);
-                Tensor output = reference.forward(own, problem.options()).output(); // one query sees all keys, causal or not
-                for (long i = 0; i < perSequence; i++) {
-                    whole.output().set(sequence * perSequence + i, output.get(i));
-                }
-            }
-            return new ProblemAnswer(whole, null);
+    private static ProblemAnswer of(LlaPlan plan, RandomProblem problem) {
+        LlaInputs inputs = problem.inputs();
+        LlaResult result = plan.newResult();
+        if (problem.mode() == RandomProblem.Mode.OTHER_QUERIES) {
+            plan.forward(otherQueries(inputs), result);
+            plan.forwardQueries(inputs, result);
+            return new ProblemAnswer(result, null);
         }
+        plan.forward(inputs, result);
+        if (problem.mode() == RandomProblem.Mode.GRADIENTS_OF_EARLIER) {
+            plan.forward(otherQueries(inputs), plan.newResult());
+        }
+        if (!problem.mode().hasGradients()) {
+            return new ProblemAnswer(result, null);
+        }
+        LlaGradients gradients = inputs.q().isRowMajor() ? plan.newGradients() : new LlaGradients(plan.shape(), laid(plan.shape().queryDims()),
+                laid(plan.shape().keyDims()), laid(plan.shape().valueDims()));
+        plan.backward(inputs, result, problem.g(), gradients);
+        return new ProblemAnswer(result, gradients);
+    }
+
+    private static LlaInputs otherQueries(LlaInputs inputs) {
+        return new LlaInputs(GradientIdentities.times(-2, inputs.q()).as(inputs.q().type()), inputs.k(), inputs.v(), inputs.ridge());
+    }
+
+    private static Tensor laid(long[] dims) {
+        Tensor tensor = ProblemDraft.headsInside(DataType.FLOAT32, dims);
+        tensor.fill(Double.NaN);
+        return tensor;
     }
 
     /** In uneven chunks, with a draft that is dropped again, each sequence to its own length. */

@@ -4,6 +4,7 @@ import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DeviceException;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaGradients;
+import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
 import java.util.function.IntPredicate;
 
@@ -20,6 +21,13 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
     private static final double GRADIENT_BAR = 1e-3;
     private static final double TWIN_BAR = 1e-5;
     private static final double PER_ROW = 10;
+    /** A solve that reaches a tolerance above the usual one can be wrong by a small multiple of it. */
+    private static final double PER_TOLERANCE = 10;
+    /** Of kbar, which needs no solve. */
+    private static final double MEAN_BAR = 1e-4;
+    /** Of log-sum-exp, for scores of up to 10, in units of it and of the largest score beyond. */
+    private static final double WEIGHT_BAR = 1e-6;
+    private static final double SCORES = 10;
     /** A gradient below this part of its terms is 0, and holds no more than {@link #NOISE} of them. */
     private static final double NOTHING = 1e-11;
     private static final double NOISE = 1e-5;
@@ -37,14 +45,17 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
     static ProblemCheck of(ProblemPlans plans, RandomProblem problem) {
         ProblemAnswer want;
         try {
-            want = ProblemAnswer.exact(problem);
+            want = Oracle.answer(problem);
         } catch (InvalidInputException | DeviceException e) {
             return new ProblemCheck(Kind.SAID, "reference: " + e.getMessage(), Double.NaN, 0);
         }
         try {
             ProblemAnswer found = ProblemAnswer.of(plans, problem);
-            double slack = Math.max(1, largestScore(problem) / PLAIN_SCORE);
-            ProblemCheck check = compare("", problem, found, want, OUTPUT_BAR * slack, GRADIENT_BAR * slack, found);
+            double largest = largestScore(problem);
+            double slack = Math.max(1, largest / PLAIN_SCORE);
+            double solved = PER_TOLERANCE * problem.options().tolerance();
+            ProblemCheck check = worse(compare("", problem, found, want, Math.max(OUTPUT_BAR, solved) * slack, Math.max(GRADIENT_BAR, solved) * slack, found),
+                    state(found.forward(), want.forward(), largest, MEAN_BAR * slack));
             if (check.kind != Kind.RIGHT || problem.twin() == RandomProblem.Twin.NONE) {
                 return check;
             }
@@ -56,6 +67,22 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
         } catch (RuntimeException e) {
             return new ProblemCheck(Kind.WRONG, "a mistake in the program: " + e, Double.NaN, 0);
         }
+    }
+
+    /** Holds what needs no solve to float64: log-sum-exp, and kbar where it is kept. */
+    private static ProblemCheck state(LlaResult found, LlaResult want, double largestScore, double meanBar) {
+        double bar = WEIGHT_BAR * Math.max(SCORES, largestScore);
+        double worst = 0;
+        for (long row = 0; row < want.logSumExp().size(); row++) {
+            double one = found.logSumExp().get(row);
+            double other = want.logSumExp().get(row);
+            worst = Math.max(worst, one == other ? 0 : Math.abs(one - other)); // NaN stays
+        }
+        if (!(worst <= bar)) {
+            return new ProblemCheck(Kind.WRONG, "log-sum-exp", worst, bar);
+        }
+        return found.keepsState() ? part("kbar", found.kbar(), want.kbar(), 1, found.residual().length, meanBar, true, 0, 0, row -> false)
+                : new ProblemCheck(Kind.RIGHT, "log-sum-exp", worst, bar);
     }
 
     private static ProblemCheck compare(String whose, RandomProblem problem, ProblemAnswer found, ProblemAnswer want, double outputBar,
@@ -91,7 +118,7 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
         LlaGradients other = want.gradients();
         double k = units ? 1 / f : sign ? -1 : 1;
         Terms terms = Terms.of(problem, want);
-        check = worse(check, part(whose + "dq", mine.dq(), other.dq(), k * g, rows, gradientBar, false, terms.dq, 0, row));
+        check = worse(check, part(whose + "dq", mine.dq(), other.dq(), k * g, rows, gradientBar, true, terms.dq, 0, row));
         check = worse(check, part(whose + "dk", mine.dk(), other.dk(), k * g, kvHeads, gradientBar, false, terms.dk, 0, head));
         check = worse(check, part(whose + "dv", mine.dv(), other.dv(), g, kvHeads, gradientBar, false, terms.dv, 0, head));
         double floor = gradientBar * CHANCE * Math.abs(k * k * g) * dridgeTerms(want);
@@ -202,6 +229,11 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
             }
         }
         return largest * Math.abs(problem.options().scaleFor(d));
+    }
+
+    /** Whether the device answered, rightly or not. */
+    boolean isAnswer() {
+        return !Double.isNaN(error) || kind == Kind.WRONG;
     }
 
     /** On one line. */

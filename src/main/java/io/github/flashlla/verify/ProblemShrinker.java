@@ -45,7 +45,7 @@ final class ProblemShrinker {
         if (shape.kvHeads() == 1) {
             halves(group, (from, to) -> parts.add(cut(problem, new Cut(1, from, to), null)));
         }
-        if (problem.lengths() == null) {
+        if (problem.lengths() == null && problem.sequences() == null) {
             int ahead = shape.keyLength() - shape.queryLength();
             halves(shape.queryLength(), (from, to) -> {
                 // causal queries keep the keys that they see: the last of those left is aligned with the last key

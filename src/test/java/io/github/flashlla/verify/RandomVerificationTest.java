@@ -3,7 +3,6 @@ package io.github.flashlla.verify;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.flashlla.AttentionShape;
 import io.github.flashlla.Device;
 import io.github.flashlla.Devices;
 import io.github.flashlla.verify.ProblemCheck.Kind;
@@ -73,32 +72,6 @@ class RandomVerificationTest {
                     failure -> wrong.add(failure.drawn() + "\n  " + failure.check()));
             assertTrue(wrong.isEmpty(), counts.summary(seed) + "\n" + String.join("\n", wrong));
         }
-    }
-
-    /**
-     * A fault that only gradients of one-key queries of a wide head beside a small ridge show was never drawn in 500 problems of 60 layouts; 9 of those of
-     * seed 1 show it now, where RowTrust does not look at lost slopes.
-     */
-    @Test
-    void problemsThatStrainFloat32AreDrawnOften() {
-        int oneKey = 0;
-        int manyDims = 0;
-        int peaked = 0;
-        int repeated = 0;
-        for (long layout = 0; layout < 60; layout++) {
-            RandomProblem problem = RandomProblem.draw(RandomVerification.Drawing.FEW_SHAPES.seed(1, layout * 10, 600));
-            double ridge = problem.inputs().ridge() == null ? problem.options().ridge() : problem.inputs().ridge().get(0);
-            if (ridge > 0.05) {
-                continue;
-            }
-            AttentionShape shape = problem.shape();
-            manyDims += shape.headDim() > shape.keyLength() ? 1 : 0;
-            peaked += Math.abs(problem.options().scaleFor(shape.headDim())) * Math.sqrt(shape.headDim()) > 2.1 ? 1 : 0;
-            repeated += problem.family() == RandomProblem.Family.REPEATED_KEYS ? 1 : 0;
-            oneKey += problem.mode() == RandomProblem.Mode.GRADIENTS && problem.options().causal() && shape.headDim() >= 32
-                    && shape.queryLength() == shape.keyLength() && shape.keyLength() > 1 ? 1 : 0;
-        }
-        assertTrue(oneKey >= 3 && manyDims >= 12 && peaked >= 3 && repeated >= 3, oneKey + " " + manyDims + " " + peaked + " " + repeated);
     }
 
     @Test
