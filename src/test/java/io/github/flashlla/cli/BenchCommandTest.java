@@ -82,6 +82,7 @@ class BenchCommandTest {
             assertTrue(run.err.startsWith("flashlla: --"), run.err);
             assertTrue(run.err.contains(" " + list + " is a list with an empty element"), run.err);
         }
+        assertTrue(run("--seq=").err.startsWith("flashlla: --seq is empty; name a value"), () -> run("--seq=").err);
         for (String wrong : List.of("--seq 1e3", "--context 1e3", "--ridge x", "--mode x", "-r x", "--format x", "--record \0")) {
             String[] words = wrong.split(" ");
             Run run = run("--device", "jvm", words[0], words[1]);
