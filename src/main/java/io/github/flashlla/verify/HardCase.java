@@ -227,7 +227,7 @@ enum HardCase {
     OTHER_TOLERANCE((random, dims, draft) -> {
         draft.shape = several(random, 1 + random.nextInt(24), 24 + random.nextInt(40), dims.any(random));
         draft.tolerance = power(random, -7, -2);
-        draft.ridge = power(random, -3, 1);
+        draft.ridge = power(random, -1, 1);
     }),
     /** Whose steps leave the span of keys. */
     PRECONDITIONED((random, dims, draft) -> {

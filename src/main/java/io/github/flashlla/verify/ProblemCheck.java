@@ -23,6 +23,8 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
     private static final double PER_ROW = 10;
     /** A solve that reaches a tolerance above the usual one can be wrong by a small multiple of it. */
     private static final double PER_TOLERANCE = 10;
+    /** Gradients, which have A^-1 in them twice, by more. */
+    private static final double GRADIENT_PER_TOLERANCE = 100;
     /** Of kbar, which needs no solve. */
     private static final double MEAN_BAR = 1e-4;
     /** Of log-sum-exp, for scores of up to 10, in units of it and of the largest score beyond. */
@@ -53,8 +55,10 @@ public record ProblemCheck(Kind kind, String what, double error, double bar) {
             ProblemAnswer found = ProblemAnswer.of(plans, problem);
             double largest = largestScore(problem);
             double slack = Math.max(1, largest / PLAIN_SCORE);
-            double solved = PER_TOLERANCE * problem.options().tolerance();
-            ProblemCheck check = worse(compare("", problem, found, want, Math.max(OUTPUT_BAR, solved) * slack, Math.max(GRADIENT_BAR, solved) * slack, found),
+            double tolerance = problem.options().tolerance();
+            double outputBar = slack * Math.max(OUTPUT_BAR, PER_TOLERANCE * tolerance);
+            double gradientBar = slack * Math.max(GRADIENT_BAR, GRADIENT_PER_TOLERANCE * tolerance);
+            ProblemCheck check = worse(compare("", problem, found, want, outputBar, gradientBar, found),
                     state(found.forward(), want.forward(), largest, MEAN_BAR * slack));
             if (check.kind != Kind.RIGHT || problem.twin() == RandomProblem.Twin.NONE) {
                 return check;
