@@ -30,7 +30,7 @@ import picocli.CommandLine.Spec;
 @Command(name = "devices", description = "List devices, and the backends that are not here with the reason.",
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla devices", "  flashlla devices --refresh", "  flashlla devices --format json", "  flashlla devices --kernels 1x8x4096x128",
-            "  flashlla devices --kernels 1x8x4096x64 --precision float16 --as bench/results/h200/forward-passes.json"})
+            "  flashlla devices --kernels 1x8x4096x64 --precision float16 --as bench/results/h200/float32.json"})
 public final class DevicesCommand implements Callable<Integer> {
 
     enum Format { md, json }
@@ -112,7 +112,7 @@ public final class DevicesCommand implements Callable<Integer> {
             return Devices.select(all);
         } catch (InvalidInputException e) {
             throw new InvalidInputException(e.getMessage().replaceFirst("\\.$", "") + "; a device that is not here is taken from a record of bench with "
-                    + "--as FILE, such as --as bench/results/h200/float16.json.");
+                    + "--as FILE, such as --as bench/results/h200/float32.json.");
         }
     }
 
