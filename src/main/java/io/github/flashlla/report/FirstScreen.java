@@ -21,8 +21,8 @@ import java.util.regex.Pattern;
 final class FirstScreen {
     /** A hyphen at which browsers end no line: it is in the midst of a number. */
     private static final char UNBREAKABLE = '\u2011';
-    /** Where the sizes of a workload may break: 1x16x16384x64 is wider than its column's times. */
-    private static final Pattern SIZES = Pattern.compile("(?<=\\dx)(?=\\d)");
+    /** Where the sizes of a workload may break, which are wider than its column's times: 1x16x and 16384x64. */
+    private static final Pattern SIZES = Pattern.compile("(?<=\\dx)(?=\\d+x\\d+( |$))");
 
     private final Comparison comparison;
     private final Pivot pivot;
