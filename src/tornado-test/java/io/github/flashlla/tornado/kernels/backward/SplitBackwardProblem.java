@@ -98,7 +98,7 @@ public final class SplitBackwardProblem extends TileBackwardProblem {
     @Override
     public TaskGraph graph(String name, GridScheduler grids) {
         grids.addWorkerGrid(name + ".factors", grid(512 * kvHeads, 256));
-        grids.addWorkerGrid(name + ".pack", grid(packs(), 256));
+        grids.addWorkerGrid(name + ".pack", grid(packs() / 256 * 256, 256));
         for (String task : new String[] {"gather", "solve", "left"}) {
             grids.addWorkerGrid(name + "." + task, grid(128 * groups(), 128));
         }

@@ -60,7 +60,7 @@ final class SplitProblem extends TileProblem {
     @Override
     TaskGraph graph(String name, GridScheduler grids) {
         grids.addWorkerGrid(name + ".factors", grid(512 * heads / group, 256));
-        grids.addWorkerGrid(name + ".pack", grid(halves.getSize() / 16, 256));
+        grids.addWorkerGrid(name + ".pack", grid(halves.getSize() / 4096 * 256, 256));
         for (String task : new String[] {"mean", "solve", "left", "output"}) {
             grids.addWorkerGrid(name + "." + task, grid(128 * groups(), 128));
         }

@@ -40,13 +40,13 @@ class TileBfloat16OnJvm {
         for (int i = 0; i < 65536; i++) {
             k.set(i, Float.intBitsToFloat(i << 16));
         }
-        HalfFloatArray packed = new HalfFloatArray(2 * 65536);
+        HalfFloatArray packed = new HalfFloatArray(TilePieces.FIRST + 2 * 65536);
         IntArray sizes = IntArray.fromElements(1, 1, rows, rows, rows, 1, 1);
         JvmGroup.run(packed.getSize() / 2048, 256, ctx -> TileForward.pack(ctx, k, k, packed, sizes, D, D, TilePieces.stride(D), TilePieces.stride(D)));
         int exact = 0;
         for (int i = 0; i < 65536; i++) {
             float number = k.get(i / D * D + TilePieces.dimension(i % D));
-            float found = packed.get(i).getFloat32();
+            float found = packed.get(TilePieces.FIRST + i).getFloat32();
             double size = Math.abs(number);
             if (size == 0 || size >= SMALLEST && size <= LARGEST) {
                 assertEquals(number, found);

@@ -115,7 +115,7 @@ class TileProblem {
     /** The tasks behind each other, and their launch sizes. */
     TaskGraph graph(String name, GridScheduler grids) {
         int dims = TileState.dims(D);
-        grids.addWorkerGrid(name + ".pack", grid(packed.getSize() / 8, 256));
+        grids.addWorkerGrid(name + ".pack", grid(packed.getSize() / 2048 * 256, 256));
         for (String task : new String[] {"mean", "solve", "left", "output"}) {
             grids.addWorkerGrid(name + "." + task, grid((task.equals("left") ? sharing : 1) * 128 * groups(), 128));
         }

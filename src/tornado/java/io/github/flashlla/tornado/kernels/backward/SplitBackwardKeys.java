@@ -104,7 +104,7 @@ public final class SplitBackwardKeys {
         float[] column = new float[8];
         float[] accK = new float[DIMS / 2];
         float[] accV = new float[DIMS / 2];
-        int keyAt = Tile.opaque((kvHead * padded + keyA) * stride + 2 * quad);
+        int keyAt = Tile.opaque(TilePieces.FIRST + (kvHead * padded + keyA) * stride + 2 * quad);
         int half = kvHeads * padded * stride;
         SplitBackward.loadRows(kf, packed, keyAt, half, stride, DIMS);
         SplitBackward.loadRows(vf, packed, keyAt + 2 * half, half, stride, DIMS);

@@ -63,7 +63,7 @@ public final class TileBackward {
 
     /** float16 elements of {@code packed}. */
     public static long packedHalves(long heads, long kvHeads, long Sq, long Sk, int dims) {
-        return (2 * kvHeads * TileState.paddedKeys(Sk) + 6 * heads * Math.ceilDiv(Sq, (long) BLOCK) * BLOCK) * TilePieces.stride(dims);
+        return TilePieces.FIRST + (2 * kvHeads * TileState.paddedKeys(Sk) + 6 * heads * Math.ceilDiv(Sq, (long) BLOCK) * BLOCK) * TilePieces.stride(dims);
     }
 
     /** Floats of {@code scratch}. */
@@ -85,7 +85,7 @@ public final class TileBackward {
         return largestAt(heads, Sq, dims) + heads * paddedRows(Sq) / BLOCK;
     }
 
-    /** First element of one of the six arrays of rows in {@code packed}. */
+    /** First element of one of the six arrays of rows in {@code packed}, behind {@link TilePieces#FIRST}. */
     static int rowsAt(int which, int heads, int group, int Sq, int paddedKeys, int stride) {
         return (2 * (heads / group) * paddedKeys + which * heads * paddedRows(Sq)) * stride;
     }

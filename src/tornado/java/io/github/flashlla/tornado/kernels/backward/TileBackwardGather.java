@@ -105,7 +105,7 @@ public final class TileBackwardGather {
         TilePieces.loadRows(qf, q, atA, atB, quad, D, dims, 1f);
         TilePieces.loadRows(gf, g, atA, atB, quad, Dv, dims, times);
         int paddedRow = head * TileBackward.paddedRows(Sq) + rowA;
-        int packedA = Tile.opaque(paddedRow * stride + 2 * quad);
+        int packedA = Tile.opaque(TilePieces.FIRST + paddedRow * stride + 2 * quad);
         int qAt = TileBackward.rowsAt(TileBackward.Q_ROWS, heads, group, Sq, padded, stride) + packedA;
         int gAt = TileBackward.rowsAt(TileBackward.G_ROWS, heads, group, Sq, padded, stride) + packedA;
         TileBackward.storeRows(packed, qf, qAt, qAt + 8 * stride, dims, liveA, liveB);

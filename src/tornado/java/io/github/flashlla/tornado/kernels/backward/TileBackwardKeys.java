@@ -86,7 +86,7 @@ public final class TileBackwardKeys {
         float[] column = new float[16];
         float[] accK = new float[dims / 2];
         float[] accV = new float[dims / 2];
-        int keyAt = Tile.opaque((kvHead * padded + keyA) * stride + 2 * quad);
+        int keyAt = Tile.opaque(TilePieces.FIRST + (kvHead * padded + keyA) * stride + 2 * quad);
         int valueAt = keyAt + kvHeads * padded * stride;
         TileBackward.loadRows(kf, packed, keyAt, keyAt + 8 * stride, dims);
         TileBackward.loadRows(vf, packed, valueAt, valueAt + 8 * stride, dims);

@@ -90,7 +90,7 @@ public final class TileBackwardQueries {
         int baseA = TileRows.base(atA, quad, dims);
         int baseB = TileRows.base(atB, quad, dims);
         int paddedRow = head * TileBackward.paddedRows(Sq) + rowA;
-        int packedA = Tile.opaque(paddedRow * stride + 2 * quad);
+        int packedA = Tile.opaque(TilePieces.FIRST + paddedRow * stride + 2 * quad);
         int rowsAt = TileBackward.rowsAt(0, heads, group, Sq, padded, stride) + packedA;
         int array = heads * TileBackward.paddedRows(Sq) * stride;
 

@@ -113,7 +113,7 @@ public final class SplitMean {
      * Eight numbers of a row, from {@code column} on, less the centre's where {@code shift} is not 0; zeros where the row is padding.
      *
      * @param times what they are multiplied with
-     * @param to where their first halves go in {@code packed}; the second ones {@code low} behind them
+     * @param to where their first halves go in {@code packed}, behind {@link TilePieces#FIRST}; the second ones {@code low} behind them
      * @param row among those of all heads, each head's padded
      * @param length of a head, without padding
      */
@@ -134,8 +134,8 @@ public final class SplitMean {
             pairs[i] = pair;
             rest[i] = SplitPieces.rest(pair, first, second);
         }
-        Tile.store16(packed, to, pairs[0], pairs[1], pairs[2], pairs[3]);
-        Tile.store16(packed, to + low, rest[0], rest[1], rest[2], rest[3]);
+        Tile.store16(packed, TilePieces.FIRST + to, pairs[0], pairs[1], pairs[2], pairs[3]);
+        Tile.store16(packed, TilePieces.FIRST + to + low, rest[0], rest[1], rest[2], rest[3]);
     }
 
     private static float number(FloatArray from, int row, FloatArray centre, int centreAt, float shift, int column, int D) {

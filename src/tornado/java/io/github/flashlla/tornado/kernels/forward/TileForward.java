@@ -90,7 +90,7 @@ public final class TileForward {
             third = TilePieces.pair(from, source, dimension + 8, D, 1f);
             fourth = TilePieces.pair(from, source, dimension + 12, D, 1f);
         }
-        Tile.store16(packed, 8 * at, first, second, third, fourth);
+        Tile.store16(packed, TilePieces.FIRST + 8 * at, first, second, third, fourth);
     }
 
     /**

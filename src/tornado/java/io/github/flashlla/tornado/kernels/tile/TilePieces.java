@@ -20,6 +20,12 @@ public final class TilePieces {
     public static final int EVERY_KEY = Integer.MAX_VALUE;
     public static final float LN2 = 0.69314718f;
     public static final float LOG2E = 1.44269504f;
+    /**
+     * Element of packed keys, values and rows that the first row starts at, behind which their places count: byte 128 of a buffer, with the 16 of an
+     * array's header. Two 16-byte copies read the 32 bytes that they share at once only where source and destination are as far from a multiple
+     * of 32; else L2 delivers everything twice.
+     */
+    public static final int FIRST = (128 - Tile.HEADER) / Short.BYTES;
 
     private TilePieces() {}
 
@@ -48,14 +54,14 @@ public final class TilePieces {
         return ((m & 1) * 8 + (lane & 7)) * 2 * stride + (((m >> 1) ^ (lane & 7)) << 4);
     }
 
-    /** Starts this thread's copies of one tile of {@code keys} rows; {@code from} is its first element. */
+    /** Starts this thread's copies of one tile of {@code keys} rows; {@code from} is its first element, counted from {@link #FIRST}. */
     public static void copyTile(int[] tile, int address, HalfFloatArray packed, int from, int tid, int keys, int stride) {
         int chunks = stride / 8;
         int row = tid / chunks;
         int chunk = tid % chunks;
         int to = address + row * 2 * stride + ((chunk ^ (row & 7)) << 4);
         for (int i = 0; i < keys * chunks / TileState.THREADS; i++) {
-            Tile.copy16(tile, to + i * 2048, packed, from + 8 * tid, i * 1024);
+            Tile.copy16(tile, to + i * 2048, packed, from + 8 * tid, FIRST + i * 1024);
         }
     }
 
@@ -81,7 +87,7 @@ public final class TilePieces {
         for (int i = 0; i < 8; i++) {
             int place = i * 64 / stride;
             int key = pieceAt(place, piece, step, pieces) * 16 + row + i % (stride / 64) * 8;
-            Tile.copy16(tile, to + i * 2048, packed, from + key * stride + 8 * chunk);
+            Tile.copy16(tile, to + i * 2048, packed, from + key * stride + 8 * chunk, FIRST);
         }
     }
 

@@ -148,7 +148,7 @@ public final class TileState {
 
     /** float16 elements of packed keys and values. */
     public static long packedHalves(long kvHeads, long Sk, int D, int Dv) {
-        return kvHeads * paddedKeys(Sk) * (TilePieces.stride(dims(D)) + TilePieces.stride(dims(Dv)));
+        return TilePieces.FIRST + kvHeads * paddedKeys(Sk) * (TilePieces.stride(dims(D)) + TilePieces.stride(dims(Dv)));
     }
 
     /** Keys with those that fill the last tile. */
