@@ -109,8 +109,8 @@ public final class SplitBackwardPairKeys {
         int[] few = new int[8];
         float[] accK = new float[dims / 4];
         float[] accV = new float[dimsV / 4];
-        int keyAt = Tile.opaque((kvHead * padded + keyA) * stride + 2 * quad);
-        int valueAt = Tile.opaque((kvHead * padded + keyA) * strideV + 2 * quad) + 2 * kvHeads * padded * stride;
+        int keyAt = Tile.opaque(TilePieces.FIRST + (kvHead * padded + keyA) * stride + 2 * quad);
+        int valueAt = Tile.opaque(TilePieces.FIRST + (kvHead * padded + keyA) * strideV + 2 * quad) + 2 * kvHeads * padded * stride;
         SplitBackward.loadRows(f, packed, keyAt, kvHeads * padded * stride, stride, dims);
         for (int i = 0; i < wide / 2; i++) {
             f2[i] = 0;
