@@ -12,6 +12,7 @@ import io.github.flashlla.tornado.kernels.tile.SplitRows;
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileState;
+import io.github.flashlla.tornado.kernels.tile.TwoRows;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -72,16 +73,8 @@ public final class SplitBackwardPairQueries {
         int head = ctx.groupIdx % heads;
         int block = (Sq + SplitPair.BLOCK - 1) / SplitPair.BLOCK - 1 - ctx.groupIdx / heads;
         int first = block * SplitPair.BLOCK + (warp >> 1) * 16;
-        int rowA = first + (lane >> 2);
-        int rowB = rowA + 8;
-        int liveA = rowA < Sq ? 1 : 0;
-        int liveB = rowB < Sq ? 1 : 0;
-        int atA = head * Sq + Math.min(rowA, Sq - 1);
-        int atB = head * Sq + Math.min(rowB, Sq - 1);
-        int seesA = TileState.sees(Math.min(rowA, Sq - 1), Sq, Sk, causal);
-        int seesB = TileState.sees(Math.min(rowB, Sq - 1), Sq, Sk, causal);
-        int low = TileState.sees(Math.min(first, Sq - 1), Sq, Sk, causal);
-        int tiles = (TileState.sees(Math.min(block * SplitPair.BLOCK + SplitPair.BLOCK, Sq) - 1, Sq, Sk, causal) + SplitPair.TILE - 1) / SplitPair.TILE;
+        TwoRows two = TwoRows.of(lane, head, first, block * SplitPair.BLOCK + SplitPair.BLOCK, Sq, Sk, causal);
+        int tiles = (two.most + SplitPair.TILE - 1) / SplitPair.TILE;
         int behind = heads / group * padded * stride;
         int behindV = heads / group * padded * strideV;
         int kvHead = head / group;
@@ -103,49 +96,49 @@ public final class SplitBackwardPairQueries {
         float[] acc = new float[dims / 4];
         float[] total = new float[2];
         float[] starts = new float[4];
-        float timesA = SplitPieces.rowFactor(q, atA, quad, D, dims);
-        float timesB = SplitPieces.rowFactor(q, atB, quad, D, dims);
-        float timesXA = SplitBackward.directionFactor(SplitPieces.rowLargest(x, atA, quad, D, dims), factor);
-        float timesXB = SplitBackward.directionFactor(SplitPieces.rowLargest(x, atB, quad, D, dims), factor);
-        float unitA = SplitBackward.gradientUnit(SplitPieces.rowLargest(u, atA, quad, D, dims), SplitPieces.rowLargest(g, atA, quad, Dv, dimsV), factor,
+        float timesA = SplitPieces.rowFactor(q, two.atA, quad, D, dims);
+        float timesB = SplitPieces.rowFactor(q, two.atB, quad, D, dims);
+        float timesXA = SplitBackward.directionFactor(SplitPieces.rowLargest(x, two.atA, quad, D, dims), factor);
+        float timesXB = SplitBackward.directionFactor(SplitPieces.rowLargest(x, two.atB, quad, D, dims), factor);
+        float unitA = SplitBackward.gradientUnit(SplitPieces.rowLargest(u, two.atA, quad, D, dims), SplitPieces.rowLargest(g, two.atA, quad, Dv, dimsV), factor,
                 factorV);
-        float unitB = SplitBackward.gradientUnit(SplitPieces.rowLargest(u, atB, quad, D, dims), SplitPieces.rowLargest(g, atB, quad, Dv, dimsV), factor,
+        float unitB = SplitBackward.gradientUnit(SplitPieces.rowLargest(u, two.atB, quad, D, dims), SplitPieces.rowLargest(g, two.atB, quad, Dv, dimsV), factor,
                 factorV);
-        float xkA = quadSum(SplitBackward.product(x, kbar, centre, atA, kvHead, quad, D, dims));
-        float xkB = quadSum(SplitBackward.product(x, kbar, centre, atB, kvHead, quad, D, dims));
-        float hA = -row.get(ROW_SCALARS * atA + BackwardRow.GBAR) - quadSum(SplitBackward.product(u, kbar, centre, atA, kvHead, quad, D, dims));
-        float hB = -row.get(ROW_SCALARS * atB + BackwardRow.GBAR) - quadSum(SplitBackward.product(u, kbar, centre, atB, kvHead, quad, D, dims));
+        float xkA = quadSum(SplitBackward.product(x, kbar, centre, two.atA, kvHead, quad, D, dims));
+        float xkB = quadSum(SplitBackward.product(x, kbar, centre, two.atB, kvHead, quad, D, dims));
+        float hA = -row.get(ROW_SCALARS * two.atA + BackwardRow.GBAR) - quadSum(SplitBackward.product(u, kbar, centre, two.atA, kvHead, quad, D, dims));
+        float hB = -row.get(ROW_SCALARS * two.atB + BackwardRow.GBAR) - quadSum(SplitBackward.product(u, kbar, centre, two.atB, kvHead, quad, D, dims));
         float uxA = 0f;
         float uxB = 0f;
         for (int n = 0; n < dims / 8; n++) {
             for (int i = 0; i < 2; i++) {
                 int column = 8 * n + 2 * quad + i;
-                uxA += SplitPieces.element(u, atA, column, D) * SplitPieces.element(x, atA, column, D);
-                uxB += SplitPieces.element(u, atB, column, D) * SplitPieces.element(x, atB, column, D);
+                uxA += SplitPieces.element(u, two.atA, column, D) * SplitPieces.element(x, two.atA, column, D);
+                uxB += SplitPieces.element(u, two.atB, column, D) * SplitPieces.element(x, two.atB, column, D);
             }
         }
         uxA = quadSum(uxA);
         uxB = quadSum(uxB);
         if (quad == 0 && half == 0) {
-            if (liveA != 0) {
-                report(row, dridge, atA, xkA, hA, -uxA);
+            if (two.liveA != 0) {
+                report(row, dridge, two.atA, xkA, hA, -uxA);
             }
-            if (liveB != 0) {
-                report(row, dridge, atB, xkB, hB, -uxB);
+            if (two.liveB != 0) {
+                report(row, dridge, two.atB, xkB, hB, -uxB);
             }
         }
         if (half == 0) {
-            SplitPieces.loadRows(f, q, atA, atB, quad, D, dims, timesA, timesB);
-            SplitPieces.loadRows(f2, x, atA, atB, quad, D, dims, -timesXA, -timesXB);
+            SplitPieces.loadRows(f, q, two.atA, two.atB, quad, D, dims, timesA, timesB);
+            SplitPieces.loadRows(f2, x, two.atA, two.atB, quad, D, dims, -timesXA, -timesXB);
         } else {
-            SplitPieces.loadRows(f, u, atA, atB, quad, D, dims, unitA / factor, unitB / factor);
-            SplitPieces.loadRows(f2, g, atA, atB, quad, Dv, dimsV, unitA / factorV, unitB / factorV);
+            SplitPieces.loadRows(f, u, two.atA, two.atB, quad, D, dims, unitA / factor, unitB / factor);
+            SplitPieces.loadRows(f2, g, two.atA, two.atB, quad, Dv, dimsV, unitA / factorV, unitB / factorV);
         }
         TilePieces.start(starts, half == 0 ? (1f + xkA) * timesXA * factor : hA * unitA, half == 0 ? (1f + xkB) * timesXB * factor : hB * unitB);
         float cA = scale * LOG2E / (timesA * factor);
         float cB = scale * LOG2E / (timesB * factor);
-        float mA = SplitBackward.reference(row, atA) + SplitBackward.WEIGHT + Tile.log2(timesXA * factor);
-        float mB = SplitBackward.reference(row, atB) + SplitBackward.WEIGHT + Tile.log2(timesXB * factor);
+        float mA = SplitBackward.reference(row, two.atA) + SplitBackward.WEIGHT + Tile.log2(timesXA * factor);
+        float mB = SplitBackward.reference(row, two.atB) + SplitBackward.WEIGHT + Tile.log2(timesXB * factor);
         int scoreAt = base + TilePieces.scoreByte(lane, stride);
         int valueAt = base + SplitPair.ARRAY + TilePieces.scoreByte(lane, strideV);
         int sumAt = base + (TilePieces.sumByte(lane, stride) ^ (half << 5));
@@ -176,8 +169,8 @@ public final class SplitBackwardPairQueries {
                     for (int i = 0; i < 8; i++) {
                         s[i] = s[i] * ((i & 2) == 0 ? cA : cB) - ((i & 2) == 0 ? mA : mB);
                     }
-                    if (key + SplitPair.TILE > low) {
-                        SplitPair.hide(s, key + 2 * quad, seesA, seesB);
+                    if (key + SplitPair.TILE > two.low) {
+                        SplitPair.hide(s, key + 2 * quad, two.seesA, two.seesB);
                     }
                     for (int i = 0; i < 8; i++) {
                         e[i] *= Tile.exp2(s[i]);
@@ -226,24 +219,24 @@ public final class SplitBackwardPairQueries {
             for (int i = 0; i < 2; i++) {
                 int column = SplitPair.column(n, half, quad) + i;
                 float middle = SplitPieces.element(centre, kvHead, column, D);
-                float sumA = acc[4 * n + i] * (unscaleA / factor) - muA * (SplitPieces.element(kbar, atA, column, D) - middle);
-                float sumB = acc[4 * n + 2 + i] * (unscaleB / factor) - muB * (SplitPieces.element(kbar, atB, column, D) - middle);
-                float uA = SplitPieces.element(u, atA, column, D);
-                float uB = SplitPieces.element(u, atB, column, D);
-                if (liveA != 0 && column < D) {
-                    dq.set(atA * D + column, scale * sumA - uA);
+                float sumA = acc[4 * n + i] * (unscaleA / factor) - muA * (SplitPieces.element(kbar, two.atA, column, D) - middle);
+                float sumB = acc[4 * n + 2 + i] * (unscaleB / factor) - muB * (SplitPieces.element(kbar, two.atB, column, D) - middle);
+                float uA = SplitPieces.element(u, two.atA, column, D);
+                float uB = SplitPieces.element(u, two.atB, column, D);
+                if (two.liveA != 0 && column < D) {
+                    dq.set(two.atA * D + column, scale * sumA - uA);
                 }
-                if (liveB != 0 && column < D) {
-                    dq.set(atB * D + column, scale * sumB - uB);
+                if (two.liveB != 0 && column < D) {
+                    dq.set(two.atB * D + column, scale * sumB - uB);
                 }
             }
         }
         if (quad == 0 && half == 0) {
-            if (liveA != 0) {
-                row.set(ROW_SCALARS * atA + BackwardRow.MU, muA);
+            if (two.liveA != 0) {
+                row.set(ROW_SCALARS * two.atA + BackwardRow.MU, muA);
             }
-            if (liveB != 0) {
-                row.set(ROW_SCALARS * atB + BackwardRow.MU, muB);
+            if (two.liveB != 0) {
+                row.set(ROW_SCALARS * two.atB + BackwardRow.MU, muB);
             }
         }
     }
