@@ -30,6 +30,10 @@ public record Sequences(int[] queryOffsets, int[] keyOffsets) {
     public static Sequences ofLengths(int... lengths) {
         int[] offsets = new int[lengths.length + 1];
         for (int s = 0; s < lengths.length; s++) {
+            if (lengths[s] < 0 || lengths[s] > Integer.MAX_VALUE - offsets[s]) {
+                throw new InvalidInputException("lengths of sequences must be 0 or more and add up to at most " + Integer.MAX_VALUE + ", not "
+                        + Arrays.toString(lengths));
+            }
             offsets[s + 1] = offsets[s] + lengths[s];
         }
         return new Sequences(offsets, offsets);

@@ -59,7 +59,7 @@ public final class Tensor {
     /** A zeroed tensor in memory of {@code arena}. */
     public static Tensor allocate(Arena arena, DataType type, long... dims) {
         long[] copy = dims.clone();
-        long bytes = Math.multiplyExact(elementCount(copy), (long) type.bytes());
+        long bytes = product(copy, elementCount(copy), type.bytes());
         return new Tensor(type, copy, arena.allocate(bytes, ALIGNMENT_BYTES));
     }
 
@@ -82,7 +82,7 @@ public final class Tensor {
     /** A view of memory that the caller owns: little-endian, row-major, exactly as long as {@code dims} needs. */
     public static Tensor wrap(MemorySegment segment, DataType type, long... dims) {
         long[] copy = dims.clone();
-        long bytes = Math.multiplyExact(elementCount(copy), (long) type.bytes());
+        long bytes = product(copy, elementCount(copy), type.bytes());
         if (segment.byteSize() != bytes) {
             throw new InvalidInputException("a " + type + " tensor of shape " + shapeString(copy) + " takes " + bytes
                     + " bytes, but the memory given has " + segment.byteSize());
@@ -404,9 +404,18 @@ public final class Tensor {
             if (dim < 0) {
                 throw new InvalidInputException("a tensor cannot have the negative size in " + shapeString(dims));
             }
-            count = Math.multiplyExact(count, dim);
+            count = product(dims, count, dim);
         }
         return count;
+    }
+
+    /** @param dims what the product belongs to, for messages */
+    private static long product(long[] dims, long a, long b) {
+        try {
+            return Math.multiplyExact(a, b);
+        } catch (ArithmeticException e) {
+            throw new InvalidInputException("a tensor of shape " + shapeString(dims) + " is larger than any memory");
+        }
     }
 
     private static void requireCount(int given, Tensor tensor) {

@@ -3,9 +3,11 @@ package io.github.flashlla;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -39,6 +41,15 @@ class TensorTest {
         Tensor tensor = Tensor.allocate(type, 10);
         assertThrows(IndexOutOfBoundsException.class, () -> tensor.copyTo(5, new float[20], 0, 6));
         assertThrows(IndexOutOfBoundsException.class, () -> tensor.copyTo(0, new float[5], 0, 6));
+    }
+
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void sizesBeyondAnyMemoryAreRefused(DataType type) {
+        for (long[] dims : List.of(new long[] {1L << 40, 1L << 40}, new long[] {1L << 62})) {
+            String said = assertThrows(InvalidInputException.class, () -> Tensor.allocate(type, dims)).getMessage();
+            assertTrue(said.startsWith("a tensor of shape (" + dims[0]) && said.endsWith("is larger than any memory"), said);
+        }
     }
 
     @ParameterizedTest

@@ -17,7 +17,7 @@ import picocli.CommandLine.Spec;
             + "the parts of the TornadoVM SDK that are needed."},
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla bundle", "  flashlla bundle --no-tornado -o small.tar.xz",
-            "  scp flashlla-bundle.tar.xz gpu-box: && ssh gpu-box 'tar xf flashlla-bundle.tar.xz && flashlla/bin/flashlla bench'"})
+            "  scp flashlla-bundle.tar.xz gpu-box:", "  ssh gpu-box 'tar xf flashlla-bundle.tar.xz && flashlla/bin/flashlla bench'"})
 public final class BundleCommand implements Callable<Integer> {
     @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "flashlla-bundle.tar.xz",
             description = "Archive to write, packed by xz (default: ${DEFAULT-VALUE})")

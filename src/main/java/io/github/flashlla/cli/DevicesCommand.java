@@ -30,7 +30,7 @@ import picocli.CommandLine.Spec;
 @Command(name = "devices", description = "List devices, and the backends that are not here with the reason.",
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla devices", "  flashlla devices --refresh", "  flashlla devices --format json", "  flashlla devices --kernels 1x8x4096x128",
-            "  flashlla devices --kernels 1x8x4096x64 --precision float16 --as bench/results/h200/forward-passes.json"})
+            "  flashlla devices --kernels 1x8x4096x64 --precision float16 \\", "    --as bench/results/h200/forward-passes.json"})
 public final class DevicesCommand implements Callable<Integer> {
 
     enum Format { md, json }

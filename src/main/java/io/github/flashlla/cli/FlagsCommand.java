@@ -3,6 +3,7 @@ package io.github.flashlla.cli;
 import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.process.VectorModule;
 import io.github.flashlla.tornadovm.Backend;
 import io.github.flashlla.tornadovm.DeviceProfile;
 import io.github.flashlla.tornadovm.TornadoFlags;
@@ -36,7 +37,8 @@ public final class FlagsCommand implements Callable<Integer> {
         DeviceInfo info = Devices.select(List.of(name == null ? device : name)).getFirst();
         Backend backend = Backend.of(info.name());
         if (backend == null) {
-            throw new InvalidInputException(info.name() + " is not a TornadoVM device and needs no flags");
+            throw new InvalidInputException(info.name() + " is not a TornadoVM device; all that a program needs for it is " + VectorModule.FLAG
+                    + ", by which jvm loads the Vector API");
         }
         StringBuilder flags = new StringBuilder();
         for (String flag : TornadoFlags.of(TornadoSdk.find().orElseThrow(), List.of(backend), DeviceProfile.memoryBudget(info))) {

@@ -102,7 +102,7 @@ public final class FlashLla {
                 .forEach(command -> command.addMixin("help", CommandSpec.forAnnotatedObject(new Help())));
         addExamples(flashlla, "help", "  flashlla help", "  flashlla help bench");
         addExamples(flashlla, "generate-completion", "  source <(flashlla generate-completion)",
-                "  flashlla generate-completion > ~/.local/share/bash-completion/completions/flashlla");
+                "  flashlla generate-completion \\", "    > ~/.local/share/bash-completion/completions/flashlla");
         return flashlla
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .registerConverter(Path.class, FlashLla::path)

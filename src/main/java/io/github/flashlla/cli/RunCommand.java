@@ -321,8 +321,9 @@ public final class RunCommand implements Callable<Integer> {
 
     /** What --seqlens and --key-seqlens say, which must add up to the files' lengths. */
     private Sequences sequences(AttentionShape shape) {
-        return new Sequences(lengths.offsets("--seqlens", shape.queryLength()), keyLengths == null
-                ? lengths.offsets("--seqlens", shape.keyLength()) : keyLengths.offsets("--key-seqlens", shape.keyLength()));
+        return new Sequences(lengths.offsets("--seqlens", shape.queryLength(), "queries", ""), keyLengths == null
+                ? lengths.offsets("--seqlens", shape.keyLength(), "keys", "; name the lengths of the keys with --key-seqlens")
+                : keyLengths.offsets("--key-seqlens", shape.keyLength(), "keys", ""));
     }
 
     /** Gradients in the types of their files. */

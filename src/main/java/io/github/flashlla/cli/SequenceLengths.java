@@ -29,19 +29,23 @@ record SequenceLengths(int[] each) {
      *
      * @param option what gave them, for messages
      * @param total tokens of the file
+     * @param tokens what these are, for messages
+     * @param remedy where the lengths may be those of another file: what else to name; or empty
      * @throws InvalidInputException if a length is negative, or the lengths do not add up to {@code total}
      */
-    int[] offsets(String option, int total) {
+    int[] offsets(String option, int total, String tokens, String remedy) {
         int[] offsets = new int[each.length + 1];
         for (int s = 0; s < each.length; s++) {
-            if (each[s] < 0 || each[s] > total - offsets[s]) {
-                throw new InvalidInputException(option + " has a sequence of " + each[s] + " tokens at " + offsets[s] + ", but the file has "
-                        + total + "; lengths are not negative and add up to that.");
+            if (each[s] < 0) {
+                throw new InvalidInputException(option + " names a length of " + each[s] + "; lengths are 0 or more");
+            }
+            if (each[s] > Integer.MAX_VALUE - offsets[s]) {
+                throw new InvalidInputException(option + " adds up to more than " + Integer.MAX_VALUE + ", but there are " + total + " " + tokens + remedy);
             }
             offsets[s + 1] = offsets[s] + each[s];
         }
         if (offsets[each.length] != total) {
-            throw new InvalidInputException(option + " adds up to " + offsets[each.length] + " tokens, but the file has " + total + ".");
+            throw new InvalidInputException(option + " adds up to " + offsets[each.length] + ", but there are " + total + " " + tokens + remedy);
         }
         return offsets;
     }

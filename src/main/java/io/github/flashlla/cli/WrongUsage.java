@@ -27,6 +27,9 @@ final class WrongUsage {
         if (e instanceof CommandLine.UnmatchedArgumentException unmatched && OPTION.matcher(unmatched.getUnmatched().getFirst()).lookingAt()) {
             return unknownOptions(unmatched);
         }
+        if (e instanceof CommandLine.UnmatchedArgumentException unmatched) {
+            return "'" + unmatched.getUnmatched().getFirst() + "' is one argument too many";
+        }
         if (args.length == 0 && e.getCommandLine() == flashlla) {
             return "a command is missing; there are " + String.join(", ", flashlla.getSubcommands().keySet());
         }
@@ -45,7 +48,9 @@ final class WrongUsage {
                 }
             }
         }
-        text = EXCEPTION.matcher(text).replaceFirst("$1").replaceFirst(" is not an? (int|long)$", " is not a whole number")
+        text = EXCEPTION.matcher(text).replaceFirst("$1")
+                .replaceFirst("('[-+]?[0-9]+') is not an? (int|long)$", "$1 is out of range")
+                .replaceFirst(" is not an? (int|long)$", " is not a whole number")
                 .replaceFirst(" is not a (double|float)$", " is not a number").replaceFirst(" is not a boolean$", " is not true or false");
         return VALUES.matcher(text).replaceFirst(values -> values.group().toLowerCase(Locale.ROOT));
     }

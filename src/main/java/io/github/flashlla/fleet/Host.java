@@ -4,6 +4,7 @@ import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.text.Printable;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
@@ -22,6 +23,8 @@ public record Host(String name, String ssh, List<String> options, String launch,
     /** What a launcher's command has where the command to run belongs. */
     public static final String PLACE = "{}";
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,59}");
+
+    private static final Pattern PROGRAM = Pattern.compile("([A-Za-z0-9_./][A-Za-z0-9_./+-]*)\\s");
 
     public Host {
         options = options == null ? List.of() : List.copyOf(options);
@@ -45,6 +48,12 @@ public record Host(String name, String ssh, List<String> options, String launch,
 
     boolean isLocal() {
         return Boolean.TRUE.equals(local);
+    }
+
+    /** The program that {@code launch} begins with; empty where only a shell can tell. */
+    String launcher() {
+        Matcher first = PROGRAM.matcher(launch.strip());
+        return first.lookingAt() ? first.group(1) : "";
     }
 
     /** A command of this machine that has a shell there run the script. */

@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -110,7 +111,7 @@ final class HostRun {
         if (host.isLocal()) {
             program = "FLASHLLA_NO_BUILD=1 " + Shell.quoted(root.resolve("bin/flashlla").toString());
         } else {
-            String failure = host.ssh() == null ? null : reach(log); // a launcher's command may wait in a queue each time
+            String failure = host.ssh() == null ? noLauncher(log) : reach(log);
             if (failure != null || stopping) {
                 return failure;
             }
@@ -168,6 +169,19 @@ final class HostRun {
         try (RemoteProcess process = start(Shell.HELLO)) {
             String failure = follow(process, log, _ -> reached[0] = true);
             return failure != null ? failure : reached[0] || stopping ? null : "it was not reached (status " + process.exitStatus() + ")" + said();
+        }
+    }
+
+    /** A launcher's command may wait in a queue each time, so all that is asked beforehand is whether this machine has the launcher. */
+    private String noLauncher(PrintWriter log) throws IOException {
+        String launcher = host.launcher();
+        if (launcher.isEmpty()) {
+            return null;
+        }
+        try (RemoteProcess process = new RemoteProcess(List.of("sh", "-c", "command -v " + launcher))) {
+            String failure = follow(process, log, _ -> { });
+            return failure != null ? failure : process.exitStatus() == 0 || stopping ? null
+                    : "this machine has no command '" + launcher + "', with which its 'launch' begins";
         }
     }
 

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flashlla.Devices;
+import io.github.flashlla.process.VectorModule;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -33,6 +34,9 @@ class HelpTest {
         String examples = String.join("\n", command.getCommandSpec().usageMessage().footer()).replace("\\\n", " ");
         List<String> own = examples.lines().map(String::strip).filter(line -> line.startsWith("flashlla ")).toList();
         assertFalse(own.isEmpty(), "no example");
+        for (String line : command.getCommandSpec().usageMessage().footer()) {
+            assertTrue(line.length() < 80, "a line that breaks where it would not run: " + line);
+        }
         for (String example : own) {
             String[] args = example.replaceFirst("flashlla ", "").replaceFirst(" >.*", "").split(" +");
             assertDoesNotThrow(() -> FlashLla.commandLine().parseArgs(args), example);
@@ -73,6 +77,21 @@ class HelpTest {
         Run alone = run();
         assertEquals(2, alone.status);
         assertTrue(alone.err.startsWith("flashlla: a command is missing; there are run, devices, "), alone.err);
+    }
+
+    @Test
+    void whatACommandHasNoPlaceForIsNamed() {
+        Run two = run("flags", "opencl:0", "opencl:1");
+        assertEquals(2, two.status);
+        assertEquals("flashlla: 'opencl:1' is one argument too many; see 'flashlla flags --help'.", two.err.strip());
+    }
+
+    /** It needs no flags of TornadoVM, but is an order of magnitude slower without this one. */
+    @Test
+    void flagsNamesTheOneThatJvmNeeds() {
+        Run flags = run("flags", "jvm");
+        assertEquals(2, flags.status);
+        assertTrue(flags.err.contains("jvm is not a TornadoVM device") && flags.err.contains(VectorModule.FLAG), flags.err);
     }
 
     @Test

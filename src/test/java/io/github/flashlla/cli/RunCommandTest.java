@@ -141,7 +141,7 @@ class RunCommandTest extends RunCommandCases {
     @CsvSource({
         "--ridge,0,ridge", "--ridge,-1,ridge", "--ridge,NaN,ridge", "--ridge,Infinity,ridge", "--tol,0,tolerance", "--tol,1,tolerance",
         "--tol,-1e-3,tolerance", "--tol,NaN,tolerance", "--max-iter,0,iteration cap", "--max-iter,-5,iteration cap",
-        "--max-iter,99999999999,--max-iter", "--scale,0,scale", "--scale,NaN,scale", "--scale,Infinity,scale", "--stats,'',--stats",
+        "--max-iter,99999999999,'99999999999' is out of range", "--scale,0,scale", "--scale,NaN,scale", "--scale,Infinity,scale", "--stats,'',--stats",
         "--out-type,int8,--out-type", "--out,o.npz,which is only read", "--q,none.safetensors:a,does not exist",
         "--out-grads,grads,--grad", "--device,opencl:77,no device matches", "--device,nope,no device matches", "--device,'jvm,reference',devices",
         "--precond,what,--precond", "--tol,x,--tol",

@@ -77,9 +77,11 @@ class RunSequencesTest extends RunCommandCases {
 
     @Test
     void lengthsThatDoNotFitAreNamed() throws IOException {
-        assertRefused("--seqlens adds up to 19 tokens, but the file has 20", "--seqlens", "3,16", "--key-seqlens", "10,20");
-        assertRefused("--key-seqlens has a sequence of 21 tokens at 10, but the file has 30", "--seqlens", "3,17", "--key-seqlens", "10,21");
-        assertRefused("--seqlens has a sequence of -3", "--seqlens", "-3,23", "--key-seqlens", "10,20");
+        assertRefused("--seqlens adds up to 19, but there are 20 queries", "--seqlens", "3,16", "--key-seqlens", "10,20");
+        assertRefused("--key-seqlens adds up to 31, but there are 30 keys.", "--seqlens", "3,17", "--key-seqlens", "10,21");
+        assertRefused("--seqlens adds up to 20, but there are 30 keys; name the lengths of the keys with --key-seqlens", "--seqlens", "3,17");
+        assertRefused("--seqlens adds up to more than 2147483647", "--seqlens", "2147483647,21", "--key-seqlens", "10,20");
+        assertRefused("--seqlens names a length of -3", "--seqlens", "-3,23", "--key-seqlens", "10,20");
         assertRefused("--key-seqlens needs --seqlens", "--key-seqlens", "10,20");
         assertRefused("--seqlens", "--seqlens", "a");
     }

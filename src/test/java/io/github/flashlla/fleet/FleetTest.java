@@ -69,6 +69,16 @@ class FleetTest {
         assertFalse(results.get(2).reason().contains("127.0.0.1"), results.get(2).reason());
     }
 
+    @Test
+    void aLauncherThatIsMissingCostsNoBundle() {
+        Host lost = new Host("lost", null, null, "no-such-launcher --gres=gpu:1 {}", null, null, null);
+        List<HostResult> results = new Fleet(List.of(lost), 1, folder.resolve("lost"), false).run(new Job(List.of(), null, null), () -> {
+            throw new AssertionError("a bundle was packed");
+        }, Path.of("."), 60, _ -> { });
+        assertEquals("this machine has no command 'no-such-launcher', with which its 'launch' begins", results.getFirst().reason());
+        assertEquals("", new Host("pipe", null, null, "\"$LAUNCHER\" {}", null, null, null).launcher());
+    }
+
     /** Nothing is packed for machines that are not there; what ssh says of a machine by its name says which name is meant. */
     @Test
     void aMachineThatIsNotReachedCostsNoBundle() {

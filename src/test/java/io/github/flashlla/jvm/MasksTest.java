@@ -27,6 +27,7 @@ import io.github.flashlla.Tensor;
 import io.github.flashlla.io.TensorFile;
 import io.github.flashlla.verify.Accuracy;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -212,6 +213,10 @@ class MasksTest {
     @Test
     void whatMakesNoSenseIsRefused() {
         assertThrows(InvalidInputException.class, () -> OPTIONS.withWindow(-1));
+        for (int[] lengths : List.of(new int[] {1, -3}, new int[] {Integer.MAX_VALUE, 1})) {
+            String said = assertThrows(InvalidInputException.class, () -> Sequences.ofLengths(lengths)).getMessage();
+            assertTrue(said.startsWith("lengths of sequences must be 0 or more and add up to at most "), said);
+        }
         assertThrows(InvalidInputException.class, () -> OPTIONS.withWindow(3).withCausal(false));
         assertThrows(InvalidInputException.class, () -> new Sequences(new int[] {0, 4, 3}, new int[] {0, 4, 5}));
         assertThrows(InvalidInputException.class, () -> new Sequences(new int[] {1, 4}, new int[] {0, 4}));
