@@ -348,6 +348,9 @@ public final class BenchCommand implements Callable<Integer> {
         protocol = forks == null ? protocol : protocol.withForks(forks);
         protocol = timeLimit == null ? protocol : protocol.withTimeLimit(timeLimit);
         protocol = cold ? protocol.withColdStart() : protocol;
+        if (name != null && name.isBlank()) {
+            throw new InvalidInputException("--name is empty; name the record, or leave the option out");
+        }
         return new Suite(name == null ? suite.name() : name, devices == null ? suite.devices() : devices, suite.tasks(),
                 protocol);
     }

@@ -15,6 +15,7 @@ import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
@@ -119,6 +120,9 @@ public final class CompareCommand implements Callable<Integer> {
         outputs.put("--plot", plot);
         files.forEach(file -> OutputFile.requireDistinct(outputs, Map.of("RECORD", file)));
         outputs.values().stream().filter(Objects::nonNull).forEach(OutputFile::requireWritable);
+        if (plot != null && !plot.toString().toLowerCase(Locale.ROOT).endsWith(".svg")) {
+            throw new InvalidInputException("--plot writes SVG, not what " + plot + " is named for; name a file that ends in .svg");
+        }
         PrintWriter err = spec.commandLine().getErr();
         List<Named> records = RecordNames.read(files, err::println);
         String against = RecordNames.resolve(baseline == null && regressionPercent != null ? records.getFirst().name() : baseline, files, records);
@@ -126,6 +130,9 @@ public final class CompareCommand implements Callable<Integer> {
         if (regressionPercent != null && comparison.baselineRecord() == null) {
             throw new InvalidInputException("--fail-on-regression holds records against a record, but --baseline names the device "
                     + baseline + "; name a record");
+        }
+        if (charts != null) {
+            ComparisonPage.makeFolder(charts);
         }
         result.print(switch (form) {
             case md -> ComparisonMarkdown.render(comparison, table.layout(result.isOnTerminal()));

@@ -83,6 +83,7 @@ final class WrongUsage {
     }
 
     private static String brokenList(String option, String value) {
-        return option + " " + Printable.text(value) + " is a list with an empty element; leave it out";
+        return option + (value.isBlank() ? " is empty; name a value, or leave the option out"
+                : " " + Printable.text(value) + " is a list with an empty element; leave it out");
     }
 }

@@ -19,7 +19,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
-import java.util.function.Predicate;
+import java.util.function.BiPredicate;
+import java.util.stream.Collectors;
 
 /**
  * Runs an experiment seed by seed. With an output folder, what is done is kept in {@value #UNFINISHED} after every seed and
@@ -69,9 +70,13 @@ public final class ExperimentRun {
         Environment environment = EnvironmentProbe.probe();
         ExperimentRecord record = record(device, environment, List.of(), null);
         Map<Long, SeedResult> done = new TreeMap<>();
-        own(RECORD, record::isSameCommand);
+        own(RECORD, record, ExperimentRecord::isSameCommand).map(earlier -> earlier.seeds().stream().map(SeedResult::seed).toList())
+                .filter(earlier -> !seeds.containsAll(earlier)).ifPresent(earlier -> {
+                    throw new InvalidInputException(folder.resolve(RECORD) + " is of seeds " + earlier.stream().map(String::valueOf).collect(Collectors.joining(", "))
+                            + ", which this run would lose; name all of them with --seeds, or another folder");
+                });
         // another commit or machine gives other curves
-        own(UNFINISHED, record::isSameRun).ifPresent(earlier -> earlier.seeds().stream().filter(seed -> seeds.contains(seed.seed()))
+        own(UNFINISHED, record, ExperimentRecord::isSameRun).ifPresent(earlier -> earlier.seeds().stream().filter(seed -> seeds.contains(seed.seed()))
                 .forEach(seed -> done.put(seed.seed(), seed)));
         progress.begin(experiment.name() + " on " + device.info().name(), seeds.size(), done.size());
         for (long seed : seeds) {
@@ -106,11 +111,11 @@ public final class ExperimentRun {
     }
 
     /** What an earlier run left, if any; that of another run is refused: nothing that took long is replaced without a word. */
-    private Optional<ExperimentRecord> own(String file, Predicate<ExperimentRecord> isOurs) {
+    private Optional<ExperimentRecord> own(String file, ExperimentRecord record, BiPredicate<ExperimentRecord, ExperimentRecord> areOne) {
         Optional<ExperimentRecord> saved = saved(file);
-        saved.filter(isOurs.negate()).ifPresent(earlier -> {
+        saved.filter(earlier -> !areOne.test(record, earlier)).ifPresent(earlier -> {
             throw new InvalidInputException(folder.resolve(file) + " is of another run, " + earlier.experiment() + (earlier.quick() ? " --quick" : "")
-                    + " on " + earlier.device()
+                    + " on " + earlier.device() + (record.isSameCommand(earlier) ? ", of another commit or machine" : "")
                     + "; delete it, or name another folder");
         });
         return saved;

@@ -225,7 +225,7 @@ final class Charts {
         ChartStyle.logarithmic(chart, false, rates);
         chart.addAnnotation(new DirectLabels(labels));
         return List.of(new Chart("Roofline", "Counted work, against the copy rate and the product rate that each device reached on plain loops in the same "
-                + "run (dashed); both axes logarithmic. A point above its roof does less than is counted. Other implementations count differently "
+                + "run (dashed); both axes logarithmic. A point above its roof does less than is counted, or on other units. Other implementations count differently "
                 + "and are left out", ChartStyle.svg(chart), byName.size()));
     }
 

@@ -59,8 +59,8 @@ public final class ComparisonPage {
      * @param folder is made if it is not there; files are named by what they show, such as {@code time-against-length.svg}
      */
     public static void writeCharts(Path folder, Comparison comparison, Consumer<String> notes) {
+        makeFolder(folder);
         try {
-            Files.createDirectories(folder);
             Set<String> names = new HashSet<>();
             for (Chart chart : draw(comparison, notes)) {
                 String name = chart.title().toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]+", "-");
@@ -71,9 +71,26 @@ public final class ComparisonPage {
                 Files.writeString(folder.resolve(unique + ".svg"), ChartStyle.standalone(chart.svg()));
             }
         } catch (IOException e) {
-            throw new InvalidInputException("the charts cannot be written to " + folder + (Files.isRegularFile(folder)
-                    ? ", which is a file; name a folder" : " (" + e.getMessage() + "); name a folder that is yours"));
+            throw noFolder(folder, e);
         }
+    }
+
+    /**
+     * Makes the folder of {@link #writeCharts} where it is not there.
+     *
+     * @throws InvalidInputException if it cannot be one
+     */
+    public static void makeFolder(Path folder) {
+        try {
+            Files.createDirectories(folder);
+        } catch (IOException e) {
+            throw noFolder(folder, e);
+        }
+    }
+
+    private static InvalidInputException noFolder(Path folder, IOException e) {
+        return new InvalidInputException("the charts cannot be written to " + folder + (Files.isRegularFile(folder)
+                ? ", which is a file; name a folder" : " (" + e.getMessage() + "); name a folder that is yours"));
     }
 
     /**

@@ -15,11 +15,14 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.regex.Pattern;
 
 /** What the page's template shows before anything else: which device, by how much, and whether it is right. */
 final class FirstScreen {
     /** A hyphen at which browsers end no line: it is in the midst of a number. */
     private static final char UNBREAKABLE = '\u2011';
+    /** Where the sizes of a workload may break, which are wider than its column's times: 1x16x and 16384x64. */
+    private static final Pattern SIZES = Pattern.compile("(?<=\\dx)(?=\\d+x\\d+( |$))");
 
     private final Comparison comparison;
     private final Pivot pivot;
@@ -38,7 +41,8 @@ final class FirstScreen {
         List<Map<String, Object>> blocks = new ArrayList<>();
         block(blocks, "", pivot.rows());
         block(blocks, "Other operators", pivot.others());
-        return Map.of("workloads", pivot.workloads().stream().map(this::label).toList(), "blocks", blocks, "width", pivot.workloads().size() + 2,
+        return Map.of("workloads", pivot.workloads().stream().map(this::label).map(SIZES::split).map(List::of).toList(),
+                "blocks", blocks, "width", pivot.workloads().size() + 2,
                 "common", String.join(", ", common));
     }
 

@@ -82,6 +82,7 @@ class BenchCommandTest {
             assertTrue(run.err.startsWith("flashlla: --"), run.err);
             assertTrue(run.err.contains(" " + list + " is a list with an empty element"), run.err);
         }
+        assertTrue(run("--seq=").err.startsWith("flashlla: --seq is empty; name a value"), () -> run("--seq=").err);
         for (String wrong : List.of("--seq 1e3", "--context 1e3", "--ridge x", "--mode x", "-r x", "--format x", "--record \0")) {
             String[] words = wrong.split(" ");
             Run run = run("--device", "jvm", words[0], words[1]);
@@ -141,9 +142,13 @@ class BenchCommandTest {
     void sizesThatCannotBeAreRefusedAtOnce() {
         long began = System.nanoTime();
         Run run = run("--device", "jvm", "--mode", "decode", "--context", "2000000000", "--heads", "512", "-r", "1", "--format", "csv");
-        assertEquals(1, run.status, run.err);
-        assertTrue(run.out.contains("refused") && run.out.contains("TiB of host memory"), run.out);
+        assertEquals(2, run.status, run.err);
+        assertTrue(run.err.contains("TiB of host memory"), run.err);
+        assertEquals("", run.out);
         assertTrue(System.nanoTime() - began < 30e9);
+        Run oneOfTwo = run("--device", "jvm", "--mode", "decode", "--context", "64,2000000000", "--heads", "512", "-r", "1", "--warm-up", "0.1", "--format", "csv");
+        assertEquals(1, oneOfTwo.status, oneOfTwo.err);
+        assertTrue(oneOfTwo.out.contains("refused") && oneOfTwo.out.contains("TiB of host memory"), oneOfTwo.out);
     }
 
     /** Nothing is measured first. */
@@ -163,7 +168,7 @@ class BenchCommandTest {
         "--record /dev/null", "--record a.json --html ./a.json", "--ridge 0", "--dtype int4", "--mode sideways", "--precond ilu", "--causal maybe",
         "--device jvm --precision float16", "--device jvm --mode decode --context 64 --precision float16", "--device jvm --mode decode --dtype bfloat16",
         "--device jvm --operator softmax --mode bwd", "--device reference --operator softmax", "--device reference --mode naive",
-        "--seq 64 --query-seq 65", "--head-dim 257", "--max-iter 0", "--warm-up -1", "--format xml"})
+        "--seq 64 --query-seq 65", "--head-dim 257", "--max-iter 0", "--warm-up -1", "--format xml", "--name= --seq 16"})
     void badUsageIsOneSentence(String args) {
         Run run = run(args.split(" "));
         assertEquals(2, run.status, run.err);

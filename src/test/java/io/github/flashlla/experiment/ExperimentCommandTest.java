@@ -80,9 +80,10 @@ class ExperimentCommandTest {
 
         record.put("set_up", "another"); // neither taken up nor lost
         JSON.writeValue(folder.resolve(ExperimentRun.UNFINISHED).toFile(), record);
-        Run other = run(NAME, "--quick", "--seed", "1", "-o", folder.toString());
+        Run other = run(NAME, "--quick", "-o", folder.toString());
         assertEquals(2, other.status, other.err);
         assertTrue(other.err.contains(ExperimentRun.UNFINISHED + " is of another run"), other.err);
+        assertTrue(other.err.contains(" on jvm, of another commit or machine; delete it"), other.err);
         assertTrue(Files.exists(folder.resolve(ExperimentRun.UNFINISHED)));
     }
 
@@ -93,6 +94,9 @@ class ExperimentCommandTest {
         Run full = run(NAME, "-o", folder.toString());
         assertEquals(2, full.status, full.err);
         assertTrue(full.err.contains("record.json is of another run, " + NAME + " --quick on jvm"), full.err);
+        Run another = run(NAME, "--quick", "--seed", "2", "-o", folder.toString());
+        assertEquals(2, another.status, another.err);
+        assertTrue(another.err.contains("record.json is of seeds 1, which this run would lose"), another.err);
         assertArrayEquals(before, Files.readAllBytes(folder.resolve("record.json")));
         Files.writeString(folder.resolve("record.json"), "{");
         assertEquals(2, run(NAME, "--quick", "-o", folder.toString()).status);

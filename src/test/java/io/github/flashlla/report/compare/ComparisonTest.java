@@ -69,6 +69,10 @@ class ComparisonTest {
         Run chartsOnFile = run(a, b, "--charts", b.toString());
         assertEquals(2, chartsOnFile.status);
         assertTrue(chartsOnFile.err.contains("which is a file; name a folder"), chartsOnFile.err);
+        assertEquals("", chartsOnFile.out, "refused after the work");
+        Run picture = run(a, b, "--plot", folder.resolve("time.png").toString());
+        assertEquals(2, picture.status);
+        assertTrue(picture.err.contains("name a file that ends in .svg"), picture.err);
         assertEquals(before, Files.readString(b));
     }
 
