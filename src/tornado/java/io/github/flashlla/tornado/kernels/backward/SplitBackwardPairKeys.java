@@ -54,7 +54,7 @@ public final class SplitBackwardPairKeys {
     public static void keys(KernelContext ctx, HalfFloatArray packed, FloatArray scratch, FloatArray dk, FloatArray dv, FloatArray visited,
             IntArray sizes, FloatArray settings, int D, int Dv, int dims, int dimsV, int causal) {
         Tile.launchBounds(THREADS, 2);
-        int[] tile = ctx.allocateIntLocalArray(10316);
+        int[] tile = ctx.allocateIntLocalArray(localBytes() / Integer.BYTES);
         Tile.align(tile, 1024);
         int base = Tile.address(tile);
         int stride = dims <= 64 ? 64 : 128;

@@ -54,7 +54,7 @@ public final class SplitBackwardPairQueries {
             FloatArray u, FloatArray dq, FloatArray dridge, FloatArray row, FloatArray scratch, IntArray sizes, FloatArray settings, int D, int Dv,
             int dims, int dimsV, int causal) {
         Tile.launchBounds(THREADS, 2);
-        int[] tile = ctx.allocateIntLocalArray(9216);
+        int[] tile = ctx.allocateIntLocalArray(localBytes() / Integer.BYTES);
         Tile.align(tile, 1024);
         int base = Tile.address(tile);
         int stride = dims <= 64 ? 64 : 128;
