@@ -319,9 +319,9 @@ public final class TileCovariance {
             reference = again != 0 ? best : reference;
         }
         int out = (((((unit * hw + mine) * splits + split) * shares + share) * parts + part) * perPart) * 256 + 2 * lane;
-        for (int i = 0; i < 2 * perPart; i++) {
-            Tile.store2(moments, out + 128 * i, acc[4 * i], acc[4 * i + 1]);
-            Tile.store2(moments, out + 128 * i + 64, acc[4 * i + 2], acc[4 * i + 3]);
+        for (int i = 0; i < 2 * perPart; i++) { // 0 of a split without keys: sums that were never set may be no numbers, which no weight of 0 undoes
+            Tile.store2(moments, out + 128 * i, count > 0 ? acc[4 * i] : 0f, count > 0 ? acc[4 * i + 1] : 0f);
+            Tile.store2(moments, out + 128 * i + 64, count > 0 ? acc[4 * i + 2] : 0f, count > 0 ? acc[4 * i + 3] : 0f);
         }
         if (weighs != 0) {
             float total = TilePieces.quadSum(kept[1]);
