@@ -18,6 +18,11 @@ public interface DeviceProvider {
     /** Its devices that can be opened here, and its backends without any; throws nothing for what this machine lacks. */
     Discovery discover();
 
+    /** The same for someone who asks for a device that {@link #discover()} did not list: nothing is absent because it was so earlier. */
+    default Discovery discoverAgain() {
+        return discover();
+    }
+
     /**
      * Opens a device that {@link #discover()} listed.
      *

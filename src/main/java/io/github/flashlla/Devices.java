@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
@@ -30,7 +31,11 @@ public final class Devices {
         }
         DeviceProvider provider = survey(Set.of(backendOf(name))).owners.get(name);
         if (provider == null) {
-            throw new InvalidInputException(survey(null).unknown(name));
+            Survey again = survey(null).again(name);
+            provider = again.owners.get(name);
+            if (provider == null) {
+                throw new InvalidInputException(again.unknown(name));
+            }
         }
         return provider.open(name);
     }
@@ -111,9 +116,13 @@ public final class Devices {
                 chosen.put(whole.name(), whole);
                 continue;
             }
-            List<DeviceInfo> matches = survey.infos.values().stream().filter(info -> info.matches(selector)).toList();
+            List<DeviceInfo> matches = survey.matching(selector);
             if (matches.isEmpty()) {
-                throw new InvalidInputException(survey(null).unknown(selector));
+                Survey again = survey(null).again(selector);
+                matches = again.matching(selector);
+                if (matches.isEmpty()) {
+                    throw new InvalidInputException(again.unknown(selector));
+                }
             }
             matches.forEach(info -> chosen.put(info.name(), info));
         }
@@ -126,6 +135,10 @@ public final class Devices {
 
     /** Asks the providers of these backends, or all: asking the providers of accelerators takes seconds. */
     private static Survey survey(Set<String> backends) {
+        return survey(backends, DeviceProvider::discover);
+    }
+
+    private static Survey survey(Set<String> backends, Function<DeviceProvider, Discovery> discover) {
         Survey survey = new Survey();
         Iterator<DeviceProvider> providers = ServiceLoader.load(DeviceProvider.class).iterator();
         while (true) {
@@ -133,7 +146,7 @@ public final class Devices {
                 if (!providers.hasNext()) {
                     return survey;
                 }
-                survey.add(providers.next(), backends);
+                survey.add(providers.next(), backends, discover);
             } catch (ServiceConfigurationError | LinkageError e) {
                 if (isInAnotherArchive(e)) {
                     continue;
@@ -158,14 +171,28 @@ public final class Devices {
             return backends.containsAll(names);
         }
 
-        void add(DeviceProvider provider, Set<String> wanted) {
+        List<DeviceInfo> matching(String selector) {
+            return infos.values().stream().filter(info -> info.matches(selector)).toList();
+        }
+
+        /** What there is now, where something that may have been absent earlier only is asked for; else this. */
+        Survey again(String selector) {
+            boolean absent = isGroup(selector) || absences.stream().anyMatch(absence -> absence.backend().equals(backendOf(selector)));
+            return absent ? survey(null, DeviceProvider::discoverAgain) : this;
+        }
+
+        private static boolean isGroup(String selector) {
+            return selector.equals("gpu") || selector.equals("cpu");
+        }
+
+        void add(DeviceProvider provider, Set<String> wanted, Function<DeviceProvider, Discovery> discover) {
             if (wanted != null && Collections.disjoint(provider.backends(), wanted)) {
                 return;
             }
             backends.addAll(provider.backends());
             Discovery discovery;
             try {
-                discovery = provider.discover();
+                discovery = discover.apply(provider);
             } catch (RuntimeException e) {
                 provider.backends().forEach(backend -> absences.add(new Absence(backend, "could not be asked for its devices: " + e.getMessage())));
                 return;
@@ -181,7 +208,7 @@ public final class Devices {
             String there = infos.keySet().stream().collect(Collectors.joining(", "));
             String backend = backendOf(selector);
             // of a group that is empty here, why every backend is that might have had one
-            String why = selector.equals("gpu") || selector.equals("cpu")
+            String why = isGroup(selector)
                     ? absences.isEmpty() ? "" : absences.stream().map(a -> a.backend() + ": " + a.reason()).collect(Collectors.joining("; ", " (", ")"))
                     : absences.stream().filter(a -> a.backend().equals(backend)).map(a -> " (" + a.reason() + ")").findFirst().orElse("");
             return "no device matches '" + Printable.text(selector) + "'" + why + "; there are " + there + ", and the groups all, cpu and gpu";

@@ -6,6 +6,7 @@ import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaOptions;
+import io.github.flashlla.bench.host.HostMemory;
 import io.github.flashlla.record.Method;
 import io.github.flashlla.record.Workload;
 import io.github.flashlla.tornadovm.DeviceProfile;
@@ -64,7 +65,8 @@ public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType
     /**
      * Refuses what can be known to be impossible without opening the device.
      *
-     * @throws InvalidInputException if the device does not compute in the options' precision, or no cache holds the type
+     * @throws InvalidInputException if this machine or the device has no room for the tensors, if the device does not compute in the options' precision, or
+     *     if no cache holds the type
      * @throws UnsupportedOperationException if the device has no such pass
      */
     void requireOf(DeviceInfo device) {
@@ -83,6 +85,7 @@ public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType
         if (target == null || !target.anyPrecision()) {
             options.requirePrecisionOf(device);
         }
+        SizeLimits.require(this, device.name(), HostMemory.usableBytes(), Long.MAX_VALUE); // a device's process has a heap of its own
     }
 
     /** Why {@link #requireOf} refuses; empty where it does not. */

@@ -259,9 +259,7 @@ final class Magnitude {
             int count = Math.min(perChunk, rows - first);
             float[] values = dim > CHUNK ? new float[dim] : BUFFER.get();
             tensor.copyTo((long) first * dim, values, 0, count * dim);
-            for (int row = 0; row < count; row++) {
-                norms[first + row] = Math.sqrt(DoubleLoops.dot(values, row * dim, values, row * dim, dim));
-            }
+            DoubleLoops.rowNorms(values, count * dim, dim, norms, first);
         });
         return norms;
     }

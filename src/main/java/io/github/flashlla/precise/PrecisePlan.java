@@ -14,6 +14,7 @@ import io.github.flashlla.spi.Checks;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.function.Function;
+import java.util.function.IntToDoubleFunction;
 import java.util.function.Supplier;
 
 /**
@@ -297,6 +298,7 @@ public final class PrecisePlan implements LlaPlan {
         }
         BitSet left = doubtful;
         double[] valueSizes = new double[shape().batch() * shape().kvHeads()];
+        IntToDoubleFunction valueSize = head -> valueSize(head, valueSizes);
         for (int attempt = 0;; attempt++) {
             BitSet more = (BitSet) left.clone();
             BitSet lost = new BitSet();
@@ -310,7 +312,7 @@ public final class PrecisePlan implements LlaPlan {
                     if (!(recurrence <= options().tolerance()) && !capped) {
                         more.set(row);
                     }
-                    if (!left.get(row) && lastTrust.losesRightSide(row, recurrence, g, head -> valueSize(head, valueSizes))) {
+                    if (!left.get(row) && lastTrust.losesRightSide(row, recurrence, g, valueSize)) {
                         lost.set(row);
                     }
                 }

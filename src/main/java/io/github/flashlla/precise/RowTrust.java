@@ -8,7 +8,6 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Preconditioner;
 import io.github.flashlla.Tensor;
 import java.util.BitSet;
-import java.util.function.IntConsumer;
 import java.util.function.IntToDoubleFunction;
 import java.util.function.IntUnaryOperator;
 
@@ -60,6 +59,10 @@ final class RowTrust {
     private static final int JUDGED_TOGETHER = 1 << 12;
     /** A verdict takes as long as this many elements. */
     private static final int ELEMENTS_A_VERDICT = 16;
+    /** So does a norm that another processor has computed. */
+    private static final int ELEMENTS_A_NORM = 4;
+    /** Of a head's rows, as many as are judged sooner together than one by one. */
+    private static final int WORTH_A_LOOK = 8;
 
     private final AttentionShape shape;
     private final Tensor q;
@@ -88,7 +91,7 @@ final class RowTrust {
 
     /**
      * @param keySize largest ||k|| of each key/value head (B,Hkv)
-     * @param visible keys that a query sees
+     * @param visible keys that a query sees, no fewer than the query before it in its head
      */
     RowTrust(AttentionShape shape, Tensor q, double largestQuery, Ridges ridges, LlaOptions options, double[] keySize, IntUnaryOperator visible) {
         this.shape = shape;
@@ -142,25 +145,73 @@ final class RowTrust {
         long[] doubtful = new long[Math.ceilDiv(rows, Long.SIZE)];
         long[] beyond = new long[doubtful.length];
         long[] leftRange = new long[doubtful.length];
-        forEachPart(rows, row -> {
-            int verdict = judge(row, result, sizes, norms[row], queries == null ? querySize : queries[row]);
-            int word = row / Long.SIZE;
-            doubtful[word] |= (long) (verdict & 1) << row;
-            beyond[word] |= (long) (verdict >> 1 & 1) << row;
-            leftRange[word] |= (long) (verdict >> 2) << row;
+        forEachPart(rows, (from, end, key) -> {
+            Ordinary ordinary = sizes == null && ridges.perQuery() == null && end - from >= WORTH_A_LOOK ? new Ordinary(key) : null;
+            int several = from; // no query of a head sees fewer keys than the one before it
+            while (several < end && visible.applyAsInt(several) <= 1) {
+                several++;
+            }
+            for (int row = from; row < end; row++) {
+                if (ordinary != null && row >= several && ordinary.holds(row, result, norms[row])) {
+                    continue;
+                }
+                int verdict = judge(row, key, result, sizes, norms[row], queries == null ? querySize : queries[row]);
+                int word = row / Long.SIZE;
+                doubtful[word] |= (long) (verdict & 1) << row;
+                beyond[word] |= (long) (verdict >> 1 & 1) << row;
+                leftRange[word] |= (long) (verdict >> 2) << row;
+            }
         });
         lost.or(BitSet.valueOf(beyond));
         outOfRange.or(BitSet.valueOf(leftRange));
         return BitSet.valueOf(doubtful);
     }
 
+    /**
+     * What {@link #judge(int, double, LlaResult, SolveSizes, double, double)} does with most rows that see several keys, where a head's queries have
+     * bounds and ridge in common, computed once.
+     */
+    private final class Ordinary {
+        private final double bound;
+        /** Relative error of o. */
+        private final double error;
+        private final double most;
+
+        Ordinary(double key) {
+            double b = key + querySize;
+            double x = b / ridges.shared();
+            bound = RoundingBound.ofResidual(x, key, b);
+            double rounding = RoundingBound.ofOutput(x, key, scale * querySize * key);
+            error = rounding + halfError(0, null);
+            boolean carried = bound <= options.tolerance() / 4 + EPS && rounding <= outputBar() && Double.isFinite(x);
+            most = carried ? options.tolerance() : -1;
+        }
+
+        /** False where the row has to be judged by itself. */
+        boolean holds(int row, LlaResult result, double norm) {
+            float recurrence = result.residual()[row];
+            double residual = recurrence + bound;
+            if (!(residual <= most && norm <= Double.MAX_VALUE)) {
+                return false;
+            }
+            result.recurrenceResidual()[row] = recurrence;
+            result.residual()[row] = (float) residual;
+            result.roundingError()[row] = (float) (error * Math.max(norm, typical));
+            return true;
+        }
+    }
+
     private static double sumOfSquares(double[] norms) {
         double[] sums = new double[Math.ceilDiv(norms.length, JUDGED_TOGETHER)];
-        Magnitude.indices(sums.length, norms.length).forEach(part -> {
-            double sum = 0;
-            int end = Math.min(norms.length, (part + 1) * JUDGED_TOGETHER);
-            for (int row = part * JUDGED_TOGETHER; row < end; row++) {
-                sum += Double.isFinite(norms[row]) ? norms[row] * norms[row] : 0;
+        Magnitude.indices(sums.length, norms.length * (long) ELEMENTS_A_NORM).forEach(part -> {
+            int begin = part * JUDGED_TOGETHER;
+            int end = Math.min(norms.length, begin + JUDGED_TOGETHER);
+            double sum = DoubleLoops.dot(norms, begin, norms, begin, end - begin);
+            if (!Double.isFinite(sum)) {
+                sum = 0;
+                for (int row = begin; row < end; row++) {
+                    sum += Double.isFinite(norms[row]) ? norms[row] * norms[row] : 0;
+                }
             }
             sums[part] = sum;
         });
@@ -172,11 +223,10 @@ final class RowTrust {
     }
 
     /** One row's part of {@link #judge(LlaResult, SolveSizes, double[])}: 1 where it is in doubt, 2 more where it is lost, 4 more where it left the range. */
-    private int judge(int row, LlaResult result, SolveSizes sizes, double norm, double query) {
+    private int judge(int row, double key, LlaResult result, SolveSizes sizes, double norm, double query) {
         float recurrence = result.residual()[row];
         result.recurrenceResidual()[row] = recurrence;
         int visible = this.visible.applyAsInt(row);
-        double key = keySize[shape.kvHeadOf(row)];
         double x = sizes == null ? (key + querySize) / ridges.of(row) : sizes.x()[row];
         double b = sizes == null ? key + querySize : sizes.b()[row];
         double averaged = sizes == null ? 1 : Math.min(1, 2 / Math.sqrt(sizes.effectiveKeys()[row]));
@@ -240,11 +290,13 @@ final class RowTrust {
     BitSet cancelling(SolveSizes sizes) {
         int rows = sizes.effectiveKeys().length;
         long[] cancelling = new long[Math.ceilDiv(rows, Long.SIZE)];
-        forEachPart(rows, row -> {
-            int seen = visible.applyAsInt(row);
-            if (seen == 1 && losesSlope(row, sizes)
-                    || seen > 1 && (seen <= FEW_KEYS && strained(row) || sizes.effectiveKeys()[row] < NEARLY_ONE || outside(row, sizes))) {
-                cancelling[row / Long.SIZE] |= 1L << row;
+        forEachPart(rows, (from, end, key) -> {
+            for (int row = from; row < end; row++) {
+                int seen = visible.applyAsInt(row);
+                if (seen == 1 && losesSlope(row, key, sizes)
+                        || seen > 1 && (seen <= FEW_KEYS && strained(row, key) || sizes.effectiveKeys()[row] < NEARLY_ONE || outside(row, key, sizes))) {
+                    cancelling[row / Long.SIZE] |= 1L << row;
+                }
             }
         });
         return BitSet.valueOf(cancelling);
@@ -269,22 +321,28 @@ final class RowTrust {
         return size > 0 && size < Double.MAX_VALUE && size * valueSize.applyAsDouble(kvHead) < SMALLEST_RIGHT_SIDE;
     }
 
+    /** Verdicts on rows of one head, whose largest key is {@code key} long. */
+    private interface Judge {
+        void of(int from, int end, double key);
+    }
+
     /** Judges rows side by side: none of two threads has a row in another's word of 64. */
-    private static void forEachPart(int rows, IntConsumer judge) {
+    private void forEachPart(int rows, Judge judge) {
         Magnitude.indices(Math.ceilDiv(rows, JUDGED_TOGETHER), rows * (long) ELEMENTS_A_VERDICT).forEach(part -> {
             int end = Math.min(rows, (part + 1) * JUDGED_TOGETHER);
-            for (int row = part * JUDGED_TOGETHER; row < end; row++) {
-                judge.accept(row);
+            int headEnd;
+            for (int row = part * JUDGED_TOGETHER; row < end; row = headEnd) {
+                headEnd = (int) Math.min(end, (row / shape.queryLength() + 1L) * shape.queryLength());
+                judge.of(row, headEnd, keySize[shape.kvHeadOf(row)]);
             }
         });
     }
 
-    private boolean losesSlope(int row, SolveSizes sizes) {
-        return !(EPS * sizes.x()[row] * keySize[shape.kvHeadOf(row)] <= Math.max(GRADIENT_BAR, options.tolerance()));
+    private boolean losesSlope(int row, double key, SolveSizes sizes) {
+        return !(EPS * sizes.x()[row] * key <= Math.max(GRADIENT_BAR, options.tolerance()));
     }
 
-    private boolean strained(int row) {
-        double key = keySize[shape.kvHeadOf(row)];
+    private boolean strained(int row, double key) {
         return !(ridges.of(row) >= ORDINARY_RIDGE * key * key);
     }
 
@@ -297,8 +355,7 @@ final class RowTrust {
      * c is about (variance + ridge) u. What is found of C x is off by the first solve's residual: at tolerances that may hide it,
      * nothing is told from it.
      */
-    private boolean outside(int row, SolveSizes sizes) {
-        double key = keySize[shape.kvHeadOf(row)];
+    private boolean outside(int row, double key, SolveSizes sizes) {
         double ridge = ridges.of(row);
         if (!(ridge < LARGE_RIDGE * key * key / shape.headDim())) {
             return false;

@@ -8,6 +8,7 @@ import io.github.flashlla.DeviceProvider.Discovery;
 import io.github.flashlla.io.ScratchFolder;
 import io.github.flashlla.process.ChildJvm;
 import io.github.flashlla.process.JavaCommand;
+import io.github.flashlla.tornadovm.SurveyCache.Answer;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -21,6 +22,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 
 /**
  * Asks each backend for its devices in a JVM of its own, so that a driver that crashes or hangs does not hide the others.
@@ -31,6 +33,8 @@ public final class BackendSurvey {
     private static final String PROVIDER = "io/github/flashlla/tornado/LlaTasks.class";
     private static final long LIMIT_SECONDS = 60;
     private static Discovery known;
+    /** Whether {@link #known} has absences that an earlier process was told of. */
+    private static boolean absencesKept;
     private static String cacheState = "not looked at";
 
     private BackendSurvey() {}
@@ -38,14 +42,22 @@ public final class BackendSurvey {
     /** Devices of all backends, and the backends without any, with the reason; from {@link SurveyCache} where nothing changed. */
     public static synchronized Discovery all() {
         if (known == null) {
-            known = ask(false);
+            known = ask(answer -> true);
+        }
+        return known;
+    }
+
+    /** As {@link #all()}, but a backend that an earlier process found absent is asked by this one. */
+    static synchronized Discovery again() {
+        if (known == null || absencesKept) {
+            known = ask(answer -> !answer.absent());
         }
         return known;
     }
 
     /** As {@link #all()}, but every backend is asked, whatever was known. */
     public static synchronized Discovery refresh() {
-        known = ask(true);
+        known = ask(answer -> false);
         return known;
     }
 
@@ -94,26 +106,29 @@ public final class BackendSurvey {
         return Optional.empty();
     }
 
-    private static Discovery ask(boolean anew) {
+    /** @param holds which answers of earlier processes are taken */
+    private static Discovery ask(Predicate<Answer> holds) {
         Optional<TornadoSdk> sdk = TornadoSdk.find();
         Optional<SurveyCache> cache = sdk.map(SurveyCache::of);
-        Map<Backend, Discovery> cached = cache.map(SurveyCache::read).filter(answers -> !anew).orElse(Map.of());
-        Map<Backend, CompletableFuture<Discovery>> answers = new EnumMap<>(Backend.class);
+        Map<Backend, Answer> cached = cache.map(SurveyCache::read).orElse(Map.of());
+        Map<Backend, CompletableFuture<Answer>> answers = new EnumMap<>(Backend.class);
+        absencesKept = false;
         for (Backend backend : Backend.values()) {
             answers.put(backend, obstacle(sdk, backend)
-                    .map(why -> CompletableFuture.completedFuture(absent(backend, why)))
-                    .orElseGet(() -> cached.containsKey(backend) ? CompletableFuture.completedFuture(cached.get(backend))
+                    .map(why -> CompletableFuture.completedFuture(Answer.passing(absent(backend, why))))
+                    .orElseGet(() -> cached.containsKey(backend) && holds.test(cached.get(backend)) ? CompletableFuture.completedFuture(cached.get(backend))
                             : CompletableFuture.supplyAsync(() -> ask(sdk.orElseThrow(), backend))));
         }
         List<DeviceInfo> devices = new ArrayList<>();
         List<Absence> absences = new ArrayList<>();
-        Map<Backend, Discovery> found = new EnumMap<>(Backend.class);
-        answers.forEach((backend, answer) -> {
-            Discovery discovery = answer.join();
-            devices.addAll(discovery.devices());
-            absences.addAll(discovery.absences());
-            if (!discovery.devices().isEmpty()) { // a backend without devices is asked again: its driver may have failed for once
-                found.put(backend, discovery);
+        Map<Backend, Answer> found = new EnumMap<>(Backend.class);
+        answers.forEach((backend, future) -> {
+            Answer answer = future.join();
+            devices.addAll(answer.discovery().devices());
+            absences.addAll(answer.discovery().absences());
+            if (answer.askedMillis() != 0) {
+                found.put(backend, answer);
+                absencesKept |= answer.absent() && answer.equals(cached.get(backend));
             }
         });
         if (!found.equals(cached)) {
@@ -123,29 +138,30 @@ public final class BackendSurvey {
         return new Discovery(List.copyOf(devices), List.copyOf(absences));
     }
 
-    private static Discovery ask(TornadoSdk sdk, Backend backend) {
+    private static Answer ask(TornadoSdk sdk, Backend backend) {
         try (ScratchFolder folder = new ScratchFolder("survey")) {
             return ask(sdk, backend, folder);
         } catch (IOException | RuntimeException e) {
-            return absent(backend, "could not be asked for its devices: " + e.getMessage());
+            return Answer.passing(absent(backend, "could not be asked for its devices: " + e.getMessage()));
         }
     }
 
-    private static Discovery ask(TornadoSdk sdk, Backend backend, ScratchFolder folder) throws IOException {
+    /** Only what the backend's own process answered is kept: one that hangs or crashes may do better the next time. */
+    private static Answer ask(TornadoSdk sdk, Backend backend, ScratchFolder folder) throws IOException {
         Path answer = folder.resolve("devices.json");
         JavaCommand java = TornadoFlags.command(sdk, List.of(backend), -1).with(List.of("-XX:TieredStopAtLevel=1"));
         try (ChildJvm child = ChildJvm.start(java, folder, BackendSurveyMain.class, List.of(backend.id(), answer.toString()))) {
             if (!child.awaitEnd(TimeUnit.SECONDS.toMillis(LIMIT_SECONDS))) {
-                return absent(backend, Thread.currentThread().isInterrupted()
+                return Answer.passing(absent(backend, Thread.currentThread().isInterrupted()
                         ? "was not asked for its devices, since this thread was interrupted"
-                        : "its driver did not answer within " + LIMIT_SECONDS + " s; run flashlla doctor");
+                        : "its driver did not answer within " + LIMIT_SECONDS + " s; run flashlla doctor"));
             }
             if (!Files.exists(answer)) {
-                return absent(backend, "its driver does not start: " + reason(child.said()) + "; " + backend.remedy());
+                return Answer.passing(absent(backend, "its driver does not start: " + reason(child.said()) + "; " + backend.remedy()));
             }
         }
         Discovery found = new ObjectMapper().readValue(answer.toFile(), Discovery.class);
-        return new Discovery(found.devices(), found.absences().stream().map(a -> new Absence(a.backend(), plain(a.reason()))).toList());
+        return Answer.now(new Discovery(found.devices(), found.absences().stream().map(a -> new Absence(a.backend(), plain(a.reason()))).toList()));
     }
 
     /** The most informative line that a failed JVM printed. */

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
@@ -18,11 +19,13 @@ import java.util.stream.Stream;
  * What backends answered when they were last asked for their devices, kept from process to process.
  *
  * <p>An answer holds as long as everything that could change it is as it was: the SDK, the JDK, this build, OpenCL's and NVIDIA's
- * drivers, device nodes, the environment variables that drivers read, and the machine's last start. A file that cannot be read, is
- * not ours, or cannot be written is as good as none; {@link #state()} says so to {@link Doctor}.
+ * drivers, device nodes, the environment variables that drivers read, and the machine's last start. That a backend has no devices holds for
+ * an hour at most, for its driver may have failed for once. A file that cannot be read, is not ours, or cannot be written is as good as none;
+ * {@link #state()} says so to {@link Doctor}.
  */
 public final class SurveyCache {
-    private static final int VERSION = 1;
+    private static final int VERSION = 2;
+    private static final long ABSENT_MILLIS = Duration.ofHours(1).toMillis();
 
     /** Folders whose files, with their times and sizes, tell which devices there are. */
     private static final List<String> FOLDERS = List.of("/dev/dri", "/dev/nvidia-caps", "/proc/driver/nvidia/gpus");
@@ -34,7 +37,32 @@ public final class SurveyCache {
      * @param key digest of all that answers depend on
      * @param answers by backend
      */
-    record Content(int version, String key, Map<Backend, Discovery> answers) {}
+    record Content(int version, String key, Map<Backend, Answer> answers) {}
+
+    /**
+     * What a backend answered.
+     *
+     * @param askedMillis when, as {@link System#currentTimeMillis()} has it; 0 where it is not worth keeping
+     */
+    record Answer(long askedMillis, Discovery discovery) {
+
+        static Answer now(Discovery discovery) {
+            return new Answer(System.currentTimeMillis(), discovery);
+        }
+
+        /** For this process alone. */
+        static Answer passing(Discovery discovery) {
+            return new Answer(0, discovery);
+        }
+
+        boolean absent() {
+            return discovery.devices().isEmpty();
+        }
+
+        private boolean holds(long nowMillis) {
+            return !absent() || nowMillis - askedMillis < ABSENT_MILLIS && nowMillis >= askedMillis;
+        }
+    }
 
     private final Path file;
     private final String key;
@@ -66,18 +94,20 @@ public final class SurveyCache {
     }
 
     /** Answers that still hold; empty where there are none. */
-    Map<Backend, Discovery> read() {
+    Map<Backend, Answer> read() {
         if (!Files.exists(file)) {
             return Map.of();
         }
         try {
             Content content = new ObjectMapper().readValue(file.toFile(), Content.class);
-            if (content.version() != VERSION || content.answers() == null || content.answers().containsValue(null)) {
+            if (content.version() != VERSION || content.answers() == null || content.answers().values().stream().anyMatch(answer -> answer == null || answer.discovery() == null)) {
                 state = "ignored, since another version wrote it";
             } else if (!key.equals(content.key())) {
                 state = "ignored, since the SDK, a driver or the environment changed";
             } else {
                 state = "used";
+                long now = System.currentTimeMillis();
+                content.answers().values().removeIf(answer -> !answer.holds(now));
                 return content.answers();
             }
         } catch (IOException | RuntimeException e) {
@@ -87,7 +117,7 @@ public final class SurveyCache {
     }
 
     /** Keeps these answers; a reader in another process sees the old file or the new one, never a part. */
-    void write(Map<Backend, Discovery> answers) {
+    void write(Map<Backend, Answer> answers) {
         try {
             Files.createDirectories(file.getParent());
             try (OutputFile output = OutputFile.create(file)) {

@@ -6,6 +6,7 @@ import io.github.flashlla.DeviceException;
 import io.github.flashlla.DeviceProvider;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Supplier;
 
 /**
  * Lists TornadoVM's devices in a JVM that was not started for it. In a JVM that was, this provider finds nothing, and the
@@ -21,11 +22,20 @@ public final class SurveyedDeviceProvider implements DeviceProvider {
 
     @Override
     public Discovery discover() {
+        return discover(BackendSurvey::all);
+    }
+
+    @Override
+    public Discovery discoverAgain() {
+        return discover(BackendSurvey::again);
+    }
+
+    private static Discovery discover(Supplier<Discovery> survey) {
         if (inTornadoJvm()) {
             return Discovery.of();
         }
         try {
-            return BackendSurvey.all();
+            return survey.get();
         } catch (NoClassDefFoundError e) { // an application that embeds attention comes without the libraries of the command line
             return new Discovery(List.of(), Arrays.stream(Backend.values()).map(backend -> new Absence(backend.id(),
                     "listing TornadoVM's devices needs jackson-databind on the class path")).toList());

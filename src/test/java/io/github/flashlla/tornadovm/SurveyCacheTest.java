@@ -5,7 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.DeviceProvider.Absence;
 import io.github.flashlla.DeviceProvider.Discovery;
+import io.github.flashlla.tornadovm.SurveyCache.Answer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -39,9 +41,21 @@ class SurveyCacheTest {
         assertTrue(changed.state().contains("changed"), changed.state());
     }
 
+    @Test
+    void anAbsenceHoldsForAnHour() {
+        Discovery absent = new Discovery(List.of(), List.of(new Absence("spirv", "no platform")));
+        long now = System.currentTimeMillis();
+        for (long minutes : List.of(1L, 59L, 61L, -5L)) {
+            Answer answer = new Answer(now - minutes * 60_000, absent);
+            cache("key").write(Map.of(Backend.SPIRV, answer));
+            assertEquals(minutes > 0 && minutes < 60 ? Map.of(Backend.SPIRV, answer) : Map.of(), cache("key").read(), () -> minutes + " minutes");
+        }
+    }
+
     @ParameterizedTest
-    @ValueSource(strings = {"", "{", "null", "[]", "{\"version\":1}", "{\"version\":1,\"key\":\"key\",\"answers\":{\"OPENCL\":null}}",
-        "{\"version\":99,\"key\":\"key\",\"answers\":{}}", "{\"version\":1,\"key\":\"key\",\"answers\":{\"TPU\":{}}}", "\u0000\u0001"})
+    @ValueSource(strings = {"", "{", "null", "[]", "{\"version\":2}", "{\"version\":2,\"key\":\"key\",\"answers\":{\"OPENCL\":null}}",
+        "{\"version\":2,\"key\":\"key\",\"answers\":{\"OPENCL\":{}}}",
+        "{\"version\":1,\"key\":\"key\",\"answers\":{}}", "{\"version\":99,\"key\":\"key\",\"answers\":{}}", "{\"version\":2,\"key\":\"key\",\"answers\":{\"TPU\":{}}}", "\u0000\u0001"})
     void aForeignFileIsAsGoodAsNone(String text) throws IOException {
         Files.createDirectories(folder.resolve("cache"));
         Files.writeString(folder.resolve("cache/devices.json"), text);
@@ -84,8 +98,8 @@ class SurveyCacheTest {
         return new SurveyCache(folder.resolve("cache/devices.json"), key);
     }
 
-    private static Map<Backend, Discovery> answers(String hardware) {
-        return Map.of(Backend.OPENCL, new Discovery(List.of(new DeviceInfo("opencl:0", "opencl", DeviceInfo.Type.GPU, hardware,
-                "vendor", "driver", 1L << 40, -1, 8, List.of(DataType.FLOAT32))), List.of()));
+    private static Map<Backend, Answer> answers(String hardware) {
+        return Map.of(Backend.OPENCL, new Answer(1, new Discovery(List.of(new DeviceInfo("opencl:0", "opencl", DeviceInfo.Type.GPU, hardware,
+                "vendor", "driver", 1L << 40, -1, 8, List.of(DataType.FLOAT32))), List.of())));
     }
 }

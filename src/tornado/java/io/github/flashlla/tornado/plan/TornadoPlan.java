@@ -162,11 +162,8 @@ public final class TornadoPlan implements FloatPlan {
     /** What is copied to a result while more of it comes. */
     private List<Storing> storing(LlaResult result, boolean state) {
         int dim = shape.valueDim();
-        Storing output = new Storing(buffers.o(), result.output(), dim, (at, values, count) -> {
-            for (int n = 0; n < count; n += dim) {
-                outputNorms[(at + n) / dim] = Math.sqrt(DoubleLoops.dot(values, n, values, n, dim));
-            }
-        });
+        Storing output = new Storing(buffers.o(), result.output(), dim,
+                (at, values, count) -> DoubleLoops.rowNorms(values, count, dim, outputNorms, at / dim));
         Storing weights = new Storing(buffers.logSumExp(), result.logSumExp());
         return state ? List.of(weights, new Storing(buffers.kbar(), result.kbar()), new Storing(buffers.x(), result.x()), output)
                 : List.of(weights, output);
