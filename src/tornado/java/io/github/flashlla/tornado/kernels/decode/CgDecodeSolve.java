@@ -290,12 +290,19 @@ public final class CgDecodeSolve {
     /** A step of the solve, and the next direction, conjugate to the last and to q. One work-group a head. */
     public static void advance(KernelContext context, FloatArray q, FloatArray ridges, FloatArray parts, FloatArray state,
             FloatArray facts, IntArray sizes, FloatArray settings, int dim, int hw, int pass, int launched) {
+        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
+        int finishing = DecodeSizes.divisor(sizes, DecodeSizes.FINISHING_SPLITS);
         float tolerance = settings.get(DecodeSizes.TOLERANCE);
         int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int head = context.groupIdx;
+        int fact = head * CgDecodeState.FACTS;
         int vectors = head * CgDecodeState.VECTORS * dim;
-        HeadStep mine = new HeadStep(facts, sizes, head, hw, pass);
+        float passed = CgDecodeState.unitActive(facts, head / hw, hw, pass);
+        float active = facts.get(fact + CgDecodeState.ACTIVE + pass % 2);
+        int unitsPlan = CgDecodeState.unitPlan(facts, head / hw, hw, pass);
+        int summed = unitsPlan == CgDecodeState.FINISH ? finishing : splits;
+        int rooms = Math.max(finishing, splits); // units that multiply and units that finish share the parts of a pass
         float ridge = ridges.get(head);
         float[] ay = context.allocateFloatLocalArray(dim);
         float[] localR = context.allocateFloatLocalArray(dim);
@@ -305,13 +312,13 @@ public final class CgDecodeSolve {
         float[] localMean = context.allocateFloatLocalArray(dim);
 
         float excess = 0;
-        for (int s = 0; s < mine.sums; s++) {
-            excess += parts.get((head * mine.rooms + s) * (dim + 1) + dim);
+        for (int s = 0; s < summed * (int) active; s++) {
+            excess += parts.get((head * rooms + s) * (dim + 1) + dim);
         }
         for (int d = me; d < dim; d += threads) {
             float sum = 0;
-            for (int s = 0; s < mine.sums; s++) {
-                sum += parts.get((head * mine.rooms + s) * (dim + 1) + d);
+            for (int s = 0; s < summed * (int) active; s++) {
+                sum += parts.get((head * rooms + s) * (dim + 1) + d);
             }
             float y = state.get(vectors + CgDecodeState.Y * dim + d);
             // sum p (d - zbar.y) is 0 but for rounding; about zbar it does no harm
@@ -333,8 +340,8 @@ public final class CgDecodeSolve {
         float step = 0;
         float goesOn = 0; // where rounding has eaten the direction, what there is is kept
         if (yAy > 0) {
-            step = mine.active * ry / yAy;
-            goesOn = mine.active;
+            step = active * ry / yAy;
+            goesOn = active;
         }
         float rr = 0;
         float rAq = 0;
@@ -343,17 +350,23 @@ public final class CgDecodeSolve {
             rr += r * r;
             rAq += r * localAq[d];
         }
-        float bb = facts.get(mine.fact + CgDecodeState.BB);
-        float oldRr = facts.get(mine.fact + CgDecodeState.RR);
+        float bb = facts.get(fact + CgDecodeState.BB);
+        float oldRr = facts.get(fact + CgDecodeState.RR);
         float alongQ = 0;
-        if (facts.get(mine.fact + CgDecodeState.QAQ) > 0) {
-            alongQ = rAq / facts.get(mine.fact + CgDecodeState.QAQ);
+        if (facts.get(fact + CgDecodeState.QAQ) > 0) {
+            alongQ = rAq / facts.get(fact + CgDecodeState.QAQ);
         }
         if (rr <= tolerance * tolerance * bb) {
             goesOn = 0;
         }
         float turn = rr / Math.max(oldRr, 1e-30f);
-        float plan = mine.plan(facts, pass);
+        float plan = facts.get(fact + CgDecodeState.PLAN + pass % 2); // of a head that waits for others
+        if (active > 0) {
+            plan = CgDecodeState.FINISH;
+        }
+        if (unitsPlan == CgDecodeState.FINISH) {
+            plan = 0;
+        }
         if (goesOn > 0) {
             plan = CgDecodeState.FINISH;
             if (pass + 2 < launched && rr * turn > SURE * SURE * tolerance * tolerance * bb) {
@@ -364,7 +377,9 @@ public final class CgDecodeSolve {
         for (int d = 0; d < dim; d++) {
             meanProduct += localMean[d] * (localR[d] - step * ay[d] + turn * localY[d] - alongQ * localQ[d]);
         }
-        mine.read(facts, step, excess);
+        float mean = facts.get(fact + CgDecodeState.MEAN) + step * (facts.get(fact + CgDecodeState.MEAN_PRODUCT) + excess);
+        float passes = facts.get(fact + CgDecodeState.PASSES);
+        float iterations = facts.get(fact + CgDecodeState.ITERATIONS);
         context.globalBarrier();
         for (int d = me; d < dim; d += threads) {
             float r = localR[d] - step * ay[d];
@@ -373,7 +388,21 @@ public final class CgDecodeSolve {
             state.set(vectors + CgDecodeState.Y * dim + d, goesOn * (r + turn * localY[d] - alongQ * localQ[d]));
         }
         if (me == 0) {
-            mine.write(facts, pass, step, rr, bb, goesOn, plan, goesOn * meanProduct);
+            facts.set(fact + CgDecodeState.MEAN, mean);
+            facts.set(fact + CgDecodeState.MEAN_PRODUCT, goesOn * meanProduct);
+            facts.set(fact + CgDecodeState.RESIDUAL, TornadoMath.sqrt(rr / Math.max(bb, 1e-30f)));
+            facts.set(fact + CgDecodeState.ITERATIONS, iterations + active);
+            facts.set(fact + CgDecodeState.RR, rr);
+            facts.set(fact + CgDecodeState.PASSES, passes + passed);
+            facts.set(fact + CgDecodeState.ACTIVE + (pass + 1) % 2, goesOn);
+            facts.set(fact + CgDecodeState.PLAN + (pass + 1) % 2, plan);
+            if (unitsPlan == CgDecodeState.FINISH) {
+                facts.set(fact + CgDecodeState.FINISHING_STEP, step);
+                facts.set(fact + CgDecodeState.FINISHING_SPLITS, finishing);
+            }
+            if (passed > 0) {
+                facts.set(fact + CgDecodeState.STEP, step);
+            }
         }
     }
 }
