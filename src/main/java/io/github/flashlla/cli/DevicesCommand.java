@@ -8,6 +8,7 @@ import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.text.MarkdownTable;
 import io.github.flashlla.text.Numbers;
+import io.github.flashlla.text.Terminal;
 import io.github.flashlla.tornadovm.BackendSurvey;
 import io.github.flashlla.tornadovm.SurveyedDeviceProvider;
 import java.io.IOException;
@@ -30,7 +31,7 @@ import picocli.CommandLine.Spec;
 @Command(name = "devices", description = "List devices, and the backends that are not here with the reason.",
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla devices", "  flashlla devices --refresh", "  flashlla devices --format json", "  flashlla devices --kernels 1x8x4096x128",
-            "  flashlla devices --kernels 1x8x4096x64 --precision float16 \\", "    --as bench/results/h200/forward-passes.json"})
+            "  flashlla devices --kernels 1x8x4096x64 --precision float16 \\", "    --as bench/results/h200/float32.json"})
 public final class DevicesCommand implements Callable<Integer> {
 
     enum Format { md, json }
@@ -91,7 +92,7 @@ public final class DevicesCommand implements Callable<Integer> {
         List<DeviceInfo> devices = devices();
         List<Absence> absences = names == null ? Devices.absences() : List.of();
         result.print(switch (form) {
-            case md -> markdown(devices, absences);
+            case md -> markdown(devices, absences, result.isOnTerminal() ? Terminal.width() : Integer.MAX_VALUE);
             case json -> ResultJson.text(new Discovery(devices, absences));
         });
         return 0;
@@ -112,11 +113,11 @@ public final class DevicesCommand implements Callable<Integer> {
             return Devices.select(all);
         } catch (InvalidInputException e) {
             throw new InvalidInputException(e.getMessage().replaceFirst("\\.$", "") + "; a device that is not here is taken from a record of bench with "
-                    + "--as FILE, such as --as bench/results/h200/float16.json.");
+                    + "--as FILE, such as --as bench/results/h200/float32.json.");
         }
     }
 
-    private static String markdown(List<DeviceInfo> devices, List<Absence> absences) {
+    private static String markdown(List<DeviceInfo> devices, List<Absence> absences, int width) {
         MarkdownTable table = new MarkdownTable("name", "type", "memory", "local memory", "units", "precisions", "hardware", "vendor",
                 "driver");
         for (DeviceInfo device : devices) {
@@ -125,7 +126,7 @@ public final class DevicesCommand implements Callable<Integer> {
                     device.precisions().stream().map(p -> p.name().toLowerCase(Locale.ROOT)).collect(Collectors.joining(" ")),
                     device.hardware(), device.vendor(), device.driver());
         }
-        StringBuilder text = new StringBuilder(table.toString());
+        StringBuilder text = new StringBuilder(table.fitting(width));
         if (!absences.isEmpty()) {
             text.append("\nAbsent:\n\n");
             BackendSurvey.byReason(absences).forEach((reason, backends) -> text.append("- ").append(backends).append(": ").append(reason).append('\n'));

@@ -11,6 +11,7 @@ import io.github.flashlla.experiment.TrainingLibrary;
 import io.github.flashlla.process.CommandRelay;
 import io.github.flashlla.process.JavaCommand;
 import io.github.flashlla.text.MarkdownTable;
+import io.github.flashlla.text.Terminal;
 import io.github.flashlla.tornadovm.DeviceJvm;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -69,7 +70,7 @@ public final class ExperimentCommand implements Callable<Integer> {
         if (name.equals(LIST)) {
             MarkdownTable table = new MarkdownTable("experiment", "question", "trains a model");
             Experiments.questions().forEach((experiment, question) -> table.add(experiment, question, Experiments.trains(experiment) ? "yes" : "no"));
-            out.print(table);
+            out.print(table.fitting(Terminal.isOutput() ? Terminal.width() : Integer.MAX_VALUE));
             out.flush();
             return 0;
         }

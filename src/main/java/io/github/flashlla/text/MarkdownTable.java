@@ -51,6 +51,28 @@ public final class MarkdownTable {
         return text.toString();
     }
 
+    /**
+     * The table where a terminal has room for it, else its rows one after the other, each cell behind its heading; what is not there ("-") is left out.
+     *
+     * @param width of a line, in characters
+     */
+    public String fitting(int width) {
+        String table = toString();
+        if (table.lines().allMatch(line -> line.length() <= width)) {
+            return table;
+        }
+        StringBuilder text = new StringBuilder();
+        for (List<String> row : rows) {
+            text.append(text.isEmpty() ? "" : "\n").append(row.getFirst()).append('\n');
+            for (int c = 1; c < row.size(); c++) {
+                if (!row.get(c).isEmpty() && !row.get(c).equals("-")) {
+                    text.append("  ").append(header.get(c)).append(": ").append(row.get(c)).append('\n');
+                }
+            }
+        }
+        return text.toString();
+    }
+
     private static void line(StringBuilder text, List<String> cells, int[] widths, boolean[] numeric) {
         text.append('|');
         for (int c = 0; c < widths.length; c++) {

@@ -93,7 +93,7 @@ class KernelChoicesTest {
     @Test
     void aDeviceThatIsNotHereIsLookedForInARecord() {
         String message = assertThrows(AssertionError.class, () -> choices("nowhere:7")).getMessage();
-        assertTrue(message.contains("--as FILE, such as --as bench/results/h200/float16.json"), message);
+        assertTrue(message.contains("--as FILE, such as --as bench/results/h200/float32.json"), message);
     }
 
     /** By name, or by the option that other commands have, before and after the shape. */
@@ -118,7 +118,7 @@ class KernelChoicesTest {
     @Test
     void aPassThatNothingRunsSaysSo() {
         BuiltKernels.assume();
-        String record = ROOT.resolve("bench/results/h200/forward-passes.json").toString();
+        String record = ROOT.resolve("bench/results/h200/float32.json").toString();
         String table = choices("--as", record, "opencl", "--precision", "float16");
         assertTrue(table.lines().anyMatch(line -> line.matches(".*forward +\\| - +\\| nothing runs.*")), table);
         assertTrue(table.lines().anyMatch(line -> line.matches(".*backward +\\| - +\\| nothing runs.*")), table);
@@ -128,7 +128,7 @@ class KernelChoicesTest {
 
     @Test
     void namesChooseAmongRecordedDevices() {
-        String record = ROOT.resolve("bench/results/h200/forward-passes.json").toString();
+        String record = ROOT.resolve("bench/results/h200/float32.json").toString();
         String table = choices("--as", record, "ptx:0");
         assertTrue(table.contains("| ptx:0 ") && !table.contains("| cuda:0 "), table);
         String both = choices("--as", record, "ptx:0+cuda:0");
@@ -168,7 +168,7 @@ class KernelChoicesTest {
     @Test
     void decodingThatTakesTooLongArraysIsRefused() {
         BuiltKernels.assume();
-        String record = ROOT.resolve("bench/results/h200/forward-passes.json").toString();
+        String record = ROOT.resolve("bench/results/h200/float32.json").toString();
         for (String shape : List.of("2048x16x1x256", "1048576x16x16x64", "16777216x16x1x256")) {
             StringWriter out = new StringWriter();
             assertEquals(0, FlashLla.execute(new PrintWriter(out), new PrintWriter(new StringWriter()), "devices", "--kernels", shape, "--as", record));
@@ -183,7 +183,7 @@ class KernelChoicesTest {
         BuiltKernels.assume();
         StringWriter out = new StringWriter();
         assertEquals(0, FlashLla.execute(new PrintWriter(out), new PrintWriter(new StringWriter()), "devices", "--kernels", shape, "--ridge", ridge,
-                "--as", ROOT.resolve("bench/results/h200/forward-passes.json").toString(), "cuda:0"));
+                "--as", ROOT.resolve("bench/results/h200/float32.json").toString(), "cuda:0"));
         assertTrue(out.toString().lines().anyMatch(line -> line.matches(".*decode +\\| " + runs + " +\\| runs .*")), out.toString());
     }
 

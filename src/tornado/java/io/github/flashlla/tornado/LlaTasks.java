@@ -290,7 +290,8 @@ public final class LlaTasks {
 
     /**
      * Makes sure that the last run computed every query, and copies its statistics to the host. The profiler's numbers of
-     * the same result are gone afterwards: read them first.
+     * the same result are gone afterwards: read them first. A query that came out as NaN was computed: its residual is NaN where
+     * q or k is not finite, and a value that is not finite shows in o alone.
      *
      * @param result what {@code execute} of the graph's plan returned
      * @throws DeviceException if a query was not computed, or the driver reported an error

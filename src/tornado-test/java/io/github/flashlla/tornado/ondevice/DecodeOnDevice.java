@@ -20,8 +20,10 @@ import io.github.flashlla.LlaResult;
 import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.reference.ReferenceKvCache;
+import io.github.flashlla.tornado.kernels.tile.TileOperations;
 import io.github.flashlla.tornado.support.TestDevice;
 import io.github.flashlla.verify.Accuracy;
+import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -58,7 +60,7 @@ public class DecodeOnDevice {
         }
     }
 
-    private static void compare(Random random, DecodePlan plan, DecodePlan exact, Tensor ridges, String when) {
+    private static LlaResult compare(Random random, DecodePlan plan, DecodePlan exact, Tensor ridges, String when) {
         LlaResult result = plan.newResult();
         result.output().fill(Double.NaN);
         LlaResult expected = exact.newResult();
@@ -74,6 +76,7 @@ public class DecodeOnDevice {
             double lse = expected.logSumExp().get(row);
             assertEquals(lse, result.logSumExp().get(row), Double.isInfinite(lse) ? 0 : 1e-4 * (1 + Math.abs(lse)), when);
         }
+        return result;
     }
 
     /** A long context, what a rejected draft leaves, and one token to a thousand, another sequence always behind. */
@@ -177,6 +180,28 @@ public class DecodeOnDevice {
                 append(random, sequence, sequence < 4 ? sequence : 32 * sequence - 3, cache, reference);
             }
             compare(random, plan, exact, ridges, "lengths of 0 to 765");
+        }
+    }
+
+    /** Splits without keys have moments too: were these whatever registers held, a solve might lose its factors, and take passes or another kernel. */
+    @ParameterizedTest(name = "H={0} D={1}")
+    @CsvSource({"1, 64", "3, 64", "4, 64", "4, 128"})
+    void covarianceWithSplitsWithoutKeys(int heads, int dim) {
+        assumeTrue(device.info().precisions().contains(DataType.FLOAT16), "there are no matrix units");
+        TileOperations.unavailable(device.info().name()).ifPresent(why -> assumeTrue(false, why));
+        int[] lengths = {2000, 130, 5, 1};
+        KvCacheShape shape = new KvCacheShape(lengths.length, 1, 8192, dim, dim, DataType.FLOAT16);
+        LlaOptions options = LlaOptions.defaults().withTolerance(1e-4).withKeepState(true);
+        Random random = new Random(15);
+        try (KvCache cache = device.kvCache(shape);
+                KvCache reference = new ReferenceKvCache(new KvCacheShape(lengths.length, 1, 2000, dim, dim, DataType.FLOAT16));
+                DecodePlan plan = cache.decodePlan(heads, options, DecodeMethod.COVARIANCE);
+                DecodePlan exact = reference.decodePlan(heads, options.withTolerance(1e-6))) {
+            for (int sequence = 0; sequence < lengths.length; sequence++) {
+                append(random, sequence, lengths[sequence], cache, reference);
+            }
+            int[] passes = compare(random, plan, exact, null, "lengths of 1 to 2000").iterations();
+            assertTrue(Arrays.stream(passes).allMatch(n -> n >= 1 && n <= 3), () -> "passes: " + Arrays.toString(passes));
         }
     }
 

@@ -1,8 +1,5 @@
 package io.github.flashlla.tornado.kernels.backward;
 
-import io.github.flashlla.AttentionShape;
-import io.github.flashlla.LlaOptions;
-import io.github.flashlla.tornado.buffers.ProblemArrays;
 import io.github.flashlla.tornado.kernels.forward.SplitMean;
 import io.github.flashlla.tornado.kernels.forward.SplitSolve;
 import io.github.flashlla.tornado.kernels.forward.TileList;
@@ -27,7 +24,6 @@ public final class SplitBackwardProblem extends TileBackwardProblem {
     private final FloatArray u;
     private final HalfFloatArray halves;
     private final FloatArray state;
-    private final ProblemArrays plain;
 
     public SplitBackwardProblem(int heads, int group, int Sq, int Sk, int D, int Dv, boolean causal, float scale, float tolerance, int most) {
         super(heads, group, Sq, Sk, D, Dv, causal, scale, tolerance, most);
@@ -40,9 +36,7 @@ public final class SplitBackwardProblem extends TileBackwardProblem {
         for (int i = 0; i < halves.getSize(); i++) {
             halves.set(i, new HalfFloat(Float.NaN));
         }
-        state = poisoned((int) SplitBackward.scratchFloats(heads, kvHeads, Sq, D, Dv));
-        plain = ProblemArrays.of(new AttentionShape(1, heads, kvHeads, Sq, Sk, D, Dv),
-                LlaOptions.defaults().withCausal(causal).withScale(scale).withTolerance(tolerance), null, false, false);
+        state = poisoned((int) SplitBackward.scratchFloats(heads, kvHeads, Sq, D));
     }
 
     @Override
@@ -58,16 +52,12 @@ public final class SplitBackwardProblem extends TileBackwardProblem {
         return this;
     }
 
-    private int blocks(int heads, int length) {
-        return heads * Math.ceilDiv(length, GpuBackward.blockRows(GpuBackward.paddedDim(D, Dv)));
-    }
-
     private int packs() {
         return (int) SplitRows.packedHalves(kvHeads, Sk, D, Dv) / 16;
     }
 
     private int rowChunks() {
-        return 4 * heads * (int) TileState.paddedKeys(Sq) * (SplitBackward.DIMS / 8);
+        return (int) SplitBackward.rowChunks(heads, Sq, D, Dv);
     }
 
     @Override
@@ -81,18 +71,28 @@ public final class SplitBackwardProblem extends TileBackwardProblem {
         JvmGroup.run(groups(), 64, ctx -> TileList.list(ctx, state, sizes, dimsK));
         JvmGroup.run(groups(), 128, ctx -> SplitSolve.solve(ctx, q, halves, ridge, state, sizes, settings, D, dimsK, causal, 1));
         JvmGroup.run(Math.ceilDiv(u.getSize(), 256), 256, ctx -> SplitBackward.finish(ctx, state, u, rows, sizes, D, dimsK));
-        if (SplitBackward.fits(D, Dv)) {
-            JvmGroup.run(groups(), 128, ctx -> SplitBackwardQueries.queries(ctx, q, g, halves, centre, kbar, x, u, dq, dridge, rows, state, sizes,
-                    settings, D, Dv, causal));
-            JvmGroup.run(4 * kvHeads, 256, ctx -> SplitBackward.largest(ctx, q, x, u, g, state, sizes, D, Dv));
-            JvmGroup.run(rowChunks() / 256, 256, ctx -> SplitBackward.packRows(ctx, q, x, u, g, halves, state, rows, sizes, D, Dv));
-            JvmGroup.run(keyGroups(), 128, ctx -> SplitBackwardKeys.keys(ctx, halves, state, dk, dv, visited, sizes, settings, D, Dv, causal));
-        } else {
-            JvmGroup.run(blocks(heads, Sq), 128, ctx -> GpuBackwardQueries.queries(ctx, q, k, v, centre, g, kbar, x, u, rows, dq, dridge, plain.sizes(),
-                    plain.settings(), D, Dv, plain.flags()));
-            JvmGroup.run(blocks(kvHeads, Sk), 128, ctx -> GpuBackwardKeys.keys(ctx, q, k, v, centre, g, x, u, rows, dk, dv, visited, plain.sizes(),
-                    plain.settings(), D, Dv, plain.flags()));
-        }
+        int block = SplitBackward.block(D, Dv);
+        JvmGroup.run(heads * Math.ceilDiv(Sq, block), 128, ctx -> {
+            if (alone()) {
+                SplitBackwardQueries.queries(ctx, q, g, halves, centre, kbar, x, u, dq, dridge, rows, state, sizes, settings, D, Dv, causal);
+            } else {
+                SplitBackwardPairQueries.queries(ctx, q, g, halves, centre, kbar, x, u, dq, dridge, rows, state, sizes, settings, D, Dv, dimsK, dimsV,
+                        causal);
+            }
+        });
+        JvmGroup.run(4 * kvHeads, 256, ctx -> SplitBackward.largest(ctx, q, x, u, g, state, sizes, D, Dv, dimsK));
+        JvmGroup.run(rowChunks() / 256, 256, ctx -> SplitBackward.packRows(ctx, q, x, u, g, halves, state, rows, sizes, D, Dv, dimsK, dimsV));
+        JvmGroup.run(kvHeads * Math.ceilDiv(Sk, block), 128, ctx -> {
+            if (alone()) {
+                SplitBackwardKeys.keys(ctx, halves, state, dk, dv, visited, sizes, settings, D, Dv, causal);
+            } else {
+                SplitBackwardPairKeys.keys(ctx, halves, state, dk, dv, visited, sizes, settings, D, Dv, dimsK, dimsV, causal);
+            }
+        });
+    }
+
+    private boolean alone() {
+        return SplitBackward.alone(D, Dv);
     }
 
     @Override
@@ -104,12 +104,14 @@ public final class SplitBackwardProblem extends TileBackwardProblem {
         }
         grids.addWorkerGrid(name + ".list", grid(64 * groups(), 64));
         grids.addWorkerGrid(name + ".finish", grid(Math.ceilDiv(u.getSize(), 256) * 256, 256));
-        boolean fits = SplitBackward.fits(D, Dv);
-        grids.addWorkerGrid(name + ".queries", grid(128 * (fits ? groups() : blocks(heads, Sq)), 128));
-        grids.addWorkerGrid(name + ".keys", grid(128 * (fits ? keyGroups() : blocks(kvHeads, Sk)), 128));
+        int block = SplitBackward.block(D, Dv);
+        grids.addWorkerGrid(name + ".queries", grid(128 * heads * Math.ceilDiv(Sq, block), 128));
+        grids.addWorkerGrid(name + ".keys", grid(128 * kvHeads * Math.ceilDiv(Sk, block), 128));
+        grids.addWorkerGrid(name + ".largest", grid(1024 * kvHeads, 256));
+        grids.addWorkerGrid(name + ".rows", grid(rowChunks(), 256));
         TaskGraph graph = new TaskGraph(name)
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, q, k, v, g, ridge, lse, kbar, x, centre, u, dq, dk, dv, dridge, rows, visited, halves,
-                        state, sizes, settings, plain.sizes(), plain.settings())
+                        state, sizes, settings)
                 .task("factors", SplitMean::factors, new KernelContext(), k, v, centre, state, sizes, D, Dv, dimsK)
                 .task("pack", SplitMean::pack, new KernelContext(), k, v, centre, halves, state, sizes, D, Dv, dimsK, TilePieces.stride(dimsK),
                         TilePieces.stride(dimsV))
@@ -119,19 +121,20 @@ public final class SplitBackwardProblem extends TileBackwardProblem {
                 .task("list", TileList::list, new KernelContext(), state, sizes, dimsK)
                 .task("left", SplitSolve::solve, new KernelContext(), q, halves, ridge, state, sizes, settings, D, dimsK, causal, 1)
                 .task("finish", SplitBackward::finish, new KernelContext(), state, u, rows, sizes, D, dimsK);
-        if (fits) {
-            grids.addWorkerGrid(name + ".largest", grid(1024 * kvHeads, 256));
-            grids.addWorkerGrid(name + ".rows", grid(rowChunks(), 256));
+        if (alone()) {
             graph.task("queries", SplitBackwardQueries::queries, new KernelContext(), q, g, halves, centre, kbar, x, u, dq, dridge, rows, state, sizes,
-                    settings, D, Dv, causal)
-                    .task("largest", SplitBackward::largest, new KernelContext(), q, x, u, g, state, sizes, D, Dv)
-                    .task("rows", SplitBackward::packRows, new KernelContext(), q, x, u, g, halves, state, rows, sizes, D, Dv)
-                    .task("keys", SplitBackwardKeys::keys, new KernelContext(), halves, state, dk, dv, visited, sizes, settings, D, Dv, causal);
+                    settings, D, Dv, causal);
         } else {
-            graph.task("queries", GpuBackwardQueries::queries, new KernelContext(), q, k, v, centre, g, kbar, x, u, rows, dq, dridge, plain.sizes(),
-                    plain.settings(), D, Dv, plain.flags())
-                    .task("keys", GpuBackwardKeys::keys, new KernelContext(), q, k, v, centre, g, x, u, rows, dk, dv, visited, plain.sizes(),
-                            plain.settings(), D, Dv, plain.flags());
+            graph.task("queries", SplitBackwardPairQueries::queries, new KernelContext(), q, g, halves, centre, kbar, x, u, dq, dridge, rows, state,
+                    sizes, settings, D, Dv, dimsK, dimsV, causal);
+        }
+        graph.task("largest", SplitBackward::largest, new KernelContext(), q, x, u, g, state, sizes, D, Dv, dimsK)
+                .task("rows", SplitBackward::packRows, new KernelContext(), q, x, u, g, halves, state, rows, sizes, D, Dv, dimsK, dimsV);
+        if (alone()) {
+            graph.task("keys", SplitBackwardKeys::keys, new KernelContext(), halves, state, dk, dv, visited, sizes, settings, D, Dv, causal);
+        } else {
+            graph.task("keys", SplitBackwardPairKeys::keys, new KernelContext(), halves, state, dk, dv, visited, sizes, settings, D, Dv, dimsK, dimsV,
+                    causal);
         }
         return graph.transferToHost(DataTransferMode.EVERY_EXECUTION, dq, dk, dv, dridge, rows, visited);
     }

@@ -163,8 +163,10 @@ public final class TileKernels {
         float[] four = new float[4];
         Tile.loadLocal4(four, 0, tile, base + 16 * (t ^ 33));
         ctx.localBarrier();
-        Tile.storeLocal2(tile, base + 16 * t, four[0], four[1]);
-        Tile.storeLocal2(tile, base + 16 * t + 8, four[2], four[3]);
+        Tile.storeLocal4(tile, base + 16 * t, four[3], four[2], four[1], four[0]);
+        Tile.loadLocal4(four, 0, tile, base + 16 * t);
+        Tile.storeLocal2(tile, base + 16 * t, four[3], four[2]);
+        Tile.storeLocal2(tile, base + 16 * t + 8, four[1], four[0]);
         Tile.loadLocal4(four, 0, tile, base + 16 * t);
         out.set(3 * THREADS + t, four[0] + 2f * four[1] + 4f * four[2] + 8f * four[3]);
         ctx.localBarrier();

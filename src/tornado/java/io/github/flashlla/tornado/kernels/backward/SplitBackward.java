@@ -2,6 +2,7 @@ package io.github.flashlla.tornado.kernels.backward;
 
 import io.github.flashlla.tornado.kernels.forward.SplitMean;
 import io.github.flashlla.tornado.kernels.tile.BackwardRow;
+import io.github.flashlla.tornado.kernels.tile.SplitPair;
 import io.github.flashlla.tornado.kernels.tile.SplitPieces;
 import io.github.flashlla.tornado.kernels.tile.SplitRows;
 import io.github.flashlla.tornado.kernels.tile.Tile;
@@ -22,20 +23,20 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *   gather         {@link SplitBackwardGather}: Gbar and c, and the first direction
  *   solve          {@link io.github.flashlla.tornado.kernels.forward.SplitSolve}: A u = -c; rows left over are listed and solved again
  *   finish         {@link #finish}: u as it is
- *   queries        {@link SplitBackwardQueries}: dq and dridge
+ *   queries        {@link SplitBackwardQueries} or {@link SplitBackwardPairQueries}: dq and dridge
  *   largest, rows  {@link #largest}, {@link #packRows}: rows of queries in two float16 each
- *   keys           {@link SplitBackwardKeys}: dk and dv
+ *   keys           {@link SplitBackwardKeys} or {@link SplitBackwardPairKeys}: dk and dv
  * </pre>
  *
  * <p>A row's g, and with it u, is multiplied with a power of two until {@code finish}, so that c is about as large whatever g and v are.
  * {@code scratch} is that of {@link SplitRows}; of a row's numbers, {@link TileState#GBAR} is what u is to be multiplied with. Behind it are the
  * largest numbers of q, x, u and g of each kv head and a column of four numbers for each row; {@code packed} holds the rows behind keys and
- * values. Both serve the last kernel, which, as the one before it, is for head dims to {@value #DIMS}.
+ * values. Both serve the last kernel. Queries and keys have a form for head dims to {@value #DIMS} and one for those above.
  */
 public final class SplitBackward {
     /** Threads of a group of {@link #finish} and {@link #packRows}, and of {@link #largest}. */
     static final int ROW_THREADS = 256;
-    /** Head dim, padded, to which queries and keys have kernels of three products: above it their rows fit no registers. */
+    /** Head dim, padded, to which a warp of queries and keys has its rows in registers. Above it two warps share them. */
     static final int DIMS = 64;
     /** Where products of numbers up to 1024 count as 1, weights are up to 2^7: 2^this is what they are divided by. */
     static final float WEIGHT = 13f;
@@ -51,62 +52,76 @@ public final class SplitBackward {
 
     private SplitBackward() {}
 
-    /** Whether queries and keys of these head dims have kernels of three products. */
-    static boolean fits(int D, int Dv) {
+    /** Whether one warp has the rows of these head dims in registers. */
+    static boolean alone(int D, int Dv) {
         return Math.max(D, Dv) <= DIMS;
+    }
+
+    /** Rows of a group of queries, and keys of one of keys. */
+    static int block(int D, int Dv) {
+        return alone(D, Dv) ? TileState.BLOCK : SplitPair.BLOCK;
+    }
+
+    /** float16 elements from row to row of packed queries: q, x, u and g have the same. */
+    static int rowStride(int D, int Dv) {
+        return TilePieces.stride(TileState.dims(Math.max(D, Dv)));
+    }
+
+    /** Threads of {@link #packRows}. */
+    static long rowChunks(long heads, long Sq, int D, int Dv) {
+        return 4 * heads * TileState.paddedKeys(Sq) * (rowStride(D, Dv) / 8);
     }
 
     /** float16 elements of {@code packed}. */
     static long packedHalves(long heads, long kvHeads, long Sq, long Sk, int D, int Dv) {
-        return SplitRows.packedHalves(kvHeads, Sk, D, Dv) + (fits(D, Dv) ? 8 * heads * TileState.paddedKeys(Sq) * DIMS : 0);
+        return SplitRows.packedHalves(kvHeads, Sk, D, Dv) + 16 * rowChunks(heads, Sq, D, Dv);
     }
 
     /** Floats of {@code scratch}. */
-    static long scratchFloats(long heads, long kvHeads, long Sq, int D, int Dv) {
-        long floats = SplitRows.scratchFloats(heads, kvHeads, Sq, TileState.dims(D));
-        return fits(D, Dv) ? (floats + 4 * kvHeads + 3) / 4 * 4 + 4 * heads * TileState.paddedKeys(Sq) : floats;
+    static long scratchFloats(long heads, long kvHeads, long Sq, int D) {
+        return (SplitRows.scratchFloats(heads, kvHeads, Sq, TileState.dims(D)) + 4 * kvHeads + 3) / 4 * 4 + 4 * heads * TileState.paddedKeys(Sq);
     }
 
     /** Where rows of queries start in {@code packed}. */
-    static int rowsAt(int kvHeads, int Sk) {
-        return 4 * kvHeads * SplitRows.paddedKeys(Sk) * DIMS;
+    static int rowsAt(int kvHeads, int Sk, int stride, int strideV) {
+        return 2 * kvHeads * SplitRows.paddedKeys(Sk) * (stride + strideV);
     }
 
     /** Where the largest numbers of q, x, u and g are in {@code scratch}, one for each kv head. */
-    private static int largestAt(int heads, int kvHeads, int Sq) {
-        return SplitRows.factorsAt(heads, Sq, DIMS) + 2 * kvHeads;
+    private static int largestAt(int heads, int kvHeads, int Sq, int dims) {
+        return SplitRows.factorsAt(heads, Sq, dims) + 2 * kvHeads;
     }
 
     /** Where the columns start in {@code scratch}: at a multiple of 16 bytes. */
-    static int columnsAt(int heads, int kvHeads, int Sq) {
-        return (largestAt(heads, kvHeads, Sq) + 4 * kvHeads + 3) / 4 * 4;
+    static int columnsAt(int heads, int kvHeads, int Sq, int dims) {
+        return (largestAt(heads, kvHeads, Sq, dims) + 4 * kvHeads + 3) / 4 * 4;
     }
 
     /** What keys are multiplied with. */
-    static float keyFactor(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq) {
-        return scratch.get(SplitRows.factorsAt(heads, Sq, DIMS) + kvHead);
+    static float keyFactor(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq, int dims) {
+        return scratch.get(SplitRows.factorsAt(heads, Sq, dims) + kvHead);
     }
 
     /** What values are multiplied with. */
-    static float valueFactor(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq) {
-        return scratch.get(SplitRows.factorsAt(heads, Sq, DIMS) + kvHeads + kvHead);
+    static float valueFactor(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq, int dims) {
+        return scratch.get(SplitRows.factorsAt(heads, Sq, dims) + kvHeads + kvHead);
     }
 
     /** What rows of q are multiplied with, all of a kv head. */
-    static float queryFactor(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq) {
-        return SplitPieces.factor(scratch.get(largestAt(heads, kvHeads, Sq) + kvHead));
+    static float queryFactor(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq, int dims) {
+        return SplitPieces.factor(scratch.get(largestAt(heads, kvHeads, Sq, dims) + kvHead));
     }
 
     /** What rows of x are multiplied with, all of a kv head. */
-    static float directionFactor(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq) {
-        return directionFactor(scratch.get(largestAt(heads, kvHeads, Sq) + kvHeads + kvHead), keyFactor(scratch, heads, kvHeads, kvHead, Sq));
+    static float directionFactor(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq, int dims) {
+        return directionFactor(scratch.get(largestAt(heads, kvHeads, Sq, dims) + kvHeads + kvHead), keyFactor(scratch, heads, kvHeads, kvHead, Sq, dims));
     }
 
     /** {@link #gradientUnit} of all rows of a kv head. */
-    static float gradientUnit(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq) {
-        int at = largestAt(heads, kvHeads, Sq) + kvHead;
-        return gradientUnit(scratch.get(at + 2 * kvHeads), scratch.get(at + 3 * kvHeads), keyFactor(scratch, heads, kvHeads, kvHead, Sq),
-                valueFactor(scratch, heads, kvHeads, kvHead, Sq));
+    static float gradientUnit(FloatArray scratch, int heads, int kvHeads, int kvHead, int Sq, int dims) {
+        int at = largestAt(heads, kvHeads, Sq, dims) + kvHead;
+        return gradientUnit(scratch.get(at + 2 * kvHeads), scratch.get(at + 3 * kvHeads), keyFactor(scratch, heads, kvHeads, kvHead, Sq, dims),
+                valueFactor(scratch, heads, kvHeads, kvHead, Sq, dims));
     }
 
     /**
@@ -115,7 +130,7 @@ public final class SplitBackward {
      * @param scratch its largest numbers out
      */
     public static void largest(KernelContext ctx, FloatArray q, FloatArray x, FloatArray u, FloatArray g, FloatArray scratch, IntArray sizes, int D,
-            int Dv) {
+            int Dv, int dims) {
         float[] all = ctx.allocateFloatLocalArray(ROW_THREADS);
         int tid = ctx.localIdx;
         int heads = sizes.get(TileState.HEADS);
@@ -147,7 +162,7 @@ public final class SplitBackward {
             for (int i = 1; i < ROW_THREADS; i++) {
                 largest = Math.max(largest, all[i]);
             }
-            scratch.set(largestAt(heads, kvHeads, sizes.get(TileState.SQ)) + ctx.groupIdx, largest);
+            scratch.set(largestAt(heads, kvHeads, sizes.get(TileState.SQ), dims) + ctx.groupIdx, largest);
         }
     }
 
@@ -160,23 +175,26 @@ public final class SplitBackward {
      * @param row (B,H,Sq,{@value BackwardRow#ROW_SCALARS}), complete
      */
     public static void packRows(KernelContext ctx, FloatArray q, FloatArray x, FloatArray u, FloatArray g, HalfFloatArray packed, FloatArray scratch,
-            FloatArray row, IntArray sizes, int D, int Dv) {
+            FloatArray row, IntArray sizes, int D, int Dv, int dims, int dimsV) {
+        int stride = TilePieces.stride(dims);
+        int strideV = TilePieces.stride(dimsV);
+        int each = Math.max(stride, strideV) / 8; // chunks of a row
         int heads = sizes.get(TileState.HEADS);
         int group = sizes.get(TileState.GROUP);
         int kvHeads = heads / group;
         int Sq = sizes.get(TileState.SQ);
         int padded = SplitRows.paddedKeys(Sq);
-        int chunks = heads * padded * (DIMS / 8);
+        int chunks = heads * padded * each;
         int which = ctx.globalIdx / chunks;
         int chunk = ctx.globalIdx % chunks;
-        int at = chunk / (DIMS / 8);
-        int column = 8 * (chunk % (DIMS / 8));
+        int at = chunk / each;
+        int column = 8 * (chunk % each);
         int kvHead = Math.min(at / padded / group, kvHeads - 1);
-        float factor = keyFactor(scratch, heads, kvHeads, kvHead, Sq);
-        float factorQ = queryFactor(scratch, heads, kvHeads, kvHead, Sq);
-        float factorX = directionFactor(scratch, heads, kvHeads, kvHead, Sq);
-        float unit = gradientUnit(scratch, heads, kvHeads, kvHead, Sq);
-        int to = rowsAt(kvHeads, sizes.get(TileState.SK)) + 8 * (2 * which * chunks + chunk);
+        float factor = keyFactor(scratch, heads, kvHeads, kvHead, Sq, dims);
+        float factorQ = queryFactor(scratch, heads, kvHeads, kvHead, Sq, dims);
+        float factorX = directionFactor(scratch, heads, kvHeads, kvHead, Sq, dims);
+        float unit = gradientUnit(scratch, heads, kvHeads, kvHead, Sq, dims);
+        int to = rowsAt(kvHeads, sizes.get(TileState.SK), stride, strideV) + 8 * (2 * which * chunks + chunk);
         if (which == 0) {
             SplitMean.packRow(q, q, 0, 0f, factorQ, packed, to, 8 * chunks, at, column, Sq, D);
         }
@@ -187,12 +205,12 @@ public final class SplitBackward {
             SplitMean.packRow(u, u, 0, 0f, unit / factor, packed, to, 8 * chunks, at, column, Sq, D);
         }
         if (which == 3) {
-            SplitMean.packRow(g, g, 0, 0f, unit / valueFactor(scratch, heads, kvHeads, kvHead, Sq), packed, to, 8 * chunks, at, column, Sq, Dv);
+            SplitMean.packRow(g, g, 0, 0f, unit / valueFactor(scratch, heads, kvHeads, kvHead, Sq, dims), packed, to, 8 * chunks, at, column, Sq, Dv);
         }
         if (which == 0 && column == 0) {
             int there = at % padded < Sq ? 1 : 0;
             int query = at / padded * Sq + Math.min(at % padded, Sq - 1);
-            int columns = columnsAt(heads, kvHeads, Sq) + 4 * at;
+            int columns = columnsAt(heads, kvHeads, Sq, dims) + 4 * at;
             scratch.set(columns, there != 0 ? reference(row, query) : TileBackward.NOTHING);
             scratch.set(columns + 1, there != 0 ? (1f + row.get(BackwardRow.ROW_SCALARS * query + BackwardRow.X_KBAR)) * (factorX * factor) : 0f);
             scratch.set(columns + 2, there != 0 ? row.get(BackwardRow.ROW_SCALARS * query + BackwardRow.H_SHIFT) * unit : 0f);
@@ -201,13 +219,18 @@ public final class SplitBackward {
     }
 
     /** A lane's part of two rows that are 8 apart, from {@code packed}: first halves and, {@code half} behind them, second ones. */
-    static void loadRows(int[] fragment, HalfFloatArray packed, int at, int half, int stride) {
-        for (int n = 0; n < DIMS / 8; n++) {
+    static void loadRows(int[] fragment, HalfFloatArray packed, int at, int half, int stride, int dims) {
+        loadRows(fragment, packed, at, half, stride, dims, dims);
+    }
+
+    /** The same into a fragment with room for {@code room} dims. */
+    static void loadRows(int[] fragment, HalfFloatArray packed, int at, int half, int stride, int dims, int room) {
+        for (int n = 0; n < dims / 8; n++) {
             int to = 4 * (n >> 1) + 2 * (n & 1);
             fragment[to] = Tile.loadPair(packed, at + 8 * n);
             fragment[to + 1] = Tile.loadPair(packed, at + 8 * stride + 8 * n);
-            fragment[DIMS / 4 + to] = Tile.loadPair(packed, at + half + 8 * n);
-            fragment[DIMS / 4 + to + 1] = Tile.loadPair(packed, at + half + 8 * stride + 8 * n);
+            fragment[room / 4 + to] = Tile.loadPair(packed, at + half + 8 * n);
+            fragment[room / 4 + to + 1] = Tile.loadPair(packed, at + half + 8 * stride + 8 * n);
         }
     }
 

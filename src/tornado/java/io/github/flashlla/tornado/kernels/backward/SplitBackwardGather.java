@@ -15,6 +15,7 @@ import io.github.flashlla.tornado.kernels.tile.SplitRows;
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileState;
+import io.github.flashlla.tornado.kernels.tile.TwoRows;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -82,17 +83,8 @@ public final class SplitBackwardGather {
         int head = ctx.groupIdx % heads;
         int block = (Sq + BLOCK - 1) / BLOCK - 1 - ctx.groupIdx / heads;
         int first = block * BLOCK + warp * 16;
-        int rowA = first + (lane >> 2);
-        int rowB = rowA + 8;
-        int liveA = rowA < Sq ? 1 : 0;
-        int liveB = rowB < Sq ? 1 : 0;
-        int atA = head * Sq + Math.min(rowA, Sq - 1);
-        int atB = head * Sq + Math.min(rowB, Sq - 1);
-        int seesA = TileState.sees(Math.min(rowA, Sq - 1), Sq, Sk, causal);
-        int seesB = TileState.sees(Math.min(rowB, Sq - 1), Sq, Sk, causal);
-        int low = TileState.sees(Math.min(first, Sq - 1), Sq, Sk, causal);
-        int high = TileState.sees(Math.min(first + 15, Sq - 1), Sq, Sk, causal);
-        int tiles = (TileState.sees(Math.min(block * BLOCK + BLOCK, Sq) - 1, Sq, Sk, causal) + keys - 1) / keys;
+        TwoRows two = TwoRows.of(lane, head, first, block * BLOCK + BLOCK, Sq, Sk, causal);
+        int tiles = (two.most + keys - 1) / keys;
         int behind = heads / group * padded * stride;
         int behindV = heads / group * padded * strideV;
         int from = head / group * padded * stride;
@@ -116,12 +108,12 @@ public final class SplitBackwardGather {
         float[] total = new float[2];
         float[] starts = new float[4];
         float[] four = new float[4];
-        float timesA = SplitPieces.rowFactor(q, atA, quad, D, dims);
-        float timesB = SplitPieces.rowFactor(q, atB, quad, D, dims);
-        SplitPieces.loadRows(qf, tile, base, q, atA, atB, tid, D, dims, timesA, timesB);
-        float timesGA = SplitPieces.rowFactor(g, atA, quad, Dv, dimsV);
-        float timesGB = SplitPieces.rowFactor(g, atB, quad, Dv, dimsV);
-        SplitPieces.loadRows(gf, g, atA, atB, quad, Dv, dimsV, timesGA, timesGB);
+        float timesA = SplitPieces.rowFactor(q, two.atA, quad, D, dims);
+        float timesB = SplitPieces.rowFactor(q, two.atB, quad, D, dims);
+        SplitPieces.loadRows(qf, tile, base, q, two.atA, two.atB, tid, D, dims, timesA, timesB);
+        float timesGA = SplitPieces.rowFactor(g, two.atA, quad, Dv, dimsV);
+        float timesGB = SplitPieces.rowFactor(g, two.atB, quad, Dv, dimsV);
+        SplitPieces.loadRows(gf, g, two.atA, two.atB, quad, Dv, dimsV, timesGA, timesGB);
         float cA = c / (timesA * factor);
         float cB = c / (timesB * factor);
         int qAt = SplitPieces.rowsAt(base, tid);
@@ -132,7 +124,7 @@ public final class SplitBackwardGather {
         float qcB = 0f;
         for (int n = 0; n < dims / 8; n++) {
             int column = 8 * n + 2 * quad;
-            SplitRows.queries(four, q, atA, atB, column, D);
+            SplitRows.queries(four, q, two.atA, two.atB, column, D);
             for (int h = 0; h < 2; h++) {
                 float middle = SplitPieces.element(centre, centreRow, column + h, D);
                 qcA += four[h] * middle;
@@ -141,8 +133,8 @@ public final class SplitBackwardGather {
         }
         qcA = quadSum(qcA);
         qcB = quadSum(qcB);
-        float lseA = seesA > 0 ? lse.get(atA) - scale * qcA : 0f; // of centred keys
-        float lseB = seesB > 0 ? lse.get(atB) - scale * qcB : 0f;
+        float lseA = two.seesA > 0 ? lse.get(two.atA) - scale * qcA : 0f; // of centred keys
+        float lseB = two.seesB > 0 ? lse.get(two.atB) - scale * qcB : 0f;
         float mA = lseA * LOG2E + WEIGHT;
         float mB = lseB * LOG2E + WEIGHT;
 
@@ -158,15 +150,15 @@ public final class SplitBackwardGather {
             Tile.commit();
             Tile.await(0);
             ctx.localBarrier();
-            int pieces = Math.min(keys / 16, (Math.max(0, high - t * keys) + 15) / 16);
+            int pieces = Math.min(keys / 16, (Math.max(0, two.high - t * keys) + 15) / 16);
             for (int j = 0; j < pieces; j++) {
                 SplitPieces.roughScores(s, qf, b, tile, qAt, scoreAt, j * pieceBytes, dims);
                 TilePieces.scores(u, gf, b, tile, valueAt, j * pieceBytesV, dimsV);
                 int key = t * keys + j * 16 + 2 * quad;
                 for (int n = 0; n < 2; n++) {
                     for (int h = 0; h < 2; h++) {
-                        float eA = Tile.exp2(TilePieces.exponent(s[4 * n + h], cA, mA, key + 8 * n + h, seesA));
-                        float eB = Tile.exp2(TilePieces.exponent(s[4 * n + 2 + h], cB, mB, key + 8 * n + h, seesB));
+                        float eA = Tile.exp2(TilePieces.exponent(s[4 * n + h], cA, mA, key + 8 * n + h, two.seesA));
+                        float eB = Tile.exp2(TilePieces.exponent(s[4 * n + 2 + h], cB, mB, key + 8 * n + h, two.seesB));
                         pA += eA;
                         pB += eB;
                         pgA += eA * u[4 * n + h];
@@ -205,7 +197,7 @@ public final class SplitBackwardGather {
                         behindV, tid, keys, stride, strideV);
             }
             int key = t * keys;
-            int whole = key + keys <= low ? 1 : 0;
+            int whole = key + keys <= two.low ? 1 : 0;
             if (whole != 0) {
                 piece(acc, total, exact, s, u, part, w, qf, gf, b, tile, qAt, scoreAt + buffer, valueAt + buffer, sumAt + buffer, 0, 0, cA, cB, mA, mB,
                         starts, 0, EVERY_KEY, EVERY_KEY, dims, dimsV);
@@ -214,23 +206,23 @@ public final class SplitBackwardGather {
                             pieceBytesV, cA, cB, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims, dimsV);
                 }
             }
-            int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+            int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, two.high - key) + 15) / 16);
             for (int j = 0; j < pieces; j++) {
                 piece(acc, total, exact, s, u, part, w, qf, gf, b, tile, qAt, scoreAt + buffer, valueAt + buffer, sumAt + buffer, j * pieceBytes,
-                        j * pieceBytesV, cA, cB, mA, mB, starts, key + j * 16 + 2 * quad, seesA, seesB, dims, dimsV);
+                        j * pieceBytesV, cA, cB, mA, mB, starts, key + j * 16 + 2 * quad, two.seesA, two.seesB, dims, dimsV);
             }
         }
 
         pA = quadSum(exact[0]);
         pB = quadSum(exact[1]);
-        int thereA = seesA > 0 && pA > TINY ? 1 : 0;
-        int thereB = seesB > 0 && pB > TINY ? 1 : 0;
+        int thereA = two.seesA > 0 && pA > TINY ? 1 : 0;
+        int thereB = two.seesB > 0 && pB > TINY ? 1 : 0;
         float inverseA = thereA != 0 ? 1f / pA : 0f;
         float inverseB = thereB != 0 ? 1f / pB : 0f;
         float sumA = quadSum(total[0]) * inverseA; // Gbar - ref, both as products are
         float sumB = quadSum(total[1]) * inverseB;
-        int baseA = SplitRows.base(atA, quad, dims);
-        int baseB = SplitRows.base(atB, quad, dims);
+        int baseA = SplitRows.base(two.atA, quad, dims);
+        int baseB = SplitRows.base(two.atB, quad, dims);
         int uAt = 2 * rows * dims;
         int kbarAt = 3 * rows * dims;
         float unscaleA = UNIT * inverseA / factor;
@@ -246,8 +238,8 @@ public final class SplitBackwardGather {
         float bbB = 0f;
         for (int n = 0; n < dims / 8; n++) {
             int column = 8 * n + 2 * quad;
-            SplitRows.queries(four, q, atA, atB, column, D);
-            SplitRows.queries(mean, kbar, atA, atB, column, D);
+            SplitRows.queries(four, q, two.atA, two.atB, column, D);
+            SplitRows.queries(mean, kbar, two.atA, two.atB, column, D);
             for (int h = 0; h < 2; h++) {
                 bbA += (mean[h] - four[h]) * (mean[h] - four[h]);
                 bbB += (mean[2 + h] - four[2 + h]) * (mean[2 + h] - four[2 + h]);
@@ -261,27 +253,27 @@ public final class SplitBackwardGather {
                 acc[4 * n + h] = rA;
                 acc[4 * n + 2 + h] = rB;
             }
-            SplitRows.storeFour(scratch, kbarAt, baseA, baseB, 8 * n, mean, 0, liveA, liveB);
-            SplitRows.storeFour(scratch, uAt, baseA, baseB, 8 * n, zero, 0, liveA, liveB);
-            SplitRows.storeFour(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+            SplitRows.storeFour(scratch, kbarAt, baseA, baseB, 8 * n, mean, 0, two.liveA, two.liveB);
+            SplitRows.storeFour(scratch, uAt, baseA, baseB, 8 * n, zero, 0, two.liveA, two.liveB);
+            SplitRows.storeFour(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, two.liveA, two.liveB);
         }
         ccA = quadSum(ccA);
         ccB = quadSum(ccB);
         float tolerance = settings.get(TileState.TOLERANCE);
-        float targetA = TileState.targetOfGradient(ccA, quadSum(bbA), ridge.get(atA), tolerance);
-        float targetB = TileState.targetOfGradient(ccB, quadSum(bbB), ridge.get(atB), tolerance);
+        float targetA = TileState.targetOfGradient(ccA, quadSum(bbA), ridge.get(two.atA), tolerance);
+        float targetB = TileState.targetOfGradient(ccB, quadSum(bbB), ridge.get(two.atB), tolerance);
         int[] y = new int[dims / 2];
         float[] yk = new float[2];
         SplitRows.direction(y, yk, acc, scratch, kbarAt, baseA, baseB, dims, ccA <= targetA ? 0f : DIRECTION_LENGTH,
                 ccB <= targetB ? 0f : DIRECTION_LENGTH, factor);
-        SplitRows.storeDirection(scratch, y, heads, Sq, atA, atB, quad, dims, liveA, liveB);
+        SplitRows.storeDirection(scratch, y, heads, Sq, two.atA, two.atB, quad, dims, two.liveA, two.liveB);
         if (quad == 0) {
             int numbers = TileState.numbersAt(rows, dims);
-            if (liveA != 0) {
-                start(scratch, row, numbers, atA, ccA, mA, pA, lseA, yk[0], targetA, refA + sumA, timesGA * factorV, thereA);
+            if (two.liveA != 0) {
+                start(scratch, row, numbers, two.atA, ccA, mA, pA, lseA, yk[0], targetA, refA + sumA, timesGA * factorV, thereA);
             }
-            if (liveB != 0) {
-                start(scratch, row, numbers, atB, ccB, mB, pB, lseB, yk[1], targetB, refB + sumB, timesGB * factorV, thereB);
+            if (two.liveB != 0) {
+                start(scratch, row, numbers, two.atB, ccB, mB, pB, lseB, yk[1], targetB, refB + sumB, timesGB * factorV, thereB);
             }
         }
     }

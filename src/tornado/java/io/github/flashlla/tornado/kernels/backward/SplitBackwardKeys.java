@@ -36,9 +36,9 @@ public final class SplitBackwardKeys {
     /** From first halves of q and x in a tile to those of u and g. */
     private static final int GRADIENTS = 8192;
     /** How large a weight is where p, e and h are about 1. */
-    private static final float TYPICAL_WEIGHT = 256f;
+    static final float TYPICAL_WEIGHT = 256f;
     /** G as its products are: 64, of numbers up to 1024, of 90 each. */
-    private static final float TYPICAL_PRODUCT = 0x1p19f;
+    static final float TYPICAL_PRODUCT = 0x1p19f;
 
     private SplitBackwardKeys() {}
 
@@ -81,13 +81,13 @@ public final class SplitBackwardKeys {
         int tiles = (Sq + QUERIES - 1) / QUERIES;
         int begin = causal != 0 ? Math.min(tiles, Math.max(0, block * BLOCK + 1 - ahead) / QUERIES) : 0;
         int array = heads * paddedSq * stride;
-        int rowsAt = SplitBackward.rowsAt(kvHeads, Sk);
-        int columnsAt = SplitBackward.columnsAt(heads, kvHeads, Sq);
+        int rowsAt = SplitBackward.rowsAt(kvHeads, Sk, stride, stride);
+        int columnsAt = SplitBackward.columnsAt(heads, kvHeads, Sq, DIMS);
         float scale = settings.get(TileState.SCALE);
-        float factor = SplitBackward.keyFactor(scratch, heads, kvHeads, kvHead, Sq);
-        float factorQ = SplitBackward.queryFactor(scratch, heads, kvHeads, kvHead, Sq);
-        float factorX = SplitBackward.directionFactor(scratch, heads, kvHeads, kvHead, Sq);
-        float unit = SplitBackward.gradientUnit(scratch, heads, kvHeads, kvHead, Sq);
+        float factor = SplitBackward.keyFactor(scratch, heads, kvHeads, kvHead, Sq, DIMS);
+        float factorQ = SplitBackward.queryFactor(scratch, heads, kvHeads, kvHead, Sq, DIMS);
+        float factorX = SplitBackward.directionFactor(scratch, heads, kvHeads, kvHead, Sq, DIMS);
+        float unit = SplitBackward.gradientUnit(scratch, heads, kvHeads, kvHead, Sq, DIMS);
         float c = scale * LOG2E / (factorQ * factor);
         float typical = TYPICAL_PRODUCT / unit; // of G
 
@@ -106,8 +106,8 @@ public final class SplitBackwardKeys {
         float[] accV = new float[DIMS / 2];
         int keyAt = Tile.opaque(TilePieces.FIRST + (kvHead * padded + keyA) * stride + 2 * quad);
         int half = kvHeads * padded * stride;
-        SplitBackward.loadRows(kf, packed, keyAt, half, stride);
-        SplitBackward.loadRows(vf, packed, keyAt + 2 * half, half, stride);
+        SplitBackward.loadRows(kf, packed, keyAt, half, stride, DIMS);
+        SplitBackward.loadRows(vf, packed, keyAt + 2 * half, half, stride, DIMS);
         int scoreAt = base + TilePieces.scoreByte(lane, stride);
         int sumAt = base + TilePieces.sumByte(lane, stride);
         int columnAt = base + 32768 + 32 * quad;
@@ -169,7 +169,7 @@ public final class SplitBackwardKeys {
             weight *= again != 0 ? SplitBackward.SHORTER : 1f;
         }
 
-        float backV = SplitBackward.valueFactor(scratch, heads, kvHeads, kvHead, Sq) / unit / weight;
+        float backV = SplitBackward.valueFactor(scratch, heads, kvHeads, kvHead, Sq, DIMS) / unit / weight;
         for (int n = 0; n < DIMS / 8; n++) {
             for (int i = 0; i < 4; i++) {
                 int key = keyA + 8 * (i >> 1);
@@ -259,7 +259,7 @@ public final class SplitBackwardKeys {
         }
     }
 
-    private static void add(float[] to, int at, float[] part, float times) {
+    static void add(float[] to, int at, float[] part, float times) {
         for (int i = 0; i < 8; i++) {
             to[at + i] += part[i] * times;
         }

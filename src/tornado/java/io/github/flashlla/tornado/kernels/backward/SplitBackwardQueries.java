@@ -14,6 +14,7 @@ import io.github.flashlla.tornado.kernels.tile.SplitRows;
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileState;
+import io.github.flashlla.tornado.kernels.tile.TwoRows;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -72,17 +73,8 @@ public final class SplitBackwardQueries {
         int head = ctx.groupIdx % heads;
         int block = (Sq + BLOCK - 1) / BLOCK - 1 - ctx.groupIdx / heads;
         int first = block * BLOCK + warp * 16;
-        int rowA = first + (lane >> 2);
-        int rowB = rowA + 8;
-        int liveA = rowA < Sq ? 1 : 0;
-        int liveB = rowB < Sq ? 1 : 0;
-        int atA = head * Sq + Math.min(rowA, Sq - 1);
-        int atB = head * Sq + Math.min(rowB, Sq - 1);
-        int seesA = TileState.sees(Math.min(rowA, Sq - 1), Sq, Sk, causal);
-        int seesB = TileState.sees(Math.min(rowB, Sq - 1), Sq, Sk, causal);
-        int low = TileState.sees(Math.min(first, Sq - 1), Sq, Sk, causal);
-        int high = TileState.sees(Math.min(first + 15, Sq - 1), Sq, Sk, causal);
-        int tiles = (TileState.sees(Math.min(block * BLOCK + BLOCK, Sq) - 1, Sq, Sk, causal) + keys - 1) / keys;
+        TwoRows two = TwoRows.of(lane, head, first, block * BLOCK + BLOCK, Sq, Sk, causal);
+        int tiles = (two.most + keys - 1) / keys;
         int behind = heads / group * padded * stride;
         int from = head / group * padded * stride;
         int fromV = 2 * behind + from;
@@ -105,28 +97,28 @@ public final class SplitBackwardQueries {
         float[] total = new float[2];
         float[] startE = new float[4];
         float[] startH = new float[4];
-        float timesA = SplitPieces.rowFactor(q, atA, quad, D, DIMS);
-        float timesB = SplitPieces.rowFactor(q, atB, quad, D, DIMS);
-        float timesXA = SplitBackward.directionFactor(SplitPieces.rowLargest(x, atA, quad, D, DIMS), factor);
-        float timesXB = SplitBackward.directionFactor(SplitPieces.rowLargest(x, atB, quad, D, DIMS), factor);
-        float unitA = SplitBackward.gradientUnit(SplitPieces.rowLargest(u, atA, quad, D, DIMS), SplitPieces.rowLargest(g, atA, quad, Dv, DIMS), factor,
+        float timesA = SplitPieces.rowFactor(q, two.atA, quad, D, DIMS);
+        float timesB = SplitPieces.rowFactor(q, two.atB, quad, D, DIMS);
+        float timesXA = SplitBackward.directionFactor(SplitPieces.rowLargest(x, two.atA, quad, D, DIMS), factor);
+        float timesXB = SplitBackward.directionFactor(SplitPieces.rowLargest(x, two.atB, quad, D, DIMS), factor);
+        float unitA = SplitBackward.gradientUnit(SplitPieces.rowLargest(u, two.atA, quad, D, DIMS), SplitPieces.rowLargest(g, two.atA, quad, Dv, DIMS), factor,
                 factorV);
-        float unitB = SplitBackward.gradientUnit(SplitPieces.rowLargest(u, atB, quad, D, DIMS), SplitPieces.rowLargest(g, atB, quad, Dv, DIMS), factor,
+        float unitB = SplitBackward.gradientUnit(SplitPieces.rowLargest(u, two.atB, quad, D, DIMS), SplitPieces.rowLargest(g, two.atB, quad, Dv, DIMS), factor,
                 factorV);
-        SplitPieces.loadRows(qf, q, atA, atB, quad, D, DIMS, timesA, timesB);
-        SplitPieces.loadRows(xf, x, atA, atB, quad, D, DIMS, -timesXA, -timesXB);
-        SplitPieces.loadRows(uf, u, atA, atB, quad, D, DIMS, unitA / factor, unitB / factor);
-        SplitPieces.loadRows(gf, g, atA, atB, quad, Dv, DIMS, unitA / factorV, unitB / factorV);
-        float xkA = quadSum(SplitBackward.product(x, kbar, centre, atA, head / group, quad, D, DIMS));
-        float xkB = quadSum(SplitBackward.product(x, kbar, centre, atB, head / group, quad, D, DIMS));
-        float hA = -row.get(ROW_SCALARS * atA + BackwardRow.GBAR) - quadSum(SplitBackward.product(u, kbar, centre, atA, head / group, quad, D, DIMS));
-        float hB = -row.get(ROW_SCALARS * atB + BackwardRow.GBAR) - quadSum(SplitBackward.product(u, kbar, centre, atB, head / group, quad, D, DIMS));
+        SplitPieces.loadRows(qf, q, two.atA, two.atB, quad, D, DIMS, timesA, timesB);
+        SplitPieces.loadRows(xf, x, two.atA, two.atB, quad, D, DIMS, -timesXA, -timesXB);
+        SplitPieces.loadRows(uf, u, two.atA, two.atB, quad, D, DIMS, unitA / factor, unitB / factor);
+        SplitPieces.loadRows(gf, g, two.atA, two.atB, quad, Dv, DIMS, unitA / factorV, unitB / factorV);
+        float xkA = quadSum(SplitBackward.product(x, kbar, centre, two.atA, head / group, quad, D, DIMS));
+        float xkB = quadSum(SplitBackward.product(x, kbar, centre, two.atB, head / group, quad, D, DIMS));
+        float hA = -row.get(ROW_SCALARS * two.atA + BackwardRow.GBAR) - quadSum(SplitBackward.product(u, kbar, centre, two.atA, head / group, quad, D, DIMS));
+        float hB = -row.get(ROW_SCALARS * two.atB + BackwardRow.GBAR) - quadSum(SplitBackward.product(u, kbar, centre, two.atB, head / group, quad, D, DIMS));
         TilePieces.start(startE, (1f + xkA) * timesXA * factor, (1f + xkB) * timesXB * factor);
         TilePieces.start(startH, hA * unitA, hB * unitB);
         float cA = scale * LOG2E / (timesA * factor);
         float cB = scale * LOG2E / (timesB * factor);
-        float mA = SplitBackward.reference(row, atA) + SplitBackward.WEIGHT + Tile.log2(timesXA * factor);
-        float mB = SplitBackward.reference(row, atB) + SplitBackward.WEIGHT + Tile.log2(timesXB * factor);
+        float mA = SplitBackward.reference(row, two.atA) + SplitBackward.WEIGHT + Tile.log2(timesXA * factor);
+        float mB = SplitBackward.reference(row, two.atB) + SplitBackward.WEIGHT + Tile.log2(timesXB * factor);
         int scoreAt = base + TilePieces.scoreByte(lane, stride);
         int sumAt = base + TilePieces.sumByte(lane, stride);
         float shrunkA = 1f;
@@ -149,17 +141,17 @@ public final class SplitBackwardQueries {
                             behind, tid, keys, stride, stride);
                 }
                 int key = t * keys;
-                int whole = key + keys <= low ? 1 : 0;
+                int whole = key + keys <= two.low ? 1 : 0;
                 if (whole != 0) {
                     piece(acc, total, s, e, h, part, w, qf, xf, uf, gf, b, tile, scoreAt + buffer, sumAt + buffer, 0, cA, cB, mA, mB, startE, startH, 0,
                             EVERY_KEY, EVERY_KEY);
                     piece(acc, total, s, e, h, part, w, qf, xf, uf, gf, b, tile, scoreAt + buffer, sumAt + buffer, 32 * stride, cA, cB, mA, mB, startE,
                             startH, 0, EVERY_KEY, EVERY_KEY);
                 }
-                int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+                int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, two.high - key) + 15) / 16);
                 for (int j = 0; j < pieces; j++) {
                     piece(acc, total, s, e, h, part, w, qf, xf, uf, gf, b, tile, scoreAt + buffer, sumAt + buffer, j * 32 * stride, cA, cB, mA, mB,
-                            startE, startH, key + j * 16 + 2 * quad, seesA, seesB);
+                            startE, startH, key + j * 16 + 2 * quad, two.seesA, two.seesB);
                 }
             }
             // where a weight was beyond float16, no sum of its row is finite: again with smaller ones
@@ -184,28 +176,28 @@ public final class SplitBackwardQueries {
             for (int i = 0; i < 2; i++) {
                 int column = 8 * n + 2 * quad + i;
                 float middle = SplitPieces.element(centre, head / group, column, D);
-                float uA = SplitPieces.element(u, atA, column, D);
-                float uB = SplitPieces.element(u, atB, column, D);
-                uxA += uA * SplitPieces.element(x, atA, column, D);
-                uxB += uB * SplitPieces.element(x, atB, column, D);
-                float sumA = acc[4 * n + i] * (unscaleA / factor) - muA * (SplitPieces.element(kbar, atA, column, D) - middle);
-                float sumB = acc[4 * n + 2 + i] * (unscaleB / factor) - muB * (SplitPieces.element(kbar, atB, column, D) - middle);
-                if (liveA != 0 && column < D) {
-                    dq.set(atA * D + column, scale * sumA - uA);
+                float uA = SplitPieces.element(u, two.atA, column, D);
+                float uB = SplitPieces.element(u, two.atB, column, D);
+                uxA += uA * SplitPieces.element(x, two.atA, column, D);
+                uxB += uB * SplitPieces.element(x, two.atB, column, D);
+                float sumA = acc[4 * n + i] * (unscaleA / factor) - muA * (SplitPieces.element(kbar, two.atA, column, D) - middle);
+                float sumB = acc[4 * n + 2 + i] * (unscaleB / factor) - muB * (SplitPieces.element(kbar, two.atB, column, D) - middle);
+                if (two.liveA != 0 && column < D) {
+                    dq.set(two.atA * D + column, scale * sumA - uA);
                 }
-                if (liveB != 0 && column < D) {
-                    dq.set(atB * D + column, scale * sumB - uB);
+                if (two.liveB != 0 && column < D) {
+                    dq.set(two.atB * D + column, scale * sumB - uB);
                 }
             }
         }
         uxA = quadSum(uxA);
         uxB = quadSum(uxB);
         if (quad == 0) {
-            if (liveA != 0) {
-                report(row, dridge, atA, xkA, hA, muA, -uxA);
+            if (two.liveA != 0) {
+                report(row, dridge, two.atA, xkA, hA, muA, -uxA);
             }
-            if (liveB != 0) {
-                report(row, dridge, atB, xkB, hB, muB, -uxB);
+            if (two.liveB != 0) {
+                report(row, dridge, two.atB, xkB, hB, muB, -uxB);
             }
         }
     }

@@ -23,10 +23,7 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
-/**
- * Float32 by three products of half-precision matrix units ({@link SplitBackward}); head dims to 128, of which those above {@value SplitBackward#DIMS}
- * have the scalar kernels for dq, dk and dv.
- */
+/** Float32 by three products of half-precision matrix units ({@link SplitBackward}); head dims to 128. */
 public final class SplitBackwardVariant implements BackwardVariant {
     @Override
     public String id() {
@@ -43,8 +40,10 @@ public final class SplitBackwardVariant implements BackwardVariant {
 
     @Override
     public WorkGroupDemand demand(VariantDevice device, AttentionShape shape, LlaOptions options) {
-        int local = Integer.BYTES * Math.max(8192, SplitPieces.localInts(TileState.dims(shape.headDim())));
-        return new WorkGroupDemand(SplitMean.PACK_THREADS, Math.max(local, GpuBackward.localBytes(GpuBackward.paddedDim(shape.headDim(), shape.valueDim()))));
+        int local = Integer.BYTES * Math.max(8320, SplitPieces.localInts(TileState.dims(shape.headDim())));
+        int ofPairs = SplitBackward.alone(shape.headDim(), shape.valueDim()) ? 0
+                : Math.max(SplitBackwardPairQueries.localBytes(), SplitBackwardPairKeys.localBytes());
+        return new WorkGroupDemand(SplitMean.PACK_THREADS, Math.max(local, ofPairs));
     }
 
     /** Rows left over are regrouped: a query iterates as often as it needs. */
@@ -56,7 +55,7 @@ public final class SplitBackwardVariant implements BackwardVariant {
     @Override
     public long scratchFloats(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return SplitBackward.scratchFloats((long) shape.batch() * shape.heads(), (long) shape.batch() * shape.kvHeads(), shape.queryLength(),
-                shape.headDim(), shape.valueDim());
+                shape.headDim());
     }
 
     @Override
@@ -100,22 +99,33 @@ public final class SplitBackwardVariant implements BackwardVariant {
         long elements = heads * s.queryLength() * D;
         tasks.task("lla_backward_finish", TaskAppender.groups(Math.ceilDiv(elements, (long) SplitBackward.ROW_THREADS), SplitBackward.ROW_THREADS),
                 g -> g.task("lla_backward_finish", SplitBackward::finish, new KernelContext(), b.scratch(), b.u(), b.rows(), sizes, D, dims));
-        if (!SplitBackward.fits(D, Dv)) {
-            LocalTilesBackwardVariant.appendQueries(tasks, b, s);
-            LocalTilesBackwardVariant.appendKeys(tasks, b, s);
-            return;
+        boolean alone = SplitBackward.alone(D, Dv);
+        long queryGroups = heads * Math.ceilDiv(s.queryLength(), SplitBackward.block(D, Dv));
+        long keyGroups = kvHeads * Math.ceilDiv(s.keyLength(), SplitBackward.block(D, Dv));
+        if (alone) {
+            tasks.task("lla_backward_queries", TaskAppender.groups(queryGroups, TileState.THREADS),
+                    g -> g.task("lla_backward_queries", SplitBackwardQueries::queries, new KernelContext(), f.q(), b.g(), b.packed(), f.centre(), f.kbar(),
+                            f.x(), b.u(), b.dq(), b.dridge(), b.rows(), b.scratch(), sizes, settings, D, Dv, causal));
+        } else {
+            tasks.task("lla_backward_queries", TaskAppender.groups(queryGroups, TileState.THREADS),
+                    g -> g.task("lla_backward_queries", SplitBackwardPairQueries::queries, new KernelContext(), f.q(), b.g(), b.packed(), f.centre(),
+                            f.kbar(), f.x(), b.u(), b.dq(), b.dridge(), b.rows(), b.scratch(), sizes, settings, D, Dv, dims, dimsV, causal));
         }
-        tasks.task("lla_backward_queries", TaskAppender.groups(groups, TileState.THREADS),
-                g -> g.task("lla_backward_queries", SplitBackwardQueries::queries, new KernelContext(), f.q(), b.g(), b.packed(), f.centre(), f.kbar(),
-                        f.x(), b.u(), b.dq(), b.dridge(), b.rows(), b.scratch(), sizes, settings, D, Dv, causal));
         tasks.task("lla_backward_largest", TaskAppender.groups(4 * kvHeads, SplitBackward.ROW_THREADS),
-                g -> g.task("lla_backward_largest", SplitBackward::largest, new KernelContext(), f.q(), f.x(), b.u(), b.g(), b.scratch(), sizes, D, Dv));
-        long rowChunks = 4 * heads * TileState.paddedKeys(s.queryLength()) * (SplitBackward.DIMS / 8);
+                g -> g.task("lla_backward_largest", SplitBackward::largest, new KernelContext(), f.q(), f.x(), b.u(), b.g(), b.scratch(), sizes, D, Dv,
+                        dims));
+        long rowChunks = SplitBackward.rowChunks(heads, s.queryLength(), D, Dv);
         tasks.task("lla_backward_rows", TaskAppender.groups(rowChunks / SplitBackward.ROW_THREADS, SplitBackward.ROW_THREADS),
                 g -> g.task("lla_backward_rows", SplitBackward::packRows, new KernelContext(), f.q(), f.x(), b.u(), b.g(), b.packed(), b.scratch(),
-                        b.rows(), sizes, D, Dv));
-        tasks.task("lla_backward_keys", TaskAppender.groups(kvHeads * Math.ceilDiv(s.keyLength(), TileState.BLOCK), TileState.THREADS),
-                g -> g.task("lla_backward_keys", SplitBackwardKeys::keys, new KernelContext(), b.packed(), b.scratch(), b.dk(), b.dv(), b.visited(),
-                        sizes, settings, D, Dv, causal));
+                        b.rows(), sizes, D, Dv, dims, dimsV));
+        if (alone) {
+            tasks.task("lla_backward_keys", TaskAppender.groups(keyGroups, TileState.THREADS),
+                    g -> g.task("lla_backward_keys", SplitBackwardKeys::keys, new KernelContext(), b.packed(), b.scratch(), b.dk(), b.dv(), b.visited(),
+                            sizes, settings, D, Dv, causal));
+        } else {
+            tasks.task("lla_backward_keys", TaskAppender.groups(keyGroups, TileState.THREADS),
+                    g -> g.task("lla_backward_keys", SplitBackwardPairKeys::keys, new KernelContext(), b.packed(), b.scratch(), b.dk(), b.dv(),
+                            b.visited(), sizes, settings, D, Dv, dims, dimsV, causal));
+        }
     }
 }

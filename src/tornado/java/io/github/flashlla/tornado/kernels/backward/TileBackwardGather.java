@@ -15,6 +15,7 @@ import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileRows;
 import io.github.flashlla.tornado.kernels.tile.TileState;
+import io.github.flashlla.tornado.kernels.tile.TwoRows;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -75,17 +76,8 @@ public final class TileBackwardGather {
         int head = ctx.groupIdx % heads;
         int block = (Sq + BLOCK - 1) / BLOCK - 1 - ctx.groupIdx / heads;
         int first = block * BLOCK + warp * 16;
-        int rowA = first + (lane >> 2);
-        int rowB = rowA + 8;
-        int liveA = rowA < Sq ? 1 : 0;
-        int liveB = rowB < Sq ? 1 : 0;
-        int atA = head * Sq + Math.min(rowA, Sq - 1);
-        int atB = head * Sq + Math.min(rowB, Sq - 1);
-        int seesA = TileState.sees(Math.min(rowA, Sq - 1), Sq, Sk, causal);
-        int seesB = TileState.sees(Math.min(rowB, Sq - 1), Sq, Sk, causal);
-        int low = TileState.sees(Math.min(first, Sq - 1), Sq, Sk, causal);
-        int high = TileState.sees(Math.min(first + 15, Sq - 1), Sq, Sk, causal);
-        int tiles = (TileState.sees(Math.min(block * BLOCK + BLOCK, Sq) - 1, Sq, Sk, causal) + keys - 1) / keys;
+        TwoRows two = TwoRows.of(lane, head, first, block * BLOCK + BLOCK, Sq, Sk, causal);
+        int tiles = (two.most + keys - 1) / keys;
         int from = head / group * padded * stride;
         int fromV = from + heads / group * padded * stride;
         float c = settings.get(TileState.SCALE) * LOG2E;
@@ -102,18 +94,18 @@ public final class TileBackwardGather {
         float[] total = new float[4];
         float[] starts = new float[4];
         float[] exact = new float[4]; // sum p and sum w, of both rows
-        TilePieces.loadRows(qf, q, atA, atB, quad, D, dims, 1f);
-        TilePieces.loadRows(gf, g, atA, atB, quad, Dv, dims, times);
-        int paddedRow = head * TileBackward.paddedRows(Sq) + rowA;
+        TilePieces.loadRows(qf, q, two.atA, two.atB, quad, D, dims, 1f);
+        TilePieces.loadRows(gf, g, two.atA, two.atB, quad, Dv, dims, times);
+        int paddedRow = head * TileBackward.paddedRows(Sq) + first + (lane >> 2);
         int packedA = Tile.opaque(TilePieces.FIRST + paddedRow * stride + 2 * quad);
         int qAt = TileBackward.rowsAt(TileBackward.Q_ROWS, heads, group, Sq, padded, stride) + packedA;
         int gAt = TileBackward.rowsAt(TileBackward.G_ROWS, heads, group, Sq, padded, stride) + packedA;
-        TileBackward.storeRows(packed, qf, qAt, qAt + 8 * stride, dims, liveA, liveB);
-        TileBackward.storeRows(packed, gf, gAt, gAt + 8 * stride, dims, liveA, liveB);
+        TileBackward.storeRows(packed, qf, qAt, qAt + 8 * stride, dims, two.liveA, two.liveB);
+        TileBackward.storeRows(packed, gf, gAt, gAt + 8 * stride, dims, two.liveA, two.liveB);
         one[0] = Tile.opaque(0x3C003C00);
         one[1] = Tile.opaque(0x3C003C00);
-        float mA = seesA > 0 ? lse.get(atA) * LOG2E - TileBackward.SHIFT : 0f;
-        float mB = seesB > 0 ? lse.get(atB) * LOG2E - TileBackward.SHIFT : 0f;
+        float mA = two.seesA > 0 ? lse.get(two.atA) * LOG2E - TileBackward.SHIFT : 0f;
+        float mB = two.seesB > 0 ? lse.get(two.atB) * LOG2E - TileBackward.SHIFT : 0f;
         int scoreAt = base + TilePieces.scoreByte(lane, stride);
         int sumAt = base + TilePieces.sumByte(lane, stride);
 
@@ -137,8 +129,8 @@ public final class TileBackwardGather {
                 int key = TilePieces.pieceAt(j, 0, step, every) * 16 + 2 * quad;
                 for (int n = 0; n < 2; n++) {
                     for (int h = 0; h < 2; h++) {
-                        float eA = Tile.exp2(TilePieces.exponent(s[4 * n + h], c, mA, key + 8 * n + h, seesA));
-                        float eB = Tile.exp2(TilePieces.exponent(s[4 * n + 2 + h], c, mB, key + 8 * n + h, seesB));
+                        float eA = Tile.exp2(TilePieces.exponent(s[4 * n + h], c, mA, key + 8 * n + h, two.seesA));
+                        float eB = Tile.exp2(TilePieces.exponent(s[4 * n + 2 + h], c, mB, key + 8 * n + h, two.seesB));
                         pA += eA;
                         pB += eB;
                         pgA += eA * u[4 * n + h];
@@ -176,7 +168,7 @@ public final class TileBackwardGather {
                 Tile.commit();
             }
             int key = t * keys;
-            int whole = key + keys <= low ? 1 : 0;
+            int whole = key + keys <= two.low ? 1 : 0;
             if (whole != 0) {
                 piece(acc, total, exact, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
                 piece(acc, total, exact, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
@@ -187,17 +179,17 @@ public final class TileBackwardGather {
                             EVERY_KEY, EVERY_KEY, dims);
                 }
             }
-            int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+            int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, two.high - key) + 15) / 16);
             for (int j = 0; j < pieces; j++) {
                 piece(acc, total, exact, s, u, w, qf, gf, b, one, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB, starts,
-                        key + j * 16 + 2 * quad, seesA, seesB, dims);
+                        key + j * 16 + 2 * quad, two.seesA, two.seesB, dims);
             }
         }
 
         float sumA = total[0] * TileBackward.UNSHIFT;
         float sumB = total[2] * TileBackward.UNSHIFT;
-        int baseA = TileRows.base(atA, quad, dims);
-        int baseB = TileRows.base(atB, quad, dims);
+        int baseA = TileRows.base(two.atA, quad, dims);
+        int baseB = TileRows.base(two.atB, quad, dims);
         int uAt = 2 * rows * dims;
         int kbarAt = 3 * rows * dims;
         float ccA = 0f;
@@ -212,10 +204,10 @@ public final class TileBackwardGather {
         for (int n = 0; n < dims / 8; n++) {
             int column = TileRows.column(n, quad);
             for (int h = 0; h < 2; h++) {
-                float meanA = column + h < D ? kbar.get(atA * D + column + h) : 0f;
-                float meanB = column + h < D ? kbar.get(atB * D + column + h) : 0f;
-                float cA = seesA > 0 ? acc[4 * n + h] * TileBackward.UNSHIFT - sumA * meanA : 0f;
-                float cB = seesB > 0 ? acc[4 * n + 2 + h] * TileBackward.UNSHIFT - sumB * meanB : 0f;
+                float meanA = column + h < D ? kbar.get(two.atA * D + column + h) : 0f;
+                float meanB = column + h < D ? kbar.get(two.atB * D + column + h) : 0f;
+                float cA = two.seesA > 0 ? acc[4 * n + h] * TileBackward.UNSHIFT - sumA * meanA : 0f;
+                float cB = two.seesB > 0 ? acc[4 * n + 2 + h] * TileBackward.UNSHIFT - sumB * meanB : 0f;
                 ccA += cA * cA;
                 ccB += cB * cB;
                 int at = 4 * (n >> 1) + 2 * (n & 1);
@@ -230,30 +222,30 @@ public final class TileBackwardGather {
             }
             if ((n & 1) != 0) {
                 if (D != dims) {
-                    TileRows.store(scratch, kbarAt, baseA, baseB, n >> 1, mean, 0, liveA, liveB);
+                    TileRows.store(scratch, kbarAt, baseA, baseB, n >> 1, mean, 0, two.liveA, two.liveB);
                 }
-                TileRows.store(scratch, uAt, baseA, baseB, n >> 1, zero, 0, liveA, liveB);
-                TileRows.store(scratch, 0, baseA, baseB, n >> 1, acc, 4 * n - 4, liveA, liveB);
+                TileRows.store(scratch, uAt, baseA, baseB, n >> 1, zero, 0, two.liveA, two.liveB);
+                TileRows.store(scratch, 0, baseA, baseB, n >> 1, acc, 4 * n - 4, two.liveA, two.liveB);
             }
         }
         ccA = quadSum(ccA);
         ccB = quadSum(ccB);
-        float targetA = TileState.targetOfGradient(ccA, quadSum(bbA), ridge.get(atA), settings.get(TileState.TOLERANCE));
-        float targetB = TileState.targetOfGradient(ccB, quadSum(bbB), ridge.get(atB), settings.get(TileState.TOLERANCE));
+        float targetA = TileState.targetOfGradient(ccA, quadSum(bbA), ridge.get(two.atA), settings.get(TileState.TOLERANCE));
+        float targetB = TileState.targetOfGradient(ccB, quadSum(bbB), ridge.get(two.atB), settings.get(TileState.TOLERANCE));
         pA = quadSum(exact[0]);
         pB = quadSum(exact[1]);
         pgA = quadSum(exact[2]);
         pgB = quadSum(exact[3]);
         float[] yk = new float[2];
         TileRows.direction(qf, yk, acc, kbar, scratch, kbarAt, baseA, baseB, D, dims, DIRECTION_LENGTH, DIRECTION_LENGTH);
-        TileRows.storePairs(scratch, qf, 4 * rows * dims, baseA, baseB, dims, liveA, liveB);
+        TileRows.storePairs(scratch, qf, 4 * rows * dims, baseA, baseB, dims, two.liveA, two.liveB);
         if (quad == 0) {
             int numbers = TileState.numbersAt(rows, dims);
-            if (liveA != 0) {
-                start(scratch, numbers + NUMBERS * atA, ccA, mA, yk[0], refA, pA, pgA, targetA);
+            if (two.liveA != 0) {
+                start(scratch, numbers + NUMBERS * two.atA, ccA, mA, yk[0], refA, pA, pgA, targetA);
             }
-            if (liveB != 0) {
-                start(scratch, numbers + NUMBERS * atB, ccB, mB, yk[1], refB, pB, pgB, targetB);
+            if (two.liveB != 0) {
+                start(scratch, numbers + NUMBERS * two.atB, ccB, mB, yk[1], refB, pB, pgB, targetB);
             }
         }
     }

@@ -145,20 +145,12 @@ public final class CgDecodeSolve {
             facts.set(fact + CgDecodeState.MEAN, step / scale * meanT);
             facts.set(fact + CgDecodeState.LSE, top + common + TornadoMath.log(Math.max(omega, 1e-30f)));
             facts.set(fact + CgDecodeState.RESIDUAL, TornadoMath.sqrt(rr / Math.max(bb, 1e-30f)));
-            facts.set(fact + CgDecodeState.ITERATIONS, 0);
             facts.set(fact + CgDecodeState.RR, rr);
             facts.set(fact + CgDecodeState.BB, bb);
             facts.set(fact + CgDecodeState.QAQ, qAq);
             facts.set(fact + CgDecodeState.FIRST_STEP, step / scale);
-            facts.set(fact + CgDecodeState.STEP, 0);
-            facts.set(fact + CgDecodeState.PASSES, 0);
-            facts.set(fact + CgDecodeState.ACTIVE, active);
-            facts.set(fact + CgDecodeState.ACTIVE + 1, 0);
-            facts.set(fact + CgDecodeState.PLAN, plan);
-            facts.set(fact + CgDecodeState.PLAN + 1, 0);
-            facts.set(fact + CgDecodeState.FINISHING_STEP, 0);
-            facts.set(fact + CgDecodeState.FINISHING_SPLITS, 0);
             facts.set(fact + CgDecodeState.MEAN_PRODUCT, active * meanProduct);
+            CgDecodeState.start(facts, fact, active, plan);
         }
     }
 

@@ -64,6 +64,19 @@ public final class CgDecodeState {
         return active;
     }
 
+    /** The numbers of a head that has taken no pass yet, but for those of the step along q. */
+    static void start(FloatArray facts, int fact, float active, float plan) {
+        facts.set(fact + ITERATIONS, 0f);
+        facts.set(fact + STEP, 0f);
+        facts.set(fact + PASSES, 0f);
+        facts.set(fact + ACTIVE, active);
+        facts.set(fact + ACTIVE + 1, 0f);
+        facts.set(fact + PLAN, plan);
+        facts.set(fact + PLAN + 1, 0f);
+        facts.set(fact + FINISHING_STEP, 0f);
+        facts.set(fact + FINISHING_SPLITS, 0f);
+    }
+
     /** What a unit's heads are to go through in a pass; 0 for nothing. */
     public static int unitPlan(FloatArray facts, int unit, int hw, int pass) {
         float far = 0;

@@ -149,17 +149,11 @@ public final class TileCovariance {
         int share = warp % shares;
         int mine = warp / shares % hw;
         int part = parts > 1 ? warp / (shares * hw) : 0;
-        int unit = ctx.groupIdx / splits;
-        int split = ctx.groupIdx % splits;
-        int kvUnit = unit / (group / hw);
-        int length = lengths.get(kvUnit / kvHeads);
-        int perSplit = CgDecodeState.keysPerSplit(length, splits, tile);
-        int from = Math.min(split * perSplit, length);
-        int to = Math.min(from + perSplit, length);
-        int count = (to - from + tile - 1) / tile;
-        int whole = (to - from) / tile;
-        int sequence = kvUnit * capacity;
-        int first = (sequence + from) * dim;
+        DecodeSplit split = new DecodeSplit(ctx.groupIdx, lengths, kvHeads, group / hw, splits, tile);
+        int sequence = DecodeSplit.kvUnit(ctx.groupIdx, group / hw, splits) * capacity; // the cache's row of the first key
+        int count = split.tiles(tile);
+        int whole = (split.to - split.from) / tile;
+        int first = (sequence + split.from) * dim;
         int scoreAt = base + TileRing.scoreByte(lane, dim) + TileRing.sliceAt(warp, dim);
         int sumAt = base + TileRing.sumByte(lane, dim) + TileRing.sliceAt(share, dim);
         int centredAt = centred + share * (n16 * 512) + lane * 16;
@@ -168,7 +162,7 @@ public final class TileCovariance {
         int makesFrom = base + TileRing.scoreByte(lane, dim) + TileRing.sliceAt(warp * held / n16, dim) + TileRing.dimsAt(makes, dim);
         int makesCentre = centres + (8 * makes + row) * 8;
         int weighs = slices == warps || warp < slices ? 1 : 0;
-        int left = to - from - 16 * warp - 2 * quad;
+        int left = split.to - split.from - 16 * warp - 2 * quad;
 
         int[] qf = new int[dim / 4];
         int[] a = new int[8];
@@ -183,7 +177,7 @@ public final class TileCovariance {
         float[] kept = new float[2];
         float[] common = new float[1];
         CovarianceKeys.start(ring, base, k, first, count, me, dim, threads);
-        float largest = TileRing.factor(qf, common, scaledQ, (unit * hw + Math.min(row & 3, hw - 1)) * dim, k, sequence, quad, dim);
+        float largest = TileRing.factor(qf, common, scaledQ, (split.unit * hw + Math.min(row & 3, hw - 1)) * dim, k, sequence, quad, dim);
         float times = largest * LOG2E;
         if (warp == 0) { // all warps have the same; sums need the registers
             for (int i = 0; i < dim / 4; i++) {
@@ -191,12 +185,12 @@ public final class TileCovariance {
             }
         }
         if (me < dim) {
-            float c = centre(k, sequence, length, me, dim);
+            float c = centre(k, sequence, split.length, me, dim);
             Tile.storeLocal(ring, centres + (8 * (me / 16) + me % 8) * 8 + me / 8 % 2 * 4, Tile.half2(c, c));
         }
 
         Tile.await(AHEAD - 1);
-        CovarianceKeys.clear(ring, base, to - from, me, dim, threads);
+        CovarianceKeys.clear(ring, base, split.to - split.from, me, dim, threads);
         ctx.localBarrier();
         if (hw == 1 && dim <= 64) { // above there are no registers left for it
             for (int m = 0; m < n16; m++) {
@@ -226,7 +220,7 @@ public final class TileCovariance {
             if (round > 0) {
                 CovarianceKeys.start(ring, base, k, first, count, me, dim, threads);
                 Tile.await(AHEAD - 1);
-                CovarianceKeys.clear(ring, base, to - from, me, dim, threads);
+                CovarianceKeys.clear(ring, base, split.to - split.from, me, dim, threads);
                 ctx.localBarrier();
             }
             if (weighs != 0) {
@@ -242,7 +236,7 @@ public final class TileCovariance {
                 int next = stage == last ? 0 : stage + tileBytes;
                 Tile.await(AHEAD - 2);
                 if (n + 1 >= whole) {
-                    CovarianceKeys.clear(ring, base + next, to - from - (n + 1) * tile, me, dim, threads);
+                    CovarianceKeys.clear(ring, base + next, split.to - split.from - (n + 1) * tile, me, dim, threads);
                 }
                 ctx.localBarrier();
                 if (n + AHEAD < count) {
@@ -318,10 +312,10 @@ public final class TileCovariance {
             again = Tile.count(rise > MARGIN ? 1 : 0);
             reference = again != 0 ? best : reference;
         }
-        int out = (((((unit * hw + mine) * splits + split) * shares + share) * parts + part) * perPart) * 256 + 2 * lane;
-        for (int i = 0; i < 2 * perPart; i++) {
-            Tile.store2(moments, out + 128 * i, acc[4 * i], acc[4 * i + 1]);
-            Tile.store2(moments, out + 128 * i + 64, acc[4 * i + 2], acc[4 * i + 3]);
+        int out = (((((split.unit * hw + mine) * splits + split.number) * shares + share) * parts + part) * perPart) * 256 + 2 * lane;
+        for (int i = 0; i < 2 * perPart; i++) { // 0 of a split without keys: sums that were never set may be no numbers, which no weight of 0 undoes
+            Tile.store2(moments, out + 128 * i, count > 0 ? acc[4 * i] : 0f, count > 0 ? acc[4 * i + 1] : 0f);
+            Tile.store2(moments, out + 128 * i + 64, count > 0 ? acc[4 * i + 2] : 0f, count > 0 ? acc[4 * i + 3] : 0f);
         }
         if (weighs != 0) {
             float total = TilePieces.quadSum(kept[1]);
@@ -354,13 +348,13 @@ public final class TileCovariance {
             }
             Tile.loadLocalBits2(w, 0, ring, centres + (8 * (d / 16) + d % 8) * 8);
             float c = Tile.low(d / 8 % 2 == 0 ? w[0] : w[1]);
-            sums.set(((unit * hw + h) * splits + split) * (dim + 3) + d, count > 0 ? sum - omega * c : 0f);
+            sums.set(((split.unit * hw + h) * splits + split.number) * (dim + 3) + d, count > 0 ? sum - omega * c : 0f);
             if (d == 0) {
-                sums.set(((unit * hw + h) * splits + split) * (dim + 3) + dim, count > 0 ? omega : 0f);
+                sums.set(((split.unit * hw + h) * splits + split.number) * (dim + 3) + dim, count > 0 ? omega : 0f);
             }
         }
         if (quad == 0 && row < hw && warp == 0) {
-            int at = ((unit * hw + row) * splits + split) * (dim + 3) + dim;
+            int at = ((split.unit * hw + row) * splits + split.number) * (dim + 3) + dim;
             sums.set(at + 1, count > 0 ? best * LN2 - common[0] : Masking.LOW);
             sums.set(at + 2, count > 0 ? reference * LN2 - common[0] : Masking.LOW);
         }

@@ -208,20 +208,12 @@ public final class TileCovarianceSolve {
             facts.set(fact + CgDecodeState.MEAN, 0);
             facts.set(fact + CgDecodeState.LSE, top + common + TornadoMath.log(Math.max(omega, 1e-30f)));
             facts.set(fact + CgDecodeState.RESIDUAL, active);
-            facts.set(fact + CgDecodeState.ITERATIONS, 0);
             facts.set(fact + CgDecodeState.RR, bb);
             facts.set(fact + CgDecodeState.BB, bb);
             facts.set(fact + CgDecodeState.QAQ, 0);
             facts.set(fact + CgDecodeState.FIRST_STEP, 0);
-            facts.set(fact + CgDecodeState.STEP, 0);
-            facts.set(fact + CgDecodeState.PASSES, 0);
-            facts.set(fact + CgDecodeState.ACTIVE, active);
-            facts.set(fact + CgDecodeState.ACTIVE + 1, 0);
-            facts.set(fact + CgDecodeState.PLAN, plan);
-            facts.set(fact + CgDecodeState.PLAN + 1, 0);
-            facts.set(fact + CgDecodeState.FINISHING_STEP, 0);
-            facts.set(fact + CgDecodeState.FINISHING_SPLITS, 0);
             facts.set(fact + CgDecodeState.MEAN_PRODUCT, active * meanProduct);
+            CgDecodeState.start(facts, fact, active, plan);
         }
     }
 
@@ -280,20 +272,13 @@ public final class TileCovarianceSolve {
      */
     public static void advance(KernelContext context, FloatArray ridges, FloatArray parts, FloatArray state, FloatArray facts, FloatArray factors,
             IntArray sizes, FloatArray settings, int dim, int hw, int pass) {
-        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
-        int finishing = DecodeSizes.divisor(sizes, DecodeSizes.FINISHING_SPLITS);
         float tolerance = settings.get(DecodeSizes.TOLERANCE);
         int triangle = dim * (dim + 1) / 2;
         int threads = context.localGroupSizeX;
         int me = context.localIdx;
         int head = context.groupIdx;
-        int fact = head * CgDecodeState.FACTS;
         int vectors = head * CgDecodeState.VECTORS * dim;
-        float passed = CgDecodeState.unitActive(facts, head / hw, hw, pass);
-        float active = facts.get(fact + CgDecodeState.ACTIVE + pass % 2);
-        int unitsPlan = CgDecodeState.unitPlan(facts, head / hw, hw, pass);
-        int summed = unitsPlan == CgDecodeState.FINISH ? finishing : splits;
-        int rooms = Math.max(finishing, splits);
+        HeadStep mine = new HeadStep(facts, sizes, head, hw, pass);
         float ridge = ridges.get(head);
         float[] ay = context.allocateFloatLocalArray(dim);
         float[] localR = context.allocateFloatLocalArray(dim);
@@ -303,13 +288,13 @@ public final class TileCovarianceSolve {
         float[] next = context.allocateFloatLocalArray(dim);
 
         float excess = 0;
-        for (int s = 0; s < summed * (int) active; s++) {
-            excess += parts.get((head * rooms + s) * (dim + 1) + dim);
+        for (int s = 0; s < mine.sums; s++) {
+            excess += parts.get((head * mine.rooms + s) * (dim + 1) + dim);
         }
         for (int d = me; d < dim; d += threads) {
             float sum = 0;
-            for (int s = 0; s < summed * (int) active; s++) {
-                sum += parts.get((head * rooms + s) * (dim + 1) + d);
+            for (int s = 0; s < mine.sums; s++) {
+                sum += parts.get((head * mine.rooms + s) * (dim + 1) + d);
             }
             float y = state.get(vectors + CgDecodeState.Y * dim + d);
             // sum p (d - zbar.y) is 0 but for rounding; about zbar it does no harm
@@ -329,15 +314,15 @@ public final class TileCovarianceSolve {
         float step = 0;
         float goesOn = 0; // where rounding has eaten the direction, what there is is kept
         if (yAy > 0) {
-            step = active * ry / yAy;
-            goesOn = active;
+            step = mine.active * ry / yAy;
+            goesOn = mine.active;
         }
         float rr = 0;
         for (int d = 0; d < dim; d++) {
             float r = localR[d] - step * ay[d];
             rr += r * r;
         }
-        float bb = facts.get(fact + CgDecodeState.BB);
+        float bb = facts.get(mine.fact + CgDecodeState.BB);
         if (rr <= tolerance * tolerance * bb) {
             goesOn = 0;
         }
@@ -382,19 +367,11 @@ public final class TileCovarianceSolve {
             usable = goesOn;
         }
         goesOn = usable;
-        float plan = facts.get(fact + CgDecodeState.PLAN + pass % 2); // of a head that waits for others
-        if (active > 0) {
-            plan = CgDecodeState.FINISH;
-        }
-        if (unitsPlan == CgDecodeState.FINISH) {
-            plan = 0;
-        }
+        float plan = mine.plan(facts, pass);
         if (goesOn > 0) {
             plan = CgDecodeState.FINISH;
         }
-        float mean = facts.get(fact + CgDecodeState.MEAN) + step * (facts.get(fact + CgDecodeState.MEAN_PRODUCT) + excess);
-        float passes = facts.get(fact + CgDecodeState.PASSES);
-        float iterations = facts.get(fact + CgDecodeState.ITERATIONS);
+        mine.read(facts, step, excess);
         context.globalBarrier();
         for (int d = me; d < dim; d += threads) {
             state.set(vectors + CgDecodeState.X * dim + d, state.get(vectors + CgDecodeState.X * dim + d) + step * localY[d]);
@@ -402,21 +379,7 @@ public final class TileCovarianceSolve {
             state.set(vectors + CgDecodeState.Y * dim + d, goesOn > 0 ? next[d] - turn * localY[d] : 0f);
         }
         if (me == 0) {
-            facts.set(fact + CgDecodeState.MEAN, mean);
-            facts.set(fact + CgDecodeState.MEAN_PRODUCT, goesOn > 0 ? meanProduct : 0f);
-            facts.set(fact + CgDecodeState.RESIDUAL, TornadoMath.sqrt(rr / Math.max(bb, 1e-30f)));
-            facts.set(fact + CgDecodeState.ITERATIONS, iterations + active);
-            facts.set(fact + CgDecodeState.RR, rr);
-            facts.set(fact + CgDecodeState.PASSES, passes + passed);
-            facts.set(fact + CgDecodeState.ACTIVE + (pass + 1) % 2, goesOn);
-            facts.set(fact + CgDecodeState.PLAN + (pass + 1) % 2, plan);
-            if (unitsPlan == CgDecodeState.FINISH) {
-                facts.set(fact + CgDecodeState.FINISHING_STEP, step);
-                facts.set(fact + CgDecodeState.FINISHING_SPLITS, finishing);
-            }
-            if (passed > 0) {
-                facts.set(fact + CgDecodeState.STEP, step);
-            }
+            mine.write(facts, pass, step, rr, bb, goesOn, plan, goesOn > 0 ? meanProduct : 0f);
         }
     }
 }

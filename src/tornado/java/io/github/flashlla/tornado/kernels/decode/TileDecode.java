@@ -93,27 +93,11 @@ public final class TileDecode {
         Tile.align(ring, 128);
         int base = Tile.address(ring) + TileRing.START;
         int shared = base + stages * tileBytes;
-        int me = ctx.localIdx;
-        int lane = me & 31;
-        int warp = me >> 5;
-        int quad = lane & 3;
-        int row = lane >> 2;
-        int sets = hw > 4 ? 2 : 1;
-        int set = sets > 1 ? warp : 0;
-        int piece = sets > 1 ? 0 : warp;
-        int unit = ctx.groupIdx / splits;
-        int split = ctx.groupIdx % splits;
-        int kvUnit = unit / (group / hw);
-        int length = lengths.get(kvUnit / kvHeads);
-        int perSplit = CgDecodeState.keysPerSplit(length, splits, KEYS);
-        int from = Math.min(split * perSplit, length);
-        int to = Math.min(from + perSplit, length);
-        int count = (to - from + KEYS - 1) / KEYS;
-        int sequence = kvUnit * capacity;
-        int first = (sequence + from) * dim;
-        int scoreAt = base + TileRing.scoreByte(lane, dim) + piece * TileRing.pieceBytes(dim);
-        int sumAt = base + TileRing.sumByte(lane, dim) + piece * TileRing.pieceBytes(dim);
-        int keyAt = 16 * piece + 2 * quad;
+        DecodeSplit split = new DecodeSplit(ctx.groupIdx, lengths, kvHeads, group / hw, splits, KEYS);
+        int sequence = DecodeSplit.kvUnit(ctx.groupIdx, group / hw, splits) * capacity; // the cache's row of the first key
+        TileLane my = new TileLane(ctx.localIdx, hw, dim);
+        int count = split.tiles(KEYS);
+        int first = (sequence + split.from) * dim;
 
         int[] qf = new int[dim / 4];
         int[] b = new int[4];
@@ -121,23 +105,23 @@ public final class TileDecode {
         float[] s = new float[8];
         float[] acc = new float[dim / 2];
         float[] common = new float[1];
-        start(ring, base, k, first, count, me, dim, stages, tileBytes);
-        float largest = TileRing.factor(qf, common, scaledQ, (unit * hw + Math.min(4 * set + (row & 3), hw - 1)) * dim, k, sequence, quad, dim);
+        start(ring, base, k, first, count, my.thread, dim, stages, tileBytes);
+        float largest = TileRing.factor(qf, common, scaledQ, (split.unit * hw + my.head) * dim, k, sequence, my.quad, dim);
         float times = largest * LOG2E;
 
         Tile.await(stages - 2);
-        TileRing.clear(ring, base, to - from, me, dim);
+        TileRing.clear(ring, base, split.to - split.from, my.thread, dim);
         ctx.localBarrier();
         float top = Masking.LOW;
-        for (int j = 0; j < sets; j++) {
-            TileRing.scores(s, qf, b, ring, scoreAt + j * TileRing.pieceBytes(dim), dim);
+        for (int j = 0; j < my.pieces; j++) {
+            TileRing.scores(s, qf, b, ring, base + my.scoreAt + j * TileRing.pieceBytes(dim), dim);
             for (int i = 0; i < 4; i++) {
-                int key = from + keyAt + 16 * j + 8 * (i >> 1) + (i & 1);
+                int key = split.from + my.keyAt + 16 * j + 8 * (i >> 1) + (i & 1);
                 int at = 4 * (i >> 1) + (i & 1);
-                top = Math.max(top, key < to ? (s[at] + s[at + 2]) * times : Masking.LOW);
+                top = Math.max(top, key < split.to ? (s[at] + s[at + 2]) * times : Masking.LOW);
             }
         }
-        float reference = ofHead(ring, shared, TilePieces.quadMax(top), row, warp, quad, sets, ctx);
+        float reference = ofHead(ring, shared, TilePieces.quadMax(top), my.row, my.warp, my.quad, my.pieces, ctx);
         float best = reference;
         float total = 0f;
         int again = count > 0 ? 1 : 0;
@@ -148,58 +132,78 @@ public final class TileDecode {
                 acc[i] = 0f;
             }
             if (round > 0) {
-                start(ring, base, k, first, count, me, dim, stages, tileBytes);
+                start(ring, base, k, first, count, my.thread, dim, stages, tileBytes);
             }
             int last = (stages - 1) * tileBytes;
             int free = last;
             int stage = 0;
             for (int n = 0; n < count; n++) {
                 Tile.await(stages - 2);
-                TileRing.clear(ring, base + stage, to - from - n * KEYS, me, dim);
+                TileRing.clear(ring, base + stage, split.to - split.from - n * KEYS, my.thread, dim);
                 ctx.localBarrier();
                 if (n + stages - 1 < count) {
-                    TileRing.copy(ring, base + free, k, first + (n + stages - 1) * (KEYS * dim), me, dim);
+                    TileRing.copy(ring, base + free, k, first + (n + stages - 1) * (KEYS * dim), my.thread, dim);
                 }
                 Tile.commit();
-                for (int j = 0; j < sets; j++) {
+                for (int j = 0; j < my.pieces; j++) {
                     int at = stage + j * TileRing.pieceBytes(dim);
-                    TileRing.scores(s, qf, b, ring, scoreAt + at, dim);
-                    int key = from + n * KEYS + keyAt + 16 * j;
+                    TileRing.scores(s, qf, b, ring, base + my.scoreAt + at, dim);
+                    int key = split.from + n * KEYS + my.keyAt + 16 * j;
                     for (int i = 0; i < 2; i++) {
-                        float e0 = key + 8 * i < to ? (s[4 * i] + s[4 * i + 2]) * times - reference : HIDDEN;
-                        float e1 = key + 8 * i + 1 < to ? (s[4 * i + 1] + s[4 * i + 3]) * times - reference : HIDDEN;
+                        float e0 = key + 8 * i < split.to ? (s[4 * i] + s[4 * i + 2]) * times - reference : HIDDEN;
+                        float e1 = key + 8 * i + 1 < split.to ? (s[4 * i + 1] + s[4 * i + 3]) * times - reference : HIDDEN;
                         top = Math.max(top, Math.max(e0, e1));
-                        float w0 = Tile.exp2(e0) * (row < 4 ? 1f : e0);
-                        float w1 = Tile.exp2(e1) * (row < 4 ? 1f : e1);
+                        float w0 = Tile.exp2(e0) * (my.row < 4 ? 1f : e0);
+                        float w1 = Tile.exp2(e1) * (my.row < 4 ? 1f : e1);
                         total += w0 + w1;
                         TileRing.halves(w, 2 * i, w0, w1);
                     }
-                    TileRing.sums(acc, w, b, ring, sumAt + at, dim);
+                    TileRing.sums(acc, w, b, ring, base + my.sumAt + at, dim);
                 }
                 free = stage;
                 stage = stage == last ? 0 : stage + tileBytes;
             }
             Tile.await(0);
-            float rise = ofHead(ring, shared, TilePieces.quadMax(top), row, warp, quad, sets, ctx);
+            float rise = ofHead(ring, shared, TilePieces.quadMax(top), my.row, my.warp, my.quad, my.pieces, ctx);
             best = reference + rise;
             again = Tile.count(rise > MARGIN ? 1 : 0);
             reference = again != 0 ? best : reference;
         }
-        TileRing.spread(ring, base + warp * (32 * dim), acc, row, quad, dim);
+        TileRing.spread(ring, base + my.warp * (32 * dim), acc, my.row, my.quad, dim);
         total = TilePieces.quadSum(total);
-        if (quad == 0) {
-            Tile.storeLocal2(ring, shared + warp * 128 + row * 16, total, (reference - best) * LN2);
-            Tile.storeLocal2(ring, shared + warp * 128 + row * 16 + 8, best * LN2 - common[0], 0f);
+        if (my.quad == 0) {
+            Tile.storeLocal2(ring, shared + my.warp * 128 + my.row * 16, total, (reference - best) * LN2);
+            Tile.storeLocal2(ring, shared + my.warp * 128 + my.row * 16 + 8, best * LN2 - common[0], 0f);
         }
         ctx.localBarrier();
-        int width = 2 * dim + 3;
+        writeSums(ring, base, shared, k, sums, sequence, split, my, hw, splits, 2 * dim + 3, dim);
+        if (TileDecodeSolve.last(ctx, arrived, split.unit, splits) != 0) {
+            float some = Math.min(split.length, 1);
+            for (int h = my.warp; h < hw; h += WARPS) {
+                TileDecodeSolve.begin(k, scaledQ, ridges, settings, sums, state, facts, split.unit * hw + h, sequence, some, splits, dim, iterations,
+                        my.lane);
+            }
+        }
+    }
+
+    /**
+     * The sums of a split's heads, of what warps left in local memory: as {@link #gather} describes them, and where there is room a fourth number behind,
+     * sum w as it was summed.
+     *
+     * @param base {@link Tile#address} of warps' sums, {@link TileRing#spread}
+     * @param shared of each row's sum w, or sum w t, how far the largest score is below what weights were taken from, and that score
+     * @param width numbers of a head and split
+     */
+    static void writeSums(int[] ring, int base, int shared, HalfFloatArray k, FloatArray sums, int sequence, DecodeSplit split, TileLane my, int hw,
+            int splits, int width, int dim) {
+        int count = split.tiles(KEYS);
         float[] four = new float[4];
         float[] sumZ = new float[4];
         float[] sumTz = new float[4];
-        for (int n = me; n < hw * (dim / 4); n += THREADS) {
+        for (int n = my.thread; n < hw * (dim / 4); n += THREADS) {
             int h = n / (dim / 4);
             int d = 4 * (n % (dim / 4));
-            int out = ((unit * hw + h) * splits + split) * width;
+            int out = ((split.unit * hw + h) * splits + split.number) * width;
             float omega = 0f;
             float sumT = 0f;
             float rise = 0f;
@@ -208,8 +212,8 @@ public final class TileDecode {
                 sumZ[i] = 0f;
                 sumTz[i] = 0f;
             }
-            for (int i = 0; i < WARPS / sets; i++) {
-                int source = sets > 1 ? h >> 2 : i;
+            for (int i = 0; i < WARPS / my.pieces; i++) {
+                int source = my.pieces > 1 ? h >> 2 : i;
                 int numbers = shared + source * 128 + (h & 3) * 16;
                 int vectors = base + source * (32 * dim) + (h & 3) * (4 * dim) + 4 * d;
                 Tile.loadLocal4(four, 0, ring, numbers);
@@ -233,12 +237,9 @@ public final class TileDecode {
                 sums.set(out + 2 * dim, count > 0 ? largestScore : Masking.LOW);
                 sums.set(out + 2 * dim + 1, count > 0 ? factor * omega : 0f);
                 sums.set(out + 2 * dim + 2, count > 0 ? factor * (sumT + rise * omega) : 0f);
-            }
-        }
-        if (TileDecodeSolve.last(ctx, arrived, unit, splits) != 0) {
-            float some = Math.min(length, 1);
-            for (int h = warp; h < hw; h += WARPS) {
-                TileDecodeSolve.begin(k, scaledQ, ridges, settings, sums, state, facts, unit * hw + h, sequence, some, splits, dim, iterations, lane);
+                if (width > 2 * dim + 3) {
+                    sums.set(out + 2 * dim + 3, count > 0 ? omega : 0f);
+                }
             }
         }
     }
@@ -266,7 +267,7 @@ public final class TileDecode {
     }
 
     /** Starts the copies of the first tiles, each a set of its own. */
-    private static void start(int[] ring, int base, HalfFloatArray k, int first, int count, int me, int dim, int stages, int tileBytes) {
+    static void start(int[] ring, int base, HalfFloatArray k, int first, int count, int me, int dim, int stages, int tileBytes) {
         for (int n = 0; n < stages - 1; n++) {
             if (n < count) {
                 TileRing.copy(ring, base + n * tileBytes, k, first + n * (KEYS * dim), me, dim);
@@ -276,7 +277,7 @@ public final class TileDecode {
     }
 
     /** The largest x of a head, of all warps that have some of its keys; each lane has that of its quad. Barriers. */
-    private static float ofHead(int[] ring, int shared, float x, int row, int warp, int quad, int sets, KernelContext ctx) {
+    static float ofHead(int[] ring, int shared, float x, int row, int warp, int quad, int sets, KernelContext ctx) {
         float[] four = new float[4];
         ctx.localBarrier();
         if (quad == 0) {

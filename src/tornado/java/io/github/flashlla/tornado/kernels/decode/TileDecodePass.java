@@ -63,35 +63,20 @@ public final class TileDecodePass {
         Tile.align(ring, 128);
         int base = Tile.address(ring) + TileRing.START;
         int shared = base + stages * 2 * tileBytes;
-        int me = ctx.localIdx;
-        int lane = me & 31;
-        int warp = me >> 5;
-        int quad = lane & 3;
-        int row = lane >> 2;
-        int sets = hw > 4 ? 2 : 1;
-        int set = sets > 1 ? warp : 0;
-        int piece = sets > 1 ? 0 : warp;
+        TileLane my = new TileLane(ctx.localIdx, hw, dim);
         int unit = ctx.groupIdx / splits;
-        int split = ctx.groupIdx % splits;
-        int kvUnit = unit / (group / hw);
         int plan = CgDecodeState.unitPlan(facts, unit, hw, pass);
         int values = plan == CgDecodeState.FINISH ? 1 : 0;
         if (plan > 0) {
             int stageBytes = (1 + values) * tileBytes;
             int ahead = KEY_STAGES - 1 + values * (stages - KEY_STAGES);
-            int length = lengths.get(kvUnit / kvHeads);
-            int perSplit = CgDecodeState.keysPerSplit(length, splits, KEYS);
-            int from = Math.min(split * perSplit, length);
-            int to = Math.min(from + perSplit, length);
-            int count = (to - from + KEYS - 1) / KEYS;
-            int sequence = kvUnit * capacity;
-            int scoreAt = base + TileRing.scoreByte(lane, dim) + piece * TileRing.pieceBytes(dim);
-            int sumAt = base + TileRing.sumByte(lane, dim) + piece * TileRing.pieceBytes(dim);
-            int keyAt = from + 16 * piece + 2 * quad;
+            DecodeSplit split = new DecodeSplit(ctx.groupIdx, lengths, kvHeads, group / hw, splits, KEYS);
+            int sequence = DecodeSplit.kvUnit(ctx.groupIdx, group / hw, splits) * capacity; // the cache's row of the first key
+            int count = split.tiles(KEYS);
             // to and fro over a split: what the last pass read last is still in the device's cache; gather goes forward
             int step = 2 * (pass % 2) - 1;
             int u = pass % 2 == 0 ? Math.max(count - 1, 0) : 0;
-            int first = (sequence + from + u * KEYS) * dim;
+            int first = (sequence + split.from + u * KEYS) * dim;
 
             int[] qf = new int[dim / 4];
             int[] yf = new int[dim / 4];
@@ -104,21 +89,21 @@ public final class TileDecodePass {
             float[] common = new float[1];
             for (int n = 0; n < ahead; n++) {
                 if (n < count) {
-                    TileRing.copy(ring, base + n * stageBytes, k, first + n * step * (KEYS * dim), me, dim);
+                    TileRing.copy(ring, base + n * stageBytes, k, first + n * step * (KEYS * dim), my.thread, dim);
                     if (values != 0) {
-                        TileRing.copy(ring, base + n * stageBytes + tileBytes, v, first + n * step * (KEYS * dim), me, dim);
+                        TileRing.copy(ring, base + n * stageBytes + tileBytes, v, first + n * step * (KEYS * dim), my.thread, dim);
                     }
                 }
                 Tile.commit();
             }
-            int head = unit * hw + Math.min(4 * set + (row & 3), hw - 1);
+            int head = unit * hw + my.head;
             int fact = head * CgDecodeState.FACTS;
-            float times = TileRing.factor(qf, common, scaledQ, head * dim, k, sequence, quad, dim) * LOG2E;
+            float times = TileRing.factor(qf, common, scaledQ, head * dim, k, sequence, my.quad, dim) * LOG2E;
             float top = facts.get(fact + CgDecodeState.TOP);
             float offset = (common[0] + top) * LOG2E;
-            int isX = values * (row >> 2);
+            int isX = values * (my.row >> 2);
             int vector = (head * CgDecodeState.VECTORS + (isX != 0 ? CgDecodeState.X : CgDecodeState.Y)) * dim;
-            float largest = TileRing.factor(yf, common, state, vector, k, sequence, quad, dim);
+            float largest = TileRing.factor(yf, common, state, vector, k, sequence, my.quad, dim);
             // of z.x, where MEAN takes the part of x along q from t and not from z.q
             float meanX = 1f + facts.get(fact + CgDecodeState.MEAN) + facts.get(fact + CgDecodeState.FIRST_STEP) * top;
             float meanY = facts.get(fact + CgDecodeState.MEAN_PRODUCT);
@@ -137,17 +122,17 @@ public final class TileDecodePass {
             for (int n = 0; n < multiplied; n++) {
                 Tile.await(KEY_STAGES - 2);
                 int token = u * KEYS;
-                TileRing.clear(ring, base + stage, to - from - token, me, dim);
+                TileRing.clear(ring, base + stage, split.to - split.from - token, my.thread, dim);
                 ctx.localBarrier();
                 if (n + KEY_STAGES - 1 < multiplied) {
-                    TileRing.copy(ring, base + free, k, first + (n + KEY_STAGES - 1) * step * (KEYS * dim), me, dim);
+                    TileRing.copy(ring, base + free, k, first + (n + KEY_STAGES - 1) * step * (KEYS * dim), my.thread, dim);
                 }
                 Tile.commit();
-                for (int j = 0; j < sets; j++) {
+                for (int j = 0; j < my.pieces; j++) {
                     int at = stage + j * TileRing.pieceBytes(dim);
-                    TileRing.products(s, p, qf, yf, b, ring, scoreAt + at, dim);
-                    excess += weights(w, s, p, keyAt + token + 16 * j, to, times, offset, slope, constant);
-                    TileRing.sums(acc, w, b, ring, sumAt + at, dim);
+                    TileRing.products(s, p, qf, yf, b, ring, base + my.scoreAt + at, dim);
+                    excess += weights(w, s, p, split.from + my.keyAt + token + 16 * j, split.to, times, offset, slope, constant);
+                    TileRing.sums(acc, w, b, ring, base + my.sumAt + at, dim);
                 }
                 free = stage;
                 stage = stage == last ? 0 : stage + stageBytes;
@@ -158,20 +143,20 @@ public final class TileDecodePass {
             for (int n = 0; n < finished; n++) {
                 Tile.await(stages - 2);
                 int token = u * KEYS;
-                TileRing.clear(ring, base + stage, to - from - token, me, dim);
-                TileRing.clear(ring, base + stage + tileBytes, to - from - token, me, dim);
+                TileRing.clear(ring, base + stage, split.to - split.from - token, my.thread, dim);
+                TileRing.clear(ring, base + stage + tileBytes, split.to - split.from - token, my.thread, dim);
                 ctx.localBarrier();
                 if (n + stages - 1 < finished) {
-                    TileRing.copy(ring, base + free, k, first + (n + stages - 1) * step * (KEYS * dim), me, dim);
-                    TileRing.copy(ring, base + free + tileBytes, v, first + (n + stages - 1) * step * (KEYS * dim), me, dim);
+                    TileRing.copy(ring, base + free, k, first + (n + stages - 1) * step * (KEYS * dim), my.thread, dim);
+                    TileRing.copy(ring, base + free + tileBytes, v, first + (n + stages - 1) * step * (KEYS * dim), my.thread, dim);
                 }
                 Tile.commit();
-                for (int j = 0; j < sets; j++) {
+                for (int j = 0; j < my.pieces; j++) {
                     int at = stage + j * TileRing.pieceBytes(dim);
-                    TileRing.products(s, p, qf, yf, b, ring, scoreAt + at, dim);
-                    excess += weights(w, s, p, keyAt + token + 16 * j, to, times, offset, slope, constant);
-                    TileRing.sums(acc, w, b, ring, sumAt + at, dim);
-                    TileRing.sums(accV, w, b, ring, sumAt + at + tileBytes, dim);
+                    TileRing.products(s, p, qf, yf, b, ring, base + my.scoreAt + at, dim);
+                    excess += weights(w, s, p, split.from + my.keyAt + token + 16 * j, split.to, times, offset, slope, constant);
+                    TileRing.sums(acc, w, b, ring, base + my.sumAt + at, dim);
+                    TileRing.sums(accV, w, b, ring, base + my.sumAt + at + tileBytes, dim);
                 }
                 free = stage;
                 stage = stage == last ? 0 : stage + stageBytes;
@@ -180,19 +165,19 @@ public final class TileDecodePass {
             Tile.await(0);
             excess = TilePieces.quadSum(excess);
             ctx.localBarrier();
-            TileRing.spread(ring, base + warp * (64 * dim), acc, row, quad, dim);
+            TileRing.spread(ring, base + my.warp * (64 * dim), acc, my.row, my.quad, dim);
             if (values != 0) {
-                TileRing.spread(ring, base + warp * (64 * dim) + 32 * dim, accV, row, quad, dim);
+                TileRing.spread(ring, base + my.warp * (64 * dim) + 32 * dim, accV, my.row, my.quad, dim);
             }
-            if (quad == 0) {
-                Tile.storeLocal2(ring, shared + warp * 128 + row * 16, excess, largest);
+            if (my.quad == 0) {
+                Tile.storeLocal2(ring, shared + my.warp * 128 + my.row * 16, excess, largest);
             }
             ctx.localBarrier();
             float[] four = new float[4];
             float[] ay = new float[4];
             float[] along = new float[4];
             float[] whole = new float[4];
-            for (int n = me; n < hw * (dim / 4); n += THREADS) {
+            for (int n = my.thread; n < hw * (dim / 4); n += THREADS) {
                 int h = n / (dim / 4);
                 int d = 4 * (n % (dim / 4));
                 float total = 0f;
@@ -202,8 +187,8 @@ public final class TileDecodePass {
                     along[i] = 0f;
                     whole[i] = 0f;
                 }
-                for (int i = 0; i < WARPS / sets; i++) {
-                    int source = sets > 1 ? h >> 2 : i;
+                for (int i = 0; i < WARPS / my.pieces; i++) {
+                    int source = my.pieces > 1 ? h >> 2 : i;
                     int vectors = base + source * (64 * dim) + (h & 3) * (4 * dim) + 4 * d;
                     Tile.loadLocal4(four, 0, ring, shared + source * 128 + (h & 3) * 16);
                     total += four[0];
@@ -215,8 +200,8 @@ public final class TileDecodePass {
                     }
                 }
                 float perWeight = facts.get((unit * hw + h) * CgDecodeState.FACTS + CgDecodeState.PER_WEIGHT);
-                int part = ((unit * hw + h) * splits + split) * (dim + 1);
-                int output = ((unit * hw + h) * rooms + split) * (2 * dim);
+                int part = ((unit * hw + h) * splits + split.number) * (dim + 1);
+                int output = ((unit * hw + h) * rooms + split.number) * (2 * dim);
                 for (int i = 0; i < 4; i++) {
                     float c = k.get(CacheLayout.index(sequence, d + i, dim)).getFloat32();
                     parts.set(part + d + i, perWeight * size * (ay[i] - total * c));
@@ -231,9 +216,9 @@ public final class TileDecodePass {
             }
             if (iterations > 0) {
                 if (TileDecodeSolve.last(ctx, arrived, unit, splits) != 0) {
-                    for (int h = warp; h < hw; h += WARPS) {
+                    for (int h = my.warp; h < hw; h += WARPS) {
                         TileDecodeSolve.advance(scaledQ, parts, outputs, state, facts, o, unit * hw + h, plan, splits, rooms, dim, pass,
-                                iterations, lane);
+                                iterations, my.lane);
                     }
                 }
             }

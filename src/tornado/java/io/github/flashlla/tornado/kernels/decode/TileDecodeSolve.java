@@ -142,20 +142,12 @@ final class TileDecodeSolve {
             facts.set(fact + CgDecodeState.MEAN, step * meanT);
             facts.set(fact + CgDecodeState.LSE, top + common + TornadoMath.log(Math.max(omega, 1e-30f)));
             facts.set(fact + CgDecodeState.RESIDUAL, TornadoMath.sqrt(rr / Math.max(bb, 1e-30f)));
-            facts.set(fact + CgDecodeState.ITERATIONS, 0f);
             facts.set(fact + CgDecodeState.RR, rr);
             facts.set(fact + CgDecodeState.BB, bb);
             facts.set(fact + CgDecodeState.QAQ, qAq);
             facts.set(fact + CgDecodeState.FIRST_STEP, step);
-            facts.set(fact + CgDecodeState.STEP, 0f);
-            facts.set(fact + CgDecodeState.PASSES, 0f);
-            facts.set(fact + CgDecodeState.ACTIVE, active);
-            facts.set(fact + CgDecodeState.ACTIVE + 1, 0f);
-            facts.set(fact + CgDecodeState.PLAN, plan);
-            facts.set(fact + CgDecodeState.PLAN + 1, 0f);
-            facts.set(fact + CgDecodeState.FINISHING_STEP, 0f);
-            facts.set(fact + CgDecodeState.FINISHING_SPLITS, 0f);
             facts.set(fact + CgDecodeState.MEAN_PRODUCT, meanProduct);
+            CgDecodeState.start(facts, fact, active, plan);
             facts.set(fact + CgDecodeState.RIDGE, ridge);
             facts.set(fact + CgDecodeState.TARGET, target);
         }

@@ -7,12 +7,10 @@ import static io.github.flashlla.tornado.kernels.tile.TilePieces.HIDDEN;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LN2;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
 
-import io.github.flashlla.tornado.kernels.tile.CacheLayout;
 import io.github.flashlla.tornado.kernels.tile.Masking;
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import uk.ac.manchester.tornado.api.KernelContext;
-import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -86,25 +84,12 @@ public final class TilePcg {
         Tile.align(ring, 128);
         int base = Tile.address(ring) + TileRing.START;
         int shared = base + stages * tileBytes;
-        int me = ctx.localIdx;
-        int lane = me & 31;
-        int warp = me >> 5;
-        int quad = lane & 3;
-        int row = lane >> 2;
-        int unit = ctx.groupIdx / splits;
-        int split = ctx.groupIdx % splits;
-        int kvUnit = unit / (group / hw);
-        int length = lengths.get(kvUnit / kvHeads);
-        int perSplit = CgDecodeState.keysPerSplit(length, splits, KEYS);
-        int from = Math.min(split * perSplit, length);
-        int to = Math.min(from + perSplit, length);
-        int count = (to - from + KEYS - 1) / KEYS;
-        int sequence = kvUnit * capacity;
-        int first = (sequence + from) * DIM;
-        int scoreAt = base + TileRing.scoreByte(lane, DIM) + warp * TileRing.pieceBytes(DIM);
-        int sumAt = base + TileRing.sumByte(lane, DIM) + warp * TileRing.pieceBytes(DIM);
-        int keyAt = 16 * warp + 2 * quad;
-        float counts = (row & 3) < hw ? 1f : 0f; // rows without a head have the last one again
+        DecodeSplit split = new DecodeSplit(ctx.groupIdx, lengths, kvHeads, group / hw, splits, KEYS);
+        int sequence = DecodeSplit.kvUnit(ctx.groupIdx, group / hw, splits) * capacity; // the cache's row of the first key
+        TileLane my = new TileLane(ctx.localIdx, hw, DIM);
+        int count = split.tiles(KEYS);
+        int first = (sequence + split.from) * DIM;
+        float counts = (my.row & 3) < hw ? 1f : 0f; // rows without a head have the last one again
 
         int[] qf = new int[DIM / 4];
         int[] b = new int[4];
@@ -115,23 +100,23 @@ public final class TilePcg {
         float[] acc = new float[DIM / 2];
         float[] m = new float[MOMENTS / 32];
         float[] common = new float[1];
-        start(ring, base, k, first, count, me, stages, tileBytes);
-        float largest = TileRing.factor(qf, common, scaledQ, (unit * hw + Math.min(row & 3, hw - 1)) * DIM, k, sequence, quad, DIM);
+        TileDecode.start(ring, base, k, first, count, my.thread, DIM, stages, tileBytes);
+        float largest = TileRing.factor(qf, common, scaledQ, (split.unit * hw + my.head) * DIM, k, sequence, my.quad, DIM);
         float times = largest * LOG2E;
-        if (quad == 0) {
-            Tile.storeLocal2(ring, shared + 256 + warp * 128 + row * 16, common[0], 0f); // for the end: a register less meanwhile
+        if (my.quad == 0) {
+            Tile.storeLocal2(ring, shared + 256 + my.warp * 128 + my.row * 16, common[0], 0f); // for the end: a register less meanwhile
         }
 
         Tile.await(stages - 2);
-        TileRing.clear(ring, base, to - from, me, DIM);
+        TileRing.clear(ring, base, split.to - split.from, my.thread, DIM);
         ctx.localBarrier();
         float top = Masking.LOW;
-        TileRing.scores(s, qf, b, ring, scoreAt, DIM);
+        TileRing.scores(s, qf, b, ring, base + my.scoreAt, DIM);
         for (int i = 0; i < 4; i++) {
             int at = 4 * (i >> 1) + (i & 1);
-            top = Math.max(top, from + keyAt + 8 * (i >> 1) + (i & 1) < to ? (s[at] + s[at + 2]) * times : Masking.LOW);
+            top = Math.max(top, split.from + my.keyAt + 8 * (i >> 1) + (i & 1) < split.to ? (s[at] + s[at + 2]) * times : Masking.LOW);
         }
-        float reference = ofHead(ring, shared, TilePieces.quadMax(top), row, warp, quad, ctx);
+        float reference = TileDecode.ofHead(ring, shared, TilePieces.quadMax(top), my.row, my.warp, my.quad, 1, ctx);
         float best = reference;
         float total = 0f;
         for (int i = 0; i < MOMENTS / 32; i++) {
@@ -148,30 +133,30 @@ public final class TilePcg {
                 m[i] = 0f;
             }
             if (round > 0) {
-                start(ring, base, k, first, count, me, stages, tileBytes);
+                TileDecode.start(ring, base, k, first, count, my.thread, DIM, stages, tileBytes);
             }
             int last = (stages - 1) * tileBytes;
             int free = last;
             int stage = 0;
-            int left = to - from;
+            int left = split.to - split.from;
             int next = first + (stages - 1) * (KEYS * DIM);
             for (int n = 0; n < count; n++) {
                 Tile.await(stages - 2);
-                TileRing.clear(ring, base + stage, left, me, DIM);
+                TileRing.clear(ring, base + stage, left, my.thread, DIM);
                 ctx.localBarrier();
                 if (left > (stages - 1) * KEYS) {
-                    TileRing.copy(ring, base + free, k, next, me, DIM);
+                    TileRing.copy(ring, base + free, k, next, my.thread, DIM);
                 }
                 Tile.commit();
-                TileRing.scores(s, qf, b, ring, scoreAt + stage, DIM);
+                TileRing.scores(s, qf, b, ring, base + my.scoreAt + stage, DIM);
                 for (int i = 0; i < 2; i++) {
-                    float e0 = keyAt + 8 * i < left ? (s[4 * i] + s[4 * i + 2]) * times - reference : HIDDEN;
-                    float e1 = keyAt + 8 * i + 1 < left ? (s[4 * i + 1] + s[4 * i + 3]) * times - reference : HIDDEN;
+                    float e0 = my.keyAt + 8 * i < left ? (s[4 * i] + s[4 * i + 2]) * times - reference : HIDDEN;
+                    float e1 = my.keyAt + 8 * i + 1 < left ? (s[4 * i + 1] + s[4 * i + 3]) * times - reference : HIDDEN;
                     top = Math.max(top, Math.max(e0, e1));
                     float p0 = Tile.exp2(e0);
                     float p1 = Tile.exp2(e1);
-                    float w0 = p0 * (row < 4 ? 1f : e0);
-                    float w1 = p1 * (row < 4 ? 1f : e1);
+                    float w0 = p0 * (my.row < 4 ? 1f : e0);
+                    float w1 = p1 * (my.row < 4 ? 1f : e1);
                     total += w0 + w1;
                     TileRing.halves(w, 2 * i, w0, w1);
                     p0 = ofHeads(hw == HEADS ? p0 : p0 * counts);
@@ -179,7 +164,7 @@ public final class TilePcg {
                     both[i] = Tile.half2(p0, p1);
                 }
                 for (int j = 0; j < DIM / 16; j++) {
-                    Tile.load4Transposed(f, 4 * j, ring, sumAt + stage + TileRing.dimsAt(j, DIM));
+                    Tile.load4Transposed(f, 4 * j, ring, base + my.sumAt + stage + TileRing.dimsAt(j, DIM));
                     Tile.mma(acc, 8 * j, w, 0, f, 4 * j);
                     Tile.mma(acc, 8 * j + 4, w, 0, f, 4 * j + 2);
                 }
@@ -201,75 +186,36 @@ public final class TilePcg {
                 next += KEYS * DIM;
             }
             Tile.await(0);
-            float rise = ofHead(ring, shared, TilePieces.quadMax(top), row, warp, quad, ctx);
+            float rise = TileDecode.ofHead(ring, shared, TilePieces.quadMax(top), my.row, my.warp, my.quad, 1, ctx);
             best = reference + rise;
             again = Tile.count(rise > MARGIN ? 1 : 0);
             reference = again != 0 ? best : reference;
         }
-        TileRing.spread(ring, base + warp * (32 * DIM), acc, row, quad, DIM);
+        TileRing.spread(ring, base + my.warp * (32 * DIM), acc, my.row, my.quad, DIM);
         int matrices = base + WARPS * 32 * DIM;
         for (int i = 0; i < MOMENTS / 128; i++) {
-            int at = matrices + warp * (4 * MOMENTS) + i * 512 + lane * 16;
+            int at = matrices + my.warp * (4 * MOMENTS) + i * 512 + my.lane * 16;
             Tile.storeLocal2(ring, at, m[4 * i], m[4 * i + 1]);
             Tile.storeLocal2(ring, at + 8, m[4 * i + 2], m[4 * i + 3]);
         }
         float[] four = new float[4];
         total = TilePieces.quadSum(total);
-        if (quad == 0) {
-            Tile.storeLocal2(ring, shared + warp * 128 + row * 16, total, (reference - best) * LN2);
-            Tile.loadLocal4(four, 0, ring, shared + 256 + warp * 128 + row * 16);
-            Tile.storeLocal2(ring, shared + warp * 128 + row * 16 + 8, best * LN2 - four[0], 0f);
+        if (my.quad == 0) {
+            Tile.storeLocal2(ring, shared + my.warp * 128 + my.row * 16, total, (reference - best) * LN2);
+            Tile.loadLocal4(four, 0, ring, shared + 256 + my.warp * 128 + my.row * 16);
+            Tile.storeLocal2(ring, shared + my.warp * 128 + my.row * 16 + 8, best * LN2 - four[0], 0f);
         }
         ctx.localBarrier();
-        float[] sumZ = new float[4];
-        float[] sumTz = new float[4];
+        float[] sum = new float[4];
         for (int i = 0; i < MOMENTS / 256; i++) {
             for (int e = 0; e < 4; e++) {
-                sumZ[e] = 0f;
+                sum[e] = 0f;
             }
-            TileDecode.add(sumZ, four, 1f, ring, matrices + i * 1024 + me * 16);
-            TileDecode.add(sumZ, four, 1f, ring, matrices + 4 * MOMENTS + i * 1024 + me * 16);
-            Tile.store4(moments, ctx.groupIdx * MOMENTS + i * 256 + me * 4, sumZ[0], sumZ[1], sumZ[2], sumZ[3]);
+            TileDecode.add(sum, four, 1f, ring, matrices + i * 1024 + my.thread * 16);
+            TileDecode.add(sum, four, 1f, ring, matrices + 4 * MOMENTS + i * 1024 + my.thread * 16);
+            Tile.store4(moments, ctx.groupIdx * MOMENTS + i * 256 + my.thread * 4, sum[0], sum[1], sum[2], sum[3]);
         }
-        for (int n = me; n < hw * (DIM / 4); n += THREADS) {
-            int h = n / (DIM / 4);
-            int d = 4 * (n % (DIM / 4));
-            int out = ((unit * hw + h) * splits + split) * WIDTH;
-            float omega = 0f;
-            float sumT = 0f;
-            float rise = 0f;
-            float largestScore = 0f;
-            for (int i = 0; i < 4; i++) {
-                sumZ[i] = 0f;
-                sumTz[i] = 0f;
-            }
-            for (int i = 0; i < WARPS; i++) {
-                int numbers = shared + i * 128 + h * 16;
-                int vectors = base + i * (32 * DIM) + h * (4 * DIM) + 4 * d;
-                Tile.loadLocal4(four, 0, ring, numbers);
-                omega += four[0];
-                rise = four[1];
-                largestScore = four[2];
-                Tile.loadLocal4(four, 0, ring, numbers + 64);
-                sumT += LN2 * four[0];
-                TileDecode.add(sumZ, four, 1f, ring, vectors);
-                TileDecode.add(sumTz, four, LN2, ring, vectors + 16 * DIM);
-            }
-            float factor = count > 0 ? TornadoMath.exp(rise) : 0f; // weights are taken from the largest score after this kernel
-            for (int e = 0; e < 4; e++) {
-                float c = k.get(CacheLayout.index(sequence, d + e, DIM)).getFloat32();
-                float z = sumZ[e] - omega * c;
-                float tz = sumTz[e] - sumT * c;
-                sums.set(out + d + e, count > 0 ? factor * z : 0f);
-                sums.set(out + DIM + d + e, count > 0 ? factor * (tz + rise * z) : 0f);
-            }
-            if (d == 0) {
-                sums.set(out + 2 * DIM, count > 0 ? largestScore : Masking.LOW);
-                sums.set(out + 2 * DIM + 1, count > 0 ? factor * omega : 0f);
-                sums.set(out + 2 * DIM + 2, count > 0 ? factor * (sumT + rise * omega) : 0f);
-                sums.set(out + 2 * DIM + 3, count > 0 ? omega : 0f);
-            }
-        }
+        TileDecode.writeSums(ring, base, shared, k, sums, sequence, split, my, hw, splits, WIDTH, DIM);
     }
 
     /** Where the block of 16 x 16 in row r, column c of blocks is among those that are summed; c is at least r. */
@@ -281,32 +227,5 @@ public final class TilePcg {
     private static float ofHeads(float x) {
         float two = x + Tile.shuffleXor(x, 4);
         return two + Tile.shuffleXor(two, 8);
-    }
-
-    /** Starts the copies of the first tiles, each a set of its own. */
-    private static void start(int[] ring, int base, HalfFloatArray k, int first, int count, int me, int stages, int tileBytes) {
-        for (int n = 0; n < stages - 1; n++) {
-            if (n < count) {
-                TileRing.copy(ring, base + n * tileBytes, k, first + n * (KEYS * DIM), me, DIM);
-            }
-            Tile.commit();
-        }
-    }
-
-    /** The largest x of a head, of both warps; each lane has that of its quad. Barriers. */
-    private static float ofHead(int[] ring, int shared, float x, int row, int warp, int quad, KernelContext ctx) {
-        float[] four = new float[4];
-        ctx.localBarrier();
-        if (quad == 0) {
-            Tile.storeLocal2(ring, shared + warp * 128 + row * 16, x, x);
-        }
-        ctx.localBarrier();
-        float largest = x;
-        for (int i = 0; i < WARPS; i++) {
-            Tile.loadLocal4(four, 0, ring, shared + i * 128 + row * 16);
-            largest = Math.max(largest, four[0]);
-        }
-        ctx.localBarrier();
-        return largest;
     }
 }

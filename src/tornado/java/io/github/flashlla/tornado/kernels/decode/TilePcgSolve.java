@@ -3,7 +3,6 @@ package io.github.flashlla.tornado.kernels.decode;
 import static io.github.flashlla.tornado.kernels.decode.TilePcg.DIM;
 
 import uk.ac.manchester.tornado.api.KernelContext;
-import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -24,18 +23,11 @@ public final class TilePcgSolve {
      */
     public static void advance(KernelContext context, FloatArray q, FloatArray ridges, FloatArray parts, FloatArray inverses, FloatArray state,
             FloatArray facts, IntArray sizes, FloatArray settings, int hw, int pass, int launched) {
-        int splits = DecodeSizes.divisor(sizes, DecodeSizes.SPLITS);
-        int finishing = DecodeSizes.divisor(sizes, DecodeSizes.FINISHING_SPLITS);
         float tolerance = settings.get(DecodeSizes.TOLERANCE);
         int d = context.localIdx;
         int head = context.groupIdx;
-        int fact = head * CgDecodeState.FACTS;
         int vectors = head * CgDecodeState.VECTORS * DIM + d;
-        float passed = CgDecodeState.unitActive(facts, head / hw, hw, pass);
-        float active = facts.get(fact + CgDecodeState.ACTIVE + pass % 2);
-        int unitsPlan = CgDecodeState.unitPlan(facts, head / hw, hw, pass);
-        int summed = unitsPlan == CgDecodeState.FINISH ? finishing : splits;
-        int rooms = Math.max(finishing, splits); // units that multiply and units that finish share the parts of a pass
+        HeadStep mine = new HeadStep(facts, sizes, head, hw, pass);
         float ridge = ridges.get(head);
         float[] ay = context.allocateFloatLocalArray(DIM);
         float[] localR = context.allocateFloatLocalArray(DIM);
@@ -47,10 +39,9 @@ public final class TilePcgSolve {
 
         float excess = 0;
         float sum = 0;
-        int sums = summed * (int) active;
-        for (int s = 0; s < sums; s++) {
-            excess += parts.get((head * rooms + s) * (DIM + 1) + DIM);
-            sum += parts.get((head * rooms + s) * (DIM + 1) + d);
+        for (int s = 0; s < mine.sums; s++) {
+            excess += parts.get((head * mine.rooms + s) * (DIM + 1) + DIM);
+            sum += parts.get((head * mine.rooms + s) * (DIM + 1) + d);
         }
         float oldY = state.get(vectors + CgDecodeState.Y * DIM);
         // sum p (d - zbar.y) is 0 but for rounding; about zbar it does no harm
@@ -71,8 +62,8 @@ public final class TilePcgSolve {
         float step = 0;
         float goesOn = 0; // where rounding has eaten the direction, what there is is kept
         if (yAy > 0) {
-            step = active * ry / yAy;
-            goesOn = active;
+            step = mine.active * ry / yAy;
+            goesOn = mine.active;
         }
         float rr = 0;
         float solved = 0;
@@ -83,9 +74,9 @@ public final class TilePcgSolve {
             solved += inverses.get(inverse + i * DIM) * r;
         }
         next[d] = solved;
-        float bb = facts.get(fact + CgDecodeState.BB);
-        float oldRr = facts.get(fact + CgDecodeState.RR);
-        float qAq = facts.get(fact + CgDecodeState.QAQ);
+        float bb = facts.get(mine.fact + CgDecodeState.BB);
+        float oldRr = facts.get(mine.fact + CgDecodeState.RR);
+        float qAq = facts.get(mine.fact + CgDecodeState.QAQ);
         if (rr <= tolerance * tolerance * bb) {
             goesOn = 0;
         }
@@ -104,13 +95,7 @@ public final class TilePcgSolve {
         if (qAq > 0) {
             alongQ = overlapQ / qAq;
         }
-        float plan = facts.get(fact + CgDecodeState.PLAN + pass % 2); // of a head that waits for others
-        if (active > 0) {
-            plan = CgDecodeState.FINISH;
-        }
-        if (unitsPlan == CgDecodeState.FINISH) {
-            plan = 0;
-        }
+        float plan = mine.plan(facts, pass);
         if (goesOn > 0) {
             plan = CgDecodeState.FINISH;
             if (pass + 2 < launched && rr * rr > SURE * SURE * tolerance * tolerance * bb * oldRr) {
@@ -121,29 +106,13 @@ public final class TilePcgSolve {
         for (int i = 0; i < DIM; i++) {
             meanProduct += localMean[i] * (next[i] + turn * localY[i] - alongQ * localQ[i]);
         }
-        float mean = facts.get(fact + CgDecodeState.MEAN) + step * (facts.get(fact + CgDecodeState.MEAN_PRODUCT) + excess);
-        float passes = facts.get(fact + CgDecodeState.PASSES);
-        float iterations = facts.get(fact + CgDecodeState.ITERATIONS);
+        mine.read(facts, step, excess);
         context.globalBarrier();
         state.set(vectors + CgDecodeState.X * DIM, state.get(vectors + CgDecodeState.X * DIM) + step * oldY);
         state.set(vectors + CgDecodeState.R * DIM, localR[d] - step * ay[d]);
         state.set(vectors + CgDecodeState.Y * DIM, goesOn > 0 ? solved + turn * oldY - alongQ * localQ[d] : 0f);
         if (d == 0) {
-            facts.set(fact + CgDecodeState.MEAN, mean);
-            facts.set(fact + CgDecodeState.MEAN_PRODUCT, goesOn > 0 ? meanProduct : 0f);
-            facts.set(fact + CgDecodeState.RESIDUAL, TornadoMath.sqrt(rr / Math.max(bb, 1e-30f)));
-            facts.set(fact + CgDecodeState.ITERATIONS, iterations + active);
-            facts.set(fact + CgDecodeState.RR, rr);
-            facts.set(fact + CgDecodeState.PASSES, passes + passed);
-            facts.set(fact + CgDecodeState.ACTIVE + (pass + 1) % 2, goesOn);
-            facts.set(fact + CgDecodeState.PLAN + (pass + 1) % 2, plan);
-            if (unitsPlan == CgDecodeState.FINISH) {
-                facts.set(fact + CgDecodeState.FINISHING_STEP, step);
-                facts.set(fact + CgDecodeState.FINISHING_SPLITS, finishing);
-            }
-            if (passed > 0) {
-                facts.set(fact + CgDecodeState.STEP, step);
-            }
+            mine.write(facts, pass, step, rr, bb, goesOn, plan, goesOn > 0 ? meanProduct : 0f);
         }
     }
 }

@@ -12,13 +12,13 @@ import static io.github.flashlla.tornado.kernels.tile.TileState.DIRECTION_LENGTH
 import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.numbersAt;
-import static io.github.flashlla.tornado.kernels.tile.TileState.sees;
 
 import io.github.flashlla.tornado.kernels.tile.SplitPieces;
 import io.github.flashlla.tornado.kernels.tile.SplitRows;
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileState;
+import io.github.flashlla.tornado.kernels.tile.TwoRows;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -180,15 +180,8 @@ public final class SplitMean {
         int head = ctx.groupIdx % heads;
         int block = (Sq + BLOCK - 1) / BLOCK - 1 - ctx.groupIdx / heads;
         int first = block * BLOCK + warp * 16;
-        int rowA = first + (lane >> 2);
-        int rowB = rowA + 8;
-        int atA = head * Sq + Math.min(rowA, Sq - 1);
-        int atB = head * Sq + Math.min(rowB, Sq - 1);
-        int seesA = sees(Math.min(rowA, Sq - 1), Sq, Sk, causal);
-        int seesB = sees(Math.min(rowB, Sq - 1), Sq, Sk, causal);
-        int low = sees(Math.min(first, Sq - 1), Sq, Sk, causal);
-        int high = sees(Math.min(first + 15, Sq - 1), Sq, Sk, causal);
-        int tiles = (sees(Math.min(block * BLOCK + BLOCK, Sq) - 1, Sq, Sk, causal) + keys - 1) / keys;
+        TwoRows two = TwoRows.of(lane, head, first, block * BLOCK + BLOCK, Sq, Sk, causal);
+        int tiles = (two.most + keys - 1) / keys;
         int from = head / group * padded * stride;
         int behind = heads / group * padded * stride;
         float factor = scratch.get(SplitRows.factorsAt(heads, Sq, dims) + head / group);
@@ -205,9 +198,9 @@ public final class SplitMean {
         float[] acc2 = new float[dims / 2];
         float[] total = new float[4];
         float[] four = new float[4];
-        float timesA = SplitPieces.rowFactor(q, atA, quad, D, dims);
-        float timesB = SplitPieces.rowFactor(q, atB, quad, D, dims);
-        SplitPieces.loadRows(qf, tile, base, q, atA, atB, tid, D, dims, timesA, timesB);
+        float timesA = SplitPieces.rowFactor(q, two.atA, quad, D, dims);
+        float timesB = SplitPieces.rowFactor(q, two.atB, quad, D, dims);
+        SplitPieces.loadRows(qf, tile, base, q, two.atA, two.atB, tid, D, dims, timesA, timesB);
         float cA = c / (timesA * factor);
         float cB = c / (timesB * factor);
         int qAt = SplitPieces.rowsAt(base, tid);
@@ -231,10 +224,10 @@ public final class SplitMean {
                 for (int j = 0; j < held; j++) {
                     SplitPieces.roughScores(s, qf, b, tile, qAt, scoreAt, j * pieceBytes, dims);
                     int key = TilePieces.pieceAt(j, n * held, step, every) * 16 + 2 * quad;
-                    mA = Math.max(mA, Math.max(Math.max(seen(s[0] * cA, key, seesA), seen(s[1] * cA, key + 1, seesA)),
-                            Math.max(seen(s[4] * cA, key + 8, seesA), seen(s[5] * cA, key + 9, seesA))));
-                    mB = Math.max(mB, Math.max(Math.max(seen(s[2] * cB, key, seesB), seen(s[3] * cB, key + 1, seesB)),
-                            Math.max(seen(s[6] * cB, key + 8, seesB), seen(s[7] * cB, key + 9, seesB))));
+                    mA = Math.max(mA, Math.max(Math.max(seen(s[0] * cA, key, two.seesA), seen(s[1] * cA, key + 1, two.seesA)),
+                            Math.max(seen(s[4] * cA, key + 8, two.seesA), seen(s[5] * cA, key + 9, two.seesA))));
+                    mB = Math.max(mB, Math.max(Math.max(seen(s[2] * cB, key, two.seesB), seen(s[3] * cB, key + 1, two.seesB)),
+                            Math.max(seen(s[6] * cB, key + 8, two.seesB), seen(s[7] * cB, key + 9, two.seesB))));
                 }
             }
             mA = TilePieces.quadMax(mA);
@@ -261,7 +254,7 @@ public final class SplitMean {
                     Tile.commit();
                 }
                 int key = t * keys;
-                int whole = key + keys <= low ? 1 : 0;
+                int whole = key + keys <= two.low ? 1 : 0;
                 if (whole != 0) {
                     piece(acc, acc2, total, s, part, part2, w, w2, qf, b, tile, qAt, scoreAt + buffer, sumAt + buffer, 0, cA, cB, fromA, fromB, 0,
                             EVERY_KEY, EVERY_KEY, dims);
@@ -270,10 +263,10 @@ public final class SplitMean {
                                 fromB, 0, EVERY_KEY, EVERY_KEY, dims);
                     }
                 }
-                int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+                int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, two.high - key) + 15) / 16);
                 for (int j = 0; j < pieces; j++) {
                     piece(acc, acc2, total, s, part, part2, w, w2, qf, b, tile, qAt, scoreAt + buffer, sumAt + buffer, j * pieceBytes, cA, cB, fromA,
-                            fromB, key + j * 16 + 2 * quad, seesA, seesB, dims);
+                            fromB, key + j * 16 + 2 * quad, two.seesA, two.seesB, dims);
                 }
             }
             // one weight beyond float16 and no element of its row's sums is finite; a GPU's max drops NaN
@@ -285,24 +278,22 @@ public final class SplitMean {
 
         float weightA = quadSum(total[0]);
         float weightB = quadSum(total[1]);
-        float inverseA = seesA > 0 ? 1f / weightA : 0f;
-        float inverseB = seesB > 0 ? 1f / weightB : 0f;
+        float inverseA = two.seesA > 0 ? 1f / weightA : 0f;
+        float inverseB = two.seesB > 0 ? 1f / weightB : 0f;
         float zA = quadSum(total[2]) * inverseA;
         float zB = quadSum(total[3]) * inverseB;
-        float logA = seesA > 0 ? mA - ABOVE + Tile.log2(weightA) : 0f;
-        float logB = seesB > 0 ? mB - ABOVE + Tile.log2(weightB) : 0f;
+        float logA = two.seesA > 0 ? mA - ABOVE + Tile.log2(weightA) : 0f;
+        float logB = two.seesB > 0 ? mB - ABOVE + Tile.log2(weightB) : 0f;
         inverseA = inverseA / factor;
         inverseB = inverseB / factor;
-        int liveA = rowA < Sq ? 1 : 0;
-        int liveB = rowB < Sq ? 1 : 0;
-        float lambdaA = ridge.get(atA);
-        float lambdaB = ridge.get(atB);
+        float lambdaA = ridge.get(two.atA);
+        float lambdaB = ridge.get(two.atB);
         int rows = heads * Sq;
         int aqAt = rows * dims;
         int xAt = 2 * rows * dims;
         int kbarAt = 3 * rows * dims;
-        int baseA = SplitRows.base(atA, quad, dims);
-        int baseB = SplitRows.base(atB, quad, dims);
+        int baseA = SplitRows.base(two.atA, quad, dims);
+        int baseB = SplitRows.base(two.atB, quad, dims);
         int centreRow = head / group;
         float f = 1f / c;
         float bbA = 0f;
@@ -315,15 +306,15 @@ public final class SplitMean {
         float qcB = 0f;
         for (int n = 0; n < dims / 8; n++) {
             int column = 8 * n + 2 * quad;
-            SplitRows.queries(four, q, atA, atB, column, D);
+            SplitRows.queries(four, q, two.atA, two.atB, column, D);
             for (int h = 0; h < 2; h++) {
                 float middle = SplitPieces.element(centre, centreRow, column + h, D);
                 float meanA = acc[4 * n + h] * inverseA;
                 float meanB = acc[4 * n + 2 + h] * inverseB;
                 float aA = f * (acc2[4 * n + h] * inverseA - zA * meanA) + lambdaA * four[h];
                 float aB = f * (acc2[4 * n + 2 + h] * inverseB - zB * meanB) + lambdaB * four[2 + h];
-                float bA = seesA > 0 ? meanA + middle - four[h] : 0f;
-                float bB = seesB > 0 ? meanB + middle - four[2 + h] : 0f;
+                float bA = two.seesA > 0 ? meanA + middle - four[h] : 0f;
+                float bB = two.seesB > 0 ? meanB + middle - four[2 + h] : 0f;
                 bbA += bA * bA;
                 bbB += bB * bB;
                 qbA += four[h] * bA;
@@ -337,8 +328,8 @@ public final class SplitMean {
                 acc2[4 * n + h] = aA;
                 acc2[4 * n + 2 + h] = aB;
             }
-            SplitRows.storeFour(scratch, kbarAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
-            SplitRows.storeFour(scratch, aqAt, baseA, baseB, 8 * n, acc2, 4 * n, liveA, liveB);
+            SplitRows.storeFour(scratch, kbarAt, baseA, baseB, 8 * n, acc, 4 * n, two.liveA, two.liveB);
+            SplitRows.storeFour(scratch, aqAt, baseA, baseB, 8 * n, acc2, 4 * n, two.liveA, two.liveB);
         }
         bbA = quadSum(bbA);
         bbB = quadSum(bbB);
@@ -356,11 +347,11 @@ public final class SplitMean {
         float raB = 0f;
         for (int n = 0; n < dims / 8; n++) {
             int column = 8 * n + 2 * quad;
-            SplitRows.queries(four, q, atA, atB, column, D);
+            SplitRows.queries(four, q, two.atA, two.atB, column, D);
             for (int h = 0; h < 2; h++) {
                 float middle = SplitPieces.element(centre, centreRow, column + h, D);
-                float rA = (seesA > 0 ? acc[4 * n + h] + middle - four[h] : 0f) - alphaA * acc2[4 * n + h];
-                float rB = (seesB > 0 ? acc[4 * n + 2 + h] + middle - four[2 + h] : 0f) - alphaB * acc2[4 * n + 2 + h];
+                float rA = (two.seesA > 0 ? acc[4 * n + h] + middle - four[h] : 0f) - alphaA * acc2[4 * n + h];
+                float rB = (two.seesB > 0 ? acc[4 * n + 2 + h] + middle - four[2 + h] : 0f) - alphaB * acc2[4 * n + 2 + h];
                 rrA += rA * rA;
                 rrB += rB * rB;
                 raA += rA * acc2[4 * n + h];
@@ -370,8 +361,8 @@ public final class SplitMean {
                 four[h] *= alphaA;
                 four[2 + h] *= alphaB;
             }
-            SplitRows.storeFour(scratch, xAt, baseA, baseB, 8 * n, four, 0, liveA, liveB);
-            SplitRows.storeFour(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
+            SplitRows.storeFour(scratch, xAt, baseA, baseB, 8 * n, four, 0, two.liveA, two.liveB);
+            SplitRows.storeFour(scratch, 0, baseA, baseB, 8 * n, acc, 4 * n, two.liveA, two.liveB);
         }
         rrA = quadSum(rrA);
         rrB = quadSum(rrB);
@@ -380,7 +371,7 @@ public final class SplitMean {
         float betaA = qaA > 0f ? raA / qaA : 0f;
         float betaB = qaB > 0f ? raB / qaB : 0f;
         for (int n = 0; n < dims / 8; n++) {
-            SplitRows.queries(four, q, atA, atB, 8 * n + 2 * quad, D);
+            SplitRows.queries(four, q, two.atA, two.atB, 8 * n + 2 * quad, D);
             for (int h = 0; h < 2; h++) {
                 acc[4 * n + h] -= betaA * four[h];
                 acc[4 * n + 2 + h] -= betaB * four[2 + h];
@@ -393,16 +384,16 @@ public final class SplitMean {
         float targetB = Math.max(SplitRows.SMALLEST, tolerance * tolerance * bbB);
         SplitRows.direction(y, yk, acc, scratch, kbarAt, baseA, baseB, dims, rrA <= targetA ? 0f : DIRECTION_LENGTH,
                 rrB <= targetB ? 0f : DIRECTION_LENGTH, factor);
-        SplitRows.storeDirection(scratch, y, heads, Sq, atA, atB, quad, dims, liveA, liveB);
+        SplitRows.storeDirection(scratch, y, heads, Sq, two.atA, two.atB, quad, dims, two.liveA, two.liveB);
         if (quad == 0) {
             int numbers = numbersAt(rows, dims);
-            if (liveA != 0) {
-                lse.set(atA, seesA > 0 ? logA * LN2 + settings.get(TileState.SCALE) * qcA : Float.NEGATIVE_INFINITY);
-                keep(scratch, numbers + NUMBERS * atA, bbA, qaA, rrA, logA - SHIFT, yk[0], targetA);
+            if (two.liveA != 0) {
+                lse.set(two.atA, two.seesA > 0 ? logA * LN2 + settings.get(TileState.SCALE) * qcA : Float.NEGATIVE_INFINITY);
+                keep(scratch, numbers + NUMBERS * two.atA, bbA, qaA, rrA, logA - SHIFT, yk[0], targetA);
             }
-            if (liveB != 0) {
-                lse.set(atB, seesB > 0 ? logB * LN2 + settings.get(TileState.SCALE) * qcB : Float.NEGATIVE_INFINITY);
-                keep(scratch, numbers + NUMBERS * atB, bbB, qaB, rrB, logB - SHIFT, yk[1], targetB);
+            if (two.liveB != 0) {
+                lse.set(two.atB, two.seesB > 0 ? logB * LN2 + settings.get(TileState.SCALE) * qcB : Float.NEGATIVE_INFINITY);
+                keep(scratch, numbers + NUMBERS * two.atB, bbB, qaB, rrB, logB - SHIFT, yk[1], targetB);
             }
         }
     }

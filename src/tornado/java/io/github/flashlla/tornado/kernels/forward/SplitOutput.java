@@ -18,6 +18,7 @@ import io.github.flashlla.tornado.kernels.tile.SplitRows;
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileState;
+import io.github.flashlla.tornado.kernels.tile.TwoRows;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -75,17 +76,8 @@ public final class SplitOutput {
         int head = ctx.groupIdx % heads;
         int block = (Sq + BLOCK - 1) / BLOCK - 1 - ctx.groupIdx / heads;
         int first = block * BLOCK + warp * 16;
-        int rowA = first + (lane >> 2);
-        int rowB = rowA + 8;
-        int liveA = rowA < Sq ? 1 : 0;
-        int liveB = rowB < Sq ? 1 : 0;
-        int atA = head * Sq + Math.min(rowA, Sq - 1);
-        int atB = head * Sq + Math.min(rowB, Sq - 1);
-        int seesA = TileState.sees(Math.min(rowA, Sq - 1), Sq, Sk, causal);
-        int seesB = TileState.sees(Math.min(rowB, Sq - 1), Sq, Sk, causal);
-        int low = TileState.sees(Math.min(first, Sq - 1), Sq, Sk, causal);
-        int high = TileState.sees(Math.min(first + 15, Sq - 1), Sq, Sk, causal);
-        int tiles = (TileState.sees(Math.min(block * BLOCK + BLOCK, Sq) - 1, Sq, Sk, causal) + keys - 1) / keys;
+        TwoRows two = TwoRows.of(lane, head, first, block * BLOCK + BLOCK, Sq, Sk, causal);
+        int tiles = (two.most + keys - 1) / keys;
         int behind = heads / group * padded * stride;
         int behindV = heads / group * padded * strideV;
         int from = head / group * padded * stride;
@@ -97,8 +89,8 @@ public final class SplitOutput {
         int numbers = TileState.numbersAt(rows, dims);
         int xAt = 2 * rows * dims;
         int kbarAt = 3 * rows * dims;
-        int baseA = SplitRows.base(atA, quad, dims);
-        int baseB = SplitRows.base(atB, quad, dims);
+        int baseA = SplitRows.base(two.atA, quad, dims);
+        int baseB = SplitRows.base(two.atB, quad, dims);
 
         int[] qf = new int[SplitPieces.rowRegisters(dims)];
         int[] y = new int[dims / 2];
@@ -114,16 +106,16 @@ public final class SplitOutput {
         float[] four = new float[4];
         float[] mean = new float[4];
         float[] starts = new float[4];
-        float timesA = SplitPieces.rowFactor(q, atA, quad, D, dims);
-        float timesB = SplitPieces.rowFactor(q, atB, quad, D, dims);
-        SplitPieces.loadRows(qf, tile, base, q, atA, atB, tid, D, dims, timesA, timesB);
+        float timesA = SplitPieces.rowFactor(q, two.atA, quad, D, dims);
+        float timesB = SplitPieces.rowFactor(q, two.atB, quad, D, dims);
+        SplitPieces.loadRows(qf, tile, base, q, two.atA, two.atB, tid, D, dims, timesA, timesB);
         float cA = c / (timesA * factor);
         float cB = c / (timesB * factor);
         int qAt = SplitPieces.rowsAt(base, tid);
         int scoreAt = base + TilePieces.scoreByte(lane, stride);
         int sumAt = base + 8192 + TilePieces.sumByte(lane, strideV);
-        float mA = scratch.get(numbers + NUMBERS * atA + REFERENCE) + Tile.log2(factor);
-        float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE) + Tile.log2(factor);
+        float mA = scratch.get(numbers + NUMBERS * two.atA + REFERENCE) + Tile.log2(factor);
+        float mB = scratch.get(numbers + NUMBERS * two.atB + REFERENCE) + Tile.log2(factor);
         float xxA = 0f;
         float xxB = 0f;
         for (int n = 0; n < dims / 8; n++) {
@@ -132,13 +124,13 @@ public final class SplitOutput {
             SplitRows.loadFour(mean, 0, scratch, kbarAt, baseA, baseB, 8 * n);
             for (int h = 0; h < 2; h++) {
                 float middle = SplitPieces.element(centre, head / group, column + h, D);
-                if (liveA != 0 && column + h < D) {
-                    x.set(atA * D + column + h, four[h]);
-                    kbar.set(atA * D + column + h, seesA > 0 ? mean[h] + middle : 0f);
+                if (two.liveA != 0 && column + h < D) {
+                    x.set(two.atA * D + column + h, four[h]);
+                    kbar.set(two.atA * D + column + h, two.seesA > 0 ? mean[h] + middle : 0f);
                 }
-                if (liveB != 0 && column + h < D) {
-                    x.set(atB * D + column + h, four[2 + h]);
-                    kbar.set(atB * D + column + h, seesB > 0 ? mean[2 + h] + middle : 0f);
+                if (two.liveB != 0 && column + h < D) {
+                    x.set(two.atB * D + column + h, four[2 + h]);
+                    kbar.set(two.atB * D + column + h, two.seesB > 0 ? mean[2 + h] + middle : 0f);
                 }
                 xxA += four[h] * four[h];
                 xxB += four[2 + h] * four[2 + h];
@@ -177,7 +169,7 @@ public final class SplitOutput {
                             tid, keys, stride, strideV);
                 }
                 int key = t * keys;
-                int whole = key + keys <= low ? 1 : 0;
+                int whole = key + keys <= two.low ? 1 : 0;
                 if (whole != 0) {
                     piece(acc, total, s, u, part, w, qf, y, b, tile, qAt, scoreAt + buffer, sumAt + buffer, 0, 0, cA, cB, mA, mB, starts, 0, EVERY_KEY,
                             EVERY_KEY, dims, dimsV);
@@ -186,10 +178,10 @@ public final class SplitOutput {
                                 starts, 0, EVERY_KEY, EVERY_KEY, dims, dimsV);
                     }
                 }
-                int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+                int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, two.high - key) + 15) / 16);
                 for (int j = 0; j < pieces; j++) {
                     piece(acc, total, s, u, part, w, qf, y, b, tile, qAt, scoreAt + buffer, sumAt + buffer, j * pieceBytes, j * pieceBytesV, cA, cB, mA,
-                            mB, starts, key + j * 16 + 2 * quad, seesA, seesB, dims, dimsV);
+                            mB, starts, key + j * 16 + 2 * quad, two.seesA, two.seesB, dims, dimsV);
                 }
             }
             // where a weight was beyond float16, no sum of its row is finite: again with a shorter x
@@ -204,20 +196,20 @@ public final class SplitOutput {
         for (int n = 0; n < dimsV / 8; n++) {
             int column = 8 * n + 2 * quad;
             for (int h = 0; h < 2; h++) {
-                if (liveA != 0 && column + h < Dv) {
-                    o.set(atA * Dv + column + h, acc[4 * n + h] * unscaleA);
+                if (two.liveA != 0 && column + h < Dv) {
+                    o.set(two.atA * Dv + column + h, acc[4 * n + h] * unscaleA);
                 }
-                if (liveB != 0 && column + h < Dv) {
-                    o.set(atB * Dv + column + h, acc[4 * n + 2 + h] * unscaleB);
+                if (two.liveB != 0 && column + h < Dv) {
+                    o.set(two.atB * Dv + column + h, acc[4 * n + 2 + h] * unscaleB);
                 }
             }
         }
         if (quad == 0) {
-            if (liveA != 0) {
-                report(stats, scratch, atA, numbers + NUMBERS * atA);
+            if (two.liveA != 0) {
+                report(stats, scratch, two.atA, numbers + NUMBERS * two.atA);
             }
-            if (liveB != 0) {
-                report(stats, scratch, atB, numbers + NUMBERS * atB);
+            if (two.liveB != 0) {
+                report(stats, scratch, two.atB, numbers + NUMBERS * two.atB);
             }
         }
     }

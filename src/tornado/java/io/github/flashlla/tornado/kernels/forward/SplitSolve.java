@@ -22,6 +22,7 @@ import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileRows;
 import io.github.flashlla.tornado.kernels.tile.TileState;
+import io.github.flashlla.tornado.kernels.tile.TwoRows;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -78,18 +79,8 @@ public final class SplitSolve {
         int block = (count + BLOCK - 1) / BLOCK - 1 - place;
         if (block >= 0) {
             int first = block * BLOCK + warp * 16;
-            int rowA = TileRows.row(scratch, listAt + head * Sq, first + (lane >> 2), count, listed);
-            int rowB = TileRows.row(scratch, listAt + head * Sq, first + (lane >> 2) + 8, count, listed);
-            int liveA = first + (lane >> 2) < count ? 1 : 0;
-            int liveB = first + (lane >> 2) + 8 < count ? 1 : 0;
-            int atA = head * Sq + rowA;
-            int atB = head * Sq + rowB;
-            int seesA = TileState.sees(rowA, Sq, Sk, causal);
-            int seesB = TileState.sees(rowB, Sq, Sk, causal);
-            int low = TileState.sees(TileRows.row(scratch, listAt + head * Sq, first, count, listed), Sq, Sk, causal);
-            int high = TileState.sees(TileRows.row(scratch, listAt + head * Sq, first + 15, count, listed), Sq, Sk, causal);
-            int last = TileState.sees(TileRows.row(scratch, listAt + head * Sq, block * BLOCK + BLOCK - 1, count, listed), Sq, Sk, causal);
-            int tiles = (last + keys - 1) / keys;
+            TwoRows two = TwoRows.listed(scratch, listAt + head * Sq, count, listed, lane, head, first, block * BLOCK + BLOCK, Sq, Sk, causal);
+            int tiles = (two.most + keys - 1) / keys;
             int from = head / group * padded * stride;
             int behind = heads / group * padded * stride;
             float factor = scratch.get(SplitRows.factorsAt(heads, Sq, dims) + head / group);
@@ -112,22 +103,22 @@ public final class SplitSolve {
             float[] ys = new float[4];
             float[] four = new float[4];
             float[] starts = new float[4];
-            float timesA = SplitPieces.rowFactor(q, atA, quad, D, dims);
-            float timesB = SplitPieces.rowFactor(q, atB, quad, D, dims);
-            SplitPieces.loadRows(qf, tile, base, q, atA, atB, tid, D, dims, timesA, timesB);
-            SplitRows.loadDirection(y, scratch, heads, Sq, atA, atB, quad, dims);
+            float timesA = SplitPieces.rowFactor(q, two.atA, quad, D, dims);
+            float timesB = SplitPieces.rowFactor(q, two.atB, quad, D, dims);
+            SplitPieces.loadRows(qf, tile, base, q, two.atA, two.atB, tid, D, dims, timesA, timesB);
+            SplitRows.loadDirection(y, scratch, heads, Sq, two.atA, two.atB, quad, dims);
             float cA = c / (timesA * factor);
             float cB = c / (timesB * factor);
             int qAt = SplitPieces.rowsAt(base, tid);
             int scoreAt = base + TilePieces.scoreByte(lane, stride);
             int sumAt = base + TilePieces.sumByte(lane, stride);
             // products with keys are as many times too large, so weights are as many times smaller
-            float mA = scratch.get(numbers + NUMBERS * atA + REFERENCE) + Tile.log2(factor);
-            float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE) + Tile.log2(factor);
-            yk[0] = scratch.get(numbers + NUMBERS * atA + YKBAR);
-            yk[1] = scratch.get(numbers + NUMBERS * atB + YKBAR);
-            int goesOnA = TileState.goesOn(scratch, numbers + NUMBERS * atA, most) * liveA;
-            int goesOnB = TileState.goesOn(scratch, numbers + NUMBERS * atB, most) * liveB;
+            float mA = scratch.get(numbers + NUMBERS * two.atA + REFERENCE) + Tile.log2(factor);
+            float mB = scratch.get(numbers + NUMBERS * two.atB + REFERENCE) + Tile.log2(factor);
+            yk[0] = scratch.get(numbers + NUMBERS * two.atA + YKBAR);
+            yk[1] = scratch.get(numbers + NUMBERS * two.atB + YKBAR);
+            int goesOnA = TileState.goesOn(scratch, numbers + NUMBERS * two.atA, most) * two.liveA;
+            int goesOnB = TileState.goesOn(scratch, numbers + NUMBERS * two.atB, most) * two.liveB;
             int left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
             int stay = listed != 0 ? 1 : STAY;
 
@@ -150,7 +141,7 @@ public final class SplitSolve {
                         Tile.commit();
                     }
                     int key = t * keys;
-                    int whole = key + keys <= low ? active : 0;
+                    int whole = key + keys <= two.low ? active : 0;
                     if (whole != 0) {
                         piece(acc, total, s, u, part, w, qf, y, b, tile, qAt, scoreAt + buffer, sumAt + buffer, 0, cA, cB, mA, mB, starts, 0,
                                 EVERY_KEY, EVERY_KEY, dims);
@@ -159,15 +150,15 @@ public final class SplitSolve {
                                     starts, 0, EVERY_KEY, EVERY_KEY, dims);
                         }
                     }
-                    int pieces = whole != 0 || active == 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+                    int pieces = whole != 0 || active == 0 ? 0 : Math.min(keys / 16, (Math.max(0, two.high - key) + 15) / 16);
                     for (int j = 0; j < pieces; j++) {
                         piece(acc, total, s, u, part, w, qf, y, b, tile, qAt, scoreAt + buffer, sumAt + buffer, j * pieceBytes, cA, cB, mA, mB,
-                                starts, key + j * 16 + 2 * quad, seesA, seesB, dims);
+                                starts, key + j * 16 + 2 * quad, two.seesA, two.seesB, dims);
                     }
                 }
                 if (active != 0) {
-                    int hereA = Tile.opaque(atA); // or addresses of all that follows are kept in registers all along
-                    int hereB = Tile.opaque(atB);
+                    int hereA = Tile.opaque(two.atA); // or addresses of all that follows are kept in registers all along
+                    int hereB = Tile.opaque(two.atB);
                     int baseA = SplitRows.base(hereA, quad, dims);
                     int baseB = SplitRows.base(hereB, quad, dims);
                     int numbersA = numbers + NUMBERS * hereA;
@@ -237,8 +228,8 @@ public final class SplitSolve {
                             acc[4 * n + h] += alphaA * ys[h];
                             acc[4 * n + 2 + h] += alphaB * ys[2 + h];
                         }
-                        SplitRows.storeFour(scratch, xAt, baseA, baseB, 8 * n, acc, 4 * n, liveA, liveB);
-                        SplitRows.storeFour(scratch, 0, baseA, baseB, 8 * n, r, 4 * n, liveA, liveB);
+                        SplitRows.storeFour(scratch, xAt, baseA, baseB, 8 * n, acc, 4 * n, two.liveA, two.liveB);
+                        SplitRows.storeFour(scratch, 0, baseA, baseB, 8 * n, r, 4 * n, two.liveA, two.liveB);
                     }
                     rrA = quadSum(rrA);
                     rrB = quadSum(rrB);
@@ -277,15 +268,15 @@ public final class SplitSolve {
                 left = Tile.count(quad == 0 ? goesOnA : 0) + Tile.count(quad == 0 ? goesOnB : 0);
             }
             if (quad == 0) {
-                if (liveA != 0) {
-                    scratch.set(numbers + NUMBERS * atA + YKBAR, yk[0]);
+                if (two.liveA != 0) {
+                    scratch.set(numbers + NUMBERS * two.atA + YKBAR, yk[0]);
                 }
-                if (liveB != 0) {
-                    scratch.set(numbers + NUMBERS * atB + YKBAR, yk[1]);
+                if (two.liveB != 0) {
+                    scratch.set(numbers + NUMBERS * two.atB + YKBAR, yk[1]);
                 }
             }
             if (listed == 0) {
-                SplitRows.storeDirection(scratch, y, heads, Sq, atA, atB, quad, dims, goesOnA, goesOnB);
+                SplitRows.storeDirection(scratch, y, heads, Sq, two.atA, two.atB, quad, dims, goesOnA, goesOnB);
                 if (tid == 0) {
                     Tile.storeBits(scratch, leftAt + head * blocks + block, left);
                 }

@@ -236,6 +236,14 @@ public final class Tile {
         tile[address / 4 + 1] = Float.floatToRawIntBits(second);
     }
 
+    /** Four floats to local memory; {@code address} is a multiple of 16. */
+    @CudaC(value = "asm volatile(\"st.shared.v4.f32 [%0], {%1,%2,%3,%4};\" :: \"r\"($1), \"f\"($2), \"f\"($3), \"f\"($4), \"f\"($5)"
+            + " : \"memory\");", effect = true)
+    public static void storeLocal4(int[] tile, int address, float first, float second, float third, float fourth) {
+        storeLocal2(tile, address, first, second);
+        storeLocal2(tile, address + 8, third, fourth);
+    }
+
     /** The bits of two elements of local memory into to[at] and to[at+1]; {@code address} is a multiple of 8. */
     @CudaC(value = "asm volatile(\"ld.shared.v2.b32 {%0,%1}, [%2];\" : \"=r\"($0[$1]), \"=r\"($0[$1 + 1]) : \"r\"($3) : \"memory\");", effect = true)
     public static void loadLocalBits2(int[] to, int at, int[] tile, int address) {
