@@ -10,6 +10,7 @@ package io.github.flashlla;
  */
 public interface DecodePlan extends AutoCloseable {
 
+    /** The cache that it reads. */
     KvCache cache();
 
     /** The step's sizes: Sq = 1, Sk = the cache's capacity (the lengths are the cache's). */

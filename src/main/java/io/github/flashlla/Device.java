@@ -45,7 +45,7 @@ public interface Device extends AutoCloseable {
 
     /**
      * Plans and runs once. For repeated runs keep a {@link #plan plan}, or give a result of your own; a device may keep the plan for the next
-     * call with the same shape and options, until memory is short or the device is closed.
+     * call with the same shape and options, until memory is short or the device is closed. It throws what {@link #plan} and {@link LlaPlan#forward} do.
      */
     default LlaResult forward(LlaInputs inputs, LlaOptions options) {
         try (LlaPlan plan = plan(inputs.shape(), options)) {
@@ -89,7 +89,8 @@ public interface Device extends AutoCloseable {
      * moments and without a tolerance where that is cheaper. For repeated steps keep a {@link #kvCache cache}.
      *
      * @param inputs with Sq = 1; float16 keys and values are kept as such, any other type in float32
-     * @throws InvalidInputException if there are several queries per head
+     * @throws InvalidInputException if there are several queries per head, a float16 key or value is not finite, or the device cannot take the shape
+     * @throws DeviceException if the device lacks the memory or fails
      * @throws UnsupportedOperationException if this device does not decode
      */
     default LlaResult decode(LlaInputs inputs, LlaOptions options) {

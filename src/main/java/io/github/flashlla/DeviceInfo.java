@@ -43,6 +43,7 @@ public record DeviceInfo(
                 Set.of(traits));
     }
 
+    /** Whether it has this trait. */
     public boolean has(Trait trait) {
         return traits.contains(trait);
     }
@@ -53,6 +54,7 @@ public record DeviceInfo(
         return selector.equals(name) || selector.equals(backend) || group && !has(Trait.EXACT);
     }
 
+    /** Kind of hardware, as its driver says; ACCELERATOR for what is neither. */
     public enum Type {
         CPU, GPU, ACCELERATOR
     }

@@ -24,7 +24,12 @@ public final class Devices {
 
     private Devices() {}
 
-    /** Opens a device by its name, as {@link #list()} gives it, or several as one ({@code cuda:0+cuda:1}); the caller closes it. */
+    /**
+     * Opens a device by its name, as {@link #list()} gives it, or several as one ({@code cuda:0+cuda:1}); the caller closes it.
+     *
+     * @throws InvalidInputException if no device has that name; the message says which there are, and why its backend is not here
+     * @throws DeviceException if it fails to open
+     */
     public static Device open(String name) {
         if (name.contains(DeviceCombiner.JOINER)) {
             return openAll(partsOf(name));

@@ -23,9 +23,14 @@ package io.github.flashlla;
  */
 public interface KvCache extends AutoCloseable {
 
+    /** Sizes and storage type, as given. */
     KvCacheShape shape();
 
-    /** Tokens that a sequence holds, 0 to capacity; 0 once the cache is closed. */
+    /**
+     * Tokens that a sequence holds, 0 to capacity; 0 once the cache is closed.
+     *
+     * @param sequence 0 to B - 1, here and below; any other is an {@link InvalidInputException}
+     */
     int length(int sequence);
 
     /**
@@ -72,7 +77,11 @@ public interface KvCache extends AutoCloseable {
         return decodePlan(heads, options, DecodeMethod.AUTO);
     }
 
-    /** The same with the method given. */
+    /**
+     * The same with the method given.
+     *
+     * @throws InvalidInputException if the device, or the method, cannot take this; the message says why
+     */
     DecodePlan decodePlan(int heads, LlaOptions options, DecodeMethod method);
 
     /** Bytes of the keys and values that the sequences hold now: what one step reads at least. */

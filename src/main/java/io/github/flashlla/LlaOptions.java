@@ -4,7 +4,8 @@ import java.io.Serializable;
 import java.util.function.Consumer;
 
 /**
- * How to compute Local Linear Attention.
+ * How to compute Local Linear Attention. Each {@code with...} gives a copy with one component changed, and throws an {@link InvalidInputException} where
+ * that is out of its range.
  *
  * @param scale score scale (1 / bandwidth), finite and not 0; {@link #DEFAULT_SCALE} stands for D^-1/2
  * @param ridge ridge on the slope, &gt; 0, relative to a query's total weight; used where the inputs carry none per query

@@ -6,8 +6,10 @@ package io.github.flashlla;
  */
 public interface LlaPlan extends AutoCloseable {
 
+    /** The sizes that inputs, results and gradients must have. */
     AttentionShape shape();
 
+    /** As given. */
     LlaOptions options();
 
     /** Room for what {@link #forward} returns; make one and use it for every run. */
@@ -49,7 +51,10 @@ public interface LlaPlan extends AutoCloseable {
      *
      * @param saved what {@link #forward} returned for the same inputs, with {@link LlaOptions#keepState() state kept}
      * @param gradOutput dL/do (B,H,Sq,Dv)
-     * @throws InvalidInputException if a shape is wrong, or {@code saved} keeps no state
+     * @param gradients from {@link #newGradients()}; dk and dv are sums over the query heads that share a key/value head
+     * @throws InvalidInputException if a shape is wrong, {@code saved} keeps no state, or a gradient lies in the memory of an input, of
+     *     {@code gradOutput} or of another gradient
+     * @throws DeviceException if the device fails, or a gradient is not finite; the gradients are then not to be used
      * @throws UnsupportedOperationException if this device has no backward pass
      */
     default void backward(LlaInputs inputs, LlaResult saved, Tensor gradOutput, LlaGradients gradients) {

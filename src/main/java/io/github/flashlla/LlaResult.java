@@ -107,6 +107,7 @@ public final class LlaResult extends QuerySolves {
         return x;
     }
 
+    /** Whether {@link #kbar} and {@link #x} are there, which the backward pass needs. */
     public boolean keepsState() {
         return x != null;
     }

@@ -46,6 +46,7 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
         }
     }
 
+    /** Sizes of the pass. */
     public AttentionShape shape() {
         return shape;
     }

@@ -51,7 +51,12 @@ public final class Tensor {
         this.segment = memory.asSlice(0, steps.span() * type.bytes());
     }
 
-    /** A zeroed tensor in memory of its own, freed when unreachable. Sizes are counts of elements, each at least 0. */
+    /**
+     * A zeroed tensor in memory of its own, freed when unreachable.
+     *
+     * @param dims sizes, outermost first: counts of elements, each at least 0; none for a single number
+     * @throws InvalidInputException if a size is negative, or the bytes of all are beyond a long
+     */
     public static Tensor allocate(DataType type, long... dims) {
         return allocate(Arena.ofAuto(), type, dims);
     }
@@ -79,7 +84,11 @@ public final class Tensor {
         return tensor;
     }
 
-    /** A view of memory that the caller owns: little-endian, row-major, exactly as long as {@code dims} needs. */
+    /**
+     * A view of memory that the caller owns: little-endian, row-major.
+     *
+     * @throws InvalidInputException if the memory is not exactly as long as {@code dims} needs
+     */
     public static Tensor wrap(MemorySegment segment, DataType type, long... dims) {
         long[] copy = dims.clone();
         long bytes = product(copy, elementCount(copy), type.bytes());
@@ -128,7 +137,7 @@ public final class Tensor {
         return steps == null;
     }
 
-    /** A view with axes in another order: {@code permute(0, 2, 1, 3)} makes (B,H,S,D) of (B,S,H,D). */
+    /** A view, of the same memory, with axes in another order: {@code permute(0, 2, 1, 3)} makes (B,H,S,D) of (B,S,H,D). */
     public Tensor permute(int... axes) {
         return new Tensor(type, steps().permute(axes), segment);
     }
@@ -144,7 +153,11 @@ public final class Tensor {
         return new Tensor(type, cut, size == 0 || count == 0 ? segment : segment.asSlice(from * cut.steps()[axis] * type.bytes()));
     }
 
-    /** The same memory under other sizes with the same product; of a view, only axes of size 1 can come and go. */
+    /**
+     * The same memory under other sizes with the same product; of a view, only axes of size 1 can come and go.
+     *
+     * @throws InvalidInputException if the products differ, or a view would need strides that it has not
+     */
     public Tensor reshape(long... newDims) {
         if (elementCount(newDims) != size) {
             throw new InvalidInputException("cannot reshape " + shapeString(dims) + " to " + shapeString(newDims)
@@ -161,6 +174,7 @@ public final class Tensor {
         return new Tensor(type, reshaped, segment);
     }
 
+    /** Type of the elements as they lie in memory. */
     public DataType type() {
         return type;
     }
@@ -170,10 +184,16 @@ public final class Tensor {
         return dims.clone();
     }
 
+    /** Number of axes. */
     public int rank() {
         return dims.length;
     }
 
+    /**
+     * Size of an axis.
+     *
+     * @param axis 0 for the outermost
+     */
     public long dim(int axis) {
         return dims[axis];
     }
@@ -206,7 +226,11 @@ public final class Tensor {
         return segment;
     }
 
-    /** Element at a row-major position, widened to float64. */
+    /**
+     * Element at a row-major position, widened to float64.
+     *
+     * @throws IndexOutOfBoundsException if there is no such position
+     */
     public double get(long position) {
         return Elements.get(type, segment, place(position));
     }

@@ -12,6 +12,16 @@
  * }
  * }</pre>
  *
+ * <p>For each query i, with p the softmax weights of its scores over the keys that it sees:
+ *
+ * <pre>
+ * kbar = sum p_j k_j,   A = sum p_j (k_j - kbar)(k_j - kbar)^T + ridge I,   x = A^-1 (kbar - q),   o = sum p_j (1 - (k_j - kbar).x) v_j
+ * </pre>
+ *
+ * <p>the fit of an affine model by Zuo et al., <a href="https://arxiv.org/abs/2510.01450">Local Linear Attention</a>, whose own form is centred on q; the two
+ * are equal, and the ridge is relative to the weights' sum. B is the batch, H the query heads, Hkv the key/value heads, of which query head h reads
+ * h / (H / Hkv), Sq and Sk are the numbers of queries and keys, D and Dv the dims of a key and of a value.
+ *
  * <p>Nothing here depends on TornadoVM; devices are found through {@link io.github.flashlla.DeviceProvider}.
  */
 package io.github.flashlla;

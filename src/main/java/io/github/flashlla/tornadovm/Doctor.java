@@ -164,7 +164,12 @@ public final class Doctor {
 
     private void backends() {
         Discovery discovery = BackendSurvey.refresh();
-        ok("device cache", BackendSurvey.cacheState());
+        String devices = BackendSurvey.cacheState();
+        if (devices.endsWith(SurveyCache.REFUSED)) {
+            note("device cache", devices, "every command asks the backends again; FLASHLLA_CACHE names another folder");
+        } else {
+            ok("device cache", devices);
+        }
         KernelCache.Examination kernels = KernelCache.examine();
         if (kernels.sound()) {
             ok("kernel cache", kernels.text());

@@ -24,6 +24,8 @@ import java.util.stream.Stream;
  * {@link #state()} says so to {@link Doctor}.
  */
 public final class SurveyCache {
+    /** How the state ends where nothing can be kept. */
+    static final String REFUSED = "not written: the folder refuses files";
     private static final int VERSION = 2;
     private static final long ABSENT_MILLIS = Duration.ofHours(1).toMillis();
 
@@ -125,7 +127,7 @@ public final class SurveyCache {
                 output.commit();
             }
         } catch (IOException | RuntimeException e) {
-            state = "not written: the folder refuses files";
+            state = REFUSED;
         }
     }
 

@@ -32,8 +32,11 @@ class DeviceCacheIT {
     }
 
     @Test
-    void doctorSaysWhereAnswersAreKept() {
+    void doctorSaysWhereAnswersAreKept() throws IOException {
         Run doctor = new Launcher(folder).with("FLASHLLA_CACHE", folder.resolve("cache").toString()).run("doctor");
         assertTrue(doctor.out().contains("device cache"), doctor.out());
+        Files.writeString(folder.resolve("file"), "no folder");
+        String refused = new Launcher(folder).with("FLASHLLA_CACHE", folder.resolve("file").toString()).run("doctor").out();
+        assertTrue(refused.lines().filter(line -> line.contains("refuses files")).allMatch(line -> line.startsWith("note ")), refused);
     }
 }
