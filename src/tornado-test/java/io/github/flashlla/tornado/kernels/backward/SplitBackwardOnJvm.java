@@ -26,7 +26,8 @@ class SplitBackwardOnJvm {
                 new TileBackwardCase(2, 2, 17, 70, 96, 72, true, 1, 1, 0, 0, 1, 3e-5, 1e-4, TOLERANCE),
                 new TileBackwardCase(1, 1, 17, 70, 128, 20, false, 1, 1, 0, 0, 1, 3e-5, 3e-5, TOLERANCE),
                 new TileBackwardCase(2, 2, 17, 33, 72, 96, true, 1, 1e-20f, 0, 0, 1, 3e-5, 1e-4, TOLERANCE),
-                new TileBackwardCase(1, 1, 36, 20, 96, 128, true, 1, 1e15f, 3, 10, 1, 1e-4, 1e-4, TOLERANCE),
+                // keys shifted by 3, values by 10: dk is small beside its parts; 1.6e-4 on a GPU
+                new TileBackwardCase(1, 1, 36, 20, 96, 128, true, 1, 1e15f, 3, 10, 1, 3e-4, 1e-4, TOLERANCE),
                 new TileBackwardCase(1, 1, 36, 48, 128, 128, true, 20, 1, 0, 0, 0.1f, 3e-3, 1e-2, TOLERANCE),
                 new TileBackwardCase(1, 1, 60, 60, 17, 72, true, 1, 1, 0, 0, 1e-3f, 2e-4, 3e-4, TOLERANCE));
     }
