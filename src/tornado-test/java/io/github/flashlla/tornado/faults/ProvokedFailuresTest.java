@@ -132,7 +132,7 @@ public class ProvokedFailuresTest {
     @ParameterizedTest
     @CsvSource({"SPIRV, spirv:0, timed timed untimed untimed", "OPENCL, opencl:0, timed timed timed timed"})
     void runsThatAreNotProfiled(Backend backend, String device, String times) throws Exception {
-        String said = new TornadoChild(folder, backend).needsLibrary()
+        String said = new TornadoChild(folder, backend).needsDevice()
                 .profiles("[{memory_share: 0.9, profiled_runs: 2, forward: [cpu, gpu], backward: [cpu, gpu], decode: [covariance], softmax: [gpu]}]")
                 .run(FaultScenarios.class, "kernelTimes", device, "16", "16", "4");
         assertSays(said, times);
@@ -146,7 +146,7 @@ public class ProvokedFailuresTest {
     }
 
     private TornadoChild openCl() {
-        return new TornadoChild(folder, Backend.OPENCL).needsLibrary();
+        return new TornadoChild(folder, Backend.OPENCL).needsDevice();
     }
 
     private static void assertSays(String said, String... parts) {

@@ -18,7 +18,7 @@ public class CeilingsTest {
     @ParameterizedTest
     @EnumSource
     void everyBackendRunsTheLoops(Backend backend) throws Exception {
-        String said = new TornadoChild(folder, backend).needsLibrary()
+        String said = new TornadoChild(folder, backend).needsDevice()
                 .run(FaultScenarios.class, "ceilings", backend.id() + ":0", "1", "1");
         assertTrue(said.endsWith("done"), said);
     }
