@@ -129,7 +129,7 @@ public abstract sealed class QuerySolves permits LlaResult, LlaGradients {
 
     /**
      * What computed this: the kernel variant, as {@code devices --kernels} names it, or a decoding step's method; several where parts were computed
-     * differently, joined by " and ". Empty where the device has one way, and until a run.
+     * differently, joined by " and ". Empty where the device has one way, where float64 on the host computed all of it, and until a run.
      */
     public String computedBy() {
         return computedBy;

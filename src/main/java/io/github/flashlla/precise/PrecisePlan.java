@@ -354,6 +354,8 @@ public final class PrecisePlan implements LlaPlan {
         gradients.dv().fill(0);
         Arrays.fill(gradients.iterations(), 0);
         gradients.setPairIterations(0);
+        gradients.setComputedBy("");
+        gradients.setTiming(Timing.ofWall(0)); // not those of an earlier run
         lastGradientsFinite = true; // as soon as float64 has written the others
         return all;
     }
