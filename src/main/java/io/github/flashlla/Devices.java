@@ -14,6 +14,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.regex.Pattern;
@@ -34,15 +35,15 @@ public final class Devices {
         if (name.contains(DeviceCombiner.JOINER)) {
             return openAll(partsOf(name));
         }
-        DeviceProvider provider = survey(Set.of(backendOf(name))).owners.get(name);
-        if (provider == null) {
-            Survey again = survey(null).again(name);
-            provider = again.owners.get(name);
-            if (provider == null) {
-                throw new InvalidInputException(again.unknown(name));
-            }
-        }
-        return provider.open(name);
+        return here(survey(Set.of(backendOf(name))), name, survey -> Optional.ofNullable(survey.owners.get(name))).open(name);
+    }
+
+    /** What is found of a selector in this survey, or in one that asks again for what may have been absent earlier only. */
+    private static <T> T here(Survey survey, String selector, Function<Survey, Optional<T>> find) {
+        return find.apply(survey).orElseGet(() -> {
+            Survey again = survey(null).again(selector);
+            return find.apply(again).orElseThrow(() -> new InvalidInputException(again.unknown(selector)));
+        });
     }
 
     /**
@@ -121,15 +122,8 @@ public final class Devices {
                 chosen.put(whole.name(), whole);
                 continue;
             }
-            List<DeviceInfo> matches = survey.matching(selector);
-            if (matches.isEmpty()) {
-                Survey again = survey(null).again(selector);
-                matches = again.matching(selector);
-                if (matches.isEmpty()) {
-                    throw new InvalidInputException(again.unknown(selector));
-                }
-            }
-            matches.forEach(info -> chosen.put(info.name(), info));
+            here(survey, selector, there -> Optional.of(there.matching(selector)).filter(matches -> !matches.isEmpty()))
+                    .forEach(info -> chosen.put(info.name(), info));
         }
         return List.copyOf(chosen.values());
     }

@@ -189,11 +189,7 @@ public final class Tensor {
         return dims.length;
     }
 
-    /**
-     * Size of an axis.
-     *
-     * @param axis 0 for the outermost
-     */
+    /** Size of an axis; 0 is the outermost. */
     public long dim(int axis) {
         return dims[axis];
     }
