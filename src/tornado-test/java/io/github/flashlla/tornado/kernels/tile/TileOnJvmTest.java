@@ -15,7 +15,7 @@ class TileOnJvmTest {
 
     @Test
     void agrees() throws Exception {
-        String said = new TornadoChild(folder, Backend.OPENCL).flag("-XX:TieredStopAtLevel=4").run(TileRunner.class, ".*(?:Tile|Split|TensorCore).*OnJvm");
+        String said = new TornadoChild(folder, Backend.OPENCL).flag("-XX:TieredStopAtLevel=4").run(TileRunner.class, ".*(?:Tile|WarpGroup|Split|TensorCore).*OnJvm");
         assertTrue(said.endsWith("done"), said);
     }
 }
