@@ -37,8 +37,8 @@ import uk.ac.manchester.tornado.runtime.TornadoCoreRuntime;
 import uk.ac.manchester.tornado.runtime.graal.nodes.interfaces.MarkArrayParameterAccess;
 
 /**
- * Makes TornadoVM's CUDA compiler write the {@link CudaC} of methods in place of calling them. The only file that names classes of a
- * compiler: it is compiled against one version of TornadoVM, and loaded by name by {@link TileOperations}.
+ * Makes TornadoVM's CUDA compiler write the {@link CudaC} of methods in place of calling them. Compiled against one
+ * version of TornadoVM, as all files beside it, and loaded by name by {@link TileOperations}.
  */
 public final class TileCompiler {
     private TileCompiler() {}

@@ -88,6 +88,7 @@ public final class WarpGroupKernels {
     }
 
     /** Queries' products with the first keys, in two sets. */
+    @Architecture(WarpGroup.ARCHITECTURE)
     static void scores(KernelContext ctx, HalfFloatArray queries, HalfFloatArray keys, FloatArray out, int columns) {
         Tile.launchBounds(THREADS, 1);
         int[] tile = ctx.allocateIntLocalArray(PANEL);
@@ -120,6 +121,7 @@ public final class WarpGroupKernels {
     }
 
     /** The same with the queries in local memory. */
+    @Architecture(WarpGroup.ARCHITECTURE)
     static void localRows(KernelContext ctx, HalfFloatArray queries, HalfFloatArray keys, FloatArray out, int columns) {
         Tile.launchBounds(THREADS, 1);
         int[] tile = ctx.allocateIntLocalArray(PANEL);
@@ -146,6 +148,7 @@ public final class WarpGroupKernels {
     }
 
     /** The keys' first columns summed with the queries' as weights, and the lane's float's number. */
+    @Architecture(WarpGroup.ARCHITECTURE)
     static void sums(KernelContext ctx, HalfFloatArray queries, HalfFloatArray keys, FloatArray out, int columns) {
         Tile.launchBounds(THREADS, 1);
         int[] tile = ctx.allocateIntLocalArray(PANEL);

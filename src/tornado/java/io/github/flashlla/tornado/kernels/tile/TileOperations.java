@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.kernels.tile;
 
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.tornadovm.OneGpu;
 import java.lang.reflect.InvocationTargetException;
 import java.util.HashMap;
@@ -32,6 +33,24 @@ public final class TileOperations {
      */
     public static synchronized Optional<String> unavailable(String device) {
         return REASONS.computeIfAbsent(device, TileOperations::register);
+    }
+
+    /**
+     * The same of {@link WarpGroup}'s operations, whose kernels NVRTC compiles without TornadoVM.
+     *
+     * @param device which may not be here
+     */
+    public static Optional<String> warpGroupsUnavailable(DeviceInfo device) {
+        if (!device.has(DeviceInfo.Trait.WARP_GROUPS)) {
+            return Optional.of("the device has no matrix units for four warps together, as those of compute capability 9.0 have");
+        }
+        return unavailable(device.name()).or(() -> isToRun() && !Nvrtc.isHere() ? Optional.of("NVRTC, which compiles its kernels, is not here")
+                : Optional.empty());
+    }
+
+    /** Whether this JVM can run what it compiles: TornadoVM's driver is here, and not as one of a virtual device. */
+    private static boolean isToRun() {
+        return ModuleLayer.boot().findModule(CUDA).isPresent() && !Boolean.getBoolean("tornado.virtual.device");
     }
 
     private static Optional<String> register(String device) {

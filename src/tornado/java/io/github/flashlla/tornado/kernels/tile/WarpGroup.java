@@ -17,8 +17,13 @@ package io.github.flashlla.tornado.kernels.tile;
  * <p>Products go on in the background: {@link #publish} and a barrier behind what was written to local memory, {@link #fence} behind what was
  * written to registers, products, {@link #commit}, other work, {@link #await}, {@link #hold}. Until then nothing but further products may touch
  * the sums, and nothing may write what the products read in local memory.
+ *
+ * <p>{@link TileOperations#warpGroupsUnavailable} says whether a device has them.
  */
 public final class WarpGroup {
+    /** Of every kernel that uses them ({@link Architecture}). */
+    public static final String ARCHITECTURE = "sm_90a";
+
     private static final String MULTIPLY = "asm volatile(\"{ .reg .pred p; setp.ne.b32 p, %[[$2/2+5]], 0; "
             + "wgmma.mma_async.sync.aligned.m64n$2k16.f32.f16.f16 {[[$2/2: %#]]}, "
             + "{%[[$2/2+0]],%[[$2/2+1]],%[[$2/2+2]],%[[$2/2+3]]}, %[[$2/2+4]], p, 1, 1, ";
