@@ -237,6 +237,8 @@ public final class JvmGroup {
             return new Warp() {
                 private final List<List<Runnable>> sets = new ArrayList<>();
                 private List<Runnable> open = new ArrayList<>();
+                private final List<List<Runnable>> products = new ArrayList<>();
+                private List<Runnable> openProducts = new ArrayList<>();
 
                 @Override
                 public int lane() {
@@ -315,6 +317,51 @@ public final class JvmGroup {
                             tile[toByte / 4 + i] = Float.floatToRawIntBits(from.get(element + i));
                         }
                     });
+                }
+
+                @Override
+                public void multiply(float[] c, int at, int columns, int[] fragment, int aAt, Matrix b, boolean add) {
+                    System.arraycopy(fragment, aAt, a[lane], 0, 4);
+                    meeting.meet(lane, NOTHING);
+                    float[][] rows = new float[2][16];
+                    for (int i = 0; i < 2; i++) {
+                        for (int k = 0; k < 16; k++) {
+                            rows[i][k] = half(a[(lane & -4) + (k & 7) / 2][i + 2 * (k >> 3)], k & 1);
+                        }
+                    }
+                    meeting.meet(lane, NOTHING);
+                    later(c, at, columns, (int i, int k) -> rows[i][k], b, add);
+                }
+
+                @Override
+                public void multiply(float[] c, int at, int columns, Matrix inLocalMemory, Matrix b, boolean add) {
+                    int row = thread % 128 / 32 * 16 + (lane >> 2);
+                    later(c, at, columns, (int i, int k) -> inLocalMemory.at(row + 8 * i, k), b, add);
+                }
+
+                private void later(float[] c, int at, int columns, Matrix twoRows, Matrix b, boolean add) {
+                    openProducts.add(() -> {
+                        for (int i = 0; i < columns / 2; i++) {
+                            float sum = add ? c[at + i] : 0;
+                            for (int k = 0; k < 16; k++) {
+                                sum += twoRows.at(i >> 1 & 1, k) * b.at(k, 8 * (i >> 2) + 2 * (lane & 3) + (i & 1));
+                            }
+                            c[at + i] = sum;
+                        }
+                    });
+                }
+
+                @Override
+                public void commitProducts() {
+                    products.add(openProducts);
+                    openProducts = new ArrayList<>();
+                }
+
+                @Override
+                public void awaitProducts(int pending) {
+                    while (products.size() > pending) {
+                        products.removeFirst().forEach(Runnable::run);
+                    }
                 }
 
                 @Override

@@ -17,7 +17,7 @@ class TileOnJvmTest {
     void agrees() throws Exception {
         // one carrier: threads that meet this often would take turns on two of them, for more of the processor's time
         String said = new TornadoChild(folder, Backend.OPENCL).flag("-XX:TieredStopAtLevel=4").flag("-Djdk.virtualThreadScheduler.parallelism=1")
-                .flag("-Djdk.virtualThreadScheduler.maxPoolSize=1").run(TileRunner.class, ".*(?:Tile|Split|TensorCore).*OnJvm");
+                .flag("-Djdk.virtualThreadScheduler.maxPoolSize=1").run(TileRunner.class, ".*(?:Tile|WarpGroup|Split|TensorCore).*OnJvm");
         assertTrue(said.endsWith("done"), said);
     }
 }

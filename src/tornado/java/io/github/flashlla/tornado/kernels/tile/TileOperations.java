@@ -3,12 +3,13 @@ package io.github.flashlla.tornado.kernels.tile;
 import io.github.flashlla.tornadovm.OneGpu;
 import java.lang.reflect.InvocationTargetException;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * Registers {@link Tile}'s operations with TornadoVM's CUDA compiler, if this is the TornadoVM that they were written for. Where that
+ * Registers {@link Tile}'s and {@link WarpGroup}'s operations with TornadoVM's CUDA compiler, if this is the TornadoVM that they were written for. Where that
  * fails, kernels without them run, and the reason is kept.
  */
 public final class TileOperations {
@@ -50,7 +51,9 @@ public final class TileOperations {
                     + Tile.HEADER);
         }
         try {
-            Class.forName(COMPILER).getMethod("register", Class.class, int.class).invoke(null, Tile.class, OneGpu.index(device));
+            for (Class<?> operations : List.of(Tile.class, WarpGroup.class)) {
+                Class.forName(COMPILER).getMethod("register", Class.class, int.class).invoke(null, operations, OneGpu.index(device));
+            }
             return Optional.empty();
         } catch (InvocationTargetException e) {
             return Optional.of(reason(e.getCause()));
