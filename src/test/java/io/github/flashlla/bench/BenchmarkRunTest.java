@@ -180,7 +180,8 @@ class BenchmarkRunTest {
     }
 
     private static JavaCommand faultyJava(DeviceInfo device) {
-        return DeviceJvm.of(device).with(List.of("-D" + FaultyDeviceProvider.PROPERTY + "=true"));
+        // it lives for seconds, which HotSpot's second compiler would take a third of
+        return DeviceJvm.of(device).with(List.of("-D" + FaultyDeviceProvider.PROPERTY + "=true", "-XX:TieredStopAtLevel=1"));
     }
 
     private static List<Task> tasks(int... lengths) {

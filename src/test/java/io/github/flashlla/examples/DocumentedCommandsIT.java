@@ -46,7 +46,7 @@ class DocumentedCommandsIT {
 
     /** What is run of a command that takes longer as it stands. */
     private static final Map<String, String> SHORTER = Map.of("bin/flashlla bundle", "bin/flashlla bundle --no-tornado",
-            "bin/flashlla bench --device jvm --seq 1024 -r 5", "bin/flashlla bench --device jvm --seq 1024 -r 5 --warm-up 0.1",
+            "bin/flashlla bench --device jvm --seq 1024 -r 5", "bin/flashlla bench --device jvm --seq 1024 -r 5 --heads 1 --warm-up 0.1",
             "bin/flashlla bench --device all --operator lla,softmax", "bin/flashlla bench --device jvm --operator lla,softmax --heads 1 --seq 128 -r 1 --warm-up 0.1",
             "bin/flashlla bench --device opencl:0 --kernel parallel --seq 1024",
             "bin/flashlla bench --device opencl:0 --kernel parallel --seq 128 --heads 1 -r 1 --warm-up 0.1");
