@@ -68,6 +68,7 @@ public final class ExperimentCommand implements Callable<Integer> {
     public Integer call() {
         PrintWriter out = spec.commandLine().getOut();
         if (name.equals(LIST)) {
+            WrongUsage.requireNoOptions(spec, "list shows what there is and runs nothing;");
             MarkdownTable table = new MarkdownTable("experiment", "question", "trains a model");
             Experiments.questions().forEach((experiment, question) -> table.add(experiment, question, Experiments.trains(experiment) ? "yes" : "no"));
             out.print(table.fitting(Terminal.isOutput() ? Terminal.width() : Integer.MAX_VALUE));

@@ -34,10 +34,10 @@ record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGra
     /** One line about the run. */
     String summary() {
         String verified = sample == null ? ""
-                : String.format(Locale.ROOT, ", error %.2e against float64 on %d queries", sample.error(), sample.queries());
+                : String.format(Locale.ROOT, ", error %.2e against float64 on %s", sample.error(), Numbers.count(sample.queries(), "query"));
         String verifiedGradients = gradientSample == null ? "" : String.format(Locale.ROOT, ", of gradients %.2e", gradientSample.error());
         String recomputed = result.recomputedRows() == 0 ? ""
-                : String.format(Locale.ROOT, ", %d %s in float64", result.recomputedRows(), result.recomputedRows() == 1 ? "query" : "queries");
+                : ", " + Numbers.count(result.recomputedRows(), "query") + " in float64";
         return String.format(Locale.ROOT, "%s on %s%s: %.1f ms, iterations %d/%.1f/%d (min/mean/max), worst residual %.2e%s%s%s",
                 result.shape(), device.name(), computedBy(), result.timing().wallNanos() / 1e6, result.minIterations(), result.meanIterations(),
                 result.maxIterations(), result.worstResidual(), recomputed, verified, verifiedGradients);
@@ -98,8 +98,8 @@ record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGra
         long unsolved = result.count(SolveState.UNSOLVED, options.tolerance());
         long second = unsolvedGradients();
         if (unsolved + second > 0) {
-            err.printf(Locale.ROOT, "flashlla: %d of %d queries did not reach --tol %s%s; a larger %s may help%s.%n",
-                    Math.max(unsolved, second), result.shape().rows(), Numbers.plain(options.tolerance()),
+            err.printf(Locale.ROOT, "flashlla: %d of %s did not reach --tol %s%s; a larger %s may help%s.%n",
+                    Math.max(unsolved, second), Numbers.count(result.shape().rows(), "query"), Numbers.plain(options.tolerance()),
                     unsolved > 0 ? "" : " in the solve of the gradients",
                     options.precision() == DataType.FLOAT16 ? "--ridge or --precision float32" : "--max-iter or --ridge",
                     allowUnsolved ? "" : "; nothing was written (--allow-unsolved writes what there is)");

@@ -41,6 +41,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.ServiceLoader;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -128,6 +129,7 @@ public final class TuneCommand implements Callable<Integer> {
         AttentionShape shape = KernelChoices.shape("--shape", shapeText != null ? shapeText : device.type() == DeviceInfo.Type.CPU ? "1x4x512x64" : "1x16x4096x64");
         Map<Pass, List<KernelGuide.Choice>> candidates = candidates(device, shape);
         if (dryRun) {
+            WrongUsage.requireNone(spec, "--dry-run measures and writes nothing;", Set.of("--output", "--record")::contains);
             print(candidates);
             return 0;
         }

@@ -1,10 +1,13 @@
 package io.github.flashlla.cli;
 
+import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.text.Printable;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import picocli.CommandLine.Model.ArgSpec;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine;
 
@@ -61,6 +64,19 @@ final class WrongUsage {
         List<String> alike = unmatched.getSuggestions();
         return (unknown.size() == 1 ? "Unknown option: " : "Unknown options: ") + String.join(", ", unknown)
                 + (unknown.size() == 1 && !alike.isEmpty() ? " (did you mean " + String.join(" or ", alike) + "?)" : "");
+    }
+
+    /** Refuses options that a command would ignore. */
+    static void requireNoOptions(CommandSpec command, String why) {
+        requireNone(command, why, option -> true);
+    }
+
+    /** Refuses those of these options that were given, for the command would ignore them. */
+    static void requireNone(CommandSpec command, String why, Predicate<String> ofThese) {
+        List<String> ignored = command.commandLine().getParseResult().matchedOptionsSet().stream().map(OptionSpec::longestName).filter(ofThese).sorted().toList();
+        if (!ignored.isEmpty()) {
+            throw new InvalidInputException(why + " leave " + String.join(" and ", ignored) + " out");
+        }
     }
 
     /** Refuses an empty list element anywhere; the parser would drop one at the end. */

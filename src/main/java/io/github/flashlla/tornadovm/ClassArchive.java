@@ -171,7 +171,7 @@ public final class ClassArchive {
                 return Optional.empty();
             }
             long bytes = files.stream().mapToLong(file -> file.toFile().length()).sum();
-            String kept = folder + ", " + files.size() + (files.size() == 1 ? " archive, " : " archives, ") + Numbers.bytes(bytes);
+            String kept = folder + ", " + Numbers.count(files.size(), "archive") + ", " + Numbers.bytes(bytes);
             return Optional.of(broken == 0 ? new KernelCache.Examination(true, kept) : new KernelCache.Examination(false, kept + "; " + broken
                     + " ignored, since what is in " + (broken == 1 ? "it" : "them") + " is not what Java wrote"));
         } catch (IOException e) {

@@ -190,9 +190,9 @@ public final class KernelCache {
         } catch (IOException e) {
             return new Examination(false, folder + ", not used: it cannot be listed");
         }
-        String kept = folder + ", " + sound + (sound == 1 ? " kernel, " : " kernels, ") + Numbers.bytes(bytes);
-        return broken == 0 ? new Examination(true, kept) : new Examination(false, kept + "; " + broken
-                + (broken == 1 ? " file is" : " files are") + " ignored, since what is in " + (broken == 1 ? "it" : "them")
+        String kept = folder + ", " + Numbers.count(sound, "kernel") + ", " + Numbers.bytes(bytes);
+        return broken == 0 ? new Examination(true, kept) : new Examination(false, kept + "; " + Numbers.count(broken, "file")
+                + (broken == 1 ? " is" : " are") + " ignored, since what is in " + (broken == 1 ? "it" : "them")
                 + " is not what this program writes");
     }
 
