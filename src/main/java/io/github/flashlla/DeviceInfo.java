@@ -64,6 +64,8 @@ public record DeviceInfo(
         /** Computes on this JVM's threads, with its data on this JVM's heap. */
         ON_HEAP,
         /** Computes in float64, as the oracle of others: slow, and in no group of devices. */
-        EXACT
+        EXACT,
+        /** Has the matrix units of compute capability 9.0, which four warps use together; later ones have others. */
+        WARP_GROUPS
     }
 }

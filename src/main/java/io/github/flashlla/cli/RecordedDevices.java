@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
@@ -27,6 +28,8 @@ final class RecordedDevices {
     private static final long USUAL_LOCAL_BYTES = 48 << 10;
 
     private static final String REFERENCE = "reference";
+    /** NVIDIA's GPUs of compute capability 9.0. */
+    private static final Pattern HOPPER = Pattern.compile("\\bG?H\\d{2,3}\\b");
 
     private RecordedDevices() {}
 
@@ -74,8 +77,8 @@ final class RecordedDevices {
         for (JsonNode device : devices) {
             try {
                 found.add(device(device));
-            } catch (IllegalArgumentException e) { // a type or a precision of no device
-                throw new InvalidInputException(file + ": device '" + device.path("name").asText() + "' has a type or a precision that there is not; "
+            } catch (IllegalArgumentException e) { // a type, a precision or a trait of no device
+                throw new InvalidInputException(file + ": device '" + device.path("name").asText() + "' has a type, a precision or a trait that there is not; "
                         + "--as takes a record of flashlla bench, or what flashlla devices --format json printed.");
             }
         }
@@ -90,9 +93,16 @@ final class RecordedDevices {
             precisions.addAll(backend.equals(REFERENCE) ? List.of(DataType.values())
                     : backend.equals("cuda") ? List.of(DataType.FLOAT32, DataType.FLOAT16) : List.of(DataType.FLOAT32));
         }
-        Set<Trait> traits = backend.equals(REFERENCE) ? Set.of(Trait.EXACT) : Set.of();
+        String hardware = device.path("hardware").asText();
+        Set<Trait> traits = EnumSet.noneOf(Trait.class);
+        device.path("traits").forEach(trait -> traits.add(Trait.valueOf(trait.asText())));
+        if (!device.has("traits") && backend.equals(REFERENCE)) { // records do not tell that either
+            traits.add(Trait.EXACT);
+        } else if (!device.has("traits") && backend.equals("cuda") && HOPPER.matcher(hardware).find()) {
+            traits.add(Trait.WARP_GROUPS);
+        }
         return new DeviceInfo(device.path("name").asText(), backend,
-                DeviceInfo.Type.valueOf(device.path("type").asText("gpu").toUpperCase(Locale.ROOT)), device.path("hardware").asText(),
+                DeviceInfo.Type.valueOf(device.path("type").asText("gpu").toUpperCase(Locale.ROOT)), hardware,
                 device.path("vendor").asText(), device.path("driver").asText(), number(device, "memoryBytes", "memory_bytes", -1),
                 number(device, "localMemoryBytes", "local_memory_bytes", USUAL_LOCAL_BYTES),
                 (int) number(device, "computeUnits", "compute_units", -1), precisions, traits);

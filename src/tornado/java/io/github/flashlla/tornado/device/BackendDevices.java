@@ -87,13 +87,19 @@ public final class BackendDevices {
         TornadoTargetDevice physical = device.getPhysicalDevice();
         return new DeviceInfo(name, backend, type(device), physical.getDeviceName().strip(), device.getPlatformName().strip(),
                 driver(device), device.getMaxGlobalMemory(), device.getDeviceLocalMemorySize(),
-                physical.getDeviceMaxComputeUnits(), precisions(backend, physical));
+                physical.getDeviceMaxComputeUnits(), precisions(backend, physical), traits(backend, physical));
     }
 
     /** TornadoVM reaches matrix units through CUDA alone; compute capability 8.0 is its own bar for them. */
     private static List<DataType> precisions(String backend, TornadoTargetDevice physical) {
         return backend.equals("cuda") && told(physical, "getComputeCapabilityMajor") instanceof Integer capability && capability >= 8
                 ? List.of(DataType.FLOAT32, DataType.FLOAT16) : List.of(DataType.FLOAT32);
+    }
+
+    private static DeviceInfo.Trait[] traits(String backend, TornadoTargetDevice physical) {
+        return backend.equals("cuda") && Integer.valueOf(9).equals(told(physical, "getComputeCapabilityMajor"))
+                && Integer.valueOf(0).equals(told(physical, "getComputeCapabilityMinor"))
+                ? new DeviceInfo.Trait[] {DeviceInfo.Trait.WARP_GROUPS} : new DeviceInfo.Trait[0];
     }
 
     /** The driver's version where the backend tells it, and the language it compiles. */

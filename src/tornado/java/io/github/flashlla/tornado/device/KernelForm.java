@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.device;
 
+import io.github.flashlla.tornado.kernels.tile.Nvrtc;
 import io.github.flashlla.tornadovm.KernelCache.Kernel;
 import java.lang.reflect.Field;
 import java.lang.reflect.Method;
@@ -49,6 +50,15 @@ abstract class KernelForm {
     /** Compiled code of what was kept. */
     abstract Object install(long plan, SchedulableTask task, Method kernel, Kernel kept) throws ReflectiveOperationException;
 
+    /**
+     * Compiles a task's kernel for another architecture than TornadoVM would.
+     *
+     * @throws IllegalStateException if it cannot be
+     */
+    Object compile(long plan, SchedulableTask task, Method kernel, String architecture) throws ReflectiveOperationException {
+        throw new IllegalStateException("a kernel for " + architecture + " on a device that is not CUDA's");
+    }
+
     /** The name of its entry point. */
     static String name(Object code) throws ReflectiveOperationException {
         return (String) code.getClass().getMethod("getName").invoke(code);
@@ -96,6 +106,8 @@ abstract class KernelForm {
 
     /** TornadoVM's CUDA classes are named after OpenCL's. */
     private static final class Cuda extends KernelForm {
+        /** Knows the compiler's classes, and so is loaded by its name alone. */
+        private static final String SOURCE = "io.github.flashlla.tornado.device.CudaSource";
         private final Class<?> program = Class.forName(DRIVERS + "cuda.CUDAProgram");
         private final Method binaries = program.getDeclaredMethod("getBinaries", long.class, long.class, ByteBuffer.class);
         private final Field pointer = program.getDeclaredField("programPointer");
@@ -124,6 +136,18 @@ abstract class KernelForm {
             byte[] bytes = new byte[binary.capacity()];
             binary.get(bytes);
             return bytes;
+        }
+
+        @Override
+        Object compile(long plan, SchedulableTask task, Method kernel, String architecture) throws ReflectiveOperationException {
+            Kernel source = (Kernel) Class.forName(SOURCE).getMethod("of", SchedulableTask.class).invoke(null, task);
+            byte[] binary = Nvrtc.find().orElseThrow(() -> new IllegalStateException("NVRTC is not here")).compile(
+                    new String(source.code(), StandardCharsets.UTF_8), architecture);
+            Object code = install(plan, task, kernel, new Kernel(source.name(), source.notes(), binary));
+            if (code == null) {
+                throw new IllegalStateException("the driver does not load the kernel " + source.name() + " for " + architecture);
+            }
+            return code;
         }
 
         @Override

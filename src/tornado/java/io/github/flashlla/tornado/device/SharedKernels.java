@@ -1,6 +1,7 @@
 package io.github.flashlla.tornado.device;
 
 import io.github.flashlla.DeviceInfo;
+import io.github.flashlla.tornado.kernels.tile.Architecture;
 import io.github.flashlla.tornadovm.KernelCache;
 import io.github.flashlla.tornadovm.KernelCache.Kernel;
 import java.io.IOException;
@@ -62,9 +63,10 @@ public final class SharedKernels implements InvocationHandler {
     private final TornadoDevice device;
     private final KernelRuntime runtime;
     private final TornadoDevice shared;
-    /** These three are null where kernels are not kept. */
-    private final KernelCache cache;
+    /** Null where it is not known. */
     private final KernelForm form;
+    /** These two are null where kernels are not kept. */
+    private final KernelCache cache;
     private final KeptSketches sketches;
     private final Map<List<Object>, Compiled> compiled = new ConcurrentHashMap<>();
     private final AtomicLong compilations = new AtomicLong();
@@ -101,10 +103,9 @@ public final class SharedKernels implements InvocationHandler {
         this.atOnce = SIDE_BY_SIDE.contains(entry.info().backend()) && entry.info().type() == DeviceInfo.Type.GPU
                 ? Runtime.getRuntime().availableProcessors() : 1;
         this.parts = runtime == null ? null : PartSender.of(device, entry.info().backend());
-        KernelForm known = runtime == null ? null : KernelForm.of(device);
-        this.cache = known == null ? null : cache(entry, known).orElse(null);
+        this.form = runtime == null ? null : KernelForm.of(device);
+        this.cache = form == null ? null : cache(entry, form).orElse(null);
         this.sketches = cache == null ? null : KeptSketches.of(cache, entry.backendIndex(), entry.deviceIndex());
-        this.form = sketches == null ? null : known;
     }
 
     public static SharedKernels of(BackendDevice device) {
@@ -322,7 +323,7 @@ public final class SharedKernels implements InvocationHandler {
 
     private Compiled installShared(SchedulableTask task, List<Object> key) throws ReflectiveOperationException {
         Method kernel = (Method) key.getFirst();
-        boolean keep = form != null && KernelCode.holds(kernel);
+        boolean keep = sketches != null && KernelCode.holds(kernel);
         compilations.incrementAndGet();
         long owner = OWNERS.incrementAndGet();
         Object code = keep ? kept(owner, task, kernel, key) : null;
@@ -340,8 +341,11 @@ public final class SharedKernels implements InvocationHandler {
     }
 
     private Object compile(long owner, SchedulableTask task) throws ReflectiveOperationException {
+        Method kernel = method(task);
+        Architecture other = kernel == null ? null : kernel.getAnnotation(Architecture.class);
         try {
-            return KeptSketches.whole(() -> runtime.install().invoke(device, owner, task));
+            return KeptSketches.whole(() -> other == null ? runtime.install().invoke(device, owner, task)
+                    : form.compile(owner, task, kernel, other.value()));
         } catch (ReflectiveOperationException | RuntimeException e) {
             throw e;
         } catch (Exception e) {
@@ -394,12 +398,17 @@ public final class SharedKernels implements InvocationHandler {
         return known == null ? method.invoke(device, plan, task) : known.code;
     }
 
+    /** Null for a task that is not compiled from Java. */
+    private Method method(SchedulableTask task) throws ReflectiveOperationException {
+        return runtime.kernel().getDeclaringClass().isInstance(task) ? (Method) runtime.kernel().invoke(task) : null;
+    }
+
     /** What a task's code depends on; null where that is not known. */
     private List<Object> key(SchedulableTask task) throws ReflectiveOperationException {
-        if (!runtime.kernel().getDeclaringClass().isInstance(task)) {
+        Method kernel = method(task);
+        if (kernel == null) {
             return null;
         }
-        Method kernel = (Method) runtime.kernel().invoke(task);
         boolean sizes = ArraySizes.areReadBy(kernel);
         boolean launchedByGrid = false;
         List<Object> key = new ArrayList<>(List.of(kernel, runtime.flags().invoke(task.meta(), device.getTornadoVMBackend())));

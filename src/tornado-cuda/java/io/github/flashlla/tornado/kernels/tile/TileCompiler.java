@@ -3,6 +3,7 @@ package io.github.flashlla.tornado.kernels.tile;
 import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import jdk.graal.compiler.core.common.type.StampFactory;
@@ -36,8 +37,8 @@ import uk.ac.manchester.tornado.runtime.TornadoCoreRuntime;
 import uk.ac.manchester.tornado.runtime.graal.nodes.interfaces.MarkArrayParameterAccess;
 
 /**
- * Makes TornadoVM's CUDA compiler write the {@link CudaC} of methods in place of calling them. The only file that names classes of a
- * compiler: it is compiled against one version of TornadoVM, and loaded by name by {@link TileOperations}.
+ * Makes TornadoVM's CUDA compiler write the {@link CudaC} of methods in place of calling them. Compiled against one
+ * version of TornadoVM, as all files beside it, and loaded by name by {@link TileOperations}.
  */
 public final class TileCompiler {
     private TileCompiler() {}
@@ -155,13 +156,8 @@ public final class TileCompiler {
         public void emitCode(CompilationResultBuilder builder) {
             CUDACompilationResultBuilder cuda = (CUDACompilationResultBuilder) builder;
             CUDAAssembler out = cuda.getAssembler();
-            String line = text.value();
-            for (int i = operands.length - 1; i >= 0; i--) { // $12 before $1
-                line = line.replace("$" + i, out.getStringValue(cuda, operands[i]));
-            }
-            if (!Value.ILLEGAL.equals(result)) {
-                line = line.replace("$r", out.getStringValue(cuda, result));
-            }
+            List<String> names = Arrays.stream(operands).map((Value operand) -> out.getStringValue(cuda, operand)).toList();
+            String line = CudaText.of(text.value(), names, Value.ILLEGAL.equals(result) ? null : out.getStringValue(cuda, result));
             switch (text.place()) {
                 case HERE -> {
                     out.indent();

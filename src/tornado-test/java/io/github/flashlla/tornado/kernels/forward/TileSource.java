@@ -7,7 +7,10 @@ import io.github.flashlla.tornado.kernels.tile.CudaC;
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TileKernels;
 import io.github.flashlla.tornado.kernels.tile.TileOperations;
+import io.github.flashlla.tornado.kernels.tile.WarpGroup;
+import io.github.flashlla.tornado.kernels.tile.WarpGroupKernels;
 import java.lang.reflect.Method;
+import java.util.Map;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -24,13 +27,15 @@ public final class TileSource {
     public static final String KERNELS = "//// kernels of ";
     /** The argument for kernels that have every operation, and for the operations' texts behind them. */
     public static final String OPERATIONS = "operations";
+    /** The same of the operations of four warps. */
+    public static final String WARP_GROUP = "warpgroup";
 
     private TileSource() {}
 
     /**
-     * @param args {@link #OPERATIONS}; {@code forward:D:Dv}, {@code backward:D:Dv}, {@code split:D:Dv} or {@code splitbackward:D:Dv} (float32), the
-     *         kernels of a pass for a head dim and a value dim; {@code decode:H:D}, {@code covariance:H:D} or {@code preconditioned:H:D}, those of
-     *         decoding for so many heads that share keys
+     * @param args {@link #OPERATIONS} or {@link #WARP_GROUP}; {@code forward:D:Dv}, {@code backward:D:Dv}, {@code split:D:Dv} or
+     *         {@code splitbackward:D:Dv} (float32), the kernels of a pass for a head dim and a value dim; {@code decode:H:D}, {@code covariance:H:D} or
+     *         {@code preconditioned:H:D}, those of decoding for so many heads that share keys
      */
     public static void main(String[] args) throws Exception {
         TornadoRuntimeProvider.getTornadoRuntime();
@@ -46,7 +51,8 @@ public final class TileSource {
             try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph(arg.split(":"), grids).snapshot())) {
                 plan.withGridScheduler(grids).withPreCompilation();
             }
-            for (Method method : arg.equals(OPERATIONS) ? Tile.class.getDeclaredMethods() : new Method[0]) {
+            Class<?> operations = Map.of(OPERATIONS, Tile.class, WARP_GROUP, WarpGroup.class).get(arg);
+            for (Method method : operations == null ? new Method[0] : operations.getDeclaredMethods()) {
                 if (method.isAnnotationPresent(CudaC.class)) {
                     System.out.println(TEXT + method.getAnnotation(CudaC.class).value());
                 }
@@ -60,6 +66,9 @@ public final class TileSource {
     private static TaskGraph graph(String[] words, GridScheduler grids) {
         if (words[0].equals(OPERATIONS)) {
             return TileKernels.allOperations(grids);
+        }
+        if (words[0].equals(WARP_GROUP)) {
+            return WarpGroupKernels.allOperations(grids);
         }
         int first = Integer.parseInt(words[1]);
         int second = Integer.parseInt(words[2]);

@@ -4,14 +4,11 @@ import java.lang.reflect.Field;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.concurrent.BrokenBarrierException;
-import java.util.concurrent.CyclicBarrier;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.AtomicIntegerArray;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -24,40 +21,43 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 public final class JvmGroup {
     private static final int GARBAGE = 0x7e007e00; // two NaN of float16
 
-    private final CyclicBarrier all;
+    private static final Runnable NOTHING = () -> {};
+
+    private final Meeting all;
     private final List<int[]> local = new ArrayList<>();
     private final List<float[]> floats = new ArrayList<>();
-    private final AtomicIntegerArray counts = new AtomicIntegerArray(3);
-    private final AtomicInteger[] counted;
+    private final AtomicInteger counting = new AtomicInteger();
+    private final Runnable count = this::count;
     private final Lanes[] warps;
+    private int counted;
 
     private JvmGroup(int threads) {
-        all = new CyclicBarrier(threads);
+        all = new Meeting(threads);
         warps = new Lanes[Math.ceilDiv(threads, 32)];
         Arrays.setAll(warps, (int w) -> new Lanes(Math.min(32, threads)));
-        counted = new AtomicInteger[threads];
-        Arrays.setAll(counted, (int t) -> new AtomicInteger());
     }
 
     public static void run(int groups, int threads, Consumer<KernelContext> kernel) {
         for (int g = 0; g < groups; g++) {
             JvmGroup group = new JvmGroup(threads);
             int index = g;
+            AtomicReference<Throwable> failure = new AtomicReference<>();
             try (ExecutorService pool = Executors.newVirtualThreadPerTaskExecutor()) {
-                List<Future<?>> tasks = new ArrayList<>();
                 for (int t = 0; t < threads; t++) {
                     int thread = t;
-                    tasks.add(pool.submit(() -> ScopedValue.where(Warp.CURRENT, group.warps[thread / 32].lane(group, thread))
-                            .run(() -> kernel.accept(group.context(index, thread, threads)))));
+                    pool.execute(() -> {
+                        try {
+                            ScopedValue.where(Warp.CURRENT, group.warps[thread / 32].lane(group, thread))
+                                    .run(() -> kernel.accept(group.context(index, thread, threads)));
+                        } catch (Throwable e) { // the others would wait for it for ever
+                            failure.compareAndSet(null, e);
+                            pool.shutdownNow();
+                        }
+                    });
                 }
-                for (Future<?> task : tasks) {
-                    try {
-                        task.get();
-                    } catch (ExecutionException | InterruptedException e) {
-                        pool.shutdownNow();
-                        throw new AssertionError("a thread of group " + g + " failed", e);
-                    }
-                }
+            }
+            if (failure.get() != null) {
+                throw new AssertionError("a thread of group " + g + " failed", failure.get());
             }
         }
     }
@@ -93,12 +93,12 @@ public final class JvmGroup {
 
             @Override
             public void localBarrier() {
-                pass(all);
+                all.meet(thread, NOTHING);
             }
 
             @Override
             public void globalBarrier() {
-                pass(all); // TornadoVM's is one of a group, too
+                all.meet(thread, NOTHING); // TornadoVM's is one of a group, too
             }
         };
         set(context, "groupIdx", group);
@@ -108,18 +108,8 @@ public final class JvmGroup {
         return context;
     }
 
-    private int count(int thread, int predicate) {
-        int round = counted[thread].getAndIncrement() % 3; // the one behind the next is free
-        if (predicate != 0) {
-            counts.incrementAndGet(round);
-        }
-        pass(all);
-        int count = counts.get(round);
-        if (thread == 0) {
-            counts.set((round + 2) % 3, 0);
-        }
-        pass(all);
-        return count;
+    private void count() {
+        counted = counting.getAndSet(0);
     }
 
     private static void set(KernelContext context, String name, int value) {
@@ -132,24 +122,114 @@ public final class JvmGroup {
         }
     }
 
-    private static void pass(CyclicBarrier barrier) {
-        try {
-            barrier.await();
-        } catch (InterruptedException | BrokenBarrierException e) {
-            throw new IllegalStateException(e);
+    /** Where threads meet. What is to be done once all are there is done by the last one, before any goes on. */
+    private static final class Meeting {
+        private final Thread[] threads;
+        private final Runnable[] asked;
+        private final AtomicInteger arrived = new AtomicInteger();
+        private volatile int round;
+
+        Meeting(int threads) {
+            this.threads = new Thread[threads];
+            asked = new Runnable[threads];
+        }
+
+        /** @param place of this thread among those that meet here */
+        void meet(int place, Runnable together) {
+            int now = round;
+            threads[place] = Thread.currentThread();
+            asked[place] = together;
+            if (arrived.incrementAndGet() == threads.length) {
+                for (Runnable other : asked) {
+                    if (other != together) {
+                        throw new AssertionError("threads that must do the same do not");
+                    }
+                }
+                together.run();
+                arrived.set(0);
+                round = now + 1;
+                for (int i = 0; i < threads.length; i++) {
+                    LockSupport.unpark(threads[(now & 1) == 0 ? i : threads.length - 1 - i]); // in turns, so that a missing barrier shows
+                }
+            }
+            while (round == now) {
+                LockSupport.park(this);
+                if (Thread.currentThread().isInterrupted()) {
+                    throw new IllegalStateException("another thread failed");
+                }
+            }
         }
     }
 
     /** What the threads of a warp do together. */
     private static final class Lanes {
-        private final CyclicBarrier barrier;
+        private final Meeting meeting;
         private final float[] floats = new float[32];
+        private final float[] exchanged = new float[32];
         private final int[] ints = new int[32];
         private final int[][] a = new int[32][4];
         private final int[][] b = new int[32][2];
+        private final float[][] into = new float[32][];
+        private final int[] at = new int[32];
+        private final float[] elementsA = new float[16 * 16];
+        private final float[] elementsB = new float[16 * 8];
+        private final int[][] loaded = new int[32][];
+        private int[] tile;
+        private boolean any;
+        private final Runnable exchange = () -> System.arraycopy(floats, 0, exchanged, 0, 32);
+        private final Runnable vote = () -> any = Arrays.stream(ints).anyMatch((int x) -> x != 0);
+        private final Runnable product = this::product;
+        private final Runnable load = this::load;
+        private final Runnable loadTransposed = this::loadTransposed;
 
         Lanes(int threads) {
-            barrier = new CyclicBarrier(threads);
+            meeting = new Meeting(threads);
+        }
+
+        private void product() {
+            for (int lane = 0; lane < 32; lane++) {
+                int line = lane >> 2;
+                int k = 2 * (lane & 3);
+                for (int i = 0; i < 4; i++) {
+                    int element = (line + 8 * (i & 1)) * 16 + k + 8 * (i >> 1);
+                    elementsA[element] = half(a[lane][i], 0);
+                    elementsA[element + 1] = half(a[lane][i], 1);
+                }
+                for (int i = 0; i < 2; i++) {
+                    int element = (k + 8 * i) * 8 + line;
+                    elementsB[element] = half(b[lane][i], 0);
+                    elementsB[element + 8] = half(b[lane][i], 1);
+                }
+            }
+            for (int lane = 0; lane < 32; lane++) {
+                for (int i = 0; i < 4; i++) {
+                    int row = ((lane >> 2) + 8 * (i >> 1)) * 16;
+                    int column = 2 * (lane & 3) + (i & 1);
+                    float sum = 0;
+                    for (int k = 0; k < 16; k++) {
+                        sum += elementsA[row + k] * elementsB[8 * k + column];
+                    }
+                    into[lane][at[lane] + i] = sum;
+                }
+            }
+        }
+
+        private void load() {
+            for (int lane = 0; lane < 32; lane++) {
+                for (int m = 0; m < 4; m++) {
+                    loaded[lane][at[lane] + m] = tile[ints[8 * m + (lane >> 2)] / 4 + (lane & 3)];
+                }
+            }
+        }
+
+        private void loadTransposed() {
+            for (int lane = 0; lane < 32; lane++) {
+                int row = 2 * (lane & 3);
+                int column = lane >> 2;
+                for (int m = 0; m < 4; m++) {
+                    loaded[lane][at[lane] + m] = bits(tile, ints[8 * m + row], column) | bits(tile, ints[8 * m + row + 1], column) << 16;
+                }
+            }
         }
 
         Warp lane(JvmGroup group, int thread) {
@@ -157,6 +237,8 @@ public final class JvmGroup {
             return new Warp() {
                 private final List<List<Runnable>> sets = new ArrayList<>();
                 private List<Runnable> open = new ArrayList<>();
+                private final List<List<Runnable>> products = new ArrayList<>();
+                private List<Runnable> openProducts = new ArrayList<>();
 
                 @Override
                 public int lane() {
@@ -166,66 +248,50 @@ public final class JvmGroup {
                 @Override
                 public float exchange(float x, int from) {
                     floats[lane] = x;
-                    pass(barrier);
-                    float other = floats[from];
-                    pass(barrier);
-                    return other;
+                    meeting.meet(lane, exchange);
+                    return exchanged[from];
                 }
 
                 @Override
                 public int count(int predicate) {
-                    return group.count(thread, predicate);
+                    if (predicate != 0) {
+                        group.counting.incrementAndGet();
+                    }
+                    group.all.meet(thread, group.count);
+                    return group.counted;
                 }
 
                 @Override
                 public boolean any(int predicate) {
                     ints[lane] = predicate;
-                    pass(barrier);
-                    boolean any = Arrays.stream(ints).anyMatch((int x) -> x != 0);
-                    pass(barrier);
+                    meeting.meet(lane, vote);
                     return any;
                 }
 
                 @Override
                 public void barrier() {
-                    pass(barrier);
+                    meeting.meet(lane, NOTHING);
                 }
 
                 @Override
-                public void product(float[] into, int at, int[] fragmentA, int aAt, int[] fragmentB, int bAt) {
+                public void product(float[] sums, int sumsAt, int[] fragmentA, int aAt, int[] fragmentB, int bAt) {
                     System.arraycopy(fragmentA, aAt, a[lane], 0, 4);
                     System.arraycopy(fragmentB, bAt, b[lane], 0, 2);
-                    pass(barrier);
-                    for (int i = 0; i < 4; i++) {
-                        int row = (lane >> 2) + 8 * (i >> 1);
-                        int column = 2 * (lane & 3) + (i & 1);
-                        float sum = 0;
-                        for (int k = 0; k < 16; k++) {
-                            sum += half(a[(row & 7) * 4 + (k & 7) / 2][(row >> 3) + 2 * (k >> 3)], k & 1)
-                                    * half(b[column * 4 + (k & 7) / 2][k >> 3], k & 1);
-                        }
-                        into[at + i] = sum;
-                    }
-                    pass(barrier);
+                    into[lane] = sums;
+                    at[lane] = sumsAt;
+                    meeting.meet(lane, product);
                 }
 
                 @Override
-                public void load4(int[] fragment, int at, int[] tile, int rowByte, boolean transposed) {
+                public void load4(int[] fragment, int fragmentAt, int[] from, int rowByte, boolean transposed) {
                     if (rowByte % 16 != 0) {
                         throw new AssertionError("a row starts at byte " + rowByte);
                     }
                     ints[lane] = rowByte;
-                    pass(barrier);
-                    for (int m = 0; m < 4; m++) {
-                        if (transposed) {
-                            int row = 2 * (lane & 3);
-                            int column = lane >> 2;
-                            fragment[at + m] = bits(tile, ints[8 * m + row], column) | bits(tile, ints[8 * m + row + 1], column) << 16;
-                        } else {
-                            fragment[at + m] = tile[ints[8 * m + (lane >> 2)] / 4 + (lane & 3)];
-                        }
-                    }
-                    pass(barrier);
+                    loaded[lane] = fragment;
+                    at[lane] = fragmentAt;
+                    tile = from;
+                    meeting.meet(lane, transposed ? loadTransposed : load);
                 }
 
                 @Override
@@ -251,6 +317,51 @@ public final class JvmGroup {
                             tile[toByte / 4 + i] = Float.floatToRawIntBits(from.get(element + i));
                         }
                     });
+                }
+
+                @Override
+                public void multiply(float[] c, int at, int columns, int[] fragment, int aAt, Matrix b, boolean add) {
+                    System.arraycopy(fragment, aAt, a[lane], 0, 4);
+                    meeting.meet(lane, NOTHING);
+                    float[][] rows = new float[2][16];
+                    for (int i = 0; i < 2; i++) {
+                        for (int k = 0; k < 16; k++) {
+                            rows[i][k] = half(a[(lane & -4) + (k & 7) / 2][i + 2 * (k >> 3)], k & 1);
+                        }
+                    }
+                    meeting.meet(lane, NOTHING);
+                    later(c, at, columns, (int i, int k) -> rows[i][k], b, add);
+                }
+
+                @Override
+                public void multiply(float[] c, int at, int columns, Matrix inLocalMemory, Matrix b, boolean add) {
+                    int row = thread % 128 / 32 * 16 + (lane >> 2);
+                    later(c, at, columns, (int i, int k) -> inLocalMemory.at(row + 8 * i, k), b, add);
+                }
+
+                private void later(float[] c, int at, int columns, Matrix twoRows, Matrix b, boolean add) {
+                    openProducts.add(() -> {
+                        for (int i = 0; i < columns / 2; i++) {
+                            float sum = add ? c[at + i] : 0;
+                            for (int k = 0; k < 16; k++) {
+                                sum += twoRows.at(i >> 1 & 1, k) * b.at(k, 8 * (i >> 2) + 2 * (lane & 3) + (i & 1));
+                            }
+                            c[at + i] = sum;
+                        }
+                    });
+                }
+
+                @Override
+                public void commitProducts() {
+                    products.add(openProducts);
+                    openProducts = new ArrayList<>();
+                }
+
+                @Override
+                public void awaitProducts(int pending) {
+                    while (products.size() > pending) {
+                        products.removeFirst().forEach(Runnable::run);
+                    }
                 }
 
                 @Override

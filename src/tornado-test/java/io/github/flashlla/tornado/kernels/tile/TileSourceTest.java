@@ -34,8 +34,8 @@ class TileSourceTest {
             Pattern.DOTALL);
 
     /** What one JVM compiles for all tests: each would spend seconds on TornadoVM's start and on its compiler's first kernels. */
-    private static final List<String> COMPILED = List.of(TileSource.OPERATIONS, "forward:64:64", "forward:96:96", "forward:128:128", "forward:33:120",
-            "split:64:64", "split:128:128", "splitbackward:64:64", "splitbackward:128:128", "backward:64:33", "backward:128:128",
+    private static final List<String> COMPILED = List.of(TileSource.OPERATIONS, TileSource.WARP_GROUP, "forward:64:64", "forward:96:96",
+            "forward:128:128", "forward:33:120", "split:64:64", "split:128:128", "splitbackward:64:64", "splitbackward:128:128", "backward:64:33", "backward:128:128",
             "decode:1:64", "decode:3:64", "decode:8:64", "decode:1:128", "decode:4:128", "decode:8:128", "covariance:4:64", "covariance:4:128",
             "preconditioned:3:64", "preconditioned:4:64");
     private static final Map<String, String> SOURCES = new HashMap<>();
@@ -48,22 +48,41 @@ class TileSourceTest {
      * What nvcc makes of kernels.
      *
      * @param frames bytes of local memory of each kernel, by ptxas
+     * @param said by ptxas
      */
-    private record Built(String ptx, Path cubin, Map<String, Integer> frames) {}
+    private record Built(String ptx, Path cubin, Map<String, Integer> frames, String said) {}
 
     /** Each operation's text is in the source, with names and numbers in place of arguments. */
-    @Test
-    void operations() throws Exception {
-        String source = source(TileSource.OPERATIONS);
+    @ParameterizedTest
+    @CsvSource({TileSource.OPERATIONS + ", 25", TileSource.WARP_GROUP + ", 8"})
+    void operations(String compiled, int most) throws Exception {
+        String source = source(compiled);
         List<String> texts = source.lines().filter(line -> line.startsWith(TileSource.TEXT)).map(line -> line.substring(TileSource.TEXT.length()))
                 .toList();
         String kernels = source.lines().filter(line -> !line.startsWith(TileSource.TEXT)).collect(Collectors.joining("\n"));
-        assertTrue(texts.size() >= 25, () -> texts.toString());
+        assertTrue(texts.size() >= most, () -> texts.toString());
         for (String text : texts) {
-            String pattern = Arrays.stream(text.split("\\$(r|\\d+)", -1)).map(Pattern::quote).collect(Collectors.joining("[\\w.]+"));
+            String pattern = Arrays.stream(text.split("\\[\\[.*?\\]\\]", -1)).map(part -> Arrays.stream(part.split("\\$(r|\\d+)", -1)).map(Pattern::quote)
+                    .collect(Collectors.joining("[\\w.]+"))).collect(Collectors.joining(".*"));
             assertTrue(Pattern.compile(pattern).matcher(kernels).find(), () -> "no kernel has " + text);
         }
         assertFalse(kernels.contains("$"), "an argument is left");
+        assertFalse(kernels.contains("[["), "a list is left");
+    }
+
+    /** Of one warp group's products nothing goes through memory, and none waits for the one before it. */
+    @Test
+    void warpGroup() throws Exception {
+        Map<String, String> kernels = new TreeMap<>();
+        for (MatchResult kernel : KERNEL.matcher(source(TileSource.WARP_GROUP)).results().toList()) {
+            String name = kernel.group(3) + kernels.size();
+            kernels.put(name, kernel.group().replace(kernel.group(3) + "(", name + "("));
+        }
+        assertEquals(8, kernels.size());
+        Built built = built(TileSource.WARP_GROUP, kernels, "sm_90a");
+        assertEquals(kernels.keySet(), built.frames().keySet());
+        built.frames().forEach((String kernel, Integer bytes) -> assertEquals(0, bytes, "stack frame of " + kernel));
+        assertFalse(built.said().contains("serialized"), built.said());
     }
 
     /** Six kernels, within the registers that their launch bounds leave; only the solve keeps more than a few numbers in memory, between sweeps. */
@@ -299,25 +318,29 @@ class TileSourceTest {
 
     /** Skips the rest of the test without nvcc. */
     private static Built built(String compiled, Map<String, String> kernels) throws Exception {
+        return built(compiled, kernels, "sm_90");
+    }
+
+    private static Built built(String compiled, Map<String, String> kernels, String architecture) throws Exception {
         if (!BUILT.containsKey(compiled)) {
             Path file = folder.resolve(compiled.replace(':', '-') + ".cu");
             Path ptx = Path.of(file + ".ptx");
             Path cubin = Path.of(file + ".cubin");
             Files.writeString(file, "#include <cuda_fp16.h>\n" + String.join("\n", kernels.values()));
-            nvcc("-ptx", "-o", ptx.toString(), file.toString());
-            String said = nvcc("-Xptxas", "-v", "-cubin", "-o", cubin.toString(), ptx.toString());
+            nvcc(architecture, "-ptx", "-o", ptx.toString(), file.toString());
+            String said = nvcc(architecture, "-Xptxas", "-v", "-cubin", "-o", cubin.toString(), ptx.toString());
             Map<String, Integer> frames = new HashMap<>();
             Matcher matcher = Pattern.compile("properties for (\\w+)\\s+(\\d+) bytes stack frame").matcher(said);
             while (matcher.find()) {
                 frames.put(matcher.group(1), Integer.parseInt(matcher.group(2)));
             }
-            BUILT.put(compiled, new Built(Files.readString(ptx), cubin, frames));
+            BUILT.put(compiled, new Built(Files.readString(ptx), cubin, frames, said));
         }
         return BUILT.get(compiled);
     }
 
-    private static String nvcc(String... arguments) throws IOException, InterruptedException {
-        return said("there is no nvcc", Stream.concat(Stream.of("nvcc", "-w", "-arch=sm_90"), Stream.of(arguments)).toArray(String[]::new));
+    private static String nvcc(String architecture, String... arguments) throws IOException, InterruptedException {
+        return said("there is no nvcc", Stream.concat(Stream.of("nvcc", "-w", "-arch=" + architecture), Stream.of(arguments)).toArray(String[]::new));
     }
 
     private static String sass(Path cubin) throws IOException, InterruptedException {

@@ -7,7 +7,8 @@ import java.lang.annotation.Target;
 
 /**
  * CUDA C that stands for a call of this static method: {@code $0}, {@code $1}, .. are the arguments as CUDA C names or literals,
- * {@code $r} the result. The method's own body is what the JVM runs.
+ * {@code $r} the result. {@code [[n: text]]} is a list of n times the text, in which {@code #} counts from 0, and {@code [[n]]} is n: a number, over
+ * another, plus another, such as {@code $2/2+3} of an argument that is a constant. The method's own body is what the JVM runs.
  */
 @Retention(RetentionPolicy.RUNTIME)
 @Target(ElementType.METHOD)

@@ -1,14 +1,16 @@
 package io.github.flashlla.tornado.kernels.tile;
 
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.tornadovm.OneGpu;
 import java.lang.reflect.InvocationTargetException;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * Registers {@link Tile}'s operations with TornadoVM's CUDA compiler, if this is the TornadoVM that they were written for. Where that
+ * Registers {@link Tile}'s and {@link WarpGroup}'s operations with TornadoVM's CUDA compiler, if this is the TornadoVM that they were written for. Where that
  * fails, kernels without them run, and the reason is kept.
  */
 public final class TileOperations {
@@ -33,6 +35,24 @@ public final class TileOperations {
         return REASONS.computeIfAbsent(device, TileOperations::register);
     }
 
+    /**
+     * The same of {@link WarpGroup}'s operations, whose kernels NVRTC compiles without TornadoVM.
+     *
+     * @param device which may not be here
+     */
+    public static Optional<String> warpGroupsUnavailable(DeviceInfo device) {
+        if (!device.has(DeviceInfo.Trait.WARP_GROUPS)) {
+            return Optional.of("the device has no matrix units for four warps together, as those of compute capability 9.0 have");
+        }
+        return unavailable(device.name()).or(() -> isToRun() && !Nvrtc.isHere() ? Optional.of("NVRTC, which compiles its kernels, is not here")
+                : Optional.empty());
+    }
+
+    /** Whether this JVM can run what it compiles: TornadoVM's driver is here, and not as one of a virtual device. */
+    private static boolean isToRun() {
+        return ModuleLayer.boot().findModule(CUDA).isPresent() && !Boolean.getBoolean("tornado.virtual.device");
+    }
+
     private static Optional<String> register(String device) {
         if (!device.startsWith("cuda:")) {
             return Optional.of("it is written for the CUDA backend");
@@ -50,7 +70,9 @@ public final class TileOperations {
                     + Tile.HEADER);
         }
         try {
-            Class.forName(COMPILER).getMethod("register", Class.class, int.class).invoke(null, Tile.class, OneGpu.index(device));
+            for (Class<?> operations : List.of(Tile.class, WarpGroup.class)) {
+                Class.forName(COMPILER).getMethod("register", Class.class, int.class).invoke(null, operations, OneGpu.index(device));
+            }
             return Optional.empty();
         } catch (InvocationTargetException e) {
             return Optional.of(reason(e.getCause()));

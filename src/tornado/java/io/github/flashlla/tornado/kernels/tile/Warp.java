@@ -42,4 +42,23 @@ public interface Warp {
     void await(int pending);
 
     void barrier();
+
+    /**
+     * c[at..] = A B, or that added to it, of 64 rows by {@link WarpGroup}'s layout: not there before {@link #awaitProducts}, and what B has then.
+     *
+     * @param a this lane's fragment
+     */
+    void multiply(float[] c, int at, int columns, int[] a, int aAt, Matrix b, boolean add);
+
+    /** The same of an A in local memory. */
+    void multiply(float[] c, int at, int columns, Matrix a, Matrix b, boolean add);
+
+    void commitProducts();
+
+    void awaitProducts(int pending);
+
+    /** A matrix in local memory. */
+    interface Matrix {
+        float at(int row, int column);
+    }
 }

@@ -1,0 +1,17 @@
+package io.github.flashlla.tornado.kernels.tile;
+
+import java.lang.annotation.ElementType;
+import java.lang.annotation.Retention;
+import java.lang.annotation.RetentionPolicy;
+import java.lang.annotation.Target;
+
+/**
+ * What a kernel's CUDA C is compiled for, in place of what TornadoVM compiles for: an architecture that the device's own differs from in name alone,
+ * such as {@link WarpGroup#ARCHITECTURE}. Only plans that share their kernels do so.
+ */
+@Retention(RetentionPolicy.RUNTIME)
+@Target(ElementType.METHOD)
+public @interface Architecture {
+    /** As NVRTC takes it. */
+    String value();
+}
