@@ -29,7 +29,8 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
 /** {@code devices}: what can compute here, and what could not be found and why. */
-@Command(name = "devices", description = "List devices, and the backends that are not here with the reason.",
+@Command(name = "devices", sortOptions = false, abbreviateSynopsis = true,
+        description = "List devices, and the backends that are not here with the reason.",
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla devices", "  flashlla devices --refresh", "  flashlla devices --format json", "  flashlla devices --kernels 1x8x4096x128",
             "  flashlla devices --kernels 1x8x4096x64 --precision float16 \\", "    --as bench/results/h200/float32.json"})
@@ -93,7 +94,8 @@ public final class DevicesCommand implements Callable<Integer> {
                     OF_KERNELS::contains);
         }
         if (kernels != null) {
-            result.print(KernelChoices.of(as == null ? devicesAndParts() : RecordedDevices.select(as, names), kernels, solver.only().withCausal(causal.only())));
+            result.print(KernelChoices.of(as == null ? devicesAndParts() : RecordedDevices.select(as, names), kernels, solver.only().withCausal(causal.only()),
+                    result.isOnTerminal() ? Terminal.width() : Integer.MAX_VALUE));
             return 0;
         }
         List<DeviceInfo> devices = devices();

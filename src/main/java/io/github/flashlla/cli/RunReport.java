@@ -30,6 +30,8 @@ record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGra
     private static final double GRADIENT_FLOOR = 1e-3;
     private static final double GRADIENT_FLOOR_FLOAT16 = 1e-2;
     private static final double PER_TOLERANCE = 10;
+    /** An error that leaves no digit. */
+    private static final double NO_DIGIT = 1;
 
     /** One line about the run. */
     String summary() {
@@ -108,7 +110,10 @@ record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGra
             }
         }
         double estimate = result.estimatedError();
-        if (estimate > bar(VERIFY_FLOOR, VERIFY_FLOOR_FLOAT16)) {
+        if (estimate >= NO_DIGIT) {
+            err.println("flashlla: warning: q and k are so large that rounding decides which keys count, and no digit of the output need be right; bring them to "
+                    + "smaller numbers, or take a smaller --scale or a larger --ridge.");
+        } else if (estimate > bar(VERIFY_FLOOR, VERIFY_FLOOR_FLOAT16)) {
             err.printf(Locale.ROOT, "flashlla: warning: rounding may put the output off by %.1e; a larger --ridge makes it more exact.%n",
                     estimate);
         }

@@ -3,7 +3,6 @@ package io.github.flashlla.cli;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.bench.BenchmarkListener;
@@ -121,7 +120,7 @@ public final class TuneCommand implements Callable<Integer> {
     }
 
     private int tune() {
-        DeviceInfo device = Devices.select(List.of(deviceName)).getFirst();
+        DeviceInfo device = OneDevice.of(deviceName);
         if (Backend.of(device.name()) == null) {
             throw new InvalidInputException(device.name() + " has one way for every shape; tune is for devices of TornadoVM.");
         }

@@ -76,7 +76,7 @@ public final class Warnings {
 
     private static List<String> software(List<Named> records) {
         List<String> differences = new ArrayList<>();
-        fact(differences, records, "system", record -> record.environment().os());
+        fact(differences, records, "system", record -> record.environment().system());
         fact(differences, records, "runtime", record -> record.environment().isOfPeers() ? null : record.environment().runtime());
         fact(differences, records, "TornadoVM", record -> record.environment().tornadovm());
         devices(differences, records, "driver of ", DeviceFacts::driver);

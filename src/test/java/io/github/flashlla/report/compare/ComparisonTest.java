@@ -217,6 +217,15 @@ class ComparisonTest {
     }
 
     @Test
+    void onePlatformHasTwoNames() {
+        BenchmarkRecord plain = Records.jvm("a", 1, 1);
+        Environment e = plain.environment();
+        List<BenchmarkRecord> both = List.of("Linux 6.1 amd64", "Linux 6.1 x86_64").stream().map(os -> new BenchmarkRecord(1, os, plain.created(), true,
+                new Environment(os, e.cpu(), e.cores(), null, e.runtime(), null, e.version(), null), plain.devices(), plain.measurements())).toList();
+        assertEquals(List.of(), Warnings.of(compare(null, both.getFirst(), both.getLast())).stream().filter(warning -> warning.contains("system")).toList());
+    }
+
+    @Test
     void pageEscapesEveryString() {
         BenchmarkRecord plain = Records.jvm(SCRIPT, 1, 1);
         List<Measurement> measurements = new ArrayList<>(plain.measurements());
