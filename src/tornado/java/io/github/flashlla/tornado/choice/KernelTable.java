@@ -210,6 +210,6 @@ public final class KernelTable {
         List<KernelVariant> variants = VARIANTS.stream().filter(variant -> variant.pass() == pass).toList();
         return variants.stream().filter(variant -> variant.id().equals(name)).findFirst()
                 .orElseThrow(() -> new InvalidInputException(DeviceProfile.namedIn(device, pass, name) + " names the " + DeviceProfile.key(pass)
-                        + " kernel '" + name + "'; there are " + variants.stream().map(KernelVariant::id).toList() + "."));
+                        + " kernel '" + name + "'; there are " + String.join(", ", variants.stream().map(KernelVariant::id).toList()) + "."));
     }
 }
