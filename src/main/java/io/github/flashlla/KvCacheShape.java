@@ -1,6 +1,7 @@
 package io.github.flashlla;
 
 import java.io.Serializable;
+import java.util.Locale;
 
 /**
  * Sizes of a key/value cache. Memory is allocated for the capacity; a sequence's length says how much of it is filled.
@@ -18,7 +19,7 @@ public record KvCacheShape(int batch, int kvHeads, int capacity, int headDim, in
     public KvCacheShape {
         new AttentionShape(batch, kvHeads, kvHeads, 1, capacity, headDim, valueDim); // the same ranges
         if (type != DataType.FLOAT32 && type != DataType.FLOAT16) {
-            throw new InvalidInputException("a key/value cache stores FLOAT32 or FLOAT16, not " + type);
+            throw new InvalidInputException("a key/value cache stores float32 or float16, not " + type.name().toLowerCase(Locale.ROOT));
         }
     }
 

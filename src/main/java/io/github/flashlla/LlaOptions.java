@@ -1,6 +1,8 @@
 package io.github.flashlla;
 
+import io.github.flashlla.text.Numbers;
 import java.io.Serializable;
+import java.util.Locale;
 import java.util.function.Consumer;
 
 /**
@@ -50,10 +52,10 @@ public record LlaOptions(
         }
         if (window < 0 || window > 0 && !causal) {
             throw new InvalidInputException(window < 0 ? "the window must be at least 1 key, or 0 for none, not " + window
-                    : "a window of " + window + " keys needs causal attention: it ends with the query's own key");
+                    : "a window of " + Numbers.count(window, "key") + " needs causal attention: it ends with the query's own key");
         }
         if (precision != DataType.FLOAT32 && precision != DataType.FLOAT16) {
-            throw new InvalidInputException("the precision must be float32 or float16, not " + precision);
+            throw new InvalidInputException("the precision must be float32 or float16, not " + (precision == null ? null : precision.name().toLowerCase(Locale.ROOT)));
         }
     }
 

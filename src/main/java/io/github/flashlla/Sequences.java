@@ -1,5 +1,6 @@
 package io.github.flashlla;
 
+import io.github.flashlla.text.Numbers;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 
@@ -70,7 +71,7 @@ public record Sequences(int[] queryOffsets, int[] keyOffsets) {
         int queries = queryOffsets[count()];
         int keys = keyOffsets[count()];
         if (queries != shape.queryLength() || keys != shape.keyLength()) {
-            throw new InvalidInputException("the sequences have " + queries + " queries and " + keys + " keys in all, but the plan is for "
+            throw new InvalidInputException("the sequences have " + Numbers.count(queries, "query") + " and " + Numbers.count(keys, "key") + " in all, but the plan is for "
                     + shape);
         }
     }

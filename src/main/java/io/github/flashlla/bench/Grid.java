@@ -114,6 +114,8 @@ public record Grid(
     }
 
     private List<AttentionShape> shapes() {
+        requireLengths("seq", seq);
+        requireLengths("query_seq", querySeq);
         List<AttentionShape> shapes = new ArrayList<>();
         for (int b : or(batch, 1)) {
             for (int h : or(heads, 8)) {
@@ -130,6 +132,15 @@ public record Grid(
             }
         }
         return shapes;
+    }
+
+    /** By the suite's word for it, since a shape would speak of queries where keys were given. */
+    private static void requireLengths(String name, List<Integer> lengths) {
+        if (lengths != null) {
+            lengths.stream().filter(length -> length != null && length < 1).findFirst().ifPresent(length -> {
+                throw new InvalidInputException(name + " must be at least 1, not " + length);
+            });
+        }
     }
 
     private List<LlaOptions> options() {

@@ -27,20 +27,30 @@ public class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     /** From the beginning to the end of the task that ended last. */
     private long doneNanos;
     private int done;
+    private final double limitSeconds;
     private String device = "";
     private String label = "";
     /** For when the bar is gone. */
     private final List<String> notes = new ArrayList<>();
 
-    /** @param devices how many devices measure the tasks */
-    public ProgressDisplay(PrintStream out, List<Task> tasks, int devices) {
+    /**
+     * @param devices how many devices measure the tasks
+     * @param protocol says how long one may take
+     */
+    public ProgressDisplay(PrintStream out, List<Task> tasks, int devices, Protocol protocol) {
         this.out = out;
+        this.limitSeconds = protocol.timeLimitSeconds();
         this.tasks = tasks.size() * devices;
-        this.totalWork = tasks.stream().mapToDouble(Task::guessedSeconds).sum() * devices;
+        this.totalWork = tasks.stream().mapToDouble(this::guessedSeconds).sum() * devices;
         this.bar = TerminalBar.open(out, "bench", 1000, this::render);
         if (bar != null) {
             bar.say("starting");
         }
+    }
+
+    /** No task takes longer than its time limit; one that does not fit the machine would be guessed to take years. */
+    private double guessedSeconds(Task task) {
+        return Math.min(limitSeconds, task.guessedSeconds());
     }
 
     @Override
@@ -89,7 +99,7 @@ public class ProgressDisplay implements BenchmarkListener, AutoCloseable {
     @Override
     public void measured(Task task, Measurement m, BenchmarkRecord soFar) {
         done++;
-        doneWork += task.guessedSeconds();
+        doneWork += guessedSeconds(task);
         doneNanos = System.nanoTime() - began;
         if (bar != null) {
             bar.stepTo(Math.round(1000 * doneWork / totalWork));

@@ -88,6 +88,11 @@ public record Task(Mode mode, AttentionShape shape, LlaOptions options, DataType
         SizeLimits.require(this, device.name(), HostMemory.usableBytes(), Long.MAX_VALUE); // a device's process has a heap of its own
     }
 
+    /** Whether the device has such a pass, and this machine room for the tensors. */
+    public boolean isFor(DeviceInfo device) {
+        return refusal(device).isEmpty();
+    }
+
     /** Why {@link #requireOf} refuses; empty where it does not. */
     private Optional<String> refusal(DeviceInfo device) {
         try {

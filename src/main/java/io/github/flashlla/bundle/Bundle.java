@@ -90,9 +90,13 @@ public final class Bundle {
 
     /**
      * @param progress receives a line for each step
-     * @throws InvalidInputException if this program runs from class files, or the JDK has no jlink
+     * @param archive named for what it is, {@code .tar.xz}
+     * @throws InvalidInputException if it is named for something else, this program runs from class files, or the JDK has no jlink
      */
     public static void write(Path archive, boolean withTornado, Consumer<String> progress) throws IOException {
+        if (!archive.toString().matches("(?i).*\\.(tar\\.xz|txz)")) {
+            throw new InvalidInputException("a bundle is packed by tar and xz, not as " + archive + " is named; name a file that ends in .tar.xz.");
+        }
         Path jar = ownJar();
         Path root = jar.toAbsolutePath().getParent().getParent();
         Optional<TornadoSdk> sdk = withTornado ? TornadoSdk.find() : Optional.empty();
@@ -215,6 +219,27 @@ public final class Bundle {
     /** What a process said that failed; empty if it did not. */
     private static Optional<String> run(ProcessBuilder builder) throws IOException {
         Process process = builder.start();
+        Thread ender = Thread.ofPlatform().unstarted(() -> {
+            process.descendants().forEach(ProcessHandle::destroyForcibly);
+            process.destroyForcibly();
+        });
+        Runtime.getRuntime().addShutdownHook(ender); // tar and xz would go on for minutes
+        try {
+            return end(process);
+        } finally {
+            forget(ender);
+        }
+    }
+
+    private static void forget(Thread hook) {
+        try {
+            Runtime.getRuntime().removeShutdownHook(hook);
+        } catch (IllegalStateException e) {
+            return; // the JVM is going down, and the hook runs
+        }
+    }
+
+    private static Optional<String> end(Process process) throws IOException {
         String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
         try {
             return process.waitFor() == 0 ? Optional.empty() : Optional.of(said);

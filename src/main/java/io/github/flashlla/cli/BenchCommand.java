@@ -225,7 +225,7 @@ public final class BenchCommand implements Callable<Integer> {
         HostLoad.complaint(conditions.otherBusyCores()).ifPresent(complaint -> System.err.println("note: " + complaint));
 
         CountDownLatch printed = new CountDownLatch(1);
-        try (Results display = new Results(suite.tasks(), chosen.size() * suite.protocol().forks())) {
+        try (Results display = new Results(suite.tasks(), chosen.size() * suite.protocol().forks(), suite.protocol())) {
             BenchmarkRun run = new BenchmarkRun(suite, chosen, display).under(conditions);
             // Ctrl-C ends what runs now, and lets this thread print what is done
             Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().unstarted(() -> {
@@ -411,8 +411,8 @@ public final class BenchCommand implements Callable<Integer> {
 
     /** Shows how far the run is, keeps what is measured, and prints lines as they come. */
     private final class Results extends ProgressDisplay {
-        Results(List<Task> tasks, int devices) {
-            super(System.err, tasks, devices);
+        Results(List<Task> tasks, int devices, Protocol protocol) {
+            super(System.err, tasks, devices, protocol);
         }
 
         @Override

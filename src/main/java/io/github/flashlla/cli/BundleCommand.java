@@ -20,7 +20,7 @@ import picocli.CommandLine.Spec;
             "  scp flashlla-bundle.tar.xz gpu-box:", "  ssh gpu-box 'tar xf flashlla-bundle.tar.xz && flashlla/bin/flashlla bench'"})
 public final class BundleCommand implements Callable<Integer> {
     @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "flashlla-bundle.tar.xz",
-            description = "Archive to write, packed by xz (default: ${DEFAULT-VALUE})")
+            description = "Archive to write, whose name ends in .tar.xz (default: ${DEFAULT-VALUE})")
     private Path output;
 
     @Option(names = "--no-tornado", description = "Leave the TornadoVM SDK out")

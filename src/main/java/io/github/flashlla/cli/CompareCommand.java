@@ -38,7 +38,8 @@ import picocli.CommandLine.Spec;
         footer = {
             "  flashlla compare before.json after.json --fail-on-regression 5",
             "  flashlla compare cpu.json gpu.json --html report.html --plot time.svg",
-            "  flashlla compare all-devices.json --baseline jvm"})
+            "  flashlla compare all-devices.json --baseline jvm",
+            "  flashlla compare bench/results/h200/*.json --clock kernel"})
 public final class CompareCommand implements Callable<Integer> {
 
     enum Format { md, csv, json }
@@ -70,7 +71,7 @@ public final class CompareCommand implements Callable<Integer> {
     @Option(names = "--baseline", paramLabel = "NAME",
             description = "What ratios are against. A record (its name or its file's): each device is compared with itself there, solved in the same "
                     + "way. A device: others are compared with it (default: the first record if all have measurements of the same device in "
-                    + "common with it, else the first device)")
+                    + "common with it, else the device that measured most workloads)")
     private String baseline;
 
     @Option(names = "--fail-on-regression", paramLabel = "PCT",

@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -28,13 +29,16 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
 /** {@code devices}: what can compute here, and what could not be found and why. */
-@Command(name = "devices", description = "List devices, and the backends that are not here with the reason.",
+@Command(name = "devices", sortOptions = false, abbreviateSynopsis = true,
+        description = "List devices, and the backends that are not here with the reason.",
         footerHeading = "%nExamples:%n",
         footer = {"  flashlla devices", "  flashlla devices --refresh", "  flashlla devices --format json", "  flashlla devices --kernels 1x8x4096x128",
             "  flashlla devices --kernels 1x8x4096x64 --precision float16 \\", "    --as bench/results/h200/float32.json"})
 public final class DevicesCommand implements Callable<Integer> {
 
     enum Format { md, json }
+
+    private static final Set<String> OF_KERNELS = Set.of("--causal", "--no-causal", "--max-iter", "--precision", "--precond", "--ridge", "--tol");
 
     @Parameters(arity = "0..*", paramLabel = "NAME", completionCandidates = DeviceNames.class,
             description = "Devices to describe: names, backends, cpu, gpu, or several as one, such as cuda:0+cuda:1 (default: all there are)")
@@ -85,8 +89,13 @@ public final class DevicesCommand implements Callable<Integer> {
         if (as != null && kernels == null) {
             throw new InvalidInputException("--as describes devices for --kernels; name a shape with it, such as --kernels 1x8x4096x64.");
         }
+        if (kernels == null) {
+            WrongUsage.requireNone(spec, "what a problem is like matters to --kernels alone; name a shape with it, such as --kernels 1x8x4096x64, or",
+                    OF_KERNELS::contains);
+        }
         if (kernels != null) {
-            result.print(KernelChoices.of(as == null ? devicesAndParts() : RecordedDevices.select(as, names), kernels, solver.only().withCausal(causal.only())));
+            result.print(KernelChoices.of(as == null ? devicesAndParts() : RecordedDevices.select(as, names), kernels, solver.only().withCausal(causal.only()),
+                    result.isOnTerminal() ? Terminal.width() : Integer.MAX_VALUE));
             return 0;
         }
         List<DeviceInfo> devices = devices();

@@ -68,6 +68,7 @@ public final class ExperimentCommand implements Callable<Integer> {
     public Integer call() {
         PrintWriter out = spec.commandLine().getOut();
         if (name.equals(LIST)) {
+            WrongUsage.requireNoOptions(spec, "list shows what there is and runs nothing;");
             MarkdownTable table = new MarkdownTable("experiment", "question", "trains a model");
             Experiments.questions().forEach((experiment, question) -> table.add(experiment, question, Experiments.trains(experiment) ? "yes" : "no"));
             out.print(table.fitting(Terminal.isOutput() ? Terminal.width() : Integer.MAX_VALUE));
@@ -78,13 +79,8 @@ public final class ExperimentCommand implements Callable<Integer> {
         if (seeds != null && new HashSet<>(seeds).size() < seeds.size()) {
             throw new InvalidInputException("--seeds names a seed twice");
         }
-        List<DeviceInfo> chosen = Devices.select(List.of(device));
-        if (chosen.size() > 1) {
-            throw new InvalidInputException("--device " + device + " is " + chosen.size() + " devices; name one of "
-                    + chosen.stream().map(DeviceInfo::name).collect(Collectors.joining(", ")));
-        }
-        DeviceInfo info = chosen.getFirst();
-        Optional<JavaCommand> java = DeviceJvm.neededFor(chosen);
+        DeviceInfo info = OneDevice.of(device);
+        Optional<JavaCommand> java = DeviceJvm.neededFor(List.of(info));
         if (Experiments.trains(name) && !TrainingLibrary.isPresent()) {
             java = Optional.of(TrainingLibrary.addTo(DeviceJvm.of(info), System.err::println));
         }

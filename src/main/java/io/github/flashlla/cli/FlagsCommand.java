@@ -1,7 +1,6 @@
 package io.github.flashlla.cli;
 
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.process.VectorModule;
 import io.github.flashlla.tornadovm.Backend;
@@ -34,7 +33,7 @@ public final class FlagsCommand implements Callable<Integer> {
         if ((name == null) == (device == null)) {
             throw new InvalidInputException("name one device, such as flags opencl:0");
         }
-        DeviceInfo info = Devices.select(List.of(name == null ? device : name)).getFirst();
+        DeviceInfo info = OneDevice.of(name == null ? device : name);
         Backend backend = Backend.of(info.name());
         if (backend == null) {
             throw new InvalidInputException(info.name() + " is not a TornadoVM device; all that a program needs for it is " + VectorModule.FLAG

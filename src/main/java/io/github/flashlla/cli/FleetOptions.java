@@ -12,18 +12,26 @@ import io.github.flashlla.text.Printable;
 import java.net.URISyntaxException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** Options of {@code bench} that run it on other machines. */
 final class FleetOptions {
     private static final int MOST_HOSTS = 64;
     /** Longer than hosts take to end. */
     private static final int STOP_SECONDS = 20;
+    /** What says nothing without machines. */
+    private static final Set<String> OF_MACHINES = Set.of("--records", "--parallel", "--resume", "--silence", "--bundle");
+
+    @Spec(Spec.Target.MIXEE)
+    private CommandSpec command;
 
     @Option(names = "--hosts", paramLabel = "FILE", description = "Run on the machines that this YAML file lists instead, through ssh or a launcher; see docs/scale.md")
     private Path hosts;
@@ -72,8 +80,8 @@ final class FleetOptions {
         if (!(silence > 0) || parallel != null && (parallel < 1 || parallel > MOST_HOSTS)) {
             throw new InvalidInputException("--silence must be above 0, and --parallel 1 to " + MOST_HOSTS + ".");
         }
-        if (!asked() && (parallel != null || resume || bundle != null)) {
-            throw new InvalidInputException("--parallel, --resume and --bundle are for --hosts or --launch.");
+        if (!asked()) {
+            WrongUsage.requireNone(command, "other machines are asked for by --hosts or --launch; name one of them, or", OF_MACHINES::contains);
         }
     }
 

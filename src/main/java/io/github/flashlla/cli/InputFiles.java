@@ -8,6 +8,7 @@ import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.TensorFile;
+import io.github.flashlla.text.Numbers;
 import java.util.Arrays;
 
 /** The tensors of {@code run} as their files hold them, of rank 2 to 4, checked with the files' names in every complaint. */
@@ -58,8 +59,8 @@ record InputFiles(Layout layout, TensorFile qFile, TensorFile kFile, TensorFile 
         }
         AttentionShape shape = inputs().shape();
         if (options.causal() && shape.queryLength() > shape.keyLength()) {
-            throw new InvalidInputException(qFile + " has " + shape.queryLength() + " queries but " + kFile + " only "
-                    + shape.keyLength() + " keys; causal attention needs Sq <= Sk (or say --no-causal).");
+            throw new InvalidInputException(qFile + " has " + Numbers.count(shape.queryLength(), "query") + " but " + kFile + " only "
+                    + Numbers.count(shape.keyLength(), "key") + "; causal attention needs Sq <= Sk (or say --no-causal).");
         }
         if (grad != null && !Arrays.equals(gradient().dims(), shape.outputDims())) {
             throw new InvalidInputException("--grad " + gradFile + " has shape " + Tensor.shapeString(grad.dims())

@@ -21,11 +21,13 @@ final class KernelChoices {
     private KernelChoices() {}
 
     /**
-     * One table, passes one after another. A pass that nothing computes says so in a line of its own.
+     * One table, passes one after another. A pass that nothing computes says so in a line of its own. Where a terminal has no room for the table, kernels are
+     * listed under their device and pass.
      *
+     * @param width of a line, in characters
      * @throws InvalidInputException if no device takes such a problem
      */
-    static String of(List<DeviceInfo> devices, String shapeText, LlaOptions options) {
+    static String of(List<DeviceInfo> devices, String shapeText, LlaOptions options, int width) {
         AttentionShape shape = shape("--kernels", shapeText);
         if (options.causal() && shape.queryLength() > shape.keyLength()) {
             throw new InvalidInputException("--kernels " + shapeText + " has more queries than keys; causal attention needs Sq <= Sk (or say --no-causal).");
@@ -37,7 +39,8 @@ final class KernelChoices {
             add(table, device, knowing.isEmpty() ? onlyWays(device, options)
                     : knowing.stream().flatMap(guide -> guide.choices(device, shape, options).stream()).toList());
         }
-        return table.toString();
+        String wide = table.toString();
+        return wide.lines().allMatch(line -> line.length() <= width) ? wide : "for " + shape + "\n" + table.grouped(2, width);
     }
 
     /**
@@ -99,6 +102,8 @@ final class KernelChoices {
                 default:
                     throw new NumberFormatException();
             }
+        } catch (InvalidInputException e) {
+            throw new InvalidInputException(option + " " + text + ": " + e.getMessage());
         } catch (NumberFormatException e) {
             throw new InvalidInputException(option + " takes a shape as BxHxSxD or BxHxHkvxSqxSkxDxDv, such as 1x8x4096x64, not '"
                     + text + "'.");

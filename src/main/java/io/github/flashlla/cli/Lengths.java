@@ -13,7 +13,7 @@ import picocli.CommandLine.TypeConversionException;
  * @param values the lengths, in order
  */
 record Lengths(List<Integer> values) {
-    private static final Pattern ELEMENT = Pattern.compile("([0-9]{1,10})([kK]?)(?:\\.\\.([0-9]{1,10})([kK]?))?");
+    private static final Pattern ELEMENT = Pattern.compile("(0*[1-9][0-9]{0,9})([kK]?)(?:\\.\\.([0-9]{1,10})([kK]?))?");
     private static final int KIBI = 1024;
 
     /** All of a list's lengths; null if there is no list. */
@@ -31,15 +31,12 @@ record Lengths(List<Integer> values) {
             }
             int from = number(text, element.group(1), element.group(2));
             int to = element.group(3) == null ? from : number(text, element.group(3), element.group(4));
-            if (to < from || from == 0 && to > 0) {
-                throw new TypeConversionException("'" + text + "' is not a range: it doubles from a first length above 0 to a larger one");
+            if (to < from) {
+                throw new TypeConversionException("'" + text + "' is not a range: it doubles from a first length to a larger one");
             }
             List<Integer> values = new ArrayList<>();
             for (long length = from; length <= to; length *= 2) {
                 values.add((int) length);
-                if (length == 0) {
-                    break;
-                }
             }
             if (values.getLast() != to) {
                 throw new TypeConversionException("'" + text + "' does not reach its end: doubling " + from + " passes " + to);

@@ -95,7 +95,7 @@ final class RecordedDevices {
         }
         String hardware = device.path("hardware").asText();
         Set<Trait> traits = EnumSet.noneOf(Trait.class);
-        device.path("traits").forEach(trait -> traits.add(Trait.valueOf(trait.asText())));
+        device.path("traits").forEach(trait -> traits.add(Trait.valueOf(trait.asText().toUpperCase(Locale.ROOT))));
         if (!device.has("traits") && backend.equals(REFERENCE)) { // records do not tell that either
             traits.add(Trait.EXACT);
         } else if (!device.has("traits") && backend.equals("cuda") && HOPPER.matcher(hardware).find()) {

@@ -21,7 +21,6 @@ import io.github.flashlla.io.OutputFiles;
 import io.github.flashlla.io.TensorFile;
 import io.github.flashlla.process.CommandRelay;
 import io.github.flashlla.process.JavaCommand;
-import io.github.flashlla.text.Printable;
 import io.github.flashlla.tornadovm.ClassArchive;
 import io.github.flashlla.tornadovm.DeviceJvm;
 import io.github.flashlla.verify.Accuracy;
@@ -188,7 +187,7 @@ public final class RunCommand implements Callable<Integer> {
         if (spark.asked()) {
             return runOnSpark(options);
         }
-        DeviceInfo info = device();
+        DeviceInfo info = OneDevice.of(device);
         options.requirePrecisionOf(info);
         Optional<JavaCommand> java = DeviceJvm.neededFor(List.of(info));
         return java.isEmpty() ? compute(info, options) : ClassArchive.leftBy(java.get().with(compilerFlags()), command -> CommandRelay.run(command,
@@ -209,19 +208,6 @@ public final class RunCommand implements Callable<Integer> {
         }
         boolean chosen = spec.commandLine().getParseResult().hasMatchedOption("--device");
         return spark.run(q, k, v, out, ridgeFile, options, chosen ? device : null, allowUnsolved);
-    }
-
-    private DeviceInfo device() {
-        if (device.contains(",")) {
-            throw new InvalidInputException("--device " + Printable.text(device) + " lists several devices; run uses one, or several as one, joined by +, "
-                    + "as in jvm+opencl:0.");
-        }
-        List<DeviceInfo> chosen = Devices.select(List.of(device));
-        if (chosen.size() > 1) {
-            throw new InvalidInputException("--device " + device + " names " + chosen.size() + " devices, "
-                    + String.join(", ", chosen.stream().map(DeviceInfo::name).toList()) + "; run uses one.");
-        }
-        return chosen.getFirst();
     }
 
     private int compute(DeviceInfo info, LlaOptions options) throws IOException {

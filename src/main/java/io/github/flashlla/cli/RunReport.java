@@ -30,14 +30,16 @@ record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGra
     private static final double GRADIENT_FLOOR = 1e-3;
     private static final double GRADIENT_FLOOR_FLOAT16 = 1e-2;
     private static final double PER_TOLERANCE = 10;
+    /** An error that leaves no digit. */
+    private static final double NO_DIGIT = 1;
 
     /** One line about the run. */
     String summary() {
         String verified = sample == null ? ""
-                : String.format(Locale.ROOT, ", error %.2e against float64 on %d queries", sample.error(), sample.queries());
+                : String.format(Locale.ROOT, ", error %.2e against float64 on %s", sample.error(), Numbers.count(sample.queries(), "query"));
         String verifiedGradients = gradientSample == null ? "" : String.format(Locale.ROOT, ", of gradients %.2e", gradientSample.error());
         String recomputed = result.recomputedRows() == 0 ? ""
-                : String.format(Locale.ROOT, ", %d %s in float64", result.recomputedRows(), result.recomputedRows() == 1 ? "query" : "queries");
+                : ", " + Numbers.count(result.recomputedRows(), "query") + " in float64";
         return String.format(Locale.ROOT, "%s on %s%s: %.1f ms, iterations %d/%.1f/%d (min/mean/max), worst residual %.2e%s%s%s",
                 result.shape(), device.name(), computedBy(), result.timing().wallNanos() / 1e6, result.minIterations(), result.meanIterations(),
                 result.maxIterations(), result.worstResidual(), recomputed, verified, verifiedGradients);
@@ -98,8 +100,8 @@ record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGra
         long unsolved = result.count(SolveState.UNSOLVED, options.tolerance());
         long second = unsolvedGradients();
         if (unsolved + second > 0) {
-            err.printf(Locale.ROOT, "flashlla: %d of %d queries did not reach --tol %s%s; a larger %s may help%s.%n",
-                    Math.max(unsolved, second), result.shape().rows(), Numbers.plain(options.tolerance()),
+            err.printf(Locale.ROOT, "flashlla: %d of %s did not reach --tol %s%s; a larger %s may help%s.%n",
+                    Math.max(unsolved, second), Numbers.count(result.shape().rows(), "query"), Numbers.plain(options.tolerance()),
                     unsolved > 0 ? "" : " in the solve of the gradients",
                     options.precision() == DataType.FLOAT16 ? "--ridge or --precision float32" : "--max-iter or --ridge",
                     allowUnsolved ? "" : "; nothing was written (--allow-unsolved writes what there is)");
@@ -108,7 +110,10 @@ record RunReport(DeviceInfo device, LlaOptions options, LlaResult result, LlaGra
             }
         }
         double estimate = result.estimatedError();
-        if (estimate > bar(VERIFY_FLOOR, VERIFY_FLOOR_FLOAT16)) {
+        if (estimate >= NO_DIGIT) {
+            err.println("flashlla: warning: q and k are so large that rounding decides which keys count, and no digit of the output need be right; bring them to "
+                    + "smaller numbers, or take a smaller --scale or a larger --ridge.");
+        } else if (estimate > bar(VERIFY_FLOOR, VERIFY_FLOOR_FLOAT16)) {
             err.printf(Locale.ROOT, "flashlla: warning: rounding may put the output off by %.1e; a larger --ridge makes it more exact.%n",
                     estimate);
         }

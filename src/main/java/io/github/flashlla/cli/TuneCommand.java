@@ -3,7 +3,6 @@ package io.github.flashlla.cli;
 import io.github.flashlla.AttentionShape;
 import io.github.flashlla.DataType;
 import io.github.flashlla.DeviceInfo;
-import io.github.flashlla.Devices;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaOptions;
 import io.github.flashlla.bench.BenchmarkListener;
@@ -41,6 +40,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.ServiceLoader;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -120,7 +120,7 @@ public final class TuneCommand implements Callable<Integer> {
     }
 
     private int tune() {
-        DeviceInfo device = Devices.select(List.of(deviceName)).getFirst();
+        DeviceInfo device = OneDevice.of(deviceName);
         if (Backend.of(device.name()) == null) {
             throw new InvalidInputException(device.name() + " has one way for every shape; tune is for devices of TornadoVM.");
         }
@@ -128,6 +128,7 @@ public final class TuneCommand implements Callable<Integer> {
         AttentionShape shape = KernelChoices.shape("--shape", shapeText != null ? shapeText : device.type() == DeviceInfo.Type.CPU ? "1x4x512x64" : "1x16x4096x64");
         Map<Pass, List<KernelGuide.Choice>> candidates = candidates(device, shape);
         if (dryRun) {
+            WrongUsage.requireNone(spec, "--dry-run measures and writes nothing;", Set.of("--output", "--record")::contains);
             print(candidates);
             return 0;
         }

@@ -10,6 +10,7 @@ import io.github.flashlla.io.OutputFile;
 import io.github.flashlla.io.ScratchFolder;
 import io.github.flashlla.process.CommandRelay;
 import io.github.flashlla.process.JavaCommand;
+import io.github.flashlla.text.Numbers;
 import io.github.flashlla.tornadovm.DeviceJvm;
 import io.github.flashlla.verify.GoldenCase;
 import io.github.flashlla.verify.RandomVerification.Drawing;
@@ -334,7 +335,7 @@ public final class VerifyCommand implements Callable<Integer> {
                 say(check);
                 if ((form == Format.json || result.isFile()) && System.nanoTime() - told[0] > TELL_EVERY.toNanos()) {
                     told[0] = System.nanoTime();
-                    spec.commandLine().getErr().println(info.name() + ": " + checks.size() + " checks done, now " + outcome.name());
+                    spec.commandLine().getErr().println(info.name() + ": " + Numbers.count(checks.size(), "check") + " done, now " + outcome.name());
                     spec.commandLine().getErr().flush();
                 }
             });
@@ -354,7 +355,7 @@ public final class VerifyCommand implements Callable<Integer> {
     }
 
     private int end(DeviceChecks checks) {
-        say("%s: %d of %d checks passed%s%n", checks.device(), checks.passed(), checks.checks().size(),
+        say("%s: %d of %s passed%s%n", checks.device(), checks.passed(), Numbers.count(checks.checks().size(), "check"),
                 checks.checks().stream().noneMatch(check -> check.pass().equals("backward")) ? "; it has no backward pass" : "");
         all.add(checks);
         return checks.passed() == checks.checks().size() ? 0 : 1;

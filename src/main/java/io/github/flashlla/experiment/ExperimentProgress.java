@@ -1,6 +1,7 @@
 package io.github.flashlla.experiment;
 
 import io.github.flashlla.bench.TerminalBar;
+import io.github.flashlla.text.Numbers;
 import java.io.PrintStream;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
@@ -8,6 +9,8 @@ import java.util.concurrent.TimeUnit;
 /** Progress over all seeds on standard error: a moving bar on a terminal, else a line now and then, each with an estimate. */
 public final class ExperimentProgress implements Progress, AutoCloseable {
     private static final int STEPS = 1000;
+    /** Share of the work that says how long the rest takes: less is mostly compilation. */
+    private static final double MEASURE = 0.05;
     private static final long QUIET_NANOS = TimeUnit.SECONDS.toNanos(20);
 
     private final PrintStream out;
@@ -30,7 +33,7 @@ public final class ExperimentProgress implements Progress, AutoCloseable {
         seeds = ofSeeds;
         done = givenSeeds;
         given = givenSeeds;
-        say(what + ": " + ofSeeds + (ofSeeds == 1 ? " seed" : " seeds") + (givenSeeds == 0 ? "" : ", " + givenSeeds + " of them from an interrupted run"));
+        say(what + ": " + Numbers.count(ofSeeds, "seed") + (givenSeeds == 0 ? "" : ", " + givenSeeds + " of them from an interrupted run"));
     }
 
     void seed(long next) {
@@ -50,7 +53,7 @@ public final class ExperimentProgress implements Progress, AutoCloseable {
         double all = done + share;
         double run = all - given;
         long took = System.nanoTime() - began;
-        String left = run <= 0 ? "" : ", about " + seconds(Duration.ofNanos((long) (took / run * (seeds - all)))) + " left";
+        String left = run < MEASURE * seeds ? "" : ", about " + seconds(Duration.ofNanos((long) (took / run * (seeds - all)))) + " left";
         if (bar != null) {
             bar.stepTo(Math.round(STEPS * all / seeds));
             bar.say("seed " + seed + ": " + what + left);

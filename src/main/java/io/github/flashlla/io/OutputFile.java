@@ -2,7 +2,9 @@ package io.github.flashlla.io;
 
 import io.github.flashlla.InvalidInputException;
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -47,6 +49,10 @@ public final class OutputFile implements AutoCloseable {
         try {
             Path target = linked(file.toAbsolutePath());
             Path folder = target.getParent();
+            if (isOpen(target)) {
+                throw new InvalidInputException(file + " is open already, as a terminal, a pipe or another's file, and cannot be "
+                        + "replaced when complete; name a file to write to.");
+            }
             if (Files.isDirectory(target)) {
                 throw new InvalidInputException(file + " is a directory; name a file to write to.");
             }
@@ -64,8 +70,10 @@ public final class OutputFile implements AutoCloseable {
                     + Integer.toHexString(ThreadLocalRandom.current().nextInt()) + ".part");
             try {
                 Files.createFile(temporary);
-            } catch (IOException e) {
+            } catch (AccessDeniedException e) {
                 throw new InvalidInputException(file + " cannot be written: the folder " + folder + " refuses new files.");
+            } catch (FileSystemException e) {
+                throw new InvalidInputException(file + " cannot be written: the folder " + folder + " refuses new files (" + e.getReason() + ").");
             }
             keepPermissions(target, temporary);
             return new OutputFile(file, target, temporary);
@@ -135,13 +143,18 @@ public final class OutputFile implements AutoCloseable {
 
     private static Path linked(Path file) throws IOException {
         Path at = file;
-        for (int n = 0; Files.isSymbolicLink(at); n++) {
+        for (int n = 0; Files.isSymbolicLink(at) && !isOpen(at); n++) {
             if (n == MAX_LINKS) {
                 throw new IOException("too many symbolic links");
             }
             at = at.resolveSibling(Files.readSymbolicLink(at));
         }
         return at;
+    }
+
+    /** Whether it is one of this process's descriptors, as {@code /dev/stdout} is: a link that names no file of its own. */
+    private static boolean isOpen(Path target) throws IOException {
+        return Files.isDirectory(target.getParent()) && target.getParent().toRealPath().toString().matches("/proc/\\d+(/task/\\d+)?/fd");
     }
 
     /** The canonical name of a file that may not exist yet. */

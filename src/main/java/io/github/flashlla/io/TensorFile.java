@@ -3,6 +3,7 @@ package io.github.flashlla.io;
 import io.github.flashlla.DataType;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.text.Numbers;
 import io.github.flashlla.text.Printable;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -93,7 +94,7 @@ public record TensorFile(Path file, String name) {
 
     /** A tensor's place is needed, for the file holds several. */
     InvalidInputException unnamed(Collection<String> names) {
-        return new InvalidInputException(name == null ? file + " holds " + names.size() + " tensors; name one as " + file + ":NAME, of "
+        return new InvalidInputException(name == null ? file + " holds " + Numbers.count(names.size(), "tensor") + "; name one as " + file + ":NAME, of "
                 + some(names) + "." : file + " holds no tensor '" + Printable.text(name) + "'; it holds " + some(names) + ".");
     }
 

@@ -27,6 +27,12 @@ public record Environment(
     /** What a record of other implementations gives as its version. */
     private static final String PEERS = "peers";
 
+    /** The operating system, its processor in Java's words: Python calls the same one x86_64. */
+    @JsonIgnore
+    public String system() {
+        return os.replaceFirst("\\bx86_64$", "amd64").replaceFirst("\\barm64$", "aarch64");
+    }
+
     /** Whether this is of other implementations, which do not run on Java. */
     @JsonIgnore
     public boolean isOfPeers() {

@@ -43,7 +43,7 @@ public record Method(
         if (tolerance != null) {
             parts.add("tol " + Numbers.plain(tolerance));
         } else if (maxIterations != null) {
-            parts.add(maxIterations + " iterations");
+            parts.add(Numbers.count(maxIterations, "iteration"));
         }
         if (preconditioner != null && !preconditioner.equals("none")) {
             parts.add(preconditioner);

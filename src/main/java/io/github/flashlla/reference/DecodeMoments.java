@@ -130,7 +130,7 @@ public final class DecodeMoments implements Serializable {
             System.arraycopy(b.data, 0, right.hi, 0, dim);
             System.arraycopy(new ExtendedCholesky(lower, dim, ridge).solve(right).hi, 0, x, 0, dim);
             if (!Arrays.stream(x).allMatch(Double::isFinite)) {
-                throw new InvalidInputException("the solve of a query leaves float64's range: raise the ridge " + ridge
+                throw new InvalidInputException("the solve of a query leaves float64's range: raise the ridge above " + ridge
                         + ", or bring q and k to smaller numbers");
             }
         }

@@ -52,7 +52,7 @@ final class ExtendedQuery {
         }
         this.x = factor.solve(b);
         if (!x.isFinite()) {
-            throw new InvalidInputException("the solve of a query leaves float64's range: raise the ridge " + ridge
+            throw new InvalidInputException("the solve of a query leaves float64's range: raise the ridge above " + ridge
                     + ", or bring q and k to smaller numbers");
         }
         this.kept = new Extended(visible);

@@ -24,7 +24,7 @@ final class EnvironmentTable {
         add(rows, records, "hardware threads", record -> Integer.toString(record.environment().cores()));
         add(rows, records, "memory", record -> record.environment().memoryBytes() == null ? null
                 : Numbers.bytes(record.environment().memoryBytes()));
-        add(rows, records, "system", record -> record.environment().os());
+        add(rows, records, "system", record -> record.environment().system());
         add(rows, records, "runtime", record -> record.environment().runtime());
         add(rows, records, "TornadoVM", record -> record.environment().tornadovm());
         add(rows, records, "load before and after", record -> record.conditions() == null || record.conditions().loadBefore() == null ? null

@@ -8,6 +8,7 @@ import io.github.flashlla.KvCacheShape;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Tensor;
+import io.github.flashlla.text.Numbers;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 
@@ -71,7 +72,7 @@ public abstract class AbstractKvCache implements KvCache {
         for (int sequence = first; sequence < first + sequences; sequence++) {
             if (lengths[sequence] + tokens > shape.capacity()) {
                 throw new InvalidInputException("sequence " + sequence + " of the key/value cache holds "
-                        + lengths[sequence] + " of at most " + shape.capacity() + " tokens, so " + tokens
+                        + lengths[sequence] + " of at most " + Numbers.count(shape.capacity(), "token") + ", so " + tokens
                         + " more do not fit: truncate or reset it, or make the cache with a larger capacity");
             }
         }
@@ -153,7 +154,7 @@ public abstract class AbstractKvCache implements KvCache {
         requireSequence(sequence);
         if (length < 0 || length > lengths[sequence]) {
             throw new InvalidInputException("sequence " + sequence + " of the key/value cache cannot be truncated to "
-                    + length + " tokens: it holds " + lengths[sequence]);
+                    + Numbers.count(length, "token") + ": it holds " + lengths[sequence]);
         }
         lengths[sequence] = length;
         truncated(sequence, length);

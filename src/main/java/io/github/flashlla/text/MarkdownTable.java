@@ -73,6 +73,37 @@ public final class MarkdownTable {
         return text.toString();
     }
 
+    /**
+     * The rows for a narrow terminal: what several rows have in common, in the first columns and in the last, is a heading; the others are columns below it, of
+     * which the last one goes on in further lines.
+     *
+     * @param first how many columns make the heading
+     */
+    public String grouped(int first, int width) {
+        int end = header.size() - 1;
+        int label = rows.stream().mapToInt(row -> row.get(first).length()).max().orElse(0) + 4;
+        StringBuilder text = new StringBuilder();
+        String before = "";
+        for (List<String> row : rows) {
+            String heading = String.join(" ", row.subList(0, first)) + (row.get(end).isEmpty() ? "" : ", " + header.get(end) + " " + row.get(end));
+            text.append(heading.equals(before) ? "" : "\n" + heading + "\n").append("  ").append(row.get(first)).append(" ".repeat(label - 2 - row.get(first).length()));
+            int at = label;
+            for (String word : String.join(" ", row.subList(first + 1, end)).split(" ")) {
+                if (at > label && at + word.length() > width) {
+                    text.setLength(text.length() - 1);
+                    text.append('\n').append(" ".repeat(label));
+                    at = label;
+                }
+                text.append(word).append(' ');
+                at += word.length() + 1;
+            }
+            text.setLength(text.length() - 1);
+            text.append('\n');
+            before = heading;
+        }
+        return text.toString();
+    }
+
     private static void line(StringBuilder text, List<String> cells, int[] widths, boolean[] numeric) {
         text.append('|');
         for (int c = 0; c < widths.length; c++) {

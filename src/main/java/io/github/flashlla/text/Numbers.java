@@ -54,6 +54,11 @@ public final class Numbers {
         return digits(value) + " " + BYTE_UNITS[unit];
     }
 
+    /** So many of them: {@code 1 query}, {@code 2 queries}. */
+    public static String count(long number, String one) {
+        return number + " " + (number == 1 ? one : one.matches(".*[^aeiou]y") ? one.replaceFirst("y$", "ies") : one + "s");
+    }
+
     public static String percent(double share) {
         return digits(share * 100) + "%";
     }

@@ -35,7 +35,7 @@ public final class BackendSurvey {
     private static Discovery known;
     /** Whether {@link #known} has absences that an earlier process was told of. */
     private static boolean absencesKept;
-    private static String cacheState = "not looked at";
+    private static CacheFolder.Examination cacheState = new CacheFolder.Examination(true, "not looked at");
 
     private BackendSurvey() {}
 
@@ -69,7 +69,7 @@ public final class BackendSurvey {
     }
 
     /** Where the answers of earlier processes lie, and whether they were used. */
-    static synchronized String cacheState() {
+    static synchronized CacheFolder.Examination cacheState() {
         return cacheState;
     }
 
@@ -134,7 +134,7 @@ public final class BackendSurvey {
         if (!found.equals(cached)) {
             cache.ifPresent(c -> c.write(found));
         }
-        cacheState = cache.map(SurveyCache::state).orElse("none, for there is no SDK");
+        cacheState = cache.map(SurveyCache::state).orElse(new CacheFolder.Examination(true, "none, for there is no SDK"));
         return new Discovery(List.copyOf(devices), List.copyOf(absences));
     }
 
@@ -175,8 +175,9 @@ public final class BackendSurvey {
         return new Discovery(List.of(), List.of(new Absence(backend.id(), plain(reason))));
     }
 
-    /** Removes the terminal colours that drivers put into messages. */
+    /** Removes the terminal colours that drivers put into messages, TornadoVM's words for their weight, and what it would do without us. */
     private static String plain(String text) {
-        return text.replaceAll("\u001b\\[[0-9;]*m", "").replaceAll("\\p{Cntrl}+", " ");
+        return text.replaceAll("\u001b\\[[0-9;]*m", "").replaceAll("\\p{Cntrl}+", " ").replaceAll("\\[[A-Z]+\\] ", "")
+                .replace(". Deoptimizing to sequential execution", "");
     }
 }

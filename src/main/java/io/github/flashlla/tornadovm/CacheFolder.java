@@ -13,6 +13,13 @@ import java.util.stream.Stream;
 final class CacheFolder {
     private CacheFolder() {}
 
+    /**
+     * What {@link Doctor} tells of a part of the cache.
+     *
+     * @param sound whether nothing stands in the way
+     */
+    record Examination(boolean sound, String text) {}
+
     /** Those whose names end so; none where there is no folder. */
     static List<Path> files(Path folder, String suffix) throws IOException {
         if (!Files.isDirectory(folder)) {

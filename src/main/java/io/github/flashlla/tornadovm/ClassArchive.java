@@ -159,11 +159,11 @@ public final class ClassArchive {
     }
 
     /** What {@link Doctor} tells of the folder; empty where nothing was ever kept there. */
-    static Optional<KernelCache.Examination> examine() {
+    static Optional<CacheFolder.Examination> examine() {
         return examine(folder());
     }
 
-    static Optional<KernelCache.Examination> examine(Path folder) {
+    static Optional<CacheFolder.Examination> examine(Path folder) {
         try {
             List<Path> files = CacheFolder.files(folder, SUFFIX);
             long broken = files.stream().filter(file -> !isSound(file)).count();
@@ -171,11 +171,11 @@ public final class ClassArchive {
                 return Optional.empty();
             }
             long bytes = files.stream().mapToLong(file -> file.toFile().length()).sum();
-            String kept = folder + ", " + files.size() + (files.size() == 1 ? " archive, " : " archives, ") + Numbers.bytes(bytes);
-            return Optional.of(broken == 0 ? new KernelCache.Examination(true, kept) : new KernelCache.Examination(false, kept + "; " + broken
+            String kept = folder + ", " + Numbers.count(files.size(), "archive") + ", " + Numbers.bytes(bytes);
+            return Optional.of(broken == 0 ? new CacheFolder.Examination(true, kept) : new CacheFolder.Examination(false, kept + "; " + broken
                     + " ignored, since what is in " + (broken == 1 ? "it" : "them") + " is not what Java wrote"));
         } catch (IOException e) {
-            return Optional.of(new KernelCache.Examination(false, folder + ", not used: it cannot be listed"));
+            return Optional.of(new CacheFolder.Examination(false, folder + ", not used: it cannot be listed"));
         }
     }
 }

@@ -243,7 +243,8 @@ public record DeviceProfile(double memoryShare, Map<Pass, List<String>> kernels,
                 return MAPPER.readValue(text, new TypeReference<List<Entry>>() {});
             } catch (UnrecognizedPropertyException e) {
                 throw new InvalidInputException(what + " does not read at line " + lineOf(e.getPropertyName() + ":", text) + ": there is no setting '"
-                        + Printable.text(e.getPropertyName()) + "'; there are " + e.getKnownPropertyIds() + ".");
+                        + Printable.text(e.getPropertyName()) + "'; there are " + String.join(", ",
+                        e.getKnownPropertyIds().stream().map(String::valueOf).toList()) + ".");
             } catch (MismatchedInputException e) {
                 String setting = e.getPath().reversed().stream().map(JsonMappingException.Reference::getFieldName).filter(Objects::nonNull).findFirst().orElse(null);
                 throw new InvalidInputException(what + " does not read" + (e.getLocation() == null ? "" : " at line " + e.getLocation().getLineNr()) + ": "

@@ -164,13 +164,13 @@ public final class Doctor {
 
     private void backends() {
         Discovery discovery = BackendSurvey.refresh();
-        String devices = BackendSurvey.cacheState();
-        if (devices.endsWith(SurveyCache.REFUSED)) {
-            note("device cache", devices, "every command asks the backends again; FLASHLLA_CACHE names another folder");
+        CacheFolder.Examination devices = BackendSurvey.cacheState();
+        if (!devices.sound()) {
+            note("device cache", devices.text(), "every command asks the backends again; FLASHLLA_CACHE names another folder");
         } else {
-            ok("device cache", devices);
+            ok("device cache", devices.text());
         }
-        KernelCache.Examination kernels = KernelCache.examine();
+        CacheFolder.Examination kernels = KernelCache.examine();
         if (kernels.sound()) {
             ok("kernel cache", kernels.text());
         } else {

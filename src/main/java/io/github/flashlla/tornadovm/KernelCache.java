@@ -151,27 +151,20 @@ public final class KernelCache {
         return Optional.of(new Kernel(name, List.copyOf(notes), in.readNBytes(in.readInt())));
     }
 
-    /**
-     * What {@link Doctor} tells of the folder.
-     *
-     * @param sound whether nothing stands in the way
-     */
-    record Examination(boolean sound, String text) {}
-
-    static Examination examine() {
+    static CacheFolder.Examination examine() {
         return examine(folder());
     }
 
-    static Examination examine(Path folder) {
+    static CacheFolder.Examination examine(Path folder) {
         Path there = folder;
         while (there != null && Files.notExists(there)) {
             there = there.getParent();
         }
         if (there == null || !Files.isDirectory(there) || !Files.isWritable(there)) {
-            return new Examination(false, folder + ", not written: the folder refuses files");
+            return new CacheFolder.Examination(false, folder + ", not written: the folder refuses files");
         }
         if (!there.equals(folder)) {
-            return new Examination(true, folder + ", empty");
+            return new CacheFolder.Examination(true, folder + ", empty");
         }
         int sound = 0;
         int broken = 0;
@@ -188,11 +181,11 @@ public final class KernelCache {
                 }
             }
         } catch (IOException e) {
-            return new Examination(false, folder + ", not used: it cannot be listed");
+            return new CacheFolder.Examination(false, folder + ", not used: it cannot be listed");
         }
-        String kept = folder + ", " + sound + (sound == 1 ? " kernel, " : " kernels, ") + Numbers.bytes(bytes);
-        return broken == 0 ? new Examination(true, kept) : new Examination(false, kept + "; " + broken
-                + (broken == 1 ? " file is" : " files are") + " ignored, since what is in " + (broken == 1 ? "it" : "them")
+        String kept = folder + ", " + Numbers.count(sound, "kernel") + ", " + Numbers.bytes(bytes);
+        return broken == 0 ? new CacheFolder.Examination(true, kept) : new CacheFolder.Examination(false, kept + "; " + Numbers.count(broken, "file")
+                + (broken == 1 ? " is" : " are") + " ignored, since what is in " + (broken == 1 ? "it" : "them")
                 + " is not what this program writes");
     }
 

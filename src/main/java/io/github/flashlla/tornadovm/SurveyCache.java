@@ -2,8 +2,12 @@ package io.github.flashlla.tornadovm;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flashlla.DeviceProvider.Discovery;
+import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.io.OutputFile;
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -24,8 +28,6 @@ import java.util.stream.Stream;
  * {@link #state()} says so to {@link Doctor}.
  */
 public final class SurveyCache {
-    /** How the state ends where nothing can be kept. */
-    static final String REFUSED = "not written: the folder refuses files";
     private static final int VERSION = 2;
     private static final long ABSENT_MILLIS = Duration.ofHours(1).toMillis();
 
@@ -69,6 +71,8 @@ public final class SurveyCache {
     private final Path file;
     private final String key;
     private String state = "empty";
+    /** Whether answers could be kept. */
+    private boolean sound = true;
 
     SurveyCache(Path file, String key) {
         this.file = file;
@@ -127,13 +131,25 @@ public final class SurveyCache {
                 output.commit();
             }
         } catch (IOException | RuntimeException e) {
-            state = REFUSED;
+            state = "not written: " + reason(e);
+            sound = false;
         }
     }
 
-    /** Where it lies and what became of it, for a person. */
-    String state() {
-        return file + ", " + state;
+    /** Where it lies and what became of it. */
+    CacheFolder.Examination state() {
+        return new CacheFolder.Examination(sound, file + ", " + state);
+    }
+
+    /** Why it could not be written: the folder's or the file's own fault, or the disk's. */
+    private static String reason(Exception e) {
+        return switch (e) {
+            case FileAlreadyExistsException there -> there.getFile() + " is a file where a folder is needed";
+            case AccessDeniedException denied -> denied.getFile() + " refuses new files";
+            case FileSystemException system when system.getReason() != null -> system.getFile() + ": " + system.getReason();
+            case InvalidInputException told -> told.getMessage().replaceFirst("^.* cannot be written: ", "").replaceFirst("\\.$", "");
+            default -> String.valueOf(e.getMessage());
+        };
     }
 
     private static String digest(TornadoSdk sdk) {

@@ -8,6 +8,7 @@ import io.github.flashlla.LlaOptions;
 import io.github.flashlla.Sequences;
 import io.github.flashlla.Tensor;
 import io.github.flashlla.io.Npy;
+import io.github.flashlla.text.Numbers;
 import io.github.flashlla.verify.ProblemCheck.Kind;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -181,7 +182,7 @@ public record RandomVerification(long right, long said, long wrong, Map<String, 
 
     /** The counts on one line. */
     public String summary(long seed) {
-        return problems() + " problems: " + right + " right, " + said + " said to be inexact, " + wrong + " wrong, seed " + seed;
+        return Numbers.count(problems(), "problem") + ": " + right + " right, " + said + " said to be inexact, " + wrong + " wrong, seed " + seed;
     }
 
     /** The command that repeats a problem. */

@@ -17,7 +17,7 @@ class ProgressDisplayTest {
     void coldStartsAreCountedAndTheirFailuresTold() {
         Task task = new Task(Mode.FWD, AttentionShape.square(1, 2, 20, 16), LlaOptions.defaults(), DataType.FLOAT32);
         ByteArrayOutputStream said = new ByteArrayOutputStream();
-        try (ProgressDisplay display = new ProgressDisplay(new PrintStream(said, true, StandardCharsets.UTF_8), List.of(task), 1)) {
+        try (ProgressDisplay display = new ProgressDisplay(new PrintStream(said, true, StandardCharsets.UTF_8), List.of(task), 1, Protocol.DEFAULT)) {
             display.coldStart("jvm", task, 1, 2);
             display.note("no cold start of jvm: it failed");
         }

@@ -81,6 +81,17 @@ class RunCommandTest extends RunCommandCases {
         assertEquals(0, run("--verify"), err::toString);
     }
 
+    @Test
+    void scoresThatRoundingDecidesAreToldAsWhatTheyAre() {
+        Tensor large = Npy.read(folder.resolve("q.npy")).copy();
+        for (long i = 0; i < large.size(); i++) {
+            large.set(i, large.get(i) * 1e30);
+        }
+        Npy.write(folder.resolve("q.npy"), large);
+        assertEquals(0, run(), err::toString);
+        assertTrue(err.toString().contains("q and k are so large that rounding decides which keys count") && !err.toString().contains("e+"), err::toString);
+    }
+
     /** dridge of keys of 1e-21 is 1e-42, of which float32 holds three digits: it says so, and float64 has them all. */
     @Test
     void whatFloat32HoldsWithFewDigitsIsTold() {

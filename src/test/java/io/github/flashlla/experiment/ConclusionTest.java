@@ -4,8 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.flashlla.AttentionShape;
+import io.github.flashlla.DataType;
 import io.github.flashlla.Device;
+import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.Devices;
+import io.github.flashlla.LlaOptions;
+import io.github.flashlla.bench.Mode;
+import io.github.flashlla.bench.Task;
 import io.github.flashlla.experiment.Finding.Check;
 import java.util.Arrays;
 import java.util.List;
@@ -64,6 +70,22 @@ class ConclusionTest {
     }
 
     @Test
+    void aDirectSolveNeedsNoIterations() {
+        RidgeChoice experiment = new RidgeChoice();
+        try (Device device = Devices.open("reference")) {
+            Finding finding = experiment.conclude(List.of(new SeedResult(1, 1, experiment.run(new Run(device, 1, true, null, Progress.SILENT)))), true);
+            assertTrue(finding.holds(), finding.toString());
+            assertFalse(finding.toString().contains("where a query takes"), finding.toString());
+        }
+    }
+
+    @Test
+    void theNaiveFormIsForOneDevice() {
+        Task naive = new Task(Mode.NAIVE, AttentionShape.square(1, 1, 16, 8), LlaOptions.defaults(), DataType.FLOAT32);
+        assertEquals(List.of("jvm"), Devices.list().stream().filter(naive::isFor).map(DeviceInfo::name).toList());
+    }
+
+    @Test
     void memoryOfTheBlockedPassesMustNotGrowWithTheSquare() {
         MemoryGrowth experiment = new MemoryGrowth();
         assertTrue(experiment.conclude(List.of(memory(1, 0.01)), true).holds());
@@ -71,11 +93,11 @@ class ConclusionTest {
         assertEquals(List.of("fwd:", "fwd+bwd:", "decode:"), failed.stream().map(check -> check.claim().split(" ")[0]).toList());
     }
 
-    /** Memory in MiB at 1024 to 8192 tokens; the naive form's, at two lengths, grows with the square. */
+    /** Memory in MiB at 1000 to 8000 tokens; the naive form's, at two lengths, grows with the square. */
     private static SeedResult memory(double exponent, double decodeStep) {
-        double[] x = {1024, 2048, 4096, 8192};
-        double[] powers = Arrays.stream(x).map(length -> Math.pow(length / 1024, exponent)).toArray();
-        return new SeedResult(1, 1, List.of(curve("naive", new double[] {1024, 2048}, 8, 32), curve("fwd", x, powers), curve("fwd+bwd", x, powers),
+        double[] x = {1000, 2000, 4000, 8000};
+        double[] powers = Arrays.stream(x).map(length -> Math.pow(length / 1000, exponent)).toArray();
+        return new SeedResult(1, 1, List.of(curve("naive", new double[] {1000, 2000}, 8, 32), curve("fwd", x, powers), curve("fwd+bwd", x, powers),
                 curve("decode", x, 1, 1 + decodeStep, 1 + 2 * decodeStep, 1 + 3 * decodeStep)));
     }
 

@@ -119,7 +119,8 @@ class ExperimentCommandTest {
 
     static List<List<String>> mistakes() {
         return List.of(List.of("nonsense"), List.of(NAME, "--device", "nonsense"), List.of(NAME, "--seeds", "1,1"), List.of(NAME, "--device", "jvm,reference"),
-                List.of(NAME, "-o", "pom.xml"), List.of(NAME, "--seed", "x"), List.of(NAME, "-o", "/proc/nowhere"), List.of());
+                List.of(NAME, "-o", "pom.xml"), List.of(NAME, "--seed", "x"), List.of("list", "--quick"), List.of("list", "-o", "x", "--device", "jvm"),
+                 List.of(NAME, "-o", "/proc/nowhere"), List.of());
     }
 
     @ParameterizedTest

@@ -4,10 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Set;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
@@ -17,15 +19,17 @@ import org.junit.jupiter.params.provider.MethodSource;
 class QuickExperiments {
     private static final Path LAUNCHER = Path.of(System.getProperty("flashlla.root", "."), "bin", "flashlla");
 
-    static Set<String> names() {
-        return Experiments.questions().keySet();
+    /** On {@code jvm}, and what does not train on the reference, too. */
+    static List<Arguments> runs() {
+        return Experiments.questions().keySet().stream().flatMap(name -> Stream.of("jvm", "reference")
+                .filter(device -> device.equals("jvm") || !Experiments.trains(name)).map(device -> Arguments.of(name, device))).toList();
     }
 
     @ParameterizedTest
-    @MethodSource("names")
+    @MethodSource("runs")
     @Timeout(value = 10, unit = TimeUnit.MINUTES)
-    void holds(String name) throws IOException, InterruptedException {
-        Process process = new ProcessBuilder(LAUNCHER.toString(), "experiment", name, "--quick").inheritIO().start();
+    void holds(String name, String device) throws IOException, InterruptedException {
+        Process process = new ProcessBuilder(LAUNCHER.toString(), "experiment", name, "--quick", "--device", device).inheritIO().start();
         assertEquals(0, process.waitFor());
     }
 }

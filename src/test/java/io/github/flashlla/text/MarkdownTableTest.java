@@ -25,4 +25,20 @@ class MarkdownTableTest {
                   memory: 2 GiB
                 """, table.fitting(30));
     }
+
+    @Test
+    void rowsUnderWhatTheyHaveInCommonGoOnInFurtherLines() {
+        MarkdownTable table = new MarkdownTable("device", "pass", "kernel", "verdict", "order from").add("a", "forward", "tile", "no: it is for GPUs alone", "file")
+                .add("a", "forward", "parallel", "runs", "file").add("a", "decode", "a", "runs", "");
+        assertEquals("""
+
+                a forward, order from file
+                  tile      no: it is for
+                            GPUs alone
+                  parallel  runs
+
+                a decode
+                  a         runs
+                """, table.grouped(2, 26));
+    }
 }

@@ -48,7 +48,7 @@ class ClassArchiveTest {
             channel.truncate(channel.size() / 2);
         }
         assertEquals(java, ClassArchive.shared(java, folder));
-        KernelCache.Examination examination = ClassArchive.examine(folder).orElseThrow();
+        CacheFolder.Examination examination = ClassArchive.examine(folder).orElseThrow();
         assertFalse(examination.sound());
         assertTrue(examination.text().contains("1 archive, ") && examination.text().endsWith("; 1 ignored, since what is in it is not what Java wrote"),
                 examination.text());

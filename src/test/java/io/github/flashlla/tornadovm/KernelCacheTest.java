@@ -95,9 +95,9 @@ class KernelCacheTest {
     @ValueSource(strings = {"", "a file of someone else's", "\u0000\u0001"})
     void doctorSeesForeignFiles(String text) throws IOException {
         cache("here").write("key", KERNEL);
-        assertEquals(new KernelCache.Examination(true, folder + ", 1 kernel, " + Files.size(onlyFile()) + " B"), KernelCache.examine(folder));
+        assertEquals(new CacheFolder.Examination(true, folder + ", 1 kernel, " + Files.size(onlyFile()) + " B"), KernelCache.examine(folder));
         Files.writeString(folder.resolve("foreign.kernel"), text);
-        KernelCache.Examination found = KernelCache.examine(folder);
+        CacheFolder.Examination found = KernelCache.examine(folder);
 
         assertFalse(found.sound());
         assertTrue(found.text().contains("1 kernel") && found.text().contains("1 file is ignored"), found.text());
@@ -114,7 +114,7 @@ class KernelCacheTest {
 
     @Test
     void anAbsentFolderIsEmptyAndSound() {
-        assertEquals(new KernelCache.Examination(true, folder + ", empty"), KernelCache.examine(folder));
+        assertEquals(new CacheFolder.Examination(true, folder + ", empty"), KernelCache.examine(folder));
         assertEquals(Optional.empty(), cache("here").read("key"));
     }
 

@@ -1,6 +1,7 @@
 package io.github.flashlla.tornadovm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.flashlla.DataType;
@@ -38,7 +39,7 @@ class SurveyCacheTest {
         SurveyCache changed = cache("other key");
 
         assertEquals(Map.of(), changed.read());
-        assertTrue(changed.state().contains("changed"), changed.state());
+        assertTrue(changed.state().text().contains("changed"), changed.state().text());
     }
 
     @Test
@@ -62,7 +63,7 @@ class SurveyCacheTest {
         SurveyCache cache = cache("key");
 
         assertEquals(Map.of(), cache.read());
-        assertTrue(cache.state().contains("ignored"), cache.state());
+        assertTrue(cache.state().text().contains("ignored"), cache.state().text());
         cache.write(answers("b"));
         assertEquals(answers("b"), cache("key").read());
     }
@@ -74,7 +75,18 @@ class SurveyCacheTest {
 
         assertEquals(Map.of(), cache.read());
         cache.write(answers("a"));
-        assertTrue(cache.state().contains("not written"), cache.state());
+        assertFalse(cache.state().sound());
+        assertTrue(cache.state().text().endsWith("not written: " + folder.resolve("cache") + " is a file where a folder is needed"), cache.state().text());
+    }
+
+    @Test
+    void aFileThatCannotBeReplacedIsSaidByItsOwnReason() throws IOException {
+        Files.createDirectories(folder.resolve("cache/devices.json"));
+        SurveyCache cache = cache("key");
+
+        cache.write(answers("a"));
+        assertFalse(cache.state().sound());
+        assertTrue(cache.state().text().contains("not written: ") && cache.state().text().contains("is a directory"), cache.state().text());
     }
 
     @Test
@@ -84,7 +96,7 @@ class SurveyCacheTest {
         while (!writers.stream().allMatch(CompletableFuture::isDone)) {
             SurveyCache reader = cache("key");
             reader.read();
-            assertTrue(reader.state().contains("used") || reader.state().contains("empty"), reader.state());
+            assertTrue(reader.state().text().contains("used") || reader.state().text().contains("empty"), reader.state().text());
         }
         writers.forEach(CompletableFuture::join);
 

@@ -1,6 +1,7 @@
 package io.github.flashlla.report.compare;
 
 import io.github.flashlla.InvalidInputException;
+import io.github.flashlla.record.Measurement;
 import io.github.flashlla.report.compare.Comparison.Entry;
 import io.github.flashlla.report.compare.Comparison.Named;
 import io.github.flashlla.report.compare.Comparison.Series;
@@ -31,7 +32,7 @@ final class Baseline {
 
     /**
      * Without a name, the first record where every other one measured something that it did too, on the same device in the same way;
-     * else the first device.
+     * else the device that measured most workloads, of equals the first: records may come in any order, as a shell's pattern has them.
      *
      * @param wanted a series' label, a record's name or a device's name; null for the usual one
      */
@@ -40,7 +41,7 @@ final class Baseline {
             throw new InvalidInputException("there is nothing to compare: the records hold no devices");
         }
         if (wanted == null) {
-            return records.size() > 1 && haveCommonGround(records) ? ofRecord(records.getFirst()) : ofDevice(records, series.getFirst().device());
+            return records.size() > 1 && haveCommonGround(records) ? ofRecord(records.getFirst()) : ofDevice(records, busiest(records, series));
         }
         for (Named named : records) {
             if (named.name().equals(wanted) || named.record().name().equals(wanted)) {
@@ -59,6 +60,20 @@ final class Baseline {
         series.stream().map(Series::label).filter(label -> !known.contains(label)).forEach(known::add);
         throw new InvalidInputException("there is no baseline '" + Printable.text(wanted) + "'; there are "
                 + String.join(", ", known));
+    }
+
+    private static String busiest(List<Named> records, List<Series> series) {
+        String busiest = null;
+        long most = -1;
+        for (String device : series.stream().map(Series::device).distinct().toList()) {
+            long workloads = records.stream().flatMap(named -> named.record().measurements().stream()).filter(m -> m.device().equals(device))
+                    .map(Measurement::workload).distinct().count();
+            if (workloads > most) {
+                busiest = device;
+                most = workloads;
+            }
+        }
+        return busiest;
     }
 
     private static boolean haveCommonGround(List<Named> records) {

@@ -162,10 +162,10 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
      * Lines that records up.
      *
      * @param baselineName a record's name or a device's name; null for the first record where every other has something in common
-     *     with it, else for the first device
+     *     with it, else for the device that measured most workloads
      * @param noise smallest difference to report, as a share; null for the usual difference between processes on such a
      * device
-     * @throws InvalidInputException if the baseline is unknown, or a record has no workload that the baseline has
+     * @throws InvalidInputException if the baseline is unknown, or records have no workload in common
      */
     public static Comparison of(List<Named> records, String baselineName, Clock clock, Double noise) {
         List<Series> series = series(records);
@@ -190,7 +190,7 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
                 .map(entry -> line(entry, against.get(entry), baseline.record() != null, several, clock, noise)).toList())));
         Comparison comparison = new Comparison(records, baseline.name(), baseline.record(), clock, noise, inOrder(groups),
                 baseline.record() == null ? List.of() : missing(baseline.record(), records));
-        comparison.requireCommonGround(baselineName == null ? records.getFirst() : baseline.record());
+        comparison.requireCommonGround();
         return comparison;
     }
 
@@ -285,29 +285,39 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
     }
 
     /**
-     * A record whose measurements all miss the baseline record's workloads does not belong here. Where the baseline is a device, others may have more records than it
-     * has, but not all of them may miss it.
-     *
-     * @param first the record that holds the baseline's workloads; null if they are those of every line of the baseline device
+     * A record whose measurements all miss the baseline record's workloads does not belong here. Where a device is the baseline, records may be of different
+     * workloads, as those of a folder are, but something must be compared.
      */
-    private void requireCommonGround(Named first) {
-        Set<Workload> base = first != null ? first.record().measurements().stream().map(Measurement::workload).collect(Collectors.toCollection(LinkedHashSet::new))
-                : lines().stream().filter(Line::baseline).map(line -> line.measurement().workload()).collect(Collectors.toCollection(LinkedHashSet::new));
-        if (base.isEmpty()) {
+    private void requireCommonGround() {
+        if (lines().stream().noneMatch(Line::baseline)) {
             throw new InvalidInputException("the baseline " + baseline + " holds no measurements to compare with");
         }
         for (Named named : records) {
-            List<Measurement> own = named.record().measurements();
-            if (own.isEmpty()) {
-                throw new InvalidInputException(named.name() + " holds no measurements: its run ended before the first one");
-            }
-            boolean others = first == null && lines().stream().anyMatch(line -> !line.baseline() && base.contains(line.measurement().workload()));
-            if (!others && own.stream().map(Measurement::workload).noneMatch(base::contains)) {
-                throw new InvalidInputException(named.name() + " cannot be compared with the baseline " + baseline
-                        + ": they have no workload in common; the first ones differ in "
-                        + difference(base.iterator().next(), own.getFirst().workload()));
+            if (named.record().measurements().isEmpty()) {
+                throw new InvalidInputException(named.name() + " holds no measurements, since its run ended before the first one; leave it out");
             }
         }
+        if (baselineRecord == null && lines().stream().anyMatch(line -> line.relation() == Relation.COMPARED)) {
+            return;
+        }
+        Named first = baselineRecord == null ? records.getFirst() : baselineRecord;
+        Set<Workload> base = workloads(first);
+        for (Named named : records) {
+            if (workloads(named).stream().noneMatch(base::contains)) {
+                throw new InvalidInputException(named.name() + " cannot be compared with " + first.name() + ": they have no workload in common; the first ones differ in "
+                        + difference(base.iterator().next(), workloads(named).iterator().next()));
+            }
+        }
+    }
+
+    private static Set<Workload> workloads(Named named) {
+        return named.record().measurements().stream().map(Measurement::workload).collect(Collectors.toCollection(LinkedHashSet::new));
+    }
+
+    /** Records of which nothing is compared, neither within them nor with another. */
+    List<Named> alone() {
+        return lines().stream().noneMatch(line -> line.relation() == Relation.COMPARED) ? List.of() : records.stream().filter(named -> lines().stream()
+                .noneMatch(line -> line.relation() == Relation.COMPARED && (line.series().from() == named || workloads(named).contains(line.measurement().workload())))).toList();
     }
 
     private static String difference(Workload a, Workload b) {

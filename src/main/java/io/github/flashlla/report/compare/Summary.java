@@ -3,6 +3,7 @@ package io.github.flashlla.report.compare;
 import io.github.flashlla.record.Status;
 import io.github.flashlla.report.compare.Comparison.Line;
 import io.github.flashlla.report.compare.TimeRatio.Verdict;
+import io.github.flashlla.text.Numbers;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -20,7 +21,7 @@ public final class Summary {
         byName.forEach((label, lines) -> {
             long fresh = lines.stream().filter(line -> line.relation() == Comparison.Relation.NEW).count();
             if (fresh > 0) {
-                sentences.add(label + ": new on " + workloads((int) fresh) + ", which " + comparison.baseline() + " lacks");
+                sentences.add(label + ": new on " + Numbers.count((int) fresh, "workload") + ", which " + comparison.baseline() + " lacks");
             }
             boolean other = lines.stream().noneMatch(line -> line.measurement().method().operator().equals("lla"));
             lines.stream().filter(line -> line.ratio() != null).collect(Collectors.groupingBy(
@@ -35,10 +36,10 @@ public final class Summary {
     private static String sentence(String label, String baseline, List<TimeRatio> ratios) {
         long same = count(ratios, Verdict.SAME);
         if (same == ratios.size()) {
-            return label + " against " + baseline + ": no difference on " + workloads(ratios.size());
+            return label + " against " + baseline + ": no difference on " + Numbers.count(ratios.size(), "workload");
         }
         if (count(ratios, Verdict.TOO_FEW_SAMPLES) == ratios.size()) {
-            return label + " against " + baseline + ": too few samples to tell on " + workloads(ratios.size());
+            return label + " against " + baseline + ": too few samples to tell on " + Numbers.count(ratios.size(), "workload");
         }
         List<String> parts = new ArrayList<>();
         part(parts, count(ratios, Verdict.SLOWER), "slower");
@@ -46,7 +47,7 @@ public final class Summary {
         part(parts, same, "no difference");
         part(parts, count(ratios, Verdict.TOO_FEW_SAMPLES), "too few samples to tell");
         GeometricMean mean = GeometricMean.of(ratios);
-        String place = ratios.size() == 1 ? "" : " in the geometric mean of " + workloads(ratios.size())
+        String place = ratios.size() == 1 ? "" : " in the geometric mean of " + Numbers.count(ratios.size(), "workload")
                 + (parts.size() == 1 ? "" : " (" + String.join(", ", parts) + ")");
         return mean.isCertain() ? label + " is " + mean.words(baseline) + place
                 : label + " against " + baseline + ": no certain difference" + place + ", " + mean.factor() + " " + mean.interval();
@@ -74,9 +75,5 @@ public final class Summary {
         if (count > 0) {
             parts.add(what + " on " + count);
         }
-    }
-
-    private static String workloads(int count) {
-        return count == 1 ? "1 workload" : count + " workloads";
     }
 }

@@ -30,12 +30,16 @@ public final class Warnings {
         names(records, record -> !record.complete(), " cut short: what had not ended is missing.", warnings);
         names(records, record -> record.environment().commit() != null && record.environment().commit().endsWith("-dirty"),
                 " made from sources that no commit holds.", warnings);
+        List<String> alone = comparison.alone().stream().map(named -> Printable.text(named.name())).toList();
+        if (!alone.isEmpty()) {
+            warnings.add("Nothing of " + String.join(", ", alone) + " is compared: the others did not measure the same.");
+        }
         busy(records, warnings);
         long timed = comparison.lines().stream().filter(line -> line.measurement().times() != null).count();
         long unsettled = comparison.lines().stream().map(line -> line.measurement().times())
                 .filter(times -> times != null && !times.settled()).count();
         if (unsettled > 0) {
-            warnings.add(unsettled + " of " + timed + " times are unsettled: run times still moved when the warm-up limit was reached; "
+            warnings.add((timed == 1 ? "The time is" : unsettled + " of " + timed + " times " + (unsettled == 1 ? "is" : "are")) + " unsettled: run times still moved when the warm-up limit was reached; "
                     + "measure again with a larger --warm-up.");
         }
         return warnings;
@@ -72,7 +76,7 @@ public final class Warnings {
 
     private static List<String> software(List<Named> records) {
         List<String> differences = new ArrayList<>();
-        fact(differences, records, "system", record -> record.environment().os());
+        fact(differences, records, "system", record -> record.environment().system());
         fact(differences, records, "runtime", record -> record.environment().isOfPeers() ? null : record.environment().runtime());
         fact(differences, records, "TornadoVM", record -> record.environment().tornadovm());
         devices(differences, records, "driver of ", DeviceFacts::driver);

@@ -197,6 +197,34 @@ class ComparisonTest {
                 e.getMessage());
     }
 
+    /** As a shell's pattern names the records of a folder. */
+    @Test
+    void recordsOfDifferentWorkloadsComeInAnyOrder() {
+        BenchmarkRecord decode = Records.record("decode", List.of(Records.measurement("cuda:0", Records.workload(999), Records.samples(1, 5, 2)),
+                Records.measurement("opencl:0", Records.workload(999), Records.samples(2, 5, 2))));
+        BenchmarkRecord host = Records.record("host", List.of(Records.measurement("jvm", Records.workload(1024), Records.samples(100, 5, 2)),
+                Records.measurement("jvm", Records.workload(2048), Records.samples(400, 5, 2))));
+        BenchmarkRecord gpu = Records.record("gpu", List.of(Records.measurement("cuda:0", Records.workload(1024), Records.samples(1, 5, 2)),
+                Records.measurement("cuda:0", Records.workload(2048), Records.samples(4, 5, 2))));
+        BenchmarkRecord lonely = Records.record("lonely", List.of(Records.measurement("cuda:0", Records.workload(7), Records.samples(1, 5, 2))));
+        for (List<BenchmarkRecord> order : List.of(List.of(host, decode, gpu), List.of(decode, gpu, host), List.of(gpu, host, decode))) {
+            Comparison comparison = compare(null, order.toArray(BenchmarkRecord[]::new));
+            assertEquals("cuda:0", comparison.baseline());
+            assertEquals(3, comparison.lines().stream().filter(line -> line.ratio() != null).count());
+            assertFalse(Warnings.of(comparison).stream().anyMatch(warning -> warning.startsWith("Nothing")), Warnings.of(comparison).toString());
+        }
+        assertTrue(Warnings.of(compare(null, host, lonely, gpu)).contains("Nothing of lonely is compared: the others did not measure the same."));
+    }
+
+    @Test
+    void onePlatformHasTwoNames() {
+        BenchmarkRecord plain = Records.jvm("a", 1, 1);
+        Environment e = plain.environment();
+        List<BenchmarkRecord> both = List.of("Linux 6.1 amd64", "Linux 6.1 x86_64").stream().map(os -> new BenchmarkRecord(1, os, plain.created(), true,
+                new Environment(os, e.cpu(), e.cores(), null, e.runtime(), null, e.version(), null), plain.devices(), plain.measurements())).toList();
+        assertEquals(List.of(), Warnings.of(compare(null, both.getFirst(), both.getLast())).stream().filter(warning -> warning.contains("system")).toList());
+    }
+
     @Test
     void pageEscapesEveryString() {
         BenchmarkRecord plain = Records.jvm(SCRIPT, 1, 1);

@@ -43,9 +43,9 @@ import java.util.stream.Collectors;
 /** Every kernel variant, and the choice among those of a pass: the first of the device's profile that suits and fits. */
 public final class KernelTable {
     private static final List<KernelVariant> VARIANTS = List.of(
-            new TileForwardVariant(), new TensorCoreForwardVariant(), new SplitForwardVariant(), new CpuForwardVariant(), new GpuForwardVariant(),
-            new ParallelForwardVariant(),
-            new TileBackwardVariant(), new SplitBackwardVariant(), new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
+            TileForwardVariant.WARP_GROUP, TileForwardVariant.TILE, new TensorCoreForwardVariant(), new SplitForwardVariant(), new CpuForwardVariant(),
+            new GpuForwardVariant(), new ParallelForwardVariant(),
+            TileBackwardVariant.WARP_GROUP, TileBackwardVariant.TILE, new SplitBackwardVariant(), new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
             new TilePcgVariant(), CgDecodeVariant.TILE_CG, CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new TileCovarianceVariant(),
             new CovarianceDecodeVariant(),
             new TileSoftmaxVariant(), new CpuSoftmaxVariant(), new GpuSoftmaxVariant(), new ParallelSoftmaxVariant());
@@ -210,6 +210,6 @@ public final class KernelTable {
         List<KernelVariant> variants = VARIANTS.stream().filter(variant -> variant.pass() == pass).toList();
         return variants.stream().filter(variant -> variant.id().equals(name)).findFirst()
                 .orElseThrow(() -> new InvalidInputException(DeviceProfile.namedIn(device, pass, name) + " names the " + DeviceProfile.key(pass)
-                        + " kernel '" + name + "'; there are " + variants.stream().map(KernelVariant::id).toList() + "."));
+                        + " kernel '" + name + "'; there are " + String.join(", ", variants.stream().map(KernelVariant::id).toList()) + "."));
     }
 }

@@ -35,7 +35,7 @@ public final class TilePcgVariant implements DecodeVariant {
                 .or(() -> KernelVariant.unless(shape.headDim() == TilePcg.DIM && shape.valueDim() == TilePcg.DIM, "it takes D = Dv = " + TilePcg.DIM))
                 .or(() -> KernelVariant.unless(shape.group() <= TilePcg.HEADS, "it takes up to " + TilePcg.HEADS + " heads of a key/value head"))
                 .or(() -> KernelVariant.unless(shape.batch() * shape.kvHeads() >= fewest,
-                        "it takes " + fewest + " or more key/value heads of all sequences"))
+                        "it needs B x Hkv of at least " + fewest + ", to have work for the whole device"))
                 .or(() -> KernelVariant.unless(shape.keyLength() >= FEWEST_KEYS, "it takes caches of " + FEWEST_KEYS + " or more tokens"))
                 .or(() -> KernelVariant.unlessTooLarge(TilePcgTasks.mostFloats(device, shape)))
                 .or(() -> TileOperations.unavailable(device.info().name()));
