@@ -180,8 +180,7 @@ class BenchmarkRunTest {
     }
 
     private static JavaCommand faultyJava(DeviceInfo device) {
-        // it lives for seconds, which HotSpot's second compiler would take a third of
-        return DeviceJvm.of(device).with(List.of("-D" + FaultyDeviceProvider.PROPERTY + "=true", "-XX:TieredStopAtLevel=1"));
+        return DeviceJvm.of(device).with(List.of("-D" + FaultyDeviceProvider.PROPERTY + "=true"));
     }
 
     private static List<Task> tasks(int... lengths) {

@@ -133,7 +133,9 @@ class ArtifactIT {
     /** @param status wanted; -1 for any */
     private String run(List<String> command, int status) throws IOException, InterruptedException {
         Path said = Files.createTempFile(folder, "said", "");
-        Process process = new ProcessBuilder(command).directory(folder.toFile()).redirectErrorStream(true).redirectOutput(said.toFile()).start();
+        ProcessBuilder builder = new ProcessBuilder(command).directory(folder.toFile()).redirectErrorStream(true).redirectOutput(said.toFile());
+        builder.environment().merge("MAVEN_OPTS", "-XX:TieredStopAtLevel=1", (set, own) -> set + " " + own); // a third less of the processor's time
+        Process process = builder.start();
         if (!process.waitFor(300, TimeUnit.SECONDS)) {
             process.destroyForcibly();
         }
