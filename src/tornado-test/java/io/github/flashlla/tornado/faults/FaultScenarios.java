@@ -18,6 +18,7 @@ import io.github.flashlla.tornado.device.BackendDevices;
 import io.github.flashlla.tornado.support.TornadoChild;
 import io.github.flashlla.verify.RandomInputs;
 import java.util.Arrays;
+import java.util.List;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -27,10 +28,29 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** What a {@link TornadoChild} does: its last line is {@code done}, or the exception that a caller would see. */
 public final class FaultScenarios {
+    /** Between what is printed of one thing to do and of the next. */
+    public static final String NEXT = "//// next";
+
     private FaultScenarios() {}
 
-    /** @param args what to do; device; length and head dim of one head, or several head dims between commas, one after the other; for some, a count */
+    /**
+     * @param args what to do; device; length and head dim of one head, or several head dims between commas, one after the other; for some, a count.
+     *         Behind a +, the same of what to do next
+     */
     public static void main(String[] args) {
+        List<String> left = List.of(args);
+        for (int plus = left.indexOf("+"); plus >= 0; plus = left.indexOf("+")) {
+            run(left.subList(0, plus).toArray(String[]::new));
+            System.out.println(NEXT);
+            left = left.subList(plus + 1, left.size());
+        }
+        run(left.toArray(String[]::new));
+        System.out.flush();
+        Runtime.getRuntime().halt(0);
+    }
+
+    /** Its last line is {@code done}, or says what went wrong. */
+    private static void run(String[] args) {
         try (Device device = Devices.open(args[1])) {
             int count = args.length > 4 ? Integer.parseInt(args[4]) : 0;
             for (String headDim : args[3].split(",")) {
@@ -68,8 +88,6 @@ public final class FaultScenarios {
         } catch (Exception e) {
             System.out.println(e.getClass().getSimpleName() + ": " + e.getMessage());
         }
-        System.out.flush();
-        Runtime.getRuntime().halt(0);
     }
 
     /** The backward pass alone, which a plan would compile behind its first forward run. */

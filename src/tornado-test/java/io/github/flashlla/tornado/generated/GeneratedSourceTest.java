@@ -7,8 +7,10 @@ import io.github.flashlla.tornado.faults.FaultScenarios;
 import io.github.flashlla.tornado.support.TornadoChild;
 import io.github.flashlla.tornadovm.Backend;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
-import java.util.Locale;
+import java.util.Map;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -27,20 +29,19 @@ public class GeneratedSourceTest {
     /** No other number has these digits. */
     private static final String LENGTH = "10016";
 
+    /** By backend and type of device: what one JVM compiles for all tests, since it spends seconds on TornadoVM's start. */
+    private static final Map<String, List<String>> SAID = new HashMap<>();
+
     @TempDir
     private Path folder;
 
     @ParameterizedTest
     @CsvSource({
-        "OPENCL, GPU, gpu, '64,128', mean solve output",
-        "OPENCL, CPU, cpu, 128,      forward",
-        "CUDA,   GPU, gpu, '64,128', mean solve output"})
-    void forward(Backend backend, String type, String kernel, String headDims, String entries) throws Exception {
-        String said = new TornadoChild(folder, backend).virtual(type)
-                .profiles("[{memory_share: 0.9, profiled_runs: 9, backward: [gpu], decode: [cg], softmax: [gpu], forward: [" + kernel + "]}]")
-                .flag("-Dtornado.printKernel=True")
-                .run(FaultScenarios.class, "plan", backend.name().toLowerCase(Locale.ROOT) + ":0", "100", headDims);
-        assertEntries(said, (headDims.contains(",") ? "poison centre " + entries + " poison centre " + entries : "poison centre " + entries).split(" "));
+        "OPENCL, GPU, poison centre mean solve output poison centre mean solve output",
+        "OPENCL, CPU, poison centre forward",
+        "CUDA,   GPU, poison centre mean solve output poison centre mean solve output"})
+    void forward(Backend backend, String type, String entries) throws Exception {
+        assertEntries(said(backend, type).get(0), entries.split(" "));
     }
 
     /** TornadoVM puts the launch size where a kernel uses the bound of its loop: nothing but the loop may. {@code LoopsOnDevice} runs this. */
@@ -65,8 +66,7 @@ public class GeneratedSourceTest {
     @ParameterizedTest
     @EnumSource(names = {"OPENCL", "CUDA"})
     void backward(Backend backend) throws Exception {
-        String said = new TornadoChild(folder, backend).virtual("GPU").flag("-Dtornado.printKernel=True")
-                .run(FaultScenarios.class, "backward", backend.name().toLowerCase(Locale.ROOT) + ":0", LENGTH, "64,256");
+        String said = said(backend, "GPU").get(1);
         assertEntries(said, "poison", "poison", "poison", "solve", "queries", "keys", "poison", "poison", "poison", "solve", "queries", "keys");
         assertServesEveryLength(said);
     }
@@ -74,8 +74,7 @@ public class GeneratedSourceTest {
     /** The capacity is one that a cache's layout does not round up. A virtual device runs nothing, so that the step fails behind its kernels. */
     @Test
     void decode() throws Exception {
-        String said = new TornadoChild(folder, Backend.CUDA).virtual("GPU").flag("-Dtornado.printKernel=True")
-                .run(FaultScenarios.class, "decodeOneAfterTheOther", "cuda:0", LENGTH, "64", "1");
+        String said = said(Backend.CUDA, "GPU").get(2);
         String sources = said.substring(0, said.lastIndexOf('\n'));
         List<String> step = List.of("gather", "begin", "multiply", "advance", "multiply", "advance", "output", "merge");
         // such a device compiles a step twice: before it runs, as others do side by side, and when it does
@@ -91,9 +90,27 @@ public class GeneratedSourceTest {
 
     @Test
     void backwardOnACpu() throws Exception {
-        String said = new TornadoChild(folder, Backend.OPENCL).virtual("CPU").flag("-Dtornado.printKernel=True")
-                .run(FaultScenarios.class, "backward", "opencl:0", "100", "64");
-        assertEntries(said, "poison", "poison", "poison", "queries", "keys");
+        assertEntries(said(Backend.OPENCL, "CPU").get(1), "poison", "poison", "poison", "queries", "keys");
+    }
+
+    /** Forward, backward and, of CUDA, a step of decoding. */
+    private List<String> said(Backend backend, String type) throws Exception {
+        String key = backend + " " + type;
+        if (!SAID.containsKey(key)) {
+            String device = backend.id() + ":0";
+            boolean gpu = type.equals("GPU");
+            List<String> args = new ArrayList<>(List.of("plan", device, "100", gpu ? "64,128" : "128"));
+            args.addAll(List.of("+", "backward", device, gpu ? LENGTH : "100", gpu ? "64,256" : "64"));
+            if (backend == Backend.CUDA) {
+                args.addAll(List.of("+", "decodeOneAfterTheOther", device, LENGTH, "64", "1"));
+            }
+            String kernels = gpu ? "gpu" : "cpu";
+            String said = new TornadoChild(folder, backend).virtual(type)
+                    .profiles("[{memory_share: 0.9, profiled_runs: 9, forward: [" + kernels + "], backward: [" + kernels + "], decode: [cg], softmax: [gpu]}]")
+                    .flag("-Dtornado.printKernel=True").run(FaultScenarios.class, args.toArray(String[]::new));
+            SAID.put(key, List.of(said.split("(?m)\n?^" + FaultScenarios.NEXT + "$\n?")));
+        }
+        return SAID.get(key);
     }
 
     private static void assertEntries(String said, String... expected) {

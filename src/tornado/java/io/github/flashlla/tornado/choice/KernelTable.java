@@ -43,9 +43,9 @@ import java.util.stream.Collectors;
 /** Every kernel variant, and the choice among those of a pass: the first of the device's profile that suits and fits. */
 public final class KernelTable {
     private static final List<KernelVariant> VARIANTS = List.of(
-            new TileForwardVariant(), new TensorCoreForwardVariant(), new SplitForwardVariant(), new CpuForwardVariant(), new GpuForwardVariant(),
-            new ParallelForwardVariant(),
-            new TileBackwardVariant(), new SplitBackwardVariant(), new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
+            TileForwardVariant.WARP_GROUP, TileForwardVariant.TILE, new TensorCoreForwardVariant(), new SplitForwardVariant(), new CpuForwardVariant(),
+            new GpuForwardVariant(), new ParallelForwardVariant(),
+            TileBackwardVariant.WARP_GROUP, TileBackwardVariant.TILE, new SplitBackwardVariant(), new CpuBackwardVariant(), new LocalTilesBackwardVariant(),
             new TilePcgVariant(), CgDecodeVariant.TILE_CG, CgDecodeVariant.MATRIX_CG, CgDecodeVariant.CG, new TileCovarianceVariant(),
             new CovarianceDecodeVariant(),
             new TileSoftmaxVariant(), new CpuSoftmaxVariant(), new GpuSoftmaxVariant(), new ParallelSoftmaxVariant());

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
+import java.lang.reflect.Parameter;
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -342,10 +343,10 @@ public final class SharedKernels implements InvocationHandler {
 
     private Object compile(long owner, SchedulableTask task) throws ReflectiveOperationException {
         Method kernel = method(task);
-        Architecture other = kernel == null ? null : kernel.getAnnotation(Architecture.class);
+        Optional<Architecture> other = kernel == null ? Optional.empty() : architecture(kernel, task.getArguments());
         try {
-            return KeptSketches.whole(() -> other == null ? runtime.install().invoke(device, owner, task)
-                    : form.compile(owner, task, kernel, other.value()));
+            return KeptSketches.whole(() -> other.isEmpty() ? runtime.install().invoke(device, owner, task)
+                    : form.compile(owner, task, kernel, other.get().value()));
         } catch (ReflectiveOperationException | RuntimeException e) {
             throw e;
         } catch (Exception e) {
@@ -396,6 +397,17 @@ public final class SharedKernels implements InvocationHandler {
         List<Object> key = key(task);
         Compiled known = key == null ? null : compiled.get(key);
         return known == null ? method.invoke(device, plan, task) : known.code;
+    }
+
+    private static Optional<Architecture> architecture(Method kernel, Object[] arguments) {
+        Optional<Architecture> found = Optional.ofNullable(kernel.getAnnotation(Architecture.class));
+        Parameter[] parameters = kernel.getParameters();
+        for (int i = 0; i < parameters.length && found.isEmpty(); i++) {
+            if (arguments[i] instanceof Integer number && number != 0) {
+                found = Optional.ofNullable(parameters[i].getAnnotation(Architecture.class));
+            }
+        }
+        return found;
     }
 
     /** Null for a task that is not compiled from Java. */

@@ -129,9 +129,9 @@ public class TileBackwardProblem {
         JvmGroup.run(Math.ceilDiv(packThreads(), 256), 256, ctx -> TileForward.pack(ctx, k, v, packed, sizes, D, Dv, stride, stride));
         JvmGroup.run(groups(), 128, ctx -> TileBackward.largest(ctx, g, scratch, sizes, Dv, dims));
         JvmGroup.run(groups(), 128, ctx -> TileBackwardGather.gather(ctx, q, g, packed, kbar, lse, ridge, scratch, sizes, settings, D, Dv, dims));
-        JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 0));
+        JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 0, 0));
         JvmGroup.run(groups(), 64, ctx -> TileList.list(ctx, scratch, sizes, dims));
-        JvmGroup.run(sharing() * groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing(), 0));
+        JvmGroup.run(sharing() * groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing(), 0, 0));
         JvmGroup.run(groups(), 128, ctx -> TileBackwardQueries.queries(ctx, packed, kbar, x, dq, dridge, rows, scratch, sizes, settings, D, dims));
         JvmGroup.run(keyGroups(), 128, ctx -> TileBackwardKeys.keys(ctx, packed, scratch, dk, dv, visited, sizes, settings, D, Dv, dims));
     }
@@ -151,9 +151,9 @@ public class TileBackwardProblem {
                 .task("pack", TileForward::pack, new KernelContext(), k, v, packed, sizes, D, Dv, stride, stride)
                 .task("largest", TileBackward::largest, new KernelContext(), g, scratch, sizes, Dv, dims)
                 .task("gather", TileBackwardGather::gather, new KernelContext(), q, g, packed, kbar, lse, ridge, scratch, sizes, settings, D, Dv, dims)
-                .task("solve", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 0)
+                .task("solve", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 0, 0)
                 .task("list", TileList::list, new KernelContext(), scratch, sizes, dims)
-                .task("left", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing(), 0)
+                .task("left", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing(), 0, 0)
                 .task("queries", TileBackwardQueries::queries, new KernelContext(), packed, kbar, x, dq, dridge, rows, scratch, sizes, settings,
                         D, dims)
                 .task("keys", TileBackwardKeys::keys, new KernelContext(), packed, scratch, dk, dv, visited, sizes, settings, D, Dv, dims)

@@ -36,6 +36,7 @@ class TileProblem {
     final FloatArray settings = new FloatArray(TileState.SETTINGS);
     /** Warps that have the same 16 rows left over. */
     int sharing;
+    private int warpGroup;
 
     TileProblem(int heads, int group, int Sq, int Sk, int D, int Dv, boolean causal, float scale, float tolerance, int most) {
         this.heads = heads;
@@ -65,6 +66,12 @@ class TileProblem {
         sizes.set(TileState.MAX_ITERATIONS, most);
         settings.set(TileState.SCALE, scale);
         settings.set(TileState.TOLERANCE, tolerance);
+    }
+
+    /** Products of four warps together from here on. */
+    TileProblem byWarpGroups() {
+        warpGroup = 1;
+        return this;
     }
 
     static FloatArray poisoned(int size) {
@@ -104,12 +111,12 @@ class TileProblem {
         int dims = TileState.dims(D);
         JvmGroup.run(packed.getSize() / 2048, 256, ctx -> TileForward.pack(ctx, k, v, packed, sizes, D, Dv, TilePieces.stride(dims),
                 TilePieces.stride(TileState.dims(Dv))));
-        JvmGroup.run(groups(), 128, ctx -> TileForward.mean(ctx, q, packed, ridge, kbar, x, lse, scratch, sizes, settings, D, dims));
-        JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 1));
+        JvmGroup.run(groups(), 128, ctx -> TileForward.mean(ctx, q, packed, ridge, kbar, x, lse, scratch, sizes, settings, D, dims, warpGroup));
+        JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 1, warpGroup));
         JvmGroup.run(groups(), 64, ctx -> TileList.list(ctx, scratch, sizes, dims));
-        JvmGroup.run(sharing * groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing, 1));
+        JvmGroup.run(sharing * groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing, 1, 0));
         JvmGroup.run(groups(), 128, ctx -> TileOutput.output(ctx, q, packed, kbar, x, stats, o, scratch, sizes, settings, D, Dv, dims,
-                TileState.dims(Dv)));
+                TileState.dims(Dv), warpGroup));
     }
 
     /** The tasks behind each other, and their launch sizes. */
@@ -124,12 +131,12 @@ class TileProblem {
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, q, k, v, ridge, o, lse, kbar, x, stats, packed, scratch, sizes, settings)
                 .task("pack", TileForward::pack, new KernelContext(), k, v, packed, sizes, D, Dv, TilePieces.stride(dims),
                         TilePieces.stride(TileState.dims(Dv)))
-                .task("mean", TileForward::mean, new KernelContext(), q, packed, ridge, kbar, x, lse, scratch, sizes, settings, D, dims)
-                .task("solve", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 1)
+                .task("mean", TileForward::mean, new KernelContext(), q, packed, ridge, kbar, x, lse, scratch, sizes, settings, D, dims, warpGroup)
+                .task("solve", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 1, warpGroup)
                 .task("list", TileList::list, new KernelContext(), scratch, sizes, dims)
-                .task("left", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing, 1)
+                .task("left", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing, 1, 0)
                 .task("output", TileOutput::output, new KernelContext(), q, packed, kbar, x, stats, o, scratch, sizes, settings, D, Dv, dims,
-                        TileState.dims(Dv))
+                        TileState.dims(Dv), warpGroup)
                 .transferToHost(DataTransferMode.EVERY_EXECUTION, o, lse, kbar, x, stats);
     }
 

@@ -33,7 +33,7 @@ public final class TileSource {
     private TileSource() {}
 
     /**
-     * @param args {@link #OPERATIONS} or {@link #WARP_GROUP}; {@code forward:D:Dv}, {@code backward:D:Dv}, {@code split:D:Dv} or
+     * @param args {@link #OPERATIONS} or {@link #WARP_GROUP}; {@code forward:D:Dv}, {@code warp_group:D:Dv}, {@code backward:D:Dv}, {@code split:D:Dv} or
      *         {@code splitbackward:D:Dv} (float32), the kernels of a pass for a head dim and a value dim; {@code decode:H:D}, {@code covariance:H:D} or
      *         {@code preconditioned:H:D}, those of decoding for so many heads that share keys
      */
@@ -74,6 +74,7 @@ public final class TileSource {
         int second = Integer.parseInt(words[2]);
         return switch (words[0]) {
             case "forward" -> new TileProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).graph("tile", grids);
+            case "warp_group" -> new TileProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).byWarpGroups().graph("tile", grids);
             case "split" -> new SplitProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).graph("tile", grids);
             case "backward" -> new TileBackwardProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).graph("tile", grids);
             case "splitbackward" -> new SplitBackwardProblem(2, 1, 128, 128, first, second, true, 0.125f, 1e-3f, 64).graph("tile", grids);

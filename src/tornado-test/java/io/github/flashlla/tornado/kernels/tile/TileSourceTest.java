@@ -38,6 +38,10 @@ class TileSourceTest {
             "forward:128:128", "forward:33:120", "split:64:64", "split:128:128", "splitbackward:64:64", "splitbackward:128:128", "backward:64:33", "backward:128:128",
             "decode:1:64", "decode:3:64", "decode:8:64", "decode:1:128", "decode:4:128", "decode:8:128", "covariance:4:64", "covariance:4:128",
             "preconditioned:3:64", "preconditioned:4:64");
+    /** What nvcc compiles in files of their own, since their machine code is listed; the others are one file, for nvcc reads its headers for seconds. */
+    private static final Set<String> LISTED = Set.of("forward:64:64", "forward:128:128");
+    private static final List<String> OTHERS = COMPILED.stream().filter(source -> source.contains(":") && !LISTED.contains(source)).toList();
+    private static final String NO_NVCC = "there is no nvcc";
     private static final Map<String, String> SOURCES = new HashMap<>();
     private static final Map<String, Built> BUILT = new HashMap<>();
 
@@ -47,10 +51,22 @@ class TileSourceTest {
     /**
      * What nvcc makes of kernels.
      *
+     * @param loops of each kernel's PTX
      * @param frames bytes of local memory of each kernel, by ptxas
      * @param said by ptxas
      */
-    private record Built(String ptx, Path cubin, Map<String, Integer> frames, String said) {}
+    private record Built(Map<String, InnerLoop> loops, Path cubin, Map<String, Integer> frames, String said) {
+
+        /** Of those whose names begin so, by the rest of their names. */
+        Built of(String prefix) {
+            return new Built(rest(loops, prefix), cubin, rest(frames, prefix), said);
+        }
+
+        private static <V> Map<String, V> rest(Map<String, V> all, String prefix) {
+            return all.entrySet().stream().filter(entry -> entry.getKey().startsWith(prefix))
+                    .collect(Collectors.toMap(entry -> entry.getKey().substring(prefix.length()), Map.Entry::getValue));
+        }
+    }
 
     /** Each operation's text is in the source, with names and numbers in place of arguments. */
     @ParameterizedTest
@@ -79,7 +95,7 @@ class TileSourceTest {
             kernels.put(name, kernel.group().replace(kernel.group(3) + "(", name + "("));
         }
         assertEquals(8, kernels.size());
-        Built built = built(TileSource.WARP_GROUP, kernels, "sm_90a");
+        Built built = built("sm_90a", TileSource.WARP_GROUP, String.join("\n", kernels.values()));
         assertEquals(kernels.keySet(), built.frames().keySet());
         built.frames().forEach((String kernel, Integer bytes) -> assertEquals(0, bytes, "stack frame of " + kernel));
         assertFalse(built.said().contains("serialized"), built.said());
@@ -101,7 +117,7 @@ class TileSourceTest {
         }
         assertEquals(List.of("list", "mean", "output", "pack", "solve"), List.copyOf(kernels.keySet()));
         assertTrue(kernels.get("mean").contains("__shared__ __align__(1024) int"));
-        Map<String, Integer> frames = built(compiled, kernels).frames();
+        Map<String, Integer> frames = built(compiled).frames();
         for (String kernel : List.of("list", "pack")) {
             assertEquals(0, frames.get(kernel), "stack frame of " + kernel);
         }
@@ -119,15 +135,15 @@ class TileSourceTest {
     @CsvSource({"64, 25, 45", "128, 49, 65"})
     void innerLoop(String headDim, int products, int mostFor8Keys) throws Exception {
         String compiled = "forward:" + headDim + ":" + headDim;
-        Built built = built(compiled, kernels(source(compiled)));
-        InnerLoop loop = InnerLoop.ofPtx(built.ptx()).get("solve");
+        Built built = built(compiled);
+        InnerLoop loop = built.loops().get("solve");
         int sixteens = (int) loop.count("ex2.approx") / 8;
         assertTrue(sixteens >= 2, "the loop is not unrolled");
         assertEquals(products * sixteens, loop.count("mma.sync"));
         assertEquals(0, loop.count(".local"));
         assertTrue(loop.instructions().size() <= 2 * mostFor8Keys * sixteens, () -> loop.instructions().size() + " instructions");
 
-        InnerLoop machine = InnerLoop.ofSass(sass(built.cubin())).get("solve");
+        InnerLoop machine = InnerLoop.ofSass(sass(built.cubin())).get(prefix(compiled) + "solve");
         assertEquals(products * sixteens, machine.count("HMMA"));
         assertEquals(0, machine.count("LDL") + machine.count("STL"), () -> "spills in " + machine);
         assertTrue(machine.instructions().size() <= 2 * mostFor8Keys * sixteens, () -> machine.instructions().size() + " instructions");
@@ -168,12 +184,12 @@ class TileSourceTest {
         kernels.keySet().removeIf(kernel -> !products.containsKey(kernel) && !others.contains(kernel));
         assertFalse(Pattern.compile("\\bad[if]_\\d+\\[l_").matcher(String.join("\n", kernels.values())).find(), "an index of local memory counts bytes");
         assertEquals(Stream.concat(products.keySet().stream(), others.stream()).sorted().toList(), List.copyOf(kernels.keySet()));
-        Built built = built(compiled, kernels);
+        Built built = built(compiled);
         for (String kernel : kernels.keySet()) {
             int most = products.containsKey(kernel) ? bytes : 0;
             assertTrue(built.frames().get(kernel) <= most, () -> "stack frame of " + kernel + ": " + built.frames().get(kernel));
         }
-        Map<String, InnerLoop> loops = InnerLoop.ofPtx(built.ptx());
+        Map<String, InnerLoop> loops = built.loops();
         products.forEach((String kernel, Integer each) -> {
             InnerLoop loop = loops.get(kernel);
             int sixteens = Math.max(1, (int) loop.count("ex2.approx") / 8);
@@ -191,7 +207,7 @@ class TileSourceTest {
         assertPlainConditions(source);
         Map<String, String> kernels = kernels(source);
         assertEquals(List.of("gather", "keys", "largest", "list", "pack", "queries", "solve"), List.copyOf(kernels.keySet()));
-        Map<String, Integer> frames = built(compiled, kernels).frames();
+        Map<String, Integer> frames = built(compiled).frames();
         for (String kernel : List.of("largest", "list", "pack")) {
             assertEquals(0, frames.get(kernel), "stack frame of " + kernel);
         }
@@ -213,10 +229,10 @@ class TileSourceTest {
             assertLoopsSkip(kernel);
             assertFalse(Pattern.compile("\\w+\\[l_\\d+\\]").matcher(kernel).find(), () -> "in " + name + " a byte is taken for an element of a local array");
         });
-        Built built = built(compiled, kernels);
+        Built built = built(compiled);
         for (String name : products.keySet()) {
             assertEquals(0, built.frames().get(name), "stack frame of " + name);
-            InnerLoop loop = InnerLoop.ofPtx(built.ptx()).get(name);
+            InnerLoop loop = built.loops().get(name);
             assertEquals(products.get(name).longValue(), loop.count("mma.sync"), name);
             assertEquals(0, loop.count(".local"), name);
         }
@@ -239,11 +255,11 @@ class TileSourceTest {
         for (String kernel : List.of("begin", "moments")) {
             assertFalse(Pattern.compile("\\w+\\[u?l_\\d+\\]").matcher(kernels.get(kernel)).find(), "a byte is taken for an element of a local array: " + kernel);
         }
-        Built built = built(compiled, kernels);
+        Built built = built(compiled);
         assertEquals(0, built.frames().get("advance"));
         assertEquals(0, built.frames().get("begin"));
         assertTrue(built.frames().get("moments") <= moments, () -> "stack frame of moments: " + built.frames().get("moments"));
-        InnerLoop loop = InnerLoop.ofPtx(built.ptx()).get("moments");
+        InnerLoop loop = built.loops().get("moments");
         assertEquals(products, loop.count("mma.sync"));
         assertEquals(0, loop.count(".local"));
     }
@@ -260,11 +276,11 @@ class TileSourceTest {
             assertLoopsSkip(kernel);
         });
         assertFalse(Pattern.compile("\\w+\\[l_\\d+\\]").matcher(kernels.get("gather")).find(), "a byte is taken for an element of a local array");
-        Built built = built(compiled, kernels);
+        Built built = built(compiled);
         assertEquals(0, built.frames().get("advance"));
         assertEquals(0, built.frames().get("run"));
         assertTrue(built.frames().get("gather") <= 8, () -> "stack frame of gather: " + built.frames().get("gather"));
-        InnerLoop loop = InnerLoop.ofPtx(built.ptx()).get("gather");
+        InnerLoop loop = built.loops().get("gather");
         assertEquals(36, loop.count("mma.sync"));
         assertEquals(0, loop.count(".local"));
     }
@@ -317,30 +333,42 @@ class TileSourceTest {
     }
 
     /** Skips the rest of the test without nvcc. */
-    private static Built built(String compiled, Map<String, String> kernels) throws Exception {
-        return built(compiled, kernels, "sm_90");
+    private static Built built(String compiled) throws Exception {
+        String file = LISTED.contains(compiled) ? compiled : "others";
+        if (!BUILT.containsKey(file)) {
+            said(NO_NVCC, "nvcc", "--version"); // before the sources are put together
+            StringBuilder text = new StringBuilder();
+            for (String source : LISTED.contains(compiled) ? List.of(compiled) : OTHERS) {
+                text.append("#line 1 \"").append(source).append("\"\n"); // where nvcc's messages say that they are from
+                kernels(source(source)).forEach((String name, String kernel) ->
+                        text.append(kernel.replaceFirst("\\b" + name + "\\(", prefix(source) + name + "(")).append('\n'));
+            }
+            BUILT.put(file, built("sm_90", file, text.toString()));
+        }
+        return BUILT.get(file).of(prefix(compiled));
     }
 
-    private static Built built(String compiled, Map<String, String> kernels, String architecture) throws Exception {
-        if (!BUILT.containsKey(compiled)) {
-            Path file = folder.resolve(compiled.replace(':', '-') + ".cu");
-            Path ptx = Path.of(file + ".ptx");
-            Path cubin = Path.of(file + ".cubin");
-            Files.writeString(file, "#include <cuda_fp16.h>\n" + String.join("\n", kernels.values()));
-            nvcc(architecture, "-ptx", "-o", ptx.toString(), file.toString());
-            String said = nvcc(architecture, "-Xptxas", "-v", "-cubin", "-o", cubin.toString(), ptx.toString());
-            Map<String, Integer> frames = new HashMap<>();
-            Matcher matcher = Pattern.compile("properties for (\\w+)\\s+(\\d+) bytes stack frame").matcher(said);
-            while (matcher.find()) {
-                frames.put(matcher.group(1), Integer.parseInt(matcher.group(2)));
-            }
-            BUILT.put(compiled, new Built(Files.readString(ptx), cubin, frames, said));
+    private static String prefix(String compiled) {
+        return compiled.replace(':', '_') + "_";
+    }
+
+    private static Built built(String architecture, String name, String kernels) throws Exception {
+        Path file = folder.resolve(name.replace(':', '-') + ".cu");
+        Path ptx = Path.of(file + ".ptx");
+        Path cubin = Path.of(file + ".cubin");
+        Files.writeString(file, "#include <cuda_fp16.h>\n" + kernels);
+        nvcc(architecture, "-ptx", "-o", ptx.toString(), file.toString());
+        String said = nvcc(architecture, "-Xptxas", "-v", "-cubin", "-o", cubin.toString(), ptx.toString());
+        Map<String, Integer> frames = new HashMap<>();
+        Matcher matcher = Pattern.compile("properties for (\\w+)\\s+(\\d+) bytes stack frame").matcher(said);
+        while (matcher.find()) {
+            frames.put(matcher.group(1), Integer.parseInt(matcher.group(2)));
         }
-        return BUILT.get(compiled);
+        return new Built(InnerLoop.ofPtx(Files.readString(ptx)), cubin, frames, said);
     }
 
     private static String nvcc(String architecture, String... arguments) throws IOException, InterruptedException {
-        return said("there is no nvcc", Stream.concat(Stream.of("nvcc", "-w", "-arch=" + architecture), Stream.of(arguments)).toArray(String[]::new));
+        return said(NO_NVCC, Stream.concat(Stream.of("nvcc", "-w", "-arch=" + architecture), Stream.of(arguments)).toArray(String[]::new));
     }
 
     private static String sass(Path cubin) throws IOException, InterruptedException {

@@ -14,6 +14,7 @@ import io.github.flashlla.tornado.kernels.forward.TileForwardVariant;
 import io.github.flashlla.tornado.kernels.forward.TileList;
 import io.github.flashlla.tornado.kernels.forward.TileSolve;
 import io.github.flashlla.tornado.kernels.tile.ProblemData;
+import io.github.flashlla.tornado.kernels.tile.TileOperations;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileState;
 import java.util.Optional;
@@ -22,17 +23,29 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Half-precision matrix units with fragments in registers, by operations of our own ({@link TileBackward}); head dims to 128. */
-public final class TileBackwardVariant implements BackwardVariant {
-    private static final int LOCAL_BYTES = 41 << 10;
+public enum TileBackwardVariant implements BackwardVariant {
+    /** Products of single warps. */
+    TILE("tile"),
+    /** The solve by products of four warps together, of compute capability 9.0. */
+    WARP_GROUP("warp_group");
+
+    private static final int LOCAL_BYTES = 48 << 10;
+
+    private final String id;
+
+    TileBackwardVariant(String id) {
+        this.id = id;
+    }
 
     @Override
     public String id() {
-        return "tile";
+        return id;
     }
 
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return TileForwardVariant.unsuitedToMatrixUnits(device, shape, options)
+                .or(() -> this == WARP_GROUP ? TileOperations.warpGroupsUnavailable(device.info()) : Optional.empty())
                 .or(() -> KernelVariant.unlessTooLarge(Math.max(scratchFloats(device, shape, options), packedHalves(device, shape, options))));
     }
 
@@ -88,12 +101,12 @@ public final class TileBackwardVariant implements BackwardVariant {
                         f.logSumExp(), f.ridge(), b.scratch(), sizes, settings, D, Dv, dims));
         tasks.task("lla_backward_solve", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_backward_solve", TileSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), f.kbar(), f.x(), b.scratch(), sizes,
-                        settings, D, dims, 0, 0));
+                        settings, D, dims, 0, 0, this == WARP_GROUP ? 1 : 0));
         tasks.task("lla_backward_list", TaskAppender.groups(groups, TileState.BLOCK),
                 g -> g.task("lla_backward_list", TileList::list, new KernelContext(), b.scratch(), sizes, dims));
         tasks.task("lla_backward_solve_left", TaskAppender.groups(sharing * groups, TileState.THREADS),
                 g -> g.task("lla_backward_solve_left", TileSolve::solve, new KernelContext(), f.q(), b.packed(), f.ridge(), f.kbar(), f.x(), b.scratch(), sizes,
-                        settings, D, dims, sharing, 0));
+                        settings, D, dims, sharing, 0, 0));
         tasks.task("lla_backward_queries", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_backward_queries", TileBackwardQueries::queries, new KernelContext(), b.packed(), f.kbar(), f.x(), b.dq(),
                         b.dridge(), b.rows(), b.scratch(), sizes, settings, D, dims));

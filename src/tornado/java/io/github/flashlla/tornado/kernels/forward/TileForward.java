@@ -22,11 +22,15 @@ import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.TOLERANCE;
 import static io.github.flashlla.tornado.kernels.tile.TileState.numbersAt;
 import static io.github.flashlla.tornado.kernels.tile.TileState.sees;
+import static io.github.flashlla.tornado.kernels.tile.WarpGroupPieces.uniform;
 
+import io.github.flashlla.tornado.kernels.tile.Architecture;
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileRows;
 import io.github.flashlla.tornado.kernels.tile.TileState;
+import io.github.flashlla.tornado.kernels.tile.WarpGroup;
+import io.github.flashlla.tornado.kernels.tile.WarpGroupPieces;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -104,15 +108,18 @@ public final class TileForward {
      * @param lse out (B,H,Sq)
      * @param scratch out, see above
      * @param dims {@link TileState#dims} of D
+     * @param warpGroup 1 for products of four warps together ({@link WarpGroupTiles}), 0 for each warp's own
      */
     public static void mean(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray kbar, FloatArray x,
-            FloatArray lse, FloatArray scratch, IntArray sizes, FloatArray settings, int D, int dims) {
+            FloatArray lse, FloatArray scratch, IntArray sizes, FloatArray settings, int D, int dims,
+            @Architecture(WarpGroup.ARCHITECTURE) int warpGroup) {
         Tile.launchBounds(THREADS, dims <= 64 ? 3 : 2);
-        int[] tile = ctx.allocateIntLocalArray(4096); // two tiles
+        int stride = dims <= 64 ? 64 : 128;
+        int keys = warpGroup != 0 ? 64 : TileState.keys(dims);
+        int[] tile = ctx.allocateIntLocalArray(keys * stride + (warpGroup != 0 ? WarpGroupPieces.rowBytes(dims) / 4 : 0)); // two tiles
         Tile.align(tile, 1024);
         int base = Tile.address(tile);
-        int stride = dims <= 64 ? 64 : 128;
-        int keys = TileState.keys(dims);
+        int tileBytes = 2 * stride * keys;
         int pieceBytes = 32 * stride;
 
         int tid = ctx.localIdx;
@@ -134,21 +141,27 @@ public final class TileForward {
         int seesB = sees(Math.min(rowB, Sq - 1), Sq, Sk, causal);
         int low = sees(Math.min(first, Sq - 1), Sq, Sk, causal);
         int high = sees(Math.min(first + 15, Sq - 1), Sq, Sk, causal);
-        int tiles = (sees(Math.min(block * BLOCK + BLOCK, Sq) - 1, Sq, Sk, causal) + keys - 1) / keys;
+        int tiles = uniform((sees(Math.min(block * BLOCK + BLOCK, Sq) - 1, Sq, Sk, causal) + keys - 1) / keys, warpGroup);
+        int lowest = uniform(sees(Math.min(block * BLOCK, Sq - 1), Sq, Sk, causal), warpGroup);
         int from = head / sizes.get(GROUP) * sizes.get(PADDED_SK) * stride;
         float c = settings.get(SCALE) * LOG2E;
 
         int[] qf = new int[dims / 4];
         int[] b = new int[4];
-        int[] w = new int[4];
-        int[] w2 = new int[4];
+        int[] w = new int[warpGroup != 0 ? keys / 4 : 4];
+        int[] w2 = new int[warpGroup != 0 ? keys / 4 : 4];
         int[] one = new int[2];
         int[] other = new int[2];
-        float[] s = new float[8];
+        float[] s = new float[warpGroup != 0 ? keys / 2 : 8];
         float[] acc = new float[dims / 2];
         float[] acc2 = new float[dims / 2];
         float[] total = new float[4];
+        float[] total2 = new float[4];
         TilePieces.loadRows(qf, q, atA, atB, quad, D, dims, 1f);
+        int qAt = base + 2 * tileBytes;
+        if (warpGroup != 0) {
+            WarpGroupPieces.storeRows(tile, qAt, qf, tid, dims);
+        }
         // columns 0 to 3 sum w, columns 4 to 7 sum w2
         one[0] = lane < 16 ? 0x3C003C00 : 0;
         one[1] = one[0];
@@ -189,42 +202,68 @@ public final class TileForward {
             }
             for (int i = 0; i < 4; i++) {
                 total[i] = 0f;
+                total2[i] = 0f;
             }
             ctx.localBarrier();
-            TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
-            Tile.commit();
-            for (int t = 0; t < tiles; t++) {
-                Tile.await(0);
-                ctx.localBarrier();
-                int buffer = (t & 1) << 13;
-                if (t + 1 < tiles) {
-                    TilePieces.copyTile(tile, base + (8192 - buffer), packed, from + (t + 1) * keys * stride, tid, keys, stride);
-                    Tile.commit();
+            if (warpGroup != 0) {
+                WarpGroupPieces.copyTile(tile, base, packed, from, tid, keys, stride);
+                Tile.commit();
+                for (int t = 0; t < tiles; t++) {
+                    Tile.await(0);
+                    WarpGroup.publish();
+                    ctx.localBarrier();
+                    int buffer = (t & 1) * tileBytes;
+                    WarpGroupTiles.mean(acc, acc2, total, total2, s, w, w2, tile, qAt, base + buffer, base + (tileBytes - buffer), packed,
+                            from + (t + 1) * keys * stride, t + 1 < tiles ? 1 : 0, tid, c, mA, mB, (t + 1) * keys <= lowest ? 1 : 0, t * keys + 2 * quad,
+                            seesA, seesB, keys, stride, dims);
                 }
-                int key = t * keys;
-                int whole = key + keys <= low ? 1 : 0;
-                if (whole != 0) {
-                    piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, 0, EVERY_KEY, EVERY_KEY, dims);
-                    piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, 0, EVERY_KEY, EVERY_KEY, dims);
-                    if (keys > 32) {
-                        piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, 0, EVERY_KEY,
-                                EVERY_KEY, dims);
-                        piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, 0, EVERY_KEY,
-                                EVERY_KEY, dims);
+                // as products with ones leave them
+                total[0] = quadSum(total[0] + total[1]);
+                total[2] = quadSum(total[2] + total[3]);
+                total2[0] = quadSum(total2[0] + total2[1]);
+                total2[2] = quadSum(total2[2] + total2[3]);
+                total[0] = quad < 2 ? total[0] : total2[0];
+                total[2] = quad < 2 ? total[2] : total2[2];
+            } else {
+                TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
+                Tile.commit();
+                for (int t = 0; t < tiles; t++) {
+                    Tile.await(0);
+                    ctx.localBarrier();
+                    int buffer = (t & 1) << 13;
+                    if (t + 1 < tiles) {
+                        TilePieces.copyTile(tile, base + (8192 - buffer), packed, from + (t + 1) * keys * stride, tid, keys, stride);
+                        Tile.commit();
                     }
-                }
-                int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
-                for (int j = 0; j < pieces; j++) {
-                    piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB,
-                            key + j * 16 + 2 * quad, seesA, seesB, dims);
+                    int key = t * keys;
+                    int whole = key + keys <= low ? 1 : 0;
+                    if (whole != 0) {
+                        piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, 0, EVERY_KEY, EVERY_KEY, dims);
+                        piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, 0, EVERY_KEY,
+                                EVERY_KEY, dims);
+                        if (keys > 32) {
+                            piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, 0, EVERY_KEY,
+                                    EVERY_KEY, dims);
+                            piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, 0, EVERY_KEY,
+                                    EVERY_KEY, dims);
+                        }
+                    }
+                    int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+                    for (int j = 0; j < pieces; j++) {
+                        piece(acc, acc2, total, s, w, w2, qf, b, one, other, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB,
+                                key + j * 16 + 2 * quad, seesA, seesB, dims);
+                    }
                 }
             }
             float sum = Math.abs(total[0]) + Math.abs(total[1]) + Math.abs(total[2]) + Math.abs(total[3]); // a GPU's max drops NaN
-            again = Tile.count(sum < FINITE ? 0 : 1);
+            again = uniform(Tile.count(sum < FINITE ? 0 : 1), warpGroup);
             samples = (every + held - 1) / held;
             step = 1024;
         }
 
+        if (warpGroup != 0) {
+            WarpGroupPieces.loadRows(qf, tile, qAt, tid, dims); // it had no registers meanwhile
+        }
         float weightA = Tile.shuffle(total[0], lane & 28);
         float weightB = Tile.shuffle(total[2], lane & 28);
         float inverseA = seesA > 0 ? 1f / weightA : 0f;

@@ -21,18 +21,30 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Half-precision matrix units with fragments in registers, by operations of our own ({@link TileForward}); head dims to 128. */
-public final class TileForwardVariant implements ForwardVariant {
+public enum TileForwardVariant implements ForwardVariant {
+    /** Products of single warps. */
+    TILE("tile"),
+    /** Products of four warps together, of compute capability 9.0 ({@link WarpGroupTiles}). */
+    WARP_GROUP("warp_group");
+
     private static final int MAX_DIM = 128;
-    private static final int LOCAL_BYTES = 32 << 10;
+    private static final int LOCAL_BYTES = 48 << 10;
+
+    private final String id;
+
+    TileForwardVariant(String id) {
+        this.id = id;
+    }
 
     @Override
     public String id() {
-        return "tile";
+        return id;
     }
 
     @Override
     public Optional<String> unsuited(VariantDevice device, AttentionShape shape, LlaOptions options) {
         return unsuitedToMatrixUnits(device, shape, options)
+                .or(() -> this == WARP_GROUP ? TileOperations.warpGroupsUnavailable(device.info()) : Optional.empty())
                 .or(() -> KernelVariant.unlessTooLarge(Math.max(scratchFloats(shape), packedHalves(shape))));
     }
 
@@ -80,6 +92,7 @@ public final class TileForwardVariant implements ForwardVariant {
         int Dv = s.valueDim();
         int dims = TileState.dims(D);
         int dimsV = TileState.dims(Dv);
+        int warpGroup = this == WARP_GROUP ? 1 : 0;
         long groups = (long) heads * Math.ceilDiv(s.queryLength(), TileState.BLOCK);
         int sharing = TileSolve.sharing((long) heads * s.queryLength(), dims);
         tasks.task("lla_pack", TaskAppender.groups(Math.ceilDiv(packedHalves(s) / 8, (long) TileForward.PACK_THREADS), TileForward.PACK_THREADS),
@@ -87,17 +100,17 @@ public final class TileForwardVariant implements ForwardVariant {
                         TilePieces.stride(dims), TilePieces.stride(dimsV)));
         tasks.task("lla_mean", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_mean", TileForward::mean, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.x(), b.logSumExp(),
-                        b.scratch(), sizes, settings, D, dims));
+                        b.scratch(), sizes, settings, D, dims, warpGroup));
         tasks.task("lla_solve", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_solve", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.x(), b.scratch(), sizes, settings, D,
-                        dims, 0, 1));
+                        dims, 0, 1, warpGroup));
         tasks.task("lla_list", TaskAppender.groups(groups, TileState.BLOCK),
                 g -> g.task("lla_list", TileList::list, new KernelContext(), b.scratch(), sizes, dims));
         tasks.task("lla_solve_left", TaskAppender.groups(sharing * groups, TileState.THREADS),
                 g -> g.task("lla_solve_left", TileSolve::solve, new KernelContext(), b.q(), b.packed(), b.ridge(), b.kbar(), b.x(), b.scratch(), sizes, settings,
-                        D, dims, sharing, 1));
+                        D, dims, sharing, 1, 0));
         tasks.task("lla_forward", TaskAppender.groups(groups, TileState.THREADS),
                 g -> g.task("lla_forward", TileOutput::output, new KernelContext(), b.q(), b.packed(), b.kbar(), b.x(), b.stats(), b.o(), b.scratch(),
-                        sizes, settings, D, Dv, dims, dimsV));
+                        sizes, settings, D, Dv, dims, dimsV, warpGroup));
     }
 }

@@ -12,11 +12,15 @@ import static io.github.flashlla.tornado.kernels.tile.TileState.NUMBERS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.REFERENCE;
 import static io.github.flashlla.tornado.kernels.tile.TileState.TARGET;
 import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
+import static io.github.flashlla.tornado.kernels.tile.WarpGroupPieces.uniform;
 
+import io.github.flashlla.tornado.kernels.tile.Architecture;
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileRows;
 import io.github.flashlla.tornado.kernels.tile.TileState;
+import io.github.flashlla.tornado.kernels.tile.WarpGroup;
+import io.github.flashlla.tornado.kernels.tile.WarpGroupPieces;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -44,11 +48,13 @@ public final class TileOutput {
      * @param stats out (B,H,Sq,2): iterations behind the first step, relative residual
      * @param o out (B,H,Sq,Dv)
      * @param scratch as {@link TileState} has it
+     * @param warpGroup 1 for products of four warps together ({@link WarpGroupTiles}), 0 for each warp's own
      */
     public static void output(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray kbar, FloatArray x, FloatArray stats, FloatArray o,
-            FloatArray scratch, IntArray sizes, FloatArray settings, int D, int Dv, int dims, int dimsV) {
+            FloatArray scratch, IntArray sizes, FloatArray settings, int D, int Dv, int dims, int dimsV,
+            @Architecture(WarpGroup.ARCHITECTURE) int warpGroup) {
         Tile.launchBounds(THREADS, dims + dimsV <= 128 ? 3 : 2);
-        int[] tile = ctx.allocateIntLocalArray(8192); // two tiles of keys and of values
+        int[] tile = ctx.allocateIntLocalArray(8192 + (warpGroup != 0 ? WarpGroupPieces.rowBytes(dims) / 4 : 0)); // two tiles of keys and of values
         Tile.align(tile, 1024);
         int base = Tile.address(tile);
         int stride = dims <= 64 ? 64 : 128;
@@ -81,7 +87,8 @@ public final class TileOutput {
         int seesB = TileState.sees(Math.min(rowB, Sq - 1), Sq, Sk, causal);
         int low = TileState.sees(Math.min(first, Sq - 1), Sq, Sk, causal);
         int high = TileState.sees(Math.min(first + 15, Sq - 1), Sq, Sk, causal);
-        int tiles = (TileState.sees(Math.min(block * BLOCK + BLOCK, Sq) - 1, Sq, Sk, causal) + keys - 1) / keys;
+        int tiles = uniform((TileState.sees(Math.min(block * BLOCK + BLOCK, Sq) - 1, Sq, Sk, causal) + keys - 1) / keys, warpGroup);
+        int lowest = uniform(TileState.sees(Math.min(block * BLOCK, Sq - 1), Sq, Sk, causal), warpGroup);
         int from = head / group * padded * stride;
         int fromV = heads / group * padded * stride + head / group * padded * strideV;
         float c = settings.get(TileState.SCALE) * LOG2E;
@@ -95,13 +102,17 @@ public final class TileOutput {
         int[] y = new int[dims / 4];
         int[] rest = new int[dims / 4];
         int[] b = new int[4];
-        int[] w = new int[4];
-        float[] s = new float[8];
-        float[] u = new float[8];
+        int[] w = new int[warpGroup != 0 ? keys / 4 : 4];
+        float[] s = new float[warpGroup != 0 ? keys / 2 : 8];
+        float[] u = new float[warpGroup != 0 ? keys / 2 : 8];
         float[] acc = new float[dimsV / 2];
         float[] mean = new float[8];
         float[] starts = new float[4];
         TilePieces.loadRows(qf, q, atA, atB, quad, D, dims, 1f);
+        int qAt = base + 32768;
+        if (warpGroup != 0) {
+            WarpGroupPieces.storeRows(tile, qAt, qf, tid, dims);
+        }
         float mA = scratch.get(numbers + NUMBERS * atA + REFERENCE);
         float mB = scratch.get(numbers + NUMBERS * atB + REFERENCE);
         float[] all = new float[dims / 2];
@@ -111,8 +122,13 @@ public final class TileOutput {
         int again = 1;
         for (int round = 0; round < ROUNDS && again != 0; round++) {
             if (tiles > 0) {
-                TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
-                TilePieces.copyTile(tile, base + 8192, packed, fromV, tid, keys, strideV);
+                if (warpGroup != 0) {
+                    WarpGroupPieces.copyTile(tile, base, packed, from, tid, keys, stride);
+                    WarpGroupPieces.copyTile(tile, base + 8192, packed, fromV, tid, keys, strideV);
+                } else {
+                    TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
+                    TilePieces.copyTile(tile, base + 8192, packed, fromV, tid, keys, strideV);
+                }
             }
             Tile.commit();
             // all of x at once, before anything is written
@@ -137,7 +153,8 @@ public final class TileOutput {
                 xxB = quadSum(xxB);
                 scaleA = xxA > LONGEST * LONGEST ? LONGEST * Tile.rsqrt(xxA) : 1f;
                 scaleB = xxB > LONGEST * LONGEST ? LONGEST * Tile.rsqrt(xxB) : 1f;
-                both = Tile.any(Math.max(xxA, xxB) > LONGEST * LONGEST ? 1 : 0);
+                int longer = Math.max(xxA, xxB) > LONGEST * LONGEST ? 1 : 0;
+                both = warpGroup != 0 ? WarpGroup.uniform(Tile.count(longer)) : Tile.any(longer);
             }
             float sumA = 0f;
             float sumB = 0f;
@@ -168,36 +185,56 @@ public final class TileOutput {
             for (int i = 0; i < dimsV / 2; i++) {
                 acc[i] = 0f;
             }
-            int buffer = 16384;
-            for (int t = 0; t < tiles; t++) {
-                Tile.await(0);
+            if (warpGroup != 0) {
+                int zero = Tile.opaque(0);
+                int buffer = 0;
+                for (int t = 0; t < tiles; t++) {
+                    Tile.await(0);
+                    WarpGroup.publish();
+                    ctx.localBarrier();
+                    int keysAt = base + buffer;
+                    buffer = 16384 - buffer;
+                    if (t + 1 < tiles) {
+                        WarpGroupPieces.copyTile(tile, base + buffer, packed, from + (t + 1) * keys * stride, tid, keys, stride);
+                        WarpGroupPieces.copyTile(tile, base + buffer + 8192, packed, fromV + (t + 1) * keys * strideV, tid, keys, strideV);
+                    }
+                    Tile.commit();
+                    WarpGroupTiles.output(acc, s, u, w, y, rest, both, zero, starts, tile, qAt, keysAt, keysAt + 8192, c, mA, mB,
+                            (t + 1) * keys <= lowest ? 1 : 0, t * keys + 2 * quad, seesA, seesB, keys, dims, dimsV);
+                }
                 ctx.localBarrier();
-                int free = base + buffer; // the tile before this one's
-                buffer = buffer == 16384 ? 0 : 16384;
-                if (t + 1 < tiles) {
-                    TilePieces.copyTile(tile, free, packed, from + (t + 1) * keys * stride, tid, keys, stride);
-                    TilePieces.copyTile(tile, free + 8192, packed, fromV + (t + 1) * keys * strideV, tid, keys, strideV);
-                }
-                Tile.commit();
-                int key = t * keys;
-                int whole = key + keys <= low && both == 0 ? 1 : 0;
-                if (whole != 0) {
-                    piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 0, 0, c, mA, mB, starts, dims, dimsV);
-                    piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, pieceBytesV, c, mA, mB, starts, dims, dimsV);
-                    if (keys > 32) {
-                        piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, 2 * pieceBytesV, c, mA, mB, starts, dims, dimsV);
-                        piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, 3 * pieceBytesV, c, mA, mB, starts, dims, dimsV);
+            } else {
+                int buffer = 16384;
+                for (int t = 0; t < tiles; t++) {
+                    Tile.await(0);
+                    ctx.localBarrier();
+                    int free = base + buffer; // the tile before this one's
+                    buffer = buffer == 16384 ? 0 : 16384;
+                    if (t + 1 < tiles) {
+                        TilePieces.copyTile(tile, free, packed, from + (t + 1) * keys * stride, tid, keys, stride);
+                        TilePieces.copyTile(tile, free + 8192, packed, fromV + (t + 1) * keys * strideV, tid, keys, strideV);
                     }
-                }
-                int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
-                for (int j = 0; j < pieces; j++) {
-                    int at = key + j * 16 + 2 * quad;
-                    TilePieces.scoresAndProducts(s, u, qf, y, b, tile, scoreAt + buffer, j * pieceBytes, starts, dims);
-                    if (both != 0) {
-                        TilePieces.moreProducts(u, rest, b, tile, scoreAt + buffer, j * pieceBytes, dims);
+                    Tile.commit();
+                    int key = t * keys;
+                    int whole = key + keys <= low && both == 0 ? 1 : 0;
+                    if (whole != 0) {
+                        piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 0, 0, c, mA, mB, starts, dims, dimsV);
+                        piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, pieceBytesV, c, mA, mB, starts, dims, dimsV);
+                        if (keys > 32) {
+                            piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, 2 * pieceBytesV, c, mA, mB, starts, dims, dimsV);
+                            piece(acc, s, u, w, qf, y, b, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, 3 * pieceBytesV, c, mA, mB, starts, dims, dimsV);
+                        }
                     }
-                    TilePieces.weights(w, s, u, c, mA, mB, at, seesA, seesB);
-                    TilePieces.sums(acc, w, b, tile, sumAt + buffer, j * pieceBytesV, dimsV);
+                    int pieces = whole != 0 ? 0 : Math.min(keys / 16, (Math.max(0, high - key) + 15) / 16);
+                    for (int j = 0; j < pieces; j++) {
+                        int at = key + j * 16 + 2 * quad;
+                        TilePieces.scoresAndProducts(s, u, qf, y, b, tile, scoreAt + buffer, j * pieceBytes, starts, dims);
+                        if (both != 0) {
+                            TilePieces.moreProducts(u, rest, b, tile, scoreAt + buffer, j * pieceBytes, dims);
+                        }
+                        TilePieces.weights(w, s, u, c, mA, mB, at, seesA, seesB);
+                        TilePieces.sums(acc, w, b, tile, sumAt + buffer, j * pieceBytesV, dimsV);
+                    }
                 }
             }
             // where a weight was beyond float16, a sum is not finite: again with a shorter x
@@ -209,7 +246,7 @@ public final class TileOutput {
             }
             float badA = quadSum(largestA < FINITE ? 0f : 1f);
             float badB = quadSum(largestB < FINITE ? 0f : 1f);
-            again = round + 1 < ROUNDS ? Tile.count(badA + badB > 0f ? 1 : 0) : 0;
+            again = uniform(round + 1 < ROUNDS ? Tile.count(badA + badB > 0f ? 1 : 0) : 0, warpGroup);
             scaleA *= again != 0 && badA > 0f ? SHORTER : 1f;
             scaleB *= again != 0 && badB > 0f ? SHORTER : 1f;
         }

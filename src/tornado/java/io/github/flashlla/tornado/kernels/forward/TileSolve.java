@@ -1,6 +1,5 @@
 package io.github.flashlla.tornado.kernels.forward;
 
-import static io.github.flashlla.tornado.kernels.tile.TilePieces.EVERY_KEY;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.LOG2E;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.UNSHIFT;
 import static io.github.flashlla.tornado.kernels.tile.TilePieces.quadSum;
@@ -16,11 +15,15 @@ import static io.github.flashlla.tornado.kernels.tile.TileState.RR;
 import static io.github.flashlla.tornado.kernels.tile.TileState.TARGET;
 import static io.github.flashlla.tornado.kernels.tile.TileState.THREADS;
 import static io.github.flashlla.tornado.kernels.tile.TileState.YKBAR;
+import static io.github.flashlla.tornado.kernels.tile.WarpGroupPieces.uniform;
 
+import io.github.flashlla.tornado.kernels.tile.Architecture;
 import io.github.flashlla.tornado.kernels.tile.Tile;
 import io.github.flashlla.tornado.kernels.tile.TilePieces;
 import io.github.flashlla.tornado.kernels.tile.TileRows;
 import io.github.flashlla.tornado.kernels.tile.TileState;
+import io.github.flashlla.tornado.kernels.tile.WarpGroup;
+import io.github.flashlla.tornado.kernels.tile.WarpGroupPieces;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -79,16 +82,20 @@ public final class TileSolve {
      * @param scratch as {@link TileState} has it
      * @param listed 0 for all rows; {@link #sharing} for those of the list, with so many times as many groups
      * @param own 1 if x is written to the result {@code x} itself where D is dims, as forward wants it; 0 if it stays in scratch
+     * @param warpGroup 1 for products of four warps together ({@link WarpGroupTiles}), not for rows of the list; 0 for each warp's own ({@link WarpTiles})
      */
     public static void solve(KernelContext ctx, FloatArray q, HalfFloatArray packed, FloatArray ridge, FloatArray kbar, FloatArray x, FloatArray scratch,
-            IntArray sizes, FloatArray settings, int D, int dims, int listed, int own) {
+            IntArray sizes, FloatArray settings, int D, int dims, int listed, int own,
+            @Architecture(WarpGroup.ARCHITECTURE) int warpGroup) {
         Tile.launchBounds(THREADS, dims <= 64 ? 3 : 2);
         int parts = Math.max(1, listed); // warps that have the same rows
         int blockRows = BLOCK / parts;
         int stride = dims <= 64 ? 64 : 128;
-        int keys = parts > 1 ? 64 : TileState.keys(dims);
-        int residuals = parts > 1 ? 0 : BLOCK * dims;
-        int[] tile = ctx.allocateIntLocalArray(keys * stride + residuals); // two tiles, and r
+        int keys = parts > 1 || warpGroup != 0 ? 64 : TileState.keys(dims);
+        int rowBytes = WarpGroupPieces.rowBytes(dims);
+        int inMemory = parts > 1 || warpGroup != 0 && dims > 64 ? 1 : 0;
+        int residuals = inMemory != 0 ? 0 : BLOCK * dims;
+        int[] tile = ctx.allocateIntLocalArray(keys * stride + residuals + (warpGroup != 0 ? rowBytes / 4 : 0)); // two tiles, and r
         float[] numbersOfRows = ctx.allocateFloatLocalArray(parts > 1 ? 2 * THREADS : 1);
         int[] directions = ctx.allocateIntLocalArray(parts > 1 ? blockRows * (dims / 2 + 4) : 1);
         Tile.align(tile, 1024);
@@ -114,7 +121,7 @@ public final class TileSolve {
         int head = ctx.groupIdx % heads;
         int place = ctx.groupIdx / heads;
         int count = listed != 0 ? Tile.loadBits(scratch, leftAt + heads * blocks + head) : Sq;
-        int block = (count + blockRows - 1) / blockRows - 1 - place;
+        int block = uniform((count + blockRows - 1) / blockRows - 1 - place, warpGroup);
         if (block >= 0) {
             int share = warp % parts; // of the keys
             int part = warp / parts; // of the rows
@@ -131,7 +138,8 @@ public final class TileSolve {
             int low = TileState.sees(TileRows.row(scratch, listAt + head * Sq, first, count, listed), Sq, Sk, causal);
             int high = TileState.sees(TileRows.row(scratch, listAt + head * Sq, first + 15, count, listed), Sq, Sk, causal);
             int last = TileState.sees(TileRows.row(scratch, listAt + head * Sq, block * blockRows + blockRows - 1, count, listed), Sq, Sk, causal);
-            int tiles = (last + keys - 1) / keys;
+            int tiles = uniform((last + keys - 1) / keys, warpGroup);
+            int lowest = uniform(TileState.sees(TileRows.row(scratch, listAt + head * Sq, block * blockRows, count, listed), Sq, Sk, causal), warpGroup);
             int from = head / sizes.get(TileState.GROUP) * sizes.get(TileState.PADDED_SK) * stride;
             float c = settings.get(TileState.SCALE) * LOG2E;
             int aqAt = rows * dims;
@@ -143,10 +151,10 @@ public final class TileSolve {
             int[] qf = new int[dims / 4];
             int[] y = new int[dims / 4];
             int[] b = new int[4];
-            int[] w = new int[4];
+            int[] w = new int[warpGroup != 0 ? keys / 4 : 4];
             int[] one = new int[2];
-            float[] s = new float[8];
-            float[] u = new float[8];
+            float[] s = new float[warpGroup != 0 ? keys / 2 : 8];
+            float[] u = new float[warpGroup != 0 ? keys / 2 : 8];
             float[] acc = new float[dims / 2];
             float[] r = new float[dims / 2];
             float[] total = new float[4];
@@ -157,9 +165,15 @@ public final class TileSolve {
             float[] steps = new float[8];
             float[] goal = new float[8];
             float[] starts = new float[4];
-            TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
+            int qAt = base + 2 * tileBytes + 4 * residuals;
+            if (warpGroup != 0) {
+                WarpGroupPieces.copyTile(tile, base, packed, from, tid, keys, stride);
+            } else {
+                TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
+            }
             Tile.commit();
             int buffer = tileBytes;
+            int zero = Tile.opaque(0);
             TilePieces.loadRows(qf, q, atA, atB, quad, D, dims, 1f);
             TileRows.loadPairs(y, scratch, yAt, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), dims);
             one[0] = Tile.opaque(0x3C003C00);
@@ -175,13 +189,16 @@ public final class TileSolve {
             int startB = TileRows.base(atB, quad, dims);
             TileRows.loadAll(r, scratch, 0, startA, startB, dims);
             TileRows.dot(ry, r, y, dims);
+            if (warpGroup != 0) {
+                WarpGroupPieces.storeRows(tile, qAt, qf, tid, dims);
+            }
             int rAt = base + 2 * tileBytes + 16 * tid; // of this thread's r
-            if (parts == 1) {
+            if (inMemory == 0) {
                 TileRows.storeLocal(tile, rAt, 16 * THREADS, r, dims);
             }
             int goesOnA = TileState.goesOn(scratch, numbers + NUMBERS * atA, most) * liveA;
             int goesOnB = TileState.goesOn(scratch, numbers + NUMBERS * atB, most) * liveB;
-            int left = Tile.count(quad + share == 0 ? goesOnA : 0) + Tile.count(quad + share == 0 ? goesOnB : 0);
+            int left = uniform(Tile.count(quad + share == 0 ? goesOnA : 0) + Tile.count(quad + share == 0 ? goesOnB : 0), warpGroup);
             int stay = listed != 0 ? 1 : dims <= 64 ? STAY : STAY_WIDE;
 
             while (left >= stay) {
@@ -195,33 +212,31 @@ public final class TileSolve {
                 TilePieces.start(starts, yk[0], yk[1]);
                 for (int t = 0; t < tiles; t++) {
                     Tile.await(0);
+                    if (warpGroup != 0) {
+                        WarpGroup.publish();
+                    }
                     ctx.localBarrier();
                     int next = t + 1 < tiles ? t + 1 : 0; // behind the last one the next sweep's first
-                    if (parts == 1 || next != 0) {
-                        TilePieces.copyTile(tile, base + buffer, packed, from + next * keys * stride, tid, keys, stride);
-                    }
-                    buffer = tileBytes - buffer;
-                    Tile.commit();
-                    int key = t * keys;
-                    int whole = key + keys <= low ? active : 0;
-                    if (whole != 0) {
-                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 0, c, mA, mB, starts, 0, EVERY_KEY, EVERY_KEY, dims);
-                        if (mine > 1) {
-                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, 0, EVERY_KEY,
-                                    EVERY_KEY, dims);
+                    if (warpGroup != 0) {
+                        WarpGroupTiles.multiply(acc, total, s, u, w, y, zero, starts, tile, qAt, base + (tileBytes - buffer), base + buffer, packed,
+                                from + next * keys * stride, tid, c, mA, mB, (t + 1) * keys <= lowest ? 1 : 0, t * keys + 2 * quad, seesA, seesB, keys, stride,
+                                dims);
+                        buffer = tileBytes - buffer;
+                    } else {
+                        if (parts == 1 || next != 0) {
+                            TilePieces.copyTile(tile, base + buffer, packed, from + next * keys * stride, tid, keys, stride);
                         }
-                        if (mine > 2) {
-                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 2 * pieceBytes, c, mA, mB, starts, 0,
-                                    EVERY_KEY, EVERY_KEY, dims);
-                            piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, 3 * pieceBytes, c, mA, mB, starts, 0,
-                                    EVERY_KEY, EVERY_KEY, dims);
-                        }
+                        buffer = tileBytes - buffer;
+                        Tile.commit();
+                        WarpTiles.multiply(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, pieceBytes, c, mA, mB, starts, low, high,
+                                active, t * keys, skip, mine, quad, seesA, seesB, keys, dims);
                     }
-                    int pieces = whole != 0 || active == 0 ? 0 : Math.min(mine, Math.max(0, (Math.max(0, high - key) + 15) / 16 - skip));
-                    for (int j = 0; j < pieces; j++) {
-                        piece(acc, total, s, u, w, qf, y, b, one, tile, scoreAt + buffer, sumAt + buffer, j * pieceBytes, c, mA, mB, starts,
-                                key + (skip + j) * 16 + 2 * quad, seesA, seesB, dims);
-                    }
+                }
+                if (warpGroup != 0) {
+                    ctx.localBarrier();
+                    total[0] = quadSum(total[0] + total[1]);
+                    total[2] = quadSum(total[2] + total[3]);
+                    WarpGroupPieces.loadRows(qf, tile, qAt, tid, dims); // it had no registers meanwhile
                 }
                 int sumsAt = base + 64 * dims * part + 16 * lane;
                 int directionsAt = 32 * part * (dims / 4 + 2) + lane;
@@ -291,7 +306,7 @@ public final class TileSolve {
                     for (int n = 0; n < dims / 8; n++) {
                         int at = 4 * (n & 1);
                         if (at == 0) {
-                            if (parts == 1) {
+                            if (inMemory == 0) {
                                 Tile.loadLocal4(r, 4 * n, tile, rAt + 16 * THREADS * n);
                                 Tile.loadLocal4(r, 4 * n + 4, tile, rAt + 16 * THREADS * (n + 1));
                             } else {
@@ -330,7 +345,7 @@ public final class TileSolve {
                     float targetA = goal[0];
                     float targetB = goal[2];
                     TileRows.subtract(acc, y, -alphaA, -alphaB, dims);
-                    if (parts == 1) {
+                    if (inMemory == 0) {
                         TileRows.storeLocal(tile, rAt, 16 * THREADS, r, dims);
                     } else {
                         TileRows.storeAll(scratch, 0, baseA, baseB, r, dims, goesOnA, goesOnB);
@@ -400,7 +415,7 @@ public final class TileSolve {
                         yk[1] = numbersOfRows[64 * warp - 32 + lane];
                     }
                 }
-                left = Tile.count(quad + share == 0 ? goesOnA : 0) + Tile.count(quad + share == 0 ? goesOnB : 0);
+                left = uniform(Tile.count(quad + share == 0 ? goesOnA : 0) + Tile.count(quad + share == 0 ? goesOnB : 0), warpGroup);
             }
             Tile.await(0); // the tile that no sweep came for
             if (quad + share == 0) {
@@ -412,22 +427,15 @@ public final class TileSolve {
                 }
             }
             if (listed == 0) {
-                TileRows.loadLocal(r, tile, rAt, 16 * THREADS, dims);
-                TileRows.storeAll(scratch, 0, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), r, dims, goesOnA, goesOnB);
+                if (inMemory == 0) {
+                    TileRows.loadLocal(r, tile, rAt, 16 * THREADS, dims);
+                    TileRows.storeAll(scratch, 0, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), r, dims, goesOnA, goesOnB);
+                }
                 TileRows.storePairs(scratch, y, yAt, TileRows.base(atA, quad, dims), TileRows.base(atB, quad, dims), dims, goesOnA, goesOnB);
                 if (tid == 0) {
                     Tile.storeBits(scratch, leftAt + head * blocks + block, left);
                 }
             }
         }
-    }
-
-    /** Adds 16 keys to A y. */
-    private static void piece(float[] acc, float[] total, float[] s, float[] u, int[] w, int[] q, int[] y, int[] b, int[] one, int[] tile,
-            int scoreAt, int sumAt, int offset, float c, float mA, float mB, float[] starts, int key, int seesA, int seesB, int dims) {
-        TilePieces.scoresAndProducts(s, u, q, y, b, tile, scoreAt, offset, starts, dims);
-        TilePieces.weights(w, s, u, c, mA, mB, key, seesA, seesB);
-        TilePieces.sums(acc, w, b, tile, sumAt, offset, dims);
-        Tile.mma(total, 0, w, 0, one, 0);
     }
 }

@@ -33,6 +33,23 @@ public final class WarpGroup {
 
     private WarpGroup() {}
 
+    /** x of lane 0, which the compiler then knows to be the same for all lanes. */
+    @CudaC(value = "$r = __shfl_sync(0xffffffffu, $0, 0);", effect = true)
+    public static int uniform(int x) {
+        return x;
+    }
+
+    /**
+     * a[at] as it is, but no compiler knows. For factors in registers that stay the same in a loop: ptxas 13.0 copies such to neighbouring registers
+     * in front of the loop, and lets other factors overwrite the copies within it.
+     *
+     * @param zero 0, {@linkplain Tile#opaque(int) opaque}
+     */
+    @CudaC(value = "asm volatile(\"xor.b32 %0, %0, %1;\" : \"+r\"($0[$1]) : \"r\"($2));", effect = true)
+    public static void renew(int[] a, int at, int zero) {
+        a[at] ^= zero;
+    }
+
     /** Products that come see the registers as they are. */
     @CudaC(value = "asm volatile(\"wgmma.fence.sync.aligned;\" ::: \"memory\");", effect = true)
     public static void fence() {
