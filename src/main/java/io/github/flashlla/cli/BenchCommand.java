@@ -209,6 +209,11 @@ public final class BenchCommand implements Callable<Integer> {
         if (fleet.asked()) {
             return runElsewhere();
         }
+        if (kernel != null) {
+            suite.tasks().stream().map(Task::mode).filter(mode -> mode == Mode.DECODE || mode == Mode.NAIVE).findFirst().ifPresent(mode -> {
+                throw new InvalidInputException("--kernel names a forward kernel, which the mode " + mode + " does not run; leave one of them out.");
+            });
+        }
         List<DeviceInfo> chosen = suite.devices() == null ? defaultDevices() : Devices.select(suite.devices());
         suite.requireSomethingFor(chosen);
         if (kernel != null) {

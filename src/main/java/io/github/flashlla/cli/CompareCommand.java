@@ -71,7 +71,7 @@ public final class CompareCommand implements Callable<Integer> {
     @Option(names = "--baseline", paramLabel = "NAME",
             description = "What ratios are against. A record (its name or its file's): each device is compared with itself there, solved in the same "
                     + "way. A device: others are compared with it (default: the first record if all have measurements of the same device in "
-                    + "common with it, else the device that measured most workloads)")
+                    + "common with it, else the device that measured most workloads; of one record the first device)")
     private String baseline;
 
     @Option(names = "--fail-on-regression", paramLabel = "PCT",

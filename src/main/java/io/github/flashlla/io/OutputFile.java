@@ -2,7 +2,6 @@ package io.github.flashlla.io;
 
 import io.github.flashlla.InvalidInputException;
 import java.io.IOException;
-import java.nio.file.AccessDeniedException;
 import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -70,10 +69,9 @@ public final class OutputFile implements AutoCloseable {
                     + Integer.toHexString(ThreadLocalRandom.current().nextInt()) + ".part");
             try {
                 Files.createFile(temporary);
-            } catch (AccessDeniedException e) {
-                throw new InvalidInputException(file + " cannot be written: the folder " + folder + " refuses new files.");
             } catch (FileSystemException e) {
-                throw new InvalidInputException(file + " cannot be written: the folder " + folder + " refuses new files (" + e.getReason() + ").");
+                throw new InvalidInputException(file + " cannot be written: the folder " + folder + " refuses new files"
+                        + (e.getReason() == null ? "" : " (" + e.getReason() + ")") + ".");
             }
             keepPermissions(target, temporary);
             return new OutputFile(file, target, temporary);

@@ -126,6 +126,16 @@ class KernelChoicesTest {
         assertTrue(preconditioned.lines().anyMatch(line -> line.matches(".*forward +\\| - +\\| nothing runs.*")), preconditioned);
     }
 
+    /** Compute capability 9.0 has products of four warps; tile, which takes the same problems, is next. */
+    @ParameterizedTest
+    @ValueSource(strings = {"forward", "backward"})
+    void fourWarpsTogetherAreFirstWhereTheyAre(String pass) {
+        BuiltKernels.assume();
+        String table = choices("--as", ROOT.resolve("bench/results/h200/float32.json").toString(), "cuda", "--precision", "float16");
+        assertTrue(table.lines().anyMatch(line -> line.matches(".*" + pass + " +\\| warp_group +\\| runs .*")), table);
+        assertTrue(table.lines().anyMatch(line -> line.matches(".*" + pass + " +\\| tile +\\| could.*")), table);
+    }
+
     @Test
     void namesChooseAmongRecordedDevices() {
         String record = ROOT.resolve("bench/results/h200/float32.json").toString();
@@ -149,7 +159,7 @@ class KernelChoicesTest {
             KernelChoices.requireKnown(devices);
             DeviceProfile.forceKernel("nonsense");
             String said = assertThrows(InvalidInputException.class, () -> KernelChoices.requireKnown(devices)).getMessage();
-            assertTrue(said.startsWith("--kernel names the forward kernel 'nonsense'; there are tile, ") && said.endsWith(", parallel."), said);
+            assertTrue(said.startsWith("--kernel names the forward kernel 'nonsense'; there are warp_group, tile, ") && said.endsWith(", parallel."), said);
         } finally {
             DeviceProfile.forceKernel(null);
         }

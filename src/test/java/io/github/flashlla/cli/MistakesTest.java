@@ -20,6 +20,7 @@ class MistakesTest {
         "bundle -o x.zip                        | not as x.zip is named; name a file that ends in .tar.xz",
         "devices --kernels 1x8x0x64             | --kernels 1x8x0x64: query length must be at least 1, not 0",
         "flags jvm,reference                    | lists several devices",
+        "bench --seq 8 --mode fwd,decode --kernel gpu | which the mode decode does not run",
         "help nonsense                          | there is no command 'nonsense'; there are run, ",
         "bench --seq 0                          | Invalid value for option '--seq' (N): '0' is not a length",
         "bench --query-seq 8,0k                 | Invalid value for option '--query-seq' (N): '0k' is not a length",

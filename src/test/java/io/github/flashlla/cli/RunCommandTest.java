@@ -232,7 +232,7 @@ class RunCommandTest extends RunCommandCases {
             assertRefused("does not exist", option, file("no/such/o.npy"));
             assertRefused("is a directory", option, folder.toString());
             assertRefused("is a device or a pipe", option, "/dev/null");
-            assertRefused("refuses new files", option, "/proc/o.npy");
+            assertRefused("refuses new files.", option, "/proc/o.npy");
         }
         gradient();
         assertRefused("there is a file of that name", "--grad", file("g.npy"), "--out-grads", file("q.npy"));

@@ -46,6 +46,6 @@ class SparkOptionsTest {
         for (String option : List.of("--block=5", "--shards=2", "--master=local")) {
             assertEquals("flashlla: " + option.replaceFirst("=.*", "") + " needs --on spark.", refusal(2, option).strip());
         }
-        assertTrue(refusal(2, "--device", "jvm,opencl:0").contains("run uses one"));
+        assertTrue(refusal(2, "--device", "jvm,opencl:0").contains("lists several devices"));
     }
 }

@@ -32,7 +32,8 @@ final class Baseline {
 
     /**
      * Without a name, the first record where every other one measured something that it did too, on the same device in the same way;
-     * else the device that measured most workloads, of equals the first: records may come in any order, as a shell's pattern has them.
+     * else, of one record, its first device; of several the device that measured most workloads, of equals the first: records may come in any order, as a
+     * shell's pattern has them.
      *
      * @param wanted a series' label, a record's name or a device's name; null for the usual one
      */
@@ -63,6 +64,9 @@ final class Baseline {
     }
 
     private static String busiest(List<Named> records, List<Series> series) {
+        if (records.size() == 1) {
+            return series.getFirst().device();
+        }
         String busiest = null;
         long most = -1;
         for (String device : series.stream().map(Series::device).distinct().toList()) {

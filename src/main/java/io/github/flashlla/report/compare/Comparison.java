@@ -162,7 +162,7 @@ public record Comparison(List<Named> records, String baseline, Named baselineRec
      * Lines that records up.
      *
      * @param baselineName a record's name or a device's name; null for the first record where every other has something in common
-     *     with it, else for the device that measured most workloads
+     *     with it, else for the device that measured most workloads, of one record the first
      * @param noise smallest difference to report, as a share; null for the usual difference between processes on such a
      * device
      * @throws InvalidInputException if the baseline is unknown, or records have no workload in common

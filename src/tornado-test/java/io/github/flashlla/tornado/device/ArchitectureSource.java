@@ -1,5 +1,6 @@
 package io.github.flashlla.tornado.device;
 
+import io.github.flashlla.tornado.kernels.forward.TileSolve;
 import io.github.flashlla.tornado.kernels.tile.Architecture;
 import io.github.flashlla.tornado.kernels.tile.Nvrtc;
 import io.github.flashlla.tornado.kernels.tile.TileOperations;
@@ -9,6 +10,7 @@ import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.common.SchedulableTask;
@@ -20,6 +22,9 @@ import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
  * arguments, and the size of its machine code, or {@code -1} where there is no NVRTC. The last line is {@code done}.
  */
 public final class ArchitectureSource {
+    /** In front of what {@link TileSolve#solve} is compiled for without and with warp groups. */
+    static final String SOLVE = "solve: ";
+
     private ArchitectureSource() {}
 
     public static void main(String[] args) throws Exception {
@@ -43,6 +48,11 @@ public final class ArchitectureSource {
                         throw e.getCause();
                     }
                 });
+        for (Method kernel : TileSolve.class.getMethods()) {
+            if (kernel.getName().equals("solve")) {
+                System.out.println(SOLVE + architecture(kernel, 0) + " " + architecture(kernel, 1));
+            }
+        }
         GridScheduler grids = new GridScheduler();
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(WarpGroupKernels.allOperations(grids).snapshot())) {
             plan.withDevice(compiling).withGridScheduler(grids).withPreCompilation();
@@ -52,11 +62,19 @@ public final class ArchitectureSource {
         Runtime.getRuntime().halt(0);
     }
 
+    /** With this for the kernel's last argument. */
+    private static String architecture(Method kernel, int warpGroup) {
+        Object[] arguments = new Object[kernel.getParameterCount()];
+        Arrays.fill(arguments, 64);
+        arguments[arguments.length - 1] = warpGroup;
+        return SharedKernels.architecture(kernel, arguments).map(Architecture::value).orElse("none");
+    }
+
     private static void compile(KernelRuntime runtime, TornadoDevice device, SchedulableTask task) throws ReflectiveOperationException {
         runtime.setDevice(task, device);
         Method kernel = (Method) runtime.kernel().invoke(task);
         Kernel source = (Kernel) Class.forName("io.github.flashlla.tornado.device.CudaSource").getMethod("of", SchedulableTask.class).invoke(null, task);
-        String architecture = kernel.getAnnotation(Architecture.class).value();
+        String architecture = SharedKernels.architecture(kernel, task.getArguments()).orElseThrow().value();
         int size = Nvrtc.find().map(nvrtc -> nvrtc.compile(new String(source.code(), StandardCharsets.UTF_8), architecture).length).orElse(-1);
         System.out.println("//// " + source.name() + " " + architecture + " " + source.notes() + " " + size);
     }

@@ -23,6 +23,7 @@ class ArchitectureTest {
         for (String kernel : kernels) {
             assertTrue(kernel.matches("//// \\w+ sm_90a \\[NONE, READ_ONLY, READ_ONLY, READ_WRITE, NONE\\] (-1|\\d{4,})"), kernel);
         }
+        assertTrue(said.contains(ArchitectureSource.SOLVE + "none sm_90a\n"), said);
         assertEquals(8, said.lines().filter(line -> line.contains(" __global__ void ")).count());
         assertTrue(said.endsWith("done"), said);
     }

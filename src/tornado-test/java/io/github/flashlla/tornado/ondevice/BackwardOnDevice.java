@@ -156,6 +156,25 @@ public class BackwardOnDevice {
                 keeping(LlaOptions.defaults().withScale(-0.25).withCausal(causal)));
     }
 
+    /** Products of float16 where the device has units for them; {@code TileBackwardOnDevice} has the kernels of single warps at every path. */
+    @ParameterizedTest
+    @CsvSource({"1, 2, 1, 130, 150, 64, 64, true", "1, 1, 1, 70, 90, 96, 64, false", "1, 2, 2, 70, 70, 128, 20, true"})
+    void float16Products(int batch, int heads, int kvHeads, int queries, int keys, int dim, int valueDim, boolean causal) {
+        Assumptions.assumeTrue(device.info().precisions().contains(DataType.FLOAT16), "no matrix units");
+        AttentionShape shape = new AttentionShape(batch, heads, kvHeads, queries, keys, dim, valueDim);
+        LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT16, 11);
+        LlaOptions options = keeping(LlaOptions.defaults().withCausal(causal));
+        Tensor g = RandomInputs.gradient(shape);
+        LlaGradients want = expected(inputs, options, g);
+        try (LlaPlan plan = device.plan(shape, options.withPrecision(DataType.FLOAT16).withTolerance(1e-3))) {
+            LlaGradients found = gradients(plan, inputs, g);
+            assertErrors(2e-2, found, want.dq(), want.dk(), want.dv(), want.dridge());
+            if (device.info().has(DeviceInfo.Trait.WARP_GROUPS)) {
+                assertTrue(found.computedBy().contains("warp_group"), found.computedBy());
+            }
+        }
+    }
+
     private static void assertRight(LlaInputs inputs, LlaOptions options) {
         Tensor g = RandomInputs.gradient(inputs.shape());
         LlaGradients want = expected(inputs, options, g);

@@ -113,7 +113,7 @@ public class ForwardOnDevice {
         assertTrue(result.worstResidual() <= options.tolerance(), "residual " + result.worstResidual());
     }
 
-    /** Products of float16 where the device has units for them: lengths that fill no tile, all ways to share and mask keys. */
+    /** Products of float16 where the device has units for them, of one warp or of four: lengths that fill no tile, all ways to share and mask keys. */
     @ParameterizedTest
     @CsvSource({
         "1, 2, 1,  33,  97, 17, 60, true",
@@ -128,9 +128,26 @@ public class ForwardOnDevice {
         LlaInputs inputs = RandomInputs.normal(shape, DataType.FLOAT16, 11).withRidge(TestDevice.ridges(shape, 1, 10, 12));
         LlaOptions options = LlaOptions.defaults().withCausal(causal).withPrecision(DataType.FLOAT16).withTolerance(1e-3)
                 .withMaxIterations(300);
+        Tensor expected = TestDevice.expected(inputs, options);
+        String kernel = float16Products(inputs, options, expected);
+        if (device.info().has(DeviceInfo.Trait.WARP_GROUPS)) {
+            assertTrue(kernel.contains("warp_group"), kernel);
+            DeviceProfile.forceKernel("tile");
+            try {
+                kernel = float16Products(inputs, options, expected);
+                assertTrue(kernel.contains("tile"), kernel);
+            } finally {
+                DeviceProfile.forceKernel(null);
+            }
+        }
+    }
+
+    /** Returns the kernels' name. */
+    private static String float16Products(LlaInputs inputs, LlaOptions options, Tensor expected) {
         LlaResult result = forward(inputs, options);
-        assertError(5e-3, Accuracy.relativeError(result.output(), TestDevice.expected(inputs, options)));
+        assertError(5e-3, Accuracy.relativeError(result.output(), expected));
         assertTrue(result.worstResidual() <= options.tolerance(), "residual " + result.worstResidual());
+        return result.computedBy();
     }
 
     /** Queries, keys and values of a trained model, at two ridges; every 29th query is held against float64. */

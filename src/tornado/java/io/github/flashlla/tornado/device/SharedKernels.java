@@ -399,7 +399,8 @@ public final class SharedKernels implements InvocationHandler {
         return known == null ? method.invoke(device, plan, task) : known.code;
     }
 
-    private static Optional<Architecture> architecture(Method kernel, Object[] arguments) {
+    /** Of the kernel itself, or of one of its numbers that is not 0. */
+    static Optional<Architecture> architecture(Method kernel, Object[] arguments) {
         Optional<Architecture> found = Optional.ofNullable(kernel.getAnnotation(Architecture.class));
         Parameter[] parameters = kernel.getParameters();
         for (int i = 0; i < parameters.length && found.isEmpty(); i++) {

@@ -45,6 +45,7 @@ public class TileBackwardProblem {
     final FloatArray scratch;
     final IntArray sizes;
     final FloatArray settings;
+    private int warpGroup;
 
     public TileBackwardProblem(int heads, int group, int Sq, int Sk, int D, int Dv, boolean causal, float scale, float tolerance, int most) {
         this.heads = heads;
@@ -75,6 +76,12 @@ public class TileBackwardProblem {
         scratch = poisoned((int) TileBackward.scratchFloats(heads, Sq, dims));
         sizes = IntArray.fromElements(heads, group, Sq, Sk, (int) TileState.paddedKeys(Sk), causal ? 1 : 0, most);
         settings = FloatArray.fromElements(scale, tolerance);
+    }
+
+    /** The solve by products of four warps together from here on. */
+    TileBackwardProblem byWarpGroups() {
+        warpGroup = 1;
+        return this;
     }
 
     static FloatArray poisoned(int size) {
@@ -129,7 +136,7 @@ public class TileBackwardProblem {
         JvmGroup.run(Math.ceilDiv(packThreads(), 256), 256, ctx -> TileForward.pack(ctx, k, v, packed, sizes, D, Dv, stride, stride));
         JvmGroup.run(groups(), 128, ctx -> TileBackward.largest(ctx, g, scratch, sizes, Dv, dims));
         JvmGroup.run(groups(), 128, ctx -> TileBackwardGather.gather(ctx, q, g, packed, kbar, lse, ridge, scratch, sizes, settings, D, Dv, dims));
-        JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 0, 0));
+        JvmGroup.run(groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 0, warpGroup));
         JvmGroup.run(groups(), 64, ctx -> TileList.list(ctx, scratch, sizes, dims));
         JvmGroup.run(sharing() * groups(), 128, ctx -> TileSolve.solve(ctx, q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing(), 0, 0));
         JvmGroup.run(groups(), 128, ctx -> TileBackwardQueries.queries(ctx, packed, kbar, x, dq, dridge, rows, scratch, sizes, settings, D, dims));
@@ -151,7 +158,7 @@ public class TileBackwardProblem {
                 .task("pack", TileForward::pack, new KernelContext(), k, v, packed, sizes, D, Dv, stride, stride)
                 .task("largest", TileBackward::largest, new KernelContext(), g, scratch, sizes, Dv, dims)
                 .task("gather", TileBackwardGather::gather, new KernelContext(), q, g, packed, kbar, lse, ridge, scratch, sizes, settings, D, Dv, dims)
-                .task("solve", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 0, 0)
+                .task("solve", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, 0, 0, warpGroup)
                 .task("list", TileList::list, new KernelContext(), scratch, sizes, dims)
                 .task("left", TileSolve::solve, new KernelContext(), q, packed, ridge, kbar, x, scratch, sizes, settings, D, dims, sharing(), 0, 0)
                 .task("queries", TileBackwardQueries::queries, new KernelContext(), packed, kbar, x, dq, dridge, rows, scratch, sizes, settings,

@@ -17,6 +17,15 @@ class TileForwardOnJvm {
         problemCase.check(problem);
     }
 
+    /** The same with products of four warps together. */
+    @ParameterizedTest
+    @MethodSource("io.github.flashlla.tornado.kernels.forward.TileCase#all")
+    void agreesByWarpGroups(TileCase problemCase) {
+        TileProblem problem = problemCase.problem().byWarpGroups();
+        problem.runOnJvm();
+        problemCase.check(problem);
+    }
+
     /** Rows left over in full groups, as long problems have them. */
     @ParameterizedTest
     @ValueSource(ints = {96, 128})

@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /**
  * The straight-line part of a kernel that has the most products of matrices: its loop over keys that all rows see.
@@ -44,14 +45,14 @@ record InnerLoop(List<String> instructions) {
     /** Of each kernel of what {@code cuobjdump -sass} prints, or {@code nvdisasm -c}, which has labels in place of addresses. */
     static Map<String, InnerLoop> ofSass(String sass) {
         Map<String, InnerLoop> loops = new HashMap<>();
-        SASS_KERNEL.matcher(sass).results().forEach(kernel -> {
+        machineCode(sass).forEach((String kernel, String code) -> {
             Set<Long> targets = new HashSet<>();
-            SASS_BRANCH.matcher(kernel.group(2)).results().forEach(branch -> targets.add(Long.parseLong(branch.group(1), 16)));
+            SASS_BRANCH.matcher(code).results().forEach(branch -> targets.add(Long.parseLong(branch.group(1), 16)));
             Blocks blocks = new Blocks();
-            Matcher line = SASS_LINE.matcher(kernel.group(2));
+            Matcher line = SASS_LINE.matcher(code);
             int before = 0;
             while (line.find()) {
-                if (targets.contains(Long.parseLong(line.group(1), 16)) || SASS_LABEL.matcher(kernel.group(2)).region(before, line.start()).find()) {
+                if (targets.contains(Long.parseLong(line.group(1), 16)) || SASS_LABEL.matcher(code).region(before, line.start()).find()) {
                     blocks.end();
                 }
                 before = line.end();
@@ -60,9 +61,14 @@ record InnerLoop(List<String> instructions) {
                     blocks.end();
                 }
             }
-            loops.put(kernel.group(1), blocks.best("HMMA"));
+            loops.put(kernel, blocks.best("HMMA"));
         });
         return loops;
+    }
+
+    /** Each kernel's part of the same. */
+    static Map<String, String> machineCode(String sass) {
+        return SASS_KERNEL.matcher(sass).results().collect(Collectors.toMap(kernel -> kernel.group(1), kernel -> kernel.group(2)));
     }
 
     /** How many have {@code word}. */

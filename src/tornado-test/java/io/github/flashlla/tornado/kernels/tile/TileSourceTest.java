@@ -12,11 +12,13 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -35,12 +37,16 @@ class TileSourceTest {
 
     /** What one JVM compiles for all tests: each would spend seconds on TornadoVM's start and on its compiler's first kernels. */
     private static final List<String> COMPILED = List.of(TileSource.OPERATIONS, TileSource.WARP_GROUP, "forward:64:64", "forward:96:96",
-            "forward:128:128", "forward:33:120", "split:64:64", "split:128:128", "splitbackward:64:64", "splitbackward:128:128", "backward:64:33", "backward:128:128",
+            "forward:128:128", "forward:33:120", "warp_group:64:64", "warp_group:96:33", "warp_group:128:128", "split:64:64", "split:128:128", "splitbackward:64:64", "splitbackward:128:128", "backward:64:33", "backward:128:128",
             "decode:1:64", "decode:3:64", "decode:8:64", "decode:1:128", "decode:4:128", "decode:8:128", "covariance:4:64", "covariance:4:128",
             "preconditioned:3:64", "preconditioned:4:64");
     /** What nvcc compiles in files of their own, since their machine code is listed; the others are one file, for nvcc reads its headers for seconds. */
     private static final Set<String> LISTED = Set.of("forward:64:64", "forward:128:128");
-    private static final List<String> OTHERS = COMPILED.stream().filter(source -> source.contains(":") && !LISTED.contains(source)).toList();
+    private static final List<String> OF_WARP_GROUPS = COMPILED.stream().filter(source -> source.startsWith("warp_group:")).toList();
+    private static final List<String> OTHERS = COMPILED.stream().filter(source -> source.contains(":") && !LISTED.contains(source)
+            && !OF_WARP_GROUPS.contains(source)).toList();
+    /** A product of a warp group whose first factor is in registers: these, and whether the other one's rows are the sums' columns. */
+    private static final Pattern FROM_REGISTERS = Pattern.compile("HGMMA\\.\\S+ R\\d+, (R\\d+), gdesc\\[UR\\d+\\](\\.tnspB)?");
     private static final String NO_NVCC = "there is no nvcc";
     private static final Map<String, String> SOURCES = new HashMap<>();
     private static final Map<String, Built> BUILT = new HashMap<>();
@@ -95,7 +101,7 @@ class TileSourceTest {
             kernels.put(name, kernel.group().replace(kernel.group(3) + "(", name + "("));
         }
         assertEquals(8, kernels.size());
-        Built built = built("sm_90a", TileSource.WARP_GROUP, String.join("\n", kernels.values()));
+        Built built = built(WarpGroup.ARCHITECTURE, TileSource.WARP_GROUP, String.join("\n", kernels.values()));
         assertEquals(kernels.keySet(), built.frames().keySet());
         built.frames().forEach((String kernel, Integer bytes) -> assertEquals(0, bytes, "stack frame of " + kernel));
         assertFalse(built.said().contains("serialized"), built.said());
@@ -125,6 +131,38 @@ class TileSourceTest {
             assertTrue(frames.get(kernel) <= 64, "stack frame of " + kernel + ": " + frames.get(kernel));
         }
         assertTrue(frames.get("solve") <= 800, "stack frame of solve: " + frames.get("solve"));
+    }
+
+    /**
+     * Products of four warps, of which none waits for the one before it. Factors that a loop leaves as they are must not share registers with its weights,
+     * as ptxas 13.0 had it before there was {@link WarpGroup#renew}: o was wrong on an H200. In SASS, where cuobjdump or nvdisasm is.
+     */
+    @ParameterizedTest
+    @CsvSource({"64, 64, 3, 48", "96, 33, 2, 24", "128, 128, 2, 128"})
+    void forwardByWarpGroups(String headDim, String valueDim, String groups, int bytes) throws Exception {
+        String compiled = "warp_group:" + headDim + ":" + valueDim;
+        String source = source(compiled);
+        assertPlainConditions(source);
+        Map<String, String> kernels = kernels(source);
+        assertEquals(List.of("list", "mean", "output", "pack", "solve"), List.copyOf(kernels.keySet()));
+        Built built = built(compiled);
+        for (String kernel : List.of("mean", "solve", "output")) {
+            assertTrue(kernels.get(kernel).contains("__launch_bounds__(128, " + groups + ")"), kernel);
+            assertTrue(kernels.get(kernel).contains("wgmma.mma_async"), kernel);
+            int most = kernel.equals("solve") ? bytes : 24;
+            assertTrue(built.frames().get(kernel) <= most, () -> "stack frame of " + kernel + ": " + built.frames().get(kernel));
+        }
+        assertFalse(built.said().contains("serialized"), built.said());
+
+        Map<String, String> machineCode = InnerLoop.machineCode(sass(built.cubin()));
+        for (String kernel : List.of("solve", "output")) {
+            Set<String> weights = new TreeSet<>();
+            Set<String> others = new TreeSet<>();
+            FROM_REGISTERS.matcher(machineCode.get(prefix(compiled) + kernel)).results()
+                    .forEach(product -> (product.group(2) != null ? weights : others).add(product.group(1)));
+            assertTrue(weights.size() >= 2 && others.size() >= 4, () -> kernel + " has " + weights + " and " + others);
+            assertTrue(Collections.disjoint(weights, others), () -> "weights of " + kernel + " are in " + weights + ", other factors in " + others);
+        }
     }
 
     /**
@@ -334,16 +372,17 @@ class TileSourceTest {
 
     /** Skips the rest of the test without nvcc. */
     private static Built built(String compiled) throws Exception {
-        String file = LISTED.contains(compiled) ? compiled : "others";
+        List<String> together = LISTED.contains(compiled) ? List.of(compiled) : OF_WARP_GROUPS.contains(compiled) ? OF_WARP_GROUPS : OTHERS;
+        String file = together.getFirst();
         if (!BUILT.containsKey(file)) {
             said(NO_NVCC, "nvcc", "--version"); // before the sources are put together
             StringBuilder text = new StringBuilder();
-            for (String source : LISTED.contains(compiled) ? List.of(compiled) : OTHERS) {
+            for (String source : together) {
                 text.append("#line 1 \"").append(source).append("\"\n"); // where nvcc's messages say that they are from
                 kernels(source(source)).forEach((String name, String kernel) ->
                         text.append(kernel.replaceFirst("\\b" + name + "\\(", prefix(source) + name + "(")).append('\n'));
             }
-            BUILT.put(file, built("sm_90", file, text.toString()));
+            BUILT.put(file, built(OF_WARP_GROUPS.contains(file) ? WarpGroup.ARCHITECTURE : "sm_90", file, text.toString()));
         }
         return BUILT.get(file).of(prefix(compiled));
     }

@@ -98,6 +98,10 @@ public final class WarpGroupKernels {
         ctx.localBarrier();
         int[] a = new int[COLUMNS / 4];
         fragments(a, tile, base, ctx.localIdx, COLUMNS);
+        int zero = Tile.opaque(0);
+        for (int i = 0; i < COLUMNS / 4; i++) {
+            WarpGroup.renew(a, i, zero);
+        }
         float[] c = new float[columns / 2];
         for (int i = 0; i < columns / 2; i++) {
             c[i] = 1e30f; // counts for nothing
@@ -115,8 +119,9 @@ public final class WarpGroupKernels {
         WarpGroup.await(1);
         WarpGroup.await(0);
         WarpGroup.hold(c, 0, columns / 2);
+        int warp = WarpGroup.uniform(ctx.localIdx >> 5);
         for (int i = 0; i < columns / 2; i++) {
-            out.set(ctx.localIdx * (columns / 2) + i, c[i]);
+            out.set((32 * warp + (ctx.localIdx & 31)) * (columns / 2) + i, c[i]);
         }
     }
 

@@ -11,6 +11,7 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 
 /** {@link WarpGroup}'s operations on a GPU that has them, compiled as plans compile them. */
@@ -20,12 +21,21 @@ public class WarpGroupOnDevice {
 
     @BeforeAll
     static void run() throws Exception {
+        GridScheduler grids = new GridScheduler();
+        execute(openWithOperations(), RUN.graph("warpgroup", grids), grids);
+    }
+
+    /** The device under test; skips the test where it has no matrix units for four warps together. */
+    public static BackendDevice openWithOperations() {
         BackendDevice device = BackendDevices.open(TestDevice.NAME);
         Assumptions.assumeTrue(device.info().has(DeviceInfo.Trait.WARP_GROUPS), "the device has no matrix units for four warps together");
         assertEquals(Optional.empty(), TileOperations.warpGroupsUnavailable(device.info()));
-        GridScheduler grids = new GridScheduler();
-        TornadoExecutionPlan plan = device.building(() -> device.configureShared(new TornadoExecutionPlan(RUN.graph("warpgroup", grids).snapshot())))
-                .withGridScheduler(grids);
+        return device;
+    }
+
+    /** Runs tasks once, compiled as plans compile them: a bare plan has no {@code sm_90a}. */
+    public static void execute(BackendDevice device, TaskGraph graph, GridScheduler grids) throws Exception {
+        TornadoExecutionPlan plan = device.building(() -> device.configureShared(new TornadoExecutionPlan(graph.snapshot()))).withGridScheduler(grids);
         device.compiling(plan::withPreCompilation);
         device.inTurn(plan::execute);
         device.inTurn(() -> {

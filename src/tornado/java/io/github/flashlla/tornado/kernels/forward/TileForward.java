@@ -156,6 +156,7 @@ public final class TileForward {
         float[] acc = new float[dims / 2];
         float[] acc2 = new float[dims / 2];
         float[] total = new float[4];
+        float[] total2 = new float[4];
         TilePieces.loadRows(qf, q, atA, atB, quad, D, dims, 1f);
         int qAt = base + 2 * tileBytes;
         if (warpGroup != 0) {
@@ -201,6 +202,7 @@ public final class TileForward {
             }
             for (int i = 0; i < 4; i++) {
                 total[i] = 0f;
+                total2[i] = 0f;
             }
             ctx.localBarrier();
             if (warpGroup != 0) {
@@ -211,10 +213,17 @@ public final class TileForward {
                     WarpGroup.publish();
                     ctx.localBarrier();
                     int buffer = (t & 1) * tileBytes;
-                    WarpGroupTiles.mean(acc, acc2, total, s, w, w2, one, other, tile, qAt, base + buffer, base + (tileBytes - buffer), packed,
+                    WarpGroupTiles.mean(acc, acc2, total, total2, s, w, w2, tile, qAt, base + buffer, base + (tileBytes - buffer), packed,
                             from + (t + 1) * keys * stride, t + 1 < tiles ? 1 : 0, tid, c, mA, mB, (t + 1) * keys <= lowest ? 1 : 0, t * keys + 2 * quad,
                             seesA, seesB, keys, stride, dims);
                 }
+                // as products with ones leave them
+                total[0] = quadSum(total[0] + total[1]);
+                total[2] = quadSum(total[2] + total[3]);
+                total2[0] = quadSum(total2[0] + total2[1]);
+                total2[2] = quadSum(total2[2] + total2[3]);
+                total[0] = quad < 2 ? total[0] : total2[0];
+                total[2] = quad < 2 ? total[2] : total2[2];
             } else {
                 TilePieces.copyTile(tile, base, packed, from, tid, keys, stride);
                 Tile.commit();

@@ -14,9 +14,9 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 final class WarpGroupTiles {
     private WarpGroupTiles() {}
 
-    /** Pass 1: acc += w K and acc2 += w2 K, and in {@code total} the sums of weights as {@link TileForward} has them. */
-    static void mean(float[] acc, float[] acc2, float[] total, float[] s, int[] w, int[] w2, int[] one, int[] other, int[] tile, int qAt, int keysAt,
-            int freeAt, HalfFloatArray packed, int next, int copies, int tid, float c, float mA, float mB, int whole, int key, int seesA, int seesB, int keys,
+    /** Pass 1: acc += w K and acc2 += w2 K, and {@link WarpGroupPieces#total} of both. */
+    static void mean(float[] acc, float[] acc2, float[] total, float[] total2, float[] s, int[] w, int[] w2, int[] tile, int qAt, int keysAt, int freeAt,
+            HalfFloatArray packed, int next, int copies, int tid, float c, float mA, float mB, int whole, int key, int seesA, int seesB, int keys,
             int stride, int dims) {
         WarpGroup.fence();
         WarpGroupPieces.scores(s, tile, qAt, keysAt, keys, dims);
@@ -35,10 +35,8 @@ final class WarpGroupTiles {
         WarpGroupPieces.sums(acc, w, tile, keysAt, keys, dims);
         WarpGroupPieces.sums(acc2, w2, tile, keysAt, keys, dims);
         WarpGroup.commit();
-        for (int j = 0; j < keys / 16; j++) {
-            Tile.mma(total, 0, w, 4 * j, one, 0);
-            Tile.mma(total, 0, w2, 4 * j, other, 0);
-        }
+        WarpGroupPieces.total(total, w, keys);
+        WarpGroupPieces.total(total2, w2, keys);
         WarpGroup.await(0);
     }
 
