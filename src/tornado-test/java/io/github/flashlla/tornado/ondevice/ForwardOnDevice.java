@@ -10,6 +10,7 @@ import io.github.flashlla.DeviceInfo;
 import io.github.flashlla.InvalidInputException;
 import io.github.flashlla.LlaInputs;
 import io.github.flashlla.LlaOptions;
+import io.github.flashlla.LlaPlan;
 import io.github.flashlla.LlaResult;
 import io.github.flashlla.Problems;
 import io.github.flashlla.Tensor;
@@ -142,12 +143,15 @@ public class ForwardOnDevice {
         }
     }
 
-    /** Returns the kernels' name. */
+    /** Returns the kernels' name, of a plan of its own: the device keeps plans, whatever kernel is forced since. */
     private static String float16Products(LlaInputs inputs, LlaOptions options, Tensor expected) {
-        LlaResult result = forward(inputs, options);
-        assertError(5e-3, Accuracy.relativeError(result.output(), expected));
-        assertTrue(result.worstResidual() <= options.tolerance(), "residual " + result.worstResidual());
-        return result.computedBy();
+        try (LlaPlan plan = device.plan(inputs.shape(), options)) {
+            LlaResult result = plan.newResult();
+            plan.forward(inputs, result);
+            assertError(5e-3, Accuracy.relativeError(result.output(), expected));
+            assertTrue(result.worstResidual() <= options.tolerance(), "residual " + result.worstResidual());
+            return result.computedBy();
+        }
     }
 
     /** Queries, keys and values of a trained model, at two ridges; every 29th query is held against float64. */
