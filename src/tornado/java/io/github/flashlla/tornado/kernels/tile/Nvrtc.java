@@ -40,9 +40,13 @@ public final class Nvrtc {
         return known;
     }
 
-    /** Whether {@link #find} will find one: where TornadoVM has loaded it, this does not load it again. */
-    public static boolean isHere() {
-        return !loaded().isEmpty() || find().isPresent();
+    /** Its version's first number: architectures such as {@code sm_90a} are known from 12 on. */
+    public int major() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment numbers = arena.allocate(ValueLayout.JAVA_INT, 2);
+            check("nvrtcVersion", library.call("nvrtcVersion", numbers, numbers.asSlice(Integer.BYTES)));
+            return numbers.get(ValueLayout.JAVA_INT, 0);
+        }
     }
 
     /** @param names as {@link NativeLibrary#find} takes them */

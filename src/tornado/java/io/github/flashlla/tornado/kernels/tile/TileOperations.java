@@ -19,6 +19,8 @@ public final class TileOperations {
     /** The version whose compiler that class knows. */
     private static final String VERSION = "5.2.0-jdk25";
     private static final String CUDA = "tornado.drivers.cuda";
+    /** The first version that knows {@link WarpGroup#ARCHITECTURE}. */
+    private static final int NVRTC = 12;
 
     private static final Map<String, Optional<String>> REASONS = new HashMap<>();
 
@@ -44,8 +46,16 @@ public final class TileOperations {
         if (!device.has(DeviceInfo.Trait.WARP_GROUPS)) {
             return Optional.of("the device has no matrix units for four warps together, as those of compute capability 9.0 have");
         }
-        return unavailable(device.name()).or(() -> isToRun() && !Nvrtc.isHere() ? Optional.of("NVRTC, which compiles its kernels, is not here")
-                : Optional.empty());
+        return unavailable(device.name()).or(() -> isToRun() ? nvrtcRefuses() : Optional.empty());
+    }
+
+    private static Optional<String> nvrtcRefuses() {
+        Optional<Nvrtc> compiler = Nvrtc.find();
+        if (compiler.isEmpty()) {
+            return Optional.of("NVRTC, which compiles its kernels, is not here");
+        }
+        int major = compiler.get().major();
+        return major < NVRTC ? Optional.of("NVRTC " + major + " is here, and its kernels need " + NVRTC + " or later") : Optional.empty();
     }
 
     /** Whether this JVM can run what it compiles: TornadoVM's driver is here, and not as one of a virtual device. */
