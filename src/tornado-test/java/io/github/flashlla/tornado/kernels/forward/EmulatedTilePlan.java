@@ -26,10 +26,17 @@ final class EmulatedTilePlan implements FloatPlan {
     private final LlaOptions options;
     private final ExclusiveUse use = ExclusiveUse.ofPlan(new DeviceState("emulated"));
     private TileProblem last;
+    private boolean warpGroups;
 
     EmulatedTilePlan(AttentionShape shape, LlaOptions options) {
         this.shape = shape;
         this.options = options;
+    }
+
+    /** Products of four warps together in forward. */
+    EmulatedTilePlan byWarpGroups() {
+        warpGroups = true;
+        return this;
     }
 
     @Override
@@ -51,6 +58,9 @@ final class EmulatedTilePlan implements FloatPlan {
         load(inputs.k(), p.k);
         load(inputs.v(), p.v);
         fillRidge(inputs, p.ridge);
+        if (warpGroups) {
+            p.byWarpGroups();
+        }
         p.runOnJvm();
         store(p.o, result.output());
         store(p.lse, result.logSumExp());
