@@ -45,22 +45,10 @@ final class WarpGroupTiles {
             int freeAt, HalfFloatArray packed, int next, int tid, float c, float mA, float mB, int whole, int key, int seesA, int seesB, int keys, int stride,
             int dims) {
         WarpGroupPieces.renew(y, zero, dims);
-        WarpGroup.fence();
-        WarpGroupPieces.scores(s, tile, qAt, keysAt, keys, dims);
-        WarpGroup.commit();
-        WarpGroupPieces.start(u, starts, keys);
-        WarpGroup.fence();
-        WarpGroupPieces.products(u, y, tile, keysAt, keys, dims);
-        WarpGroup.commit();
+        begin(s, u, y, starts, tile, qAt, keysAt, keys, dims);
         WarpGroupPieces.copyTile(tile, freeAt, packed, next, tid, keys, stride);
         Tile.commit();
-        WarpGroup.await(1);
-        if (whole != 0) {
-            WarpGroupPieces.exponentials(s, keys, c, mA, mB, 0, EVERY_KEY, EVERY_KEY);
-        } else {
-            WarpGroupPieces.exponentials(s, keys, c, mA, mB, key, seesA, seesB);
-        }
-        WarpGroup.await(0);
+        exponentials(s, c, mA, mB, whole, key, seesA, seesB, keys);
         WarpGroupPieces.weights(w, s, u, keys);
         WarpGroup.fence();
         WarpGroupPieces.sums(acc, w, tile, keysAt, keys, dims);
@@ -76,20 +64,8 @@ final class WarpGroupTiles {
         if (both != 0) {
             WarpGroupPieces.renew(rest, zero, dims);
         }
-        WarpGroup.fence();
-        WarpGroupPieces.scores(s, tile, qAt, keysAt, keys, dims);
-        WarpGroup.commit();
-        WarpGroupPieces.start(u, starts, keys);
-        WarpGroup.fence();
-        WarpGroupPieces.products(u, y, tile, keysAt, keys, dims);
-        WarpGroup.commit();
-        WarpGroup.await(1);
-        if (whole != 0) {
-            WarpGroupPieces.exponentials(s, keys, c, mA, mB, 0, EVERY_KEY, EVERY_KEY);
-        } else {
-            WarpGroupPieces.exponentials(s, keys, c, mA, mB, key, seesA, seesB);
-        }
-        WarpGroup.await(0);
+        begin(s, u, y, starts, tile, qAt, keysAt, keys, dims);
+        exponentials(s, c, mA, mB, whole, key, seesA, seesB, keys);
         if (both != 0) {
             WarpGroup.fence();
             WarpGroupPieces.products(u, rest, tile, keysAt, keys, dims);
@@ -100,6 +76,28 @@ final class WarpGroupTiles {
         WarpGroup.fence();
         WarpGroupPieces.sums(acc, w, tile, valuesAt, keys, dimsV);
         WarpGroup.commit();
+        WarpGroup.await(0);
+    }
+
+    /** Two sets of products: scores, and u = y k^T from {@code starts} on. */
+    private static void begin(float[] s, float[] u, int[] y, float[] starts, int[] tile, int qAt, int keysAt, int keys, int dims) {
+        WarpGroup.fence();
+        WarpGroupPieces.scores(s, tile, qAt, keysAt, keys, dims);
+        WarpGroup.commit();
+        WarpGroupPieces.start(u, starts, keys);
+        WarpGroup.fence();
+        WarpGroupPieces.products(u, y, tile, keysAt, keys, dims);
+        WarpGroup.commit();
+    }
+
+    /** Exponentials of the scores, while u is summed; both are there then. */
+    private static void exponentials(float[] s, float c, float mA, float mB, int whole, int key, int seesA, int seesB, int keys) {
+        WarpGroup.await(1);
+        if (whole != 0) {
+            WarpGroupPieces.exponentials(s, keys, c, mA, mB, 0, EVERY_KEY, EVERY_KEY);
+        } else {
+            WarpGroupPieces.exponentials(s, keys, c, mA, mB, key, seesA, seesB);
+        }
         WarpGroup.await(0);
     }
 }
