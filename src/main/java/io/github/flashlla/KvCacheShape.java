@@ -19,7 +19,7 @@ public record KvCacheShape(int batch, int kvHeads, int capacity, int headDim, in
     public KvCacheShape {
         new AttentionShape(batch, kvHeads, kvHeads, 1, capacity, headDim, valueDim); // the same ranges
         if (type != DataType.FLOAT32 && type != DataType.FLOAT16) {
-            throw new InvalidInputException("a key/value cache stores float32 or float16, not " + type.name().toLowerCase(Locale.ROOT));
+            throw new InvalidInputException("a key/value cache stores float32 or float16, not " + String.valueOf(type).toLowerCase(Locale.ROOT));
         }
     }
 

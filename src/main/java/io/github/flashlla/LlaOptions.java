@@ -55,7 +55,7 @@ public record LlaOptions(
                     : "a window of " + Numbers.count(window, "key") + " needs causal attention: it ends with the query's own key");
         }
         if (precision != DataType.FLOAT32 && precision != DataType.FLOAT16) {
-            throw new InvalidInputException("the precision must be float32 or float16, not " + (precision == null ? null : precision.name().toLowerCase(Locale.ROOT)));
+            throw new InvalidInputException("the precision must be float32 or float16, not " + String.valueOf(precision).toLowerCase(Locale.ROOT));
         }
     }
 
