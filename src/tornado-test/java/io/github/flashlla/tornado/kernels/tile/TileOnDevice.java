@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import java.util.Optional;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Test;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
@@ -14,9 +13,8 @@ import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
  * The operations on a GPU, against what their Java bodies are held to by {@link TileOnJvm}: not in one JVM with these, since TornadoVM
  * then no longer compiles calls of a {@code KernelContext} as its own.
  */
-public class TileOnDevice {
+public class TileOnDevice implements TileChecks {
     private static final TileKernels RUN = new TileKernels();
-    private final TileChecks checks = new TileChecks(RUN);
 
     @BeforeAll
     static void run() throws Exception {
@@ -35,23 +33,8 @@ public class TileOnDevice {
         assertEquals(Optional.empty(), TileOperations.unavailable(device));
     }
 
-    @Test
-    void scalars() {
-        checks.scalars();
-    }
-
-    @Test
-    void together() {
-        checks.together();
-    }
-
-    @Test
-    void products() {
-        checks.products();
-    }
-
-    @Test
-    void pairs() {
-        checks.pairs();
+    @Override
+    public TileKernels kernels() {
+        return RUN;
     }
 }

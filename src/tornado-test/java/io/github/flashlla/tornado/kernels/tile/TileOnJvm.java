@@ -7,33 +7,12 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 /** The Java bodies of the operations, on an emulated warp. */
-class TileOnJvm {
+class TileOnJvm implements TileChecks {
     private static final TileKernels RUN = new TileKernels();
-    private final TileChecks checks = new TileChecks(RUN);
 
     @BeforeAll
     static void run() {
         RUN.runOnJvm();
-    }
-
-    @Test
-    void scalars() {
-        checks.scalars();
-    }
-
-    @Test
-    void together() {
-        checks.together();
-    }
-
-    @Test
-    void products() {
-        checks.products();
-    }
-
-    @Test
-    void pairs() {
-        checks.pairs();
     }
 
     /** Or TornadoVM would run a kernel that it cannot compile as one thread of Java. */
@@ -42,5 +21,10 @@ class TileOnJvm {
         assertThrows(NoSuchElementException.class, Tile::commit);
         assertThrows(NoSuchElementException.class, () -> Tile.launchBounds(128, 2));
         assertThrows(NoSuchElementException.class, () -> Tile.shuffleXor(1, 1));
+    }
+
+    @Override
+    public TileKernels kernels() {
+        return RUN;
     }
 }

@@ -2,33 +2,39 @@ package io.github.flashlla.tornado.kernels.tile;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import org.junit.jupiter.api.Test;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /** What the operations of {@link WarpGroup} are said to do, against what a run of them left. */
-record WarpGroupChecks(WarpGroupKernels run) {
-    void scores() {
+interface WarpGroupChecks {
+    WarpGroupKernels kernels();
+
+    @Test
+    default void scores() {
         for (int i = 0; i < WarpGroupKernels.SCORES.length; i++) {
-            assertScores(run.scores[i], WarpGroupKernels.SCORES[i]);
+            assertScores(kernels().scores[i], WarpGroupKernels.SCORES[i]);
         }
     }
 
-    void localRows() {
+    @Test
+    default void localRows() {
         for (int i = 0; i < WarpGroupKernels.SCORES.length; i++) {
-            assertScores(run.localRows[i], WarpGroupKernels.SCORES[i]);
+            assertScores(kernels().localRows[i], WarpGroupKernels.SCORES[i]);
         }
     }
 
-    void sums() {
+    @Test
+    default void sums() {
         for (int i = 0; i < WarpGroupKernels.SUMS.length; i++) {
             int columns = WarpGroupKernels.SUMS[i];
             for (int thread = 0; thread < WarpGroupKernels.THREADS; thread++) {
                 for (int f = 0; f < columns / 2; f++) {
                     double sum = f;
                     for (int k = 0; k < WarpGroupKernels.ROWS; k++) {
-                        sum += at(run.queries, row(thread, f), k) * at(run.keys, k, column(thread, f));
+                        sum += at(kernels().queries, row(thread, f), k) * at(kernels().keys, k, column(thread, f));
                     }
-                    assertEquals(sum, run.sums[i].get(thread * (columns / 2) + f), 1e-2, columns + " columns, thread " + thread + ", " + f);
+                    assertEquals(sum, kernels().sums[i].get(thread * (columns / 2) + f), 1e-2, columns + " columns, thread " + thread + ", " + f);
                 }
             }
         }
@@ -39,7 +45,7 @@ record WarpGroupChecks(WarpGroupKernels run) {
             for (int f = 0; f < columns / 2; f++) {
                 double product = 0;
                 for (int k = 0; k < WarpGroupKernels.COLUMNS; k++) {
-                    product += at(run.queries, row(thread, f), k) * at(run.keys, column(thread, f), k);
+                    product += at(kernels().queries, row(thread, f), k) * at(kernels().keys, column(thread, f), k);
                 }
                 assertEquals(product, scores.get(thread * (columns / 2) + f), 1e-2, columns + " columns, thread " + thread + ", " + f);
             }

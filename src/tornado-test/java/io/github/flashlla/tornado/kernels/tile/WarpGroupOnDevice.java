@@ -9,15 +9,13 @@ import io.github.flashlla.tornado.support.TestDevice;
 import java.util.Optional;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Test;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 
 /** {@link WarpGroup}'s operations on a GPU that has them, compiled as plans compile them. */
-public class WarpGroupOnDevice {
+public class WarpGroupOnDevice implements WarpGroupChecks {
     private static final WarpGroupKernels RUN = new WarpGroupKernels();
-    private final WarpGroupChecks checks = new WarpGroupChecks(RUN);
 
     @BeforeAll
     static void run() throws Exception {
@@ -44,18 +42,8 @@ public class WarpGroupOnDevice {
         });
     }
 
-    @Test
-    void scores() {
-        checks.scores();
-    }
-
-    @Test
-    void localRows() {
-        checks.localRows();
-    }
-
-    @Test
-    void sums() {
-        checks.sums();
+    @Override
+    public WarpGroupKernels kernels() {
+        return RUN;
     }
 }

@@ -7,9 +7,8 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 /** The Java bodies of {@link WarpGroup}'s operations, on emulated warps. */
-class WarpGroupOnJvm {
+class WarpGroupOnJvm implements WarpGroupChecks {
     private static final WarpGroupKernels RUN = new WarpGroupKernels();
-    private final WarpGroupChecks checks = new WarpGroupChecks(RUN);
 
     @BeforeAll
     static void run() {
@@ -17,24 +16,14 @@ class WarpGroupOnJvm {
     }
 
     @Test
-    void scores() {
-        checks.scores();
-    }
-
-    @Test
-    void localRows() {
-        checks.localRows();
-    }
-
-    @Test
-    void sums() {
-        checks.sums();
-    }
-
-    @Test
     void needsAWarp() {
         assertThrows(NoSuchElementException.class, WarpGroup::fence);
         assertThrows(NoSuchElementException.class, WarpGroup::publish);
         assertThrows(NoSuchElementException.class, () -> WarpGroup.hold(new float[4], 0, 4));
+    }
+
+    @Override
+    public WarpGroupKernels kernels() {
+        return RUN;
     }
 }
